@@ -1,0 +1,61 @@
+package serde
+
+import "fmt"
+
+// Nullable makes absence a value: nil stands for an absent key or value, and a pointer for a present one, encoded as inner encodes
+// what it points to. The result is [Optional], and it is [Partitioned] if inner is. Append of nil is an error, because absence has no
+// bytes; the runtime writes it as a nil key or a tombstone. Each decoded pointer is a new one and belongs to the caller.
+func Nullable[T any](inner Serde[T]) Serde[*T] {
+	n := nullable[T]{inner: inner}
+	if p, ok := inner.(Partitioned[T]); ok {
+		return partitionedNullable[T]{nullable: n, partitioned: p}
+	}
+	return n
+}
+
+type nullable[T any] struct {
+	inner Serde[T]
+}
+
+func (n nullable[T]) Append(dst []byte, v *T) ([]byte, error) {
+	if v == nil {
+		return dst, absentError(n)
+	}
+	return n.inner.Append(dst, *v)
+}
+
+func (n nullable[T]) Decode(data []byte) (*T, error) {
+	v, err := n.inner.Decode(data)
+	if err != nil {
+		return nil, err
+	}
+	return &v, nil
+}
+
+// Absent looks through the pointer because inner may be Optional itself.
+func (n nullable[T]) Absent(v *T) bool {
+	return v == nil || absent(n.inner, *v)
+}
+
+func (n nullable[T]) String() string { return fmt.Sprintf("nullable %v", n.inner) }
+
+type partitionedNullable[T any] struct {
+	nullable[T]
+	partitioned Partitioned[T]
+}
+
+func (n partitionedNullable[T]) AppendPartitionKey(dst []byte, v *T) ([]byte, error) {
+	if v == nil {
+		return dst, absentError(n)
+	}
+	return n.partitioned.AppendPartitionKey(dst, *v)
+}
+
+func absent[T any](s Serde[T], v T) bool {
+	o, ok := s.(Optional[T])
+	return ok && o.Absent(v)
+}
+
+func absentError(s fmt.Stringer) error {
+	return fmt.Errorf("%s: an absent value has no encoding; write nil in its place", s)
+}

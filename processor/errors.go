@@ -1,0 +1,140 @@
+package processor
+
+import (
+	"fmt"
+	"time"
+)
+
+// Phase says what a task was doing when an error happened.
+type Phase int
+
+const (
+	// Decode is turning the bytes of an input record into a key and a value, and its timestamp.
+	Decode Phase = iota
+	// Process is running the user's functions, punctuators and stores.
+	Process
+	// Produce is encoding an output record, choosing its partition, and having the broker take it.
+	Produce
+)
+
+// String returns the phase in lower case.
+func (p Phase) String() string {
+	switch p {
+	case Decode:
+		return "decode"
+	case Process:
+		return "process"
+	case Produce:
+		return "produce"
+	}
+	return fmt.Sprintf("phase(%d)", int(p))
+}
+
+// Action is what the error policy does about an error.
+type Action int
+
+const (
+	// Fail stops the application: Run returns the error, nothing after the last commit is committed, and a restart resumes at the record.
+	Fail Action = iota
+	// Skip drops what the failing node was given, counts and logs it, and goes on with the next. Siblings of the node, what it forwarded
+	// before, and what it wrote to stores before stay.
+	Skip
+	// DeadLetter is Skip, and writes the input record as it was to the dead letter topic, within the same transaction.
+	DeadLetter
+	// Retry calls the function again, up to ErrorPolicy.Retries times, and then does as ErrorPolicy.Exhausted says. A function whose node
+	// has stores, or that has forwarded already, is not called again on its own: the transaction aborts and the task replays from the last commit.
+	Retry
+)
+
+// String returns the action in lower case.
+func (a Action) String() string {
+	switch a {
+	case Fail:
+		return "fail"
+	case Skip:
+		return "skip"
+	case DeadLetter:
+		return "dead letter"
+	case Retry:
+		return "retry"
+	}
+	return fmt.Sprintf("action(%d)", int(a))
+}
+
+// ErrorPolicy says what happens to errors, by phase. The zero value fails at every error.
+//
+// Under every action the committed offsets stay right: a skipped record is committed past, a failed one never is. A record that a
+// changelog cannot take always fails, whatever the policy.
+type ErrorPolicy struct {
+	// Decode, Process and Produce are the actions of the three phases. Default: Fail.
+	Decode, Process, Produce Action
+
+	// Handle, if not nil, is asked instead of the three fields above. It must not block for long: the task waits for it.
+	Handle func(*Error) Action
+
+	// DeadLetterTopic is the topic of dead letters. It must exist, and must be set if an action is DeadLetter or Handle is set and may
+	// return it. An error for which there is no topic fails.
+	DeadLetterTopic string
+
+	// Retries is how often a Retry tries again. Default: 3.
+	Retries int
+
+	// RetryBackoff is the pause before the first try again; it doubles each time. Default: 100 ms.
+	RetryBackoff time.Duration
+
+	// Exhausted is what happens when all retries have failed. Default: Fail. Retry is not allowed.
+	Exhausted Action
+}
+
+// Headers of a dead letter, beside those of the input record. Key and value are the input record's, byte for byte.
+const (
+	DeadLetterError     = "millrace.error"     // text of the error
+	DeadLetterPhase     = "millrace.phase"     // decode, process or produce
+	DeadLetterNode      = "millrace.node"      // name of the node
+	DeadLetterTopic     = "millrace.topic"     // topic of the input record
+	DeadLetterPartition = "millrace.partition" // partition of the input record, decimal
+	DeadLetterOffset    = "millrace.offset"    // offset of the input record, decimal
+)
+
+// Error is an error of a task, with the place where it happened. Run returns one after the action Fail.
+type Error struct {
+	Phase Phase
+	Node  string // name of the node
+
+	// Topic, Partition and Offset are those of the input record that was being processed; Topic is empty in a punctuator.
+	Topic     string
+	Partition int32
+	Offset    int64
+
+	// Key and Value are the input record's bytes, to be read only during ErrorPolicy.Handle.
+	Key, Value []byte
+
+	// Err is the cause; a [*PanicError] if user code panicked.
+	Err error
+}
+
+// Error names the node, the phase, the record and the cause.
+func (e *Error) Error() string {
+	if e.Topic == "" {
+		return fmt.Sprintf("node %s: %s: %v", e.Node, e.Phase, e.Err)
+	}
+	return fmt.Sprintf("node %s: %s: record %s/%d@%d: %v", e.Node, e.Phase, e.Topic, e.Partition, e.Offset, e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// PanicError is the cause of an [Error] when user code panicked.
+type PanicError struct {
+	Value any    // what was passed to panic
+	Stack []byte // the stack at that time
+}
+
+// Error returns the text of the panic, without the stack.
+func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
+
+// Unwrap returns the panic's value if it was an error.
+func (e *PanicError) Unwrap() error {
+	err, _ := e.Value.(error)
+	return err
+}

@@ -1,0 +1,89 @@
+package processor
+
+import "time"
+
+// Timestamp is a point in event time: milliseconds since 1970-01-01T00:00:00Z, as Kafka records carry it. A negative timestamp is
+// invalid in a record.
+type Timestamp int64
+
+// TimestampOf returns the timestamp of t, cut to the millisecond.
+func TimestampOf(t time.Time) Timestamp { return Timestamp(t.UnixMilli()) }
+
+// Time returns the timestamp as a time in UTC.
+func (t Timestamp) Time() time.Time { return time.UnixMilli(int64(t)).UTC() }
+
+// Add returns the timestamp d later; d is cut to the millisecond.
+func (t Timestamp) Add(d time.Duration) Timestamp { return t + Timestamp(d.Milliseconds()) }
+
+// Sub returns the duration t-u.
+func (t Timestamp) Sub(u Timestamp) time.Duration { return time.Duration(t-u) * time.Millisecond }
+
+// String formats the timestamp as RFC 3339 with milliseconds, in UTC.
+func (t Timestamp) String() string { return t.Time().Format("2006-01-02T15:04:05.000Z") }
+
+// Header is one header of a Kafka record. A nil Value is a header without a value.
+type Header struct {
+	Key   string
+	Value []byte
+}
+
+// Headers are a record's headers in order; keys may repeat. A Headers value is never changed in place by Millrace, and user code must
+// not change one in place either: siblings of a branch may share it. [Headers.With] and [Headers.Without] return a new one.
+type Headers []Header
+
+// Get returns the value of the last header with the key, and whether there is one.
+func (h Headers) Get(key string) ([]byte, bool) {
+	for i := len(h) - 1; i >= 0; i-- {
+		if h[i].Key == key {
+			return h[i].Value, true
+		}
+	}
+	return nil, false
+}
+
+// With returns the headers with one more at the end.
+func (h Headers) With(key string, value []byte) Headers {
+	out := make(Headers, len(h), len(h)+1)
+	copy(out, h)
+	return append(out, Header{Key: key, Value: value})
+}
+
+// Without returns the headers without those of the key.
+func (h Headers) Without(key string) Headers {
+	out := make(Headers, 0, len(h))
+	for _, header := range h {
+		if header.Key != key {
+			out = append(out, header)
+		}
+	}
+	return out
+}
+
+// Record is one record on its way through a topology. Key and Value hold the zero value when they are absent.
+//
+// Records are passed by value: changing the fields of one changes nobody else's.
+type Record[K, V any] struct {
+	Key   K
+	Value V
+
+	// NoKey and NoValue say that the Kafka record has no key, or no value (a tombstone). The zero value of Record has both.
+	NoKey, NoValue bool
+
+	Timestamp Timestamp
+	Headers   Headers
+}
+
+// NewRecord returns a record with key and value present and no headers.
+func NewRecord[K, V any](key K, value V, at Timestamp) Record[K, V] {
+	return Record[K, V]{Key: key, Value: value, Timestamp: at}
+}
+
+// WithKey returns r with another key, of any type; the key is present.
+func WithKey[K2, K, V any](r Record[K, V], key K2) Record[K2, V] {
+	return Record[K2, V]{Key: key, Value: r.Value, NoValue: r.NoValue, Timestamp: r.Timestamp, Headers: r.Headers}
+}
+
+// WithValue returns r with another value, of any type; the value is present.
+func WithValue[V2, K, V any](r Record[K, V], value V2) Record[K, V2] {
+	return Record[K, V2]{Key: r.Key, Value: value, NoKey: r.NoKey, Timestamp: r.Timestamp, Headers: r.Headers}
+}

@@ -1,0 +1,234 @@
+package engine
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// maxBatch keeps a batch below Pebble's bound of 4 GB, with room for what is added at the end.
+const maxBatch = 3 << 30
+
+// Batch is one atomic change of a task's committed state. It is for the task's goroutine.
+type Batch struct {
+	db     *DB
+	pebble *pebble.Batch // nil before the first change on disk
+	tables []*TableBatch
+	meta   []func(*DB) // what Apply does to the metadata in memory
+}
+
+// NewBatch returns an empty batch.
+func (d *DB) NewBatch() *Batch { return &Batch{db: d} }
+
+// Table returns the part of the batch that changes t.
+func (b *Batch) Table(t *Table) *TableBatch {
+	for _, tb := range b.tables {
+		if tb.table == t {
+			return tb
+		}
+	}
+	tb := &TableBatch{batch: b, table: t}
+	b.tables = append(b.tables, tb)
+	return tb
+}
+
+// SetPosition sets the table's position in its changelog topic: the offset to read next.
+func (b *Batch) SetPosition(t *Table, topic string, next int64) {
+	name := t.metaName(topic)
+	if t.Persistent() {
+		b.setMeta(metaPosition, name, binary.BigEndian.AppendUint64(nil, uint64(next)))
+	}
+	b.meta = append(b.meta, func(d *DB) { d.positions[name] = next })
+}
+
+// SetTopicID notes the ID of the changelog topic that the table is filled from.
+func (b *Batch) SetTopicID(t *Table, topic string, id [16]byte) {
+	name := t.metaName(topic)
+	if t.Persistent() {
+		b.setMeta(metaTopicID, name, id[:])
+	}
+	b.meta = append(b.meta, func(d *DB) { d.topicIDs[name] = id })
+}
+
+// SetTime sets a named operator time.
+func (b *Batch) SetTime(name string, at int64) {
+	if b.db.pebble != nil {
+		b.setMeta(metaTime, name, binary.BigEndian.AppendUint64(nil, uint64(at)))
+	}
+	b.meta = append(b.meta, func(d *DB) { d.times[name] = at })
+}
+
+// SetStamp notes the wall clock, by which a later start sees how old the state is.
+func (b *Batch) SetStamp(now time.Time) {
+	if b.db.pebble != nil {
+		b.setMeta(metaStamp, "", binary.BigEndian.AppendUint64(nil, uint64(now.UnixMilli())))
+	}
+	b.meta = append(b.meta, func(d *DB) { d.stamp = now })
+}
+
+// forget removes position and topic ID of a changelog.
+func (b *Batch) forget(t *Table, topic string) {
+	name := t.metaName(topic)
+	if t.Persistent() {
+		// The errors of a pebble.Batch that is not indexed are those of a database that is closed, which Apply returns.
+		_ = b.onDisk().Delete(metaKey(metaPosition, name), nil)
+		_ = b.onDisk().Delete(metaKey(metaTopicID, name), nil)
+	}
+	b.meta = append(b.meta, func(d *DB) {
+		delete(d.positions, name)
+		delete(d.topicIDs, name)
+	})
+}
+
+func (b *Batch) setMeta(kind byte, name string, value []byte) {
+	// As in forget.
+	_ = b.onDisk().Set(metaKey(kind, name), value, nil)
+}
+
+func (b *Batch) onDisk() *pebble.Batch {
+	if b.pebble == nil {
+		b.pebble = b.db.pebble.NewBatch()
+	}
+	return b.pebble
+}
+
+// applyMemory does what the batch says to the tables in memory and to the metadata in memory.
+func (b *Batch) applyMemory() {
+	for _, tb := range b.tables {
+		for _, c := range tb.changes {
+			c.apply(tb.table.memory)
+		}
+	}
+	for _, f := range b.meta {
+		f(b.db)
+	}
+}
+
+// Size returns the bytes of the batch.
+func (b *Batch) Size() int {
+	n := 0
+	if b.pebble != nil {
+		n = b.pebble.Len()
+	}
+	for _, tb := range b.tables {
+		n += tb.bytes
+	}
+	return n
+}
+
+// Reset empties the batch.
+func (b *Batch) Reset() {
+	if b.pebble != nil {
+		// A batch that was committed cannot be used again.
+		_ = b.pebble.Close()
+		b.pebble = nil
+	}
+	for _, tb := range b.tables {
+		tb.changes = cut(tb.changes, 0)
+		tb.bytes = 0
+	}
+	b.meta = cut(b.meta, 0)
+}
+
+// Close releases the batch.
+func (b *Batch) Close() { b.Reset() }
+
+// TableBatch is the part of a Batch that changes one table. It copies what it is given; later changes of a key win.
+type TableBatch struct {
+	batch   *Batch
+	table   *Table
+	changes []memoryChange // of an in-memory table
+	bytes   int            // of changes
+}
+
+// memoryChange is a set (row != nil), a deletion, or a deletion of a range.
+type memoryChange struct {
+	key     string
+	row     []byte
+	isRange bool
+	end     string
+	bounded bool
+}
+
+func (c *memoryChange) apply(t *tree[[]byte]) {
+	switch {
+	case c.isRange:
+		t.deleteRange(c.key, c.end, c.bounded, func(string, []byte) {})
+	case c.row == nil:
+		t.delete(c.key)
+	default:
+		t.set(c.key, c.row)
+	}
+}
+
+// WindowLayout is that of the table: [Table.WindowLayout].
+func (b *TableBatch) WindowLayout(retention int64) (WindowLayout, error) {
+	return b.table.WindowLayout(retention)
+}
+
+// Set adds a row.
+func (b *TableBatch) Set(key []byte, timestamp int64, value []byte) error {
+	if b.table.memory != nil {
+		row := make([]byte, 0, timestampSize+len(value))
+		row = binary.BigEndian.AppendUint64(row, uint64(timestamp))
+		b.addMemory(memoryChange{key: string(key), row: append(row, value...)})
+		return nil
+	}
+	if err := b.room(len(key) + len(value)); err != nil {
+		return err
+	}
+	prefix := b.table.prefix
+	op := b.batch.onDisk().SetDeferred(len(prefix)+len(key), timestampSize+len(value))
+	copy(op.Key[copy(op.Key, prefix):], key)
+	binary.BigEndian.PutUint64(op.Value, uint64(timestamp))
+	copy(op.Value[timestampSize:], value)
+	return op.Finish()
+}
+
+// Delete removes a row.
+func (b *TableBatch) Delete(key []byte) error {
+	if b.table.memory != nil {
+		b.addMemory(memoryChange{key: string(key)})
+		return nil
+	}
+	if err := b.room(len(key)); err != nil {
+		return err
+	}
+	prefix := b.table.prefix
+	op := b.batch.onDisk().DeleteDeferred(len(prefix) + len(key))
+	copy(op.Key[copy(op.Key, prefix):], key)
+	return op.Finish()
+}
+
+// DeleteRange removes the rows with from <= key < to; nil bounds are open. What is added to the batch later stays.
+func (b *TableBatch) DeleteRange(from, to []byte) error {
+	if to != nil && bytes.Compare(from, to) >= 0 {
+		return nil
+	}
+	if b.table.memory != nil {
+		b.addMemory(memoryChange{key: string(from), isRange: true, end: string(to), bounded: to != nil})
+		return nil
+	}
+	prefix := b.table.prefix
+	end := PrefixEnd(prefix)
+	if to != nil {
+		end = concat(prefix, to)
+	}
+	return b.batch.onDisk().DeleteRange(concat(prefix, from), end, nil)
+}
+
+func (b *TableBatch) addMemory(c memoryChange) {
+	b.changes = append(b.changes, c)
+	b.bytes += len(c.key) + len(c.row) + len(c.end)
+}
+
+// room refuses what would make the batch larger than Pebble can take; it panics then.
+func (b *TableBatch) room(n int) error {
+	if size := b.batch.onDisk().Len() + n; size > maxBatch {
+		return fmt.Errorf("store %s: the changes of one commit take more than %d bytes: commit more often, or lower StateMemory", b.table.name, maxBatch)
+	}
+	return nil
+}

@@ -1,0 +1,99 @@
+package engine
+
+import (
+	"fmt"
+	"reflect"
+	"runtime/debug"
+	"unsafe"
+
+	"github.com/millrace-streams/millrace/processor"
+)
+
+// Origin is the record that made a change.
+type Origin struct {
+	Topic     string // empty: not known, or no record
+	Partition int32
+	Offset    int64
+	Headers   processor.Headers
+}
+
+// String returns topic/partition@offset.
+func (o Origin) String() string {
+	if o.Topic == "" {
+		return "no record"
+	}
+	return fmt.Sprintf("record %s/%d@%d", o.Topic, o.Partition, o.Offset)
+}
+
+// Cell is a row in memory, decoded. Its fields are changed by [Cells] only. A pointer to a cell may be used until the next call of a method
+// of its Cells; to a changed cell, until Flush.
+type Cell[K, V any] struct {
+	Key       K // as it was passed to Load or Put
+	Value     V // the zero value unless Present
+	Present   bool
+	Timestamp int64 // ms
+
+	used       bool // since the clock hand has passed
+	committing bool
+	gone       bool // evicted
+	dirty      int32
+	size       int32
+	key        string
+}
+
+// KeyBytes returns the bytes of the cell's key. They never change, and must not be changed.
+func (c *Cell[K, V]) KeyBytes() []byte { return bytesOf(c.key) }
+
+// change is what is known of a changed cell until Flush. Cell.dirty is 1 + its index in Cells.changes.
+type change[K, V any] struct {
+	cell   *Cell[K, V]
+	origin Origin
+	value  []byte // its encoding, when it was logged at once
+
+	old      V // the row as of the last Flush, if known
+	oldTime  int64
+	oldKnown bool
+	oldThere bool
+}
+
+// keepOld notes the row before its first change. The value itself can be kept only if nobody changes it in place.
+func (ch *change[K, V]) keepOld(cell *Cell[K, V], immutable bool) {
+	switch {
+	case !cell.Present:
+		ch.oldKnown = true
+	case immutable:
+		ch.old, ch.oldTime, ch.oldKnown, ch.oldThere = cell.Value, cell.Timestamp, true, true
+	}
+}
+
+// cellSize returns the bytes of a cell in memory without its key and what its value refers to: the cell, its places in map, ring and key's header.
+func cellSize[K, V any]() int32 {
+	const mapEntry = 40
+	return int32(unsafe.Sizeof(Cell[K, V]{})) + mapEntry + int32(unsafe.Sizeof(uintptr(0)))
+}
+
+// immutable reports whether values of type V cannot be changed through a copy of them.
+func immutable[V any]() bool { return fixedType(reflect.TypeFor[V]()) }
+
+func fixedType(t reflect.Type) bool {
+	switch t.Kind() {
+	case reflect.Pointer, reflect.Slice, reflect.Map, reflect.Interface, reflect.Chan, reflect.Func, reflect.UnsafePointer:
+		return false
+	case reflect.Array:
+		return fixedType(t.Elem())
+	case reflect.Struct:
+		for i := range t.NumField() {
+			if !fixedType(t.Field(i).Type) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// guard turns a panic of a serde into an error. It must be deferred directly.
+func guard(err *error) {
+	if v := recover(); v != nil {
+		*err = &processor.PanicError{Value: v, Stack: debug.Stack()}
+	}
+}

@@ -1,0 +1,279 @@
+package engine
+
+import (
+	"fmt"
+	"iter"
+	"unsafe"
+
+	"github.com/millrace-streams/millrace/serde"
+)
+
+// CellsConfig describes a [Cells].
+type CellsConfig[K, V any] struct {
+	Store   string
+	Env     Env
+	Value   serde.Serde[V]
+	LogFrom int // leading bytes of a cell's key that its changelog key does not have
+}
+
+// Cells is what a store keeps in memory: the rows changed since the last commit (the overlay), and rows that were read or written
+// before (the cache). Both are decoded: a value is encoded once per commit, not once per change. The keys are the keys of the store's Table. Reads see every
+// change at once.
+//
+// Values may be changed in place by their owner between Get and Set: after an abort everything in memory is thrown away.
+//
+// A Cells is for the task's goroutine. The memory it takes is counted in Env.Budget; cached rows go when the budget is crowded, changed rows never.
+type Cells[K, V any] struct {
+	store     string
+	env       Env
+	serde     serde.Serde[V]
+	logFrom   int
+	immutable bool
+	old       bool
+
+	cells      map[string]*Cell[K, V]
+	ring       []*Cell[K, V] // all cells, for the clock
+	hand       int
+	changes    []change[K, V]     // the generation being filled
+	committing []*Cell[K, V]      // the generation being committed
+	index      *tree[*Cell[K, V]] // cells of both, in order; nil until the first range read
+
+	slab    slab
+	typical int // bytes of a recent encoded value
+
+	base            int32
+	bytes           int64 // of all cells
+	dirtyBytes      int64 // of both generations
+	committingBytes int64
+}
+
+// NewCells returns the cells over c.Env.Table.
+func NewCells[K, V any](c CellsConfig[K, V]) *Cells[K, V] {
+	cells := &Cells[K, V]{
+		store:     c.Store,
+		env:       c.Env,
+		serde:     c.Value,
+		logFrom:   c.LogFrom,
+		immutable: immutable[V](),
+		cells:     map[string]*Cell[K, V]{},
+		base:      cellSize[K, V](),
+		typical:   16,
+	}
+	if c.Env.Table != nil && c.Env.Table.kept != nil {
+		cells.adopt(c.Env.Table.kept)
+	}
+	return cells
+}
+
+// adopt is the mistake of Options.KeepCells.
+func (c *Cells[K, V]) adopt(kept any) {
+	before, _ := kept.([]*Cell[K, V])
+	for _, cell := range before {
+		mine := c.insert(cell.KeyBytes(), 0)
+		mine.Key, mine.Value, mine.Present, mine.Timestamp = cell.Key, cell.Value, cell.Present, cell.Timestamp
+	}
+}
+
+// KeepOld asks for Old. Rows that are absent, and were at the last Flush, are then not logged, unless every update is. Call it before the first change.
+func (c *Cells[K, V]) KeepOld() { c.old = true }
+
+// Get returns the row's cell; nil if there is no such row.
+func (c *Cells[K, V]) Get(key []byte) (*Cell[K, V], error) {
+	cell, ok := c.cells[string(key)]
+	if !ok {
+		var err error
+		if cell, err = c.read(key); err != nil {
+			return nil, err
+		}
+	}
+	cell.used = true
+	if !cell.Present {
+		return nil, nil
+	}
+	return cell, nil
+}
+
+// Load returns the row's cell, for Set; Present is false if there is no such row.
+func (c *Cells[K, V]) Load(keyBytes []byte, key K) (*Cell[K, V], error) {
+	cell, ok := c.cells[string(keyBytes)]
+	if !ok {
+		var err error
+		if cell, err = c.read(keyBytes); err != nil {
+			return nil, err
+		}
+	}
+	cell.Key = key
+	cell.used = true
+	return cell, nil
+}
+
+// read makes the cell of a row that is not in memory.
+func (c *Cells[K, V]) read(key []byte) (*Cell[K, V], error) {
+	data, timestamp, ok, err := c.env.Table.Get(key)
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		return c.insert(key, 0), nil
+	}
+	value, err := c.decode(data)
+	if err != nil {
+		return nil, err
+	}
+	cell := c.insert(key, len(data))
+	cell.Value, cell.Timestamp, cell.Present = value, timestamp, true
+	return cell, nil
+}
+
+func (c *Cells[K, V]) decode(data []byte) (value V, err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("store %s: decode a value: %w", c.store, err)
+		}
+	}()
+	defer guard(&err)
+	return c.serde.Decode(data)
+}
+
+// insert adds a cell. It makes room first: the new cell must not be the one that goes.
+func (c *Cells[K, V]) insert(key []byte, valueSize int) *Cell[K, V] {
+	if c.env.Budget.crowded() {
+		c.evict(2, 32)
+	}
+	cell := &Cell[K, V]{key: string(key), size: c.base + int32(len(key)+valueSize)}
+	c.cells[cell.key] = cell
+	c.ring = append(c.ring, cell)
+	c.count(int64(cell.size))
+	return cell
+}
+
+// Put sets a row, or deletes it (present = false), without reading it.
+func (c *Cells[K, V]) Put(keyBytes []byte, key K, value V, present bool, timestamp int64, origin Origin) (*Cell[K, V], error) {
+	cell, ok := c.cells[string(keyBytes)]
+	unread := !ok
+	if unread {
+		cell = c.insert(keyBytes, 0)
+	}
+	cell.Key = key
+	return cell, c.set(cell, value, present, timestamp, origin, unread)
+}
+
+// Set changes the row of a cell that the caller has just got from Get, Load or Put.
+func (c *Cells[K, V]) Set(cell *Cell[K, V], value V, present bool, timestamp int64, origin Origin) error {
+	if cell.gone {
+		_, err := c.Put(cell.KeyBytes(), cell.Key, value, present, timestamp, origin)
+		return err
+	}
+	return c.set(cell, value, present, timestamp, origin, false)
+}
+
+func (c *Cells[K, V]) set(cell *Cell[K, V], value V, present bool, timestamp int64, origin Origin, unread bool) error {
+	if cell.dirty == 0 {
+		c.firstChange(cell, unread)
+	}
+	if !present {
+		var zero V
+		value = zero
+	}
+	cell.Value, cell.Present, cell.Timestamp, cell.used = value, present, timestamp, true
+	ch := &c.changes[cell.dirty-1]
+	ch.origin = origin
+	if c.env.EveryUpdate {
+		return c.logNow(ch)
+	}
+	return nil
+}
+
+func (c *Cells[K, V]) firstChange(cell *Cell[K, V], unread bool) {
+	c.changes = append(c.changes, change[K, V]{cell: cell})
+	cell.dirty = int32(len(c.changes))
+	if c.old && !unread {
+		c.changes[len(c.changes)-1].keepOld(cell, c.immutable)
+	}
+	if unread {
+		c.resize(cell, c.typical)
+	}
+	c.countDirty(int64(cell.size) + c.changeSize())
+	if c.index != nil {
+		c.index.set(cell.key, cell)
+	}
+}
+
+func (c *Cells[K, V]) changeSize() int64 { return int64(unsafe.Sizeof(change[K, V]{})) }
+
+// resize counts a cell anew whose value takes n bytes.
+func (c *Cells[K, V]) resize(cell *Cell[K, V], n int) {
+	size := c.base + int32(len(cell.key)+n)
+	c.count(int64(size - cell.size))
+	cell.size = size
+}
+
+func (c *Cells[K, V]) count(n int64) {
+	c.bytes += n
+	c.env.Budget.add(n)
+}
+
+func (c *Cells[K, V]) countDirty(n int64) {
+	c.dirtyBytes += n
+	c.env.Budget.addDirty(n)
+}
+
+// Dirty yields the cells changed since the last Flush, in order of their first change. Changes may be made meanwhile; cells that change for
+// the first time then are yielded too.
+func (c *Cells[K, V]) Dirty() iter.Seq[*Cell[K, V]] {
+	return func(yield func(*Cell[K, V]) bool) {
+		for i := 0; i < len(c.changes); i++ {
+			if !yield(c.changes[i].cell) {
+				return
+			}
+		}
+	}
+}
+
+// Origin returns the origin of the last change of a cell that has changed since the last Flush; else the zero Origin.
+func (c *Cells[K, V]) Origin(cell *Cell[K, V]) Origin {
+	if cell.dirty == 0 {
+		return Origin{}
+	}
+	return c.changes[cell.dirty-1].origin
+}
+
+// Old returns the row of a changed cell as it was at the last Flush. It may be called when no generation is being committed, as in Task.OnFlush, and after
+// KeepOld.
+func (c *Cells[K, V]) Old(cell *Cell[K, V]) (value V, timestamp int64, present bool, err error) {
+	if cell.dirty == 0 {
+		return cell.Value, cell.Timestamp, cell.Present, nil
+	}
+	ch := &c.changes[cell.dirty-1]
+	if !ch.oldKnown {
+		// The table is the state of the last Flush, which has been committed.
+		if err := c.readOld(ch); err != nil {
+			return value, 0, false, err
+		}
+	}
+	return ch.old, ch.oldTime, ch.oldThere, nil
+}
+
+func (c *Cells[K, V]) readOld(ch *change[K, V]) error {
+	data, timestamp, ok, err := c.env.Table.Get(ch.cell.KeyBytes())
+	if err != nil {
+		return err
+	}
+	if ok {
+		if ch.old, err = c.decode(data); err != nil {
+			return err
+		}
+	}
+	ch.oldTime, ch.oldThere, ch.oldKnown = timestamp, ok, true
+	return nil
+}
+
+// Close gives the memory back. The cells must not be used any more.
+func (c *Cells[K, V]) Close() {
+	if t := c.env.Table; t != nil && t.db != nil && t.db.o.KeepCells {
+		t.kept = c.ring
+	}
+	c.count(-c.bytes)
+	c.countDirty(-c.dirtyBytes)
+	c.cells, c.ring, c.changes, c.committing, c.index = nil, nil, nil, nil, nil
+}

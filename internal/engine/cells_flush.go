@@ -1,0 +1,173 @@
+package engine
+
+import "fmt"
+
+// minPiece is the least room that a value gets to be encoded into.
+const minPiece = 64
+
+// logNow logs one update (EveryUpdate).
+func (c *Cells[K, V]) logNow(ch *change[K, V]) error {
+	ch.value = nil
+	if ch.cell.Present {
+		value, err := c.encode(ch)
+		if err != nil {
+			return err
+		}
+		ch.value = value
+	}
+	return c.log(ch, ch.value)
+}
+
+func (c *Cells[K, V]) log(ch *change[K, V], value []byte) error {
+	if c.env.Log == nil {
+		return nil
+	}
+	// The key is a part of a string, which never changes.
+	if err := c.env.Log(ch.cell.KeyBytes()[c.logFrom:], value, ch.cell.Timestamp); err != nil {
+		return fmt.Errorf("store %s: write to the changelog: %w", c.store, err)
+	}
+	return nil
+}
+
+// encode returns the encoding of a changed cell's value, not nil, in bytes that never change.
+func (c *Cells[K, V]) encode(ch *change[K, V]) (value []byte, err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("store %s: encode a value (last changed by %s): %w", c.store, ch.origin, err)
+		}
+	}()
+	defer guard(&err)
+	value, err = c.serde.Append(c.slab.piece(max(c.typical, minPiece)), ch.cell.Value)
+	if err != nil {
+		return nil, err
+	}
+	if value == nil {
+		value = []byte{}
+	}
+	value = c.slab.keep(value)
+	c.typical = len(value)
+	before := ch.cell.size
+	c.resize(ch.cell, len(value))
+	c.countDirty(int64(ch.cell.size - before))
+	return value, nil
+}
+
+// Flush logs each changed row once, in order of first change, and adds it to b; see Store.Flush.
+func (c *Cells[K, V]) Flush(b *TableBatch) error {
+	for i := range c.changes {
+		if err := c.flushOne(b, &c.changes[i]); err != nil {
+			return err
+		}
+	}
+	for i := range c.changes {
+		cell := c.changes[i].cell
+		cell.dirty, cell.committing = 0, true
+		c.committing = append(c.committing, cell)
+	}
+	c.countDirty(-c.changeSize() * int64(len(c.changes)))
+	c.committingBytes = c.dirtyBytes
+	c.changes = cut(c.changes, 0)
+	return nil
+}
+
+func (c *Cells[K, V]) flushOne(b *TableBatch, ch *change[K, V]) error {
+	if !ch.cell.Present {
+		return c.flushAbsent(b, ch)
+	}
+	value := ch.value
+	if !c.env.EveryUpdate {
+		var err error
+		if value, err = c.encode(ch); err != nil {
+			return err
+		}
+		if err = c.log(ch, value); err != nil {
+			return err
+		}
+	}
+	return b.Set(ch.cell.KeyBytes(), ch.cell.Timestamp, value)
+}
+
+func (c *Cells[K, V]) flushAbsent(b *TableBatch, ch *change[K, V]) error {
+	if !c.env.EveryUpdate {
+		if c.old {
+			if _, _, was, err := c.Old(ch.cell); err != nil || !was {
+				return err
+			}
+		}
+		if err := c.log(ch, nil); err != nil {
+			return err
+		}
+	}
+	return b.Delete(ch.cell.KeyBytes())
+}
+
+// Committed says that the batch of the last Flush has been applied; see Store.Committed.
+func (c *Cells[K, V]) Committed() {
+	for _, cell := range c.committing {
+		cell.committing = false
+		if cell.dirty != 0 {
+			continue
+		}
+		if !cell.Present {
+			cell.used = false // a deleted row is the first to go
+		}
+		if c.index != nil {
+			c.index.delete(cell.key)
+		}
+	}
+	c.committing = cut(c.committing, 0)
+	c.countDirty(-c.committingBytes)
+	c.committingBytes = 0
+	for c.env.Budget.crowded() {
+		if c.evict(len(c.ring)/16+64, len(c.ring)) == 0 {
+			return
+		}
+	}
+}
+
+// Forget lets the cached rows with a key below the bound go: the table has dropped them, and nobody will ask for them again.
+func (c *Cells[K, V]) Forget(below []byte) {
+	bound := string(below)
+	for i := len(c.ring) - 1; i >= 0; i-- {
+		if cell := c.ring[i]; cell.key < bound && cell.dirty == 0 && !cell.committing {
+			c.drop(i)
+		}
+	}
+}
+
+// evict lets up to n cached rows go, looking at no more than steps cells: second chance, that is, a cell that was used since the hand last
+// passed stays. It returns how many went, or were marked to go next time.
+func (c *Cells[K, V]) evict(n, steps int) int {
+	done := 0
+	for ; steps > 0 && n > 0 && len(c.ring) > 0; steps-- {
+		if c.hand >= len(c.ring) {
+			c.hand = 0
+		}
+		cell := c.ring[c.hand]
+		switch {
+		case cell.dirty != 0 || cell.committing:
+			c.hand++
+		case cell.used:
+			cell.used = false
+			done++
+			c.hand++
+		default:
+			c.drop(c.hand)
+			done++
+			n--
+		}
+	}
+	return done
+}
+
+// drop removes the i-th cell of the ring from memory.
+func (c *Cells[K, V]) drop(i int) {
+	cell := c.ring[i]
+	last := len(c.ring) - 1
+	c.ring[i] = c.ring[last]
+	c.ring[last] = nil
+	c.ring = c.ring[:last]
+	delete(c.cells, cell.key)
+	cell.gone = true
+	c.count(-int64(cell.size))
+}

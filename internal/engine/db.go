@@ -1,0 +1,249 @@
+package engine
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// ErrClosed is returned by a database that has been closed.
+var ErrClosed = errors.New("state database is closed")
+
+// Options are the options of a [DB].
+type Options struct {
+	Dir          string       // the task's directory; made when the first persistent table is opened
+	FS           vfs.FS       // nil: the disk
+	Shared       *Shared      // required
+	MemTableSize int          // bytes; 0: 1 MB. See Shared.MemTableSize
+	Logger       *slog.Logger // nil: silent
+
+	// KeepCells makes Cells begin with what the Cells before them held, committed or not. It is a mistake, for tests that must find it.
+	KeepCells bool
+}
+
+// DB is the database of one task: its stores' tables, and what is committed with them. Its methods may be called by several goroutines; a Table, and a Batch, is
+// for one goroutine at a time, and a table in memory must not be read while a batch that changes it is applied (a Snapshot may).
+//
+// Tables of in-memory stores, their changelog positions and topic IDs live as long as the DB. The others are on disk, in one Pebble database. A task
+// without persistent tables makes no directory; its operator times live in memory too.
+type DB struct {
+	o   Options
+	log *slog.Logger
+
+	// mu guards what follows, and makes the application of a batch one step for Snapshot.
+	mu        sync.Mutex
+	idle      sync.Cond // no snapshots are open
+	snapshots int
+	closed    bool
+	tables    map[string]*Table
+
+	pebble    *pebble.DB // nil before the first persistent table
+	ids       map[string]uint32
+	lastID    uint32
+	positions map[string]int64
+	topicIDs  map[string][16]byte
+	times     map[string]int64
+	intervals map[string]int64 // of the segments of window stores, by table
+	stamp     time.Time
+}
+
+// Open returns the task's database. Nothing is read or made on disk before the first persistent Table.
+func Open(o Options) (*DB, error) {
+	if o.Shared == nil {
+		return nil, errors.New("engine: Options.Shared is nil")
+	}
+	if o.FS == nil {
+		o.FS = vfs.Default
+	}
+	if o.MemTableSize <= 0 {
+		o.MemTableSize = 1 << 20
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	d := &DB{
+		o:         o,
+		log:       o.Logger,
+		tables:    map[string]*Table{},
+		ids:       map[string]uint32{},
+		positions: map[string]int64{},
+		topicIDs:  map[string][16]byte{},
+		times:     map[string]int64{},
+		intervals: map[string]int64{},
+	}
+	d.idle.L = &d.mu
+	return d, nil
+}
+
+// Table returns the table with the name, and makes it if there is none. The first persistent one opens the database on disk, which takes some
+// milliseconds, more if a write-ahead log has to be replayed.
+func (d *DB) Table(name string, persistent bool) (*Table, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return nil, ErrClosed
+	}
+	if t := d.tables[name]; t != nil {
+		if t.Persistent() != persistent {
+			return nil, fmt.Errorf("table %s is open already, and is kept in the other way", name)
+		}
+		return t, nil
+	}
+	t := &Table{db: d, name: name}
+	if persistent {
+		id, err := d.tableID(name)
+		if err != nil {
+			return nil, fmt.Errorf("table %s: %w", name, err)
+		}
+		t.prefix = binary.BigEndian.AppendUint32(nil, id)
+	} else {
+		t.memory = &tree[[]byte]{}
+	}
+	d.tables[name] = t
+	return t, nil
+}
+
+// tableID returns the ID under which the table's rows are kept, and gives out the next one to a new table.
+func (d *DB) tableID(name string) (uint32, error) {
+	if d.pebble == nil {
+		if err := d.openPebble(); err != nil {
+			return 0, err
+		}
+	}
+	if id, ok := d.ids[name]; ok {
+		return id, nil
+	}
+	id := d.lastID + 1
+	// Pebble recovers a prefix of what was written, so the name is there whenever a row of the table is.
+	if err := d.pebble.Set(metaKey(metaTable, name), binary.BigEndian.AppendUint32(nil, id), pebble.NoSync); err != nil {
+		return 0, err
+	}
+	d.ids[name], d.lastID = id, id
+	return id, nil
+}
+
+// Position returns the position of the table in its changelog topic: the offset to read next.
+func (d *DB) Position(t *Table, topic string) (int64, bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	p, ok := d.positions[t.metaName(topic)]
+	return p, ok
+}
+
+// TopicID returns the ID that the changelog topic had when the table was filled from it.
+func (d *DB) TopicID(t *Table, topic string) ([16]byte, bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	id, ok := d.topicIDs[t.metaName(topic)]
+	return id, ok
+}
+
+// Time returns a named operator time.
+func (d *DB) Time(name string) (int64, bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	at, ok := d.times[name]
+	return at, ok
+}
+
+// Times returns a copy of all operator times.
+func (d *DB) Times() map[string]int64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return maps.Clone(d.times)
+}
+
+// Stamp returns the wall clock of the last applied batch that had a stamp; the zero time if there is none.
+func (d *DB) Stamp() time.Time {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.stamp
+}
+
+// Apply makes the changes of b visible: all of them or, after a crash, none. It does not wait for the disk: a crash may lose the last batches, never one without
+// those that follow it. b is empty afterwards and may be used again. After an error nothing is visible.
+func (d *DB) Apply(b *Batch) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return ErrClosed
+	}
+	if b.pebble != nil && !b.pebble.Empty() {
+		if err := b.pebble.Commit(pebble.NoSync); err != nil {
+			return fmt.Errorf("apply a commit to the state in %s: %w", d.o.Dir, err)
+		}
+	}
+	b.applyMemory()
+	b.Reset()
+	return nil
+}
+
+// Wipe deletes all rows of the table, and the position and ID of its changelog topic ("": it has none), and logs why.
+func (d *DB) Wipe(t *Table, topic, reason string) error {
+	d.log.Warn("wiping a store's local state", "store", t.name, "reason", reason)
+	b := d.NewBatch()
+	defer b.Close()
+	if err := b.Table(t).DeleteRange(nil, nil); err != nil {
+		return err
+	}
+	if topic != "" {
+		b.forget(t, topic)
+	}
+	if err := d.Apply(b); err != nil {
+		return fmt.Errorf("wipe store %s: %w", t.name, err)
+	}
+	return nil
+}
+
+// Flush writes what is only in the write-ahead log into tables, so that the next Open has nothing to replay.
+func (d *DB) Flush() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.pebble == nil || d.closed {
+		return nil
+	}
+	return d.pebble.Flush()
+}
+
+// Close flushes and closes the database. It waits until open snapshots are closed. A second Close does nothing.
+func (d *DB) Close() error { return d.close(true) }
+
+func (d *DB) close(flush bool) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return nil
+	}
+	d.closed = true
+	for d.snapshots > 0 {
+		d.idle.Wait()
+	}
+	if d.pebble == nil {
+		return nil
+	}
+	var err error
+	if flush {
+		err = d.pebble.Flush()
+	}
+	if err = errors.Join(err, d.pebble.Close()); err != nil {
+		return fmt.Errorf("close the state in %s: %w", d.o.Dir, err)
+	}
+	return nil
+}
+
+// Destroy closes the database without flushing it, and removes its directory, whether it was opened or not.
+func (d *DB) Destroy() error {
+	err := d.close(false)
+	if rm := d.o.FS.RemoveAll(d.o.Dir); rm != nil && !errors.Is(rm, os.ErrNotExist) {
+		err = errors.Join(err, fmt.Errorf("remove the state in %s: %w", d.o.Dir, rm))
+	}
+	return err
+}

@@ -1,0 +1,259 @@
+// Package enginetest opens stores without a task, for tests: a database on a file system in memory that can lose what was not synced, a
+// clock that is a number, changelogs that are slices, and commits, aborts, crashes and restores at the test's will.
+package enginetest
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/millrace-streams/millrace/internal/engine"
+	"github.com/millrace-streams/millrace/processor"
+)
+
+const dir = "state"
+
+// Record is a record of a changelog. A nil Value is a tombstone.
+type Record struct {
+	Key, Value []byte
+	Timestamp  int64
+}
+
+// Task is the part of a task that stores see. It is for one goroutine.
+type Task struct {
+	DB     *engine.DB
+	Shared *engine.Shared
+	Budget *engine.Budget
+
+	EveryUpdate bool // of the stores opened next
+
+	t      testing.TB
+	fs     *vfs.MemFS
+	now    int64
+	stores []*open
+	batch  *engine.Batch // begun and not finished
+
+	// What Kafka keeps.
+	changelogs map[string][]Record
+	times      map[string]int64 // with the committed offsets
+}
+
+type open struct {
+	spec    engine.Spec
+	store   engine.Store
+	table   *engine.Table
+	time    int64
+	flushed int64 // time, at the last Begin
+	pending []Record
+	begun   []Record
+}
+
+// New returns a task with an empty database and memory bytes for its state (0: the default).
+func New(t testing.TB, memory int64) *Task {
+	t.Helper()
+	k := &Task{
+		t:          t,
+		fs:         vfs.NewCrashableMem(),
+		Shared:     engine.NewShared(memory),
+		changelogs: map[string][]Record{},
+		times:      map[string]int64{},
+	}
+	k.Budget = k.Shared.NewBudget()
+	k.openDB()
+	t.Cleanup(func() {
+		k.closeStores()
+		k.check(k.DB.Close())
+		k.Budget.Close()
+		if used, dirty := k.Shared.Used(); used != 0 || dirty != 0 {
+			t.Errorf("stores have not given back %d bytes of memory, %d of them uncommitted", used, dirty)
+		}
+		k.Shared.Close()
+	})
+	return k
+}
+
+func (k *Task) check(err error) {
+	if err != nil {
+		k.t.Helper()
+		k.t.Fatal(err)
+	}
+}
+
+func (k *Task) openDB() {
+	k.t.Helper()
+	db, err := engine.Open(engine.Options{Dir: dir, FS: k.fs, Shared: k.Shared, MemTableSize: 256 << 10})
+	k.check(err)
+	k.DB = db
+}
+
+// SetNow sets the timestamp that writes get.
+func (k *Task) SetNow(ms int64) { k.now = ms }
+
+// Open opens a store: it restores its table from the changelog first. It must be called again after Abort, Restart, Crash and LoseDisk.
+func (k *Task) Open(spec processor.StoreSpec) engine.Store {
+	k.t.Helper()
+	s := spec.(engine.Spec)
+	table, err := k.DB.Table(s.StoreName(), s.Persistent())
+	k.check(err)
+	k.restore(s, table)
+	o := &open{spec: s, table: table, time: -1}
+	if at, ok := k.times[s.StoreName()]; ok {
+		o.time = at
+	}
+	env := engine.Env{
+		Table:       table,
+		Budget:      k.Budget,
+		Now:         func() int64 { return k.now },
+		EveryUpdate: k.EveryUpdate,
+		Time:        &o.time,
+	}
+	if s.Changelog().Kind != engine.NoChangelog {
+		env.Log = func(key, value []byte, timestamp int64) error {
+			o.pending = append(o.pending, Record{key, value, timestamp})
+			return nil
+		}
+	}
+	o.store, err = s.Open(env)
+	k.check(err)
+	k.stores = append(k.stores, o)
+	return o.store
+}
+
+// restore applies what the changelog has beyond the table's position.
+func (k *Task) restore(s engine.Spec, table *engine.Table) {
+	k.t.Helper()
+	name := s.StoreName()
+	from, _ := k.DB.Position(table, name)
+	records := k.changelogs[name]
+	if from > int64(len(records)) {
+		k.t.Fatalf("store %s: position %d is beyond the changelog's end %d", name, from, len(records))
+	}
+	b := k.DB.NewBatch()
+	for _, r := range records[from:] {
+		k.check(s.Restore(b.Table(table), r.Key, r.Value, r.Timestamp))
+	}
+	b.SetPosition(table, name, int64(len(records)))
+	k.check(k.DB.Apply(b))
+}
+
+// Commit commits what the stores have changed.
+func (k *Task) Commit() {
+	k.t.Helper()
+	k.Begin()
+	k.Finish()
+}
+
+// Begin flushes the stores, as the first half of a commit.
+func (k *Task) Begin() {
+	k.t.Helper()
+	k.batch = k.DB.NewBatch()
+	for _, o := range k.stores {
+		k.check(o.store.Flush(k.batch.Table(o.table)))
+		o.begun, o.pending = o.pending, nil
+		o.flushed = o.time
+	}
+}
+
+// Finish is the second half: Kafka has confirmed the transaction, the database follows.
+func (k *Task) Finish() {
+	k.t.Helper()
+	k.confirm()
+	k.check(k.DB.Apply(k.batch))
+	k.batch = nil
+	for _, o := range k.stores {
+		o.store.Committed()
+	}
+}
+
+// confirm makes what Begin flushed a part of the changelogs.
+func (k *Task) confirm() {
+	for _, o := range k.stores {
+		name := o.spec.StoreName()
+		k.changelogs[name] = append(k.changelogs[name], o.begun...)
+		k.times[name] = o.flushed
+		o.begun = nil
+		k.batch.SetPosition(o.table, name, int64(len(k.changelogs[name])))
+		k.batch.SetTime(name, o.flushed)
+	}
+}
+
+// Begun reports whether a commit is between Begin and Finish.
+func (k *Task) Begun() bool { return k.batch != nil }
+
+// Abort throws the stores away, with all that is not confirmed.
+func (k *Task) Abort() {
+	k.t.Helper()
+	k.closeStores()
+}
+
+func (k *Task) closeStores() {
+	for _, o := range k.stores {
+		if err := o.store.Close(); err != nil {
+			k.t.Errorf("close store %s: %v", o.spec.StoreName(), err)
+		}
+	}
+	k.stores, k.batch = nil, nil
+}
+
+// Restart closes the database and opens it again.
+func (k *Task) Restart() {
+	k.t.Helper()
+	k.closeStores()
+	k.check(k.DB.Close())
+	k.openDB()
+}
+
+// Crash loses everything in memory, and of what was not synced to the disk all but percent. If a commit was begun, Kafka may have confirmed it: confirmed says
+// so.
+func (k *Task) Crash(r *rand.Rand, percent int, confirmed bool) {
+	k.t.Helper()
+	if confirmed && k.batch != nil {
+		k.confirm()
+	}
+	disk := k.fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: percent, RNG: r})
+	k.closeStores()
+	k.check(k.DB.Close())
+	k.fs = disk
+	k.openDB()
+}
+
+// LoseDisk is a restart on an empty disk.
+func (k *Task) LoseDisk() {
+	k.t.Helper()
+	k.closeStores()
+	k.check(k.DB.Destroy())
+	k.openDB()
+}
+
+// Changelog returns the confirmed records of a store's changelog, oldest first.
+func (k *Task) Changelog(store string) []Record { return k.changelogs[store] }
+
+// Pending returns the records that open stores have logged and that are not confirmed.
+func (k *Task) Pending(store string) []Record {
+	for _, o := range k.stores {
+		if o.spec.StoreName() == store {
+			return append(append([]Record(nil), o.begun...), o.pending...)
+		}
+	}
+	return nil
+}
+
+// Rows returns the committed rows of a table as text, for comparisons.
+func (k *Task) Rows(store string) map[string]string {
+	k.t.Helper()
+	s, err := k.DB.Snapshot()
+	k.check(err)
+	it, err := s.Scan(store, nil, nil)
+	k.check(err)
+	rows := map[string]string{}
+	for it.Next() {
+		rows[string(bytes.Clone(it.Key()))] = fmt.Sprintf("%s@%d", it.Value(), it.Timestamp())
+	}
+	k.check(it.Close())
+	k.check(s.Close())
+	return maps.Clone(rows)
+}

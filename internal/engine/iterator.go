@@ -1,0 +1,143 @@
+package engine
+
+import (
+	"bytes"
+	"encoding/binary"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// Iterator walks over the rows of a table, forwards or backwards: the first step goes to the first row (Next) or the last (Prev).
+type Iterator struct {
+	table string
+
+	disk   *pebble.Iterator
+	prefix int // bytes of the table's prefix
+
+	memory       *cursor[[]byte]
+	lower, upper string
+	bounded      bool
+
+	started bool
+	err     error
+}
+
+func pebbleIterator(table string, r pebble.Reader, prefix, lower, upper []byte) (*Iterator, error) {
+	o := &pebble.IterOptions{LowerBound: concat(prefix, lower), UpperBound: PrefixEnd(prefix)}
+	if upper != nil {
+		o.UpperBound = concat(prefix, upper)
+	}
+	if o.UpperBound != nil && bytes.Compare(o.LowerBound, o.UpperBound) > 0 {
+		o.LowerBound = o.UpperBound // Pebble does not expect bounds the wrong way round
+	}
+	it, err := r.NewIter(o)
+	if err != nil {
+		return nil, wrapStore(table, err)
+	}
+	return &Iterator{table: table, disk: it, prefix: len(prefix)}, nil
+}
+
+func concat(a, b []byte) []byte {
+	return append(append(make([]byte, 0, len(a)+len(b)), a...), b...)
+}
+
+func memoryIterator(table string, t *tree[[]byte], lower, upper []byte) *Iterator {
+	return &Iterator{
+		table:   table,
+		memory:  &cursor[[]byte]{t: t},
+		lower:   string(lower),
+		upper:   string(upper),
+		bounded: upper != nil,
+	}
+}
+
+// Next goes to the next row, and reports whether there is one.
+func (i *Iterator) Next() bool {
+	first := !i.started
+	i.started = true
+	if i.disk == nil {
+		return i.memoryNext(first)
+	}
+	if first {
+		return i.check(i.disk.First())
+	}
+	return i.check(i.disk.Next())
+}
+
+// Prev goes to the row before, and reports whether there is one.
+func (i *Iterator) Prev() bool {
+	first := !i.started
+	i.started = true
+	if i.disk == nil {
+		return i.memoryPrev(first)
+	}
+	if first {
+		return i.check(i.disk.Last())
+	}
+	return i.check(i.disk.Prev())
+}
+
+// check stops at a row that is too short to be one.
+func (i *Iterator) check(ok bool) bool {
+	if !ok {
+		return false
+	}
+	_, _, err := splitRow(i.disk.Value())
+	i.err = wrapStore(i.table, err)
+	return err == nil
+}
+
+func (i *Iterator) memoryNext(first bool) bool {
+	switch {
+	case first:
+		i.memory.seek(i.lower)
+	case i.memory.valid():
+		i.memory.next()
+	}
+	return i.memory.valid() && (!i.bounded || i.memory.key() < i.upper)
+}
+
+func (i *Iterator) memoryPrev(first bool) bool {
+	switch {
+	case first && i.bounded:
+		i.memory.seekBefore(i.upper)
+	case first:
+		i.memory.seekLast()
+	case i.memory.valid():
+		i.memory.prev()
+	}
+	return i.memory.valid() && i.memory.key() >= i.lower
+}
+
+// Key returns the key of the row. It is valid until the next step, and must not be changed.
+func (i *Iterator) Key() []byte {
+	if i.disk == nil {
+		return bytesOf(i.memory.key())
+	}
+	return i.disk.Key()[i.prefix:]
+}
+
+// Value returns the value of the row. It is valid until the next step, and must not be changed.
+func (i *Iterator) Value() []byte { return i.row()[timestampSize:] }
+
+// Timestamp returns the timestamp of the row in ms.
+func (i *Iterator) Timestamp() int64 { return int64(binary.BigEndian.Uint64(i.row())) }
+
+func (i *Iterator) row() []byte {
+	if i.disk == nil {
+		return i.memory.value()
+	}
+	return i.disk.Value()
+}
+
+// Close releases the iterator, and returns the error that has ended the walk early, if one has.
+func (i *Iterator) Close() error {
+	if i.disk != nil {
+		if err := i.disk.Close(); err != nil && i.err == nil {
+			i.err = wrapStore(i.table, err)
+		}
+		i.disk = nil
+		i.memory = &cursor[[]byte]{t: &tree[[]byte]{}}
+	}
+	return i.err
+}

@@ -1,0 +1,30 @@
+package engine
+
+import (
+	"fmt"
+	"log/slog"
+	"strings"
+)
+
+// pebbleLogger passes Pebble's log on. Its everyday messages (flushes, compactions) are debug messages here.
+type pebbleLogger struct{ log *slog.Logger }
+
+func (l pebbleLogger) Infof(format string, args ...any) {
+	l.log.Debug("pebble: " + message(format, args))
+}
+
+func (l pebbleLogger) Errorf(format string, args ...any) {
+	l.log.Error("pebble: " + message(format, args))
+}
+
+// Fatalf is called when the disk refuses what has to be written (full, read-only, broken). Pebble does not expect it to return. The state on disk stays a state of some
+// commit, so a restart goes on from there.
+func (l pebbleLogger) Fatalf(format string, args ...any) {
+	text := message(format, args)
+	l.log.Error("pebble: cannot go on: " + text)
+	panic("millrace: state database: " + text)
+}
+
+func message(format string, args []any) string {
+	return strings.TrimSpace(fmt.Sprintf(format, args...))
+}

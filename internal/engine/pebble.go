@@ -1,0 +1,146 @@
+package engine
+
+import (
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
+)
+
+// pebbleFormat is Pebble's newest format at the time of writing. It is pinned because upgrades are one-way: a new release of Pebble must
+// not make a directory unreadable for the release before.
+const pebbleFormat = pebble.FormatValueSeparation
+
+// formatVersion is the version of the layout that doc.go describes.
+const formatVersion = 1
+
+// metaPrefix is the prefix of the metadata: table ID 0. Tables begin at 1.
+var metaPrefix = []byte{0, 0, 0, 0}
+
+// The kinds of metadata, the first byte after the prefix.
+const (
+	metaFormat   = 'f'
+	metaTable    = 'n'
+	metaPosition = 'p'
+	metaTopicID  = 'i'
+	metaTime     = 't'
+	metaStamp    = 's'
+	metaInterval = 'w'
+)
+
+func metaKey(kind byte, name string) []byte {
+	key := make([]byte, 0, len(metaPrefix)+1+len(name))
+	key = append(append(key, metaPrefix...), kind)
+	return append(key, name...)
+}
+
+func (d *DB) pebbleOptions() *pebble.Options {
+	o := &pebble.Options{
+		FS:                          d.o.FS,
+		Cache:                       d.o.Shared.blocks,
+		FileCache:                   d.o.Shared.files,
+		FormatMajorVersion:          pebbleFormat,
+		MemTableSize:                uint64(d.o.MemTableSize),
+		MemTableStopWritesThreshold: 4,
+		L0CompactionThreshold:       4,
+		L0StopWritesThreshold:       24,
+		LBaseMaxBytes:               64 << 20,
+		CompactionConcurrencyRange:  func() (int, int) { return 1, 2 },
+		FlushDelayDeleteRange:       10 * time.Second,
+		Logger:                      pebbleLogger{d.log},
+	}
+	for i := range o.Levels {
+		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
+	}
+	return o
+}
+
+// openPebble opens the database on disk and reads its metadata.
+func (d *DB) openPebble() error {
+	if err := d.o.FS.MkdirAll(d.o.Dir, 0o755); err != nil {
+		return fmt.Errorf("make the state directory: %w", err)
+	}
+	db, err := pebble.Open(d.o.Dir, d.pebbleOptions())
+	if err != nil {
+		return fmt.Errorf("open the state in %s (if it is damaged, remove the directory: the state is restored from Kafka): %w", d.o.Dir, err)
+	}
+	d.pebble = db
+	if err := d.readMeta(); err != nil {
+		d.pebble = nil
+		_ = db.Close()
+		return fmt.Errorf("read the state in %s: %w", d.o.Dir, err)
+	}
+	return nil
+}
+
+func (d *DB) readMeta() error {
+	it, err := d.pebble.NewIter(&pebble.IterOptions{LowerBound: metaPrefix, UpperBound: []byte{0, 0, 0, 1}})
+	if err != nil {
+		return err
+	}
+	version := uint64(0)
+	for it.First(); it.Valid() && err == nil; it.Next() {
+		kind, name, value := it.Key()[len(metaPrefix)], string(it.Key()[len(metaPrefix)+1:]), it.Value()
+		if kind == metaFormat {
+			version, err = fixed(value)
+			continue
+		}
+		err = d.readEntry(kind, name, value)
+	}
+	if closed := it.Close(); err == nil {
+		err = closed
+	}
+	if err != nil {
+		return err
+	}
+	switch version {
+	case formatVersion:
+		return nil
+	case 0:
+		return d.pebble.Set(metaKey(metaFormat, ""), binary.BigEndian.AppendUint64(nil, formatVersion), pebble.NoSync)
+	}
+	return fmt.Errorf("format %d is not known to this version, which writes format %d; remove the directory to restore the state from Kafka", version, formatVersion)
+}
+
+func (d *DB) readEntry(kind byte, name string, value []byte) error {
+	switch kind {
+	case metaTable:
+		if len(value) != 4 {
+			return fmt.Errorf("ID of table %s has %d bytes", name, len(value))
+		}
+		id := binary.BigEndian.Uint32(value)
+		d.ids[name] = id
+		d.lastID = max(d.lastID, id)
+		return nil
+	case metaTopicID:
+		if len(value) != 16 {
+			return fmt.Errorf("topic ID of %s has %d bytes", name, len(value))
+		}
+		d.topicIDs[name] = [16]byte(value)
+		return nil
+	}
+	n, err := fixed(value)
+	if err != nil {
+		return fmt.Errorf("metadata %c %s: %w", kind, name, err)
+	}
+	switch kind {
+	case metaPosition:
+		d.positions[name] = int64(n)
+	case metaTime:
+		d.times[name] = int64(n)
+	case metaStamp:
+		d.stamp = time.UnixMilli(int64(n))
+	case metaInterval:
+		d.intervals[name] = int64(n)
+	}
+	return nil
+}
+
+func fixed(value []byte) (uint64, error) {
+	if len(value) != 8 {
+		return 0, fmt.Errorf("value has %d bytes, not 8", len(value))
+	}
+	return binary.BigEndian.Uint64(value), nil
+}

@@ -1,0 +1,127 @@
+package engine
+
+import (
+	"runtime"
+	"sync/atomic"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// DefaultMemory is the memory of a [Shared] that is made without a number: 256 MB.
+const DefaultMemory = 256 << 20
+
+const (
+	minMemory    = 4 << 20
+	minMemTable  = 256 << 10
+	maxMemTable  = 4 << 20
+	maxOpenFiles = 4096
+)
+
+// Shared is what all task databases of a process have in common: the block cache, the file cache, and the account of the memory that
+// state takes. It may be used by several goroutines.
+//
+// The memory is divided so: a quarter to the block cache, an eighth to the memtables, the rest to what stores hold decoded. Of that, uncommitted
+// changes may take half (see [Budget.Over]); rows that are only cached take what is left. The committed state of in-memory stores comes on top.
+type Shared struct {
+	memory int64
+	blocks *pebble.Cache
+	files  *pebble.FileCache
+
+	cells int64        // share of the stores
+	used  atomic.Int64 // bytes that stores hold: changed rows and cached rows
+	dirty atomic.Int64 // bytes of rows that are not committed yet
+	tasks atomic.Int64 // open budgets
+}
+
+// NewShared divides memory bytes (Config.StateMemory). Zero or less means [DefaultMemory]; what is less than 4 MB counts as 4 MB.
+func NewShared(memory int64) *Shared {
+	if memory <= 0 {
+		memory = DefaultMemory
+	}
+	memory = max(memory, minMemory)
+	s := &Shared{
+		memory: memory,
+		blocks: pebble.NewCache(memory / 4),
+		files:  pebble.NewFileCache(runtime.GOMAXPROCS(0), maxOpenFiles),
+	}
+	s.cells = memory - memory/4 - memory/8
+	return s
+}
+
+// MemTableSize returns the size of each memtable when the process runs n tasks with a database: an eighth of the memory over all tasks, within
+// 256 KB and 4 MB. Small memtables are right for commits, which are large batches.
+func (s *Shared) MemTableSize(n int) int {
+	return int(min(max(s.memory/8/int64(max(n, 1)), minMemTable), maxMemTable))
+}
+
+// Close releases the caches. All databases must be closed before.
+func (s *Shared) Close() {
+	s.files.Unref()
+	s.blocks.Unref()
+}
+
+// Used returns the bytes that the stores of the process hold decoded in memory, and how many of them are uncommitted changes.
+func (s *Shared) Used() (total, uncommitted int64) { return s.used.Load(), s.dirty.Load() }
+
+// NewBudget returns the account of one task. Close it with the task.
+func (s *Shared) NewBudget() *Budget {
+	s.tasks.Add(1)
+	return &Budget{shared: s}
+}
+
+// Budget is a task's account of the bytes that its stores hold in memory. Only the task's goroutine may use it. A nil Budget counts nothing
+// and has no bound.
+type Budget struct {
+	shared *Shared
+	used   int64
+	dirty  int64
+	closed bool
+}
+
+// Over reports whether uncommitted changes take more of the process's memory than they may, and this task has some of them: its worker
+// should commit now.
+func (b *Budget) Over() bool {
+	return b != nil && b.dirty > 0 && b.shared.dirty.Load() > b.shared.cells/2
+}
+
+// Dirty returns the bytes of the task's uncommitted changes.
+func (b *Budget) Dirty() int64 {
+	if b == nil {
+		return 0
+	}
+	return b.dirty
+}
+
+// Close ends the account, and gives back what stores that were not closed still hold. A second Close does nothing.
+func (b *Budget) Close() {
+	if b == nil || b.closed {
+		return
+	}
+	b.add(-b.used)
+	b.addDirty(-b.dirty)
+	b.shared.tasks.Add(-1)
+	b.closed = true
+}
+
+func (b *Budget) add(n int64) {
+	if b != nil && n != 0 {
+		b.used += n
+		b.shared.used.Add(n)
+	}
+}
+
+func (b *Budget) addDirty(n int64) {
+	if b != nil && n != 0 {
+		b.dirty += n
+		b.shared.dirty.Add(n)
+	}
+}
+
+// crowded reports whether cached rows of this task should go: the process holds more than it may, and the task more than its part of it.
+func (b *Budget) crowded() bool {
+	if b == nil {
+		return false
+	}
+	limit := b.shared.cells
+	return b.shared.used.Load() > limit && b.used > limit/max(b.shared.tasks.Load(), 1)
+}

@@ -1,0 +1,64 @@
+package engine
+
+// Spec is what the store specs of packages state and windowstore implement, beside processor.StoreSpec: how the runtime opens,
+// restores and changelogs a store. Specs are immutable and shared by tasks.
+type Spec interface {
+	StoreName() string
+	Changelog() Changelog
+	Persistent() bool // false: the committed state is kept in memory, and restored whole at start
+
+	// Open makes the store's instance for one task. It reads committed state from env.Table.
+	Open(env Env) (Store, error)
+
+	// Restore adds what one changelog record says to b: value == nil is a deletion. It must not keep key or value.
+	Restore(b *TableBatch, key, value []byte, timestamp int64) error
+}
+
+// ChangelogKind is the kind of a store's changelog topic.
+type ChangelogKind int
+
+const (
+	NoChangelog       ChangelogKind = iota
+	CompactChangelog                // cleanup.policy compact
+	WindowedChangelog               // cleanup.policy compact,delete; retention.ms = Retention + 24 h
+)
+
+// Changelog describes a store's changelog topic, <app>-<store>-changelog.
+type Changelog struct {
+	Kind        ChangelogKind
+	RetentionMs int64 // of a WindowedChangelog: the store's retention
+}
+
+// Env is what a store may use of its task.
+type Env struct {
+	Table  *Table  // the store's slice of the committed state
+	Budget *Budget // counts the bytes that the store holds in memory
+
+	// Now returns the timestamp (ms) that a write gets unless it says another: the current record's, or the punctuation's.
+	Now func() int64
+
+	// Log sends one record to the changelog, within the open transaction. nil without a changelog. key and value must not change afterwards.
+	Log func(key, value []byte, timestamp int64) error
+
+	// EveryUpdate: log each update at once instead of once per dirty key at Flush.
+	EveryUpdate bool
+
+	// Time is the cell of the store's own stream time (ms, -1 at first); it is committed with the offsets.
+	Time *int64
+}
+
+// Store is a store's instance in a task, as the runtime sees it. It lives from one Open to the next abort or to the end of the task.
+// Reads see what was written before, committed or not.
+type Store interface {
+	StoreName() string
+
+	// Flush logs what has changed since the last Flush, one record per dirty key, and adds it to b. The changes stay visible; they belong to
+	// the generation that is being committed until Committed is called. New writes start the next generation. At most one
+	// generation is being committed at a time.
+	Flush(b *TableBatch) error
+
+	// Committed says that b has been applied: entries of that generation may now be evicted.
+	Committed()
+
+	Close() error
+}

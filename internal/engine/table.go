@@ -1,0 +1,131 @@
+package engine
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+const timestampSize = 8 // of the timestamp in front of each value
+
+// Table is one store's slice of a task's committed state, in order of unsigned key bytes. Its methods are for the task's goroutine.
+type Table struct {
+	db     *DB
+	name   string
+	prefix []byte        // of a persistent table's keys
+	memory *tree[[]byte] // of an in-memory table: [8B timestamp][value]
+	key    []byte        // scratch
+	row    []byte        // scratch
+	kept   any           // the last Cells; see Options.KeepCells
+
+	interval int64 // of the segments of a window store; 0: not asked for yet
+}
+
+// Name returns the store's name.
+func (t *Table) Name() string { return t.name }
+
+// Persistent reports whether the table is on disk.
+func (t *Table) Persistent() bool { return t.memory == nil }
+
+// metaName is the name under which the table's position in a topic is kept. The in-memory table of a store must not take over the position of the
+// persistent one that the store had before.
+func (t *Table) metaName(topic string) string {
+	if t.memory != nil {
+		return "\x00memory\x00" + topic
+	}
+	return topic
+}
+
+// WindowLayout returns how the table keeps the rows of a window store with a retention in ms. A table that has been used keeps the layout that it had first: a
+// longer grace or retention in a later version of the program must find the rows that are there.
+func (t *Table) WindowLayout(retention int64) (WindowLayout, error) {
+	layout := LayoutFor(retention)
+	if t.db == nil {
+		return layout, nil
+	}
+	t.db.mu.Lock()
+	defer t.db.mu.Unlock()
+	if t.interval > 0 {
+		return WindowLayout{t.interval}, nil
+	}
+	if !t.Persistent() {
+		t.interval = layout.Interval
+		return layout, nil
+	}
+	if known := t.db.intervals[t.name]; known > 0 {
+		t.interval = known
+		return WindowLayout{known}, nil
+	}
+	// As with the table's ID, it is there whenever a row is.
+	value := binary.BigEndian.AppendUint64(nil, uint64(layout.Interval))
+	if err := t.db.pebble.Set(metaKey(metaInterval, t.name), value, pebble.NoSync); err != nil {
+		return layout, wrapStore(t.name, err)
+	}
+	t.db.intervals[t.name], t.interval = layout.Interval, layout.Interval
+	return layout, nil
+}
+
+// Get returns a row. value is valid until the next Get of the table.
+func (t *Table) Get(key []byte) (value []byte, timestamp int64, ok bool, err error) {
+	row, ok, err := t.get(key)
+	if err != nil || !ok {
+		return nil, 0, false, wrapStore(t.name, err)
+	}
+	value, timestamp, err = splitRow(row)
+	return value, timestamp, err == nil, wrapStore(t.name, err)
+}
+
+func (t *Table) get(key []byte) (row []byte, ok bool, err error) {
+	if t.memory != nil {
+		row, ok = t.memory.get(view(key))
+		return row, ok, nil
+	}
+	t.key = append(append(t.key[:0], t.prefix...), key...)
+	row, closer, err := t.db.pebble.Get(t.key)
+	if err != nil {
+		if errors.Is(err, pebble.ErrNotFound) {
+			return nil, false, nil
+		}
+		return nil, false, err
+	}
+	t.row = append(t.row[:0], row...)
+	return t.row, true, closer.Close()
+}
+
+// splitRow parses [8B timestamp][value].
+func splitRow(row []byte) (value []byte, timestamp int64, err error) {
+	if len(row) < timestampSize {
+		return nil, 0, fmt.Errorf("a row has %d bytes, fewer than its timestamp", len(row))
+	}
+	return row[timestampSize:], int64(binary.BigEndian.Uint64(row)), nil
+}
+
+func wrapStore(name string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("store %s: %w", name, err)
+}
+
+// Scan returns an iterator over lower <= key < upper; nil bounds are open. It must be closed, and before the next Apply.
+func (t *Table) Scan(lower, upper []byte) (*Iterator, error) {
+	if t.memory != nil {
+		return memoryIterator(t.name, t.memory, lower, upper), nil
+	}
+	return pebbleIterator(t.name, t.db.pebble, t.prefix, lower, upper)
+}
+
+// PrefixEnd returns the smallest key above all keys with the prefix; nil if there is none.
+func PrefixEnd(prefix []byte) []byte {
+	end := bytes.Clone(prefix)
+	for i := len(end) - 1; i >= 0; i-- {
+		if end[i] < 0xff {
+			end[i]++
+			return end[:i+1]
+		}
+	}
+	return nil
+}

@@ -1,0 +1,9 @@
+package engine
+
+import "unsafe"
+
+// view returns b as a string without copying, for look-ups: b must not change while the string is in use.
+func view(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
+
+// bytesOf returns the bytes of a string without copying. They must not be changed.
+func bytesOf(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }

@@ -1,0 +1,141 @@
+package state_test
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/millrace-streams/millrace/processor"
+	"github.com/millrace-streams/millrace/serde"
+	"github.com/millrace-streams/millrace/state"
+	"github.com/millrace-streams/millrace/topology"
+	"github.com/millrace-streams/millrace/topologytest"
+)
+
+var best = state.KeyValue("best", serde.String, serde.Int64)
+
+// highScores forwards a player's score when it is the best so far.
+type highScores struct {
+	best state.KeyValueStore[string, int64]
+}
+
+func (p *highScores) Init(ctx processor.Context[string, int64]) error {
+	p.best = state.Open(ctx, best)
+	return nil
+}
+
+func (p *highScores) Process(ctx processor.Context[string, int64], r processor.Record[string, int64]) error {
+	old, ok, err := p.best.Get(r.Key)
+	if err != nil || ok && old >= r.Value {
+		return err
+	}
+	if err := p.best.Put(r.Key, r.Value); err != nil {
+		return err
+	}
+	ctx.Forward(r)
+	return nil
+}
+
+// A processor keeps its state in a store, which outlives crashes.
+func Example() {
+	b := topology.New()
+	scores := topology.Source(b, "scores", serde.String, serde.Int64)
+	topology.Process(scores, "high-scores", func() *highScores { return &highScores{} }, serde.String, serde.Int64, best).To("records")
+	topo, err := b.Build()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+
+	d := topologytest.New(topologytest.ForExample(), topo)
+	in := topologytest.Input(d, "scores", serde.String, serde.Int64)
+	in.Send("ann", 10, time.UnixMilli(1))
+	in.Send("bob", 7, time.UnixMilli(2))
+	in.Send("ann", 9, time.UnixMilli(3))
+	d.Crash("high-scores", 0, topologytest.LoseDisk)
+	in.Send("ann", 8, time.UnixMilli(4))
+	in.Send("bob", 8, time.UnixMilli(5))
+
+	for _, r := range topologytest.Output(d, "records", serde.String, serde.Int64).Records() {
+		fmt.Println(r.Key, r.Value)
+	}
+	fmt.Println("in the store:")
+	for e, err := range topologytest.Store[state.KeyValueStore[string, int64]](d, "best", 0).All() {
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Println(e.Key, e.Value, e.Timestamp)
+	}
+	// Output:
+	// ann 10
+	// bob 7
+	// bob 8
+	// in the store:
+	// ann 10 1970-01-01T00:00:00.001Z
+	// bob 8 1970-01-01T00:00:00.005Z
+}
+
+// drain empties a store in a loop over it.
+func drain(s state.KeyValueStore[string, int64]) (n int64, err error) {
+	for e, err := range s.All() {
+		if err != nil {
+			return n, err
+		}
+		n += e.Value
+		if _, _, err := s.Delete(e.Key); err != nil {
+			return n, err
+		}
+	}
+	return n, nil
+}
+
+var pending = state.KeyValue("pending", serde.String, serde.Int64, state.InMemory())
+
+// sums forwards, each minute, the sum of what has come since.
+type sums struct {
+	pending state.KeyValueStore[string, int64]
+}
+
+func (p *sums) Init(ctx processor.Context[string, int64]) error {
+	p.pending = state.Open(ctx, pending)
+	ctx.Every(time.Minute, processor.WallClock, p.emit)
+	return nil
+}
+
+func (p *sums) Process(_ processor.Context[string, int64], r processor.Record[string, int64]) error {
+	old, _, err := p.pending.Get(r.Key)
+	return errors.Join(err, p.pending.Put(r.Key, old+r.Value))
+}
+
+func (p *sums) emit(ctx processor.Context[string, int64], now time.Time) error {
+	n, err := drain(p.pending)
+	ctx.Forward(processor.NewRecord("sum", n, processor.TimestampOf(now)))
+	return err
+}
+
+// A range read may be a loop that changes the store.
+func ExampleKeyValueStore() {
+	b := topology.New()
+	in := topology.Source(b, "in", serde.String, serde.Int64)
+	topology.Process(in, "sums", func() *sums { return &sums{} }, serde.String, serde.Int64, pending).To("out")
+	topo, err := b.Build()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+
+	d := topologytest.New(topologytest.ForExample(), topo)
+	input := topologytest.Input(d, "in", serde.String, serde.Int64)
+	input.Send("a", 1, time.UnixMilli(0))
+	input.Send("b", 2, time.UnixMilli(0))
+	input.Send("a", 3, time.UnixMilli(0))
+	d.Advance(time.Minute)
+	d.Advance(time.Minute)
+	for _, r := range topologytest.Output(d, "out", serde.String, serde.Int64).Records() {
+		fmt.Println(r.Key, r.Value)
+	}
+	// Output:
+	// sum 6
+	// sum 0
+}

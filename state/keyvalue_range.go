@@ -1,0 +1,81 @@
+package state
+
+import (
+	"bytes"
+	"fmt"
+	"iter"
+
+	"github.com/millrace-streams/millrace/internal/engine"
+	"github.com/millrace-streams/millrace/processor"
+)
+
+func (s *core[K, V]) Range(from, to K) iter.Seq2[Entry[K, V], error] {
+	return s.between(&from, &to, false)
+}
+
+func (s *core[K, V]) ReverseRange(from, to K) iter.Seq2[Entry[K, V], error] {
+	return s.between(&from, &to, true)
+}
+
+func (s *core[K, V]) From(from K) iter.Seq2[Entry[K, V], error] { return s.between(&from, nil, false) }
+
+func (s *core[K, V]) ReverseFrom(from K) iter.Seq2[Entry[K, V], error] {
+	return s.between(&from, nil, true)
+}
+
+func (s *core[K, V]) To(to K) iter.Seq2[Entry[K, V], error]        { return s.between(nil, &to, false) }
+func (s *core[K, V]) ReverseTo(to K) iter.Seq2[Entry[K, V], error] { return s.between(nil, &to, true) }
+func (s *core[K, V]) All() iter.Seq2[Entry[K, V], error]           { return s.scan(nil, nil, false) }
+func (s *core[K, V]) ReverseAll() iter.Seq2[Entry[K, V], error]    { return s.scan(nil, nil, true) }
+
+func (s *core[K, V]) PrefixScan(prefix []byte) iter.Seq2[Entry[K, V], error] {
+	return s.scan(bytes.Clone(prefix), engine.PrefixEnd(prefix), false)
+}
+
+// between yields the rows between two bounds; nil is open.
+func (s *core[K, V]) between(from, to *K, reverse bool) iter.Seq2[Entry[K, V], error] {
+	lower, upper, err := s.bounds(from, to)
+	if err != nil {
+		return func(yield func(Entry[K, V], error) bool) { yield(Entry[K, V]{}, err) }
+	}
+	return s.scan(lower, upper, reverse)
+}
+
+func (s *core[K, V]) bounds(from, to *K) (lower, upper []byte, err error) {
+	if from != nil {
+		if lower, err = s.encode(*from); err != nil {
+			return nil, nil, err
+		}
+		lower = bytes.Clone(lower)
+	}
+	if to != nil {
+		if upper, err = s.encode(*to); err != nil {
+			return nil, nil, err
+		}
+		// The smallest key above to.
+		upper = append(bytes.Clone(upper), 0)
+	}
+	return lower, upper, nil
+}
+
+func (s *core[K, V]) scan(lower, upper []byte, reverse bool) iter.Seq2[Entry[K, V], error] {
+	return func(yield func(Entry[K, V], error) bool) {
+		for row, err := range s.cells.Range(lower, upper, reverse) {
+			var e Entry[K, V]
+			if err == nil {
+				e, err = s.entry(row)
+			}
+			if !yield(e, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+func (s *core[K, V]) entry(row engine.Row[K, V]) (Entry[K, V], error) {
+	key, err := s.keys.Decode(row.KeyBytes)
+	if err != nil {
+		return Entry[K, V]{}, fmt.Errorf("store %s: decode a key: %w", s.name, err)
+	}
+	return Entry[K, V]{Key: key, Value: row.Value, Timestamp: processor.Timestamp(row.Timestamp)}, nil
+}

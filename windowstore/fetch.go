@@ -1,0 +1,176 @@
+package windowstore
+
+import (
+	"bytes"
+	"fmt"
+	"iter"
+	"math"
+	"time"
+
+	"github.com/millrace-streams/millrace/internal/engine"
+	"github.com/millrace-streams/millrace/processor"
+)
+
+func (s *core[K, V]) Fetch(key K, from, to processor.Timestamp) iter.Seq2[Entry[K, V], error] {
+	return s.fetch(query[K]{first: &key, one: true, from: int64(from), to: int64(to)})
+}
+
+func (s *core[K, V]) ReverseFetch(key K, from, to processor.Timestamp) iter.Seq2[Entry[K, V], error] {
+	return s.fetch(query[K]{first: &key, one: true, from: int64(from), to: int64(to), reverse: true})
+}
+
+func (s *core[K, V]) FetchRange(first, last K, from, to processor.Timestamp) iter.Seq2[Entry[K, V], error] {
+	return s.fetch(query[K]{first: &first, last: &last, from: int64(from), to: int64(to)})
+}
+
+func (s *core[K, V]) ReverseFetchRange(first, last K, from, to processor.Timestamp) iter.Seq2[Entry[K, V], error] {
+	return s.fetch(query[K]{first: &first, last: &last, from: int64(from), to: int64(to), reverse: true})
+}
+
+func (s *core[K, V]) FetchAll(from, to processor.Timestamp) iter.Seq2[Entry[K, V], error] {
+	return s.fetch(query[K]{from: int64(from), to: int64(to)})
+}
+
+func (s *core[K, V]) ReverseFetchAll(from, to processor.Timestamp) iter.Seq2[Entry[K, V], error] {
+	return s.fetch(query[K]{from: int64(from), to: int64(to), reverse: true})
+}
+
+func (s *core[K, V]) All() iter.Seq2[Entry[K, V], error] {
+	return s.fetch(query[K]{to: math.MaxInt64})
+}
+
+func (s *core[K, V]) ReverseAll() iter.Seq2[Entry[K, V], error] {
+	return s.fetch(query[K]{to: math.MaxInt64, reverse: true})
+}
+
+// query is a range read.
+type query[K any] struct {
+	first, last *K // nil: open
+	one         bool
+	from, to    int64
+	reverse     bool
+}
+
+// fetch yields what a query asks for and has not expired.
+func (s *core[K, V]) fetch(q query[K]) iter.Seq2[Entry[K, V], error] {
+	keys, err := s.keyRange(q)
+	if err != nil {
+		return func(yield func(Entry[K, V], error) bool) { yield(Entry[K, V]{}, err) }
+	}
+	return func(yield func(Entry[K, V], error) bool) {
+		for row, err := range s.rows(keys, max(q.from, *s.time-s.retention+1), q.to, q.reverse) {
+			var e Entry[K, V]
+			if err == nil {
+				if e, err = s.entry(row); err == nil && s.expired(int64(e.Start)) {
+					continue // the loop has moved the store's time
+				}
+			}
+			if !yield(e, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+func (s *core[K, V]) entry(row engine.Row[K, V]) (Entry[K, V], error) {
+	b, start, _, _ := engine.SplitLocal(row.KeyBytes)
+	key, err := s.keys.Decode(b)
+	if err != nil {
+		return Entry[K, V]{}, fmt.Errorf("window store %s: decode a key: %w", s.name, err)
+	}
+	return Entry[K, V]{
+		Key:       key,
+		Start:     processor.Timestamp(start),
+		End:       s.end(start),
+		Value:     row.Value,
+		Timestamp: processor.Timestamp(row.Timestamp),
+	}, nil
+}
+
+// end returns the end of the window with a start; windows of the longest size that there is have none.
+func (s *core[K, V]) end(start int64) processor.Timestamp {
+	if s.size == time.Duration(math.MaxInt64).Milliseconds() || start > math.MaxInt64-s.size {
+		return math.MaxInt64
+	}
+	return processor.Timestamp(start + s.size)
+}
+
+// keyRange is a range of encoded keys, inclusive; nil is open.
+type keyRange struct {
+	first, last []byte
+	one         bool // first is the only key
+}
+
+func (s *core[K, V]) keyRange(q query[K]) (r keyRange, err error) {
+	if q.first != nil {
+		if r.first, err = s.encode(*q.first); err != nil {
+			return r, err
+		}
+		r.first = append([]byte{}, r.first...)
+	}
+	if q.last != nil {
+		if r.last, err = s.encode(*q.last); err != nil {
+			return r, err
+		}
+		r.last = append([]byte{}, r.last...)
+	}
+	r.one = q.one
+	return r, nil
+}
+
+func (r keyRange) has(key []byte) bool {
+	if r.one {
+		return bytes.Equal(key, r.first)
+	}
+	return bytes.Compare(key, r.first) >= 0 && (r.last == nil || bytes.Compare(key, r.last) <= 0)
+}
+
+func (r keyRange) all() bool { return r.first == nil && r.last == nil }
+
+// rows yields the rows of the keys with from <= start <= to, by segment. It hides nothing but segments that were deleted.
+func (s *core[K, V]) rows(keys keyRange, from, to int64, reverse bool) iter.Seq2[engine.Row[K, V], error] {
+	from = max(from, 0)
+	if len(s.deleted) > 0 {
+		from = max(from, s.layout.FirstStart(s.deleted))
+	}
+	// No row is later than the store's time.
+	to = min(to, *s.time)
+	if from > to {
+		return func(func(engine.Row[K, V], error) bool) {}
+	}
+	first, last := s.layout.Segments(from, to)
+	within := func(row engine.Row[K, V]) bool {
+		key, start, _, ok := engine.SplitLocal(row.KeyBytes)
+		return ok && start >= from && start <= to && keys.has(key)
+	}
+	return func(yield func(engine.Row[K, V], error) bool) {
+		for i := int64(0); i <= last-first; i++ {
+			segment := first + i
+			if reverse {
+				segment = last - i
+			}
+			lower, upper := s.bounds(segment, keys, from, to)
+			if keys.all() {
+				// The segments follow each other: one scan reads them all.
+				lower, _ = s.bounds(first, keys, from, to)
+				_, upper = s.bounds(last, keys, from, to)
+				i = last - first
+			}
+			for row, err := range s.cells.Range(lower, upper, reverse) {
+				if err == nil && !within(row) {
+					continue
+				}
+				if !yield(row, err) {
+					return
+				}
+			}
+		}
+	}
+}
+
+func (s *core[K, V]) bounds(segment int64, keys keyRange, from, to int64) (lower, upper []byte) {
+	if keys.one {
+		return s.layout.KeyBounds(segment, keys.first, from, to)
+	}
+	return s.layout.RangeBounds(segment, keys.first, keys.last, to)
+}

@@ -1,0 +1,387 @@
+package windowstore_test
+
+import (
+	"encoding/binary"
+	"fmt"
+	"maps"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/millrace-streams/millrace/internal/engine"
+	"github.com/millrace-streams/millrace/internal/engine/enginetest"
+	"github.com/millrace-streams/millrace/processor"
+	"github.com/millrace-streams/millrace/serde"
+	"github.com/millrace-streams/millrace/windowstore"
+	"github.com/millrace-streams/millrace/windowstore/windowstoretest"
+)
+
+type task struct {
+	*enginetest.Task
+	spec    windowstore.Spec[string, string]
+	store   windowstore.Store[string, string]
+	dropped int
+}
+
+func newTask(t testing.TB, spec windowstore.Spec[string, string]) *task {
+	k := &task{Task: enginetest.New(t, 0), spec: spec}
+	k.open()
+	return k
+}
+
+// anyContext has another name than its method Context, so that it can be embedded.
+type anyContext = processor.Context[string, string]
+
+// context is the part of a processor's context that stores use.
+type context struct {
+	anyContext
+	task *task
+	raw  processor.Store
+}
+
+func (c context) Store(string) (processor.Store, error) { return c.raw, nil }
+func (c context) Drop(string)                           { c.task.dropped++ }
+func (c context) Metadata() processor.Metadata          { return processor.Metadata{Topic: "in"} }
+
+func (k *task) open() {
+	k.store = windowstore.Open(context{task: k, raw: k.Task.Open(k.spec).(processor.Store)}, k.spec)
+}
+
+func (k *task) Store() windowstore.Store[string, string] { return k.store }
+func (k *task) SetNow(at processor.Timestamp)            { k.Task.SetNow(int64(at)) }
+func (k *task) Abort()                                   { k.Task.Abort(); k.open() }
+func (k *task) Restart()                                 { k.Task.Restart(); k.open() }
+func (k *task) LoseDisk()                                { k.Task.LoseDisk(); k.open() }
+func (k *task) Dropped() int                             { return k.dropped }
+
+func (k *task) Changelog() []string {
+	var s []string
+	for _, r := range k.Task.Changelog(k.spec.StoreName()) {
+		n := len(r.Key) - 12
+		text := fmt.Sprintf("%s/%d/%d", r.Key[:n], binary.BigEndian.Uint64(r.Key[n:]), binary.BigEndian.Uint32(r.Key[n+8:]))
+		if r.Value != nil {
+			text += "=" + string(r.Value)
+		}
+		s = append(s, text)
+	}
+	return s
+}
+
+// kinds are the ways to keep a store that must not differ.
+var kinds = map[string][]windowstore.Option{"persistent": nil, "in memory": {windowstore.InMemory()}}
+
+func TestConformance(t *testing.T) {
+	t.Parallel()
+	for name, kind := range kinds {
+		t.Run(name, func(t *testing.T) {
+			windowstoretest.Run(t, func(t testing.TB, c windowstoretest.Config) windowstoretest.Task {
+				opts := slices.Clone(kind)
+				if c.RetainDuplicates {
+					opts = append(opts, windowstore.RetainDuplicates())
+				}
+				return newTask(t, windowstore.New("st", serde.String, serde.String, c.Size, c.Retention, opts...))
+			})
+		})
+	}
+}
+
+func TestValidate(t *testing.T) {
+	t.Parallel()
+	spec := windowstore.New[string, string]("", nil, nil, 0, -1)
+	err := spec.(interface{ Validate() error }).Validate()
+	if err == nil || len(strings.Split(err.Error(), "\n")) != 5 {
+		t.Errorf("Validate: %v", err)
+	}
+}
+
+func TestChangelogIsWindowed(t *testing.T) {
+	t.Parallel()
+	spec := windowstore.New("st", serde.String, serde.String, time.Second, time.Minute).(engine.Spec)
+	if got, want := spec.Changelog(), (engine.Changelog{Kind: engine.WindowedChangelog, RetentionMs: 60_000}); got != want {
+		t.Errorf("changelog %+v, want %+v", got, want)
+	}
+}
+
+// A store whose time is not known takes it from its rows: a changelog that a Java application wrote, say.
+func TestTimeFromRows(t *testing.T) {
+	t.Parallel()
+	for name, kind := range kinds {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			spec := windowstore.New("st", serde.String, serde.String, time.Second, 100*time.Second, kind...)
+			k := enginetest.New(t, 0)
+			table, err := k.DB.Table("st", spec.(engine.Spec).Persistent())
+			if err != nil {
+				t.Fatal(err)
+			}
+			b := k.DB.NewBatch()
+			for _, start := range []int64{10, 70_000, 130_000, 125_000} {
+				key := engine.AppendWindowKey(nil, []byte(fmt.Sprint("k", 200_000-start)), start, 0)
+				if err := spec.(engine.Spec).Restore(b.Table(table), key, []byte("v"), 1); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := k.DB.Apply(b); err != nil {
+				t.Fatal(err)
+			}
+			s := k.Open(spec).(windowstore.Store[string, string])
+			var starts []int64
+			for e, err := range s.All() {
+				if err != nil {
+					t.Fatal(err)
+				}
+				starts = append(starts, int64(e.Start))
+			}
+			slices.Sort(starts)
+			if want := []int64{70_000, 125_000, 130_000}; !slices.Equal(starts, want) {
+				t.Errorf("starts %v, want %v", starts, want)
+			}
+		})
+	}
+}
+
+// Operators read and write expired windows; Keep holds back their deletion.
+func TestOperatorsSeeWhatTheyNeed(t *testing.T) {
+	t.Parallel()
+	for name, kind := range kinds {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			spec := windowstore.New("st", serde.String, serde.Int64, time.Second, time.Minute, kind...)
+			k := enginetest.New(t, 0)
+			s := k.Open(spec).(engine.WindowCellStore[string, int64])
+			put := func(start int64) {
+				s.Observe(start)
+				if _, err := s.Cells().Put(s.AppendKey(nil, []byte("a"), start), "a", start, true, 0, engine.Origin{}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			starts := func() []int64 {
+				var got []int64
+				for row, err := range s.Windows(0, 1<<40, false) {
+					if err != nil {
+						t.Fatal(err)
+					}
+					got = append(got, s.Start(row.KeyBytes))
+				}
+				return got
+			}
+			want := func(want ...int64) {
+				t.Helper()
+				if got := starts(); !slices.Equal(got, want) {
+					t.Errorf("windows %v, want %v", got, want)
+				}
+			}
+			s.Keep(30_000)
+			put(20_000)
+			put(70_000)
+			put(500_000)
+			put(40_000) // late, but the operator knows what it does
+			want(20_000, 40_000, 70_000, 500_000)
+			k.Commit()
+			want(20_000, 40_000, 70_000, 500_000) // one segment with 30_000
+			s.Keep(60_000)
+			k.Commit()
+			want(70_000, 500_000)
+			s.Keep(1 << 40)
+			k.Commit()
+			want(500_000)
+			if rows := k.Rows("st"); len(rows) != 1 {
+				t.Errorf("%d rows are left", len(rows))
+			}
+			for e, err := range s.(windowstore.Store[string, int64]).All() {
+				if err != nil || e.Start != 500_000 {
+					t.Errorf("All yields %v, %v", e, err)
+				}
+			}
+		})
+	}
+}
+
+// Random operations, commits, aborts, crashes and restores give what a sorted map gives.
+func TestEqualsModel(t *testing.T) {
+	t.Parallel()
+	for name, kind := range kinds {
+		for _, every := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s/every=%v", name, every), func(t *testing.T) {
+				t.Parallel()
+				for seed := range uint64(6) {
+					runModel(t, seed, every, kind)
+				}
+			})
+		}
+	}
+}
+
+const retention = 150_000
+
+type window struct {
+	segment int64
+	key     string
+	start   int64
+}
+
+func (w window) compare(v window) int {
+	if w.segment != v.segment {
+		return int(w.segment - v.segment)
+	}
+	return strings.Compare(string(engine.AppendWindowKey(nil, []byte(w.key), w.start, 0)), string(engine.AppendWindowKey(nil, []byte(v.key), v.start, 0)))
+}
+
+// model is a window store without any idea of how to keep one.
+type model struct {
+	rows map[window]string
+	time int64
+}
+
+func (m model) clone() model { return model{maps.Clone(m.rows), m.time} }
+
+func (m *model) put(w window, v string, present bool) {
+	m.time = max(m.time, w.start)
+	switch {
+	case w.start <= m.time-retention:
+	case present:
+		m.rows[w] = v
+	default:
+		delete(m.rows, w)
+	}
+}
+
+func (m *model) sorted(in func(window) bool) []string {
+	var s []string
+	for _, w := range slices.SortedFunc(maps.Keys(m.rows), window.compare) {
+		if w.start > m.time-retention && in(w) {
+			s = append(s, fmt.Sprintf("%s@%d=%s", w.key, w.start, m.rows[w]))
+		}
+	}
+	return s
+}
+
+func runModel(t *testing.T, seed uint64, every bool, kind []windowstore.Option) {
+	r := rand.New(rand.NewPCG(seed, 4))
+	k := newTask(t, windowstore.New("st", serde.String, serde.String, time.Second, retention*time.Millisecond, kind...))
+	k.EveryUpdate = every
+	k.Task.Abort()
+	k.open()
+	layout := engine.LayoutFor(retention)
+	committed, begun, live := model{map[window]string{}, -1}, model{}, model{map[window]string{}, -1}
+	back := func() {
+		live = committed.clone()
+		k.open()
+	}
+	now := int64(0)
+	for i := range 1500 {
+		now += r.Int64N(2000)
+		if r.IntN(300) == 0 {
+			now += r.Int64N(200_000)
+		}
+		w := window{key: strings.Repeat("\x00", r.IntN(3)) + fmt.Sprint(r.IntN(4)), start: max(0, now-r.Int64N(200_000)) / 500 * 500}
+		w.segment = w.start / layout.Interval
+		start := processor.Timestamp(w.start)
+		switch n := r.IntN(1000); {
+		case n < 500:
+			v := fmt.Sprint(seed, "-", i)
+			if err := k.store.Put(w.key, v, start); err != nil {
+				t.Fatal(err)
+			}
+			live.put(w, v, true)
+		case n < 600:
+			if err := k.store.Delete(w.key, start); err != nil {
+				t.Fatal(err)
+			}
+			live.put(w, "", false)
+		case n < 750:
+			v, ok, err := k.store.Get(w.key, start)
+			want, had := live.rows[w]
+			if w.start <= live.time-retention {
+				want, had = "", false
+			}
+			if err != nil || ok != had || v != want {
+				t.Fatalf("seed %d step %d: Get(%v) = %q, %v, %v; want %q, %v", seed, i, w, v, ok, err, want, had)
+			}
+		case n < 900:
+			compareFetch(t, r, k.store, &live, w)
+		case n < 960:
+			if !k.Begun() {
+				k.Begin()
+				begun = live.clone()
+			} else {
+				k.Finish()
+				committed = begun
+			}
+		case n < 970:
+			k.Task.Abort()
+			back()
+		case n < 980:
+			k.Task.Restart()
+			back()
+		case n < 990:
+			confirmed := k.Begun() && r.IntN(2) == 0
+			if confirmed {
+				committed = begun
+			}
+			k.Task.Crash(r, r.IntN(101), confirmed)
+			back()
+		case n < 993:
+			k.Task.LoseDisk()
+			back()
+		}
+	}
+}
+
+func compareFetch(t *testing.T, r *rand.Rand, s windowstore.Store[string, string], m *model, w window) {
+	t.Helper()
+	from := w.start
+	to := from + r.Int64N(200_000)
+	inTime := func(v window) bool { return v.start >= from && v.start <= to }
+	last := fmt.Sprint(r.IntN(4))
+	f, l := processor.Timestamp(from), processor.Timestamp(to)
+	var forward, backward []string
+	var in func(window) bool
+	var what string
+	switch r.IntN(4) {
+	case 0:
+		what, in = "Fetch", func(v window) bool { return inTime(v) && v.key == w.key }
+		forward, backward = rows(t, s.Fetch(w.key, f, l)), rows(t, s.ReverseFetch(w.key, f, l))
+	case 1:
+		what, in = "FetchRange", func(v window) bool { return inTime(v) && v.key >= w.key && v.key <= last }
+		forward, backward = rows(t, s.FetchRange(w.key, last, f, l)), rows(t, s.ReverseFetchRange(w.key, last, f, l))
+	case 2:
+		what, in = "FetchAll", inTime
+		forward, backward = rows(t, s.FetchAll(f, l)), rows(t, s.ReverseFetchAll(f, l))
+	default:
+		what, in = "All", func(window) bool { return true }
+		forward, backward = rows(t, s.All()), rows(t, s.ReverseAll())
+	}
+	slices.Reverse(backward)
+	if want := m.sorted(in); !slices.Equal(forward, want) || !slices.Equal(backward, want) {
+		t.Fatalf("%s(%q, %q, %d, %d) at %d:\nforward  %q\nbackward %q\nwant     %q", what, w.key, last, from, to, m.time, forward, backward, want)
+	}
+}
+
+func rows(t *testing.T, seq func(func(windowstore.Entry[string, string], error) bool)) []string {
+	t.Helper()
+	var s []string
+	for e, err := range seq {
+		if err != nil {
+			t.Fatal(err)
+		}
+		s = append(s, fmt.Sprintf("%s@%d=%s", e.Key, int64(e.Start), e.Value))
+	}
+	return s
+}
+
+func TestWindowsWithoutEnd(t *testing.T) {
+	t.Parallel()
+	k := newTask(t, windowstore.New("st", serde.String, serde.String, math.MaxInt64, math.MaxInt64))
+	if err := k.store.Put("a", "1", 5); err != nil {
+		t.Fatal(err)
+	}
+	for e, err := range k.store.All() {
+		if err != nil || e.Start != 5 || e.End != math.MaxInt64 {
+			t.Errorf("the window is %d-%d, %v", e.Start, e.End, err)
+		}
+	}
+}

@@ -1,0 +1,126 @@
+// Package graph is the topology as plain data: nodes, stores, sub-topologies and internal topics, and the interface by which the
+// nodes of a running task see the task. Package topology builds a Graph from typed handles; package task runs it.
+package graph
+
+import "github.com/millrace-streams/millrace/processor"
+
+// Kind is the kind of a node.
+type Kind int
+
+const (
+	Source    Kind = iota // reads topics
+	Processor             // everything between
+	Sink                  // writes a topic
+)
+
+// Graph is a validated topology. It is immutable after Build, and shared by all tasks.
+type Graph struct {
+	Nodes         []*Node // in build order: parents before children
+	Stores        []*Store
+	SubTopologies []*SubTopology
+	Repartitions  []*RepartitionTopic // in build order
+}
+
+// Node is one node of the graph.
+type Node struct {
+	ID       int // index in Graph.Nodes
+	Name     string
+	Kind     Kind
+	Type     string // what the user called: "filter", "count", ...; for Describe and errors
+	Parents  []*Node
+	Children []*Node
+	Stores   []string // names of the stores it may use
+
+	Topics      []Topic // of a Source
+	SinkTopic   Topic   // of a Sink; the zero Topic when it is chosen per record
+	SourceOpts  SourceOptions
+	SubTopology int // index in Graph.SubTopologies
+
+	// Keyed says that the node keeps rows by key, so that records with equal keys must meet in one task: all topics from which records reach it must
+	// have equally many partitions.
+	Keyed bool
+
+	// New makes the node's instance for one task. children are the instances of Children, in order; the dynamic type of each is a
+	// Receiver of what this node forwards. A Source's instance is a SourceNode.
+	New func(t Task, n *Node, children []any) (any, error)
+}
+
+// Topic names a topic of the graph. Internal topics carry the application ID in front of Name when the application runs:
+// [Topic.In].
+type Topic struct {
+	Name     string
+	Internal bool // a repartition topic: <app>-<Name>
+}
+
+// In returns the topic's full name in the application.
+func (t Topic) In(applicationID string) string {
+	if t.Internal {
+		return applicationID + "-" + t.Name
+	}
+	return t.Name
+}
+
+// StartAt says where a group without a committed offset starts to read.
+type StartAt int
+
+const (
+	Earliest StartAt = iota
+	Latest
+)
+
+// OutOfRange says what happens when a committed offset is not in the log any more.
+type OutOfRange int
+
+const (
+	OutOfRangeFails OutOfRange = iota
+	OutOfRangeEarliest
+	OutOfRangeLatest
+)
+
+// SourceOptions are the options of a source that the runtime needs.
+type SourceOptions struct {
+	StartAt    StartAt
+	OutOfRange OutOfRange
+}
+
+// Store is a store of the graph. Spec is a value of package state or windowstore.
+type Store struct {
+	Name  string
+	Spec  processor.StoreSpec
+	Nodes []*Node // that use it
+
+	// Format says what the rows are, as far as that is known: kind of store, windows, serdes. Another text under the same name means that rows which
+	// are there already would be read wrongly.
+	Format string
+
+	// Own says that it is the runtime's: it is no part of what the user has described.
+	Own bool
+}
+
+// SubTopology is a connected part of the graph; its tasks are one for each partition of the topics it reads.
+//
+// Sub-topologies are numbered in the order in which their first nodes were built, as Kafka Streams does it: what is appended to a
+// program changes no number, and Describe gives the same text. What is inserted before may change the numbers of those that follow, so whatever is
+// kept longer than a process lives (directories, topics) is named by Name.
+type SubTopology struct {
+	ID int
+
+	// Name is the smallest name of the topics that it reads. No two sub-topologies read the same topic, and an operator that is inserted anywhere changes
+	// no name: only another set of topics can.
+	Name string
+
+	Nodes  []*Node // in build order
+	Stores []*Store
+
+	// Sources are all topics that it reads.
+	Sources []Topic
+	// CoPartitioned are the groups of topics that must have equally many partitions.
+	CoPartitioned [][]Topic
+}
+
+// RepartitionTopic is an internal topic between two sub-topologies.
+type RepartitionTopic struct {
+	Topic      Topic
+	Partitions int32 // 0: as many as the topics that feed it
+	From, To   int   // sub-topologies
+}

@@ -1,0 +1,125 @@
+package graph
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// PartitionCounts returns the number of partitions of every topic that the graph reads, by Topic: those of the sources as count
+// says, and those of the repartition topics as the topology says or, where it does not, as many as the largest topic that feeds
+// them, and as the topics that they are co-partitioned with.
+//
+// The error joins all groups of topics that should have equally many partitions and have not.
+func (g *Graph) PartitionCounts(count func(topic string) (int32, error)) (map[Topic]int32, error) {
+	counts := make(map[Topic]int32)
+	if err := g.countSources(count, counts); err != nil {
+		return nil, err
+	}
+	fixed := make(map[Topic]bool)
+	for _, r := range g.Repartitions {
+		if r.Partitions > 0 {
+			counts[r.Topic], fixed[r.Topic] = r.Partitions, true
+		}
+	}
+	// Counts only grow, and are bounded by the largest of the counts that are given, so this ends, with cycles too.
+	for changed := true; changed; {
+		changed = g.inherit(counts, fixed)
+	}
+	return counts, g.checkCounts(counts)
+}
+
+func (g *Graph) countSources(count func(string) (int32, error), counts map[Topic]int32) error {
+	var problems []error
+	for _, n := range g.Nodes {
+		for _, t := range n.Topics {
+			if t.Internal {
+				continue
+			}
+			c, err := count(t.Name)
+			if err != nil {
+				problems = append(problems, fmt.Errorf("source %s: %w", n.Name, err))
+				continue
+			}
+			counts[t] = c
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// inherit raises the counts of repartition topics to what feeds them and to those of their group.
+func (g *Graph) inherit(counts map[Topic]int32, fixed map[Topic]bool) (changed bool) {
+	raise := func(t Topic, c int32) {
+		if t.Internal && !fixed[t] && counts[t] < c {
+			counts[t], changed = c, true
+		}
+	}
+	for _, r := range g.Repartitions {
+		for _, source := range g.SubTopologies[r.From].Sources {
+			raise(r.Topic, counts[source])
+		}
+	}
+	for _, s := range g.SubTopologies {
+		for _, group := range s.CoPartitioned {
+			for _, t := range group {
+				for _, other := range group {
+					raise(t, counts[other])
+				}
+			}
+		}
+	}
+	return changed
+}
+
+func (g *Graph) checkCounts(counts map[Topic]int32) error {
+	var problems []error
+	for _, s := range g.SubTopologies {
+		for _, group := range s.CoPartitioned {
+			for _, t := range group {
+				if counts[t] != counts[group[0]] {
+					problems = append(problems, unequal(group, counts))
+					break
+				}
+			}
+		}
+	}
+	return errors.Join(problems...)
+}
+
+func unequal(group []Topic, counts map[Topic]int32) error {
+	var texts []string
+	for _, t := range group {
+		texts = append(texts, fmt.Sprintf("%s has %d", t.Name, counts[t]))
+	}
+	return fmt.Errorf("topics whose records are grouped together must have equally many partitions, but %s: send them through topology.Repartition",
+		strings.Join(texts, ", "))
+}
+
+// Conflicts returns an error if a topic that the graph reads or writes has the name that one of the application's internal topics has.
+func (g *Graph) Conflicts(applicationID string) error {
+	internal := make(map[string]string)
+	for _, r := range g.Repartitions {
+		internal[r.Topic.In(applicationID)] = "the repartition topic " + r.Topic.Name
+	}
+	for _, s := range g.Stores {
+		internal[applicationID+"-"+s.Name+"-changelog"] = "the changelog of store " + s.Name
+	}
+	var problems []error
+	check := func(n *Node, t Topic) {
+		if what, ok := internal[t.Name]; ok && !t.Internal {
+			problems = append(problems, fmt.Errorf("node %s uses the topic %s, which is %s of application %s itself", n.Name, t.Name, what, applicationID))
+		}
+	}
+	for _, n := range g.Nodes {
+		check(n, n.SinkTopic)
+		for _, t := range n.Topics {
+			check(n, t)
+		}
+	}
+	for name := range internal {
+		if len(name) > 249 {
+			problems = append(problems, fmt.Errorf("the topic name %s is longer than 249 characters", name))
+		}
+	}
+	return errors.Join(problems...)
+}

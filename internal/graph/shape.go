@@ -1,0 +1,105 @@
+package graph
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Shape is what has to stay the same for state and internal topics to keep their meaning, and for the members of a group to mean the same by
+// a task. It can be written as JSON, and compared with the shape of an earlier version of the program.
+type Shape struct {
+	SubTopologies []SubTopologyShape // in order of ID
+}
+
+// SubTopologyShape is the shape of a sub-topology.
+type SubTopologyShape struct {
+	Name    string
+	Sources []string     // sorted; repartition topics without the application ID
+	Stores  []StoreShape // in order of name
+}
+
+// StoreShape is the shape of a store.
+type StoreShape struct {
+	Name   string
+	Format string
+}
+
+// Shape returns the shape of the graph.
+func (g *Graph) Shape() Shape {
+	var out Shape
+	for _, s := range g.SubTopologies {
+		sub := SubTopologyShape{Name: s.Name}
+		for _, t := range s.Sources {
+			sub.Sources = append(sub.Sources, t.Name)
+		}
+		for _, store := range s.Stores {
+			if store.Own {
+				continue
+			}
+			sub.Stores = append(sub.Stores, StoreShape{Name: store.Name, Format: store.Format})
+		}
+		slices.Sort(sub.Sources)
+		slices.SortFunc(sub.Stores, func(a, b StoreShape) int { return cmp.Compare(a.Name, b.Name) })
+		out.SubTopologies = append(out.SubTopologies, sub)
+	}
+	return out
+}
+
+// Fingerprint returns 16 hexadecimal digits that differ when the shapes differ.
+func (s Shape) Fingerprint() string {
+	text, err := json.Marshal(s)
+	if err != nil {
+		// A Shape consists of strings and slices only.
+		return ""
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:8])
+}
+
+// Incompatible compares the shape with that of an earlier version which left state behind, and explains what would be lost or misread: stores that
+// are gone, stores whose rows have another format, and stores whose records come from other topics, so that their keys lie in other
+// partitions. New sources, stores and operators are compatible. It returns nil if there is nothing to say.
+func (s Shape) Incompatible(earlier Shape) error {
+	now := s.stores()
+	var problems []error
+	for _, sub := range earlier.SubTopologies {
+		for _, was := range sub.Stores {
+			is, ok := now[was.Name]
+			switch {
+			case !ok:
+				problems = append(problems, fmt.Errorf("store %s, which the application had before, is gone: its state would be left behind", was.Name))
+			case is.Format != was.Format:
+				problems = append(problems, fmt.Errorf("store %s was %s and is now %s: its rows would be misread", was.Name, was.Format, is.Format))
+			case !overlap(sub.Sources, is.sources):
+				problems = append(problems, fmt.Errorf("store %s was filled from %s and is now filled from %s: its keys would lie in other partitions",
+					was.Name, strings.Join(sub.Sources, ", "), strings.Join(is.sources, ", ")))
+			}
+		}
+	}
+	return errors.Join(problems...)
+}
+
+type placedStore struct {
+	StoreShape
+	sources []string
+}
+
+func (s Shape) stores() map[string]placedStore {
+	out := make(map[string]placedStore)
+	for _, sub := range s.SubTopologies {
+		for _, store := range sub.Stores {
+			out[store.Name] = placedStore{store, sub.Sources}
+		}
+	}
+	return out
+}
+
+func overlap(a, b []string) bool {
+	return slices.ContainsFunc(a, func(x string) bool { return slices.Contains(b, x) })
+}

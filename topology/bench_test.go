@@ -1,0 +1,111 @@
+package topology
+
+import (
+	"testing"
+
+	"github.com/millrace-streams/millrace/internal/graph"
+	"github.com/millrace-streams/millrace/processor"
+	"github.com/millrace-streams/millrace/serde"
+)
+
+// benchmarkInput sends records of a thousand keys. Stores are not flushed: what is measured is the way of a record through the nodes.
+func benchmarkInput(b *testing.B, build func(s Stream[string, int64]), opts ...fakeOption) {
+	builder := New()
+	build(Source(builder, "in", serde.String, serde.Int64))
+	f := run(b, builder, opts...)
+	f.discard = true
+	source := f.sources["in"]
+	inputs := make([]graph.Input, 1000)
+	for i := range inputs {
+		key, _ := serde.Encode(serde.String, string(rune('a'+i%26))+string(rune('a'+i/26%26))+string(rune('a'+i/676)))
+		value, _ := serde.Encode(serde.Int64, int64(i))
+		inputs[i] = graph.Input{Topic: "in", Key: key, Value: value, Timestamp: 1}
+		if err := source.Receive(&inputs[i]); err != nil {
+			b.Fatal(err)
+		}
+	}
+	f.current = &inputs[0]
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		if err := source.Receive(&inputs[i%len(inputs)]); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func even(n int64) bool    { return n%2 == 0 }
+func double(n int64) int64 { return 2 * n }
+
+// The string key of each record is the only allocation in these benchmarks: decoding it is the user's choice of a serde.
+
+func BenchmarkCount(b *testing.B) {
+	benchmarkInput(b, func(s Stream[string, int64]) {
+		GroupByKey(MapValues(s.FilterNot(func(int64) bool { return false }), double, serde.Int64), "by-key").Count("n")
+	})
+}
+
+func BenchmarkFilterMapValues(b *testing.B) {
+	benchmarkInput(b, func(s Stream[string, int64]) { MapValues(s.Filter(even), double, serde.Int64).ForEach(ignore) })
+}
+
+func BenchmarkHops(b *testing.B) {
+	benchmarkInput(b, func(s Stream[string, int64]) {
+		for range 10 {
+			s = MapValues(s, double, serde.Int64)
+		}
+	})
+}
+
+func BenchmarkFanOut(b *testing.B) {
+	benchmarkInput(b, func(s Stream[string, int64]) {
+		for range 4 {
+			s.Filter(even)
+		}
+	})
+}
+
+func BenchmarkSink(b *testing.B) {
+	benchmarkInput(b, func(s Stream[string, int64]) { s.To("out") })
+}
+
+func BenchmarkHopping(b *testing.B) {
+	benchmarkInput(b, func(s Stream[string, int64]) {
+		GroupByKey(s, "by-key").Window(Hopping(ms(12), ms(1))).Count("n")
+	})
+}
+
+// TestNoAllocations holds the promise that a hop allocates nothing: with a key that needs no allocation there are none at all.
+func TestNoAllocations(t *testing.T) {
+	builder := New()
+	s := Source(builder, "in", serde.Int64, serde.Int64)
+	counted := MapValues(s.Filter(func(int64) bool { return true }), double, serde.Int64).FilterRecord(func(numbers) bool { return true })
+	GroupByKey(counted, "by-key").Count("n")
+	GroupByKey(counted, "by-key-2").Window(Hopping(ms(10), ms(5))).Reduce("w", func(a, b int64) int64 { return a + b })
+	Process(counted.Branch("way", Default[int64]("all"))[0].Merge(s), "p", func() *forwarder { return &forwarder{} }, serde.Int64, serde.Int64).Peek(func(int64) {})
+	FlatMapValues(counted, func(int64) []int64 { return nil }, serde.Int64)
+	SelectKey(counted, func(r numbers) int64 { return r.Value }, serde.Int64)
+	f := run(t, builder)
+	data, _ := serde.Encode(serde.Int64, 7)
+	in := graph.Input{Topic: "in", Key: data, Value: data, Timestamp: 1}
+	f.current = &in
+	n := testing.AllocsPerRun(1000, func() {
+		if err := f.sources["in"].Receive(&in); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if n != 0 {
+		t.Errorf("%v allocations per record", n)
+	}
+}
+
+type numbers = processor.Record[int64, int64]
+
+type forwarder struct{}
+
+func (*forwarder) Init(processor.Context[int64, int64]) error { return nil }
+func (*forwarder) Process(c processor.Context[int64, int64], r numbers) error {
+	c.Forward(r)
+	return nil
+}
+
+func ignore(processor.Record[string, int64]) error { return nil }

@@ -1,0 +1,107 @@
+package topology
+
+import (
+	"github.com/millrace-streams/millrace/internal/graph"
+	"github.com/millrace-streams/millrace/processor"
+)
+
+// BranchCase is one way out of a Branch, made by [Case] or [Default]. R is what its predicate sees: the value in [Stream.Branch], the record in
+// [Stream.BranchRecord].
+type BranchCase[R any] struct {
+	name string
+	when func(R) bool
+	rest bool
+}
+
+// Case takes the records for which when is true. The stream is called <branch>-<name>.
+func Case[R any](name string, when func(R) bool) BranchCase[R] {
+	return BranchCase[R]{name: name, when: when}
+}
+
+// Default takes all records that are left. It must be the last case.
+func Default[R any](name string) BranchCase[R] { return BranchCase[R]{name: name, rest: true} }
+
+// Branch splits the stream: a record goes to the first case whose predicate is true for its value, or nowhere. The streams are returned
+// in the order of the cases. Predicates see the zero value where the value is absent.
+func (s Stream[K, V]) Branch(name string, cases ...BranchCase[V]) []Stream[K, V] {
+	return branch(s, name, cases, func(r *graph.Record[K, V]) V { return r.Value })
+}
+
+// BranchRecord is Branch with predicates that see the whole record.
+func (s Stream[K, V]) BranchRecord(name string, cases ...BranchCase[processor.Record[K, V]]) []Stream[K, V] {
+	return branch(s, name, cases, func(r *graph.Record[K, V]) processor.Record[K, V] { return r.Record })
+}
+
+func branch[K, V, R any](s Stream[K, V], name string, cases []BranchCase[R], seen func(*graph.Record[K, V]) R) []Stream[K, V] {
+	choose := func(r *graph.Record[K, V]) int {
+		v := seen(r)
+		for i, c := range cases {
+			if c.rest || c.when(v) {
+				return i
+			}
+		}
+		return -1
+	}
+	n := s.b.add(&node{kind: graph.Processor, op: "branch", make: func(t graph.Task, n *graph.Node, children []any) (any, error) {
+		ways, err := receiversOf[K, V](children)
+		return &branchInstance[K, V]{instance: instance{t, n}, choose: choose, ways: ways}, err
+	}}, name, s.n)
+	s.b.needName(n, name, "its node, and the beginning of those of its branches")
+	checkCases(s.b, n, cases)
+	streams := make([]Stream[K, V], len(cases))
+	for i, c := range cases {
+		streams[i] = s
+		way := n.name + "-" + c.name
+		streams[i].n = s.b.addPart(&node{kind: graph.Processor, op: "branch", make: passThrough[K, V]}, way, way, n)
+	}
+	return streams
+}
+
+func checkCases[R any](b *Builder, n *node, cases []BranchCase[R]) {
+	if len(cases) == 0 {
+		b.problem("%v: has no cases", n)
+	}
+	for i, c := range cases {
+		switch {
+		case c.name == "":
+			b.problem("%v: case %d has no name", n, i+1)
+		case c.rest && i < len(cases)-1:
+			b.problem("%v: Default must be the last case, %q comes before others", n, c.name)
+		case !c.rest && c.when == nil:
+			b.problem("%v: the function of case %q is nil", n, c.name)
+		}
+	}
+}
+
+// branchInstance passes each record to one of its children, which are the branches in order.
+type branchInstance[K, V any] struct {
+	instance
+	choose func(*graph.Record[K, V]) int
+	ways   []graph.Receiver[K, V]
+}
+
+func (b *branchInstance[K, V]) Receive(r *graph.Record[K, V]) error {
+	way, err := b.call(r)
+	if err != nil {
+		if way, err = b.callFailed(r, err); err != nil {
+			return err
+		}
+	}
+	if way < 0 {
+		return nil
+	}
+	return b.ways[way].Receive(r)
+}
+
+func (b *branchInstance[K, V]) call(r *graph.Record[K, V]) (way int, err error) {
+	defer graph.Guard(&err)
+	return b.choose(r), nil
+}
+
+func (b *branchInstance[K, V]) callFailed(r *graph.Record[K, V], err error) (way int, failure error) {
+	ok, failure := b.failed(err, func() (err error) { way, err = b.call(r); return err })
+	if !ok {
+		return -1, failure
+	}
+	return way, failure
+}

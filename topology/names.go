@@ -1,0 +1,65 @@
+package topology
+
+import (
+	"fmt"
+	"strconv"
+)
+
+// names are the names of a topology that are taken, with what took them.
+type names map[string]string
+
+// derive returns the name, or the name with a number behind it if it is taken. Only operators without state have derived names, so that the
+// number, which an insertion may change, names nothing that is kept.
+func (t names) derive(name string) string {
+	for i, free := 2, name; ; i++ {
+		if _, taken := t[free]; !taken {
+			t[free] = ""
+			return free
+		}
+		free = name + "-" + strconv.Itoa(i)
+	}
+}
+
+// release gives a derived name back.
+func (t names) release(name string) { delete(t, name) }
+
+// checkName reports a name, chosen by the user, that is illegal or taken.
+func (b *Builder) checkName(op, name string) {
+	if err := checkTopicName(name); err != nil {
+		b.problem("%s %q: bad name: %v", op, name, err)
+		return
+	}
+	if by, taken := b.names[name]; taken && by != "" {
+		b.problem("the name %q is used by a %s and by a %s: names of operators must be unique, give one of them another name", name, by, op)
+		return
+	}
+	b.names[name] = op
+}
+
+// checkTopicName returns what is wrong with the name of a topic, or of something that a topic is named after.
+func checkTopicName(name string) error {
+	switch {
+	case name == "":
+		return fmt.Errorf("it is empty")
+	case name == "." || name == "..":
+		return fmt.Errorf("%q is a name that Kafka refuses", name)
+	case len(name) > 249:
+		return fmt.Errorf("it is longer than 249 characters")
+	}
+	for _, c := range name {
+		legal := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '.' || c == '_' || c == '-'
+		if !legal {
+			return fmt.Errorf("%q is not allowed: use letters, digits, dots, underscores and hyphens", c)
+		}
+	}
+	return nil
+}
+
+// claim takes a name for an operator that may have no node of that name.
+func (b *Builder) claim(op, name, namesWhat string) {
+	if name == "" {
+		b.problem("%s: needs a name, which is that of %s", op, namesWhat)
+		return
+	}
+	b.checkName(op, name)
+}

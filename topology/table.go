@@ -1,0 +1,121 @@
+package topology
+
+import (
+	"time"
+
+	"github.com/millrace-streams/millrace/internal/graph"
+	"github.com/millrace-streams/millrace/serde"
+	"github.com/millrace-streams/millrace/state"
+	"github.com/millrace-streams/millrace/windowstore"
+)
+
+// Table is a handle of a table: the latest value of each key. A table is kept in a store of its name, and can be queried while the
+// application runs.
+//
+// The timestamp of a row is the largest of the records that made it. Updates of a row between two commits are forwarded as one, with the timestamp
+// of the row and the headers of the last record, unless [EveryUpdate] is set.
+type Table[K, V any] struct {
+	b      *Builder
+	n      *node
+	name   string
+	keys   serde.Serde[K]
+	values serde.Serde[V]
+}
+
+// Builder returns the builder that the table belongs to.
+func (t Table[K, V]) Builder() *Builder { return t.b }
+
+// StoreName returns the name of the table's store.
+func (t Table[K, V]) StoreName() string { return t.name }
+
+// KeySerde returns the serde of the keys.
+func (t Table[K, V]) KeySerde() serde.Serde[K] { return t.keys }
+
+// ValueSerde returns the serde of the values.
+func (t Table[K, V]) ValueSerde() serde.Serde[V] { return t.values }
+
+// Stream returns the updates of the table. A deleted row is a record without a value.
+func (t Table[K, V]) Stream(opts ...Option) Stream[K, V] {
+	n := t.b.add(&node{kind: graph.Processor, op: "stream", make: passThrough[K, V]}, nameOf(opts), t.n)
+	return Stream[K, V]{b: t.b, n: n, keys: t.keys, values: t.values}
+}
+
+// WindowedTable is a handle of a table with one row for each key and window. Otherwise it is like [Table].
+type WindowedTable[K, V any] struct {
+	b       *Builder
+	n       *node
+	name    string
+	keys    serde.Serde[K]
+	values  serde.Serde[V]
+	windows Windows
+}
+
+// Builder returns the builder that the table belongs to.
+func (t WindowedTable[K, V]) Builder() *Builder { return t.b }
+
+// StoreName returns the name of the table's store.
+func (t WindowedTable[K, V]) StoreName() string { return t.name }
+
+// KeySerde returns the serde of the keys with their windows.
+func (t WindowedTable[K, V]) KeySerde() serde.Serde[serde.Windowed[K]] {
+	if t.keys == nil {
+		return nil
+	}
+	return serde.TimeWindowed(t.keys, t.windows.size)
+}
+
+// ValueSerde returns the serde of the values.
+func (t WindowedTable[K, V]) ValueSerde() serde.Serde[V] { return t.values }
+
+// Windows returns the windows of the table.
+func (t WindowedTable[K, V]) Windows() Windows { return t.windows }
+
+// Stream returns the updates of the table, keyed by key and window. A deleted row is a record without a value. Grouping such a stream by
+// its key needs no repartitioning: all windows of a key are in one partition.
+func (t WindowedTable[K, V]) Stream(opts ...Option) Stream[serde.Windowed[K], V] {
+	n := t.b.add(&node{kind: graph.Processor, op: "stream", make: passThrough[serde.Windowed[K], V]}, nameOf(opts), t.n)
+	return Stream[serde.Windowed[K], V]{b: t.b, n: n, keys: t.KeySerde(), values: t.values}
+}
+
+// checkTable reports what every aggregation needs.
+func (b *Builder) checkTable(n *node, name string, keys, values any) {
+	b.needName(n, name, "its table, store and changelog")
+	b.needSerde(n, "key", keys, "to store them")
+	b.needSerde(n, "value", values, "to store them")
+}
+
+// keyValueStore describes the store of a table.
+func keyValueStore[K, A any](name string, ks serde.Serde[K], as serde.Serde[A], o tableOptions) storeUse {
+	var opts []state.Option
+	if o.inMemory {
+		opts = append(opts, state.InMemory())
+	}
+	if o.withoutChangelog {
+		opts = append(opts, state.WithoutChangelog())
+	}
+	if o.everyUpdate {
+		opts = append(opts, state.EveryUpdate())
+	}
+	return storeUse{
+		spec:   state.KeyValue(name, ks, as, opts...),
+		format: "a key-value store of " + format(ks) + " to " + format(as),
+	}
+}
+
+// windowStore describes the store of a windowed table.
+func windowStore[K, A any](name string, ks serde.Serde[K], as serde.Serde[A], w Windows, o tableOptions) storeUse {
+	var opts []windowstore.Option
+	if o.inMemory {
+		opts = append(opts, windowstore.InMemory())
+	}
+	if o.withoutChangelog {
+		opts = append(opts, windowstore.WithoutChangelog())
+	}
+	if o.everyUpdate {
+		opts = append(opts, windowstore.EveryUpdate())
+	}
+	return storeUse{
+		spec:   windowstore.New(name, ks, as, w.size, max(o.retention, w.lifetime(), time.Millisecond), opts...),
+		format: "a window store of " + format(ks) + " to " + format(as) + ", " + w.String(),
+	}
+}

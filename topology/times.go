@@ -1,0 +1,42 @@
+package topology
+
+import (
+	"slices"
+
+	"github.com/millrace-streams/millrace/internal/engine"
+	"github.com/millrace-streams/millrace/internal/graph"
+)
+
+// roomForTimes is how many bytes of names and numbers fit into the metadata of an offset. It is less than the runtime puts there at most, because what the
+// operators will call their times and positions is estimated.
+const roomForTimes = 2000
+
+// addTimes gives a store for operator times to the sub-topologies that may have too many for the metadata of their offsets.
+func addTimes(g *graph.Graph) {
+	for _, sub := range g.SubTopologies {
+		name := sub.Name + "-times"
+		taken := slices.ContainsFunc(g.Stores, func(s *graph.Store) bool { return s.Name == name })
+		if taken || timesOf(sub) <= roomForTimes {
+			continue
+		}
+		sub.Stores = append(sub.Stores, &graph.Store{Name: name, Spec: engine.TimesStore{Name: name}, Own: true})
+	}
+}
+
+// timesOf estimates the bytes that the times and positions of a sub-topology take: one of each store, and of each stateful node one under its name. A
+// processor's are what its author likes.
+func timesOf(sub *graph.SubTopology) (size int) {
+	const number, prefix, positions = 4 + 8, 10, 60
+	for _, s := range sub.Stores {
+		size += number + prefix + len(s.Name)
+	}
+	for _, n := range sub.Nodes {
+		switch {
+		case n.Type == "process":
+			size += number + prefix + len(n.Name) + positions
+		case len(n.Stores) > 0:
+			size += number + len(n.Name)
+		}
+	}
+	return size
+}

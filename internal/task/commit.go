@@ -1,0 +1,169 @@
+package task
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/millrace-streams/millrace/internal/graph"
+	"github.com/millrace-streams/millrace/processor"
+)
+
+// generation is what Begin has handed to the shell and Finish applies.
+type generation struct {
+	offsets     []Offset
+	values      map[string]int64
+	onCommitted []func()
+}
+
+var (
+	errBegun    = errors.New("Begin before the last commit was finished")
+	errNotBegun = errors.New("Finish without Begin")
+)
+
+// Begin flushes nodes and stores, which may send records, and returns what is to be committed. Then either Finish must follow, or an
+// abort. Records may be processed in between: they belong to the next commit.
+func (t *Task) Begin() (c Commit, err error) {
+	if t.failure != nil {
+		return Commit{}, t.failure
+	}
+	if t.begun != nil {
+		return Commit{}, t.fail(errBegun)
+	}
+	defer t.contain(&err)
+	if t.dirty {
+		if err := t.flushNodes(); err != nil {
+			return Commit{}, err
+		}
+	}
+	values, changed := t.cells.commit()
+	carried, err := t.carried(values, changed)
+	if err != nil {
+		return Commit{}, t.fail(err)
+	}
+	if t.dirty || changed {
+		if err := t.flushStores(); err != nil {
+			return Commit{}, err
+		}
+	}
+	t.begun = &generation{offsets: t.offsets(carried, changed), values: values, onCommitted: t.onCommitted}
+	t.onCommitted = nil
+	t.dirty, t.commitRequested = false, false
+	return Commit{Offsets: t.begun.offsets}, nil
+}
+
+// flushNodes lets nodes forward what they hold back, parents first.
+func (t *Task) flushNodes() error {
+	t.eventTime = max(t.streamTime, 0)
+	for _, h := range t.flushes {
+		err := h.call()
+		if err != nil || t.failure != nil {
+			err = t.failOutside(h.node, err)
+		}
+		t.origin = noRecord
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// flushStores lets the stores log what has changed.
+func (t *Task) flushStores() error {
+	t.eventTime = max(t.streamTime, 0)
+	if t.batch == nil && len(t.stores) > 0 {
+		t.batch = t.cfg.DB.NewBatch()
+	}
+	for _, s := range t.stores {
+		if err := s.instance.Flush(t.batch.Table(s.table)); err != nil {
+			return t.fail(fmt.Errorf("task %s: flush store %s: %w", t.name(), s.instance.StoreName(), err))
+		}
+	}
+	return nil
+}
+
+// offsets returns the positions that moved, with their metadata. If only values changed, one position carries them.
+func (t *Task) offsets(carried map[string]int64, changed bool) []Offset {
+	var offsets []Offset
+	for _, q := range t.queues {
+		if q.position != q.begun {
+			q.begun = q.position
+			offsets = append(offsets, q.offset(carried))
+		}
+	}
+	if len(offsets) == 0 && changed {
+		if i := slices.IndexFunc(t.queues, func(q *queue) bool { return q.position >= 0 }); i >= 0 {
+			offsets = append(offsets, t.queues[i].offset(carried))
+		}
+	}
+	return offsets
+}
+
+func (q *queue) offset(carried map[string]int64) Offset {
+	return Offset{
+		Topic: q.topic, Partition: q.partition, Offset: q.position,
+		Metadata: metadata{partitionTime: q.partitionTime, values: carried}.encode(),
+	}
+}
+
+// Finish applies the commit that Begin began, after Kafka has confirmed it: one atomic batch of the database. positions has, by full topic name, the next
+// offset of each changelog partition that the transaction wrote. A task that has failed since Begin can still be finished: what was confirmed is not undone by it.
+func (t *Task) Finish(positions map[string]int64) (err error) {
+	if t.closed {
+		return errClosed
+	}
+	g := t.begun
+	if g == nil {
+		return t.fail(errNotBegun)
+	}
+	defer t.contain(&err)
+	t.begun = nil
+	if err := t.apply(g, positions); err != nil {
+		return t.fail(fmt.Errorf("task %s: %w", t.name(), err))
+	}
+	for _, s := range t.stores {
+		s.instance.Committed()
+	}
+	t.cfg.Memory.forget(g.offsets)
+	for _, f := range g.onCommitted {
+		f := hook{f: func() error { f(); return nil }}
+		if err := f.call(); err != nil {
+			return t.fail(fmt.Errorf("task %s: OnCommitted: %w", t.name(), err))
+		}
+	}
+	return nil
+}
+
+func (t *Task) apply(g *generation, positions map[string]int64) error {
+	if t.cfg.DB == nil {
+		return nil
+	}
+	if t.batch == nil {
+		if len(g.values) == 0 {
+			return nil
+		}
+		t.batch = t.cfg.DB.NewBatch()
+	}
+	for _, s := range t.stores {
+		if next, ok := positions[s.changelog]; ok && s.changelog != "" {
+			t.batch.SetPosition(s.table, s.changelog, next)
+		}
+	}
+	for name, v := range g.values {
+		t.batch.SetTime(name, v)
+	}
+	t.batch.SetStamp(t.now)
+	return t.cfg.DB.Apply(t.batch)
+}
+
+// failOutside gives an error of a punctuator or a flush to the policy, unless it is the end of the task.
+func (t *Task) failOutside(n *graph.Node, err error) error {
+	if t.failure != nil {
+		return t.failure
+	}
+	if graph.IsFinal(err) {
+		return t.fail(err)
+	}
+	_, err = t.nodes.Fail(n, processor.Process, err, nil)
+	return t.fail(err)
+}

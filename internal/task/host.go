@@ -1,0 +1,116 @@
+package task
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/millrace-streams/millrace/internal/graph"
+	"github.com/millrace-streams/millrace/processor"
+)
+
+// host is a task as its nodes see it: a [graph.Task].
+type host struct{ t *Task }
+
+var _ graph.Task = (*host)(nil)
+
+func (h *host) Context() context.Context        { return h.t.ctx }
+func (h *host) ID() processor.Task              { return h.t.cfg.ID }
+func (h *host) ApplicationID() string           { return h.t.cfg.ApplicationID }
+func (h *host) EveryUpdate() bool               { return h.t.cfg.EveryUpdate }
+func (h *host) Logger() *slog.Logger            { return h.t.logger }
+func (h *host) StreamTime() processor.Timestamp { return h.t.streamTime }
+func (h *host) Now() time.Time                  { return h.t.now }
+func (h *host) RequestCommit()                  { h.t.commitRequested = true }
+
+func (h *host) Metadata() processor.Metadata {
+	if in := h.t.current; in != nil {
+		return processor.Metadata{Topic: in.Topic, Partition: in.Partition, Offset: in.Offset}
+	}
+	return h.t.origin
+}
+
+// SetOrigin implements [graph.SetOrigin].
+func (h *host) SetOrigin(m processor.Metadata) {
+	if m.Topic == "" {
+		m = noRecord
+	}
+	h.t.origin = m
+}
+
+// noRecord is the metadata outside of any record.
+var noRecord = processor.Metadata{Partition: -1, Offset: -1}
+
+func (h *host) Headers() processor.Headers {
+	if in := h.t.current; in != nil {
+		return in.Headers
+	}
+	return nil
+}
+
+// ErrNoTopic says that a topic that was chosen for a record does not exist.
+var ErrNoTopic = errors.New("there is no such topic: create it, or correct what chooses it")
+
+// Partitions fails the task when Kafka could not be asked: the record is not to blame for that, and no policy may skip it.
+func (h *host) Partitions(topic string) (int32, error) {
+	n, err := h.t.cfg.Out.Partitions(topic)
+	if err == nil || errors.Is(err, ErrNoTopic) {
+		return n, err
+	}
+	e := h.t.errorOf("topic "+topic, processor.Produce, err)
+	if h.t.ctx.Err() != nil {
+		return 0, h.t.fail(e)
+	}
+	return 0, h.t.fail(&ReplayError{e})
+}
+
+func (h *host) Drop(n *graph.Node, reason string) {
+	t := h.t
+	if t.logger.Enabled(t.ctx, slog.LevelDebug) {
+		m := h.Metadata()
+		t.logger.Debug("record dropped", "node", n.Name, "reason", reason, "topic", m.Topic, "partition", m.Partition, "offset", m.Offset)
+	}
+	t.drop(n.Name, reason)
+}
+
+func (h *host) Store(name string) (processor.Store, error) {
+	for _, s := range h.t.stores {
+		if s.instance.StoreName() != name {
+			continue
+		}
+		if instance, ok := s.instance.(processor.Store); ok {
+			return instance, nil
+		}
+		return nil, fmt.Errorf("store %q is not for users: %T", name, s.instance)
+	}
+	return nil, fmt.Errorf("task %s has no store %q", h.t.name(), name)
+}
+
+func (h *host) Schedule(n *graph.Node, kind processor.TimeKind, start time.Time, interval time.Duration, f func(time.Time) error) processor.Schedule {
+	return h.t.schedule(n, kind, start, interval, f)
+}
+
+// OnFlush keeps the functions in order of node IDs, which is parents first.
+func (h *host) OnFlush(n *graph.Node, f func() error) {
+	t := h.t
+	i := len(t.flushes)
+	for i > 0 && t.flushes[i-1].node.ID > n.ID {
+		i--
+	}
+	t.flushes = slices.Insert(t.flushes, i, hook{n, f})
+}
+
+func (h *host) OnClose(n *graph.Node, f func() error) {
+	h.t.closes = append(h.t.closes, hook{n, f})
+}
+
+func (h *host) OnCommitted(f func()) {
+	h.t.dirty = true
+	h.t.onCommitted = append(h.t.onCommitted, f)
+}
+
+func (h *host) Time(name string) *processor.Timestamp { return h.t.cells.time(name) }
+func (h *host) Position(name string) *graph.Position  { return h.t.cells.position(name) }

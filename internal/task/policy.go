@@ -1,0 +1,217 @@
+package task
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"time"
+
+	"github.com/millrace-streams/millrace/internal/graph"
+	"github.com/millrace-streams/millrace/processor"
+)
+
+const (
+	defaultRetries = 3
+	defaultBackoff = 100 * time.Millisecond
+
+	// maxErrorText bounds the header of a dead letter: an error may quote its whole input.
+	maxErrorText = 4 << 10
+)
+
+// ReplayError asks the shell to abort the transaction, to make all tasks of it anew, and to go on: the task replays from the last
+// commit. How often it may ask for one record is bounded by the error policy, through Config.Memory.
+type ReplayError struct{ Err *processor.Error }
+
+func (e *ReplayError) Error() string { return "replay from the last commit: " + e.Err.Error() }
+
+// Unwrap returns the error that made the replay necessary.
+func (e *ReplayError) Unwrap() error { return e.Err }
+
+// Fail implements [graph.Task].
+func (h *host) Fail(n *graph.Node, phase processor.Phase, cause error, again func() error) (ok bool, failure error) {
+	t := h.t
+	if t.failure != nil {
+		return false, t.failure
+	}
+	e := t.errorOf(n.Name, phase, cause)
+	if ctxErr := t.ctx.Err(); ctxErr != nil && errors.Is(cause, ctxErr) {
+		// The task has to stop, and told the user's function so: the record is not to blame.
+		return false, t.fail(e)
+	}
+	switch action := t.decide(e); action {
+	case processor.Retry:
+		return t.retry(n, e, again)
+	default:
+		return false, t.act(action, n, e)
+	}
+}
+
+// errorOf describes an error at the current record.
+func (t *Task) errorOf(node string, phase processor.Phase, cause error) *processor.Error {
+	m := t.nodes.Metadata()
+	e := &processor.Error{Phase: phase, Node: node, Topic: m.Topic, Partition: m.Partition, Offset: m.Offset, Err: cause}
+	if in := t.current; in != nil {
+		e.Key, e.Value = in.Key, in.Value
+	}
+	return e
+}
+
+// decide asks the policy. A handler that panics, or answers with what is no action, fails the task.
+func (t *Task) decide(e *processor.Error) (action processor.Action) {
+	p := &t.cfg.Policy
+	if p.Handle == nil {
+		return [...]processor.Action{processor.Decode: p.Decode, processor.Process: p.Process, processor.Produce: p.Produce}[e.Phase]
+	}
+	defer func() {
+		if v := recover(); v != nil {
+			e.Err = errors.Join(e.Err, fmt.Errorf("the error handler: %w", panicError(v)))
+			action = processor.Fail
+		}
+	}()
+	if action = p.Handle(e); action < processor.Fail || action > processor.Retry {
+		e.Err = errors.Join(e.Err, fmt.Errorf("the error handler returned %v", action))
+		return processor.Fail
+	}
+	return action
+}
+
+// act carries an action other than Retry out. It returns the task's failure.
+func (t *Task) act(action processor.Action, n *graph.Node, e *processor.Error) error {
+	switch action {
+	case processor.Skip:
+		t.observe(e, action)
+	case processor.DeadLetter:
+		if t.cfg.Policy.DeadLetterTopic == "" {
+			e.Err = fmt.Errorf("%w (and the error policy has no dead letter topic)", e.Err)
+			return t.act(processor.Fail, n, e)
+		}
+		t.observe(e, action)
+		if err := t.deadLetter(e); err != nil {
+			return t.fail(err)
+		}
+	default:
+		t.observe(e, processor.Fail)
+		return t.fail(e)
+	}
+	t.drop(n.Name, "error in "+e.Phase.String())
+	return nil
+}
+
+func (t *Task) observe(e *processor.Error, action processor.Action) {
+	level := slog.LevelWarn
+	if action == processor.Fail {
+		level = slog.LevelError
+	}
+	t.logger.Log(t.ctx, level, "error in the topology", "action", action.String(), "node", e.Node, "phase", e.Phase.String(),
+		"topic", e.Topic, "partition", e.Partition, "offset", e.Offset, "error", e.Err)
+	if t.cfg.Observer != nil {
+		t.cfg.Observer.Errored(e, action)
+	}
+}
+
+// retry runs again what failed, in place if that has no effects besides its result, else by a replay of the task. A record that is too large stays so.
+func (t *Task) retry(n *graph.Node, e *processor.Error, again func() error) (ok bool, failure error) {
+	var large *TooLargeError
+	if errors.As(e.Err, &large) {
+		return false, t.act(t.exhausted(), n, e)
+	}
+	if again == nil || len(n.Stores) > 0 {
+		return false, t.replay(n, e, placeOf(t.nodes.Metadata(), n))
+	}
+	for attempt := range t.retries() {
+		t.observe(e, processor.Retry)
+		if err := t.backoff(attempt); err != nil {
+			return false, t.fail(e)
+		}
+		if e.Err = (hook{f: again}).call(); e.Err == nil {
+			return true, nil
+		}
+		if t.failure != nil {
+			return false, t.failure
+		}
+		var effects bool
+		if e.Err, effects = graph.HasEffects(e.Err); effects {
+			return false, t.replay(n, e, placeOf(t.nodes.Metadata(), n))
+		}
+	}
+	return false, t.act(t.exhausted(), n, e)
+}
+
+// replay makes the task fail with a ReplayError, as long as the place has not used up its retries.
+func (t *Task) replay(n *graph.Node, e *processor.Error, p place) error {
+	attempt := t.cfg.Memory.attempts(p)
+	if !t.cfg.Memory.again(p, t.retries()) {
+		return t.act(t.exhausted(), n, e)
+	}
+	t.observe(e, processor.Retry)
+	if err := t.backoff(attempt); err != nil {
+		return t.fail(e)
+	}
+	return t.fail(&ReplayError{e})
+}
+
+func (t *Task) retries() int {
+	if t.cfg.Policy.Retries > 0 {
+		return t.cfg.Policy.Retries
+	}
+	return defaultRetries
+}
+
+func (t *Task) exhausted() processor.Action {
+	if a := t.cfg.Policy.Exhausted; a != processor.Retry {
+		return a
+	}
+	return processor.Fail
+}
+
+// backoff waits before the retry number attempt, counted from 0.
+func (t *Task) backoff(attempt int) error {
+	if t.cfg.Sleep == nil {
+		return nil
+	}
+	d := t.cfg.Policy.RetryBackoff
+	if d <= 0 {
+		d = defaultBackoff
+	}
+	const most = 10 // doublings, so that the pause cannot overflow
+	return t.cfg.Sleep(t.ctx, d<<min(attempt, most))
+}
+
+// deadLetter sends the input record as it came, with the error in headers. In a punctuator or a flush it is not at hand any more, and the letter has
+// neither key nor value.
+func (t *Task) deadLetter(e *processor.Error) error {
+	out := graph.Output{Topic: t.cfg.Policy.DeadLetterTopic, Partition: -1, Key: e.Key, Value: e.Value, Timestamp: max(t.eventTime, 0)}
+	var original processor.Headers
+	if t.current != nil {
+		original = t.current.Headers
+	}
+	text := e.Err.Error()
+	if len(text) > maxErrorText {
+		text = text[:maxErrorText]
+	}
+	out.Headers = make(processor.Headers, len(original), len(original)+6)
+	copy(out.Headers, original)
+	for _, header := range [...]struct{ key, value string }{
+		{processor.DeadLetterError, text},
+		{processor.DeadLetterPhase, e.Phase.String()},
+		{processor.DeadLetterNode, e.Node},
+		{processor.DeadLetterTopic, e.Topic},
+		{processor.DeadLetterPartition, strconv.Itoa(int(e.Partition))},
+		{processor.DeadLetterOffset, strconv.FormatInt(e.Offset, 10)},
+	} {
+		out.Headers = append(out.Headers, processor.Header{Key: header.key, Value: []byte(header.value)})
+	}
+	if err := t.checkSize(&out); err != nil {
+		return t.errorOf(e.Node, processor.Produce, errors.Join(fmt.Errorf("dead letter: %w", err), e))
+	}
+	return t.send(out)
+}
+
+// drop counts a dropped record.
+func (t *Task) drop(node, reason string) {
+	t.dropped[reason]++
+	if t.cfg.Observer != nil {
+		t.cfg.Observer.Dropped(node, reason)
+	}
+}

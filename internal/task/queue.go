@@ -1,0 +1,100 @@
+package task
+
+import (
+	"fmt"
+
+	"github.com/millrace-streams/millrace/internal/graph"
+	"github.com/millrace-streams/millrace/processor"
+)
+
+// queue holds the records of one input partition that have been fetched and not yet processed.
+type queue struct {
+	topic     string
+	partition int32
+	node      *graph.Node
+	source    graph.SourceNode
+
+	slabs [][]graph.Input // the first is being read; each has a record left
+	at    int             // in the first slab
+
+	// ready says that the head has its timestamp, which is extracted only when the record comes to the head: the partition time that an
+	// extractor gets is that of all records before.
+	ready    bool
+	headTime processor.Timestamp
+
+	records int
+	bytes   int64
+
+	partitionTime processor.Timestamp // largest timestamp processed
+	position      int64               // of the next record to process; -1: not known
+	next          int64               // of the next record to be added; -1: not known
+	end           int64               // what SetEnd told
+	begun         int64               // position of the last Begin
+}
+
+// recordOverhead is what a queued record costs beside its bytes.
+const recordOverhead = 120
+
+func inputBytes(in *graph.Input) int64 {
+	n := len(in.Key) + len(in.Value) + recordOverhead
+	for i := range in.Headers {
+		n += len(in.Headers[i].Key) + len(in.Headers[i].Value) + 40
+	}
+	return int64(n)
+}
+
+func (q *queue) add(records []graph.Input) error {
+	for len(records) > 0 && records[0].Offset < q.next {
+		records = records[1:]
+	}
+	if len(records) == 0 {
+		return nil
+	}
+	for i := range records {
+		in := &records[i]
+		if in.Offset < q.next {
+			return fmt.Errorf("records of %s/%d out of order: offset %d after %d", q.topic, q.partition, in.Offset, q.next-1)
+		}
+		q.next = in.Offset + 1
+		q.bytes += inputBytes(in)
+	}
+	q.records += len(records)
+	if q.position < 0 {
+		q.position = records[0].Offset
+	}
+	q.slabs = append(q.slabs, records)
+	return nil
+}
+
+func (q *queue) empty() bool { return len(q.slabs) == 0 }
+
+// head is the next record. The queue must not be empty.
+func (q *queue) head() *graph.Input { return &q.slabs[0][q.at] }
+
+// lags reports whether the queue is empty although its partition has more.
+func (q *queue) lags() bool { return len(q.slabs) == 0 && q.end > q.next }
+
+// pop removes the head: it has been processed or dropped.
+func (q *queue) pop() {
+	in := q.head()
+	q.position = in.Offset + 1
+	q.records--
+	q.bytes -= inputBytes(in)
+	q.ready = false
+	if q.at++; q.at < len(q.slabs[0]) {
+		return
+	}
+	q.at = 0
+	q.slabs[0] = nil
+	if q.slabs = q.slabs[1:]; len(q.slabs) == 0 {
+		q.slabs = nil
+		q.passed()
+	}
+}
+
+// passed moves the position over offsets that hold no records.
+func (q *queue) passed() {
+	if q.empty() && q.next > q.position && q.next >= 0 {
+		q.position = q.next
+	}
+}

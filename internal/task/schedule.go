@@ -1,0 +1,125 @@
+package task
+
+import (
+	"math"
+	"time"
+
+	"github.com/millrace-streams/millrace/internal/graph"
+	"github.com/millrace-streams/millrace/processor"
+)
+
+// schedule is a punctuator with its slots: next, next+interval, ... Times are milliseconds of its clock.
+type schedule struct {
+	owner          *schedules
+	node           *graph.Node
+	next, interval int64
+	f              func(now time.Time) error
+	cancelled      bool
+}
+
+// Cancel ends the schedule.
+func (s *schedule) Cancel() {
+	s.cancelled = true
+	s.owner.refresh()
+}
+
+// advance moves the schedule to its first slot beyond now; slots in between collapse.
+func (s *schedule) advance(now int64) { s.next = slotAfter(s.next, s.interval, now) }
+
+// slotAfter returns the first of start, start+interval, ... that lies beyond now.
+func slotAfter(start, interval, now int64) int64 {
+	if start > now {
+		return start
+	}
+	if next := start + ((now-start)/interval+1)*interval; next > now {
+		return next
+	}
+	return never // beyond the end of time
+}
+
+// schedules are the schedules of one clock, in order of registration.
+type schedules struct {
+	all []*schedule
+	due int64 // smallest next
+}
+
+const never = math.MaxInt64
+
+func (s *schedules) refresh() {
+	s.due = never
+	for _, one := range s.all {
+		if !one.cancelled {
+			s.due = min(s.due, one.next)
+		}
+	}
+}
+
+// first returns the schedule with the oldest slot, of equal ones the first registered.
+func (s *schedules) first() *schedule {
+	for _, one := range s.all {
+		if !one.cancelled && one.next == s.due {
+			return one
+		}
+	}
+	return nil
+}
+
+// sweep forgets the cancelled ones.
+func (s *schedules) sweep() {
+	kept := s.all[:0]
+	for _, one := range s.all {
+		if !one.cancelled {
+			kept = append(kept, one)
+		}
+	}
+	clear(s.all[len(kept):])
+	s.all = kept
+}
+
+// schedule registers a punctuator. start is its first slot; zero means that the clock's own rule applies: stream time counts from 1970, so
+// that the first record fires, the wall clock from now on.
+//
+// A schedule made in Init by a task that has a stream time already continues: the first record fired it in an earlier life.
+func (t *Task) schedule(n *graph.Node, kind processor.TimeKind, start time.Time, interval time.Duration, f func(time.Time) error) *schedule {
+	s := &t.schedules[kind]
+	one := &schedule{owner: s, node: n, interval: max(interval.Milliseconds(), 1), f: f}
+	now := t.now.UnixMilli()
+	if kind == processor.StreamTime {
+		now = int64(t.streamTime)
+	}
+	switch {
+	case !start.IsZero():
+		one.next = start.UnixMilli()
+	case kind == processor.WallClock:
+		one.next = now + one.interval
+	}
+	if kind == processor.WallClock || t.starting {
+		one.advance(now)
+	}
+	s.all = append(s.all, one)
+	s.refresh()
+	return one
+}
+
+// punctuate calls the schedules that are due, each once, oldest slot first. A schedule that is made on the way and is due already is called too.
+func (t *Task) punctuate(s *schedules, now int64) (n int, err error) {
+	t.dirty = true
+	at := time.UnixMilli(now).UTC()
+	for s.due <= now && s.due != never {
+		one := s.first()
+		t.current, t.eventTime = nil, processor.Timestamp(now)
+		err := hook{f: func() error { return one.f(at) }}.call()
+		if err != nil || t.failure != nil {
+			if err := t.failOutside(one.node, err); err != nil {
+				return n, err
+			}
+		} else {
+			t.cfg.Memory.succeeded(one.node.Name)
+		}
+		n++
+		one.advance(now)
+		s.refresh()
+	}
+	s.sweep()
+	return n, nil
+}

@@ -1,0 +1,83 @@
+package task
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/millrace-streams/millrace/internal/engine"
+	"github.com/millrace-streams/millrace/internal/graph"
+	"github.com/millrace-streams/millrace/processor"
+)
+
+// store is a store of the task with its table and changelog.
+type store struct {
+	instance  engine.Store
+	table     *engine.Table
+	changelog string // full name of the topic; empty if it has none
+}
+
+// Changelog returns the full name of a store's changelog topic.
+func Changelog(applicationID, storeName string) string {
+	return applicationID + "-" + storeName + "-changelog"
+}
+
+func (t *Task) openStores() error {
+	_, stores, _ := t.parts()
+	if len(stores) > 0 && t.cfg.DB == nil {
+		return errors.New("it has stores but no database")
+	}
+	for _, s := range stores {
+		if _, ok := s.Spec.(engine.TimesStore); ok {
+			continue
+		}
+		if err := t.openStore(s); err != nil {
+			return fmt.Errorf("store %s: %w", s.Name, err)
+		}
+	}
+	return nil
+}
+
+func (t *Task) openStore(s *graph.Store) error {
+	spec, ok := s.Spec.(engine.Spec)
+	if !ok {
+		return fmt.Errorf("%T is not a store of package state or windowstore", s.Spec)
+	}
+	table, err := t.cfg.DB.Table(s.Name, spec.Persistent())
+	if err != nil {
+		return err
+	}
+	opened := &store{table: table}
+	env := engine.Env{
+		Table:       table,
+		Budget:      t.cfg.Budget,
+		Now:         func() int64 { return int64(t.eventTime) },
+		EveryUpdate: t.cfg.EveryUpdate,
+	}
+	if t.cells != nil { // the store of the times themselves has none
+		env.Time = t.cells.storeTime(s.Name)
+	}
+	if spec.Changelog().Kind != engine.NoChangelog {
+		opened.changelog = Changelog(t.cfg.ApplicationID, s.Name)
+		env.Log = func(key, value []byte, timestamp int64) error {
+			return t.log(opened.changelog, key, value, timestamp)
+		}
+	}
+	if opened.instance, err = spec.Open(env); err != nil {
+		return err
+	}
+	t.stores = append(t.stores, opened)
+	return nil
+}
+
+// log sends a changelog record. It always goes to the task's own partition, where the restoring task looks for it. No policy applies: without it the
+// committed state could not be restored.
+func (t *Task) log(topic string, key, value []byte, timestamp int64) error {
+	out := graph.Output{
+		Topic: topic, Partition: t.cfg.ID.Partition,
+		Key: key, Value: value, Timestamp: processor.Timestamp(timestamp),
+	}
+	if err := t.checkSize(&out); err != nil {
+		return t.fail(t.errorOf("store changelog "+topic, processor.Produce, err))
+	}
+	return t.send(out)
+}

@@ -1,0 +1,290 @@
+package task
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/millrace-streams/millrace/internal/engine"
+	"github.com/millrace-streams/millrace/internal/graph"
+	"github.com/millrace-streams/millrace/processor"
+)
+
+// Task is one running task. All methods must be called by one goroutine at a time.
+type Task struct {
+	cfg    Config
+	ctx    context.Context
+	logger *slog.Logger
+	nodes  *host // what the nodes see of the task
+
+	queues  []*queue
+	byName  map[Partition]*queue
+	stores  []*store
+	times   *engine.Times // nil unless the sub-topology is so large that its times may not fit into metadata
+	cells   *cells
+	flushes []hook
+	closes  []hook
+
+	// State of the record, punctuation or flush that is going on.
+	current    *graph.Input       // nil in punctuators and flushes
+	origin     processor.Metadata // while current is nil: the record that a flush is about
+	now        time.Time
+	eventTime  processor.Timestamp // of the record or the punctuation
+	streamTime processor.Timestamp
+	taken      int    // records taken from the queues by the Process that is going on
+	last       *queue // of the record taken last, and its offset
+	lastOffset int64
+
+	schedules [2]schedules // by processor.TimeKind
+	starting  bool         // New is making the nodes
+
+	dirty           bool
+	commitRequested bool
+	onCommitted     []func()
+	begun           *generation
+	batch           *engine.Batch
+
+	dropped map[string]int64
+	failure error // sticky
+	closed  bool
+}
+
+// Partition names a partition.
+type Partition struct {
+	Topic     string
+	Partition int32
+}
+
+// hook is a function that a node has registered.
+type hook struct {
+	node *graph.Node
+	f    func() error
+}
+
+// Add hands records of an input partition over, in order of offset; the slice and its bytes belong to the task afterwards. Records
+// below the partition's position are left out.
+func (t *Task) Add(topic string, partition int32, records []graph.Input) error {
+	if t.failure != nil {
+		return t.failure
+	}
+	q := t.byName[Partition{topic, partition}]
+	if q == nil {
+		return fmt.Errorf("task %s: %s/%d is not one of its input partitions", t.name(), topic, partition)
+	}
+	return q.add(records)
+}
+
+// SetEnd tells the end of an input partition: the last stable offset under read_committed, else the high watermark. A task does not
+// choose a record while another of its partitions is empty and has records between its position and its end.
+func (t *Task) SetEnd(topic string, partition int32, end int64) {
+	if q := t.byName[Partition{topic, partition}]; q != nil {
+		q.end = end
+	}
+}
+
+// SetPosition tells that Add has brought everything below next: the offsets between the last record and next hold control records, or
+// nothing any more.
+func (t *Task) SetPosition(topic string, partition int32, next int64) {
+	if q := t.byName[Partition{topic, partition}]; q != nil && next > q.next {
+		q.next = next
+		q.passed()
+	}
+}
+
+// Process processes up to max records, with the stream-time punctuators that become due, and returns how many it took from the
+// queues. It returns fewer when there are no more, or when it waits for a partition (see Waiting).
+func (t *Task) Process(now time.Time, max int) (n int, err error) {
+	if t.failure != nil {
+		return 0, t.failure
+	}
+	defer t.contain(&err)
+	t.now, t.taken = now, 0
+	for t.taken < max {
+		q, err := t.choose()
+		if q == nil || err != nil {
+			return t.taken, err
+		}
+		if t.taken >= max { // choosing has dropped records
+			break
+		}
+		if err := t.step(q); err != nil {
+			return t.taken, err
+		}
+	}
+	return t.taken, nil
+}
+
+// choose returns the queue whose head is oldest, nil if there is none or if a partition has to be waited for. Ties go to the topic that the sub-topology names first.
+func (t *Task) choose() (best *queue, err error) {
+	waits := false
+	for _, q := range t.queues {
+		if !q.ready {
+			if err := t.extract(q); err != nil {
+				return nil, err
+			}
+		}
+		switch {
+		case q.ready:
+			if best == nil || q.headTime < best.headTime {
+				best = q
+			}
+		case q.lags():
+			waits = true
+		}
+	}
+	if waits {
+		return nil, nil
+	}
+	return best, nil
+}
+
+// extract gives the head of the queue its timestamp. Records that have none are dropped on the way.
+func (t *Task) extract(q *queue) error {
+	for !q.empty() {
+		in := q.head()
+		t.current, t.eventTime = in, max(in.Timestamp, 0)
+		ts, ok, err := q.source.Timestamp(in, q.partitionTime)
+		if err != nil {
+			ts, ok, err = t.extractAgain(q, in, err)
+		}
+		t.current = nil
+		if err != nil {
+			return t.fail(err)
+		}
+		if ok {
+			in.Timestamp, q.headTime, q.ready = ts, ts, true
+			return nil
+		}
+		t.dirty = true
+		t.taken++
+		q.pop()
+	}
+	return nil
+}
+
+func (t *Task) extractAgain(q *queue, in *graph.Input, cause error) (ts processor.Timestamp, ok bool, err error) {
+	ok, err = t.nodes.Fail(q.node, processor.Decode, cause, func() (err error) {
+		var valid bool
+		if ts, valid, err = q.source.Timestamp(in, q.partitionTime); err == nil && !valid {
+			ts = -1
+		}
+		return err
+	})
+	return ts, ok && ts >= 0, err
+}
+
+// step processes the head of the queue.
+func (t *Task) step(q *queue) error {
+	in := q.head()
+	t.dirty = true
+	t.taken++
+	t.current, t.eventTime = in, q.headTime
+	t.last, t.lastOffset = q, in.Offset
+	q.partitionTime = max(q.partitionTime, q.headTime)
+	t.streamTime = max(t.streamTime, q.headTime)
+	done := false
+	if m := t.cfg.Memory; m != nil && len(m.stalls) > 0 {
+		var err error
+		if done, err = t.stalled(q); err != nil {
+			return t.fail(err)
+		}
+	}
+	if !done {
+		if err := q.source.Receive(in); err != nil || t.failure != nil {
+			return t.fail(err)
+		}
+	}
+	t.current = nil
+	q.pop()
+	if s := &t.schedules[processor.StreamTime]; int64(t.streamTime) >= s.due {
+		_, err := t.punctuate(s, int64(t.streamTime))
+		return err
+	}
+	return nil
+}
+
+// Punctuate calls the wall-clock punctuators that are due, and returns how many.
+func (t *Task) Punctuate(now time.Time) (n int, err error) {
+	if t.failure != nil {
+		return 0, t.failure
+	}
+	defer t.contain(&err)
+	t.now = now
+	s := &t.schedules[processor.WallClock]
+	if now.UnixMilli() < s.due {
+		return 0, nil
+	}
+	return t.punctuate(s, now.UnixMilli())
+}
+
+// NextPunctuation returns when the next wall-clock punctuator is due.
+func (t *Task) NextPunctuation() (time.Time, bool) {
+	due := t.schedules[processor.WallClock].due
+	if due == never {
+		return time.Time{}, false
+	}
+	return time.UnixMilli(due), true
+}
+
+// Buffered returns how many records of an input partition are queued, and their bytes.
+func (t *Task) Buffered(topic string, partition int32) (records int, bytes int64) {
+	if q := t.byName[Partition{topic, partition}]; q != nil {
+		return q.records, q.bytes
+	}
+	return 0, 0
+}
+
+// Waiting returns the empty input partitions that keep the task from choosing one of the records that it has. They must be fetched.
+func (t *Task) Waiting() []Partition {
+	var waiting []Partition
+	some := false
+	for _, q := range t.queues {
+		some = some || !q.empty()
+		if q.lags() {
+			waiting = append(waiting, Partition{q.topic, q.partition})
+		}
+	}
+	if !some {
+		return nil
+	}
+	return waiting
+}
+
+// Dirty reports whether anything has happened since the last Begin that a commit would make last.
+func (t *Task) Dirty() bool { return t.dirty }
+
+// CommitRequested reports whether a processor has asked for a commit since the last Begin.
+func (t *Task) CommitRequested() bool { return t.commitRequested }
+
+// Dropped returns the number of records dropped since New, by reason.
+func (t *Task) Dropped() map[string]int64 { return t.dropped }
+
+// Store returns the instance of a store, for reads by the owner of the task's goroutine.
+func (t *Task) Store(name string) (processor.Store, error) { return t.nodes.Store(name) }
+
+// StreamTime is the largest timestamp taken for processing, -1 at first.
+func (t *Task) StreamTime() processor.Timestamp { return t.streamTime }
+
+// Err returns the error that has ended the task, nil while it runs.
+func (t *Task) Err() error { return t.failure }
+
+// fail makes err the end of the task, unless it has ended before; it returns the first failure, and nil if there has been none.
+func (t *Task) fail(err error) error {
+	if t.failure == nil && err != nil {
+		t.failure = err
+	}
+	return t.failure
+}
+
+// contain turns a panic into the end of the task. User code is guarded by its node, so that the policy can decide; what gets here is a defect of a node or a store, after which nothing
+// in memory can be trusted.
+func (t *Task) contain(err *error) {
+	if v := recover(); v != nil {
+		*err = t.fail(t.errorOf("task", processor.Process, panicError(v)))
+	}
+}
+
+func (t *Task) name() string {
+	return fmt.Sprintf("%d_%d", t.cfg.ID.SubTopology, t.cfg.ID.Partition)
+}

@@ -1,0 +1,71 @@
+package task
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/millrace-streams/millrace/internal/engine"
+)
+
+// openTimes opens the store of operator times, which large sub-topologies have, before the times are read.
+func (t *Task) openTimes() error {
+	_, stores, _ := t.parts()
+	for _, s := range stores {
+		if _, ok := s.Spec.(engine.TimesStore); !ok || t.cfg.DB == nil {
+			continue
+		}
+		if err := t.openStore(s); err != nil {
+			return fmt.Errorf("store %s: %w", s.Name, err)
+		}
+		t.times = t.stores[len(t.stores)-1].instance.(*engine.Times)
+	}
+	return nil
+}
+
+// readTimes returns the values of the store, which a commit with the sequence number wrote.
+func (t *Task) readTimes(sequence int64) (map[string]int64, error) {
+	if t.times == nil {
+		return t.timesOfEarlier(sequence)
+	}
+	row, err := t.times.Get()
+	if err != nil {
+		return nil, err
+	}
+	m, err := decodeMetadata(string(row))
+	if err != nil {
+		return nil, fmt.Errorf("store %s: %w", t.times.StoreName(), err)
+	}
+	// Under at-least-once the changelog may be ahead of the offsets.
+	if m.values[sequenceName] < sequence {
+		return nil, fmt.Errorf("store %s is not restored: it has commit %d, the offsets have commit %d", t.times.StoreName(), m.values[sequenceName], sequence)
+	}
+	return m.values, nil
+}
+
+// timesOfEarlier returns the values of a larger version of the sub-topology, which had the store, as far as the local database knows them.
+func (t *Task) timesOfEarlier(sequence int64) (map[string]int64, error) {
+	if t.cfg.DB != nil {
+		if at, ok := t.cfg.DB.Time(sequenceName); ok && at >= sequence {
+			return t.cfg.DB.Times(), nil
+		}
+	}
+	return nil, errors.New("the times of its operators are in a changelog that an earlier version of the topology had, with more operators, and not in the local state: " +
+		"run the earlier version on this state directory once, or reset the application")
+}
+
+// carried returns what the metadata of the offsets carry: the values, or, if these are too many, where they are.
+func (t *Task) carried(values map[string]int64, changed bool) (map[string]int64, error) {
+	m := metadata{partitionTime: -1, values: values}
+	size := m.size()
+	if size <= maxMetadata {
+		return values, nil
+	}
+	if t.times == nil {
+		return nil, fmt.Errorf("task %s: the operator times and positions of the sub-topology (%d) take %d bytes of offset metadata, more than %d: "+
+			"use fewer positions, or divide it with Repartition", t.name(), len(values), size, maxMetadata)
+	}
+	if changed {
+		t.times.Put([]byte(m.encode()))
+	}
+	return map[string]int64{sequenceName: values[sequenceName], elsewhereName: 1}, nil
+}

@@ -1,0 +1,102 @@
+package topologytest
+
+import (
+	"errors"
+	"math/rand/v2"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/millrace-streams/millrace/internal/engine"
+)
+
+// Disk says what a crash leaves of a task's directory.
+type Disk struct {
+	kind diskKind
+	seed uint64
+}
+
+type diskKind int
+
+const (
+	keep diskKind = iota
+	lose
+	stale
+	tear
+)
+
+// What a crash leaves of a task's directory.
+var (
+	// KeepDisk leaves everything that was written, as kill -9 does.
+	KeepDisk = Disk{kind: keep}
+	// LoseDisk leaves nothing, as a task finds it that moves to another machine.
+	LoseDisk = Disk{kind: lose}
+	// StaleDisk is KeepDisk at the worst moment: the open transaction is committed, and the task dies before it has applied it to its disk.
+	StaleDisk = Disk{kind: stale}
+)
+
+// TearDisk leaves, by chance, only a part of what was not synced, as a power failure does. It does not go together with [OnDisk].
+func TearDisk(seed uint64) Disk { return Disk{kind: tear, seed: seed} }
+
+// disk is the directory of one task, and the database in it.
+type disk struct {
+	shared *engine.Shared
+	dir    string
+	memory *vfs.MemFS // nil: on disk
+	db     *engine.DB
+}
+
+func newDisk(shared *engine.Shared, dir string) *disk {
+	d := &disk{shared: shared, dir: dir}
+	if dir == "" {
+		d.dir, d.memory = "state", vfs.NewCrashableMem()
+	}
+	return d
+}
+
+func (d *disk) open() error {
+	o := engine.Options{Dir: d.dir, Shared: d.shared}
+	if d.memory != nil {
+		o.FS = d.memory
+	}
+	db, err := engine.Open(o)
+	d.db = db
+	return err
+}
+
+func (d *disk) close() error {
+	if d.db == nil {
+		return nil
+	}
+	db := d.db
+	d.db = nil
+	return db.Close()
+}
+
+var errTearOnDisk = errors.New("TearDisk needs state in memory: leave the option OnDisk out")
+
+// crash closes the database the way the machine, or the process, would have left it.
+func (d *disk) crash(how Disk) error {
+	if how.kind == lose {
+		db := d.db
+		d.db = nil
+		if d.memory != nil {
+			d.memory = vfs.NewCrashableMem()
+			return db.Close()
+		}
+		return db.Destroy()
+	}
+	if d.memory == nil {
+		if how.kind == tear {
+			return errTearOnDisk
+		}
+		return d.close()
+	}
+	cfg := vfs.CrashCloneCfg{UnsyncedDataPercent: 100, RNG: rand.New(rand.NewPCG(how.seed, 0))}
+	if how.kind == tear {
+		cfg.UnsyncedDataPercent = 50
+	}
+	left := d.memory.CrashClone(cfg)
+	err := d.close()
+	d.memory = left
+	return err
+}

@@ -1,0 +1,236 @@
+package topologytest
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/millrace-streams/millrace/internal/engine"
+	"github.com/millrace-streams/millrace/internal/graph"
+	"github.com/millrace-streams/millrace/internal/task"
+	"github.com/millrace-streams/millrace/processor"
+	"github.com/millrace-streams/millrace/topology"
+)
+
+// Driver runs one topology. It must be used by the test's goroutine only.
+type Driver struct {
+	t         testing.TB
+	o         options
+	logs      *logs
+	committed map[task.Partition]task.Committed
+	shared    *engine.Shared
+	base      string           // directory of the disks; empty: in memory
+	disks     map[string]*disk // by sub-topology and partition
+	workers   []*worker
+	tasks     []*runner
+	graph     *graph.Graph
+
+	now        time.Time
+	lastCommit time.Time
+	dropped    map[string]int64
+
+	trying  int   // calls of Try that are going on
+	failure error // the tasks are stopped
+}
+
+// New starts the topology. It is stopped when the test ends.
+func New(t testing.TB, topo *topology.Topology, opts ...Option) *Driver {
+	t.Helper()
+	o := newOptions(opts)
+	d := &Driver{
+		t: t, o: o, now: o.start, lastCommit: o.start,
+		logs:      newLogs(),
+		committed: map[task.Partition]task.Committed{},
+		disks:     map[string]*disk{},
+		dropped:   map[string]int64{},
+		shared:    engine.NewShared(sharedMemory),
+	}
+	if o.onDisk {
+		d.base = t.TempDir()
+	}
+	t.Cleanup(func() {
+		if err := d.stop(); err != nil {
+			t.Errorf("topologytest: stop: %v", err)
+		}
+		d.shared.Close()
+	})
+	if err := d.build(topo); err != nil {
+		t.Fatalf("topologytest: %v", err)
+	}
+	d.do(d.startAll)
+	return d
+}
+
+// sharedMemory is the memory of a driver's stores: enough for a test, small enough for many drivers at once.
+const sharedMemory = 16 << 20
+
+// build takes the graph, counts the partitions of its topics, and makes its tasks.
+func (d *Driver) build(topo *topology.Topology) error {
+	g, err := graph.Of(topo)
+	if err != nil {
+		return err
+	}
+	if err := g.Conflicts(d.o.applicationID); err != nil {
+		return err
+	}
+	counts, err := d.count(g)
+	if err != nil {
+		return err
+	}
+	d.graph, d.logs.counts = g, counts
+	d.makeWorkers()
+	return nil
+}
+
+func (d *Driver) startAll() error {
+	for _, r := range d.tasks {
+		if err := r.start(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// stop ends all tasks without a commit.
+func (d *Driver) stop() error {
+	var errs []error
+	for _, w := range d.workers {
+		errs = append(errs, w.stop())
+	}
+	return errors.Join(errs...)
+}
+
+// do runs one step of the driver, unless the topology has failed before.
+func (d *Driver) do(f func() error) {
+	d.t.Helper()
+	if d.failure != nil {
+		if d.trying == 0 {
+			d.t.Fatalf("topologytest: the topology has stopped, and was not restarted with Restart: %v", d.failure)
+		}
+		return
+	}
+	if err := f(); err != nil {
+		d.fail(err)
+	}
+}
+
+// fail stops the topology, as an application stops whose Run returns err.
+func (d *Driver) fail(err error) {
+	d.t.Helper()
+	d.failure = errors.Join(err, d.stop())
+	if d.trying == 0 {
+		d.t.Fatalf("topologytest: the topology has failed: %v", d.failure)
+	}
+}
+
+// Try calls f and returns the error with which the topology has stopped, if it has. After an error the tasks are stopped, as after Run has
+// returned; until [Driver.Restart], which starts them again, calls of the driver have no effect in f, and fail the test outside of Try.
+func (d *Driver) Try(f func()) error {
+	d.t.Helper()
+	d.trying++
+	defer func() { d.trying-- }()
+	f()
+	return d.failure
+}
+
+// Now returns the time on the driver's clock.
+func (d *Driver) Now() time.Time { return d.now }
+
+// Dropped returns how many records were dropped since New: by nodes (late, without a key), and by the error policy. What is processed again
+// after a crash counts again.
+func (d *Driver) Dropped() int64 {
+	sum := int64(0)
+	for _, n := range d.dropped {
+		sum += n
+	}
+	return sum
+}
+
+// DropReasons returns the same by reason.
+func (d *Driver) DropReasons() map[string]int64 { return maps.Clone(d.dropped) }
+
+// Topic returns all records of a topic, in order of commit, and of offset inside a partition. Changelogs and repartition topics have their full
+// names, <application>-<store>-changelog and <application>-<name>-repartition. Records that production would have compacted or
+// deleted are there.
+func (d *Driver) Topic(name string) []Record {
+	if t := d.logs.topics[name]; t != nil {
+		return slices.Clone(t.order)
+	}
+	return nil
+}
+
+// Topics returns the names of all topics that were written, sorted.
+func (d *Driver) Topics() []string { return d.logs.names() }
+
+// Store returns a task's instance of the store with the name, as S: a store interface of package state or windowstore with the
+// store's types. It shows uncommitted changes too. It is valid until the next crash, restart or error; do not write to it.
+func Store[S processor.Store](d *Driver, name string, partition int32) S {
+	d.t.Helper()
+	r := d.find(name, partition)
+	if r.task == nil {
+		d.t.Fatalf("topologytest: the topology has stopped: %v", d.failure)
+	}
+	s, err := r.task.Store(name)
+	if err != nil {
+		d.t.Fatalf("topologytest: %v", err)
+	}
+	typed, ok := s.(S)
+	if !ok {
+		d.t.Fatalf("topologytest: store %s is a %T, not a %v", name, s, reflect.TypeFor[S]())
+	}
+	return typed
+}
+
+// find returns the task that runs the node or has the store, for a partition.
+func (d *Driver) find(name string, partition int32) *runner {
+	d.t.Helper()
+	sub, ok := d.subTopologyOf(name)
+	if !ok {
+		d.t.Fatalf("topologytest: no node or store is called %q; there are: %s", name, strings.Join(d.names(), ", "))
+	}
+	for _, r := range d.tasks {
+		if r.id.Partition == partition && (r.id.SubTopology == sub || d.o.javaOrder) {
+			return r
+		}
+	}
+	d.t.Fatalf("topologytest: the sub-topology of %q has no partition %d", name, partition)
+	return nil
+}
+
+func (d *Driver) subTopologyOf(name string) (int, bool) {
+	for _, sub := range d.graph.SubTopologies {
+		if slices.ContainsFunc(sub.Nodes, func(n *graph.Node) bool { return n.Name == name }) ||
+			slices.ContainsFunc(sub.Stores, func(s *graph.Store) bool { return s.Name == name }) {
+			return sub.ID, true
+		}
+	}
+	return 0, false
+}
+
+func (d *Driver) names() []string {
+	var names []string
+	for _, n := range d.graph.Nodes {
+		names = append(names, n.Name)
+	}
+	for _, s := range d.graph.Stores {
+		names = append(names, s.Name)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// observer counts what tasks drop.
+type observer struct{ dropped map[string]int64 }
+
+func (o observer) Dropped(_, reason string)                 { o.dropped[reason]++ }
+func (observer) Errored(*processor.Error, processor.Action) {}
+
+// wrap names the task.
+func (r *runner) wrap(err error) error {
+	return fmt.Errorf("task %d_%d: %w", r.id.SubTopology, r.id.Partition, err)
+}

@@ -1,0 +1,104 @@
+package topologytest_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/millrace-streams/millrace/processor"
+	"github.com/millrace-streams/millrace/serde"
+	"github.com/millrace-streams/millrace/topology"
+	"github.com/millrace-streams/millrace/topologytest"
+)
+
+// t stands for the *testing.T that an example has not got.
+var t = topologytest.ForExample()
+
+// A topology is built as for production, and run record by record.
+func Example() {
+	b := topology.New()
+	tweets := topology.Source(b, "tweets", serde.String, serde.String)
+	tweets.Filter(func(text string) bool { return strings.Contains(text, "kafka") }).To("tweets-filtered")
+	topo, err := b.Build()
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+
+	d := topologytest.New(t, topo, topologytest.Partitions("tweets", 4))
+	in := topologytest.Input(d, "tweets", serde.String, serde.String)
+	out := topologytest.Output(d, "tweets-filtered", serde.String, serde.String)
+
+	in.Send("1", "kafka is a log", time.UnixMilli(1000))
+	in.Send("2", "good morning", time.UnixMilli(2000))
+	for _, r := range out.Records() {
+		fmt.Println(r.Key, r.Value, r.Timestamp)
+	}
+	// Output: 1 kafka is a log 1970-01-01T00:00:01.000Z
+}
+
+func counting() *topology.Topology {
+	b := topology.New()
+	words := topology.Source(b, "words", serde.String, serde.String)
+	topology.GroupByKey(words, "by-word").Count("counts").Stream().To("counts-out")
+	topo, err := b.Build()
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	return topo
+}
+
+// A crash costs neither a record nor a count, whatever is left of the disk.
+func ExampleDriver_Crash() {
+	d := topologytest.New(t, counting())
+	in := topologytest.Input(d, "words", serde.String, serde.String)
+	out := topologytest.Output(d, "counts-out", serde.String, serde.Int64)
+
+	in.Send("a", "", time.UnixMilli(0))
+	d.Crash("counts", 0)
+	in.Send("a", "", time.UnixMilli(0))
+	d.Crash("counts", 0, topologytest.LoseDisk)
+	in.Send("a", "", time.UnixMilli(0))
+	for _, r := range out.Records() {
+		fmt.Println(r.Key, r.Value)
+	}
+	// Output:
+	// a 1
+	// a 2
+	// a 3
+}
+
+// With a commit interval, outputs become visible when the clock has reached it, and updates of a table in between merge.
+func ExampleCommitInterval() {
+	d := topologytest.New(t, counting(), topologytest.CommitInterval(100*time.Millisecond))
+	in := topologytest.Input(d, "words", serde.String, serde.String)
+	out := topologytest.Output(d, "counts-out", serde.String, serde.Int64)
+
+	in.Send("a", "", time.UnixMilli(0))
+	in.Send("a", "", time.UnixMilli(0))
+	fmt.Println(len(out.Records()), "before the commit")
+	d.Advance(100 * time.Millisecond)
+	for _, r := range out.Records() {
+		fmt.Println(r.Key, r.Value)
+	}
+	// Output:
+	// 0 before the commit
+	// a 2
+}
+
+// A failure that is wanted happens inside Try.
+func ExampleDriver_Try() {
+	b := topology.New()
+	in := topology.Source(b, "in", serde.String, serde.String)
+	in.ForEach(func(processor.Record[string, string]) error { return errors.New("no service") }, topology.Named("call"))
+	topo, err := b.Build()
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+
+	d := topologytest.New(t, topo)
+	fmt.Println(d.Try(func() {
+		topologytest.Input(d, "in", serde.String, serde.String).Send("k", "v", time.UnixMilli(0))
+	}))
+	// Output: node call: process: record in/0@0: no service
+}

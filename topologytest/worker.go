@@ -1,0 +1,266 @@
+package topologytest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/millrace-streams/millrace/internal/engine"
+	"github.com/millrace-streams/millrace/internal/graph"
+	"github.com/millrace-streams/millrace/internal/task"
+	"github.com/millrace-streams/millrace/processor"
+)
+
+// worker runs tasks that share transactions.
+type worker struct {
+	d     *Driver
+	tasks []*runner
+	open  []pending // what was sent in the open transaction
+}
+
+type pending struct {
+	topic  string
+	record Record
+}
+
+// runner is a task with its disk and what the driver knows about it. It lives as long as the driver; task is nil while it is stopped.
+type runner struct {
+	w      *worker
+	id     processor.Task
+	graph  *graph.Graph
+	stores []*graph.Store
+	inputs []task.Partition
+	disk   *disk
+	memory *task.Memory
+	budget *engine.Budget
+
+	task *task.Task
+	fed  map[task.Partition]int64 // offset of the next record to hand over
+}
+
+// start opens the disk, restores the stores from their changelogs, and makes the task.
+func (r *runner) start() error {
+	if err := r.disk.open(); err != nil {
+		return err
+	}
+	for _, s := range r.stores {
+		if err := r.restore(s); err != nil {
+			return fmt.Errorf("restore store %s: %w", s.Name, err)
+		}
+	}
+	return r.make()
+}
+
+// restore brings a store up to the end of its changelog.
+func (r *runner) restore(s *graph.Store) error {
+	spec, ok := s.Spec.(engine.Spec)
+	if !ok || spec.Changelog().Kind == engine.NoChangelog {
+		return nil
+	}
+	table, err := r.disk.db.Table(s.Name, spec.Persistent())
+	if err != nil {
+		return err
+	}
+	topic := task.Changelog(r.w.d.o.applicationID, s.Name)
+	from, _ := r.disk.db.Position(table, topic)
+	records := r.w.d.logs.read(topic, r.id.Partition, from)
+	if len(records) == 0 {
+		return nil
+	}
+	batch := r.disk.db.NewBatch()
+	defer batch.Close()
+	for _, record := range records {
+		if err := spec.Restore(batch.Table(table), record.Key, record.Value, int64(record.Timestamp)); err != nil {
+			return fmt.Errorf("offset %d: %w", record.Offset, err)
+		}
+	}
+	batch.SetPosition(table, topic, records[len(records)-1].Offset+1)
+	return r.disk.db.Apply(batch)
+}
+
+// make makes the task as of its last commit, on the open disk.
+func (r *runner) make() error {
+	d := r.w.d
+	r.fed = map[task.Partition]int64{}
+	r.budget = d.shared.NewBudget()
+	cfg := task.Config{
+		ApplicationID: d.o.applicationID,
+		Graph:         r.graph,
+		ID:            r.id,
+		Whole:         d.o.javaOrder,
+		DB:            r.disk.db,
+		Budget:        r.budget,
+		Out:           r.w,
+		Policy:        d.o.policy,
+		EveryUpdate:   d.o.everyUpdate,
+		Logger:        d.o.logger,
+		Observer:      observer{d.dropped},
+		Memory:        r.memory,
+		Now:           d.now,
+		Sleep:         func(context.Context, time.Duration) error { return nil },
+	}
+	for _, p := range r.inputs {
+		c := d.committed[p]
+		cfg.Inputs = append(cfg.Inputs, task.Committed{Topic: p.Topic, Partition: p.Partition, Offset: c.Offset, Metadata: c.Metadata})
+		r.fed[p] = c.Offset
+	}
+	t, err := task.New(cfg)
+	r.task = t
+	return err
+}
+
+// drop ends the task without a commit. The disk stays open.
+func (r *runner) drop() error {
+	if r.task == nil {
+		return nil
+	}
+	err := r.task.Close()
+	r.budget.Close()
+	r.task = nil
+	return err
+}
+
+// feed hands over what is visible of the input.
+func (r *runner) feed() error {
+	for _, p := range r.inputs {
+		records := r.w.d.logs.read(p.Topic, p.Partition, r.fed[p])
+		if len(records) == 0 {
+			continue
+		}
+		r.fed[p] += int64(len(records))
+		r.task.SetEnd(p.Topic, p.Partition, r.fed[p])
+		if err := r.task.Add(p.Topic, p.Partition, inputs(p.Topic, records)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Send implements task.Outbox.
+func (w *worker) Send(out graph.Output, _ processor.Metadata) error {
+	partition, err := w.d.logs.choose(out.Topic, out.Partition, out.Key)
+	if err != nil {
+		return err
+	}
+	w.open = append(w.open, pending{out.Topic, Record{
+		Partition: partition, Key: out.Key, Value: out.Value, Timestamp: out.Timestamp, Headers: out.Headers,
+	}})
+	return nil
+}
+
+// Partitions implements task.Outbox.
+func (w *worker) Partitions(topic string) (int32, error) { return w.d.logs.partitionsOf(topic), nil }
+
+// MaxMessageBytes implements task.Outbox.
+func (w *worker) MaxMessageBytes(topic string) int {
+	if n := w.d.o.maxBytes[topic]; n > 0 {
+		return n
+	}
+	return defaultMaxBytes
+}
+
+// dirty reports whether there is something to commit.
+func (w *worker) dirty() bool {
+	return len(w.open) > 0 || slices.ContainsFunc(w.tasks, func(r *runner) bool { return r.task.Dirty() })
+}
+
+// commitRequested reports whether a processor has asked for a commit.
+func (w *worker) commitRequested() bool {
+	return slices.ContainsFunc(w.tasks, func(r *runner) bool { return r.task.CommitRequested() })
+}
+
+// commit commits the open transaction: outputs, offsets, and then the disks, except those of tasks that die before.
+func (w *worker) commit(dying []*runner) error {
+	var offsets []task.Offset
+	for _, r := range w.tasks {
+		c, err := r.task.Begin()
+		if err != nil {
+			return err
+		}
+		offsets = append(offsets, c.Offsets...)
+	}
+	for _, p := range w.open {
+		w.d.logs.append(p.topic, p.record)
+	}
+	w.open = nil
+	for _, o := range offsets {
+		w.d.committed[task.Partition{Topic: o.Topic, Partition: o.Partition}] = task.Committed(o)
+	}
+	for _, r := range w.tasks {
+		if slices.Contains(dying, r) {
+			continue
+		}
+		if err := r.task.Finish(r.changelogEnds()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// changelogEnds are the positions of the task's changelogs after a commit: nobody else writes to them.
+func (r *runner) changelogEnds() map[string]int64 {
+	ends := make(map[string]int64, len(r.stores))
+	for _, s := range r.stores {
+		topic := task.Changelog(r.w.d.o.applicationID, s.Name)
+		if end := r.w.d.logs.end(topic, r.id.Partition); end > 0 {
+			ends[topic] = end
+		}
+	}
+	return ends
+}
+
+// abort takes the worker's tasks back to their last commit.
+func (w *worker) abort() error {
+	w.open = nil
+	for _, r := range w.tasks {
+		if err := r.drop(); err != nil {
+			return err
+		}
+	}
+	for _, r := range w.tasks {
+		if err := r.make(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// crash aborts, and has some of the tasks start again from what is left of their disks.
+func (w *worker) crash(dying []*runner, how Disk) error {
+	if how.kind == stale {
+		if err := w.commit(dying); err != nil {
+			return err
+		}
+	}
+	w.open = nil
+	for _, r := range w.tasks {
+		if err := r.drop(); err != nil {
+			return err
+		}
+	}
+	for _, r := range w.tasks {
+		again := r.make
+		if slices.Contains(dying, r) {
+			if err := r.disk.crash(how); err != nil {
+				return err
+			}
+			again = r.start
+		}
+		if err := again(); err != nil {
+			return r.wrap(err)
+		}
+	}
+	return nil
+}
+
+// stop drops all tasks and closes their disks.
+func (w *worker) stop() error {
+	w.open = nil
+	var errs []error
+	for _, r := range w.tasks {
+		errs = append(errs, r.drop(), r.disk.close())
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,173 @@
+package txn
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// ErrNoIdentity is returned by a commit whose Identity is empty. It is never sent: brokers accept it from anybody.
+var ErrNoIdentity = errors.New("the group member has no identity")
+
+// ErrDead is returned by a Producer that has ended with Unknown or Fatal before.
+var ErrDead = errors.New("the producer is dead and must be replaced")
+
+// Outcome says what became of a transaction.
+type Outcome uint8
+
+const (
+	Committed Outcome = iota
+	Aborted           // nothing is visible
+	Fenced            // nothing is visible; ownership of the partitions is lost
+	Unknown           // committed or not: the tasks are treated as crashed; the producer is dead
+	Fatal             // nothing is visible; the producer is dead
+	Crashed           // a hook ended the commit and nothing was cleaned up
+)
+
+func (o Outcome) String() string {
+	switch o {
+	case Committed:
+		return "committed"
+	case Aborted:
+		return "aborted"
+	case Fenced:
+		return "fenced"
+	case Unknown:
+		return "outcome unknown"
+	case Fatal:
+		return "producer dead"
+	case Crashed:
+		return "crashed"
+	}
+	return fmt.Sprintf("Outcome(%d)", uint8(o))
+}
+
+// Error is every error of a commit, a flush or an abort.
+type Error struct {
+	Outcome Outcome
+	Doing   string // the step that failed: "flushing", "committing offsets", ...
+	Err     error
+}
+
+func (e *Error) Error() string { return fmt.Sprintf("%s: %v (%s)", e.Doing, e.Err, e.Outcome) }
+
+func (e *Error) Unwrap() error { return e.Err }
+
+// Permanent reports whether the same input will meet the same error again: a replay alone does not help.
+//
+// FENCED_INSTANCE_ID is not permanent here. It says that the member has a successor, and that may be this very process: after a session that ended
+// unnoticed its client joins again under another member ID. If it is another process, the group tells the membership.
+func (e *Error) Permanent() bool {
+	var refused *RefusedError
+	if errors.As(e.Err, &refused) {
+		return true
+	}
+	for _, k := range []*kerr.Error{
+		kerr.OffsetMetadataTooLarge, kerr.InvalidCommitOffsetSize, kerr.GroupAuthorizationFailed, kerr.TopicAuthorizationFailed,
+		kerr.ClusterAuthorizationFailed, kerr.TransactionalIDAuthorizationFailed, kerr.InvalidGroupID,
+		kerr.InvalidTransactionTimeout, kerr.UnsupportedVersion,
+	} {
+		if errors.Is(e.Err, k) {
+			return true
+		}
+	}
+	return false
+}
+
+// OutcomeOf returns Committed for nil, the outcome of an *Error in err's chain, and Unknown for any other error.
+func OutcomeOf(err error) Outcome {
+	if err == nil {
+		return Committed
+	}
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Outcome
+	}
+	return Unknown
+}
+
+// RefusedError says that the broker (or the client in its name) refused one record for good. Several records travel in
+// one batch and a refusal names none of them, so the record is the most likely one: the largest for a size, the first
+// without a key for an invalid record, the first otherwise.
+type RefusedError struct {
+	Topic     string
+	Partition int32
+	Tag       any // what ProduceTagged was given, nil after Produce
+	Record    *kgo.Record
+	Err       error
+}
+
+func (e *RefusedError) Error() string {
+	return fmt.Sprintf("record for topic %q partition %d refused: %v", e.Topic, e.Partition, e.Err)
+}
+
+func (e *RefusedError) Unwrap() error { return e.Err }
+
+// errPartition is what an explicit partition that the topic does not have gets.
+var errPartition = errors.New("the topic has no such partition")
+
+// isRefusal reports whether err is about the record itself, rather than about the connection, the transaction or the
+// producer.
+func isRefusal(err error) bool {
+	for _, k := range []error{
+		kerr.MessageTooLarge, kerr.RecordListTooLarge, kerr.InvalidRecord, kerr.InvalidTimestamp, kerr.PolicyViolation,
+		kerr.UnsupportedForMessageFormat, kerr.UnsupportedCompressionType, kerr.InvalidTopicException,
+		kerr.UnknownTopicOrPartition, kerr.TopicAuthorizationFailed, errPartition,
+	} {
+		if errors.Is(err, k) {
+			return true
+		}
+	}
+	return false
+}
+
+// isFencing reports whether the group has refused the member: it no longer owns what it wants to commit.
+func isFencing(err error) bool {
+	for _, k := range []error{
+		kerr.IllegalGeneration, kerr.UnknownMemberID, kerr.FencedInstanceID, kerr.StaleMemberEpoch, kerr.FencedMemberEpoch,
+		kerr.GroupIDNotFound, ErrNoIdentity,
+	} {
+		if errors.Is(err, k) {
+			return true
+		}
+	}
+	return false
+}
+
+// isRetriable reports whether the same offset request may be sent again. An error that is not the broker's answer (a
+// connection that broke) is retriable too: offset requests can be repeated without harm.
+func isRetriable(err error) bool {
+	if errors.Is(err, kgo.ErrClientClosed) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return false
+	}
+	if !isAnswer(err) {
+		return true
+	}
+	return kerr.IsRetriable(err) || errors.Is(err, kerr.ConcurrentTransactions) || errors.Is(err, kerr.RebalanceInProgress)
+}
+
+// isAnswer reports whether err is an error code that a broker sent.
+func isAnswer(err error) bool {
+	var k *kerr.Error
+	return errors.As(err, &k)
+}
+
+// killsProducer reports whether err makes the client useless. kgo refuses a topic that was deleted and created again
+// until the topic is purged from the client. And a producer whose ID or epoch is no longer its own must not even abort:
+// with transaction.version 2 a broker may take its EndTxn for a repeated one and answer with the epoch of the producer
+// that replaced it, so that two of them would go on in one transaction. The broker has aborted its transaction already,
+// or does so at its timeout or when the ID is initialised.
+func killsProducer(err error) bool {
+	for _, k := range []error{
+		kgo.ErrClientClosed, kerr.UnknownTopicID, kerr.ProducerFenced, kerr.InvalidProducerEpoch,
+		kerr.InvalidProducerIDMapping, kerr.UnknownProducerID, kerr.InvalidTxnState,
+	} {
+		if errors.Is(err, k) {
+			return true
+		}
+	}
+	return false
+}

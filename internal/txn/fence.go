@@ -1,0 +1,63 @@
+package txn
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// fenceParallel bounds the requests under way of one Fence.
+const fenceParallel = 16
+
+// fenceTimeout is the transaction timeout that goes with Fence's requests. Nobody opens a transaction with it; brokers that allow short ones only must
+// accept it.
+const fenceTimeout = time.Second
+
+// Fence initialises every given transactional ID, in parallel: the transactions that their last users left open are
+// aborted (or, if they were already being committed, committed), and those users can commit nothing more. When it
+// returns nil all of them are decided. It retries while the coordinator is busy, until ctx ends, and returns all errors.
+func Fence(ctx context.Context, opts []kgo.Opt, ids []string) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	cl, err := kgo.NewClient(opts...)
+	if err != nil {
+		return fmt.Errorf("fencing old transactions: %w", err)
+	}
+	defer cl.Close()
+	var (
+		wg    sync.WaitGroup
+		slots = make(chan struct{}, fenceParallel)
+		errs  = make([]error, len(ids))
+	)
+	for i, id := range ids {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			err := retry(ctx, patiently(isRetriable), func(ctx context.Context) error { return initTransactionalID(ctx, cl, id) })
+			if err != nil {
+				errs[i] = fmt.Errorf("fencing transactional ID %q: %w", id, err)
+			}
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+func initTransactionalID(ctx context.Context, cl *kgo.Client, id string) error {
+	req := kmsg.NewPtrInitProducerIDRequest()
+	req.TransactionalID = &id
+	req.TransactionTimeoutMillis = int32(fenceTimeout / time.Millisecond)
+	req.ProducerID, req.ProducerEpoch = -1, -1
+	resp, err := req.RequestWith(ctx, cl)
+	if err != nil {
+		return err
+	}
+	return kerr.ErrorForCode(resp.ErrorCode)
+}

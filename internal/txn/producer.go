@@ -1,0 +1,295 @@
+package txn
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/kversion"
+)
+
+// DefaultTransactionTimeout bounds how long a broker keeps a transaction open whose producer has gone.
+const DefaultTransactionTimeout = 10 * time.Second
+
+// Config of a Producer.
+type Config struct {
+	// Opts are the user's client options (addresses, TLS, SASL, hooks, compression). What the package needs comes after
+	// them and wins: the transactional ID, the partitioner and the request versions.
+	Opts []kgo.Opt
+
+	// TransactionalID makes the producer transactional. Empty means at-least-once: records are idempotent, but visible as
+	// soon as they are written.
+	TransactionalID string
+
+	// TransactionTimeout is how long the broker keeps an idle transaction open. 0 means DefaultTransactionTimeout. It also
+	// bounds each step of a commit.
+	TransactionTimeout time.Duration
+
+	// Group is the consumer group whose offsets are committed.
+	Group string
+
+	// BatchMaxBytes returns the largest batch that a topic accepts (its max.message.bytes). nil means kgo's default for all
+	// topics: a topic with a smaller limit then refuses batches of records that are each small enough.
+	BatchMaxBytes func(topic string) int32
+
+	// Refresh is asked when the group says that the identity's generation is over. It returns the identity of the same
+	// member in the current generation, blocking while a rebalance is under way, or an error if the partitions may have
+	// been lost. nil means that a generation that has ended is always a loss.
+	Refresh func(ctx context.Context, stale Identity) (Identity, error)
+
+	// Hook is called between the steps of a commit. An error ends the commit there with the outcome Crashed and without
+	// any clean-up. For tests; nil in production.
+	Hook func(Step) error
+
+	Logger *slog.Logger     // nil is silent
+	Now    func() time.Time // nil is time.Now
+}
+
+// Step names a point of a commit, for Config.Hook.
+type Step string
+
+const (
+	BeforeFlush  Step = "before flush"
+	AfterFlush   Step = "after flush"
+	AfterOffsets Step = "after offsets"
+	BeforeEnd    Step = "before end"
+	AfterEnd     Step = "after end"
+)
+
+// Producer produces the records of one worker and commits them. One goroutine uses it.
+type Producer struct {
+	cfg Config
+	log *slog.Logger
+	now func() time.Time
+
+	cl *kgo.Client
+	// raw sends the offset requests. It is cl itself where the broker runs transaction.version 2 or later, and a client
+	// capped at older request versions elsewhere.
+	raw           *kgo.Client
+	addsOffsets   bool // AddOffsetsToTxn must come before TxnOffsetCommit
+	versionsKnown bool
+
+	// ctx bounds Produce. It is kept because Produce is called per record, deep inside the tasks, where no context of its
+	// own exists.
+	ctx     context.Context
+	promise func(*kgo.Record, error)
+	lastTag *tagged
+
+	acks      acks
+	inTxn     bool
+	produced  int64
+	started   time.Time
+	dead      error
+	positions map[string]map[int32]int64
+	flushed   map[string]map[int32]int64
+}
+
+// Offset requests by topic name: the next versions know topic IDs only.
+const (
+	maxOffsetCommit    = 9
+	maxTxnOffsetCommit = 5 // below 5, kgo leaves transaction.version 2 in silence
+)
+
+// New makes a Producer. It sends nothing; Init does. ctx bounds Produce as Bind says.
+func New(ctx context.Context, cfg Config) (*Producer, error) {
+	if cfg.Group == "" {
+		return nil, errors.New("a producer needs the consumer group whose offsets it commits")
+	}
+	if cfg.TransactionTimeout == 0 {
+		cfg.TransactionTimeout = DefaultTransactionTimeout
+	}
+	p := &Producer{cfg: cfg, log: cfg.Logger, now: cfg.Now, ctx: ctx, positions: make(map[string]map[int32]int64)}
+	if p.log == nil {
+		p.log = slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelError + 1}))
+	}
+	if p.now == nil {
+		p.now = time.Now
+	}
+	p.promise = p.acks.finish
+
+	versions := kversion.Stable()
+	versions.SetMaxKeyVersion(int16(kmsg.OffsetCommit), maxOffsetCommit)
+	versions.SetMaxKeyVersion(int16(kmsg.TxnOffsetCommit), maxTxnOffsetCommit)
+	refuse := func(r *kgo.Record, err error) {
+		p.acks.mu.Lock()
+		defer p.acks.mu.Unlock()
+		p.acks.fail(r, err)
+	}
+	// A topic that was just created may be unknown to some broker for a moment; one that does not exist has to be refused
+	// before the flush gives up.
+	opts := append([]kgo.Opt{kgo.UnknownTopicRetries(10), kgo.MetadataMinAge(250 * time.Millisecond)}, cfg.Opts...)
+	opts = append(opts, kgo.MaxVersions(versions), kgo.RecordPartitioner(newPartitioner(refuse)))
+	if cfg.TransactionalID != "" {
+		opts = append(opts, kgo.TransactionalID(cfg.TransactionalID), kgo.TransactionTimeout(cfg.TransactionTimeout))
+	}
+	if cfg.BatchMaxBytes != nil {
+		opts = append(opts, kgo.ProducerBatchMaxBytesFn(batchLimit(cfg.BatchMaxBytes)))
+	}
+	cl, err := kgo.NewClient(opts...)
+	if err != nil {
+		return nil, fmt.Errorf("producer %q: %w", cfg.TransactionalID, err)
+	}
+	p.cl, p.raw = cl, cl
+	return p, nil
+}
+
+// batchLimit keeps a topic's limit within what kgo accepts; kgo asks once for the empty topic to validate the options.
+func batchLimit(of func(string) int32) func(string) int32 {
+	const usual, least, most = 1_000_012, 512, 1 << 30
+	return func(topic string) int32 {
+		if topic == "" {
+			return usual
+		}
+		n := of(topic)
+		if n <= 0 {
+			return usual
+		}
+		return min(max(n, least), most)
+	}
+}
+
+// Bind replaces the context that bounds Produce. Cancelling it makes a blocked Produce fail its record, which fails the
+// transaction; so it is cancelled last, after a graceful close has committed.
+func (p *Producer) Bind(ctx context.Context) {
+	p.ctx = ctx
+	p.lastTag = nil
+}
+
+// Client is the underlying client, for metadata. Producing with it goes around the transaction.
+func (p *Producer) Client() *kgo.Client { return p.cl }
+
+// Transactional reports whether the producer has a transactional ID.
+func (p *Producer) Transactional() bool { return p.cfg.TransactionalID != "" }
+
+// Init gets a producer ID now. When it returns, an older transaction with the same ID has been committed or aborted for
+// good, and its producer is fenced. It also learns the broker's transaction version. It
+// retries until ctx ends, but gives up after a few connections that fail.
+func (p *Producer) Init(ctx context.Context) error {
+	err := retry(ctx, patiently(isRetriable), func(ctx context.Context) error {
+		_, _, err := p.cl.ProducerID(ctx)
+		return err
+	})
+	if err != nil {
+		return p.die("initialising the producer", err)
+	}
+	if !p.Transactional() {
+		return nil
+	}
+	if err := retry(ctx, patiently(isRetriable), p.learnVersions); err != nil {
+		return p.die("reading the broker's transaction version", err)
+	}
+	return nil
+}
+
+// Track makes Positions report the given topic: a changelog.
+func (p *Producer) Track(topic string) { p.acks.track(topic) }
+
+// Begin begins a transaction if none is open. Produce calls it.
+func (p *Producer) Begin() error {
+	if p.dead != nil {
+		return &Error{Fatal, "beginning a transaction", p.dead}
+	}
+	if p.inTxn || !p.Transactional() {
+		return nil
+	}
+	// BeginTransaction loads a producer ID that has to be renewed without any context; this bounds it. Its error is left to
+	// BeginTransaction, which can tell whether a new ID heals it.
+	_, _, err := p.cl.ProducerID(p.ctx)
+	if err != nil && p.ctx.Err() != nil {
+		return &Error{Aborted, "beginning a transaction", p.ctx.Err()}
+	}
+	if err := p.cl.BeginTransaction(); err != nil {
+		return p.die("beginning a transaction", err)
+	}
+	p.inTxn = true
+	p.started = p.now()
+	return nil
+}
+
+// InTransaction reports whether a transaction is open.
+func (p *Producer) InTransaction() bool { return p.inTxn }
+
+// Started is when the open transaction began, or, at least once, when the first record since the last Flush was
+// produced. It is the zero time if nothing was produced.
+func (p *Producer) Started() time.Time { return p.started }
+
+// Produce sends r: to r.Partition if that is not negative, otherwise to where its key belongs. The record belongs to the
+// producer until the next Commit, Flush or Abort has returned. Produce blocks while too much is buffered, until the
+// context given to New or Bind ends. It has no result: the first failure is kept for Err, Flush and Commit.
+func (p *Producer) Produce(r *kgo.Record) {
+	if err := p.Begin(); err != nil {
+		p.acks.mu.Lock()
+		p.acks.fail(r, err)
+		p.acks.mu.Unlock()
+		return
+	}
+	if p.started.IsZero() {
+		p.started = p.now()
+	}
+	p.produced++
+	p.acks.add()
+	p.cl.Produce(p.ctx, r, p.promise)
+}
+
+// ProduceTagged is Produce with a tag that a RefusedError hands back, by which the caller knows the input record and the
+// node. Records in a row with the same tag share its memory. The tag must be comparable; a pointer costs nothing.
+func (p *Producer) ProduceTagged(r *kgo.Record, tag any) {
+	if p.lastTag == nil || p.lastTag.tag != tag {
+		p.lastTag = &tagged{p.ctx, tag}
+	}
+	r.Context = p.lastTag
+	p.Produce(r)
+}
+
+// Produced counts the records produced since the last commit, flush or abort.
+func (p *Producer) Produced() int64 { return p.produced }
+
+// Err is the first failure of a record since the last commit, flush or abort, or nil: the transaction will be aborted,
+// so there is no use in filling it further.
+func (p *Producer) Err() error { return p.acks.first() }
+
+// Positions returns the position behind the last confirmed record of every tracked partition since the producer was
+// made. A transaction's marker comes behind it and is not counted.
+func (p *Producer) Positions() map[string]map[int32]int64 {
+	all := make(map[string]map[int32]int64, len(p.positions))
+	mergeAll(all, p.positions)
+	return all
+}
+
+// Flushed returns the same for the records that the last Flush, at least once, has confirmed. Unlike Positions it says nothing of a partition that somebody
+// else may have written since.
+func (p *Producer) Flushed() map[string]map[int32]int64 { return p.flushed }
+
+func mergeAll(into, from map[string]map[int32]int64) {
+	for topic, partitions := range from {
+		for partition, next := range partitions {
+			merge(into, topic, partition, next)
+		}
+	}
+}
+
+// Close ends the client. An open transaction is left to the broker, which aborts it after its timeout or when its ID is
+// initialised again; the caller commits or aborts before.
+func (p *Producer) Close() {
+	if p.raw != p.cl {
+		p.raw.Close()
+	}
+	p.cl.Close()
+	if p.dead == nil {
+		p.dead = ErrDead
+	}
+}
+
+// die marks the producer as dead.
+func (p *Producer) die(doing string, err error) error {
+	if p.dead == nil {
+		p.dead = fmt.Errorf("%w: %w", ErrDead, err)
+	}
+	p.log.Warn("producer ended", "transactional_id", p.cfg.TransactionalID, "doing", doing, "error", err)
+	return &Error{Fatal, doing, err}
+}

@@ -1,0 +1,44 @@
+package txn
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+const (
+	firstBackoff = 5 * time.Millisecond
+	lastBackoff  = 250 * time.Millisecond
+)
+
+// retry repeats fn while it fails with an error that again accepts, until ctx ends. Then it returns the last error of
+// fn, which says more than ctx's.
+func retry(ctx context.Context, again func(error) bool, fn func(context.Context) error) error {
+	backoff := firstBackoff
+	for {
+		err := fn(ctx)
+		if err == nil || !again(err) {
+			return err
+		}
+		timer := time.NewTimer(backoff)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return fmt.Errorf("%w (%w)", err, context.Cause(ctx))
+		}
+		backoff = min(2*backoff, lastBackoff)
+	}
+}
+
+// patiently is again with a bound on errors that are no broker's answer: kgo has repeated those itself, and without an
+// end a wrong address would never be reported.
+func patiently(again func(error) bool) func(error) bool {
+	left := 3
+	return func(err error) bool {
+		if !isAnswer(err) {
+			left--
+		}
+		return left > 0 && again(err)
+	}
+}

@@ -1,0 +1,288 @@
+package topics
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// TopicID tells a topic from another one that had the same name before it.
+type TopicID = kadm.TopicID
+
+// Topic as it exists in the cluster.
+type Topic struct {
+	ID              TopicID
+	Partitions      int32
+	MaxMessageBytes int32 // largest batch that it takes; 0 if its configuration may not be read
+	Missing         bool  // it does not exist; the other fields are zero
+	Configs         map[string]string
+}
+
+// ready bounds how long a new topic may be without leaders.
+const ready = 30 * time.Second
+
+// Ensure creates the topics that are missing, checks those that exist, and returns all of them when every partition has
+// a leader. Several processes may call it at once. It returns all problems together: a *MismatchError for each topic
+// that does not fit.
+func Ensure(ctx context.Context, cl *kgo.Client, specs []Spec) (map[string]Topic, error) {
+	if len(specs) == 0 {
+		return map[string]Topic{}, nil
+	}
+	names := make([]string, len(specs))
+	for i, s := range specs {
+		names[i] = s.Name
+	}
+	found, err := Describe(ctx, cl, names)
+	if err != nil {
+		return nil, err
+	}
+	var missing []Spec
+	for _, s := range specs {
+		if found[s.Name].Missing {
+			missing = append(missing, s)
+		}
+	}
+	if len(missing) > 0 {
+		if err := create(ctx, cl, missing); err != nil {
+			return nil, err
+		}
+	}
+	// Also without a missing one: another process may have created it a moment ago.
+	if found, err = awaitLeaders(ctx, cl, names); err != nil {
+		return nil, err
+	}
+	var errs []error
+	for _, s := range specs {
+		t := found[s.Name]
+		mismatch := &MismatchError{Topic: s.Name, Kind: s.Kind, Found: t.Partitions, Want: s.Partitions, Configs: s.judge(t.Configs)}
+		if mismatch.Found != mismatch.Want || len(mismatch.Configs) > 0 {
+			errs = append(errs, mismatch)
+		}
+	}
+	return found, errors.Join(errs...)
+}
+
+// create creates topics, and accepts that another process was faster.
+func create(ctx context.Context, cl *kgo.Client, specs []Spec) error {
+	var failed error
+	for backoff := 50 * time.Millisecond; len(specs) > 0; backoff = min(2*backoff, 2*time.Second) {
+		req := kmsg.NewPtrCreateTopicsRequest()
+		req.TimeoutMillis = int32(ready / time.Millisecond)
+		for _, s := range specs {
+			req.Topics = append(req.Topics, s.request())
+		}
+		resp, err := req.RequestWith(ctx, cl)
+		if err != nil {
+			return fmt.Errorf("creating internal topics: %w", err)
+		}
+		var again []Spec
+		for _, t := range resp.Topics {
+			err := kerr.ErrorForCode(t.ErrorCode)
+			switch {
+			case err == nil, errors.Is(err, kerr.TopicAlreadyExists):
+			case kerr.IsRetriable(err):
+				i := slices.IndexFunc(specs, func(s Spec) bool { return s.Name == t.Topic })
+				if i >= 0 {
+					again = append(again, specs[i])
+				}
+			default:
+				failed = errors.Join(failed, fmt.Errorf("creating internal topic %q: %w%s%s", t.Topic, err, detail(t.ErrorMessage), advice(err)))
+			}
+		}
+		if failed != nil {
+			return failed
+		}
+		specs = again
+		if len(specs) > 0 {
+			if err := wait(ctx, backoff); err != nil {
+				return fmt.Errorf("creating internal topics: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+func (s Spec) request() kmsg.CreateTopicsRequestTopic {
+	t := kmsg.NewCreateTopicsRequestTopic()
+	t.Topic, t.NumPartitions, t.ReplicationFactor = s.Name, s.Partitions, s.ReplicationFactor
+	if t.ReplicationFactor == 0 {
+		t.ReplicationFactor = -1
+	}
+	for k, v := range s.configs() {
+		c := kmsg.NewCreateTopicsRequestTopicConfig()
+		c.Name, c.Value = k, kmsg.StringPtr(v)
+		t.Configs = append(t.Configs, c)
+	}
+	return t
+}
+
+func detail(message *string) string {
+	if message == nil || *message == "" {
+		return ""
+	}
+	return ": " + *message
+}
+
+// advice says what to do about the errors that users meet.
+func advice(err error) string {
+	switch {
+	case errors.Is(err, kerr.TopicAuthorizationFailed), errors.Is(err, kerr.ClusterAuthorizationFailed):
+		return ": allow the application to create topics with its prefix, or create the topic by hand"
+	case errors.Is(err, kerr.InvalidReplicationFactor):
+		return ": set a replication factor that the number of brokers allows"
+	case errors.Is(err, kerr.PolicyViolation):
+		return ": the cluster's policy forbids it; create the topic by hand or change its configuration"
+	}
+	return ""
+}
+
+// awaitLeaders describes topics until all of them exist and every partition has a leader.
+func awaitLeaders(ctx context.Context, cl *kgo.Client, names []string) (map[string]Topic, error) {
+	ctx, cancel := context.WithTimeout(ctx, ready)
+	defer cancel()
+	for backoff := 10 * time.Millisecond; ; backoff = min(2*backoff, time.Second) {
+		waiting := ""
+		details, err := kadm.NewClient(cl).ListTopics(ctx, names...)
+		if err == nil {
+			waiting = leaderless(details, names)
+		}
+		if err == nil && waiting == "" {
+			var found map[string]Topic
+			found, err = Describe(ctx, cl, names)
+			// The next request may reach a broker that does not know a new topic yet.
+			if err == nil && !slices.ContainsFunc(names, func(name string) bool { return found[name].Missing }) {
+				return found, nil
+			}
+		}
+		if wait(ctx, backoff) != nil {
+			return nil, fmt.Errorf("waiting for internal topics to become ready (%q): %w", waiting, errors.Join(ctx.Err(), err))
+		}
+	}
+}
+
+// leaderless returns a topic that cannot be used yet, or "".
+func leaderless(details kadm.TopicDetails, names []string) string {
+	for _, name := range names {
+		d, ok := details[name]
+		if !ok || d.Err != nil || len(d.Partitions) == 0 {
+			return name
+		}
+		for _, p := range d.Partitions {
+			if p.Err != nil || p.Leader < 0 {
+				return name
+			}
+		}
+	}
+	return ""
+}
+
+// Describe returns each named topic; one that does not exist has Missing set. A topic whose configuration may not be
+// read is described without it.
+func Describe(ctx context.Context, cl *kgo.Client, names []string) (map[string]Topic, error) {
+	described := make(map[string]Topic, len(names))
+	if len(names) == 0 {
+		return described, nil
+	}
+	admin := kadm.NewClient(cl)
+	details, err := listTopics(ctx, admin, names)
+	if err != nil {
+		return nil, err
+	}
+	var existing []string
+	for _, name := range names {
+		d, ok := details[name]
+		switch {
+		case !ok, errors.Is(d.Err, kerr.UnknownTopicOrPartition):
+			described[name] = Topic{Missing: true}
+			continue
+		case d.Err != nil:
+			return nil, fmt.Errorf("describing topic %q: %w", name, d.Err)
+		}
+		described[name] = Topic{ID: d.ID, Partitions: int32(len(d.Partitions))}
+		existing = append(existing, name)
+	}
+	if len(existing) == 0 {
+		return described, nil
+	}
+	configs, err := admin.DescribeTopicConfigs(ctx, existing...)
+	if err != nil && len(configs) == 0 {
+		if isForbidden(err) {
+			return described, nil
+		}
+		return nil, fmt.Errorf("describing the configuration of topics: %w", err)
+	}
+	for _, c := range configs {
+		if c.Err != nil {
+			continue // not allowed, or just deleted
+		}
+		t := described[c.Name]
+		t.Configs = make(map[string]string, len(c.Configs))
+		for _, kv := range c.Configs {
+			t.Configs[kv.Key] = kv.MaybeValue()
+		}
+		if n, err := strconv.ParseInt(t.Configs["max.message.bytes"], 10, 32); err == nil {
+			t.MaxMessageBytes = int32(n)
+		}
+		described[c.Name] = t
+	}
+	return described, nil
+}
+
+// listTopics asks again while the brokers are still agreeing about a new topic.
+func listTopics(ctx context.Context, admin *kadm.Client, names []string) (kadm.TopicDetails, error) {
+	for backoff := 10 * time.Millisecond; ; backoff = min(2*backoff, time.Second) {
+		details, err := admin.ListTopics(ctx, names...)
+		if err != nil {
+			return nil, fmt.Errorf("describing topics: %w", err)
+		}
+		settled := true
+		for _, d := range details {
+			if d.Err != nil && kerr.IsRetriable(d.Err) && !errors.Is(d.Err, kerr.UnknownTopicOrPartition) {
+				settled = false
+			}
+		}
+		if settled {
+			return details, nil
+		}
+		if err := wait(ctx, backoff); err != nil {
+			return nil, fmt.Errorf("describing topics: %w", err)
+		}
+	}
+}
+
+func isForbidden(err error) bool {
+	return errors.Is(err, kerr.TopicAuthorizationFailed) || errors.Is(err, kerr.ClusterAuthorizationFailed)
+}
+
+// RequireSources returns a MissingSourceError for the topics that do not exist.
+func RequireSources(described map[string]Topic) error {
+	var missing []string
+	for name, t := range described {
+		if t.Missing {
+			missing = append(missing, name)
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	return &MissingSourceError{Topics: missing}
+}
+
+func wait(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,116 @@
+package assignment
+
+import (
+	"fmt"
+)
+
+// Code says why a member has the tasks that it has.
+type Code uint8
+
+const (
+	// Assigned is the usual case: the tasks are the member's part of the plan, which may be none.
+	Assigned Code = iota
+	// OtherTopology: no tasks, because the member's topology is not the leader's. A later assignment may have tasks.
+	OtherTopology
+	// Unreadable: no tasks, because the leader could not read the member's subscription.
+	Unreadable
+	// MissingTopics: no member has tasks, because topics that the topology reads do not exist.
+	MissingTopics
+)
+
+// Assignment is what a process gets from the group's leader.
+type Assignment struct {
+	// Fingerprint is that of the leader's topology. It differs from the member's own only with [OtherTopology].
+	Fingerprint string
+	// Seen is the member as the leader saw it.
+	Seen Seen
+	Code Code
+	// Message explains every Code but [Assigned], in words for a log.
+	Message string
+	// Awaited says that a task is withheld from its next owner until this member has given it up and joined again.
+	Awaited bool
+	Tasks   Tasks
+}
+
+// Seen is what the leader read in a member's subscription. A member that finds something else here than it is has been given what the coordinator had
+// stored for a former process with its instance ID.
+type Seen struct {
+	Format      uint8 // of the subscription's bytes, 0 if there were none
+	Fingerprint string
+	Endpoint    string
+}
+
+const awaited = 1 // flag
+
+// Append appends the assignment as user data: the two bytes of the format, Fingerprint, Seen's format (a byte), fingerprint and endpoint, the
+// code (a byte), Message, flags (a byte; 1 is Awaited), and the list of active tasks.
+func (a Assignment) Append(dst []byte) []byte {
+	dst = append(dst, format, format)
+	dst = appendString(dst, a.Fingerprint)
+	dst = append(dst, a.Seen.Format)
+	dst = appendString(dst, a.Seen.Fingerprint)
+	dst = appendString(dst, a.Seen.Endpoint)
+	dst = append(dst, byte(a.Code))
+	dst = appendString(dst, a.Message)
+	var flags byte
+	if a.Awaited {
+		flags |= awaited
+	}
+	dst = append(dst, flags)
+	return appendTasks(dst, a.Tasks.Active)
+}
+
+// ParseAssignment reads what [Assignment.Append] writes. It returns a [*FormatError] for a later format that this program cannot
+// read.
+func ParseAssignment(src []byte) (Assignment, error) {
+	r := read(src)
+	a := Assignment{
+		Fingerprint: r.string(),
+		Seen:        Seen{Format: r.byte(), Fingerprint: r.string(), Endpoint: r.string()},
+		Code:        Code(r.byte()),
+		Message:     r.string(),
+		Awaited:     r.byte()&awaited != 0,
+	}
+	r.eachTask(func(t TaskID) { a.Tasks.Active = append(a.Tasks.Active, t) })
+	if err := r.close(); err != nil {
+		return Assignment{}, fmt.Errorf("assignment from the group's leader: %w", err)
+	}
+	return a, nil
+}
+
+// staleFor says why the assignment was not made for a process that subscribed with s, in words for a log; "" if it was. Such an
+// assignment must not be acted on. (A member that was refused for its topology was seen as it is: asking again would not help.)
+func (a Assignment) staleFor(s Subscription) string {
+	switch {
+	case a.Seen.Format == 0:
+		return "the group's leader gave this process no assignment"
+	case a.Seen.Format != format:
+		return fmt.Sprintf("the assignment was made for a process that subscribed in format %d, and this one subscribes in format %d", a.Seen.Format, format)
+	case a.Code == Unreadable:
+		return ""
+	case a.Seen.Fingerprint != s.Fingerprint:
+		return fmt.Sprintf("the assignment was made for a process with another topology (fingerprint %s, now %s)", a.Seen.Fingerprint, s.Fingerprint)
+	case a.Seen.Endpoint != s.Endpoint:
+		return fmt.Sprintf("the assignment was made for a process at another endpoint (%q, now %q)", a.Seen.Endpoint, s.Endpoint)
+	}
+	return ""
+}
+
+// answer makes the assignment of one member without tasks, from the bytes with which it joined.
+func (t Topology) answer(userData []byte, s Subscription, err error) Assignment {
+	a := Assignment{Fingerprint: t.Fingerprint, Seen: Seen{Fingerprint: s.Fingerprint, Endpoint: s.Endpoint}}
+	if len(userData) > 0 {
+		a.Seen.Format = userData[0]
+	}
+	switch {
+	case err != nil:
+		a.Code = Unreadable
+		a.Message = fmt.Sprintf("the group's leader cannot read what this process joined with, so it gave it no tasks: %v", err)
+	case s.Fingerprint != t.Fingerprint:
+		a.Code = OtherTopology
+		a.Message = fmt.Sprintf("this process runs another topology (fingerprint %s) than the group's leader (%s), so it has no tasks; "+
+			"it gets some once the leader runs this topology too: finish the roll-out, or give a different topology its own application ID",
+			s.Fingerprint, t.Fingerprint)
+	}
+	return a
+}

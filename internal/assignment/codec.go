@@ -1,0 +1,150 @@
+package assignment
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+)
+
+// The user data of the classic protocol, in our own format. All of it starts with two bytes:
+//
+//	format        the format that its writer writes
+//	readable from the lowest format whose readers understand it
+//
+// so that a later format may append fields which readers of this one pass over, and say so when they must not. After that come
+// fields without names:
+//
+//	number  unsigned LEB128, as encoding/binary writes it
+//	string  number of bytes, bytes
+//	task    number sub-topology, number partition
+//	list    number of elements, elements, in ascending order
+//
+// Equal values have equal bytes: the coordinator takes different bytes for a wish to rebalance.
+const format = 1
+
+// FormatError says that bytes were written for readers of a later format than this program's.
+type FormatError struct {
+	Format   uint8 // that the writer writes
+	Readable uint8 // the lowest that a reader must understand
+}
+
+func (e *FormatError) Error() string {
+	return fmt.Sprintf("format %d, which needs a reader of format %d or later, was given to a reader of format %d: "+
+		"the processes of the group run different versions of the library; upgrade the older ones", e.Format, e.Readable, format)
+}
+
+var errShort = errors.New("the bytes end too early")
+
+func appendString(dst []byte, s string) []byte {
+	return append(binary.AppendUvarint(dst, uint64(len(s))), s...)
+}
+
+func appendTask(dst []byte, t TaskID) []byte {
+	dst = binary.AppendUvarint(dst, uint64(t.SubTopology))
+	return binary.AppendUvarint(dst, uint64(t.Partition))
+}
+
+func appendTasks(dst []byte, tasks []TaskID) []byte {
+	tasks = slices.Clone(tasks)
+	slices.SortFunc(tasks, TaskID.Compare)
+	tasks = slices.Compact(tasks)
+	dst = binary.AppendUvarint(dst, uint64(len(tasks)))
+	for _, t := range tasks {
+		dst = appendTask(dst, t)
+	}
+	return dst
+}
+
+// reader reads fields one after another. After the first error it gives zero values.
+type reader struct {
+	src    []byte
+	format uint8
+	err    error
+}
+
+// read opens user data.
+func read(src []byte) *reader {
+	r := &reader{src: src}
+	r.format = r.byte()
+	readable := r.byte()
+	switch {
+	case r.err != nil:
+	case r.format == 0 || readable == 0 || readable > r.format:
+		r.fail(fmt.Errorf("no such format: %d, readable from %d", r.format, readable))
+	case readable > format:
+		r.fail(&FormatError{Format: r.format, Readable: readable})
+	}
+	return r
+}
+
+func (r *reader) fail(err error) {
+	if r.err == nil {
+		r.err = err
+	}
+	r.src = nil
+}
+
+func (r *reader) byte() byte {
+	if len(r.src) == 0 {
+		r.fail(errShort)
+		return 0
+	}
+	b := r.src[0]
+	r.src = r.src[1:]
+	return b
+}
+
+func (r *reader) number(limit uint64) uint64 {
+	x, n := binary.Uvarint(r.src)
+	switch {
+	case n == 0:
+		r.fail(errShort)
+		return 0
+	case n < 0 || x > limit:
+		r.fail(errors.New("a number is too large"))
+		return 0
+	}
+	r.src = r.src[n:]
+	return x
+}
+
+func (r *reader) string() string {
+	n := r.number(math.MaxInt32)
+	if n > uint64(len(r.src)) {
+		r.fail(errShort)
+		return ""
+	}
+	s := string(r.src[:n])
+	r.src = r.src[n:]
+	return s
+}
+
+func (r *reader) task() TaskID {
+	return TaskID{SubTopology: int32(r.number(math.MaxInt32)), Partition: int32(r.number(math.MaxInt32))}
+}
+
+// eachTask reads a list whose elements begin with a task.
+func (r *reader) eachTask(element func(TaskID)) {
+	last := TaskID{SubTopology: -1}
+	for range r.number(uint64(len(r.src)) / 2) { // a task has at least two bytes
+		t := r.task()
+		if r.err == nil && t.Compare(last) <= 0 {
+			r.fail(errors.New("tasks are not in ascending order"))
+		}
+		if r.err != nil {
+			return
+		}
+		element(t)
+		last = t
+	}
+}
+
+// close reports the first error. Bytes left over are one, unless a later format wrote them.
+func (r *reader) close() error {
+	if r.err == nil && len(r.src) > 0 && r.format <= format {
+		r.fail(fmt.Errorf("%d bytes too many", len(r.src)))
+	}
+	return r.err
+}

@@ -1,0 +1,23 @@
+package assignment_test
+
+import (
+	"fmt"
+
+	"github.com/millrace-streams/millrace/internal/assignment"
+)
+
+// A process joins with old state on its disk: it takes its share, and of that the tasks that it has least to restore for.
+func ExampleAssign() {
+	topology := assignment.Topology{Fingerprint: "v1", SubTopologies: []assignment.SubTopology{{
+		ID: 0, Stateful: true, Sources: []assignment.Source{{Topic: "tweets", Partitions: 4}},
+	}}}
+	plan := assignment.Assign(topology, []assignment.Member{
+		{ID: "first", Fingerprint: "v1", Owned: topology.Tasks()},
+		{ID: "second", Fingerprint: "v1", Lags: map[assignment.TaskID]int64{
+			{SubTopology: 0, Partition: 2}: 40,
+			{SubTopology: 0, Partition: 3}: 0,
+		}},
+	})
+	fmt.Println(plan["first"].Active, plan["second"].Active)
+	// Output: [0_0 0_1] [0_2 0_3]
+}

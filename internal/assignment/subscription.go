@@ -1,0 +1,59 @@
+package assignment
+
+import (
+	"encoding/binary"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+)
+
+// Subscription is what a process tells the group's leader when it joins. The tasks that it runs are not in it: the protocol carries
+// the partitions of these already.
+type Subscription struct {
+	ProcessID   string
+	Fingerprint string // of its topology
+	Endpoint    string // empty if it cannot be reached
+	Capacity    int    // workers; less than one counts as one
+	// Nonce changes when nothing else does but the process wants a rebalance: the coordinator ignores a member other than the leader that joins
+	// with the same bytes. The [Balancer] sets it.
+	Nonce uint64
+	// Lags says, for each task with state on the disk, how many changelog records that state is behind; below zero counts as zero.
+	Lags map[TaskID]int64
+}
+
+// Append appends the subscription as user data: the two bytes of the format, ProcessID, Fingerprint, Endpoint, Capacity,
+// Nonce, and the list of lags, each a task and a number.
+func (s Subscription) Append(dst []byte) []byte {
+	dst = append(dst, format, format)
+	dst = appendString(dst, s.ProcessID)
+	dst = appendString(dst, s.Fingerprint)
+	dst = appendString(dst, s.Endpoint)
+	dst = binary.AppendUvarint(dst, uint64(max(s.Capacity, 1)))
+	dst = binary.AppendUvarint(dst, s.Nonce)
+	dst = binary.AppendUvarint(dst, uint64(len(s.Lags)))
+	for _, task := range slices.SortedFunc(maps.Keys(s.Lags), TaskID.Compare) {
+		dst = appendTask(dst, task)
+		dst = binary.AppendUvarint(dst, uint64(max(s.Lags[task], 0)))
+	}
+	return dst
+}
+
+// ParseSubscription reads what [Subscription.Append] writes. It returns a [*FormatError] for a later format that this program
+// cannot read.
+func ParseSubscription(src []byte) (Subscription, error) {
+	r := read(src)
+	s := Subscription{
+		ProcessID:   r.string(),
+		Fingerprint: r.string(),
+		Endpoint:    r.string(),
+		Capacity:    int(r.number(math.MaxInt32)),
+		Nonce:       r.number(math.MaxUint64),
+		Lags:        map[TaskID]int64{},
+	}
+	r.eachTask(func(t TaskID) { s.Lags[t] = int64(r.number(math.MaxInt64)) })
+	if err := r.close(); err != nil {
+		return Subscription{}, fmt.Errorf("subscription of a group member: %w", err)
+	}
+	return s, nil
+}

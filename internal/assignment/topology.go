@@ -1,0 +1,130 @@
+package assignment
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// Topology is what the assignment needs to know of a topology.
+type Topology struct {
+	// Fingerprint is equal in two processes if and only if their tasks mean the same. Only equality matters.
+	Fingerprint   string
+	SubTopologies []SubTopology
+}
+
+// SubTopology is a part of the topology whose tasks are independent of each other: one for each partition of its sources.
+type SubTopology struct {
+	ID int32
+	// Sources are all topics that it reads, repartition topics included. No other sub-topology may read one of them: the owner of a
+	// partition is its one reader in the application.
+	Sources []Source
+	// Stateful says that its tasks have stores.
+	Stateful bool
+}
+
+// Source is a topic that a sub-topology reads.
+type Source struct {
+	Topic      string
+	Partitions int32
+}
+
+// TopicPartition is one partition of a topic.
+type TopicPartition struct {
+	Topic     string
+	Partition int32
+}
+
+// Tasks is the number of tasks: as many as its largest source has partitions.
+func (s SubTopology) Tasks() int32 {
+	var n int32
+	for _, src := range s.Sources {
+		n = max(n, src.Partitions)
+	}
+	return n
+}
+
+// Validate reports every mistake in the description. Partition counts are not looked at.
+func (t Topology) Validate() error {
+	var errs []error
+	if t.Fingerprint == "" {
+		errs = append(errs, errors.New("the topology has no fingerprint"))
+	}
+	ids := map[int32]bool{}
+	reader := map[string]int32{}
+	for _, s := range t.SubTopologies {
+		if ids[s.ID] || s.ID < 0 {
+			errs = append(errs, fmt.Errorf("sub-topology %d: the number is negative or used twice", s.ID))
+		}
+		ids[s.ID] = true
+		if len(s.Sources) == 0 {
+			errs = append(errs, fmt.Errorf("sub-topology %d reads no topic, so it has no tasks", s.ID))
+		}
+		for _, src := range s.Sources {
+			if other, found := reader[src.Topic]; found {
+				errs = append(errs, fmt.Errorf("topic %q is read by sub-topologies %d and %d; they must be one", src.Topic, other, s.ID))
+			}
+			reader[src.Topic] = s.ID
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Topics are the names of all topics that the topology reads, sorted.
+func (t Topology) Topics() []string {
+	var names []string
+	for _, s := range t.SubTopologies {
+		for _, src := range s.Sources {
+			names = append(names, src.Topic)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// WithPartitions returns a copy of t with the partition counts of counts, and the names of the topics, sorted, that counts lacks or
+// that have no partition there.
+func (t Topology) WithPartitions(counts map[string]int32) (_ Topology, missing []string) {
+	t.SubTopologies = slices.Clone(t.SubTopologies)
+	for i := range t.SubTopologies {
+		s := &t.SubTopologies[i]
+		s.Sources = slices.Clone(s.Sources)
+		for j := range s.Sources {
+			src := &s.Sources[j]
+			if src.Partitions = counts[src.Topic]; src.Partitions <= 0 {
+				missing = append(missing, src.Topic)
+			}
+		}
+	}
+	slices.Sort(missing)
+	return t, missing
+}
+
+// Tasks are all tasks of the topology, in order.
+func (t Topology) Tasks() []TaskID {
+	var tasks []TaskID
+	for _, s := range t.SubTopologies {
+		for p := range s.Tasks() {
+			tasks = append(tasks, TaskID{SubTopology: s.ID, Partition: p})
+		}
+	}
+	slices.SortFunc(tasks, TaskID.Compare)
+	return tasks
+}
+
+// Partitions are the partitions that a task reads: partition p of every source of its sub-topology that has more than p, in order of
+// topics. A task that does not exist reads nothing.
+func (t Topology) Partitions(id TaskID) []TopicPartition {
+	i := slices.IndexFunc(t.SubTopologies, func(s SubTopology) bool { return s.ID == id.SubTopology })
+	if i < 0 || id.Partition < 0 {
+		return nil
+	}
+	var parts []TopicPartition
+	for _, src := range t.SubTopologies[i].Sources {
+		if id.Partition < src.Partitions {
+			parts = append(parts, TopicPartition{Topic: src.Topic, Partition: id.Partition})
+		}
+	}
+	slices.SortFunc(parts, TopicPartition.compare)
+	return parts
+}

@@ -1,0 +1,132 @@
+package restore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+)
+
+// Partition is one changelog partition to read.
+type Partition struct {
+	Topic     string
+	Partition int32
+	// From is the position to read from: the offset behind the last record that the store has. -1 is the log's start.
+	From int64
+	// TopicID is the topic that From belongs to; zero is not checked.
+	TopicID TopicID
+}
+
+// Range is what a partition holds at a moment.
+type Range struct {
+	Start         int64
+	HighWatermark int64
+	TopicID       TopicID
+	Err           error // *MissingError, or why the partition cannot be asked; the rest is invalid then
+}
+
+// Offsets returns the range of each partition, in the order of parts. It asks again while a partition has no leader,
+// until ctx ends, and a little while for a topic that does not exist, since a new one reaches the brokers one by one. The
+// error of a single partition is in its Range.
+func (r *Restorer) Offsets(ctx context.Context, parts []Partition) ([]Range, error) {
+	if len(parts) == 0 {
+		return nil, nil
+	}
+	var topics kadm.TopicsSet
+	for _, p := range parts {
+		topics.Add(p.Topic)
+	}
+	missingUntil := time.Now().Add(r.cfg.MissingTimeout)
+	backoff := 10 * time.Millisecond
+	for {
+		ranges, err := r.ask(ctx, parts, topics.Topics())
+		if ctx.Err() != nil {
+			return nil, fmt.Errorf("asking for the offsets of changelogs: %w", errors.Join(ctx.Err(), err))
+		}
+		if err == nil && settled(ranges, time.Now().After(missingUntil)) {
+			return ranges, nil
+		}
+		if err != nil && !kerr.IsRetriable(err) {
+			return nil, fmt.Errorf("asking for the offsets of changelogs: %w", err)
+		}
+		if err := wait(ctx, backoff); err != nil {
+			return nil, fmt.Errorf("asking for the offsets of changelogs: %w", err)
+		}
+		backoff = min(2*backoff, 500*time.Millisecond)
+	}
+}
+
+// TopicIDs returns the IDs of the topics that exist.
+func (r *Restorer) TopicIDs(ctx context.Context, topics ...string) (map[string]TopicID, error) {
+	details, err := r.admin.ListTopics(ctx, topics...)
+	if err != nil {
+		return nil, fmt.Errorf("asking for topic IDs: %w", err)
+	}
+	ids := make(map[string]TopicID, len(topics))
+	for name, d := range details {
+		if d.Err == nil {
+			ids[name] = d.ID
+		}
+	}
+	return ids, nil
+}
+
+func (r *Restorer) ask(ctx context.Context, parts []Partition, topics []string) ([]Range, error) {
+	ids, err := r.TopicIDs(ctx, topics...)
+	if err != nil {
+		return nil, err
+	}
+	starts, err := r.admin.ListStartOffsets(ctx, topics...)
+	if err != nil && !isShardError(err) {
+		return nil, err
+	}
+	ends, err := r.admin.ListEndOffsets(ctx, topics...)
+	if err != nil && !isShardError(err) {
+		return nil, err
+	}
+	ranges := make([]Range, len(parts))
+	for i, p := range parts {
+		start, known := starts.Lookup(p.Topic, p.Partition)
+		end, alsoKnown := ends.Lookup(p.Topic, p.Partition)
+		ranges[i] = Range{Start: start.Offset, HighWatermark: end.Offset, TopicID: ids[p.Topic]}
+		switch err := errors.Join(start.Err, end.Err); {
+		case errors.Is(err, kerr.UnknownTopicOrPartition), errors.Is(err, kerr.UnknownTopicID):
+			ranges[i].Err = &MissingError{p.Topic, p.Partition}
+		case err != nil:
+			ranges[i].Err = fmt.Errorf("changelog %q partition %d: %w", p.Topic, p.Partition, err)
+		case !known || !alsoKnown:
+			ranges[i].Err = &MissingError{p.Topic, p.Partition}
+		}
+	}
+	return ranges, nil
+}
+
+// isShardError reports whether only some brokers failed to answer: the partitions concerned carry the reason.
+func isShardError(err error) bool {
+	var shards *kadm.ShardErrors
+	return errors.As(err, &shards) && !shards.AllFailed
+}
+
+// settled reports whether asking again would not help.
+func settled(ranges []Range, missingIsFinal bool) bool {
+	for _, r := range ranges {
+		if errors.Is(r.Err, ErrMissing) && !missingIsFinal || r.Err != nil && kerr.IsRetriable(r.Err) {
+			return false
+		}
+	}
+	return true
+}
+
+func wait(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

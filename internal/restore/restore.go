@@ -1,0 +1,356 @@
+package restore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// Config of a Restorer.
+type Config struct {
+	// Opts are the user's client options (addresses, TLS, SASL, hooks). What the package needs comes after them and wins.
+	Opts []kgo.Opt
+
+	// BatchRecords is how many records of one partition the sink gets at a time, when there are as many. 0 means 20,000,
+	// which makes batches large enough for the stores and small enough for memory.
+	BatchRecords int
+
+	// BufferBytes bounds the keys and values held for all partitions together; above it everything is handed over in
+	// smaller batches. 0 means 64 MiB.
+	BufferBytes int64
+
+	// MissingTimeout is how long a topic may be unknown before it counts as missing. 0 means 5 s.
+	MissingTimeout time.Duration
+
+	Logger *slog.Logger // nil is silent
+}
+
+// Restorer reads changelogs. Its methods may be called by several goroutines at once.
+type Restorer struct {
+	cfg   Config
+	log   *slog.Logger
+	cl    *kgo.Client
+	admin *kadm.Client
+}
+
+// Sink gets the records of partition parts[p], in order, without transaction markers, and the position behind them: the
+// From of a later restore. The records may be none (only the position moved). The slice is reused after the call; the
+// records and their bytes are not. An error ends this partition.
+type Sink func(p int, records []*kgo.Record, next int64) error
+
+// Done is called once for each partition that Restore has finished with: at its end, with the position that it has then,
+// or with the reason why it cannot be read: an OutOfRangeError, RecreatedError, MissingError or the sink's error, and the
+// last position that the sink has got.
+type Done func(p int, next int64, err error)
+
+// Progress of one partition.
+type Progress struct {
+	Partition Partition
+	Position  int64
+	End       int64
+	Records   int64 // handed to the sink, in all
+	Bytes     int64 // of their keys and values
+	Elapsed   time.Duration
+}
+
+// New makes a Restorer. It connects when it is used.
+func New(cfg Config) (*Restorer, error) {
+	if cfg.BatchRecords == 0 {
+		cfg.BatchRecords = 20_000
+	}
+	if cfg.BufferBytes == 0 {
+		cfg.BufferBytes = 64 << 20
+	}
+	if cfg.MissingTimeout == 0 {
+		cfg.MissingTimeout = 5 * time.Second
+	}
+	r := &Restorer{cfg: cfg, log: cfg.Logger}
+	if r.log == nil {
+		r.log = slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelError + 1}))
+	}
+	cl, err := kgo.NewClient(cfg.Opts...)
+	if err != nil {
+		return nil, fmt.Errorf("restoring changelogs: %w", err)
+	}
+	r.cl, r.admin = cl, kadm.NewClient(cl)
+	return r, nil
+}
+
+// Close ends the connections. Restore must not be running.
+func (r *Restorer) Close() { r.cl.Close() }
+
+// Restore reads every partition from its From up to the high watermark that it has now. It blocks until all are done or
+// ctx ends. The callbacks run in the caller's goroutine, one at a time; done and progress may be nil. A partition with
+// nothing to read is done at once, without a fetch. One that fails does not stop the others: Restore returns all errors
+// in the end.
+func (r *Restorer) Restore(ctx context.Context, parts []Partition, sink Sink, done Done, progress func(Progress)) error {
+	run := &run{Restorer: r, ctx: ctx, sink: sink, done: done, progress: progress, started: time.Now()}
+	ranges, err := r.Offsets(ctx, parts)
+	if err != nil {
+		return err
+	}
+	run.admit(parts, ranges)
+	if len(run.reading) > 0 {
+		if err := run.read(); err != nil {
+			return err
+		}
+	}
+	r.log.Debug("changelogs restored", "partitions", len(parts), "failed", len(run.errs), "records", run.records, "took", time.Since(run.started))
+	return errors.Join(run.errs...)
+}
+
+type topicPartition struct {
+	topic     string
+	partition int32
+}
+
+// reading is one partition that has not reached its end.
+type reading struct {
+	Partition
+	index    int
+	topicID  TopicID
+	position int64 // behind what was read
+	handed   int64 // behind what the sink has
+	end      int64
+	buffer   []*kgo.Record
+	bytes    int64 // of buffer
+	records  int64 // handed to the sink
+	total    int64 // bytes handed to the sink
+}
+
+// run is one call of Restore.
+type run struct {
+	*Restorer
+	ctx      context.Context
+	sink     Sink
+	done     Done
+	progress func(Progress)
+	started  time.Time
+
+	cl       *kgo.Client
+	reading  map[topicPartition]*reading
+	buffered int64 // bytes, of all partitions
+	records  int64
+	errs     []error
+}
+
+// admit sorts out what needs no reading or cannot be read.
+func (r *run) admit(parts []Partition, ranges []Range) {
+	r.reading = make(map[topicPartition]*reading)
+	for i, p := range parts {
+		held := ranges[i]
+		if p.From < 0 {
+			p.From = held.Start
+		}
+		err := held.Err
+		key := topicPartition{p.Topic, p.Partition}
+		switch {
+		case err != nil:
+		case p.TopicID != TopicID{} && p.TopicID != held.TopicID:
+			err = &RecreatedError{Topic: p.Topic, Partition: p.Partition, Was: p.TopicID, Is: held.TopicID}
+		case p.From < held.Start || p.From > held.HighWatermark:
+			err = &OutOfRangeError{p.Topic, p.Partition, p.From, held.Start, held.HighWatermark}
+		case r.reading[key] != nil:
+			err = fmt.Errorf("changelog %q partition %d is to be restored twice at once", p.Topic, p.Partition)
+		}
+		if err != nil || p.From == held.HighWatermark {
+			r.finished(i, p.From, err)
+			continue
+		}
+		r.reading[key] = &reading{Partition: p, index: i, topicID: held.TopicID, position: p.From, handed: p.From, end: held.HighWatermark}
+	}
+}
+
+func (r *run) finished(index int, next int64, err error) {
+	if err != nil {
+		r.errs = append(r.errs, err)
+	}
+	if r.done != nil {
+		r.done(index, next, err)
+	}
+}
+
+// read polls until every partition is at its end.
+func (r *run) read() error {
+	if err := r.open(); err != nil {
+		return err
+	}
+	defer r.cl.Close()
+	const silence = 10 * time.Second
+	for len(r.reading) > 0 {
+		ctx, cancel := context.WithTimeout(r.ctx, silence)
+		fetches := r.cl.PollRecords(ctx, r.cfg.BatchRecords)
+		silent := ctx.Err() != nil
+		cancel()
+		if r.ctx.Err() != nil {
+			return fmt.Errorf("restoring changelogs: %w", r.ctx.Err())
+		}
+		if fetches.IsClientClosed() {
+			return fmt.Errorf("restoring changelogs: %w", kgo.ErrClientClosed)
+		}
+		fetches.EachPartition(r.fetched)
+		if r.buffered > r.cfg.BufferBytes {
+			for _, p := range r.reading {
+				r.hand(p)
+			}
+		}
+		if silent && fetches.NumRecords() == 0 {
+			r.explain()
+		}
+	}
+	return nil
+}
+
+// open makes a client of its own: a new client gets its first record within milliseconds, while a partition that is
+// added to an old one waits for the fetch that is under way.
+func (r *run) open() error {
+	partitions := make(map[string]map[int32]kgo.Offset)
+	for key, p := range r.reading {
+		if partitions[key.topic] == nil {
+			partitions[key.topic] = make(map[int32]kgo.Offset)
+		}
+		partitions[key.topic][key.partition] = kgo.NewOffset().At(p.position)
+	}
+	cl, err := kgo.NewClient(append(append([]kgo.Opt{}, r.cfg.Opts...),
+		kgo.ConsumePartitions(partitions),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.KeepControlRecords(),
+		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
+		kgo.FetchMaxWait(100*time.Millisecond),
+		kgo.FetchMaxPartitionBytes(4<<20),
+	)...)
+	if err != nil {
+		return fmt.Errorf("restoring changelogs: %w", err)
+	}
+	r.cl = cl
+	return nil
+}
+
+func (r *run) fetched(f kgo.FetchTopicPartition) {
+	p := r.reading[topicPartition{f.Topic, f.Partition}]
+	if p == nil {
+		return // done already, or not about a partition
+	}
+	if f.Err != nil {
+		if err := r.judge(p, f.Err); err != nil {
+			r.finish(p, err)
+			return
+		}
+	}
+	for _, record := range f.Records {
+		if record.Offset >= p.end {
+			p.position = p.end
+			break
+		}
+		p.position = record.Offset + 1
+		if record.Attrs.IsControl() {
+			continue
+		}
+		n := int64(len(record.Key) + len(record.Value))
+		p.buffer = append(p.buffer, record)
+		p.bytes += n
+		r.buffered += n
+	}
+	switch {
+	case p.position >= p.end:
+		r.finish(p, nil)
+	case len(p.buffer) >= r.cfg.BatchRecords:
+		r.hand(p)
+	}
+}
+
+// judge turns a fetch's error into what ends the partition, or nil if reading goes on.
+func (r *run) judge(p *reading, err error) error {
+	var lost *kgo.ErrDataLoss
+	switch {
+	case errors.Is(err, kerr.OffsetOutOfRange), errors.As(err, &lost):
+		ranges, err := r.Offsets(r.ctx, []Partition{p.Partition})
+		if err != nil {
+			return err
+		}
+		if ranges[0].Err != nil {
+			return ranges[0].Err
+		}
+		return &OutOfRangeError{p.Topic, p.Partition.Partition, p.position, ranges[0].Start, ranges[0].HighWatermark}
+	case errors.Is(err, kerr.UnknownTopicID), errors.Is(err, kerr.UnknownTopicOrPartition), errors.Is(err, kerr.InconsistentTopicID):
+		ids, err := r.TopicIDs(r.ctx, p.Topic)
+		if err != nil {
+			return nil // asked again with the next error
+		}
+		is, exists := ids[p.Topic]
+		switch {
+		case !exists:
+			return &MissingError{p.Topic, p.Partition.Partition}
+		case is != p.topicID:
+			return &RecreatedError{Topic: p.Topic, Partition: p.Partition.Partition, Was: p.topicID, Is: is}
+		}
+		return nil
+	case kerr.IsRetriable(err), !isAnswer(err):
+		r.log.Warn("reading a changelog failed and is tried again", "topic", p.Topic, "partition", p.Partition.Partition, "error", err)
+		return nil
+	}
+	return fmt.Errorf("changelog %q partition %d: %w", p.Topic, p.Partition.Partition, err)
+}
+
+func isAnswer(err error) bool {
+	var k *kerr.Error
+	return errors.As(err, &k)
+}
+
+// hand gives the sink what is buffered of p.
+func (r *run) hand(p *reading) {
+	if p.position == p.handed {
+		return
+	}
+	if err := r.sink(p.index, p.buffer, p.position); err != nil {
+		r.drop(p)
+		r.finished(p.index, p.handed, fmt.Errorf("changelog %q partition %d: %w", p.Topic, p.Partition.Partition, err))
+		return
+	}
+	p.handed = p.position
+	p.records += int64(len(p.buffer))
+	p.total += p.bytes
+	r.records += int64(len(p.buffer))
+	r.buffered -= p.bytes
+	clear(p.buffer)
+	p.buffer, p.bytes = p.buffer[:0], 0
+	if r.progress != nil {
+		r.progress(Progress{p.Partition, p.handed, p.end, p.records, p.total, time.Since(r.started)})
+	}
+}
+
+// finish hands over the rest of p and ends it.
+func (r *run) finish(p *reading, err error) {
+	r.hand(p)
+	if r.drop(p) {
+		r.finished(p.index, p.handed, err)
+	}
+}
+
+// drop stops reading p; it reports false if that has happened before.
+func (r *run) drop(p *reading) bool {
+	key := topicPartition{p.Topic, p.Partition.Partition}
+	if r.reading[key] == nil {
+		return false
+	}
+	delete(r.reading, key)
+	r.buffered -= p.bytes
+	p.buffer, p.bytes = nil, 0
+	r.cl.RemoveConsumePartitions(map[string][]int32{p.Topic: {p.Partition.Partition}})
+	return true
+}
+
+// explain logs what a restore without progress waits for.
+func (r *run) explain() {
+	for _, p := range r.reading {
+		r.log.Warn("restoring waits for the changelog: most often for an open transaction to end, at the latest at its timeout",
+			"topic", p.Topic, "partition", p.Partition.Partition, "position", p.position, "end", p.end)
+	}
+}

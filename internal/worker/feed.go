@@ -1,0 +1,125 @@
+package worker
+
+import (
+	"sync"
+	"sync/atomic"
+	"unsafe"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace-streams/millrace/internal/graph"
+	"github.com/millrace-streams/millrace/processor"
+)
+
+// Feed is one input partition on its way from the fetcher to the task that reads it. A task that reads its input again gets a new Feed; what is still under way
+// to the old one is dropped.
+type Feed struct {
+	Topic     string
+	Partition int32
+	From      int64 // offset of the first record
+
+	fetcher *Fetcher
+	inbox   *inbox
+
+	// fetched and held are the bytes in the inbox and in the task's queues.
+	fetched, held atomic.Int64
+	// waited: the task cannot choose a record before this partition has one.
+	waited, paused, closed atomic.Bool
+	end                    atomic.Int64 // last stable offset, -1 before the first fetch
+}
+
+// size is the number of bytes that are buffered.
+func (f *Feed) size() int64 { return f.fetched.Load() + f.held.Load() }
+
+// Size is the number of bytes buffered and not processed.
+func (f *Feed) Size() int64 { return f.size() }
+
+// End is the last stable offset that was seen, -1 before.
+func (f *Feed) End() int64 { return f.end.Load() }
+
+// Closed reports whether nobody reads the feed any more.
+func (f *Feed) Closed() bool { return f.closed.Load() }
+
+// Paused reports whether the fetcher has paused the partition.
+func (f *Feed) Paused() bool { return f.paused.Load() }
+
+// batch is what a fetch has brought of one partition.
+type batch struct {
+	feed   *Feed
+	inputs []graph.Input
+	bytes  int64
+	next   int64 // position behind the batch, control records included
+	end    int64
+
+	rewound  bool  // there is nothing but this: see Fetcher.Rewind
+	position int64 // of the fetcher before
+}
+
+// inbox holds the batches for the tasks of one worker.
+type inbox struct {
+	mu      sync.Mutex
+	batches []batch
+	spare   []batch
+	wake    chan struct{}
+}
+
+func newInbox() *inbox { return &inbox{wake: make(chan struct{}, 1)} }
+
+func (i *inbox) put(b batch) {
+	i.mu.Lock()
+	i.batches = append(i.batches, b)
+	i.mu.Unlock()
+	i.notify()
+}
+
+func (i *inbox) notify() {
+	select {
+	case i.wake <- struct{}{}:
+	default:
+	}
+}
+
+// take returns what has arrived; it is valid until the next take.
+func (i *inbox) take() []batch {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	taken := i.batches
+	clear(i.spare)
+	i.batches, i.spare = i.spare[:0], taken
+	return taken
+}
+
+// inputSize is what a record takes beside its bytes.
+const inputSize = int64(unsafe.Sizeof(graph.Input{}))
+
+// batchOf converts what a fetch has brought. The records' bytes alias the fetch, which therefore lives as long as one of them.
+func batchOf(f *Feed, records []*kgo.Record, end int64) batch {
+	b := batch{feed: f, end: end, next: -1}
+	b.inputs = make([]graph.Input, 0, len(records))
+	for _, r := range records {
+		b.next = r.Offset + 1
+		if r.Attrs.IsControl() {
+			continue
+		}
+		b.inputs = append(b.inputs, graph.Input{
+			Topic: f.Topic, Partition: f.Partition, Offset: r.Offset, Timestamp: processor.Timestamp(r.Timestamp.UnixMilli()),
+			Key: r.Key, Value: r.Value, Headers: headersOf(r.Headers),
+		})
+		b.bytes += inputSize + int64(len(r.Key)+len(r.Value))
+		for i := range r.Headers {
+			b.bytes += int64(len(r.Headers[i].Key) + len(r.Headers[i].Value))
+		}
+	}
+	return b
+}
+
+func headersOf(headers []kgo.RecordHeader) processor.Headers {
+	if len(headers) == 0 {
+		return nil
+	}
+	out := make(processor.Headers, len(headers))
+	for i, h := range headers {
+		out[i] = processor.Header(h)
+	}
+	return out
+}

@@ -1,0 +1,316 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// FetcherConfig is what a Fetcher is made of.
+type FetcherConfig struct {
+	Opts   []kgo.Opt // client options, those of consuming included
+	Memory int64     // bound of the bytes buffered
+	// Trouble is told that a partition cannot be fetched. It is not fetched any more: the host adds it again, or gives up. It must not block.
+	Trouble func(f *Feed, position int64, err error)
+	Logger  *slog.Logger
+}
+
+// Fetcher reads the input partitions of the process with one client that knows no group.
+type Fetcher struct {
+	cfg FetcherConfig
+	cl  *kgo.Client
+
+	buffered atomic.Int64 // of all feeds
+	share    atomic.Int64 // of one feed
+	stalled  atomic.Bool  // not polling for want of memory
+
+	mu       sync.Mutex
+	commands []func(*plan)
+	wanted   bool // something waits for the poll to end
+	cancel   context.CancelFunc
+	wake     chan struct{}
+
+	feeds map[string]map[int32]*source // of the goroutine that runs
+}
+
+// source is a feed as the fetcher's goroutine sees it.
+type source struct {
+	feed *Feed
+	next int64
+}
+
+// plan collects what a run of commands changes in the client, so that many feeds cost one call.
+type plan struct {
+	remove map[string][]int32
+	resume map[string][]int32
+	add    map[string]map[int32]kgo.Offset
+}
+
+func newPlan() *plan {
+	return &plan{remove: map[string][]int32{}, resume: map[string][]int32{}, add: map[string]map[int32]kgo.Offset{}}
+}
+
+func (p *plan) carryOut(cl *kgo.Client) {
+	cl.RemoveConsumePartitions(p.remove)
+	cl.ResumeFetchPartitions(p.resume)
+	cl.AddConsumePartitions(p.add)
+}
+
+const pollRecords = 16384
+
+// NewFetcher makes a Fetcher. Nothing is fetched before Run.
+func NewFetcher(cfg FetcherConfig) (*Fetcher, error) {
+	cl, err := kgo.NewClient(cfg.Opts...)
+	if err != nil {
+		return nil, fmt.Errorf("client that fetches: %w", err)
+	}
+	f := &Fetcher{cfg: cfg, cl: cl, wake: make(chan struct{}, 1), feeds: map[string]map[int32]*source{}}
+	f.share.Store(cfg.Memory)
+	return f, nil
+}
+
+// open starts to fetch a partition from an offset into a worker's inbox. It does not block.
+func (f *Fetcher) open(topic string, partition int32, from int64, to *inbox) *Feed {
+	feed := &Feed{Topic: topic, Partition: partition, From: from, fetcher: f, inbox: to}
+	feed.end.Store(-1)
+	f.start(feed, from)
+	return feed
+}
+
+// Resume fetches a feed from another offset, after trouble. The task is told, so that it does not wait for what lies before.
+func (f *Fetcher) Resume(feed *Feed, from int64) {
+	feed.inbox.put(batch{feed: feed, next: from, end: max(feed.End(), from)})
+	f.start(feed, from)
+}
+
+// Rewind tells the task of a feed that the log ends before position now, up to which it was fetched, and that the host has decided to go on at from. Offsets between may
+// come again with other records, so the task is made anew.
+func (f *Fetcher) Rewind(feed *Feed, position, from int64) {
+	feed.inbox.put(batch{feed: feed, next: from, rewound: true, position: position})
+}
+
+func (f *Fetcher) start(feed *Feed, from int64) {
+	f.do(func(p *plan) {
+		if feed.closed.Load() {
+			return
+		}
+		if f.feeds[feed.Topic] == nil {
+			f.feeds[feed.Topic] = map[int32]*source{}
+			p.add[feed.Topic] = map[int32]kgo.Offset{}
+		}
+		f.feeds[feed.Topic][feed.Partition] = &source{feed: feed, next: from}
+		if p.add[feed.Topic] == nil {
+			p.add[feed.Topic] = map[int32]kgo.Offset{}
+		}
+		p.add[feed.Topic][feed.Partition] = kgo.NewOffset().At(from)
+	})
+}
+
+// close ends a feed. It does not block; nothing of the feed is to be used afterwards.
+func (feed *Feed) close() {
+	if feed.closed.Swap(true) {
+		return
+	}
+	f := feed.fetcher
+	f.buffered.Add(-feed.held.Swap(0))
+	f.do(func(p *plan) {
+		if s := f.feeds[feed.Topic][feed.Partition]; s != nil && s.feed == feed {
+			f.forget(feed, p)
+		}
+	})
+}
+
+func (f *Fetcher) forget(feed *Feed, p *plan) {
+	delete(f.feeds[feed.Topic], feed.Partition)
+	p.remove[feed.Topic] = append(p.remove[feed.Topic], feed.Partition)
+	delete(p.add[feed.Topic], feed.Partition)
+	if feed.paused.Swap(false) { // kgo remembers it beyond the removal
+		p.resume[feed.Topic] = append(p.resume[feed.Topic], feed.Partition)
+	}
+}
+
+// do has the fetcher's goroutine run command between two polls: what a poll has returned before belongs to the feeds of before.
+func (f *Fetcher) do(command func(*plan)) {
+	f.mu.Lock()
+	f.commands = append(f.commands, command)
+	f.mu.Unlock()
+	f.interrupt()
+}
+
+// interrupt ends the poll that is going on, or the next one at once.
+func (f *Fetcher) interrupt() {
+	f.mu.Lock()
+	f.wanted = true
+	if f.cancel != nil {
+		f.cancel()
+	}
+	f.mu.Unlock()
+	select {
+	case f.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Run fetches until ctx ends, and then closes the client.
+func (f *Fetcher) Run(ctx context.Context) {
+	defer f.cl.Close()
+	for ctx.Err() == nil {
+		f.runCommands()
+		f.regulate()
+		if f.full() {
+			f.stalled.Store(true)
+			if f.full() { // a worker that has not seen stalled has made room meanwhile, or will see it
+				select {
+				case <-f.wake:
+				case <-ctx.Done():
+				}
+			}
+			f.stalled.Store(false)
+			continue
+		}
+		f.deliver(f.poll(ctx))
+	}
+}
+
+func (f *Fetcher) poll(ctx context.Context) kgo.Fetches {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	f.mu.Lock()
+	if f.wanted {
+		f.wanted = false
+		f.mu.Unlock()
+		return nil
+	}
+	f.cancel = cancel
+	f.mu.Unlock()
+	fetches := f.cl.PollRecords(ctx, pollRecords)
+	f.mu.Lock()
+	f.cancel, f.wanted = nil, false
+	f.mu.Unlock()
+	return fetches
+}
+
+func (f *Fetcher) runCommands() {
+	f.mu.Lock()
+	commands := f.commands
+	f.commands = nil
+	f.mu.Unlock()
+	if len(commands) == 0 {
+		return
+	}
+	p := newPlan()
+	for _, command := range commands {
+		command(p)
+	}
+	p.carryOut(f.cl)
+	n := 0
+	for _, partitions := range f.feeds {
+		n += len(partitions)
+	}
+	f.share.Store(f.cfg.Memory / int64(max(n, 1)))
+}
+
+func (f *Fetcher) deliver(fetches kgo.Fetches) {
+	fetches.EachPartition(func(p kgo.FetchTopicPartition) {
+		s := f.feeds[p.Topic][p.Partition]
+		if s == nil {
+			return
+		}
+		if p.LastStableOffset >= 0 {
+			s.feed.end.Store(p.LastStableOffset)
+		}
+		if len(p.Records) > 0 {
+			s.next = f.hand(s.feed, p)
+		}
+		if p.Err != nil && !errors.Is(p.Err, context.Canceled) && !errors.Is(p.Err, kgo.ErrClientClosed) {
+			f.trouble(s, p.Err)
+		}
+	})
+}
+
+func (f *Fetcher) hand(feed *Feed, p kgo.FetchTopicPartition) (next int64) {
+	b := batchOf(feed, p.Records, p.LastStableOffset)
+	feed.fetched.Add(b.bytes)
+	f.buffered.Add(b.bytes)
+	feed.inbox.put(b)
+	return b.next
+}
+
+func (f *Fetcher) trouble(s *source, err error) {
+	p := newPlan()
+	f.forget(s.feed, p)
+	p.carryOut(f.cl)
+	f.cfg.Trouble(s.feed, s.next, err)
+}
+
+// regulate pauses partitions that take more than their share of the memory, and resumes them when half of it is free again. Pausing drops what the client has
+// prefetched of a partition, so while all partitions fill alike none is paused; full ends the polling then.
+func (f *Fetcher) regulate() {
+	buffered, share := f.buffered.Load(), f.share.Load()
+	pause, resume := map[string][]int32{}, map[string][]int32{}
+	for topic, partitions := range f.feeds {
+		for partition, s := range partitions {
+			switch feed := s.feed; {
+			case feed.paused.Load():
+				if feed.wantsMore(share) {
+					feed.paused.Store(false)
+					resume[topic] = append(resume[topic], partition)
+				}
+			case feed.waited.Load():
+			case feed.size() > 2*share && buffered > f.cfg.Memory/2, feed.size() > share && buffered >= f.cfg.Memory:
+				feed.paused.Store(true)
+				pause[topic] = append(pause[topic], partition)
+			}
+		}
+	}
+	if len(pause) > 0 {
+		f.cl.PauseFetchPartitions(pause)
+	}
+	if len(resume) > 0 {
+		f.cl.ResumeFetchPartitions(resume)
+	}
+}
+
+// wantsMore says that a paused partition should be fetched again.
+func (feed *Feed) wantsMore(share int64) bool { return feed.waited.Load() || feed.size() <= share/2 }
+
+// full says that no more may be fetched: the memory is used up, and nobody waits for a partition.
+func (f *Fetcher) full() bool {
+	if f.buffered.Load() < f.cfg.Memory {
+		return false
+	}
+	for _, partitions := range f.feeds {
+		for _, s := range partitions {
+			if s.feed.waited.Load() {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// drained tells that a worker has taken a batch out of the inbox.
+func (feed *Feed) drained(bytes int64) {
+	feed.fetched.Add(-bytes)
+	feed.fetcher.buffered.Add(-bytes)
+}
+
+// settle tells how much the task still holds, and whether it waits for the partition. It wakes the fetcher when that matters.
+func (feed *Feed) settle(held int64, waited bool) {
+	f := feed.fetcher
+	f.buffered.Add(held - feed.held.Swap(held))
+	was := feed.waited.Swap(waited)
+	switch {
+	case feed.paused.Load() && feed.wantsMore(f.share.Load()),
+		f.stalled.Load() && (waited && !was || f.buffered.Load() < f.cfg.Memory):
+		f.interrupt()
+	}
+}
+
+// Buffered is the number of bytes of all feeds.
+func (f *Fetcher) Buffered() int64 { return f.buffered.Load() }

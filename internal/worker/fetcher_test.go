@@ -1,0 +1,213 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+const patience = 20 * time.Second
+
+// bench is a fetcher of a fake cluster with a topic "in" of two partitions.
+type bench struct {
+	*Fetcher
+	t       *testing.T
+	cl      *kgo.Client
+	to      *inbox
+	trouble chan error
+}
+
+func newBench(t *testing.T, memory int64) *bench {
+	t.Helper()
+	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(2, "in"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	seeds := kgo.SeedBrokers(c.ListenAddrs()...)
+	b := &bench{t: t, to: newInbox(), trouble: make(chan error, 10)}
+	if b.cl, err = kgo.NewClient(seeds, kgo.RecordPartitioner(kgo.ManualPartitioner())); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.cl.Close)
+	b.Fetcher, err = NewFetcher(FetcherConfig{
+		Opts: []kgo.Opt{seeds, kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(), kgo.ConsumeResetOffset(kgo.NoResetOffset()),
+			kgo.FetchMaxWait(20 * time.Millisecond), kgo.FetchMaxPartitionBytes(10_000), kgo.MetadataMinAge(20 * time.Millisecond)},
+		Memory: memory, Trouble: func(_ *Feed, _ int64, err error) { b.trouble <- err }, Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { b.Run(ctx) })
+	t.Cleanup(func() {
+		cancel()
+		running.Wait()
+	})
+	return b
+}
+
+func (b *bench) produce(partition int32, n int) {
+	b.t.Helper()
+	for range n {
+		b.cl.Produce(context.Background(), &kgo.Record{Topic: "in", Partition: partition, Value: make([]byte, 1000)}, nil)
+	}
+	if err := b.cl.Flush(context.Background()); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// next returns the next batches that have arrived.
+func (b *bench) next() []batch {
+	b.t.Helper()
+	deadline := time.After(patience)
+	for {
+		if batches := b.to.take(); len(batches) > 0 {
+			return batches
+		}
+		select {
+		case <-b.to.wake:
+		case <-deadline:
+			b.t.Fatal("nothing arrives")
+		}
+	}
+}
+
+func TestInputIsReadAgain(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, 1<<20)
+	b.produce(0, 100)
+	for _, from := range []int64{0, 40, 7} {
+		feed := b.open("in", 0, from, b.to)
+		at := from
+		for at < 100 {
+			for _, got := range b.next() {
+				got.feed.drained(got.bytes)
+				if got.feed != feed {
+					continue // of the one before, closed with this under way
+				}
+				for _, in := range got.inputs {
+					if in.Offset != at {
+						t.Fatalf("from %d: offset %d, want %d", from, in.Offset, at)
+					}
+					at++
+				}
+				if got.next != at || feed.End() != 100 {
+					t.Errorf("from %d: position %d, end %d", from, got.next, feed.End())
+				}
+			}
+			if at > 60 && from == 0 {
+				break // in the middle
+			}
+		}
+		feed.close()
+		feed.close() // twice is safe
+	}
+}
+
+func TestMarkersMoveThePosition(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, 1<<20)
+	p, err := kgo.NewClient(kgo.SeedBrokers(b.cl.OptValue(kgo.SeedBrokers).([]string)...), kgo.TransactionalID("x"), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	for _, end := range []kgo.TransactionEndTry{kgo.TryCommit, kgo.TryAbort} {
+		if err := p.BeginTransaction(); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.ProduceSync(context.Background(), &kgo.Record{Topic: "in", Value: []byte("v")}).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.EndTransaction(context.Background(), end); err != nil {
+			t.Fatal(err)
+		}
+	}
+	feed := b.open("in", 0, 0, b.to)
+	records, next := 0, int64(0)
+	for next < 4 {
+		for _, got := range b.next() {
+			records += len(got.inputs)
+			next = got.next
+		}
+	}
+	if records != 1 || next != 4 {
+		t.Errorf("%d records, position %d; want 1 and 4", records, next)
+	}
+	feed.close()
+}
+
+func TestTroubleIsTold(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, 1<<20)
+	b.produce(0, 10)
+	var below kadm.Offsets
+	below.AddOffset("in", 0, 5, -1)
+	if _, err := kadm.NewClient(b.cl).DeleteRecords(context.Background(), below); err != nil {
+		t.Fatal(err)
+	}
+	feed := b.open("in", 0, 2, b.to)
+	select {
+	case err := <-b.trouble:
+		if !errors.Is(err, kerr.OffsetOutOfRange) {
+			t.Errorf("got %v", err)
+		}
+	case <-time.After(patience):
+		t.Fatal("nothing was told")
+	}
+	b.Resume(feed, 5)
+	got := b.next()
+	if len(got[0].inputs) != 0 || got[0].next != 5 { // the task must not wait for what lies before
+		t.Errorf("the position came as %+v", got[0])
+	}
+	for got = got[1:]; len(got) == 0; {
+		got = b.next()
+	}
+	if at := got[0].inputs[0].Offset; at != 5 {
+		t.Errorf("went on at %d", at)
+	}
+}
+
+// With the memory used up nothing is fetched, until a worker has made room, or waits for a partition.
+func TestFetchingStopsAtTheBound(t *testing.T) {
+	t.Parallel()
+	const memory = 100_000
+	b := newBench(t, memory)
+	b.produce(0, 1000)
+	b.produce(1, 10)
+	first := b.open("in", 0, 0, b.to)
+	var arrived []batch
+	for b.Buffered() < memory {
+		arrived = append(arrived, b.next()...)
+	}
+	second := b.open("in", 1, 0, b.to)
+	for _, got := range append(arrived, b.to.take()...) {
+		first.settle(first.held.Load()+got.bytes, false) // the task takes it and keeps it
+		got.feed.drained(got.bytes)
+	}
+	second.settle(0, true)
+	for found := false; !found; {
+		for _, got := range b.next() {
+			found = found || got.feed == second
+			got.feed.drained(got.bytes)
+		}
+	}
+	second.settle(0, false)
+	first.settle(0, false)
+	rest := b.next() // goes on
+	if rest[0].feed != first {
+		t.Error("the first partition is not fetched again")
+	}
+	first.close()
+	second.close()
+}

@@ -1,0 +1,243 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/millrace-streams/millrace/internal/task"
+	"github.com/millrace-streams/millrace/internal/txn"
+)
+
+// adopt takes a task and, as soon as there is a producer, runs it.
+func (w *Worker) adopt(t *Task) {
+	w.tasks = append(w.tasks, t)
+	if w.producer != nil && !w.failed {
+		w.open(t)
+	}
+}
+
+// open makes a task anew from its last committed state and reads its input from the offsets that go with it.
+func (w *Worker) open(t *Task) {
+	inputs := make([]task.Committed, len(t.Inputs))
+	var fresh []task.Partition
+	for i, in := range t.Inputs {
+		inputs[i] = in.Committed
+		if in.Fresh {
+			fresh = append(fresh, task.Partition{Topic: in.Topic, Partition: in.Partition})
+		}
+	}
+	run, err := task.New(task.Config{
+		ApplicationID: w.cfg.ApplicationID, Graph: w.cfg.Graph, ID: t.ID, Inputs: inputs, Fresh: fresh, DB: t.DB, Budget: t.Budget,
+		Out: &outbox{w: w, t: t}, Policy: w.cfg.Policy, EveryUpdate: w.cfg.EveryUpdate, Logger: w.cfg.Logger, Observer: w.cfg.Host.Observer(t),
+		Memory: t.Memory, Context: w.ctx, Now: time.Now(), Sleep: sleep,
+	})
+	if err != nil {
+		w.taskFailed(t, err)
+		return
+	}
+	t.run = run
+	for _, in := range t.Inputs {
+		run.SetEnd(in.Topic, in.Partition, in.End)
+		t.feeds = append(t.feeds, w.cfg.Fetcher.open(in.Topic, in.Partition, in.Offset, w.inbox))
+	}
+}
+
+// sleep waits for d, or returns ctx's error.
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// drop ends tasks, after a commit if they are still the process's own.
+func (w *Worker) drop(tasks []*Task, lost bool) {
+	if slices.ContainsFunc(tasks, w.has) {
+		if lost {
+			w.abort()
+		} else {
+			w.commit()
+		}
+	}
+	gone := func(t *Task) bool {
+		if !slices.Contains(tasks, t) {
+			return false
+		}
+		w.end(t)
+		return true
+	}
+	w.tasks = slices.DeleteFunc(w.tasks, gone)
+	w.crashed = slices.DeleteFunc(w.crashed, gone)
+	if lost {
+		w.reopen()
+	}
+}
+
+// dropAll ends all tasks as they are.
+func (w *Worker) dropAll() {
+	w.abort()
+	for _, t := range slices.Concat(w.tasks, w.crashed) {
+		w.end(t)
+	}
+	w.tasks, w.crashed = nil, nil
+}
+
+func (w *Worker) end(t *Task) {
+	if err := t.close(); err != nil {
+		w.cfg.Logger.Warn("closing a task", "task", name(t), "error", err)
+	}
+	w.cfg.Host.Dropped(t)
+}
+
+// abort drops the open transaction and closes the tasks that took part in it, which is all of them.
+func (w *Worker) abort() {
+	w.dirtySince = time.Time{}
+	if w.producer != nil {
+		if err := w.producer.Abort(w.ctx); err != nil {
+			w.cfg.Logger.Warn("aborting a transaction", "worker", w.cfg.Index, "error", err)
+		}
+	}
+	for _, t := range w.tasks {
+		if w.cfg.Mutations.KeepTimes {
+			t.keepTimes()
+		}
+		if err := t.close(); err != nil {
+			w.cfg.Logger.Warn("closing a task", "task", name(t), "error", err)
+		}
+	}
+	w.releaseOutputs()
+}
+
+// releaseOutputs forgets what the transaction has sent, and replaces a producer that is dead.
+func (w *Worker) releaseOutputs() {
+	if w.producer == nil || w.producer.Dead() || !w.cfg.Transactional {
+		// The client may still hold the records.
+		w.outputs = outputs{}
+	} else {
+		w.outputs.reset()
+	}
+	if w.producer != nil && w.producer.Dead() {
+		w.producer.Close()
+		w.producer = nil
+	}
+}
+
+// reopen runs the tasks that are closed. Without a producer that is done when there is one.
+func (w *Worker) reopen() {
+	if w.producer == nil || w.failed {
+		return
+	}
+	for _, t := range slices.Clone(w.tasks) {
+		if t.run == nil && !w.failed {
+			w.open(t)
+		}
+	}
+}
+
+// initTimeout bounds one try to initialise a producer: until then the worker hears no commands.
+const initTimeout = 10 * time.Second
+
+// renewProducer makes a producer if there is none. When it is initialised, the outcome of everything that this worker, or the one that had its
+// transactional ID before, has left behind is decided.
+func (w *Worker) renewProducer() {
+	if w.producer != nil || w.failed || w.stopping || time.Now().Before(w.retryAt) {
+		return
+	}
+	p, err := w.cfg.NewProducer()
+	if err == nil {
+		ctx, cancel := context.WithTimeout(w.ctx, initTimeout)
+		err = p.Init(ctx)
+		cancel()
+		if err != nil {
+			p.Close()
+		}
+	}
+	if err != nil {
+		w.cfg.Logger.Warn("no producer yet; trying again", "worker", w.cfg.Index, "error", err)
+		w.backOff()
+		if permanent(err) {
+			w.fail(err)
+		}
+		return
+	}
+	w.producer = p
+	w.reopen()
+}
+
+func permanent(err error) bool {
+	var e *txn.Error
+	return errors.As(err, &e) && e.Permanent()
+}
+
+// returnCrashed gives the crashed tasks back, when the outcome of their transaction is decided.
+func (w *Worker) returnCrashed() {
+	if len(w.crashed) == 0 || w.producer == nil || time.Now().Before(w.crashAt) {
+		return
+	}
+	tasks := w.crashed
+	w.crashed = nil
+	w.cfg.Host.Restore(tasks)
+}
+
+const (
+	firstBackoff = 20 * time.Millisecond
+	lastBackoff  = 2 * time.Second
+)
+
+// backOff makes the worker wait before it tries again what has just failed; the longer, the more often it has failed in a row.
+func (w *Worker) backOff() {
+	d := firstBackoff << min(w.failures, 10)
+	w.failures++
+	w.retryAt = time.Now().Add(min(d, lastBackoff))
+}
+
+// taskFailed carries out what a task's error means.
+func (w *Worker) taskFailed(t *Task, err error) {
+	var replay *task.ReplayError
+	switch {
+	case w.last != nil:
+		w.fail(w.last.err)
+		return
+	case !errors.As(err, &replay):
+		w.failAfter(t, err)
+		return
+	}
+	w.cfg.Logger.Info("aborting to replay", "task", name(t), "error", replay.Err)
+	w.abort()
+	w.reopen()
+}
+
+// rewind makes the tasks anew after the log of an input was cut off: what was read of it and is not committed has never been. Where nothing of that was read, the task goes on where the
+// host says; else at its last commit, about which the host is asked again if that is beyond the end too.
+func (w *Worker) rewind(t *Task, b *batch) {
+	if w.last != nil {
+		w.fail(w.last.err)
+		return
+	}
+	i := t.feed(b.feed)
+	w.cfg.Logger.Warn("the log of an input ends earlier than before; aborting to read it again", "task", name(t), "topic", b.feed.Topic, "partition", b.feed.Partition,
+		"position", b.position, "next", b.next)
+	w.abort()
+	in := &t.Inputs[i]
+	if in.End = -1; in.Offset >= b.position {
+		// Committed at once: the old offset may be within the log again when it is looked for next.
+		in.Offset, in.Fresh = b.next, true
+	}
+	w.reopen()
+}
+
+// fail ends the work of this worker, and of the application.
+func (w *Worker) fail(err error) {
+	if w.failed {
+		return
+	}
+	w.failed = true
+	w.abort()
+	w.cfg.Host.Fail(err)
+}

@@ -1,0 +1,112 @@
+package millrace
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/millrace-streams/millrace/internal/graph"
+	"github.com/millrace-streams/millrace/internal/txn"
+	"github.com/millrace-streams/millrace/topology"
+)
+
+// App is one process's part of an application: a topology and where it runs. Make one with New and run it once. All methods may be called
+// by any goroutine.
+type App struct {
+	cfg   Config
+	graph *graph.Graph
+	seams seams
+
+	ran     atomic.Bool
+	session atomic.Pointer[session] // set when Run is under way, and kept
+
+	mu    sync.Mutex
+	state State
+}
+
+// seams are what tests put between the application and the world. They are empty in production.
+type seams struct {
+	// step is called between the steps of a worker's commit. An error ends the commit there, as a crash would.
+	step func(worker int, s txn.Step) error
+	// fs holds the databases; nil is the disk.
+	fs vfs.FS
+	// topicsEvery and purgeEvery replace the intervals at which topics are looked at, and repartition topics are purged.
+	topicsEvery, purgeEvery time.Duration
+	// rebalanceTimeout replaces the constant.
+	rebalanceTimeout time.Duration
+	// mutations are mistakes that the crash tests must find.
+	mutations mutations
+}
+
+// mutations are mistakes in the commit protocol, made on purpose: a crash test that does not find them is worth nothing.
+type mutations struct {
+	applyFirst   bool // changes are applied to the databases before the transaction has ended
+	keepTimes    bool // operator times outlive an abort
+	keepCache    bool // the rows that stores hold in memory outlive an abort
+	liveIdentity bool // commits are made as whoever the client has become by then, and the group does not wait for workers
+}
+
+// ErrRunTwice is returned by the second call of [App.Run].
+var ErrRunTwice = errors.New("App.Run was called before: make a new App")
+
+// New checks the configuration and makes an App. It touches neither Kafka nor the disk. The error joins all problems of the
+// configuration.
+func New(t *topology.Topology, cfg Config) (*App, error) {
+	cfg = cfg.withDefaults()
+	err := cfg.validate()
+	if t == nil {
+		err = errors.Join(errors.New("the topology is nil: pass what Builder.Build returned"), err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("millrace: %w", err)
+	}
+	g, err := graph.Of(t)
+	if err != nil {
+		return nil, fmt.Errorf("millrace: %w", err)
+	}
+	return &App{cfg: cfg, graph: g}, nil
+}
+
+// Run runs the application until ctx ends or something goes wrong that only a person can put right. It blocks.
+//
+// When ctx ends, Run finishes the records that are being processed, commits, leaves the group, and returns nil; Config.CloseTimeout bounds that. It returns
+// an error that wraps a *processor.Error when the error policy has said Fail: everything else has then been committed, and a restart resumes at that record.
+// Brokers that cannot be reached are no error: Run logs, and keeps trying until ctx ends.
+func (a *App) Run(ctx context.Context) error {
+	if a.ran.Swap(true) {
+		return ErrRunTwice
+	}
+	a.setState(Starting)
+	if err := a.run(ctx); err != nil {
+		a.setState(Failed)
+		return fmt.Errorf("millrace: application %s: %w", a.cfg.ApplicationID, err)
+	}
+	a.setState(Closed)
+	return nil
+}
+
+// State returns the application's state.
+func (a *App) State() State {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.state
+}
+
+func (a *App) setState(to State) {
+	a.mu.Lock()
+	from := a.state
+	// Once it closes, the tasks do not decide any more.
+	if from == to || from >= Closing && to < from {
+		a.mu.Unlock()
+		return
+	}
+	a.state = to
+	a.mu.Unlock()
+	a.cfg.Logger.Info("state", "application", a.cfg.ApplicationID, "from", from.String(), "to", to.String())
+	each(a.cfg.Hooks, func(h HookStateChange) { h.OnStateChange(from, to) })
+}

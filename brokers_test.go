@@ -1,0 +1,53 @@
+package millrace_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+
+	"github.com/millrace-streams/millrace"
+)
+
+func TestBrokersGoAway(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, kfake.SeedTopics(2, "in", "out"))
+	topo, _ := counting(t)
+	app := run(t, topo, c.config("app", t.TempDir()))
+	c.send("in", values(0, 10)...)
+	c.read("out", 10)
+	c.Close()
+	select {
+	case <-app.done:
+		t.Fatalf("Run gave up: %v", app.err)
+	case <-time.After(500 * time.Millisecond):
+	}
+	began := time.Now()
+	app.stop()
+	took := time.Since(began)
+	t.Log("closing took", took)
+	if took > 2*time.Second {
+		t.Errorf("took %v to close", took)
+	}
+}
+
+// What has been counted is purged from the repartition topic.
+func TestRepartitionTopicIsPurged(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, kfake.SeedTopics(2, "in", "out"))
+	topo, _ := counting(t)
+	app := runWith(t, topo, c.config("app", t.TempDir()), func(a *millrace.App) { millrace.SetPurgeEvery(a, 20*time.Millisecond) })
+	c.send("in", values(0, 20)...)
+	c.read("out", 20)
+	eventually(t, "the topic is empty", func() bool {
+		for p := range int32(2) {
+			info := c.PartitionInfo("app-by-value-repartition", p)
+			// The last transaction's marker stays.
+			if info.HighWatermark-info.LogStartOffset > 1 {
+				return false
+			}
+		}
+		return true
+	})
+	app.stop()
+}

@@ -1,0 +1,270 @@
+package millrace
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"reflect"
+	"runtime"
+	"slices"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace-streams/millrace/processor"
+)
+
+// Guarantee says how often an input record takes effect.
+type Guarantee int
+
+const (
+	// ExactlyOnce commits results, state and offsets in one transaction.
+	ExactlyOnce Guarantee = iota
+	// AtLeastOnce sends results as they come and commits offsets afterwards: a crash can process records twice, and their
+	// effect on state and results is then doubled.
+	AtLeastOnce
+)
+
+// String returns "exactly-once" or "at-least-once".
+func (g Guarantee) String() string {
+	if g == AtLeastOnce {
+		return "at-least-once"
+	}
+	return "exactly-once"
+}
+
+// OnClose says what a graceful end does about the group.
+type OnClose int
+
+const (
+	// Leave leaves the group, so that others take the partitions over at once.
+	Leave OnClose = iota
+	// Stay keeps the membership: the partitions wait for this process, which has to be back within SessionTimeout. For
+	// rolling restarts.
+	Stay
+)
+
+// Config is the configuration of an App. The zero value of a field is its default. New checks all fields.
+type Config struct {
+	// ApplicationID names the application in Kafka: the consumer group, and the prefix of internal topics and transactional IDs. All
+	// processes of one application have the same, and the same topology. Letters, digits, dot, underscore and hyphen. Required.
+	ApplicationID string
+
+	// Brokers are the seed brokers, host:port. Required, unless ClientOptions has kgo.SeedBrokers.
+	Brokers []string
+
+	// StateDir is the directory of this process's state and identity, which are in a folder of it with the name of the application. That is made if it
+	// is missing, and locked: of one application, each process needs a directory of its own. Whoever starts again with the directory of a dead process continues where that one was, without a
+	// rebalance. Never copy it to a second process that runs. It may be lost: state is then restored from Kafka. Required.
+	StateDir string
+
+	// Guarantee is ExactlyOnce by default.
+	Guarantee Guarantee
+
+	// Errors says what happens to records that cannot be decoded, processed or produced. The default fails.
+	Errors processor.ErrorPolicy
+
+	// EveryUpdate makes every table forward each update instead of one per key and commit. Default: false. Tables may ask for it on
+	// their own with topology.EveryUpdate.
+	EveryUpdate bool
+
+	// Workers is the number of goroutines that process, each with a producer of its own. Default: runtime.GOMAXPROCS(0).
+	Workers int
+
+	// CommitInterval is the longest time between a record and the commit of its results. A worker with nothing left to do commits
+	// earlier. Default: 100 ms. At most half of TransactionTimeout.
+	CommitInterval time.Duration
+
+	// TransactionTimeout is how long Kafka waits for a transaction of a process that has died and does not come back, before it aborts it;
+	// readers of the results wait as long. A user function that runs longer than half of it is reported, and its record
+	// goes to the error policy when that keeps it from being committed twice. Default: 10 s. At least 1 s. No effect with AtLeastOnce, other than on that report.
+	TransactionTimeout time.Duration
+
+	// SessionTimeout is how long the group waits for a process that has died and does not come back, before its partitions
+	// move. Default: 15 s. The broker's group.min.session.timeout.ms and group.max.session.timeout.ms bound it.
+	SessionTimeout time.Duration
+
+	// CloseTimeout bounds the graceful end of Run: draining, the last commits, and leaving the group. Afterwards Run returns
+	// anyway; what was not committed is processed again by whoever is next. Default: 30 s.
+	CloseTimeout time.Duration
+
+	// OnClose is Leave by default.
+	OnClose OnClose
+
+	// StateMemory bounds the bytes that the stores of this process hold in memory: caches, changes that are not committed yet, and
+	// the database's write buffers. Exceeding it commits early. Stores that are kept in memory on request are not counted.
+	// Default: 256 MiB. At least 16 MiB.
+	StateMemory int64
+
+	// BufferMemory bounds the bytes of records that were fetched and are not processed yet. When it is used up, nothing is fetched; before that,
+	// a partition with far more than its share is paused until it is down to half of it. A partition that a task waits for is fetched all the same. One
+	// fetch per broker comes on top. Default: 64 MiB. At least 1 MiB.
+	BufferMemory int64
+
+	// ReplicationFactor is that of internal topics that this process creates. Default: -1, the brokers' default.
+	ReplicationFactor int16
+
+	// WaitForTopics makes Run wait, with a line in the log, for input and output topics that do not exist. Default: false, Run returns an
+	// error that names them.
+	WaitForTopics bool
+
+	// Logger gets states and decisions, not records. Default: nil, silent.
+	Logger *slog.Logger
+
+	// Hooks are told what happens. Each implements one or more of the Hook interfaces of this package.
+	Hooks []Hook
+
+	// ClientOptions are given to every Kafka client of the application: TLS, SASL, dialer, client ID, compression, kgo hooks. Options that say
+	// what to consume, name a group or make transactions are Millrace's own, and refused here.
+	ClientOptions []kgo.Opt
+}
+
+const (
+	defaultCommitInterval     = 100 * time.Millisecond
+	defaultTransactionTimeout = 10 * time.Second
+	defaultSessionTimeout     = 15 * time.Second
+	defaultCloseTimeout       = 30 * time.Second
+	defaultStateMemory        = 256 << 20
+	defaultBufferMemory       = 64 << 20
+	minStateMemory            = 16 << 20
+	minBufferMemory           = 1 << 20
+)
+
+// withDefaults returns the configuration with zero values replaced.
+func (c Config) withDefaults() Config {
+	setDefault(&c.Workers, runtime.GOMAXPROCS(0))
+	setDefault(&c.CommitInterval, defaultCommitInterval)
+	setDefault(&c.TransactionTimeout, defaultTransactionTimeout)
+	setDefault(&c.SessionTimeout, defaultSessionTimeout)
+	setDefault(&c.CloseTimeout, defaultCloseTimeout)
+	setDefault(&c.StateMemory, defaultStateMemory)
+	setDefault(&c.BufferMemory, defaultBufferMemory)
+	setDefault(&c.ReplicationFactor, -1)
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// validate reports every problem of a configuration that has its defaults.
+func (c Config) validate() error {
+	var problems []error
+	check := func(ok bool, format string, args ...any) {
+		if !ok {
+			problems = append(problems, fmt.Errorf("Config."+format, args...))
+		}
+	}
+	check(c.ApplicationID != "", "ApplicationID is empty: it names the application in Kafka")
+	check(c.ApplicationID == "" || validID(c.ApplicationID), "ApplicationID %q: only letters, digits, '.', '_' and '-' are allowed, and at most 200 of them", c.ApplicationID)
+	for i, broker := range c.Brokers {
+		check(broker != "", "Brokers[%d] is empty: want host:port", i)
+	}
+	problems = append(problems, c.validateClients()...)
+	check(c.StateDir != "", "StateDir is empty: give a directory that outlives the process")
+	check(c.Guarantee == ExactlyOnce || c.Guarantee == AtLeastOnce, "Guarantee is %d: want ExactlyOnce or AtLeastOnce", int(c.Guarantee))
+	check(c.OnClose == Leave || c.OnClose == Stay, "OnClose is %d: want Leave or Stay", int(c.OnClose))
+	check(c.Workers > 0, "Workers is %d: want at least 1", c.Workers)
+	check(c.TransactionTimeout >= time.Second, "TransactionTimeout is %v: want at least 1s", c.TransactionTimeout)
+	check(c.CommitInterval > 0, "CommitInterval is %v: want more than 0", c.CommitInterval)
+	check(c.CommitInterval <= c.TransactionTimeout/2, "CommitInterval is %v: want at most half of TransactionTimeout (%v)", c.CommitInterval, c.TransactionTimeout)
+	check(c.SessionTimeout > 0, "SessionTimeout is %v: want more than 0", c.SessionTimeout)
+	check(c.CloseTimeout > 0, "CloseTimeout is %v: want more than 0", c.CloseTimeout)
+	check(c.StateMemory >= minStateMemory, "StateMemory is %d bytes: want at least %d", c.StateMemory, minStateMemory)
+	check(c.BufferMemory >= minBufferMemory, "BufferMemory is %d bytes: want at least %d", c.BufferMemory, minBufferMemory)
+	check(c.ReplicationFactor > 0 || c.ReplicationFactor == -1, "ReplicationFactor is %d: want at least 1, or -1 for the brokers' default", c.ReplicationFactor)
+	problems = append(problems, validatePolicy(c.Errors)...)
+	for i, h := range c.Hooks {
+		check(isHook(h), "Hooks[%d] is a %T, which implements none of the Hook interfaces", i, h)
+	}
+	return errors.Join(problems...)
+}
+
+// noBrokers stands for seed brokers that nobody has given: kgo's own default is the local machine.
+const noBrokers = "no-brokers.invalid:1"
+
+// validateClients makes a client, which does not connect by itself, to see what the brokers and the options say.
+func (c Config) validateClients() []error {
+	if i := slices.Index(c.ClientOptions, nil); i >= 0 {
+		return []error{fmt.Errorf("Config.ClientOptions[%d] is nil", i)}
+	}
+	seeds := []string{noBrokers}
+	if len(c.Brokers) > 0 {
+		seeds = slices.DeleteFunc(slices.Clone(c.Brokers), func(broker string) bool { return broker == "" })
+	}
+	cl, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(seeds...)}, c.ClientOptions...)...)
+	if err != nil {
+		return []error{fmt.Errorf("Config.Brokers or Config.ClientOptions: %w", err)}
+	}
+	defer cl.Close()
+	var problems []error
+	if given, _ := cl.OptValue(kgo.SeedBrokers).([]string); slices.Equal(given, []string{noBrokers}) {
+		problems = append(problems, errors.New("Config.Brokers is empty: give at least one host:port"))
+	}
+	for _, option := range []struct {
+		name string
+		set  bool
+	}{
+		{"kgo.ConsumerGroup", cl.OptValue(kgo.ConsumerGroup) != ""},
+		{"kgo.TransactionalID", cl.OptValue(kgo.TransactionalID) != ""},
+		{"kgo.ConsumeTopics", !emptyOption(cl.OptValue(kgo.ConsumeTopics))},
+		{"kgo.ConsumePartitions", !emptyOption(cl.OptValue(kgo.ConsumePartitions))},
+	} {
+		if option.set {
+			problems = append(problems, fmt.Errorf("Config.ClientOptions has %s, which Millrace sets itself: leave it out", option.name))
+		}
+	}
+	return problems
+}
+
+// emptyOption says that an option that takes a collection was not given.
+func emptyOption(v any) bool {
+	value := reflect.ValueOf(v)
+	return !value.IsValid() || value.Len() == 0
+}
+
+func validatePolicy(p processor.ErrorPolicy) []error {
+	var problems []error
+	needsTopic := false
+	actions := []struct {
+		field  string
+		action processor.Action
+	}{{"Decode", p.Decode}, {"Process", p.Process}, {"Produce", p.Produce}, {"Exhausted", p.Exhausted}}
+	for _, a := range actions {
+		if a.action < processor.Fail || a.action > processor.Retry {
+			problems = append(problems, fmt.Errorf("Config.Errors.%s is %d: want Fail, Skip, DeadLetter or Retry", a.field, int(a.action)))
+		}
+		needsTopic = needsTopic || a.action == processor.DeadLetter
+	}
+	if p.Exhausted == processor.Retry {
+		problems = append(problems, errors.New("Config.Errors.Exhausted is Retry: it says what happens when retries have failed"))
+	}
+	if needsTopic && p.DeadLetterTopic == "" {
+		problems = append(problems, errors.New("Config.Errors.DeadLetterTopic is empty although an action is DeadLetter"))
+	}
+	if p.Retries < 0 || p.RetryBackoff < 0 {
+		problems = append(problems, errors.New("Config.Errors.Retries and RetryBackoff must not be negative"))
+	}
+	return problems
+}
+
+// validID reports whether id can be part of a topic name. 200 leaves room for the rest of the name within Kafka's 249.
+func validID(id string) bool {
+	if id == "." || id == ".." || len(id) > 200 {
+		return false
+	}
+	for _, r := range id {
+		switch {
+		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r == '.', r == '_', r == '-':
+		default:
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,264 @@
+package millrace
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace-streams/millrace/internal/txn"
+)
+
+// process is one process of the application, through all its lives. Its databases are in a file system that knows what has been synced.
+type process struct {
+	w    *world
+	name string
+	rng  *rand.Rand
+	base string // of the names of its directories
+	dir  string
+	dirs int // that were left behind
+
+	mu   sync.Mutex
+	plan []mishap
+	due  time.Time // after which the first of the plan is given up: its place may not be reached any more
+	fs   *vfs.MemFS
+	dead sync.WaitGroup // lives that were ended and still clean up, which nobody sees
+}
+
+// life is a process between its start and its end.
+type life struct {
+	p     *process
+	app   *App
+	line  *line
+	fs    *vfs.MemFS
+	stop  context.CancelFunc
+	ended chan struct{} // closed when it was killed, or Run has returned
+	err   error         // of Run
+
+	once   sync.Once
+	killed bool // guarded by p.mu
+}
+
+func newProcess(w *world, index int, dir string) *process {
+	p := &process{
+		w: w, name: fmt.Sprint(index), rng: rand.New(rand.NewPCG(w.seed, uint64(index)+100)),
+		base: filepath.Join(dir, fmt.Sprint(index)), fs: vfs.NewCrashableMem(),
+	}
+	p.dir = p.base
+	if w.plan != nil {
+		p.plan = w.plan(p.rng, index)
+		w.planned.Add(int64(len(p.plan)))
+	}
+	return p
+}
+
+// run lives until the world ends, again and again.
+func (p *process) run() {
+	for p.w.ctx.Err() == nil {
+		l := p.start()
+		select {
+		case <-l.ended:
+		case <-p.w.ctx.Done():
+			l.stop()
+			<-l.ended
+		}
+		p.mu.Lock()
+		killed := l.killed
+		away := time.Duration(p.rng.IntN(300)) * time.Millisecond
+		if p.rng.IntN(6) == 0 {
+			away += crashSession
+		}
+		p.mu.Unlock()
+		if !killed && l.err != nil {
+			p.w.violation("process %s: %v", p.name, l.err)
+			break
+		}
+		pause(p.w.ctx, away)
+	}
+	p.dead.Wait()
+}
+
+const (
+	crashSession = 1500 * time.Millisecond
+
+	// crashRebalance is short because kfake, other than Kafka, bounds with it and not with the session how long it waits for a member that has died in the
+	// middle of a rebalance.
+	crashRebalance = 2 * time.Second
+)
+
+// start begins a life.
+func (p *process) start() *life {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	l := &life{p: p, line: newLine(p.w.net.DialContext), fs: p.fs, ended: make(chan struct{})}
+	p.due = time.Now().Add(mishapPatience)
+	topo, err := crashTopology(func() { l.at(inProcessing) })
+	if err != nil {
+		panic(err)
+	}
+	l.app, err = New(topo, Config{
+		ApplicationID: crashApp, Brokers: []string{"127.0.0.1:9092"}, StateDir: p.dir, Workers: p.w.workers, CommitInterval: p.w.commitInterval, Guarantee: p.w.guarantee,
+		SessionTimeout: crashSession, TransactionTimeout: p.w.transactionTimeout, CloseTimeout: 20 * time.Second,
+		ClientOptions: []kgo.Opt{kgo.Dialer(l.line.DialContext)}, Hooks: []Hook{watcher{l}}, Logger: p.w.logger(p.name),
+	})
+	if err != nil {
+		panic(err)
+	}
+	l.app.seams = seams{step: l.step, fs: p.fs, mutations: p.w.mutations, rebalanceTimeout: crashRebalance}
+	var ctx context.Context
+	ctx, l.stop = context.WithCancel(context.Background())
+	p.dead.Go(func() {
+		err := l.app.Run(ctx)
+		l.end(func() { l.err = err })
+		l.stop()
+		p.w.note("process %s: Run returned %v", p.name, err)
+		if err != nil && strings.Contains(err.Error(), "CloseTimeout") {
+			p.w.violation("process %s: %v", p.name, err)
+			stacks := make([]byte, 8<<20)
+			p.w.note("%s", stacks[:runtime.Stack(stacks, true)])
+		}
+	})
+	return l
+}
+
+// end ends the life once: f is called by the first.
+func (l *life) end(f func()) {
+	l.once.Do(func() {
+		f()
+		close(l.ended)
+	})
+}
+
+// kill ends the life as kill -9, or as a loss of power if part of what was not synced goes: nothing that it does from now on is seen by anybody.
+// What is left of it is told to hurry.
+func (l *life) kill(keep int) {
+	l.end(func() {
+		p := l.p
+		l.line.sever()
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		l.killed = true
+		syncDirs(l.fs, string(filepath.Separator))
+		p.fs = l.fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: keep, RNG: p.rng})
+		p.leaveDir(true)
+		l.stop()
+		if s := l.app.session.Load(); s != nil {
+			s.kill()
+		}
+	})
+}
+
+// syncDirs makes the directories of databases survive. What is in a database's directory is the database's business.
+func syncDirs(fs vfs.FS, path string) {
+	dir, err := fs.OpenDir(path)
+	if err != nil {
+		panic(err)
+	}
+	defer dir.Close()
+	names, err := fs.List(path)
+	if err != nil {
+		panic(err)
+	}
+	for _, name := range names {
+		child := fs.PathJoin(path, name)
+		if info, err := fs.Stat(child); err != nil || !info.IsDir() {
+			return
+		}
+	}
+	if err := dir.Sync(); err != nil {
+		panic(err)
+	}
+	for _, name := range names {
+		syncDirs(fs, fs.PathJoin(path, name))
+	}
+}
+
+// leaveDir leaves the state directory, and its lock, to the dead. The process goes on with a copy under another name, or, if the disk is lost, with
+// nothing.
+func (p *process) leaveDir(keep bool) {
+	left := p.dir
+	p.dirs++
+	p.dir = fmt.Sprintf("%s.%d", p.base, p.dirs)
+	if !keep {
+		return
+	}
+	if err := os.CopyFS(p.dir, os.DirFS(left)); err != nil {
+		panic(err)
+	}
+	if _, err := p.fs.Stat(left); err == nil {
+		if err := p.fs.Rename(left, p.dir); err != nil {
+			panic(err)
+		}
+	}
+}
+
+// alive reports whether the process is still in this life.
+func (l *life) alive() bool {
+	l.p.mu.Lock()
+	defer l.p.mu.Unlock()
+	return !l.killed
+}
+
+var errKilled = errors.New("killed by the test")
+
+// step is the seam between the steps of a commit.
+func (l *life) step(_ int, s txn.Step) error {
+	l.at(place(s))
+	if !l.alive() {
+		return errKilled
+	}
+	return nil
+}
+
+// watcher takes an App's hooks as places.
+type watcher struct{ l *life }
+
+func (h watcher) OnCommit(c Commit) {
+	if !h.l.alive() {
+		return
+	}
+	w := h.l.p.w
+	w.mu.Lock()
+	if c.Err == nil {
+		w.commits++
+	} else {
+		w.aborts++
+	}
+	w.mu.Unlock()
+	if c.Err == nil {
+		h.l.at(afterApply)
+	}
+}
+
+func (h watcher) OnRestoreProgress(p RestoreProgress) {
+	h.l.at(inRestore)
+	w := h.l.p.w
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if p.Done {
+		w.restored++
+	}
+}
+
+func (h watcher) OnRebalance(r Rebalance) {
+	if len(r.Revoked) > 0 {
+		h.l.at(atRevocation)
+	} else {
+		h.l.at(atAssignment)
+	}
+}
+
+func (h watcher) OnStateWiped(s StateWiped) {
+	if h.l.alive() {
+		h.l.p.w.violation("process %s: store %s of task %v was wiped: %s", h.l.p.name, s.Store, s.Task, s.Reason)
+	}
+}

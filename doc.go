@@ -1,0 +1,28 @@
+// Package millrace runs stream processing topologies on Apache Kafka.
+//
+// A program describes what to do with package topology, and runs it:
+//
+//	app, err := millrace.New(t, millrace.Config{ApplicationID: "tweets", Brokers: brokers, StateDir: dir})
+//	if err != nil { ... }
+//	err = app.Run(ctx) // blocks; cancelling ctx drains, commits and leaves the group
+//
+// Processes that run the same topology with the same application ID share the partitions of its input. When one ends, the others take its
+// partitions over, and with them the state, which is kept in Kafka (changelog topics) and, to be back quickly, in StateDir.
+//
+// # Guarantees
+//
+// Exactly-once (the default): what the application writes to Kafka, its state and the offsets of its input move in one transaction. A
+// consumer that reads with isolation level read_committed sees, for each input record, its results exactly once, whatever crashes: the
+// process, the machine, or the broker as long as it keeps its log. State on disk is only written after Kafka has confirmed the
+// transaction that it belongs to, so a crash leaves it old but never ahead and never torn, and it is caught up, not wiped.
+//
+// In plain words: kill -9 at any time loses nothing and doubles nothing in Kafka and in the stores. Do not assume that of anything else
+// that a topology does: a function that calls another service calls it again when a transaction aborts.
+//
+// Order: records of one partition are processed in the order of their offsets. Among the partitions of one task the record with the
+// smallest timestamp is next. Nothing is promised between tasks.
+//
+// # Memory
+//
+// Config.StateMemory bounds what stores hold in memory, Config.BufferMemory the records that were fetched and not processed yet.
+package millrace

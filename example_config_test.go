@@ -1,0 +1,114 @@
+package millrace_test
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/sasl/scram"
+
+	"github.com/millrace-streams/millrace"
+	"github.com/millrace-streams/millrace/serde"
+	"github.com/millrace-streams/millrace/topology"
+)
+
+func countWords() (*topology.Topology, topology.Table[string, int64]) {
+	b := topology.New()
+	counts := topology.GroupByKey(topology.Source(b, "words", serde.String, serde.String), "by-word").Count("counts")
+	t, err := b.Build()
+	if err != nil {
+		log.Fatal(err)
+	}
+	return t, counts
+}
+
+// TLS, SASL and whatever else concerns the connection are options of the Kafka client. At-least-once needs no transactions.
+func ExampleConfig() {
+	t, _ := countWords()
+	app, err := millrace.New(t, millrace.Config{
+		ApplicationID: "words",
+		Brokers:       []string{"broker-1:9093", "broker-2:9093"},
+		StateDir:      "/var/lib/words",
+		Guarantee:     millrace.AtLeastOnce,
+		ClientOptions: []kgo.Opt{
+			kgo.DialTLSConfig(&tls.Config{MinVersion: tls.VersionTLS13}),
+			kgo.SASL(scram.Auth{User: "words", Pass: os.Getenv("WORDS_PASSWORD")}.AsSha512Mechanism()),
+		},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(app.State())
+	// Output: created
+}
+
+// commits counts commits; an application has hooks like it for its metrics.
+type commits struct{ records atomic.Int64 }
+
+func (c *commits) OnCommit(commit millrace.Commit) {
+	if commit.Err == nil {
+		c.records.Add(commit.Records)
+	}
+}
+
+// A query reads the rows that this process holds, as of the last commit. Hooks are told what happens, Snapshot says how things are.
+func ExampleGet() {
+	broker, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "words"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer broker.Close()
+	dir, err := os.MkdirTemp("", "millrace") // an application uses a directory that stays
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+
+	t, counts := countWords()
+	hook := new(commits)
+	app, err := millrace.New(t, millrace.Config{ApplicationID: "words", Brokers: broker.ListenAddrs(), StateDir: dir, Hooks: []millrace.Hook{hook}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error)
+	go func() { done <- app.Run(ctx) }()
+
+	client, err := kgo.NewClient(kgo.SeedBrokers(broker.ListenAddrs()...))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.Close()
+	for range 3 {
+		client.ProduceSync(ctx, &kgo.Record{Topic: "words", Key: []byte("kafka"), Value: []byte("")})
+	}
+
+	for tick := time.NewTicker(20 * time.Millisecond); ; <-tick.C {
+		n, ok, err := millrace.Get(ctx, app, counts, "kafka")
+		if err != nil && !errors.Is(err, millrace.ErrNotHere) { // it is restoring, or another process has the partition
+			log.Fatal(err)
+		}
+		if ok && n == 3 {
+			break
+		}
+	}
+	for row, err := range millrace.Range(ctx, app, counts, nil, nil) {
+		fmt.Println(row.Key, row.Value, err)
+	}
+	fmt.Println("tasks:", len(app.Snapshot().Tasks))
+	cancel()
+	fmt.Println(<-done)
+	fmt.Println("committed:", hook.records.Load())
+	// Output:
+	// kafka 3 <nil>
+	// tasks: 1
+	// <nil>
+	// committed: 3
+}

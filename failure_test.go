@@ -1,0 +1,368 @@
+package millrace_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/millrace-streams/millrace"
+	"github.com/millrace-streams/millrace/processor"
+	"github.com/millrace-streams/millrace/serde"
+	"github.com/millrace-streams/millrace/topology"
+)
+
+var errBad = errors.New("bad value")
+
+// picky copies "in" to "out" and refuses the value "bad"; "worse" panics.
+func picky(t testing.TB) *topology.Topology {
+	b := topology.New()
+	in := topology.Source(b, "in", serde.String, serde.String)
+	topology.TryMapValues(in, func(v string) (string, error) {
+		switch v {
+		case "bad":
+			return "", errBad
+		case "worse":
+			panic("worse")
+		}
+		return v, nil
+	}, serde.String, topology.Named("picky")).To("out")
+	return build(t, b)
+}
+
+func TestFailStopsAtTheRecord(t *testing.T) {
+	t.Parallel()
+	for _, poison := range []string{"bad", "worse"} {
+		t.Run(poison, func(t *testing.T) {
+			t.Parallel()
+			c := newCluster(t, kfake.SeedTopics(1, "in", "out"))
+			c.send("in", "a=1", "b=2", "c="+poison, "d=4")
+			cfg := c.config("app", t.TempDir())
+			for range 2 { // a restart meets it again
+				app := run(t, picky(t), cfg)
+				err := app.wait()
+				var e *processor.Error
+				if !errors.As(err, &e) || e.Node != "picky" || e.Topic != "in" || e.Partition != 0 || e.Offset != 2 {
+					t.Fatalf("got %v", err)
+				}
+				if poison == "bad" && !errors.Is(err, errBad) {
+					t.Errorf("the cause is lost: %v", err)
+				}
+				if app.State() != millrace.Failed {
+					t.Errorf("state %v", app.State())
+				}
+				if at := c.committed("app", "in", 0); at != 2 {
+					t.Errorf("committed %d, want 2: a restart resumes at the record", at)
+				}
+				if got := c.read("out", 2); !slices.Equal(got, []string{"a=1", "b=2"}) {
+					t.Errorf("got %v", got)
+				}
+			}
+			cfg.Errors.Process = processor.Skip
+			app := run(t, picky(t), cfg)
+			if got := c.read("out", 3); !slices.Equal(got, []string{"a=1", "b=2", "d=4"}) {
+				t.Errorf("after the restart got %v", got)
+			}
+			app.stop()
+			if at := c.committed("app", "in", 0); at != 4 {
+				t.Errorf("committed %d, want 4", at)
+			}
+		})
+	}
+}
+
+func TestSkipCommitsPastTheLastRecord(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, kfake.SeedTopics(1, "in", "out"))
+	c.send("in", "a=1", "b=bad")
+	seen := &told{}
+	cfg := c.config("app", t.TempDir())
+	cfg.Errors.Process = processor.Skip
+	cfg.Hooks = []millrace.Hook{seen}
+	app := run(t, picky(t), cfg)
+	eventually(t, "the bad record is committed past", func() bool { return c.committed("app", "in", 0) == 2 })
+	if seen.errors.Load() != 1 || seen.dropped.Load() != 1 || seen.commits.Load() == 0 {
+		t.Errorf("hooks saw %d errors, %d drops, %d commits", seen.errors.Load(), seen.dropped.Load(), seen.commits.Load())
+	}
+	s := app.Snapshot()
+	if s.Errors != 1 || s.Dropped != 1 || s.Records < 2 || len(s.Tasks) != 1 || s.Tasks[0].Partitions[0].Committed != 2 || s.Tasks[0].Partitions[0].Lag != 0 {
+		t.Errorf("snapshot %+v", s)
+	}
+	app.stop()
+}
+
+type told struct{ errors, dropped, commits, failed atomic.Int64 }
+
+func (o *told) OnError(*processor.Error, processor.Action) { o.errors.Add(1) }
+func (o *told) OnDropped(millrace.Dropped)                 { o.dropped.Add(1) }
+func (o *told) OnCommit(c millrace.Commit) {
+	if c.Err != nil {
+		o.failed.Add(1)
+	} else {
+		o.commits.Add(1)
+	}
+}
+
+func TestDeadLetter(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, kfake.SeedTopics(1, "in", "out", "dead"))
+	c.send("in", "a=1", "b=bad", "c=3")
+	cfg := c.config("app", t.TempDir())
+	cfg.Errors = processor.ErrorPolicy{Process: processor.DeadLetter, DeadLetterTopic: "dead"}
+	app := run(t, picky(t), cfg)
+	if got := c.read("dead", 1); !slices.Equal(got, []string{"b=bad"}) {
+		t.Errorf("dead letters %v", got)
+	}
+	if got := c.read("out", 2); !slices.Equal(got, []string{"a=1", "c=3"}) {
+		t.Errorf("got %v", got)
+	}
+	app.stop()
+}
+
+// A transaction that fails at any of its steps is repeated, and nothing is lost or doubled.
+func TestFaultsInTransactions(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name  string
+		fault kfake.Fault
+	}{
+		{"offsets refused", kfake.Fault{Keys: []kmsg.Key{kmsg.TxnOffsetCommit}, Err: kerr.UnknownServerError, Count: 3}},
+		{"offsets busy", kfake.Fault{Keys: []kmsg.Key{kmsg.TxnOffsetCommit}, Err: kerr.ConcurrentTransactions, Count: 3}},
+		{"illegal generation", kfake.Fault{Keys: []kmsg.Key{kmsg.TxnOffsetCommit}, Err: kerr.IllegalGeneration, Count: 1}},
+		{"unknown member", kfake.Fault{Keys: []kmsg.Key{kmsg.TxnOffsetCommit}, Err: kerr.UnknownMemberID, Count: 2}},
+		{"end refused", kfake.Fault{Keys: []kmsg.Key{kmsg.EndTxn}, Err: kerr.UnknownServerError, Count: 2}},
+		{"end unknown", kfake.Fault{Keys: []kmsg.Key{kmsg.EndTxn}, Err: kerr.RequestTimedOut, Count: 4}},
+		{"producer fenced", kfake.Fault{Keys: []kmsg.Key{kmsg.EndTxn}, Err: kerr.ProducerFenced, Count: 2}},
+		{"produce epoch", kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: "out", Err: kerr.InvalidProducerEpoch, Count: 2}},
+		{"produce lost", kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: "out", Err: kerr.NotLeaderForPartition, Count: 3}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			c := newCluster(t, kfake.SeedTopics(2, "in", "out"))
+			topo, table := counting(t)
+			wiped, seen := &wipes{}, &told{}
+			cfg := c.config("app", t.TempDir())
+			cfg.TransactionTimeout = 3 * time.Second
+			cfg.Hooks = []millrace.Hook{wiped, seen}
+			app := run(t, topo, cfg)
+			c.send("in", values(0, 30)...)
+			c.read("out", 30)
+			fault := c.Fault(tc.fault)
+			c.send("in", values(30, 30)...)
+			c.read("out", 60)
+			c.send("in", values(60, 30)...)
+			checkCounts(t, c.read("out", 90))
+			if fault.Hits() == 0 {
+				t.Error("the fault was never met")
+			}
+			n, ok, err := millrace.Get(context.Background(), app.App, table, "v3")
+			for errors.Is(err, millrace.ErrNotHere) {
+				n, ok, err = millrace.Get(context.Background(), app.App, table, "v3")
+			}
+			if want := int64(c.countOf("v3", 90)); err != nil || !ok || n != want {
+				t.Errorf("v3 is %d, %v, %v; want %d", n, ok, err, want)
+			}
+			if wiped.n.Load() > 0 {
+				t.Error("state was wiped")
+			}
+			app.stop()
+		})
+	}
+}
+
+// A record that the broker refuses goes to the policy in the replay.
+func TestRefusedRecord(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, kfake.SeedTopics(1, "in"))
+	if err := c.CreateTopic("out", 1, map[string]string{"cleanup.policy": "compact"}); err != nil {
+		t.Fatal(err)
+	}
+	for i, r := range []*kgo.Record{{Key: []byte("a"), Value: []byte("1")}, {Value: []byte("no key")}, {Key: []byte("c"), Value: []byte("3")}} {
+		r.Topic, r.Timestamp = "in", time.UnixMilli(int64(i))
+		if err := c.cl.ProduceSync(context.Background(), r).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	refuse := c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: "out", Err: kerr.InvalidRecord, Count: 1})
+	cfg := c.config("app", t.TempDir())
+	cfg.Errors.Produce = processor.Skip
+	app := run(t, passthrough(t), cfg)
+	got := c.read("out", 2)
+	if !slices.Equal(got, []string{"a=1", "c=3"}) {
+		t.Errorf("got %v", got)
+	}
+	eventually(t, "all is committed", func() bool { return c.committed("app", "in", 0) == 3 })
+	if refuse.Hits() != 1 {
+		t.Errorf("refused %d times", refuse.Hits())
+	}
+	app.stop()
+}
+
+// quickly makes an application look often at its topics.
+func quickly(a *millrace.App) { millrace.SetTopicsEvery(a, 20*time.Millisecond) }
+
+func TestTopicDisappears(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, kfake.SeedTopics(1, "in", "out"))
+	app := runWith(t, passthrough(t), c.config("app", t.TempDir()), quickly)
+	c.send("in", "a=1")
+	c.read("out", 1)
+	if err := c.DeleteTopic("in"); err != nil {
+		t.Fatal(err)
+	}
+	if err := app.wait(); err == nil || !strings.Contains(err.Error(), "topic in has disappeared") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestPartitionsChange(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, kfake.SeedTopics(2, "in", "out"))
+	topo, _ := counting(t)
+	cfg := c.config("app", t.TempDir())
+	app := runWith(t, topo, cfg, quickly)
+	c.send("in", "a=1")
+	c.read("out", 1)
+	if _, err := kadm.NewClient(c.cl).UpdatePartitions(context.Background(), 3, "in"); err != nil {
+		t.Fatal(err)
+	}
+	if err := app.wait(); err == nil || !strings.Contains(err.Error(), "partitions") {
+		t.Errorf("while it runs: %v", err)
+	}
+	app = run(t, topo, cfg)
+	if err := app.wait(); err == nil || !strings.Contains(err.Error(), "topic in had 2 partitions when this application ran last, and has 3 now") {
+		t.Errorf("at the start: %v", err)
+	}
+}
+
+// Committed offsets that the log does not have any more are an error that names them, unless the source says otherwise.
+func TestOffsetOutOfRange(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, kfake.SeedTopics(1, "in", "out"))
+	cfg := c.config("app", t.TempDir())
+	app := run(t, passthrough(t), cfg)
+	c.send("in", "a=1", "b=2")
+	c.read("out", 2)
+	app.stop()
+	c.send("in", "c=3", "d=4", "e=5")
+	request := kmsg.NewPtrDeleteRecordsRequest()
+	topic := kmsg.NewDeleteRecordsRequestTopic()
+	topic.Topic = "in"
+	topic.Partitions = append(topic.Partitions, kmsg.DeleteRecordsRequestTopicPartition{Partition: 0, Offset: 4})
+	request.Topics = append(request.Topics, topic)
+	if _, err := request.RequestWith(context.Background(), c.cl); err != nil {
+		t.Fatal(err)
+	}
+	app = run(t, passthrough(t), cfg)
+	if err := app.wait(); err == nil || !strings.Contains(err.Error(), "committed offset 2 of in/0, but the log has offsets 4 to 5") {
+		t.Fatalf("got %v", err)
+	}
+	b := topology.New()
+	topology.Source(b, "in", serde.String, serde.String, topology.OutOfRangeEarliest()).To("out")
+	app = run(t, build(t, b), cfg)
+	if got := c.read("out", 3); !slices.Equal(got, []string{"a=1", "b=2", "e=5"}) {
+		t.Errorf("got %v", got)
+	}
+	app.stop()
+}
+
+func TestCloseTimeout(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, kfake.SeedTopics(1, "in", "out"))
+	entered, leave := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	b := topology.New()
+	topology.Source(b, "in", serde.String, serde.String).Peek(func(string) {
+		once.Do(func() { close(entered) })
+		<-leave
+	}).To("out")
+	cfg := c.config("app", t.TempDir())
+	cfg.CloseTimeout = 100 * time.Millisecond
+	app := run(t, build(t, b), cfg)
+	c.send("in", "a=1")
+	<-entered
+	app.cancel()
+	if err := app.wait(); err == nil || !strings.Contains(err.Error(), "CloseTimeout") {
+		t.Errorf("got %v", err)
+	}
+	close(leave)
+}
+
+// A restart with one more source and operator within the session processes both.
+func TestRestartWithMoreTopology(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, kfake.SeedTopics(2, "in", "in2", "out", "out2"))
+	cfg := c.config("app", t.TempDir())
+	cfg.OnClose = millrace.Stay
+	cfg.SessionTimeout = 30 * time.Second
+	app := run(t, passthrough(t), cfg)
+	c.send("in", "a=1")
+	c.read("out", 1)
+	app.stop()
+	b := topology.New()
+	in2 := topology.Source(b, "in2", serde.String, serde.String)
+	topology.MapValues(in2, strings.ToUpper, serde.String).To("out2")
+	topology.Source(b, "in", serde.String, serde.String).To("out")
+	app = run(t, build(t, b), cfg)
+	c.send("in", "b=2")
+	c.send("in2", "c=x")
+	if got := c.read("out2", 1); !slices.Equal(got, []string{"c=X"}) {
+		t.Errorf("got %v", got)
+	}
+	if got := c.read("out", 2); len(got) != 2 {
+		t.Errorf("got %v", got)
+	}
+	app.stop()
+}
+
+func TestChangedStoreIsRefused(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, kfake.SeedTopics(2, "in", "out"))
+	cfg := c.config("app", t.TempDir())
+	topo, _ := counting(t)
+	app := run(t, topo, cfg)
+	c.send("in", "a=1")
+	c.read("out", 1)
+	app.stop()
+	app = run(t, passthrough(t), cfg)
+	if err := app.wait(); err == nil || !strings.Contains(err.Error(), "store counts") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// A record that keeps its task for longer than the transaction may take goes to the error policy, after it has been tried twice.
+func TestRecordThatTakesTooLong(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, kfake.SeedTopics(1, "in", "out"))
+	var tries atomic.Int64
+	b := topology.New()
+	in := topology.Source(b, "in", serde.String, serde.String)
+	in.Peek(func(v string) {
+		if v == "slow" {
+			tries.Add(1)
+			<-time.After(1500 * time.Millisecond)
+		}
+	}).To("out")
+	cfg := c.config("app", t.TempDir())
+	cfg.TransactionTimeout = time.Second
+	cfg.Errors.Process = processor.Skip
+	c.send("in", "a=1", "b=slow", "c=3") // together, so that a transaction is open when it gets slow
+	app := run(t, build(t, b), cfg)
+	if got := c.read("out", 2); !slices.Equal(got, []string{"a=1", "c=3"}) {
+		t.Errorf("got %v", got)
+	}
+	if n := tries.Load(); n != 2 {
+		t.Errorf("tried %d times, want 2", n)
+	}
+	app.stop()
+}

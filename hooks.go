@@ -1,0 +1,109 @@
+package millrace
+
+import (
+	"time"
+
+	"github.com/millrace-streams/millrace/processor"
+)
+
+// Hook is a value that implements one or more of the interfaces HookStateChange, HookRebalance, HookRestore, HookCommit, HookError,
+// HookDropped and HookStateWiped. Hooks are called by the goroutines that do the work, several at once: they must be safe for that, and
+// must return quickly. More interfaces may be added later.
+type Hook any
+
+// HookStateChange is told when the application's state changes.
+type HookStateChange interface {
+	OnStateChange(from, to State)
+}
+
+// HookRebalance is told about tasks that came and went, after they came and before they go.
+type HookRebalance interface {
+	OnRebalance(Rebalance)
+}
+
+// Rebalance says which tasks an assignment of the group gave or took.
+type Rebalance struct {
+	Generation int32
+	Assigned   []processor.Task
+	Revoked    []processor.Task
+	// Lost is set when the group has given the revoked tasks away already: what was not committed is processed again by another process.
+	Lost bool
+}
+
+// HookRestore is told how the restoring of a task's stores from their changelogs proceeds.
+type HookRestore interface {
+	OnRestoreProgress(RestoreProgress)
+}
+
+// RestoreProgress is the state of the restoring of one store of one task.
+type RestoreProgress struct {
+	Task      processor.Task
+	Store     string
+	Changelog string // topic; the partition is Task.Partition
+	Position  int64  // next offset to read
+	End       int64  // offset at which it is done
+	Done      bool
+}
+
+// HookCommit is told about each commit, also about those that did not come through.
+type HookCommit interface {
+	OnCommit(Commit)
+}
+
+// Commit is the result of one commit of one worker.
+type Commit struct {
+	Worker   int
+	Tasks    int           // that had something to commit
+	Records  int64         // input records that it covers
+	Duration time.Duration // of the whole commit
+	Err      error         // nil when committed
+}
+
+// HookError is told about each error of a task, with what the error policy said.
+type HookError interface {
+	OnError(err *processor.Error, action processor.Action)
+}
+
+// HookDropped is told about each record that was dropped.
+type HookDropped interface {
+	OnDropped(Dropped)
+}
+
+// Dropped is a record that was dropped, by the rules of an operator or by the error policy.
+type Dropped struct {
+	Task   processor.Task
+	Node   string
+	Reason string
+}
+
+// HookStateWiped is told when the local state of a store is given up, to be restored from the changelog's start.
+type HookStateWiped interface {
+	OnStateWiped(StateWiped)
+}
+
+// StateWiped says which store of which task was wiped, and why.
+type StateWiped struct {
+	Task   processor.Task
+	Store  string
+	Reason string
+}
+
+func isHook(h Hook) bool {
+	switch h.(type) {
+	case HookStateChange, HookRebalance, HookRestore, HookCommit, HookError, HookDropped, HookStateWiped:
+		return true
+	}
+	return false
+}
+
+// hooks calls hooks. It is immutable.
+type hooks []Hook
+
+// each calls f for every hook that is a T.
+func each[T any](hs hooks, f func(T)) {
+	for _, h := range hs {
+		if t, ok := h.(T); ok {
+			f(t)
+		}
+	}
+}

@@ -1,0 +1,89 @@
+package millrace_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace-streams/millrace/serde"
+	"github.com/millrace-streams/millrace/topology"
+)
+
+// fill produces n records of size bytes to one partition, with timestamps from 0, step ms apart.
+func (c *cluster) fill(topic string, partition int32, n, size int, step int64) {
+	c.t.Helper()
+	cl, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerBatchCompression(kgo.NoCompression()))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer cl.Close()
+	value := bytes.Repeat([]byte("x"), size)
+	for i := range n {
+		r := &kgo.Record{Topic: topic, Partition: partition, Key: fmt.Append(nil, i), Value: value, Timestamp: time.UnixMilli(int64(i) * step)}
+		cl.Produce(context.Background(), r, nil)
+	}
+	if err := cl.Flush(context.Background()); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// Memory for input stays bounded, also when one partition has far more than the others, and one has to be waited for.
+func TestInputMemoryIsBounded(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, kfake.SeedTopics(2, "much", "little"))
+	const memory, size, many, few = 1 << 20, 1000, 12_000, 200
+	c.fill("much", 0, many, size, 1)
+	c.fill("much", 1, few, size, 1)
+	c.fill("little", 0, few, size, many/few)
+	var processed atomic.Int64
+	b := topology.New()
+	much := topology.Source(b, "much", serde.String, serde.Bytes)
+	little := topology.Source(b, "little", serde.String, serde.Bytes)
+	much.Merge(little).ForEach(func(record) error { processed.Add(1); return nil })
+	cfg := c.config("app", t.TempDir())
+	cfg.BufferMemory = memory
+	app := run(t, build(t, b), cfg)
+	var most int64
+	eventually(t, "all is processed", func() bool {
+		most = max(most, app.Snapshot().BufferedBytes)
+		return processed.Load() == many+2*few
+	})
+	// A fetch brings 1 MiB of a partition at most, and there are three of them.
+	if limit := int64(memory + 3*memory*5/4); most > limit {
+		t.Errorf("%d bytes were buffered, the bound is %d", most, limit)
+	}
+	eventually(t, "nothing is buffered", func() bool { return app.Snapshot().BufferedBytes == 0 })
+	app.stop()
+}
+
+// Records of two topics are taken in order of their timestamps, though one topic comes later out of the broker.
+func TestMergeByTimestamp(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, kfake.SeedTopics(1, "left", "right", "out"))
+	c.fill("left", 0, 3000, 300, 2)
+	c.fill("right", 0, 3000, 10, 2)
+	var last, disorder atomic.Int64
+	b := topology.New()
+	left := topology.Source(b, "left", serde.String, serde.Bytes)
+	right := topology.Source(b, "right", serde.String, serde.Bytes)
+	var n atomic.Int64
+	out := topology.MapValues(left.Merge(right).PeekRecord(func(r record) {
+		if int64(r.Timestamp) < last.Swap(int64(r.Timestamp)) {
+			disorder.Add(1)
+		}
+		n.Add(1)
+	}), func(v []byte) []byte { return v[:1] }, serde.Bytes)
+	out.To("out")
+	app := run(t, build(t, b), c.config("app", t.TempDir()))
+	c.read("out", 6000)
+	if disorder.Load() > 0 {
+		t.Errorf("%d of %d records came after a later one", disorder.Load(), n.Load())
+	}
+	app.stop()
+}

@@ -1,0 +1,331 @@
+package millrace
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"iter"
+	"time"
+
+	"github.com/millrace-streams/millrace/internal/assignment"
+	"github.com/millrace-streams/millrace/internal/engine"
+	"github.com/millrace-streams/millrace/internal/graph"
+	"github.com/millrace-streams/millrace/serde"
+	"github.com/millrace-streams/millrace/topology"
+)
+
+// Queryable is a table that can be queried: topology.Table, and topology.WindowedTable, whose keys are serde.Windowed.
+type Queryable[K, V any] interface {
+	StoreName() string
+	KeySerde() serde.Serde[K]
+	ValueSerde() serde.Serde[V]
+}
+
+// Row is a row of a table.
+type Row[K, V any] struct {
+	Key   K
+	Value V
+}
+
+// ErrNotHere is returned by queries when this process does not hold the partition that was asked for, or holds it but has not restored
+// it yet. The error's text says which.
+var ErrNotHere = errors.New("not held by this process")
+
+// ErrNoSuchStore is returned by queries for a table that the application's topology does not have.
+var ErrNoSuchStore = errors.New("no such store in this application")
+
+// Get returns the row of a table with the key, as of the last commit, and whether there is one. The key must be in a partition that this process
+// holds, else the error is [ErrNotHere]; it is looked for where Kafka's default partitioner puts it, so tables behind a partitioner of their own are
+// out of reach. The key of a windowed table is a serde.Windowed, of which only the key and the window's start count.
+func Get[K, V any](ctx context.Context, app *App, table Queryable[K, V], key K) (value V, ok bool, err error) {
+	q, err := app.query(table.StoreName())
+	if err != nil {
+		return value, false, err
+	}
+	row, err := table.KeySerde().Append(nil, key)
+	if err != nil {
+		return value, false, q.wrap(fmt.Errorf("key: %w", err))
+	}
+	hashed, err := serde.AppendPartitionKey(nil, table.KeySerde(), key)
+	if err != nil {
+		return value, false, q.wrap(fmt.Errorf("key: %w", err))
+	}
+	partition := serde.Partition(hashed, q.partitions)
+	if err := q.settle(partition); err != nil {
+		return value, false, q.wrap(err)
+	}
+	if row, err = q.rowKey(row); err != nil {
+		return value, false, q.wrap(err)
+	}
+	data, ok, err := q.get(ctx, partition, row)
+	if err != nil || !ok {
+		return value, false, q.wrap(err)
+	}
+	value, err = table.ValueSerde().Decode(data)
+	return value, err == nil, q.wrap(err)
+}
+
+// Range yields the rows of a table with from <= key <= to, in order of key bytes within a partition, and partition after partition, as of the
+// last commit of each. A nil bound is open. The rows of a windowed table have no such order, so that it is an error to ask for them; see [Windows]. It covers the partitions that this process holds and has restored. An error ends it. Breaking off the
+// loop is allowed; until it ends, the process cannot give the partition away that is being read.
+func Range[K, V any](ctx context.Context, app *App, table Queryable[K, V], from, to *K) iter.Seq2[Row[K, V], error] {
+	return func(yield func(Row[K, V], error) bool) {
+		q, err := app.query(table.StoreName())
+		if err == nil && q.layout != nil {
+			err = q.wrap(errors.New("the rows of a windowed table have no order of keys: use Windows"))
+		}
+		var lower, upper []byte
+		if err == nil && from != nil {
+			lower, err = table.KeySerde().Append(nil, *from)
+		}
+		if err == nil && to != nil {
+			upper, err = table.KeySerde().Append(nil, *to)
+			upper = append(upper, 0)
+		}
+		if err != nil {
+			yield(Row[K, V]{}, err)
+			return
+		}
+		for _, partition := range q.here() {
+			if !scan(ctx, q, table, partition, lower, upper, nil, yield) {
+				return
+			}
+		}
+	}
+}
+
+// Windows yields the rows of one key of a windowed table whose windows start between from and to, both inclusive, in order of their start, as
+// of the last commit. The key must be in a partition that this process holds, as with [Get].
+func Windows[K, V any](ctx context.Context, app *App, table topology.WindowedTable[K, V], key K, from, to time.Time) iter.Seq2[Row[serde.Windowed[K], V], error] {
+	return func(yield func(Row[serde.Windowed[K], V], error) bool) {
+		fail := func(err error) { yield(Row[serde.Windowed[K], V]{}, err) }
+		q, err := app.query(table.StoreName())
+		if err != nil {
+			fail(err)
+			return
+		}
+		if q.layout == nil {
+			fail(q.wrap(errors.New("not a windowed table")))
+			return
+		}
+		keyBytes, err := serde.AppendPartitionKey(nil, table.KeySerde(), serde.Windowed[K]{Key: key})
+		if err != nil {
+			fail(q.wrap(fmt.Errorf("key: %w", err)))
+			return
+		}
+		partition := serde.Partition(keyBytes, q.partitions)
+		mine := func(local []byte) bool {
+			k, _, _, ok := engine.SplitLocal(local)
+			return ok && string(k) == string(keyBytes)
+		}
+		if err := q.settle(partition); err != nil {
+			fail(q.wrap(err))
+			return
+		}
+		first, last := q.layout.Segments(from.UnixMilli(), to.UnixMilli())
+		segments, err := q.segments(ctx, partition, first, last)
+		if err != nil {
+			fail(q.wrap(err))
+			return
+		}
+		for _, segment := range segments {
+			lower, upper := q.layout.KeyBounds(segment, keyBytes, from.UnixMilli(), to.UnixMilli())
+			if !scan(ctx, q, table, partition, lower, upper, mine, yield) {
+				return
+			}
+		}
+	}
+}
+
+// scan yields rows of one partition. It reports whether to go on.
+func scan[K, V any](ctx context.Context, q *query, table Queryable[K, V], partition int32, lower, upper []byte, want func(key []byte) bool, yield func(Row[K, V], error) bool) bool {
+	fail := func(err error) bool {
+		yield(Row[K, V]{}, q.wrap(err))
+		return false
+	}
+	snapshot, err := q.snapshot(partition)
+	if err != nil {
+		return fail(err)
+	}
+	defer snapshot.Close()
+	rows, err := snapshot.Scan(q.store, lower, upper)
+	if err != nil {
+		return fail(err)
+	}
+	for err = ctx.Err(); err == nil && rows.Next(); err = ctx.Err() {
+		if want != nil && !want(rows.Key()) {
+			continue
+		}
+		var row Row[K, V]
+		if row.Key, err = table.KeySerde().Decode(q.keyOf(rows.Key())); err != nil {
+			break
+		}
+		if row.Value, err = table.ValueSerde().Decode(rows.Value()); err != nil {
+			break
+		}
+		if !yield(row, nil) {
+			rows.Close()
+			return false
+		}
+	}
+	if closing := rows.Close(); err == nil {
+		err = closing
+	}
+	if err != nil {
+		return fail(err)
+	}
+	return true
+}
+
+// query is a query of one store.
+type query struct {
+	r          *session
+	store      string
+	sub        *graph.SubTopology
+	partitions int32
+	layout     *engine.WindowLayout // of a window store
+}
+
+func (a *App) query(store string) (*query, error) {
+	for _, sub := range a.graph.SubTopologies {
+		for _, s := range sub.Stores {
+			if s.Name != store {
+				continue
+			}
+			q := &query{r: a.session.Load(), store: store, sub: sub}
+			if windows, ok := s.Spec.(interface{ Layout() engine.WindowLayout }); ok {
+				layout := windows.Layout()
+				q.layout = &layout
+			}
+			if state := a.State(); q.r == nil || state >= Closed {
+				return nil, q.wrap(fmt.Errorf("%w: the application is %v", ErrNotHere, state))
+			}
+			q.partitions = q.r.layout.tasks(sub.ID)
+			return q, nil
+		}
+	}
+	return nil, fmt.Errorf("store %s: %w", store, ErrNoSuchStore)
+}
+
+func (q *query) wrap(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("query of store %s: %w", q.store, err)
+}
+
+// settle takes the layout of the rows from the partition itself: an earlier version of the program may have chosen it.
+func (q *query) settle(partition int32) error {
+	if q.layout == nil {
+		return nil
+	}
+	snapshot, err := q.snapshot(partition)
+	if err != nil {
+		return err
+	}
+	defer snapshot.Close()
+	if layout, ok := snapshot.WindowLayout(q.store); ok {
+		q.layout = &layout
+	}
+	return nil
+}
+
+// rowKey turns an encoded key into that of the row.
+func (q *query) rowKey(key []byte) ([]byte, error) {
+	if q.layout == nil {
+		return key, nil
+	}
+	return q.layout.AppendLocal(nil, binary.BigEndian.AppendUint32(key, 0))
+}
+
+// keyOf turns a row's key into an encoded key.
+func (q *query) keyOf(row []byte) []byte {
+	if q.layout == nil {
+		return row
+	}
+	const sequence = 4
+	return row[engine.WindowLogFrom : len(row)-sequence]
+}
+
+func (q *query) get(ctx context.Context, partition int32, key []byte) ([]byte, bool, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, false, err
+	}
+	snapshot, err := q.snapshot(partition)
+	if err != nil {
+		return nil, false, err
+	}
+	defer snapshot.Close()
+	value, _, ok, err := snapshot.Get(q.store, key)
+	return value, ok, err
+}
+
+// snapshot returns the committed state of the store's partition.
+func (q *query) snapshot(partition int32) (*engine.Snapshot, error) {
+	id := assignment.TaskID{SubTopology: int32(q.sub.ID), Partition: partition}
+	q.r.mu.Lock()
+	h := q.r.tasks[id]
+	restoring := h != nil && !h.running
+	var db *engine.DB
+	if h != nil && h.running {
+		db = h.task.DB
+	}
+	q.r.mu.Unlock()
+	switch {
+	case restoring:
+		return nil, fmt.Errorf("partition %d is being restored: %w", partition, ErrNotHere)
+	case db == nil:
+		return nil, fmt.Errorf("partition %d: %w", partition, ErrNotHere)
+	}
+	snapshot, err := db.Snapshot()
+	if errors.Is(err, engine.ErrClosed) {
+		return nil, fmt.Errorf("partition %d has just moved away: %w", partition, ErrNotHere)
+	}
+	return snapshot, err
+}
+
+// here are the partitions that can be read, in order.
+func (q *query) here() []int32 {
+	var partitions []int32
+	for _, id := range q.r.heldTasks() {
+		if int(id.SubTopology) != q.sub.ID {
+			continue
+		}
+		q.r.mu.Lock()
+		h := q.r.tasks[id]
+		if h != nil && h.running {
+			partitions = append(partitions, id.Partition)
+		}
+		q.r.mu.Unlock()
+	}
+	return partitions
+}
+
+// segments are the segments between first and last that have rows.
+func (q *query) segments(ctx context.Context, partition int32, first, last int64) ([]int64, error) {
+	snapshot, err := q.snapshot(partition)
+	if err != nil {
+		return nil, err
+	}
+	defer snapshot.Close()
+	var segments []int64
+	for first <= last && ctx.Err() == nil {
+		rows, err := snapshot.Scan(q.store, binary.BigEndian.AppendUint64(nil, uint64(first)), binary.BigEndian.AppendUint64(nil, uint64(last+1)))
+		if err != nil {
+			return nil, err
+		}
+		found := rows.Next()
+		if found {
+			segment := int64(binary.BigEndian.Uint64(rows.Key()))
+			segments, first = append(segments, segment), segment+1
+		}
+		if err := rows.Close(); err != nil {
+			return nil, err
+		}
+		if !found {
+			break
+		}
+	}
+	return segments, ctx.Err()
+}

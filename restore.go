@@ -1,0 +1,463 @@
+package millrace
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace-streams/millrace/internal/engine"
+	"github.com/millrace-streams/millrace/internal/restore"
+)
+
+// restore brings tasks to the state of their last commit, wherever that was made, and gives them to their workers, each as soon as it is ready. It does not
+// wait. The order matters: the committed offsets are read first, which waits for transactions that a former owner has left open, and the ends of the
+// changelogs afterwards, so that all that belongs to the offsets lies below them.
+func (r *session) restore(tasks []*held) {
+	r.mu.Lock()
+	if r.closing {
+		r.mu.Unlock()
+		for _, h := range tasks {
+			r.finish(h)
+		}
+		return
+	}
+	r.starters.Add(1)
+	r.mu.Unlock()
+	go func() {
+		defer r.starters.Done()
+		if tasks = r.located(tasks); len(tasks) == 0 {
+			return
+		}
+		var groups sync.WaitGroup
+		for _, group := range split(tasks, r.cfg.Workers) {
+			groups.Go(func() { r.restoreGroup(group) })
+		}
+		groups.Wait()
+		r.closeUnused()
+	}()
+}
+
+// located finds where tasks begin to read, and returns them without those that were taken away meanwhile.
+func (r *session) located(tasks []*held) []*held {
+	for len(tasks) > 0 {
+		err := r.locate(tasks)
+		if err == nil {
+			return tasks
+		}
+		left := r.withoutGone(tasks)
+		if len(left) == len(tasks) {
+			r.abandon(tasks, err)
+			return nil
+		}
+		tasks = left
+	}
+	return nil
+}
+
+// withoutGone ends the tasks that were taken away, or that the end of the run has stopped, and returns the others.
+func (r *session) withoutGone(tasks []*held) []*held {
+	var left []*held
+	for _, h := range tasks {
+		if h.ctx.Err() != nil {
+			r.finish(h)
+		} else {
+			left = append(left, h)
+		}
+	}
+	return left
+}
+
+// split deals tasks out to at most n groups.
+func split(tasks []*held, n int) [][]*held {
+	groups := make([][]*held, min(n, len(tasks)))
+	for i, h := range tasks {
+		groups[i%len(groups)] = append(groups[i%len(groups)], h)
+	}
+	return groups
+}
+
+// abandon ends tasks that cannot be started. Unless the reason is that they, or the run, have ended, the application fails.
+func (r *session) abandon(tasks []*held, err error) {
+	ended := r.soft.Err() != nil
+	for _, h := range tasks {
+		ended = ended || h.ctx.Err() != nil
+	}
+	if !ended {
+		r.fail(err)
+	}
+	for _, h := range tasks {
+		r.finish(h)
+	}
+}
+
+// restoreGroup restores tasks with one client.
+func (r *session) restoreGroup(tasks []*held) {
+	job := &restoring{r: r}
+	for _, h := range tasks {
+		if err := job.add(h); err != nil {
+			r.abandon([]*held{h}, fmt.Errorf("task %v: %w", h.id, err))
+		}
+	}
+	job.run()
+}
+
+// restoring is the work of restoreGroup. One goroutine uses it.
+type restoring struct {
+	r     *session
+	parts []*changelog
+	left  map[*held]int // changelogs that are not restored
+	began time.Time
+	again error // why the current read has to be repeated
+}
+
+// changelog is the changelog of one store of one task.
+type changelog struct {
+	restore.Partition
+	task  *held
+	store string
+	spec  engine.Spec
+	table *engine.Table
+	end   int64
+	done  bool
+	wiped bool // and being filled since
+}
+
+// add opens a task's database and notes what it has to catch up. A task without changelogs runs at once.
+func (j *restoring) add(h *held) error {
+	logs, err := j.r.openTask(h)
+	if err != nil {
+		return err
+	}
+	if j.left == nil {
+		j.left = map[*held]int{}
+	}
+	if len(logs) == 0 {
+		j.r.runTask(h)
+		return nil
+	}
+	j.left[h] = len(logs)
+	j.parts = append(j.parts, logs...)
+	return nil
+}
+
+// openTask opens the database of a task, if it has stores and no database yet.
+func (r *session) openTask(h *held) ([]*changelog, error) {
+	sub := r.graph.SubTopologies[h.id.SubTopology]
+	if len(sub.Stores) == 0 {
+		return nil, nil
+	}
+	if h.task.DB == nil {
+		db := r.databases.take(h.id)
+		if db == nil {
+			var err error
+			if db, err = r.openDatabase(h.id, r.statefulTasks()); err != nil {
+				return nil, err
+			}
+		}
+		h.task.DB, h.task.Budget = db, r.shared.NewBudget()
+	}
+	var logs []*changelog
+	h.task.Changelogs = nil
+	for _, store := range sub.Stores {
+		spec := store.Spec.(engine.Spec) // openDatabase has looked
+		table, err := h.task.DB.Table(store.Name, spec.Persistent())
+		if err != nil {
+			return nil, fmt.Errorf("store %s: %w", store.Name, err)
+		}
+		if spec.Changelog().Kind == engine.NoChangelog {
+			continue
+		}
+		topic := changelogTopic(r.cfg.ApplicationID, store.Name)
+		h.task.Changelogs = append(h.task.Changelogs, topic)
+		log := &changelog{task: h, store: store.Name, spec: spec, table: table}
+		log.Topic, log.Partition.Partition = topic, h.id.Partition
+		logs = append(logs, log)
+	}
+	return logs, nil
+}
+
+// statefulTasks is the number of tasks with a database among those that the process holds.
+func (r *session) statefulTasks() int {
+	n := 0
+	for _, id := range r.heldTasks() {
+		if len(r.graph.SubTopologies[id.SubTopology].Stores) > 0 {
+			n++
+		}
+	}
+	return max(n, 1)
+}
+
+// run reads the changelogs, again and again, until each has been restored, wiped and restored, or its task is gone.
+func (j *restoring) run() {
+	j.began = time.Now()
+	for pause := firstRetry; ; pause = min(2*pause, lastRetry) {
+		parts := j.pending()
+		if len(parts) == 0 {
+			return
+		}
+		ctx, stop := j.context(parts)
+		err := j.read(ctx, parts)
+		stop()
+		if err == nil || len(j.pending()) == 0 {
+			continue
+		}
+		if !transient(err) && j.r.soft.Err() == nil {
+			j.failAll(err)
+			return
+		}
+		if j.r.soft.Err() == nil && ctx.Err() == nil {
+			j.r.log.Warn("restoring is tried again", "in", pause, "error", err)
+		}
+		_ = sleep(j.r.soft, pause) // pending sees the end
+	}
+}
+
+// pending are the changelogs that have to be read, from where their tables are. Tasks that are gone are finished here.
+func (j *restoring) pending() []*changelog {
+	var parts []*changelog
+	for _, log := range j.parts {
+		h := log.task
+		if log.done || j.left[h] == 0 {
+			continue
+		}
+		if h.ctx.Err() != nil {
+			j.left[h] = 0
+			j.r.finish(h)
+			continue
+		}
+		log.From, log.TopicID = -1, restore.TopicID{}
+		if at, ok := h.task.DB.Position(log.table, log.Topic); ok {
+			log.From = at
+		}
+		if id, ok := h.task.DB.TopicID(log.table, log.Topic); ok {
+			log.TopicID = id
+		}
+		parts = append(parts, log)
+	}
+	return parts
+}
+
+// context ends when the run ends, or when all tasks are gone.
+func (j *restoring) context(parts []*changelog) (context.Context, func()) {
+	ctx, cancel := context.WithCancel(j.r.soft)
+	var gone sync.WaitGroup
+	var stops []func() bool
+	seen := map[*held]bool{}
+	for _, log := range parts {
+		if !seen[log.task] {
+			seen[log.task] = true
+			gone.Add(1)
+			stops = append(stops, context.AfterFunc(log.task.ctx, gone.Done))
+		}
+	}
+	go func() { // ends with stop at the latest
+		gone.Wait()
+		cancel()
+	}()
+	return ctx, func() {
+		for _, stop := range stops {
+			if stop() {
+				gone.Done()
+			}
+		}
+		cancel()
+	}
+}
+
+// read reads the changelogs once. It returns what stopped it as a whole; what concerns one changelog has been seen to.
+func (j *restoring) read(ctx context.Context, parts []*changelog) error {
+	ids, err := j.prepare(ctx, parts)
+	if err != nil {
+		return err
+	}
+	asked := make([]restore.Partition, len(parts))
+	for i, log := range parts {
+		asked[i] = log.Partition
+	}
+	sink := func(p int, records []*kgo.Record, next int64) error { return j.apply(parts[p], records, next, ids) }
+	individual := false
+	done := func(p int, next int64, err error) {
+		individual = individual || err != nil
+		j.finished(parts[p], next, err, ids)
+	}
+	j.again = nil
+	err = j.r.restorer.Restore(ctx, asked, sink, done, func(p restore.Progress) { j.progress(parts, p) })
+	if individual {
+		return j.again
+	}
+	return err
+}
+
+// prepare wipes what is too old to be caught up, and returns the topics' IDs.
+func (j *restoring) prepare(ctx context.Context, parts []*changelog) (map[string]restore.TopicID, error) {
+	topics := map[string]bool{}
+	var names []string
+	var old []*changelog
+	for _, log := range parts {
+		if !topics[log.Topic] {
+			topics[log.Topic] = true
+			names = append(names, log.Topic)
+		}
+		if j.tombstonesGone(log) {
+			old = append(old, log)
+		}
+	}
+	ids, err := j.r.restorer.TopicIDs(ctx, names...)
+	if err != nil || len(old) == 0 {
+		return ids, err
+	}
+	asked := make([]restore.Partition, len(old))
+	for i, log := range old {
+		asked[i] = log.Partition
+	}
+	ranges, err := j.r.restorer.Offsets(ctx, asked)
+	if err != nil {
+		return nil, err
+	}
+	for i, log := range old {
+		if ranges[i].Err == nil && log.From+j.r.markers() < ranges[i].HighWatermark {
+			j.wipe(log, "it is behind, and so old that deletions of that time may be gone from the changelog (delete.retention.ms)")
+		}
+	}
+	return ids, nil
+}
+
+// markers is how many offsets come behind the position of a store that has seen everything: the last commit's own marker.
+func (r *session) markers() int64 {
+	if r.cfg.Guarantee == ExactlyOnce {
+		return 1
+	}
+	return 0
+}
+
+// tombstonesGone says that a compacted changelog may have dropped deletions that the store has not seen.
+func (j *restoring) tombstonesGone(log *changelog) bool {
+	if log.From < 0 || log.wiped || log.spec.Changelog().Kind != engine.CompactChangelog {
+		return false
+	}
+	stamp := log.task.task.DB.Stamp()
+	return !stamp.IsZero() && time.Since(stamp) > j.r.topics.deleteRetention(log.Topic)
+}
+
+// apply writes a batch of records and the position behind it.
+func (j *restoring) apply(log *changelog, records []*kgo.Record, next int64, ids map[string]restore.TopicID) error {
+	if err := log.task.ctx.Err(); err != nil {
+		return err
+	}
+	db := log.task.task.DB
+	b := db.NewBatch()
+	defer b.Close()
+	rows := b.Table(log.table)
+	for _, r := range records {
+		if err := log.spec.Restore(rows, r.Key, r.Value, r.Timestamp.UnixMilli()); err != nil {
+			return fmt.Errorf("store %s: record at offset %d: %w", log.store, r.Offset, err)
+		}
+	}
+	b.SetPosition(log.table, log.Topic, next)
+	b.SetTopicID(log.table, log.Topic, ids[log.Topic])
+	if db.Stamp().IsZero() {
+		b.SetStamp(j.began)
+	}
+	return db.Apply(b)
+}
+
+// stamp notes how old the state of a task is that has been restored. Until it has been, it is as old as it was: what was read of a changelog is
+// good for as long as the deletions that follow are kept there.
+func (j *restoring) stamp(h *held) error {
+	db := h.task.DB
+	if !db.Stamp().Before(j.began) {
+		return nil
+	}
+	b := db.NewBatch()
+	defer b.Close()
+	b.SetStamp(j.began)
+	return db.Apply(b)
+}
+
+func (j *restoring) finished(log *changelog, next int64, err error, ids map[string]restore.TopicID) {
+	if err == nil && (log.From != next || log.TopicID == restore.TopicID{}) {
+		err = j.apply(log, nil, next, ids)
+	}
+	if err == nil {
+		log.done = true
+		j.report(log, next, next, true)
+		if j.left[log.task]--; j.left[log.task] == 0 {
+			if err := j.stamp(log.task); err != nil {
+				j.r.log.Warn("the age of restored state was not noted", "task", log.task.id.String(), "error", err)
+			}
+			j.r.log.Debug("restored", "task", log.task.id.String(), "took", time.Since(j.began))
+			j.r.runTask(log.task)
+		}
+		return
+	}
+	if log.task.ctx.Err() != nil {
+		return
+	}
+	j.putRight(log, err)
+}
+
+// putRight does what makes a changelog readable that could not be read from where the store was.
+func (j *restoring) putRight(log *changelog, err error) {
+	var outside *restore.OutOfRangeError
+	switch {
+	case errors.Is(err, restore.ErrRecreated):
+		j.wipe(log, "its changelog was deleted and created again")
+	case errors.As(err, &outside) && outside.From > outside.End:
+		j.wipe(log, fmt.Sprintf("it is at offset %d of its changelog, which ends at %d: Kafka has lost records", outside.From, outside.End))
+	case errors.As(err, &outside) && log.spec.Changelog().Kind == engine.WindowedChangelog:
+		// Old windows have expired there; they will expire here.
+		if err := j.apply(log, nil, outside.Start, map[string]restore.TopicID{log.Topic: log.TopicID}); err != nil {
+			j.failAll(err)
+		}
+	case errors.As(err, &outside):
+		j.wipe(log, fmt.Sprintf("it is at offset %d of its changelog, which begins at %d: deletions in between may be gone", outside.From, outside.Start))
+	case transient(err) && !errors.Is(err, restore.ErrMissing):
+		j.again = err
+	default:
+		j.failAll(fmt.Errorf("task %v: store %s: %w", log.task.id, log.store, err))
+	}
+}
+
+func (j *restoring) wipe(log *changelog, reason string) {
+	if err := log.task.task.DB.Wipe(log.table, log.Topic, reason); err != nil {
+		j.failAll(fmt.Errorf("task %v: wiping store %s: %w", log.task.id, log.store, err))
+		return
+	}
+	log.From, log.TopicID, log.wiped = -1, restore.TopicID{}, true
+	wiped := StateWiped{Task: log.task.task.ID, Store: log.store, Reason: reason}
+	each(j.r.hooks, func(h HookStateWiped) { h.OnStateWiped(wiped) })
+}
+
+// failAll fails the application; pending then ends the tasks.
+func (j *restoring) failAll(err error) {
+	j.r.fail(err)
+	for _, log := range j.parts {
+		if j.left[log.task] > 0 {
+			log.task.cancel()
+		}
+	}
+	j.pending()
+}
+
+func (j *restoring) progress(parts []*changelog, p restore.Progress) {
+	for _, log := range parts {
+		if log.Topic == p.Partition.Topic && log.Partition.Partition == p.Partition.Partition {
+			log.end = p.End
+			j.report(log, p.Position, p.End, false)
+		}
+	}
+}
+
+func (j *restoring) report(log *changelog, position, end int64, done bool) {
+	progress := RestoreProgress{Task: log.task.task.ID, Store: log.store, Changelog: log.Topic, Position: position, End: end, Done: done}
+	each(j.r.hooks, func(h HookRestore) { h.OnRestoreProgress(progress) })
+}
+
+// changelogTopic is the name of a store's changelog.
+func changelogTopic(applicationID, store string) string {
+	return applicationID + "-" + store + "-changelog"
+}

@@ -1,0 +1,78 @@
+package millrace_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kfake"
+
+	"github.com/millrace-streams/millrace"
+)
+
+// State that a process has restored and never committed to is as old as its restoring: when deletions of later may be gone from the changelog, it is wiped.
+func TestRestoredStateGetsOld(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, kfake.SeedTopics(1, "in", "out"))
+	topo, _ := counting(t)
+	busy, idle := c.config("app", t.TempDir()), c.config("app", t.TempDir())
+	app := run(t, topo, busy)
+	c.send("in", values(0, 30)...)
+	c.read("out", 30)
+	app.stop()
+
+	wiped, running := &wipes{}, newStates()
+	idle.Hooks = []millrace.Hook{wiped, running}
+	app = run(t, topo, idle)
+	running.await(t, millrace.Running)
+	app.stop()
+
+	c.expireDeletions("app-counts-changelog")
+	app = run(t, topo, busy)
+	c.send("in", values(30, 30)...)
+	c.read("out", 60)
+	app.stop()
+
+	if wiped.n.Load() != 0 {
+		t.Fatal("wiped too early")
+	}
+	app = run(t, topo, idle)
+	c.send("in", values(60, 30)...)
+	checkCounts(t, c.read("out", 90))
+	app.stop()
+	if wiped.n.Load() == 0 {
+		t.Error("state that is too old was kept")
+	}
+}
+
+// State that has seen all of its changelog is not wiped, however old it is: the marker of its last commit is no deletion.
+func TestOldStateAtTheEndIsKept(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, kfake.SeedTopics(1, "in", "out"))
+	topo, _ := counting(t)
+	wiped := &wipes{}
+	cfg := c.config("app", t.TempDir())
+	cfg.Hooks = []millrace.Hook{wiped}
+	app := run(t, topo, cfg)
+	c.send("in", values(0, 30)...)
+	c.read("out", 30)
+	app.stop()
+	c.expireDeletions("app-counts-changelog")
+	app = run(t, topo, cfg)
+	c.send("in", values(30, 30)...)
+	checkCounts(t, c.read("out", 60))
+	app.stop()
+	if wiped.n.Load() != 0 {
+		t.Error("wiped")
+	}
+}
+
+// expireDeletions makes a compacted topic keep deletions for a millisecond.
+func (c *cluster) expireDeletions(topic string) {
+	c.t.Helper()
+	one := "1"
+	alter := []kadm.AlterConfig{{Op: kadm.SetConfig, Name: "delete.retention.ms", Value: &one}}
+	if _, err := kadm.NewClient(c.cl).AlterTopicConfigs(context.Background(), alter, topic); err != nil {
+		c.t.Fatal(err)
+	}
+}

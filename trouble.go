@@ -1,0 +1,140 @@
+package millrace
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace-streams/millrace/internal/graph"
+	"github.com/millrace-streams/millrace/internal/topics"
+	"github.com/millrace-streams/millrace/internal/worker"
+)
+
+// transient says that an error may go away by itself: brokers that cannot be reached, or are busy. An answer that a broker gives for good, and an
+// error of our own, do not.
+func transient(err error) bool {
+	if errors.As(err, new(*finalError)) {
+		return false
+	}
+	var answer *kerr.Error
+	if errors.As(err, &answer) {
+		return kerr.IsRetriable(answer) || answer == kerr.UnstableOffsetCommit || answer == kerr.ConcurrentTransactions ||
+			answer == kerr.UnknownTopicOrPartition
+	}
+	var (
+		missing  *missingError
+		mismatch *topics.MismatchError
+		outside  *outOfRangeError
+		auth     *kadm.AuthError
+	)
+	return !errors.As(err, &missing) && !errors.As(err, &mismatch) && !errors.As(err, &outside) && !errors.As(err, &auth)
+}
+
+// explainFailure says what to do about failures of workers that have a name in Kafka only.
+func explainFailure(err error) error {
+	if errors.Is(err, kerr.OffsetMetadataTooLarge) {
+		return fmt.Errorf("the times of the topology's operators do not fit into the metadata of an offset; raise the broker's offset.metadata.max.bytes: %w", err)
+	}
+	return err
+}
+
+const troublePause = 500 * time.Millisecond
+
+// fetchTrouble is told by the fetcher that a partition cannot be read. The fetcher does not wait for what is done about it.
+func (r *session) fetchTrouble(feed *worker.Feed, position int64, err error) {
+	r.spawn(func() {
+		for pause := troublePause; r.soft.Err() == nil && !feed.Closed(); pause = min(2*pause, lastRetry) {
+			at, failure := r.putRight(feed, position, err)
+			if failure == nil && at < position {
+				r.fetcher.Rewind(feed, position, at)
+				return
+			}
+			if failure == nil {
+				r.fetcher.Resume(feed, at)
+				return
+			}
+			if feed.Closed() { // whoever reads the partition now may be further
+				return
+			}
+			if !transient(failure) {
+				r.fail(fmt.Errorf("reading %s/%d: %w", feed.Topic, feed.Partition, failure))
+				return
+			}
+			if sleep(r.soft, pause) != nil {
+				return
+			}
+		}
+	})
+}
+
+// putRight returns where to read a partition on.
+func (r *session) putRight(feed *worker.Feed, position int64, err error) (int64, error) {
+	ctx, cancel := context.WithTimeout(r.soft, topicsEvery)
+	defer cancel()
+	var lost *kgo.ErrDataLoss
+	switch {
+	case errors.Is(err, kerr.OffsetOutOfRange), errors.As(err, &lost):
+		topic, ok := r.topicOf(feed.Topic)
+		if !ok {
+			return 0, err
+		}
+		return r.backIntoRange(ctx, topic, feed.Partition, position)
+	case errors.Is(err, kerr.UnknownTopicOrPartition), errors.Is(err, kerr.UnknownTopicID), errors.Is(err, kerr.InconsistentTopicID):
+		if changed := r.compareTopics(ctx); changed != nil {
+			return 0, &finalError{changed}
+		}
+	case !transient(err):
+		return 0, err
+	}
+	r.log.Warn("reading a partition failed; trying again", "topic", feed.Topic, "partition", feed.Partition, "offset", position, "error", err)
+	return position, sleep(ctx, troublePause)
+}
+
+// finalError is not transient, whatever it wraps.
+type finalError struct{ error }
+
+func (e *finalError) Unwrap() error { return e.error }
+
+func (r *session) backIntoRange(ctx context.Context, topic graph.Topic, partition int32, at int64) (int64, error) {
+	name := topic.In(r.cfg.ApplicationID)
+	admin := kadm.NewClient(r.client)
+	starts, err := admin.ListStartOffsets(ctx, name)
+	if err != nil {
+		return 0, err
+	}
+	ends, err := admin.ListEndOffsets(ctx, name)
+	if err != nil {
+		return 0, err
+	}
+	start, _ := starts.Lookup(name, partition)
+	end, _ := ends.Lookup(name, partition)
+	if err := errors.Join(start.Err, end.Err); err != nil {
+		return 0, err
+	}
+	if at >= start.Offset && at <= end.Offset {
+		return at, nil
+	}
+	return r.outOfRange(topic, partition, at, start.Offset, end.Offset)
+}
+
+// watchCalls names tasks whose user code has been running for so long that the transaction may not come through.
+func (r *session) watchCalls() {
+	limit := r.cfg.TransactionTimeout / 2
+	reported := make([]time.Time, len(r.workers))
+	for sleep(r.soft, min(limit/4, time.Second)) == nil {
+		for i, w := range r.workers {
+			t, since := w.Busy()
+			if t == nil || time.Since(since) < limit || reported[i].Equal(since) {
+				continue
+			}
+			reported[i] = since
+			r.log.Warn("user code runs for longer than half the transaction timeout; if it does not return in time, the transaction is aborted and its records are processed again",
+				"worker", i, "sub_topology", t.ID.SubTopology, "partition", t.ID.Partition, "running", time.Since(since), "stack", w.Stack())
+		}
+	}
+}

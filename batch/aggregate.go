@@ -1,0 +1,156 @@
+package batch
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/millrace-streams/millrace/processor"
+	"github.com/millrace-streams/millrace/serde"
+)
+
+// Total is the key of results that have one row for the whole batch.
+type Total struct{}
+
+// Count counts the records of each batch, those without a value too. The result always has one row, of an empty batch 0.
+func (b Batches[K, V]) Count(name string) Result[Total, int64] {
+	a := aggregateBy(b, "Count", name, totals, serde.Int64, plus)
+	a.inverse, a.always = minus, true
+	fold := func(n int64, _ bool, _ *processor.Record[K, V]) int64 { return n + 1 }
+	return combineBy(b, a, fold, func(*processor.Record[K, V]) (Total, string) { return Total{}, "" })
+}
+
+// CountByValue counts how often each value is in the batch. Records without a value are dropped, and counted as dropped. The batches need a value
+// serde, whose bytes say which values are equal.
+func CountByValue[K, V any](b Batches[K, V], name string) Result[V, int64] {
+	a := aggregateBy(b, "CountByValue", name, b.values, serde.Int64, plus)
+	a.inverse = minus
+	fold := func(n int64, _ bool, _ *processor.Record[K, V]) int64 { return n + 1 }
+	return combineBy(b, a, fold, func(r *processor.Record[K, V]) (V, string) {
+		if r.NoValue {
+			return r.Value, noValue
+		}
+		return r.Value, ""
+	})
+}
+
+// ReduceByKey combines the values of each key and batch with f, which must be associative and commutative: the order of values is that of arrival only inside one partition. f must
+// not change its arguments in place: others may have the same value. Records without a key or a value are dropped, and counted as dropped.
+func ReduceByKey[K, V any](b Batches[K, V], name string, f func(a, b V) V, opts ...AggregateOption[V]) Result[K, V] {
+	a := aggregateBy(b, "ReduceByKey", name, b.keys, b.values, f, opts...)
+	fold := func(sum V, some bool, r *processor.Record[K, V]) V {
+		if !some {
+			return r.Value
+		}
+		return f(sum, r.Value)
+	}
+	return combineBy(b, a, fold, keyAndValue[K, V])
+}
+
+// AggregateByKey folds the values of each key and batch into an aggregate. Each task that has values of a key starts from zero, and folds them with add; merge then
+// combines the aggregates of several tasks, and those of several batches in a window, in no particular order. add and merge may change their first argument in place and
+// return it, and must not keep the second. Records without a key or a value are dropped, and counted as dropped.
+func AggregateByKey[K, V, A any](b Batches[K, V], name string, zero func() A, add func(A, V) A, merge func(a, b A) A, as serde.Serde[A], opts ...AggregateOption[A]) Result[K, A] {
+	b.needFunc("AggregateByKey", zero == nil || add == nil)
+	a := aggregateBy(b, "AggregateByKey", name, b.keys, as, merge, opts...)
+	fold := func(sum A, some bool, r *processor.Record[K, V]) A {
+		if !some {
+			sum = zero()
+		}
+		return add(sum, r.Value)
+	}
+	return combineBy(b, a, fold, keyAndValue[K, V])
+}
+
+// AggregateOption is an option of [ReduceByKey] and [AggregateByKey].
+type AggregateOption[A any] func(*options[A])
+
+type options[A any] struct {
+	inverse func(total, leaving A) A
+}
+
+// Inverse gives the inverse of the reduction, or of merge: f takes what has left the window out of a total. With it a window costs what enters and leaves; without, it
+// merges the batches in the window anew for each key that loses one. f may change total in place and return it.
+func Inverse[A any](f func(total, leaving A) A) AggregateOption[A] {
+	return func(o *options[A]) { o.inverse = f }
+}
+
+// Window is an aggregation over the batches whose end lies in the last d up to the end of this one. It gives all its rows with every
+// batch. d must be a multiple of the interval, and the result one of Count, CountByValue, ReduceByKey or AggregateByKey, not of what was made of it. The window, its store and its
+// changelog are called <name>-window-<d>, as in authors-window-1m.
+func (r Result[K, V]) Window(d time.Duration) Result[K, V] {
+	h := r.hang("Window", "window-"+durationName(d), false)
+	if interval := time.Duration(h.e.interval) * time.Millisecond; d <= 0 || interval <= 0 || d%interval != 0 {
+		h.e.problem("Window of %q: %v is no multiple of the interval %v", r.r.h.fullName(), d, interval)
+	}
+	w := &window[K, V]{h: h, size: d.Milliseconds()}
+	if r.r.a == nil {
+		h.e.problem("Window of %q: only an aggregation can be windowed: call Window on what Count, CountByValue, ReduceByKey or AggregateByKey returned", r.r.h.fullName())
+	} else {
+		r.r.a.windows = append(r.r.a.windows, w)
+	}
+	return Result[K, V]{&result[K, V]{h: h, keys: r.r.keys, values: r.r.values, rows: &w.rows}}
+}
+
+func plus(a, b int64) int64  { return a + b }
+func minus(a, b int64) int64 { return a - b }
+
+// durationName is d as it is part of a name: 1m, 1h30m, 5s, 250ms.
+func durationName(d time.Duration) string {
+	if d <= 0 || d%time.Millisecond != 0 {
+		return strconv.FormatInt(int64(d), 10) + "ns"
+	}
+	var name string
+	for _, unit := range []struct {
+		d    time.Duration
+		name string
+	}{{time.Hour, "h"}, {time.Minute, "m"}, {time.Second, "s"}, {time.Millisecond, "ms"}} {
+		if n := d / unit.d; n > 0 {
+			name += strconv.FormatInt(int64(n), 10) + unit.name
+			d -= n * unit.d
+		}
+	}
+	return name
+}
+
+// Reasons for dropping a record.
+const (
+	noKey   = "the record has no key"
+	noValue = "the record has no value"
+)
+
+func keyAndValue[K, V any](r *processor.Record[K, V]) (K, string) {
+	switch {
+	case r.NoKey:
+		return r.Key, noKey
+	case r.NoValue:
+		return r.Key, noValue
+	}
+	return r.Key, ""
+}
+
+// aggregateBy adds an aggregation to the plan, with rows of type A by keys of type K2.
+func aggregateBy[K, V, K2, A any](b Batches[K, V], op, name string, ks serde.Serde[K2], as serde.Serde[A], merge func(a, b A) A, opts ...AggregateOption[A]) *aggregation[K2, A] {
+	var o options[A]
+	for _, opt := range opts {
+		opt(&o)
+	}
+	h := &header{e: b.e, op: op, name: name}
+	a := &aggregation[K2, A]{h: h, keys: ks, values: as, merge: merge, inverse: o.inverse}
+	b.e.plan.claim(h)
+	b.e.aggregates = append(b.e.aggregates, a)
+	b.needFunc(op, merge == nil)
+	if ks == nil || as == nil {
+		b.e.problem("%s %q: needs serdes of its keys and values to send them through topic <app>-%s-repartition: give them where the batches get their type", op, name, b.e.name)
+	}
+	return a
+}
+
+// combineBy attaches the part of an aggregation that runs in the stamping tasks: keyOf returns the key of a record, or why it is dropped.
+func combineBy[K, V, K2, A any](b Batches[K, V], a *aggregation[K2, A], fold func(A, bool, *processor.Record[K, V]) A, keyOf func(*processor.Record[K, V]) (K2, string)) Result[K2, A] {
+	b.n.end(func(s *stamps) receive[K, V] {
+		c := &combiner[K, V, K2, A]{stamps: s, op: a.h.fullName(), keys: a.keys, values: a.values, keyOf: keyOf, fold: fold}
+		s.leaves = append(s.leaves, c)
+		return c.stage
+	})
+	return Result[K2, A]{&result[K2, A]{h: a.h, keys: a.keys, values: a.values, rows: &a.rows, a: a}}
+}

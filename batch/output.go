@@ -1,0 +1,85 @@
+package batch
+
+import (
+	"io"
+)
+
+// Output is a handle of where a result goes. There is nothing to do with it but to name it.
+type Output struct {
+	h *header
+}
+
+// Named gives the output another name than the one derived from the result: <result>-print, <result>-foreach, or <result>-to-<topic>.
+func (o Output) Named(name string) Output {
+	o.h.name = name
+	return o
+}
+
+// PrintOption is an option of [Result.Print].
+type PrintOption func(*printOptions)
+
+type printOptions struct {
+	rows  int
+	title string
+}
+
+// Rows is how many rows are printed at most. Default: 10.
+func Rows(n int) PrintOption { return func(o *printOptions) { o.rows = n } }
+
+// Title is what stands behind the batch's end, to tell blocks apart. Default: nothing.
+func Title(title string) PrintOption { return func(o *printOptions) { o.title = title } }
+
+// Print writes each batch as Spark Streaming does: a rule, the batch's end in milliseconds, a rule, up to ten rows, "..." if there are more, and an empty line. A row is
+// (key,value), or the value alone where the key is [Total], with both as fmt.Sprint formats them.
+//
+// A batch is written with one call of Write, in the process that holds the gather task, after its transaction has been committed. A crash in between
+// loses it, and nothing is ever written twice. Write must not block for long: the task waits for it. Its errors are logged.
+func (r Result[K, V]) Print(w io.Writer, opts ...PrintOption) Output {
+	o := printOptions{rows: 10}
+	for _, opt := range opts {
+		opt(&o)
+	}
+	h := r.hang("Print", "print", false)
+	if w == nil {
+		h.e.problem("Print of %q: the writer is nil", r.r.h.fullName())
+	}
+	r.needRows(h, o.rows)
+	return addPrint(r, h, w, o)
+}
+
+// ForEach calls f with all rows of each batch, in the process that holds the gather task. f runs before the transaction is committed, and so may be called again with the same batch after a
+// crash: the batch's end tells that it is the same. The rows are gathered in memory; f may keep them. A failure of f is one of the gather task, and has
+// nothing to do with a record: only the policies Fail and Skip make sense for it.
+func (r Result[K, V]) ForEach(f func(Batch, []Row[K, V]) error) Output {
+	h := r.hang("ForEach", "foreach", f == nil)
+	return addForEach(r, h, f)
+}
+
+// ToOption is an option of [Result.To].
+type ToOption func(*toOptions)
+
+type toOptions struct {
+	endRecords bool
+}
+
+// EndRecords adds, after a batch's rows, a record without key and value to every partition of the topic, also for an empty batch. Beside the header "batch" it has the header
+// "batch-end" with "<i>/<n>": it is from sender i, counted from 0, of n. In a partition that has the end records of all n there are no more rows of
+// the batch.
+func EndRecords() ToOption { return func(o *toOptions) { o.endRecords = true } }
+
+// Headers of the records that [Result.To] writes.
+const (
+	HeaderBatch    = "batch"     // the batch's end in ms since 1970-01-01T00:00:00Z, decimal
+	HeaderBatchEnd = "batch-end" // of end records: <i>/<n>, see EndRecords
+)
+
+// To writes every row of every batch to a topic, which must exist, exactly once. The timestamp of a record is the batch's end, and so is its header "batch", in decimal milliseconds. A row whose key
+// is [Total] is a record without a key. A batch without rows writes nothing.
+func (r Result[K, V]) To(topic string, opts ...ToOption) Output {
+	var o toOptions
+	for _, opt := range opts {
+		opt(&o)
+	}
+	h := r.hang("To", "to-"+topic, false)
+	return addTo(r, h, topic, o)
+}

@@ -1,0 +1,223 @@
+package batch
+
+import (
+	stdcontext "context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/millrace-streams/millrace/processor"
+	"github.com/millrace-streams/millrace/serde"
+	"github.com/millrace-streams/millrace/topology"
+)
+
+// fakeContext is the context of a stamping task: its clock is set by the test, and what is forwarded is kept.
+type fakeContext struct {
+	context // nil: what a stamper does not use
+
+	now       time.Time
+	task      processor.Task
+	offset    int64
+	positions map[string]int64
+	forwarded []message
+	keys      []string
+	commits   int
+}
+
+type noSchedule struct{}
+
+func (noSchedule) Cancel() {}
+
+func (c *fakeContext) Context() stdcontext.Context { return stdcontext.Background() }
+func (c *fakeContext) Now() time.Time              { return c.now }
+func (c *fakeContext) Task() processor.Task        { return c.task }
+func (c *fakeContext) Commit()                     { c.commits++ }
+func (c *fakeContext) Drop(string)                 {}
+func (c *fakeContext) Logger() *slog.Logger        { return slog.New(slog.DiscardHandler) }
+func (c *fakeContext) SetPosition(name string, v int64) {
+	c.positions[name] = v
+}
+
+func (c *fakeContext) Position(name string) (int64, bool) {
+	v, ok := c.positions[name]
+	return v, ok
+}
+
+func (c *fakeContext) Metadata() processor.Metadata {
+	return processor.Metadata{Topic: "in", Offset: c.offset}
+}
+
+func (c *fakeContext) Every(time.Duration, processor.TimeKind, processor.Punctuator[[]byte, message]) processor.Schedule {
+	return noSchedule{}
+}
+
+func (c *fakeContext) EveryFrom(time.Time, time.Duration, processor.TimeKind, processor.Punctuator[[]byte, message]) processor.Schedule {
+	return noSchedule{}
+}
+
+func (c *fakeContext) Forward(r processor.Record[[]byte, message]) {
+	m := r.Value
+	m.payload = slices.Clone(m.payload)
+	c.forwarded, c.keys = append(c.forwarded, m), append(c.keys, string(r.Key))
+}
+
+// take returns what was forwarded since the last call, as text.
+func (c *fakeContext) take() (out []string) {
+	for i, m := range c.forwarded {
+		switch {
+		case m.kind == partial:
+			n, _ := serde.Int64.Decode(m.payload)
+			out = append(out, fmt.Sprintf("%s %s=%d in %d", m.name, c.keys[i], n, m.to))
+		case m.live:
+			out = append(out, fmt.Sprintf("live %d-%d", m.from, m.to))
+		default:
+			out = append(out, fmt.Sprintf("gap %d-%d", m.from, m.to))
+		}
+	}
+	c.forwarded, c.keys = nil, nil
+	return out
+}
+
+// stamping is a stamper of strings, which are counted by value, with an interval in ms.
+type stamping struct {
+	*stamper[string, string]
+	*fakeContext
+	t *testing.T
+}
+
+func (s *stamping) start(now int64, interval time.Duration, opts ...EveryOption) error {
+	b := topology.New()
+	every := Every(topology.Source(b, "in", serde.String, serde.String), "every", interval, opts...)
+	CountByValue(every, "v").To("out")
+	s.stamper = &stamper[string, string]{stamps: stamps{e: every.e}, root: every.n}
+	s.now = at(now)
+	s.forwarded, s.keys = nil, nil
+	return s.Init(s.fakeContext)
+}
+
+func (s *stamping) record(v string) {
+	s.t.Helper()
+	s.offset++
+	if err := s.Process(s.fakeContext, processor.NewRecord(v, v, processor.TimestampOf(s.now))); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *stamping) flush(want ...string) {
+	s.t.Helper()
+	if err := s.Flush(s.fakeContext); err != nil {
+		s.t.Fatal(err)
+	}
+	if got := s.take(); !slices.Equal(got, want) {
+		s.t.Errorf("sent %q, want %q", got, want)
+	}
+}
+
+func newStamping(t *testing.T) *stamping {
+	return &stamping{t: t, fakeContext: &fakeContext{positions: map[string]int64{}, task: processor.Task{Partition: 1, Partitions: 3}}}
+}
+
+func TestStamper(t *testing.T) {
+	t.Parallel()
+	s := newStamping(t)
+	if err := s.start(1234, 100*time.Millisecond); err != nil {
+		t.Fatal(err)
+	}
+	s.record("a")
+	s.flush("v a=1 in 1300", "gap 0-1200")
+	s.record("a")
+	s.record("b")
+	s.record("a")
+	s.now = at(1301)
+	s.record("a") // before the punctuator
+	s.flush("v a=2 in 1300", "v b=1 in 1300", "v a=1 in 1400", "live 1200-1300")
+	if s.commits == 0 {
+		t.Error("no commit was asked for at the boundary")
+	}
+	s.flush()
+}
+
+// TestStamperStarts starts a task again that has committed in the batch from 1200 to 1300, in which it has had a record.
+func TestStamperStarts(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		now      int64
+		interval time.Duration
+		want     []string
+	}{
+		{1299, 100 * time.Millisecond, []string{"v z=1 in 1300"}},
+		{1000, 100 * time.Millisecond, []string{"v z=1 in 1300"}}, // never back
+		{1400, 100 * time.Millisecond, []string{"v z=1 in 1500", "live 1200-1300", "live 1300-1400"}},
+		{9999, 100 * time.Millisecond, []string{"v z=1 in 10000", "live 1200-1300", "gap 1300-9900"}},
+		{1299, 70 * time.Millisecond, []string{"v z=1 in 1300"}},                   // the open batch keeps its end
+		{1301, 70 * time.Millisecond, []string{"v z=1 in 1330", "live 1200-1300"}}, // and the next one has the new interval
+	} {
+		s := newStamping(t)
+		if err := s.start(1210, 100*time.Millisecond); err != nil {
+			t.Fatal(err)
+		}
+		s.record("a")
+		s.flush("v a=1 in 1300", "gap 0-1200")
+		s.record("lost")
+		if err := s.start(test.now, test.interval); err != nil {
+			t.Fatal(err)
+		}
+		s.record("z")
+		s.flush(test.want...)
+	}
+}
+
+func TestStamperRefuses(t *testing.T) {
+	t.Parallel()
+	s := newStamping(t)
+	if err := s.start(1234, 100*time.Millisecond); err != nil {
+		t.Fatal(err)
+	}
+	s.flush("gap 0-1200")
+	s.task.Partitions = 4
+	if err := s.start(1234, 100*time.Millisecond); err == nil || !strings.Contains(err.Error(), "changed from 3 to 4") {
+		t.Errorf("another number of tasks: %v", err)
+	}
+	s.task.Partitions = 3
+	if err := s.start(1234, 100*time.Millisecond, ByRecordTime(0)); err == nil || !strings.Contains(err.Error(), "by arrival") {
+		t.Errorf("by record time: %v", err)
+	}
+	s = newStamping(t)
+	if err := s.start(1234, 100*time.Millisecond, ByRecordTime(0)); err != nil {
+		t.Fatal(err)
+	}
+	s.flush() // nothing has begun without a record
+	s.record("a")
+	s.flush("v a=1 in 1300", "gap 0-1200")
+	if err := s.start(1234, 50*time.Millisecond, ByRecordTime(0)); err == nil || !strings.Contains(err.Error(), "interval has changed from 100 ms to 50 ms") {
+		t.Errorf("another interval by record time: %v", err)
+	}
+}
+
+func TestShape(t *testing.T) {
+	t.Parallel()
+	for _, s := range []shape{{5000, false, 1}, {24 * 3600 * 1000, true, 1<<taskBits - 1}, {1, true, 7}} {
+		if got := decodeShape(s.encode()); got != s {
+			t.Errorf("%v became %v", s, got)
+		}
+	}
+}
+
+// TestStamperSpills holds that a transaction with very many values does not keep all of them in memory.
+func TestStamperSpills(t *testing.T) {
+	t.Parallel()
+	s := newStamping(t)
+	if err := s.start(1234, 100*time.Millisecond); err != nil {
+		t.Fatal(err)
+	}
+	for i := range spill + 1 {
+		s.record(fmt.Sprint(i))
+	}
+	if n := len(s.take()); n != spill {
+		t.Errorf("%d partial results were sent before the commit, want %d", n, spill)
+	}
+	s.flush(fmt.Sprintf("v %d=1 in 1300", spill), "gap 0-1200")
+}

@@ -1,0 +1,138 @@
+package batch
+
+import (
+	"cmp"
+	"encoding/binary"
+	"fmt"
+	"slices"
+
+	"github.com/millrace-streams/millrace/state"
+)
+
+// progress is the store of a receiver: of the markers it has had, and how far it is with what they have closed.
+type progress = state.KeyValueStore[[]byte, []byte]
+
+// watermarks are what a receiver knows from the markers of one Every: how far each sender has come, and which batches are to give a result.
+//
+// All receivers of an Every get all its markers. A batch is complete when all senders have passed its end, and then all who can say so have said that it is live. So all
+// receivers complete the same batches, in the same order.
+type watermarks struct {
+	every string
+	store progress
+	key   []byte // prefix of its rows, and scratch
+
+	closed  []int64 // by sender, -1: never heard of
+	pending []span  // live, and not done; in order
+	done    int64   // end of the last batch that is done
+}
+
+// Rows of the store, by the byte after the prefix.
+const (
+	rowSender  = 't' // [4B sender] -> [8B end of what it has closed][4B of]
+	rowPending = 'b' // [8B end] -> [8B start]
+	rowDone    = 'd' // -> [8B end]
+	rowCursor  = 'c' // see closer
+	rowWindow  = 'w' // [name] -> [8B entered][8B left]
+)
+
+// openWatermarks reads what is known.
+func openWatermarks(every string, store progress) (*watermarks, error) {
+	w := &watermarks{every: every, store: store, key: append([]byte(every), 0)}
+	for e, err := range store.PrefixScan(w.key) {
+		if err != nil {
+			return nil, err
+		}
+		if err := w.load(e.Key[len(w.key):], e.Value); err != nil {
+			return nil, fmt.Errorf("store %s: %w", store.Name(), err)
+		}
+	}
+	return w, nil
+}
+
+func (w *watermarks) load(key, value []byte) error {
+	switch {
+	case len(key) == 5 && key[0] == rowSender && len(value) == 12:
+		w.known(int(binary.BigEndian.Uint32(value[8:])))
+		if task := int(binary.BigEndian.Uint32(key[1:])); task < len(w.closed) {
+			w.closed[task] = int64(binary.BigEndian.Uint64(value))
+		}
+	case len(key) == 9 && key[0] == rowPending && len(value) == 8:
+		w.pending = append(w.pending, span{from: int64(binary.BigEndian.Uint64(value)), to: int64(binary.BigEndian.Uint64(key[1:])), live: true})
+	case len(key) == 1 && key[0] == rowDone && len(value) == 8:
+		w.done = int64(binary.BigEndian.Uint64(value))
+	case len(key) > 0 && (key[0] == rowCursor || key[0] == rowWindow):
+	default:
+		return fmt.Errorf("an unknown row, key %q", key)
+	}
+	return nil
+}
+
+// known makes room for n senders.
+func (w *watermarks) known(n int) {
+	for len(w.closed) < n {
+		w.closed = append(w.closed, -1)
+	}
+}
+
+// row returns the key of a row.
+func (w *watermarks) row(kind byte, rest ...byte) []byte {
+	return append(append(slices.Clone(w.key), kind), rest...)
+}
+
+// mark takes a marker.
+func (w *watermarks) mark(m message) error {
+	if n := len(w.closed); n > 0 && n != int(m.of) {
+		return fmt.Errorf("batch: Every %q: the number of tasks that send to this one has changed from %d to %d: it must not change while batches are open; "+
+			"start under another application ID, or reset the application", w.every, n, m.of)
+	}
+	w.known(int(m.of))
+	if m.to <= w.closed[m.task] {
+		return nil // twice, under at-least-once
+	}
+	w.closed[m.task] = m.to
+	value := binary.BigEndian.AppendUint64(nil, uint64(m.to))
+	value = binary.BigEndian.AppendUint32(value, uint32(m.of))
+	if err := w.store.Put(w.row(rowSender, be32(m.task)...), value); err != nil {
+		return err
+	}
+	if !m.live || m.to <= w.done {
+		return nil
+	}
+	return w.expect(m.span)
+}
+
+// expect adds a batch that is to give a result. Where senders disagree about its start, because the interval has changed, it is the earliest.
+func (w *watermarks) expect(b span) error {
+	i, found := slices.BinarySearchFunc(w.pending, b.to, func(p span, to int64) int { return cmp.Compare(p.to, to) })
+	switch {
+	case !found:
+		w.pending = slices.Insert(w.pending, i, b)
+	case b.from >= w.pending[i].from:
+		return nil
+	default:
+		w.pending[i].from = b.from
+	}
+	return w.store.Put(w.row(rowPending, be64(b.to)...), be64(b.from))
+}
+
+// next returns the oldest batch that is complete and not done.
+func (w *watermarks) next() (span, bool) {
+	if len(w.pending) == 0 || len(w.closed) == 0 || slices.Min(w.closed) < w.pending[0].to {
+		return span{}, false
+	}
+	return w.pending[0], true
+}
+
+// finish makes the oldest batch done.
+func (w *watermarks) finish() error {
+	b := w.pending[0]
+	w.pending = slices.Delete(w.pending, 0, 1)
+	w.done = b.to
+	if _, _, err := w.store.Delete(w.row(rowPending, be64(b.to)...)); err != nil {
+		return err
+	}
+	return w.store.Put(w.row(rowDone), be64(b.to))
+}
+
+func be64(v int64) []byte { return binary.BigEndian.AppendUint64(nil, uint64(v)) }
+func be32(v int32) []byte { return binary.BigEndian.AppendUint32(nil, uint32(v)) }

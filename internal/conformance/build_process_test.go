@@ -1,0 +1,93 @@
+package conformance
+
+import (
+	"slices"
+
+	"github.com/millrace-streams/millrace/processor"
+)
+
+func (b *builder) addStore(o op) error {
+	s, err := newStore(o, b.cached)
+	if err != nil {
+		return err
+	}
+	b.stores[s.name] = s
+	return nil
+}
+
+// process is processValues too. Of the latter those that have no store are made of the operators for values, after which Millrace need not
+// repartition; it has no others.
+func (b *builder) process(o op) error {
+	s, err := b.from(o, "processor stores key value name")
+	if err != nil {
+		return err
+	}
+	if o.text("op") == "processValues" {
+		if done, err := b.processValues(o, s); done || err != nil {
+			return err
+		}
+	}
+	var stores []*store
+	var specs []processor.StoreSpec
+	for _, name := range o.texts("stores") {
+		if b.stores[name] == nil {
+			return notYet("process with store %s", name)
+		}
+		stores = append(stores, b.stores[name])
+		specs = append(specs, b.stores[name].spec)
+	}
+	p, err := newScript(o.child("processor"), stores, specs)
+	if err != nil {
+		return err
+	}
+	keys, err := keysOf(o, s)
+	if err != nil {
+		return err
+	}
+	values, err := valuesOf(o, s)
+	if err != nil {
+		return err
+	}
+	name := o.text("name")
+	if name == "" {
+		name = "process-" + o.id()
+	}
+	b.streams[o.id()] = s.process(name, p, o.text("op") == "processValues", keys, values)
+	for _, s := range stores {
+		b.addReader(s.reader)
+	}
+	return nil
+}
+
+func (b *builder) addReader(r storeReader) {
+	if !slices.ContainsFunc(b.built.stores, func(other storeReader) bool { return other.name == r.name }) {
+		b.built.stores = append(b.built.stores, r)
+	}
+}
+
+func (b *builder) processValues(o op, s stream) (done bool, err error) {
+	values, err := valuesOf(o, s)
+	if err != nil {
+		return false, err
+	}
+	fn := o.child("processor").text("fn")
+	switch o.child("processor").text("kind") {
+	case "passthrough":
+		b.streams[o.id()] = s.peek(o.named())
+	case "value":
+		f, err := valueMapperOf(fn)
+		if err != nil {
+			return false, err
+		}
+		b.streams[o.id()] = s.mapValues(f, usesKey(fn), values, o.named())
+	case "flat":
+		f, err := flatOf(fn)
+		if err != nil {
+			return false, err
+		}
+		b.streams[o.id()] = s.flatMapValues(f, usesKey(fn), values, o.named())
+	default:
+		return false, nil
+	}
+	return true, nil
+}

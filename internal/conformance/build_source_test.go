@@ -1,0 +1,72 @@
+package conformance
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/millrace-streams/millrace/processor"
+	"github.com/millrace-streams/millrace/topology"
+)
+
+func (b *builder) stream(o op) error {
+	if err := o.knows("topic topics key value extractor name"); err != nil {
+		return err
+	}
+	return b.source(o, append(o.texts("topic"), o.texts("topics")...))
+}
+
+func (b *builder) source(o op, topics []string) error {
+	keys, err := serdeOf(o.text("key"))
+	if err != nil {
+		return err
+	}
+	values, err := serdeOf(o.text("value"))
+	if err != nil {
+		return err
+	}
+	opts, err := extractor(o.text("extractor"))
+	if err != nil {
+		return err
+	}
+	if name := o.text("name"); name != "" {
+		opts = append(opts, topology.Named(name))
+	}
+	id := o.id()
+	if id == "" {
+		id = o.text("name")
+	}
+	b.streams[id] = streamOf[any]{topology.Sources[any, any](b.b, topics, keys, values, opts...), keys, values, no}
+	return nil
+}
+
+// extractor returns the options of a timestamp extractor.
+func extractor(name string) ([]topology.SourceOption, error) {
+	from := func(f func(processor.Record[any, any], processor.Timestamp) (processor.Timestamp, error)) []topology.SourceOption {
+		return []topology.SourceOption{topology.TimestampFrom(f)}
+	}
+	switch name {
+	case "", "fail-on-invalid":
+		return nil, nil
+	case "log-and-skip":
+		return []topology.SourceOption{topology.SkipInvalidTimestamps()}, nil
+	case "use-partition-time":
+		return []topology.SourceOption{topology.PartitionTimeForInvalid()}, nil
+	case "raw":
+		return from(func(r processor.Record[any, any], _ processor.Timestamp) (processor.Timestamp, error) {
+			return r.Timestamp, nil
+		}), nil
+	case "from-value":
+		return from(timestampInValue), nil
+	}
+	return nil, notYet("extractor %q", name)
+}
+
+// timestampInValue takes the timestamp from a value t=<ms>.
+func timestampInValue(r processor.Record[any, any], partitionTime processor.Timestamp) (processor.Timestamp, error) {
+	word, _, _ := strings.Cut(javaText(r.Value), " ")
+	if ms, ok := strings.CutPrefix(word, "t="); ok {
+		n, err := strconv.ParseInt(ms, 10, 64)
+		return processor.Timestamp(n), err
+	}
+	return partitionTime, nil
+}

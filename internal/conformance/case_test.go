@@ -1,0 +1,220 @@
+package conformance
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// testCase is a case of the corpus. The corpus's README describes the fields.
+type testCase struct {
+	Name, Area, API, TwinOf, Describe string
+	Tags                              []string
+	Config                            map[string]any
+	WallClockStart                    int64
+	Topics                            map[string]topicOf
+	Topology                          []op
+	InternalTopics                    []string
+	Steps                             []step
+	Stopped                           bool
+	Stores                            map[string]storeContent
+	DroppedRecords                    *int64
+	InternalDigest                    map[string]digest
+	BuildError                        map[string]string
+}
+
+type topicOf struct{ Role, Key, Value string }
+
+// step is what is done, and what was captured after it.
+type step struct {
+	Pipe             string
+	Key, Value       json.RawMessage
+	TS               int64
+	Headers          [][]*string
+	AdvanceWallClock *int64
+
+	Out      map[string][]outRecord
+	Internal map[string][]internalRecord
+	Error    map[string]string
+}
+
+type outRecord struct {
+	Key, Value json.RawMessage
+	TS         *int64
+	RawKey     string
+	Headers    [][]any
+}
+
+type internalRecord struct {
+	Key, Value *string // hexadecimal
+	TS         *int64
+	Headers    [][]any
+}
+
+type storeContent struct {
+	Type, Note string
+	Entries    []storeEntry
+}
+
+type storeEntry struct {
+	Key, Value json.RawMessage
+	TS         int64
+}
+
+type digest struct {
+	Count  int
+	SHA256 string
+}
+
+// op is one operation of a topology, with its parameters by name.
+type op map[string]any
+
+func (o op) text(name string) string {
+	s, _ := o[name].(string)
+	return s
+}
+
+// texts returns a list of texts; a single text is a list of one.
+func (o op) texts(name string) []string {
+	if s := o.text(name); s != "" {
+		return []string{s}
+	}
+	list, _ := o[name].([]any)
+	var out []string
+	for _, v := range list {
+		if s, ok := v.(string); ok {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+func (o op) number(name string) (n int64, ok bool) {
+	number, ok := o[name].(json.Number)
+	if !ok {
+		return 0, false
+	}
+	n, err := number.Int64()
+	return n, err == nil
+}
+
+// ms returns a number of milliseconds, 0 if it is not given.
+func (o op) ms(name string) int64 {
+	n, _ := o.number(name)
+	return n
+}
+
+func (o op) flag(name string) bool {
+	b, _ := o[name].(bool)
+	return b
+}
+
+// isOff reports whether a flag is given as false.
+func (o op) isOff(name string) bool {
+	b, ok := o[name].(bool)
+	return ok && !b
+}
+
+func (o op) has(name string) bool { return o[name] != nil }
+
+func (o op) child(name string) op {
+	m, _ := o[name].(map[string]any)
+	return m
+}
+
+func (o op) children(name string) []op {
+	list, _ := o[name].([]any)
+	var out []op
+	for _, v := range list {
+		if m, ok := v.(map[string]any); ok {
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
+// knows returns an error if the operation has a parameter that is not in the list: a case must not pass because half of it was ignored.
+func (o op) knows(names string) error {
+	known := strings.Fields(names)
+	for name, v := range o {
+		if v == nil || name == "op" || name == "id" || name == "from" {
+			continue
+		}
+		if !contains(known, name) {
+			return notYet("%s with %s", o.text("op"), name)
+		}
+	}
+	return nil
+}
+
+func contains(list []string, s string) bool {
+	for _, t := range list {
+		if s == t {
+			return true
+		}
+	}
+	return false
+}
+
+// corpusDirs returns the directories where the corpus may be. Tests run in the package's directory, two below the module's root.
+func corpusDirs() []string {
+	list := os.Getenv("MILLRACE_CONFORMANCE")
+	if list == "" {
+		list = filepath.Join("..", "shared", "conformance")
+	}
+	dirs := filepath.SplitList(list)
+	for i, dir := range dirs {
+		if !filepath.IsAbs(dir) {
+			dirs[i] = filepath.Join("..", "..", dir)
+		}
+	}
+	return dirs
+}
+
+// loadCases reads all cases; it skips the test if there are none.
+func loadCases(t *testing.T) []*testCase {
+	t.Helper()
+	var cases []*testCase
+	for _, dir := range corpusDirs() {
+		if inner := filepath.Join(dir, "cases"); exists(inner) {
+			dir = inner
+		}
+		files, err := filepath.Glob(filepath.Join(dir, "*.json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			var more []*testCase
+			readJSON(t, file, &more)
+			cases = append(cases, more...)
+		}
+	}
+	if len(cases) == 0 {
+		t.Skipf("no cases in %q: set MILLRACE_CONFORMANCE to the conformance corpus", corpusDirs())
+	}
+	return cases
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
+// readJSON keeps numbers as they are written: longs have 64 bits.
+func readJSON(t *testing.T, file string, v any) {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber()
+	if err := d.Decode(v); err != nil {
+		t.Fatalf("%s: %v", file, err)
+	}
+}

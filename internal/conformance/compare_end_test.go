@@ -1,0 +1,129 @@
+package conformance
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/millrace-streams/millrace/topologytest"
+)
+
+// digests compares the hash of all internal records of a random case.
+func (c *comparison) digests() {
+	if len(c.c.InternalDigest) == 0 {
+		return
+	}
+	want := map[string]digest{}
+	for name, d := range c.c.InternalDigest {
+		want[c.o.built.names.topic(name)] = d
+	}
+	for topic, records := range c.o.topics {
+		if _, ok := want[topic]; !ok && c.aspectOf(topic) == inInternal {
+			c.differs(inInternal, "topic %s has %d records, Kafka Streams has no such topic", topic, len(records))
+		}
+	}
+	for topic, d := range want {
+		if got := digestOf(c.o.topics[topic]); got != d {
+			c.differs(inInternal, "topic %s has %d records with digest %s, want %d with %s", topic, got.Count, got.SHA256, d.Count, d.SHA256)
+		}
+	}
+}
+
+// digestOf hashes records as the corpus does.
+func digestOf(records []topologytest.Record) digest {
+	var b []byte
+	field := func(data []byte) {
+		if data == nil {
+			b = binary.BigEndian.AppendUint32(b, math.MaxUint32)
+			return
+		}
+		b = binary.BigEndian.AppendUint32(b, uint32(len(data)))
+		b = append(b, data...)
+	}
+	for _, r := range records {
+		field(r.Key)
+		field(r.Value)
+		b = binary.BigEndian.AppendUint64(b, uint64(r.Timestamp))
+	}
+	sum := sha256.Sum256(b)
+	return digest{len(records), hex.EncodeToString(sum[:])}
+}
+
+// stores compares the content of the stores at the end.
+func (c *comparison) stores() {
+	for _, name := range slices.Sorted(maps.Keys(c.c.Stores)) {
+		rows, ok := c.o.stores[name]
+		if !ok {
+			c.differs(inStores, "there is no store %s", name)
+			continue
+		}
+		want, got := c.wantRows(name, c.c.Stores[name]), c.gotRows(name, rows, c.c.Stores[name].Type)
+		if isWindow(c.c.Stores[name].Type) {
+			// The order of all rows is that of a store's layout, which differs between kinds of stores in Kafka Streams too.
+			slices.Sort(want)
+			slices.Sort(got)
+		}
+		if !slices.Equal(want, got) {
+			c.differs(inStores, "store %s:\n   got %s\n  want %s", name, strings.Join(got, ", "), strings.Join(want, ", "))
+		}
+	}
+}
+
+func isWindow(kind string) bool { return strings.HasSuffix(kind, "window") }
+
+// wantRows writes rows as texts, as gotRows does. Only timestamped stores have timestamps.
+func (c *comparison) wantRows(name string, content storeContent) (out []string) {
+	r := c.o.readers[name]
+	for _, e := range content.Entries {
+		key, at := e.Key, ""
+		if isWindow(content.Type) {
+			var w struct {
+				Key        json.RawMessage
+				Start, End int64
+			}
+			if err := json.Unmarshal(e.Key, &w); err != nil {
+				c.differs(inStores, "store %s: %v", name, err)
+				return nil
+			}
+			key, at = w.Key, fmt.Sprintf("[%d-", w.Start)
+			if w.End != math.MaxInt64 {
+				at += fmt.Sprint(w.End)
+			}
+		}
+		if strings.HasPrefix(content.Type, "timestamped") {
+			at += fmt.Sprintf("@%d", e.TS)
+		}
+		out = append(out, show(c.bytes(r.keys, key))+at+"="+show(c.bytes(r.values, e.Value)))
+	}
+	return out
+}
+
+func (c *comparison) gotRows(name string, rows []row, kind string) (out []string) {
+	r := c.o.readers[name]
+	for _, row := range rows {
+		at := ""
+		if isWindow(kind) {
+			at = fmt.Sprintf("[%d-", row.start)
+			if row.end < math.MaxInt64/2 && row.end > 0 {
+				at += fmt.Sprint(row.end)
+			}
+		}
+		if strings.HasPrefix(kind, "timestamped") {
+			at += fmt.Sprintf("@%d", int64(row.at))
+		}
+		out = append(out, show(must(r.keys.Append([]byte{}, row.key)))+at+"="+show(must(r.values.Append([]byte{}, row.value))))
+	}
+	return out
+}
+
+func (c *comparison) dropped() {
+	if want := c.c.DroppedRecords; want != nil && *want != c.o.dropped {
+		c.differs(inDropped, "%d records were dropped (%v), want %d", c.o.dropped, c.o.reasons, *want)
+	}
+}

@@ -1,0 +1,120 @@
+package conformance
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// aspect is what of a case differs. departures.json allows differences by aspect.
+type aspect string
+
+const (
+	inBuild    aspect = "build"    // whether Build refuses the topology
+	inOut      aspect = "out"      // records on topics of the user
+	inInternal aspect = "internal" // records on changelogs and repartition topics
+	inHeaders  aspect = "headers"  // headers alone of records
+	inError    aspect = "error"    // whether a step fails
+	inStores   aspect = "stores"   // content of stores at the end
+	inDropped  aspect = "dropped"  // number of dropped records
+)
+
+type difference struct {
+	aspect     aspect
+	text       string
+	onlyOrder  bool // the records of a step are the right ones in another order
+	onlyMerged bool // some of the records of a step are missing
+}
+
+// comparison collects differences.
+type comparison struct {
+	c     *testCase
+	o     *observed
+	found []difference
+	step  int
+}
+
+func (c *comparison) differs(a aspect, format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	if c.step > 0 {
+		text = fmt.Sprintf("step %d (%s): %s", c.step, describeStep(&c.c.Steps[c.step-1]), text)
+	}
+	c.found = append(c.found, difference{aspect: a, text: text})
+}
+
+func describeStep(s *step) string {
+	if s.AdvanceWallClock != nil {
+		return fmt.Sprintf("advance %d", *s.AdvanceWallClock)
+	}
+	return fmt.Sprintf("%s %s=%s@%d", s.Pipe, s.Key, s.Value, s.TS)
+}
+
+// compare compares what a case did with what was captured. expected is the case itself, or its twin: then stores are left out, because what they
+// still show depends on their retention, which is what the twins differ in.
+func compare(expected *testCase, o *observed) []difference {
+	c := &comparison{c: expected, o: o}
+	if done := c.build(); done {
+		return c.found
+	}
+	for i := range expected.Steps {
+		if i >= len(o.steps) {
+			break
+		}
+		c.step = i + 1
+		c.compareStep(&expected.Steps[i], &o.steps[i])
+	}
+	c.step = 0
+	c.digests()
+	if !expected.Stopped {
+		c.stores()
+		c.dropped()
+	}
+	return c.found
+}
+
+func (c *comparison) build() (done bool) {
+	refused := len(c.c.BuildError) > 0
+	switch {
+	case refused && c.o.buildErr == nil:
+		c.differs(inBuild, "Build accepts what Kafka Streams refuses: %s", c.c.BuildError["message"])
+	case !refused && c.o.buildErr != nil:
+		c.differs(inBuild, "Build refuses: %v", c.o.buildErr)
+	}
+	return refused || c.o.buildErr != nil
+}
+
+func (c *comparison) compareStep(want *step, got *observedStep) {
+	if failed := len(want.Error) > 0; failed != (got.err != nil) {
+		c.differs(inError, "error %v, want one: %v %s", got.err, failed, want.Error["message"])
+	}
+	if want.Error == nil && got.err != nil {
+		return // the rest would say the same
+	}
+	seen := map[string]bool{}
+	for _, topic := range slices.Sorted(maps.Keys(want.Out)) {
+		seen[topic] = true
+		c.records(inOut, topic, c.wantOut(topic, want.Out[topic]), got.topics[topic])
+	}
+	if len(c.c.InternalDigest) > 0 {
+		return // internal records are only digested
+	}
+	for _, name := range slices.Sorted(maps.Keys(want.Internal)) {
+		topic := c.o.built.names.topic(name)
+		seen[topic] = true
+		c.records(inInternal, topic, c.wantInternal(want.Internal[name]), got.topics[topic])
+	}
+	for _, topic := range slices.Sorted(maps.Keys(got.topics)) {
+		if !seen[topic] {
+			c.records(c.aspectOf(topic), topic, nil, got.topics[topic])
+		}
+	}
+}
+
+// aspectOf tells internal topics from others.
+func (c *comparison) aspectOf(topic string) aspect {
+	if strings.HasPrefix(topic, applicationID+"-") {
+		return inInternal
+	}
+	return inOut
+}

@@ -1,0 +1,169 @@
+package conformance
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// TestConformance runs all cases, and prints how they ended by area.
+func TestConformance(t *testing.T) {
+	cases := loadCases(t)
+	list := loadDepartures(t)
+	results := newResults()
+	twins := map[string]*testCase{}
+	for _, c := range cases {
+		if c.TwinOf != "" {
+			twins[c.TwinOf] = c
+		}
+	}
+	t.Run("cases", func(t *testing.T) {
+		for _, c := range cases {
+			t.Run(c.Name, func(t *testing.T) {
+				t.Parallel()
+				end := judge(t, c, twins[c.Name], list)
+				results.add(c, end)
+				if end.ending == notThere {
+					t.Skip("not yet: " + end.why)
+				}
+			})
+		}
+	})
+	t.Logf("conformance with Kafka Streams\n%s", results.table())
+	if testing.Verbose() {
+		t.Logf("departures\n%s", results.lines(departs))
+		t.Logf("not yet\n%s", results.reasons(notThere))
+	}
+	if t.Failed() {
+		t.Logf("failures\n%s", results.lines(fails))
+	}
+}
+
+type ending int
+
+const (
+	passes ending = iota
+	departs
+	notThere
+	fails
+)
+
+// result is how a case ended, and why.
+type result struct {
+	ending ending
+	why    string
+}
+
+// judge runs a case and compares it. It fails t if the result is fails.
+func judge(t *testing.T, c, twin *testCase, list *departures) result {
+	o, err := run(t, c)
+	var missing *notYetError
+	if errors.As(err, &missing) {
+		return result{notThere, missing.what}
+	}
+	if err != nil {
+		return fail(t, err.Error())
+	}
+	if why := list.notCompared(c); why != "" {
+		return result{notThere, why}
+	}
+	found := compare(c, o)
+	if len(found) == 0 {
+		if list.stale(c, o) {
+			return fail(t, "departures.json says that the case departs, but nothing differs")
+		}
+		return result{passes, ""}
+	}
+	if why := list.find(c, o, found); why != "" {
+		return result{departs, why}
+	}
+	if why := list.byTwin(c, twin, o); why != "" {
+		return result{departs, why}
+	}
+	return fail(t, show3(found))
+}
+
+func fail(t *testing.T, why string) result {
+	t.Error(why)
+	return result{fails, why}
+}
+
+// show3 shows the first differences.
+func show3(found []difference) string {
+	var out []string
+	for _, d := range found[:min(3, len(found))] {
+		out = append(out, fmt.Sprintf("%s: %s", d.aspect, d.text))
+	}
+	if more := len(found) - 3; more > 0 {
+		out = append(out, fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(out, "\n")
+}
+
+// results are those of all cases.
+type results struct {
+	mu     sync.Mutex
+	byName map[string]result
+	areas  map[string]*[4]int
+}
+
+func newResults() *results {
+	return &results{byName: map[string]result{}, areas: map[string]*[4]int{}}
+}
+
+func (r *results) add(c *testCase, end result) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.byName[c.Name] = end
+	if r.areas[c.Area] == nil {
+		r.areas[c.Area] = new([4]int)
+	}
+	r.areas[c.Area][end.ending]++
+}
+
+func (r *results) table() string {
+	var b strings.Builder
+	line := func(name string, n [4]int) {
+		fmt.Fprintf(&b, "%-28s %6d %10d %8d %6d\n", name, n[passes], n[departs], n[notThere], n[fails])
+	}
+	fmt.Fprintf(&b, "%-28s %6s %10s %8s %6s\n", "area", "pass", "departure", "not yet", "fail")
+	var all [4]int
+	for _, area := range slices.Sorted(maps.Keys(r.areas)) {
+		line(area, *r.areas[area])
+		for i, n := range r.areas[area] {
+			all[i] += n
+		}
+	}
+	line("all", all)
+	return b.String()
+}
+
+// lines lists the cases with an ending.
+func (r *results) lines(e ending) string {
+	var b strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(r.byName)) {
+		if end := r.byName[name]; end.ending == e {
+			fmt.Fprintf(&b, "%s: %s\n", name, end.why)
+		}
+	}
+	return b.String()
+}
+
+// reasons counts the cases with an ending by reason.
+func (r *results) reasons(e ending) string {
+	count := map[string]int{}
+	for _, end := range r.byName {
+		if end.ending == e {
+			count[end.why]++
+		}
+	}
+	var b strings.Builder
+	for _, why := range slices.Sorted(maps.Keys(count)) {
+		fmt.Fprintf(&b, "%4d  %s\n", count[why], why)
+	}
+	return b.String()
+}

@@ -1,0 +1,124 @@
+package conformance
+
+import "math"
+
+type (
+	// aggregator folds a record into an aggregate; reducer combines two values, or the aggregates of two sessions.
+	aggregator func(k, v, agg any) (any, error)
+	reducer    func(a, b any) (any, error)
+)
+
+func aggregatorOf(fn string) (aggregator, error) { return lookUp("aggregator", aggregators, fn) }
+func reducerOf(fn string) (reducer, error)       { return lookUp("reducer", reducers, fn) }
+
+func initializerOf(fn string) (func() any, error) {
+	name, arg := split(fn)
+	switch name {
+	case "empty":
+		return func() any { return "" }, nil
+	case "zero":
+		return func() any { return int64(0) }, nil
+	case "const":
+		return func() any { return arg }, nil
+	case "null":
+		return func() any { return nil }, nil
+	}
+	return nil, notYet("initializer %q", fn)
+}
+
+// joined makes a function of two texts with something in between; null counts as the text "null".
+func joined(between string) func(a, b any) (any, error) {
+	return func(a, b any) (any, error) { return javaText(a) + between + javaText(b), nil }
+}
+
+// arithmetic makes a function of two numbers; null counts as 0.
+func arithmetic(f func(a, b int64) int64) func(a, b any) (any, error) {
+	return func(a, b any) (any, error) {
+		x, err := asLong(a)
+		if err != nil {
+			return nil, err
+		}
+		y, err := asLong(b)
+		return f(x, y), err
+	}
+}
+
+var (
+	concat = joined("")
+	sum    = arithmetic(func(a, b int64) int64 { return a + b })
+	sub    = arithmetic(func(a, b int64) int64 { return a - b })
+	larger = arithmetic(func(a, b int64) int64 { return max(a, b) })
+	lesser = arithmetic(func(a, b int64) int64 { return min(a, b) })
+)
+
+// folding makes an aggregator of the aggregate and the value out of a function of two.
+func folding(f func(a, b any) (any, error)) func(string) aggregator {
+	return func(string) aggregator { return func(_, v, agg any) (any, error) { return f(agg, v) } }
+}
+
+func nullOn(x string) func(a, b any) (any, error) {
+	return func(a, b any) (any, error) {
+		if equals(b, x) {
+			return nil, nil
+		}
+		return concat(a, b)
+	}
+}
+
+func last(_, b any) (any, error)  { return b, nil }
+func first(a, _ any) (any, error) { return a, nil }
+
+func increment(a, _ any) (any, error) { return sum(a, int64(1)) }
+func decrement(a, _ any) (any, error) { return sub(a, int64(1)) }
+
+var aggregators = map[string]func(arg string) aggregator{
+	"concat":  folding(concat),
+	"plus":    folding(joined("+")),
+	"minus":   folding(joined("-")),
+	"tag":     func(x string) aggregator { return folding(joined(x))("") },
+	"count":   folding(increment),
+	"uncount": folding(decrement),
+	"uncount-null-at-zero": folding(func(a, b any) (any, error) {
+		n, err := decrement(a, b)
+		if n == int64(0) {
+			return nil, err
+		}
+		return n, err
+	}),
+	"sum": folding(sum),
+	"sub": folding(sub),
+	"max": folding(func(a, b any) (any, error) {
+		if a == nil {
+			a = int64(math.MinInt64)
+		}
+		return larger(a, b)
+	}),
+	"last":    folding(last),
+	"keep":    folding(first),
+	"null-on": func(x string) aggregator { return folding(nullOn(x))("") },
+	"throw-on": func(x string) aggregator {
+		return func(_, v, agg any) (any, error) {
+			if equals(v, x) {
+				return nil, errBoom(x)
+			}
+			return concat(agg, v)
+		}
+	},
+}
+
+func reducing(f func(a, b any) (any, error)) func(string) reducer {
+	return func(string) reducer { return f }
+}
+
+var reducers = map[string]func(arg string) reducer{
+	"concat":  reducing(concat),
+	"plus":    reducing(joined("+")),
+	"minus":   reducing(joined("-")),
+	"sum":     reducing(sum),
+	"sub":     reducing(sub),
+	"max":     reducing(larger),
+	"min":     reducing(lesser),
+	"first":   reducing(first),
+	"last":    reducing(last),
+	"null-on": func(x string) reducer { return nullOn(x) },
+}

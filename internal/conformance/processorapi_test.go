@@ -1,0 +1,171 @@
+package conformance
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/millrace-streams/millrace/processor"
+	"github.com/millrace-streams/millrace/topology"
+)
+
+// The Processor API names nodes and connects them by name; Millrace passes handles. A case's nodes become Process and To on the streams of their
+// parents.
+
+// processorAPI builds a topology of the Processor API.
+func (b *builder) processorAPI() error {
+	given, err := b.connections()
+	if err != nil {
+		return err
+	}
+	for _, o := range b.c.Topology {
+		switch o.text("op") {
+		case "source":
+			err = errors.Join(o.knows("name topics key value"), b.source(o, o.texts("topics")))
+		case "processor":
+			err = b.processor(o, given[o.text("name")])
+		case "sink":
+			err = b.sink(o)
+		case "store", "connect":
+		default:
+			err = notYet("operation %s", o.text("op"))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// connections returns the stores that each processor is given. Millrace wants them with the processor, Kafka Streams takes them afterwards.
+func (b *builder) connections() (map[string][]string, error) {
+	given := map[string][]string{}
+	connect := func(processor, store string) {
+		if !slices.Contains(given[processor], store) {
+			given[processor] = append(given[processor], store)
+		}
+	}
+	for _, o := range b.c.Topology {
+		switch o.text("op") {
+		case "store":
+			if err := b.addStore(o); err != nil {
+				return nil, err
+			}
+			for _, p := range o.texts("processors") {
+				connect(p, o.text("name"))
+			}
+		case "connect":
+			for _, s := range append(o.texts("store"), o.texts("stores")...) {
+				for _, p := range append(o.texts("processor"), o.texts("processors")...) {
+					connect(p, s)
+				}
+			}
+		}
+	}
+	return given, nil
+}
+
+// errUnknownParent is the error of a node that is added to one that does not exist. Nothing in Millrace's API can say that.
+var errUnknownParent = errors.New("there is no stream of an unknown node")
+
+// input returns the merged streams of a node's parents. What each parent forwards to the node passes a node of its own if there are several, so that
+// a parent can forward to it by name: childOf tells the names.
+func (b *builder) input(o op) (stream, error) {
+	parents := o.texts("from")
+	var in stream
+	for _, parent := range parents {
+		s := b.streams[parent]
+		if s == nil {
+			return nil, fmt.Errorf("%w %s", errUnknownParent, parent)
+		}
+		if len(parents) > 1 {
+			s = s.peek([]topology.Option{topology.Named(between(parent, o.text("name")))})
+		}
+		if in == nil {
+			in = s
+			continue
+		}
+		var err error
+		if in, err = in.merge(s); err != nil {
+			return nil, err
+		}
+	}
+	return in, nil
+}
+
+func between(parent, child string) string { return parent + "-to-" + child }
+
+// routes returns the names of the nodes between a node and its children, where there is one.
+func (b *builder) routes(parent string) map[string]string {
+	out := map[string]string{}
+	for _, o := range b.c.Topology {
+		if parents := o.texts("from"); len(parents) > 1 && slices.Contains(parents, parent) {
+			out[o.text("name")] = between(parent, o.text("name"))
+		}
+	}
+	return out
+}
+
+func (b *builder) processor(o op, given []string) error {
+	if err := o.knows("name processor stores"); err != nil {
+		return err
+	}
+	in, err := b.input(o)
+	if err != nil {
+		return err
+	}
+	var stores []*store
+	for _, name := range o.texts("stores") {
+		s := b.stores[name]
+		if s == nil {
+			return notYet("a processor with store %s", name)
+		}
+		stores = append(stores, s)
+	}
+	var specs []processor.StoreSpec
+	for _, name := range given {
+		if s := b.stores[name]; s != nil {
+			specs = append(specs, s.spec)
+			b.addReader(s.reader)
+		}
+	}
+	p, err := newScript(o.child("processor"), stores, specs)
+	if err != nil {
+		return err
+	}
+	p.routes = b.routes(o.text("name"))
+	b.streams[o.text("name")] = in.process(o.text("name"), p, false, untyped, untyped)
+	return nil
+}
+
+// sink gives the records the serdes of the sink: in the Processor API a stream has none. So the sink of the case is two nodes, of which the first
+// has its name.
+func (b *builder) sink(o op) error {
+	if err := o.knows("name topic key value"); err != nil {
+		return err
+	}
+	in, err := b.input(o)
+	if err != nil {
+		return err
+	}
+	keys, err := serdeOf(o.text("key"))
+	if err != nil {
+		return err
+	}
+	values, err := serdeOf(o.text("value"))
+	if err != nil {
+		return err
+	}
+	name := o.text("name")
+	same := func(k, v any) ([]pair, error) { return []pair{{k, v}}, nil }
+	in.flatMap(same, keys, values, []topology.Option{topology.Named(name)}).to(o.text("topic"), []topology.SinkOption{topology.Named(name + "-sink")})
+	return nil
+}
+
+// untyped stands where a stream has no serdes; nothing is encoded with it.
+var untyped = &dynamic{
+	name:  "untyped",
+	write: func(dst []byte, v any) ([]byte, error) { return dst, fmt.Errorf("a %T without a serde", v) },
+	hash:  func(dst []byte, v any) ([]byte, error) { return dst, fmt.Errorf("a %T without a serde", v) },
+	read:  func([]byte) (any, error) { return nil, errors.New("no serde") },
+}

@@ -1,0 +1,212 @@
+package conformance
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/millrace-streams/millrace/processor"
+	"github.com/millrace-streams/millrace/topologytest"
+)
+
+// observed is what a case did.
+type observed struct {
+	built    *built
+	buildErr error
+	steps    []observedStep
+	stores   map[string][]row
+	readers  map[string]storeReader
+	dropped  int64
+	reasons  map[string]int64
+	topics   map[string][]topologytest.Record // all records, at the end
+}
+
+// observedStep is what one step did.
+type observedStep struct {
+	topics map[string][]topologytest.Record
+	err    error
+}
+
+// cacheBytes is the size of the record cache.
+func cacheBytes(c *testCase) int64 { return op(c.Config).ms("statestore.cache.max.bytes") }
+
+// ignoredConfig has no counterpart in Millrace, and no effect on what it does.
+var ignoredConfig = map[string]string{
+	"statestore.cache.max.bytes":                                    "see options",
+	"__emit.interval.ms.kstreams.outer.join.spurious.results.fix__": "Millrace does not throttle",
+	"__emit.interval.ms.kstreams.windowed.aggregation__":            "Millrace does not throttle",
+}
+
+// options are the driver's for a case.
+func options(c *testCase) ([]topologytest.Option, error) {
+	opts := []topologytest.Option{
+		topologytest.ApplicationID(applicationID), topologytest.JavaOrder(), topologytest.Start(time.UnixMilli(c.WallClockStart)),
+	}
+	if cacheBytes(c) == 0 {
+		opts = append(opts, topologytest.EveryUpdate())
+	}
+	var policy processor.ErrorPolicy
+	if s, ok := c.Config["errors.dead.letter.queue.topic.name"].(string); ok {
+		policy.DeadLetterTopic = s
+	}
+	for key, v := range c.Config {
+		action := processor.Skip
+		if policy.DeadLetterTopic != "" {
+			action = processor.DeadLetter
+		}
+		switch {
+		case ignoredConfig[key] != "" || key == "errors.dead.letter.queue.topic.name":
+		case v != "continue":
+			return nil, notYet("config %s=%v", key, v)
+		case key == "deserialization.exception.handler":
+			policy.Decode = action
+		case key == "processing.exception.handler":
+			policy.Process = action
+		case key == "production.exception.handler":
+			policy.Produce = action
+		default:
+			return nil, notYet("config %s", key)
+		}
+	}
+	return append(opts, topologytest.ErrorPolicy(policy)), nil
+}
+
+// run builds and runs a case. The error is a *notYetError, or says what broke the driver.
+func run(t *testing.T, c *testCase) (o *observed, err error) {
+	opts, err := options(c)
+	if err != nil {
+		return nil, err
+	}
+	o = &observed{stores: map[string][]row{}, readers: map[string]storeReader{}, topics: map[string][]topologytest.Record{}}
+	if o.built, err = build(c); err != nil {
+		var missing *notYetError
+		if errors.As(err, &missing) {
+			return nil, err
+		}
+		o.buildErr = err
+		return o, nil
+	}
+	if len(c.BuildError) > 0 {
+		return o, nil
+	}
+	r := &recorder{TB: t}
+	defer r.stop(&err)
+	d := topologytest.New(r, o.built.t, opts...)
+	err = o.play(d, c)
+	return o, err
+}
+
+func (o *observed) play(d *topologytest.Driver, c *testCase) error {
+	read := map[string]int{}
+	for i := range c.Steps {
+		s := observedStep{topics: map[string][]topologytest.Record{}}
+		if c.Steps[i].Pipe != "" {
+			// Sending is not what the case is about.
+			read[c.Steps[i].Pipe]++
+		}
+		send, err := sender(d, c, &c.Steps[i])
+		if err != nil {
+			return fmt.Errorf("step %d: %w", i+1, err)
+		}
+		s.err = d.Try(send)
+		for _, topic := range d.Topics() {
+			all := d.Topic(topic)
+			if fresh := all[read[topic]:]; len(fresh) > 0 {
+				s.topics[topic] = fresh
+				read[topic] = len(all)
+			}
+		}
+		o.steps = append(o.steps, s)
+		if s.err != nil {
+			break
+		}
+	}
+	return o.finish(d)
+}
+
+// sender returns what carries a step out.
+func sender(d *topologytest.Driver, c *testCase, s *step) (func(), error) {
+	if s.AdvanceWallClock != nil {
+		return func() { d.Advance(time.Duration(*s.AdvanceWallClock) * time.Millisecond) }, nil
+	}
+	serdes, err := serdesOf(c, s.Pipe)
+	if err != nil {
+		return nil, err
+	}
+	key, err := serdes.key.encodeJSON(s.Key)
+	if err != nil {
+		return nil, err
+	}
+	value, err := serdes.value.encodeJSON(s.Value)
+	if err != nil {
+		return nil, err
+	}
+	var headers []processor.Header
+	for _, h := range s.Headers {
+		header := processor.Header{Key: *h[0]}
+		if h[1] != nil {
+			header.Value = []byte(*h[1])
+		}
+		headers = append(headers, header)
+	}
+	return func() { d.Send(s.Pipe, 0, key, value, processor.Timestamp(s.TS), headers...) }, nil
+}
+
+type topicSerdes struct{ key, value *dynamic }
+
+func serdesOf(c *testCase, topic string) (s topicSerdes, err error) {
+	t := c.Topics[topic]
+	if s.key, err = serdeOf(t.Key); err != nil {
+		return s, err
+	}
+	s.value, err = serdeOf(t.Value)
+	return s, err
+}
+
+// finish reads what is left at the end.
+func (o *observed) finish(d *topologytest.Driver) error {
+	o.dropped, o.reasons = d.Dropped(), d.DropReasons()
+	for _, topic := range d.Topics() {
+		o.topics[topic] = d.Topic(topic)
+	}
+	if n := len(o.steps); n > 0 && o.steps[n-1].err != nil {
+		return nil // the stores are gone
+	}
+	for _, reader := range o.built.stores {
+		rows, err := reader.read(d)
+		if err != nil {
+			return fmt.Errorf("store %s: %w", reader.name, err)
+		}
+		o.stores[reader.name], o.readers[reader.name] = rows, reader
+	}
+	return nil
+}
+
+// recorder is the testing.TB of a driver whose failures are results of the case, and do not fail the test by themselves.
+type recorder struct {
+	testing.TB
+}
+
+// driverFailed is what Fatalf panics with: it must not return.
+type driverFailed struct{ err error }
+
+func (r *recorder) Helper() {}
+
+func (r *recorder) Fatalf(format string, args ...any) {
+	panic(driverFailed{fmt.Errorf(format, args...)})
+}
+
+// Errorf is called by the driver only when it stops.
+func (r *recorder) Errorf(format string, args ...any) { r.TB.Errorf(format, args...) }
+
+// stop turns a Fatalf into an error.
+func (r *recorder) stop(err *error) {
+	if v := recover(); v != nil {
+		failed, ok := v.(driverFailed)
+		if !ok {
+			panic(v)
+		}
+		*err = failed.err
+	}
+}

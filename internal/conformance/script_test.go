@@ -1,0 +1,299 @@
+package conformance
+
+import (
+	"fmt"
+	"reflect"
+	"time"
+
+	"github.com/millrace-streams/millrace/processor"
+)
+
+// script is a processor of a case: what every task's instance does.
+type script struct {
+	kind     string
+	params   op
+	stores   []*store              // that it uses
+	attached []processor.StoreSpec // that it was given; a case may use one that it was not given
+	routes   map[string]string     // names of children by those of the case
+	value    mapper                // of the kinds that have a function
+	flat     flat
+}
+
+// scripts are the kinds of processors that handle a record.
+var scripts = map[string]func(*handler, processor.Record[any, any]) error{
+	"passthrough":             (*handler).forward,
+	"drop":                    func(*handler, processor.Record[any, any]) error { return nil },
+	"record-info":             (*handler).recordInfo,
+	"header-add":              (*handler).headerAdd,
+	"header-remove":           (*handler).headerRemove,
+	"ts-add":                  (*handler).tsAdd,
+	"throw-on":                (*handler).throwOn,
+	"forward-then-throw":      (*handler).forwardThenThrow,
+	"forward-twice":           (*handler).forwardTwice,
+	"map-value":               (*handler).mapValue,
+	"value":                   (*handler).mapValue,
+	"flat":                    (*handler).flatMap,
+	"route":                   (*handler).route,
+	"dedupe":                  (*handler).dedupe,
+	"count":                   (*handler).count,
+	"count-emit-on-punctuate": (*handler).countOnly,
+	"scheduler":               (*handler).forward,
+	"schedule-on-record":      (*handler).scheduleOnRecord,
+	"store-cmd":               (*handler).storeCommand,
+}
+
+// newScript reads the processor of an operation.
+func newScript(params op, stores []*store, attached []processor.StoreSpec) (*script, error) {
+	p := &script{kind: params.text("kind"), params: params, stores: stores, attached: attached}
+	if scripts[p.kind] == nil {
+		return nil, notYet("processor %q", p.kind)
+	}
+	var err error
+	switch fn := params.text("fn"); p.kind {
+	case "map-value", "value":
+		p.value, err = valueMapperOf(fn)
+	case "flat":
+		p.flat, err = flatOf(fn)
+	case "store-cmd":
+		if err := storeCommandExists(params.text("store")); err != nil {
+			return nil, err
+		}
+	}
+	for _, s := range params.children("schedules") {
+		if t := s.text("type"); t != "stream" && t != "wall" {
+			return nil, notYet("schedule of %q", t)
+		}
+	}
+	return p, err
+}
+
+// scripted is a script in a task.
+type scripted[K any] struct {
+	h handler
+}
+
+func newScripted[K any](p *script) *scripted[K] { return &scripted[K]{handler{script: p}} }
+
+func (s *scripted[K]) Init(ctx processor.Context[any, any]) error {
+	s.h.ctx = ctx
+	switch s.h.kind {
+	case "scheduler":
+		s.h.scheduleAll()
+	case "count-emit-on-punctuate":
+		s.h.every(s.h.params, s.h.emitCounts)
+	}
+	return nil
+}
+
+func (s *scripted[K]) Process(_ processor.Context[any, any], r processor.Record[K, any]) error {
+	return scripts[s.h.kind](&s.h, recordOf(keyOf(r), r.Value, r.Timestamp, r.Headers))
+}
+
+// handler is the state of a script in a task.
+type handler struct {
+	*script
+	ctx    processor.Context[any, any]
+	opened map[string]any
+}
+
+func (h *handler) forward(r processor.Record[any, any]) error {
+	h.ctx.Forward(r)
+	return nil
+}
+
+// forwardValue forwards the record with another value, which may be null.
+func (h *handler) forwardValue(r processor.Record[any, any], v any) error {
+	return h.forward(recordOf(r.Key, v, r.Timestamp, r.Headers))
+}
+
+func (h *handler) recordInfo(r processor.Record[any, any]) error {
+	m := h.ctx.Metadata()
+	return h.forwardValue(r, fmt.Sprintf("%s/%d/%d st=%d wc=%d ts=%d v=%s",
+		m.Topic, m.Partition, m.Offset, int64(h.ctx.StreamTime()), h.ctx.Now().UnixMilli(), int64(r.Timestamp), javaText(r.Value)))
+}
+
+// headerAdd changes the headers of the record that is forwarded; in Java they are one object, which siblings see changed.
+func (h *handler) headerAdd(r processor.Record[any, any]) error {
+	r.Headers = r.Headers.With(h.params.text("key"), []byte(h.params.text("val")))
+	return h.forward(r)
+}
+
+func (h *handler) headerRemove(r processor.Record[any, any]) error {
+	r.Headers = r.Headers.Without(h.params.text("key"))
+	return h.forward(r)
+}
+
+func (h *handler) tsAdd(r processor.Record[any, any]) error {
+	r.Timestamp += processor.Timestamp(h.params.ms("ms"))
+	return h.forward(r)
+}
+
+func (h *handler) throwOn(r processor.Record[any, any]) error {
+	if x := h.params.text("val"); equals(r.Value, x) {
+		return errBoom(x)
+	}
+	return h.forward(r)
+}
+
+func (h *handler) forwardThenThrow(r processor.Record[any, any]) error {
+	h.ctx.Forward(r)
+	if x := h.params.text("val"); equals(r.Value, x) {
+		return errBoom(x)
+	}
+	return nil
+}
+
+func (h *handler) forwardTwice(r processor.Record[any, any]) error {
+	text := javaText(r.Value)
+	h.ctx.Forward(recordOf(r.Key, text+"1", r.Timestamp, r.Headers))
+	h.ctx.Forward(recordOf(r.Key, text+"2", r.Timestamp+1, r.Headers.With("second", []byte("2"))))
+	return nil
+}
+
+func (h *handler) mapValue(r processor.Record[any, any]) error {
+	v, err := h.value(r.Key, r.Value)
+	if err != nil {
+		return err
+	}
+	return h.forwardValue(r, v)
+}
+
+func (h *handler) flatMap(r processor.Record[any, any]) error {
+	list, err := h.flat(r.Key, r.Value)
+	for _, v := range list {
+		h.ctx.Forward(recordOf(r.Key, v, r.Timestamp, r.Headers))
+	}
+	return err
+}
+
+func (h *handler) route(r processor.Record[any, any]) error {
+	target := h.params.child("routes").text(javaText(r.Key))
+	if target == "" || r.Key == nil {
+		return h.forward(r)
+	}
+	if child, ok := h.routes[target]; ok {
+		target = child
+	}
+	h.ctx.ForwardTo(target, r)
+	return nil
+}
+
+func (h *handler) dedupe(r processor.Record[any, any]) error {
+	if r.Key == nil {
+		return nil
+	}
+	s, err := h.keyValue()
+	if err != nil {
+		return err
+	}
+	old, _, err := s.Get(r.Key)
+	if err != nil || reflect.DeepEqual(old, r.Value) {
+		return err
+	}
+	if err := s.Put(r.Key, r.Value); err != nil {
+		return err
+	}
+	return h.forward(r)
+}
+
+func (h *handler) count(r processor.Record[any, any]) error {
+	n, err := h.add(r.Key)
+	if err != nil {
+		return err
+	}
+	return h.forwardValue(r, n)
+}
+
+func (h *handler) countOnly(r processor.Record[any, any]) error {
+	_, err := h.add(r.Key)
+	return err
+}
+
+// add counts one more of the key.
+func (h *handler) add(key any) (any, error) {
+	s, err := h.keyValue()
+	if err != nil {
+		return nil, err
+	}
+	old, _, err := s.Get(key)
+	if err != nil {
+		return nil, err
+	}
+	n, err := increment(old, nil)
+	if err != nil {
+		return nil, err
+	}
+	return n, s.Put(key, n)
+}
+
+// emitCounts forwards all counts, as of now.
+func (h *handler) emitCounts(now time.Time) error {
+	s, err := h.keyValue()
+	if err != nil {
+		return err
+	}
+	for e, err := range s.All() {
+		if err != nil {
+			return err
+		}
+		h.ctx.Forward(recordOf(e.Key, e.Value, processor.TimestampOf(now), nil))
+	}
+	return nil
+}
+
+func (h *handler) scheduleOnRecord(r processor.Record[any, any]) error {
+	h.ctx.Forward(r)
+	h.scheduleAll()
+	return nil
+}
+
+func (h *handler) scheduleAll() {
+	for _, params := range h.params.children("schedules") {
+		h.schedule(params)
+	}
+}
+
+// schedule makes a schedule that forwards what it is called with, until it cancels itself.
+func (h *handler) schedule(params op) {
+	var made processor.Schedule
+	calls := int64(0)
+	made = h.every(params, func(now time.Time) error {
+		calls++
+		if params.flag("throw") {
+			return fmt.Errorf("punctuator boom")
+		}
+		if params.ms("cancelAfter") == calls {
+			made.Cancel()
+		}
+		label := params.text("label")
+		text := fmt.Sprintf("%s#%d@%d", label, calls, now.UnixMilli())
+		if params.flag("info") {
+			text += h.info()
+		}
+		h.ctx.Forward(recordOf(label, text, processor.TimestampOf(now), nil))
+		return nil
+	})
+}
+
+func (h *handler) info() string {
+	m := h.ctx.Metadata()
+	topic := m.Topic
+	if topic == "" {
+		topic = "null"
+	}
+	return fmt.Sprintf(" meta=%s/%d/%d st=%d wc=%d", topic, m.Partition, m.Offset, int64(h.ctx.StreamTime()), h.ctx.Now().UnixMilli())
+}
+
+// every makes the schedule of type, interval and startTime.
+func (h *handler) every(params op, f func(now time.Time) error) processor.Schedule {
+	kind := processor.StreamTime
+	if params.text("type") == "wall" {
+		kind = processor.WallClock
+	}
+	call := func(_ processor.Context[any, any], now time.Time) error { return f(now) }
+	interval := time.Duration(params.ms("interval")) * time.Millisecond
+	if start, ok := params.number("startTime"); ok {
+		return h.ctx.EveryFrom(time.UnixMilli(start), interval, kind, call)
+	}
+	return h.ctx.Every(interval, kind, call)
+}

@@ -1,0 +1,113 @@
+package conformance
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/millrace-streams/millrace/processor"
+	"github.com/millrace-streams/millrace/state"
+	"github.com/millrace-streams/millrace/windowstore"
+)
+
+// store is a store that a case adds for its processors.
+type store struct {
+	name         string
+	keys, values *dynamic
+	spec         processor.StoreSpec
+	reader       storeReader
+
+	// open gives a handler its store, as a keyValue or a windows.
+	open func(processor.Context[any, any]) any
+}
+
+type (
+	keyValue = state.KeyValueStore[any, any]
+	windows  = windowstore.Store[any, any]
+)
+
+// newStore reads an addStore or store operation. cached says that the case has a record cache.
+func newStore(o op, cached bool) (*store, error) {
+	if err := o.knows("type name key value inMemory retention windowSize retainDuplicates segment logging caching processors"); err != nil {
+		return nil, err
+	}
+	s := &store{name: o.text("name")}
+	var err error
+	if s.keys, err = serdeOr(o.text("key"), basicSerdes["string"]); err != nil {
+		return nil, err
+	}
+	if s.values, err = serdeOr(o.text("value"), basicSerdes["string"]); err != nil {
+		return nil, err
+	}
+	// Only a store with caching merges the puts of a record, and only with a cache.
+	every := !cached || !o.flag("caching")
+	switch o.text("type") {
+	case "kv", "timestamped-kv":
+		s.addKeyValue(o, every)
+	case "window", "timestamped-window":
+		s.addWindows(o, every)
+	default:
+		return nil, notYet("%s store", o.text("type"))
+	}
+	return s, nil
+}
+
+func serdeOr(name string, otherwise *dynamic) (*dynamic, error) {
+	if name == "" {
+		return otherwise, nil
+	}
+	return serdeOf(name)
+}
+
+func (s *store) addKeyValue(o op, every bool) {
+	var opts []state.Option
+	add := func(when bool, opt state.Option) {
+		if when {
+			opts = append(opts, opt)
+		}
+	}
+	add(o.flag("inMemory"), state.InMemory())
+	add(o.isOff("logging"), state.WithoutChangelog())
+	add(every, state.EveryUpdate())
+	spec := state.KeyValue[any, any](s.name, s.keys, s.values, opts...)
+	s.spec, s.reader = spec, keyValueReader[any, any](s.name, s.keys, s.values)
+	s.open = func(ctx processor.Context[any, any]) any { return state.Open(ctx, spec) }
+}
+
+func (s *store) addWindows(o op, every bool) {
+	var opts []windowstore.Option
+	add := func(when bool, opt windowstore.Option) {
+		if when {
+			opts = append(opts, opt)
+		}
+	}
+	add(o.flag("inMemory"), windowstore.InMemory())
+	add(o.isOff("logging"), windowstore.WithoutChangelog())
+	add(o.flag("retainDuplicates"), windowstore.RetainDuplicates())
+	add(every, windowstore.EveryUpdate())
+	ms := func(name string) time.Duration { return time.Duration(o.ms(name)) * time.Millisecond }
+	spec := windowstore.New[any, any](s.name, s.keys, s.values, ms("windowSize"), ms("retention"), opts...)
+	s.spec, s.reader = spec, windowReader[any](s.name, s.keys, s.values)
+	s.open = func(ctx processor.Context[any, any]) any { return windowstore.Open(ctx, spec) }
+}
+
+// openStore opens a handler's first store at its first use: a store that it was not given is an error of the record, as in Java.
+func openStore[S any](h *handler) (S, error) {
+	var none S
+	if len(h.stores) == 0 {
+		return none, fmt.Errorf("the processor has no store")
+	}
+	s := h.stores[0]
+	if h.opened[s.name] == nil {
+		if h.opened == nil {
+			h.opened = map[string]any{}
+		}
+		h.opened[s.name] = s.open(h.ctx)
+	}
+	typed, ok := h.opened[s.name].(S)
+	if !ok {
+		return none, fmt.Errorf("store %s is a %T", s.name, h.opened[s.name])
+	}
+	return typed, nil
+}
+
+func (h *handler) keyValue() (keyValue, error) { return openStore[keyValue](h) }

@@ -1,0 +1,250 @@
+package conformance
+
+import (
+	"bytes"
+	"fmt"
+	"iter"
+	"strconv"
+	"strings"
+
+	"github.com/millrace-streams/millrace/processor"
+	"github.com/millrace-streams/millrace/state"
+	"github.com/millrace-streams/millrace/windowstore"
+)
+
+// storeCommandExists returns an error if the processor store-cmd has no commands for a kind of store.
+func storeCommandExists(kind string) error {
+	switch kind {
+	case "kv", "timestamped-kv", "window":
+		return nil
+	}
+	return notYet("commands for a %s store", kind)
+}
+
+// storeCommand runs the value of the record as a command, and forwards the result.
+func (h *handler) storeCommand(r processor.Record[any, any]) error {
+	result, err := h.runCommand(strings.Split(javaText(r.Value), " "))
+	if err != nil {
+		return err
+	}
+	return h.forwardValue(r, result)
+}
+
+func (h *handler) runCommand(words []string) (string, error) {
+	c := command{words: words[1:], keys: h.stores[0].keys}
+	if h.params.text("store") == "window" {
+		s, err := openStore[windows](h)
+		if err != nil {
+			return "", err
+		}
+		return c.onWindows(s, words[0])
+	}
+	s, err := h.keyValue()
+	if err != nil {
+		return "", err
+	}
+	if h.params.text("store") == "timestamped-kv" {
+		return c.onTimestamped(s, words[0])
+	}
+	return c.onKeyValue(s, words[0])
+}
+
+// command are the arguments of a command.
+type command struct {
+	words []string
+	keys  *dynamic
+}
+
+// arg returns an argument; ~ is null.
+func (c command) arg(i int) any {
+	if i >= len(c.words) || c.words[i] == "~" {
+		return nil
+	}
+	return c.words[i]
+}
+
+func (c command) at(i int) processor.Timestamp {
+	n, err := strconv.ParseInt(c.words[i], 10, 64)
+	if err != nil {
+		panic(err) // a mistake in the corpus
+	}
+	return processor.Timestamp(n)
+}
+
+func unknown(name string) (string, error) { return "", fmt.Errorf("no command %q", name) }
+
+const ok = "ok"
+
+func (c command) onKeyValue(s keyValue, name string) (string, error) {
+	switch name {
+	case "put":
+		return ok, s.Put(c.arg(0), c.arg(1))
+	case "putAll":
+		for i := 0; i+1 < len(c.words); i += 2 {
+			if err := s.Put(c.arg(i), c.arg(i+1)); err != nil {
+				return "", err
+			}
+		}
+		return ok, nil
+	case "putIfAbsent":
+		return text(s.PutIfAbsent(c.arg(0), c.arg(1)))
+	case "delete":
+		return text(s.Delete(c.arg(0)))
+	case "get":
+		if c.arg(0) == nil {
+			return "null", nil
+		}
+		return text(s.Get(c.arg(0)))
+	}
+	rows := c.keyValueRows(s, name)
+	if rows == nil {
+		return unknown(name)
+	}
+	return list(rows, func(e state.Entry[any, any]) string { return javaText(e.Key) + "=" + javaText(e.Value) })
+}
+
+// keyValueRows returns the rows of a range command. A null bound is open.
+func (c command) keyValueRows(s keyValue, name string) iter.Seq2[state.Entry[any, any], error] {
+	from, to := c.arg(0), c.arg(1)
+	switch name {
+	case "all":
+		return s.All()
+	case "reverseAll":
+		return s.ReverseAll()
+	case "prefixScan":
+		return s.PrefixScan([]byte(javaText(from)))
+	case "range":
+		switch {
+		case from == nil && to == nil:
+			return s.All()
+		case from == nil:
+			return s.To(to)
+		case to == nil:
+			return s.From(from)
+		}
+		return s.Range(from, to)
+	case "reverseRange":
+		switch {
+		case from == nil && to == nil:
+			return s.ReverseAll()
+		case from == nil:
+			return s.ReverseTo(to)
+		case to == nil:
+			return s.ReverseFrom(from)
+		}
+		return s.ReverseRange(from, to)
+	}
+	return nil
+}
+
+func (c command) onTimestamped(s keyValue, name string) (string, error) {
+	switch name {
+	case "put":
+		if c.arg(1) == nil {
+			return ok, s.Put(c.arg(0), nil) // in Java the timestamp is in the value, and null has none
+		}
+		return ok, s.PutTimestamped(c.arg(0), c.arg(1), c.at(2))
+	case "get":
+		v, at, found, err := s.GetTimestamped(c.arg(0))
+		if !found || err != nil {
+			return "null", err
+		}
+		return timestamped(v, at), nil
+	case "all":
+		return list(s.All(), func(e state.Entry[any, any]) string { return javaText(e.Key) + "=" + timestamped(e.Value, e.Timestamp) })
+	}
+	return unknown(name)
+}
+
+func timestamped(v any, at processor.Timestamp) string {
+	return fmt.Sprintf("%s^%d", javaText(v), int64(at))
+}
+
+func (c command) onWindows(s windows, name string) (string, error) {
+	switch name {
+	case "put":
+		return ok, s.Put(c.arg(0), c.arg(1), c.at(2))
+	case "get":
+		return text(s.Get(c.arg(0), c.at(1)))
+	case "fetch", "backwardFetch":
+		fetch := s.Fetch
+		if name == "backwardFetch" {
+			fetch = s.ReverseFetch
+		}
+		return list(fetch(c.arg(0), c.at(1), c.at(2)), func(e windowstore.Entry[any, any]) string {
+			return fmt.Sprintf("%d=%s", int64(e.Start), javaText(e.Value))
+		})
+	}
+	rows := c.windowRows(s, name)
+	if rows == nil {
+		return unknown(name)
+	}
+	return list(rows, func(e windowstore.Entry[any, any]) string {
+		return fmt.Sprintf("%s@%d-%d=%s", javaText(e.Key), int64(e.Start), int64(e.End), javaText(e.Value))
+	})
+}
+
+func (c command) windowRows(s windows, name string) iter.Seq2[windowstore.Entry[any, any], error] {
+	switch name {
+	case "all":
+		return s.All()
+	case "backwardAll":
+		return s.ReverseAll()
+	case "fetchAll":
+		return s.FetchAll(c.at(0), c.at(1))
+	case "backwardFetchAll":
+		return s.ReverseFetchAll(c.at(0), c.at(1))
+	case "fetchRange":
+		if c.arg(0) == nil || c.arg(1) == nil {
+			return c.within(s.FetchAll(c.at(2), c.at(3)))
+		}
+		return s.FetchRange(c.arg(0), c.arg(1), c.at(2), c.at(3))
+	case "backwardFetchRange":
+		if c.arg(0) == nil || c.arg(1) == nil {
+			return c.within(s.ReverseFetchAll(c.at(2), c.at(3)))
+		}
+		return s.ReverseFetchRange(c.arg(0), c.arg(1), c.at(2), c.at(3))
+	}
+	return nil
+}
+
+// within leaves out the rows whose keys are beyond the first two arguments, one of which is open.
+func (c command) within(rows iter.Seq2[windowstore.Entry[any, any], error]) iter.Seq2[windowstore.Entry[any, any], error] {
+	return func(yield func(windowstore.Entry[any, any], error) bool) {
+		for e, err := range rows {
+			if err == nil && (c.compare(e.Key, c.arg(0)) < 0 || c.compare(e.Key, c.arg(1)) > 0) {
+				continue
+			}
+			if !yield(e, err) {
+				return
+			}
+		}
+	}
+}
+
+// compare compares the bytes of two keys; an open bound is equal to all.
+func (c command) compare(key, bound any) int {
+	if bound == nil {
+		return 0
+	}
+	return bytes.Compare(must(c.keys.Append(nil, key)), must(c.keys.Append(nil, bound)))
+}
+
+// text is the result of a command that returns a value.
+func text(v any, found bool, err error) (string, error) {
+	if !found || err != nil {
+		return "null", err
+	}
+	return javaText(v), nil
+}
+
+func list[E any](rows iter.Seq2[E, error], show func(E) string) (string, error) {
+	var out []string
+	for e, err := range rows {
+		if err != nil {
+			return "", err
+		}
+		out = append(out, show(e))
+	}
+	return "[" + strings.Join(out, ",") + "]", nil
+}

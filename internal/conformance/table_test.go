@@ -1,0 +1,186 @@
+package conformance
+
+import (
+	"github.com/millrace-streams/millrace/processor"
+	"github.com/millrace-streams/millrace/serde"
+	"github.com/millrace-streams/millrace/state"
+	"github.com/millrace-streams/millrace/topology"
+	"github.com/millrace-streams/millrace/topologytest"
+	"github.com/millrace-streams/millrace/windowstore"
+)
+
+// grouped is a KGroupedStream of a case, windowed a TimeWindowedKStream.
+type grouped interface {
+	folded
+	window(w topology.Windows) (folded, error)
+}
+
+// folded is what aggregates, with or without windows.
+type folded interface {
+	count(name string, o tableOptions) table
+	reduce(name string, f reducer, o tableOptions) table
+	aggregate(name string, initial func() any, f aggregator, values *dynamic, o tableOptions) table
+	valueSerde() *dynamic // of the records
+}
+
+// tableOptions are those of Materialized.
+type tableOptions struct {
+	all      []topology.StoreOption
+	windowed []topology.WindowedTableOption
+}
+
+func (o tableOptions) plainOnes() (out []topology.TableOption) {
+	for _, opt := range o.all {
+		out = append(out, opt)
+	}
+	return out
+}
+
+func (o tableOptions) windowedOnes() []topology.WindowedTableOption {
+	out := o.windowed
+	for _, opt := range o.all {
+		out = append(out, opt)
+	}
+	return out
+}
+
+// table is a KTable of a case.
+type table interface {
+	toStream(opts []topology.Option) stream
+	content() storeReader
+}
+
+type groupedOf[K any] struct {
+	g      topology.Grouped[K, any]
+	keys   *dynamic
+	values *dynamic
+}
+
+// window returns the windowed stream. A key that is windowed already cannot be windowed once more: Go would need a type without end.
+func (g groupedOf[K]) window(w topology.Windows) (folded, error) {
+	plain, ok := any(g).(groupedOf[any])
+	if !ok {
+		return nil, notYet("windows of windowed keys")
+	}
+	return windowedOf{plain.g.Window(w), g.keys, g.values}, nil
+}
+
+func (g groupedOf[K]) valueSerde() *dynamic { return g.values }
+
+func (g groupedOf[K]) count(name string, o tableOptions) table {
+	return tableOf[K, int64]{g.g.Count(name, o.plainOnes()...), g.keys, basicSerdes["long"]}
+}
+
+// reduce may return null, which deletes the row: the serde of the values is Optional.
+func (g groupedOf[K]) reduce(name string, f reducer, o tableOptions) table {
+	return tableOf[K, any]{g.g.TryReduce(name, f, o.plainOnes()...), g.keys, g.values}
+}
+
+func (g groupedOf[K]) aggregate(name string, initial func() any, f aggregator, values *dynamic, o tableOptions) table {
+	t := topology.TryAggregate(g.g, name, initial, adding[K](f), serde.Serde[any](values), o.plainOnes()...)
+	return tableOf[K, any]{t, g.keys, values}
+}
+
+func adding[K any](f aggregator) func(any, processor.Record[K, any]) (any, error) {
+	return func(agg any, r processor.Record[K, any]) (any, error) { return f(keyOf(r), r.Value, agg) }
+}
+
+type windowedOf struct {
+	w      topology.Windowed[any, any]
+	keys   *dynamic
+	values *dynamic
+}
+
+func (w windowedOf) valueSerde() *dynamic { return w.values }
+
+func (w windowedOf) count(name string, o tableOptions) table {
+	return windowedTableOf[int64]{w.w.Count(name, o.windowedOnes()...), w.keys, basicSerdes["long"]}
+}
+
+func (w windowedOf) reduce(name string, f reducer, o tableOptions) table {
+	return windowedTableOf[any]{w.w.TryReduce(name, f, o.windowedOnes()...), w.keys, w.values}
+}
+
+func (w windowedOf) aggregate(name string, initial func() any, f aggregator, values *dynamic, o tableOptions) table {
+	t := topology.TryAggregateWindows(w.w, name, initial, adding[any](f), serde.Serde[any](values), o.windowedOnes()...)
+	return windowedTableOf[any]{t, w.keys, values}
+}
+
+type tableOf[K, V any] struct {
+	t      topology.Table[K, V]
+	keys   *dynamic
+	values *dynamic
+}
+
+func (t tableOf[K, V]) toStream(opts []topology.Option) stream {
+	return streamOf[K]{anyValues(t.t.Stream(opts...), t.values), t.keys, t.values, no}
+}
+
+func (t tableOf[K, V]) content() storeReader {
+	return keyValueReader[K, V](t.t.StoreName(), t.keys, t.values)
+}
+
+type windowedTableOf[V any] struct {
+	t      topology.WindowedTable[any, V]
+	keys   *dynamic
+	values *dynamic
+}
+
+func (t windowedTableOf[V]) toStream(opts []topology.Option) stream {
+	keys := timeWindowed(t.keys, t.t.Windows().Size())
+	return streamOf[serde.Windowed[any]]{anyValues(t.t.Stream(opts...), t.values), keys, t.values, no}
+}
+
+func (t windowedTableOf[V]) content() storeReader {
+	return windowReader[V](t.t.StoreName(), t.keys, t.values)
+}
+
+// anyValues turns values of type V, which a count has, into any.
+func anyValues[K, V any](s topology.Stream[K, V], values *dynamic) topology.Stream[K, any] {
+	if same, ok := any(s).(topology.Stream[K, any]); ok {
+		return same
+	}
+	return topology.MapValues(s, func(v V) any { return v }, serde.Serde[any](values))
+}
+
+// storeReader reads the rows of a store, in the order of its All.
+type storeReader struct {
+	name         string
+	keys, values *dynamic
+	read         func(d *topologytest.Driver) ([]row, error)
+}
+
+type row struct {
+	key, value any
+	at         processor.Timestamp
+	windowed   bool
+	start, end int64
+}
+
+func keyValueReader[K, V any](name string, keys, values *dynamic) storeReader {
+	return storeReader{name, keys, values, func(d *topologytest.Driver) (rows []row, err error) {
+		for e, err := range topologytest.Store[state.KeyValueStore[K, V]](d, name, 0).All() {
+			if err != nil {
+				return nil, err
+			}
+			rows = append(rows, row{key: e.Key, value: e.Value, at: e.Timestamp})
+		}
+		return rows, nil
+	}}
+}
+
+func windowReader[V any](name string, keys, values *dynamic) storeReader {
+	return storeReader{name, keys, values, func(d *topologytest.Driver) (rows []row, err error) {
+		for e, err := range topologytest.Store[windowstore.Store[any, V]](d, name, 0).All() {
+			if err != nil {
+				return nil, err
+			}
+			rows = append(rows, windowRow(e))
+		}
+		return rows, nil
+	}}
+}
+
+func windowRow[V any](e windowstore.Entry[any, V]) row {
+	return row{key: e.Key, value: e.Value, at: e.Timestamp, windowed: true, start: int64(e.Start), end: int64(e.End)}
+}

@@ -1,0 +1,277 @@
+// Package layers holds the test that keeps the rooms of the house apart.
+package layers
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/millrace-streams/millrace"
+
+// mayImport says which packages of ours each package may import, tests not counted. What a package may import, it may import; whether it
+// does is its own affair. A package that is not named here is refused until somebody has thought about where it belongs.
+var mayImport = map[string][]string{
+	"serde":           {},
+	"serde/serdetest": {"serde"},
+	"processor":       {"serde"},
+
+	"internal/graph":             {"serde", "processor"},
+	"internal/engine":            {"serde", "processor"},
+	"internal/engine/enginetest": {"internal/engine", "serde", "processor"},
+
+	"state":                       {"internal/engine", "processor", "serde"},
+	"state/statetest":             {"state", "processor", "serde"},
+	"windowstore":                 {"internal/engine", "state", "processor", "serde"},
+	"windowstore/windowstoretest": {"windowstore", "state", "processor", "serde"},
+	"topology":                    {"internal/graph", "internal/engine", "windowstore", "state", "processor", "serde"},
+	"batch":                       {"topology", "windowstore", "state", "processor", "serde"},
+
+	// The core: no goroutine, no clock, no socket, no Kafka client (see forbidden).
+	"internal/task": {"internal/graph", "internal/engine", "processor", "serde"},
+
+	// Pieces of the shell. They do not know each other, other than through the worker.
+	"internal/assignment": {},
+	"internal/statedir":   {},
+	"internal/txn":        {},
+	"internal/restore":    {},
+	"internal/topics":     {},
+	"internal/membership": {"internal/assignment", "internal/txn"},
+	"internal/worker": {"internal/membership", "internal/txn", "internal/restore", "internal/topics",
+		"internal/task", "internal/graph", "internal/engine", "processor", "serde"},
+
+	"topologytest": {"topology", "internal/task", "internal/graph", "internal/engine", "state", "windowstore", "processor", "serde"},
+}
+
+// public are the packages that users import; programs and tests on real Kafka may use these only.
+var public = []string{"", "batch", "topology", "topologytest", "windowstore", "state", "processor", "serde"}
+
+// forbidden are imports from outside that a layer must not have, with the reason.
+var forbidden = []struct{ in, imports, reason string }{
+	{"serde", "github.com/twmb/franz-go", "a serde knows bytes, not Kafka"},
+	{"processor", "github.com/twmb/franz-go", "user code does not depend on the client"},
+	{"topology", "github.com/twmb/franz-go", "a topology is plain data"},
+	{"batch", "github.com/twmb/franz-go", "batches are made of public parts"},
+	{"state", "github.com/twmb/franz-go", "stores log through their task"},
+	{"windowstore", "github.com/twmb/franz-go", "stores log through their task"},
+	{"topologytest", "github.com/twmb/franz-go", "the driver has no broker"},
+	{"internal/task", "github.com/twmb/franz-go", "the core can be tested at any step without a broker"},
+	{"internal/graph", "github.com/twmb/franz-go", "the core can be tested at any step without a broker"},
+	{"internal/engine", "github.com/twmb/franz-go", "the core can be tested at any step without a broker"},
+	{"internal/task", "net", "the core has no socket"},
+	{"internal/graph", "net", "the core has no socket"},
+	{"", "github.com/twmb/franz-go/pkg/kfake", "a fake broker must not get into users' binaries"},
+	{"", "github.com/testcontainers", "test libraries must not get into users' binaries"},
+	{"", "testing", "test libraries must not get into users' binaries"},
+}
+
+// source is one file that is not a test.
+type source struct {
+	name    string // from the module's root
+	pkg     string // its folder
+	file    *ast.File
+	imports []string
+}
+
+func TestLayers(t *testing.T) {
+	for _, s := range sources(t) {
+		for _, imported := range s.imports {
+			if ours, ok := strings.CutPrefix(imported, module); ok {
+				checkOurs(t, s, strings.TrimPrefix(ours, "/"))
+				continue
+			}
+			for _, f := range forbidden {
+				if inLayer(s.pkg, f.in) && (imported == f.imports || strings.HasPrefix(imported, f.imports+"/") && f.imports != "testing") {
+					t.Errorf("%s imports %s: %s", s.name, imported, f.reason)
+				}
+			}
+		}
+	}
+}
+
+// inLayer reports whether a rule for a layer holds in pkg: the root's rules hold in whatever users' binaries contain.
+func inLayer(pkg, layer string) bool {
+	if layer == "" {
+		return !isProgram(pkg) && !strings.HasSuffix(pkg, "test")
+	}
+	return pkg == layer
+}
+
+func isProgram(pkg string) bool {
+	for _, folder := range []string{"examples", "bench", "integration"} {
+		if pkg == folder || strings.HasPrefix(pkg, folder+"/") {
+			return true
+		}
+	}
+	return false
+}
+
+func checkOurs(t *testing.T, s source, imported string) {
+	if s.pkg == "" && imported != "topologytest" && imported != "batch" && !isProgram(imported) {
+		return // the root joins everything together
+	}
+	if isProgram(s.pkg) {
+		within := strings.HasPrefix(imported, strings.Split(s.pkg, "/")[0]+"/")
+		if !within && !slices.Contains(public, imported) {
+			t.Errorf("%s imports %s: programs use public packages only", s.name, imported)
+		}
+		return
+	}
+	allowed, known := mayImport[s.pkg]
+	switch {
+	case strings.HasPrefix(s.pkg, "internal/") && strings.HasSuffix(s.pkg, "conformance"):
+		return // a test of everything
+	case !known:
+		t.Errorf("%s: package %s is new: say in this test what it may import", s.name, s.pkg)
+	case !slices.Contains(allowed, imported):
+		t.Errorf("%s imports %s, which is not below %s", s.name, imported, s.pkg)
+	}
+}
+
+// TestNoInternalTypesInPublicSignatures: a type of an internal package in an exported signature is one that no user can name.
+func TestNoInternalTypesInPublicSignatures(t *testing.T) {
+	for _, s := range sources(t) {
+		if !slices.Contains(public, s.pkg) {
+			continue
+		}
+		hidden := map[string]string{}
+		for _, spec := range s.file.Imports {
+			imported, _ := strconv.Unquote(spec.Path.Value)
+			if strings.HasPrefix(imported, module+"/internal/") {
+				name := path.Base(imported)
+				if spec.Name != nil {
+					name = spec.Name.Name
+				}
+				hidden[name] = imported
+			}
+		}
+		for _, decl := range s.file.Decls {
+			for name, signature := range exported(decl) {
+				ast.Inspect(signature, func(n ast.Node) bool {
+					if sel, ok := n.(*ast.SelectorExpr); ok {
+						if x, ok := sel.X.(*ast.Ident); ok && hidden[x.Name] != "" {
+							t.Errorf("%s: the signature of %s names %s.%s", s.name, name, hidden[x.Name], sel.Sel.Name)
+						}
+					}
+					return true
+				})
+			}
+		}
+	}
+}
+
+// exported returns the signatures that a declaration exports, by name.
+func exported(decl ast.Decl) map[string]ast.Node {
+	found := map[string]ast.Node{}
+	switch d := decl.(type) {
+	case *ast.FuncDecl:
+		if d.Name.IsExported() && (d.Recv == nil || receiverExported(d.Recv)) {
+			found[d.Name.Name] = d.Type
+		}
+	case *ast.GenDecl:
+		for _, spec := range d.Specs {
+			switch spec := spec.(type) {
+			case *ast.TypeSpec:
+				if spec.Name.IsExported() {
+					addType(found, spec)
+				}
+			case *ast.ValueSpec:
+				for _, name := range spec.Names {
+					if name.IsExported() && spec.Type != nil {
+						found[name.Name] = spec.Type
+					}
+				}
+			}
+		}
+	}
+	return found
+}
+
+// receiverExported reports whether methods of the receiver are methods of an exported type.
+func receiverExported(recv *ast.FieldList) bool {
+	typ := recv.List[0].Type
+	for {
+		switch t := typ.(type) {
+		case *ast.StarExpr:
+			typ = t.X
+		case *ast.IndexExpr:
+			typ = t.X
+		case *ast.IndexListExpr:
+			typ = t.X
+		case *ast.Ident:
+			return t.IsExported()
+		default:
+			return false
+		}
+	}
+}
+
+// addType adds the exported fields or methods of a type; what a type hides is nobody's business.
+func addType(found map[string]ast.Node, spec *ast.TypeSpec) {
+	var fields *ast.FieldList
+	switch typ := spec.Type.(type) {
+	case *ast.StructType:
+		fields = typ.Fields
+	case *ast.InterfaceType:
+		fields = typ.Methods
+	default:
+		found[spec.Name.Name] = spec.Type
+		return
+	}
+	for _, field := range fields.List {
+		for _, name := range field.Names {
+			if name.IsExported() {
+				found[spec.Name.Name+"."+name.Name] = field.Type
+			}
+		}
+	}
+}
+
+func sources(t *testing.T) []source {
+	t.Helper()
+	root := filepath.Join("..", "..")
+	var all []source
+	err := filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && (d.Name() == "testdata" || strings.HasPrefix(d.Name(), ".") && p != root) {
+			return filepath.SkipDir
+		}
+		if d.IsDir() || !strings.HasSuffix(p, ".go") || strings.HasSuffix(p, "_test.go") {
+			return nil
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), p, nil, parser.SkipObjectResolution)
+		if err != nil {
+			return err
+		}
+		name, err := filepath.Rel(root, p)
+		if err != nil {
+			return err
+		}
+		s := source{name: filepath.ToSlash(name), file: file}
+		if s.pkg = path.Dir(s.name); s.pkg == "." {
+			s.pkg = ""
+		}
+		for _, spec := range file.Imports {
+			imported, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				return err
+			}
+			s.imports = append(s.imports, imported)
+		}
+		all = append(all, s)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}

@@ -1,0 +1,195 @@
+// Package broker gives the example programs a Kafka to talk to.
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// Embedded starts a broker in this process that keeps its data in dir/broker, and goes on with the data that it finds there, also after kill -9. A
+// second one on the same directory is an error. The caller calls stop when nobody talks to the broker any more.
+func Embedded(dir string) (brokers []string, stop func(), err error) {
+	data := filepath.Join(dir, "broker")
+	if err := os.MkdirAll(data, 0o755); err != nil {
+		return nil, nil, fmt.Errorf("make the directory of the embedded broker: %w", err)
+	}
+	// The broker itself would let two processes write to the same files.
+	lock, err := vfs.Default.Lock(filepath.Join(dir, "broker.lock"))
+	if err != nil {
+		return nil, nil, fmt.Errorf("the embedded broker on %s is in use by another process: %w", data, err)
+	}
+	c, j, err := open(data, filepath.Join(dir, "broker.commit"))
+	if err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("start the embedded broker on %s: %w", data, err), lock.Close())
+	}
+	return c.ListenAddrs(), func() { c.Close(); _ = j.close(); _ = lock.Close() }, nil
+}
+
+// open starts a broker that notes its commits in a journal.
+func open(data, path string) (*kfake.Cluster, *journal, error) {
+	j, err := openJournal(data, path)
+	if err != nil {
+		return nil, nil, err
+	}
+	c, err := kfake.NewCluster(
+		kfake.NumBrokers(1),
+		kfake.DataDir(data),
+		// Clean in 292 years, the longest wait that the broker can express: its cleaner does not spare the records of open transactions, as
+		// a real one does.
+		kfake.BrokerConfigs(map[string]string{"log.cleaner.backoff.ms": "9223372036854"}),
+	)
+	if err != nil {
+		_ = j.file.Close()
+		return nil, nil, err
+	}
+	c.ControlKey(kmsg.EndTxn.Int16(), func(request kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		if err := j.note(request.(*kmsg.EndTxnRequest)); err != nil {
+			return nil, err, true // closes the connection: better no commit than half a one
+		}
+		return nil, nil, false
+	})
+	if j.killed {
+		if err := endAborted(c.ListenAddrs(), data); err != nil {
+			c.Close()
+			_ = j.file.Close()
+			return nil, nil, fmt.Errorf("end the transactions that were open: %w", err)
+		}
+	}
+	return c, j, nil
+}
+
+// endAborted writes the markers of the transactions that were open when the broker was killed. The broker takes them as aborted, but a client looks
+// for the marker: without one it waits for it at the end of a partition, and takes what the same producer writes later as aborted too.
+func endAborted(brokers []string, data string) error {
+	dirs, err := partitionDirs(data)
+	if err != nil {
+		return err
+	}
+	type producer struct {
+		id    int64
+		epoch int16
+	}
+	open := make(map[producer]kadm.TopicsSet)
+	for _, dir := range dirs {
+		topic, partition, err := topicOf(dir)
+		if err != nil {
+			return err
+		}
+		l, err := openLog(dir)
+		if err != nil {
+			return err
+		}
+		for id, epoch := range l.open {
+			in := open[producer{id, epoch}]
+			in.Add(topic, partition)
+			open[producer{id, epoch}] = in
+		}
+	}
+	var markers []kadm.TxnMarkers
+	for p, topics := range open {
+		markers = append(markers, kadm.TxnMarkers{ProducerID: p.id, ProducerEpoch: p.epoch, Topics: topics})
+	}
+	return writeMarkers(brokers, markers)
+}
+
+func writeMarkers(brokers []string, markers []kadm.TxnMarkers) error {
+	client, err := kgo.NewClient(kgo.SeedBrokers(brokers...))
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	responses, err := kadm.NewClient(client).WriteTxnMarkers(ctx, markers...)
+	if err != nil {
+		return err
+	}
+	for _, r := range responses {
+		for _, topic := range r.Topics {
+			for _, partition := range topic.Partitions {
+				if partition.Err != nil {
+					return fmt.Errorf("topic %s, partition %d: %w", topic.Topic, partition.Partition, partition.Err)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// Create makes the topics that do not exist yet, with the brokers' default replication. Those that exist stay as they are. It returns when all
+// partitions have a leader, so that they can be written and read.
+func Create(ctx context.Context, client *kgo.Client, partitions int32, topics ...string) error {
+	responses, err := kadm.NewClient(client).CreateTopics(ctx, partitions, -1, nil, topics...)
+	if err != nil {
+		return fmt.Errorf("create topics %s: %w", strings.Join(topics, ", "), err)
+	}
+	for _, r := range responses {
+		if r.Err != nil && !errors.Is(r.Err, kerr.TopicAlreadyExists) {
+			return fmt.Errorf("create topic %s: %w", r.Topic, r.Err)
+		}
+	}
+	return await(ctx, client, topics)
+}
+
+// await returns when all partitions of the topics have a leader. Brokers know of a new topic a moment after its creation.
+func await(ctx context.Context, client *kgo.Client, topics []string) error {
+	ticker := time.NewTicker(50 * time.Millisecond)
+	defer ticker.Stop()
+	var last error
+	for {
+		err := led(ctx, client, topics)
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() == nil {
+			last = err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for topics %s: %w", strings.Join(topics, ", "), errors.Join(ctx.Err(), last))
+		case <-ticker.C:
+		}
+	}
+}
+
+// led returns an error that names a topic of which a partition has no leader, if there is one. It asks for itself: what the client knows may
+// be seconds old.
+func led(ctx context.Context, client *kgo.Client, topics []string) error {
+	request := kmsg.NewPtrMetadataRequest()
+	for _, topic := range topics {
+		asked := kmsg.NewMetadataRequestTopic()
+		asked.Topic = &topic
+		request.Topics = append(request.Topics, asked)
+	}
+	response, err := request.RequestWith(ctx, client)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, t := range response.Topics {
+		codes := []int16{t.ErrorCode}
+		for _, p := range t.Partitions {
+			codes = append(codes, p.ErrorCode)
+		}
+		for _, code := range codes {
+			if err := kerr.ErrorForCode(code); err != nil {
+				errs = append(errs, fmt.Errorf("topic %s: %w", *t.Topic, err))
+				break
+			}
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,66 @@
+// Package exampletest has what the tests of the examples share.
+package exampletest
+
+import (
+	"io"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// Patience is how long tests wait for what should happen soon.
+const Patience = 60 * time.Second
+
+// Screen is a writer whose text a test can wait for.
+type Screen struct {
+	mu      sync.Mutex
+	written strings.Builder
+	changed chan struct{} // closed and replaced by every Write
+}
+
+var _ io.Writer = (*Screen)(nil)
+
+// NewScreen returns an empty screen.
+func NewScreen() *Screen { return &Screen{changed: make(chan struct{})} }
+
+// Write implements io.Writer. It never fails, and may be called by several goroutines.
+func (s *Screen) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	close(s.changed)
+	s.changed = make(chan struct{})
+	return s.written.Write(p)
+}
+
+// Text returns what has been written so far.
+func (s *Screen) Text() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.written.String()
+}
+
+// WaitFor returns when the text satisfies a condition, and fails the test when it does not within Patience.
+func (s *Screen) WaitFor(t *testing.T, what string, satisfied func(text string) bool) {
+	t.Helper()
+	timeout := time.After(Patience)
+	for {
+		s.mu.Lock()
+		changed := s.changed
+		s.mu.Unlock()
+		if satisfied(s.Text()) {
+			return
+		}
+		select {
+		case <-changed:
+		case <-timeout:
+			t.Fatalf("no %s within %v; there is:\n%s", what, Patience, s.Text())
+		}
+	}
+}
+
+// WaitForCount returns when the text has n occurrences of a part.
+func (s *Screen) WaitForCount(t *testing.T, part string, n int) {
+	t.Helper()
+	s.WaitFor(t, part, func(text string) bool { return strings.Count(text, part) >= n })
+}

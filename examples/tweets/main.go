@@ -1,0 +1,210 @@
+// Tweets reads tweets from Kafka, prints what happens in them every few seconds, and writes those that are of interest to another topic. Without
+// -brokers it brings its own broker and replays a sample, so that nothing need be installed:
+//
+//	go run ./examples/tweets
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace-streams/millrace"
+	"github.com/millrace-streams/millrace/examples/internal/broker"
+	"github.com/millrace-streams/millrace/processor"
+)
+
+// partitions is how many partitions the topics get that the program makes.
+const partitions = 4
+
+// options are what the flags say.
+type options struct {
+	brokers  string
+	name     string
+	interval time.Duration
+	window   time.Duration
+	duration time.Duration
+	rate     int
+	terms    list
+	domains  list
+	prefix   string
+	stateDir string
+	verbose  bool
+}
+
+func main() {
+	o, err := parse(os.Args[1:], os.Stderr)
+	if errors.Is(err, flag.ErrHelp) {
+		return
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "tweets:", err)
+		os.Exit(2)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, o, os.Stdout, os.Stderr); err != nil {
+		fmt.Fprintln(os.Stderr, "tweets:", err)
+		os.Exit(1)
+	}
+}
+
+func parse(args []string, errors io.Writer) (options, error) {
+	o := options{terms: list{"oracle", "kafka", "golang", "rmoff"}, domains: list{"github.com", "confluent.io"}}
+	flags := flag.NewFlagSet("tweets", flag.ContinueOnError)
+	flags.SetOutput(errors)
+	flags.StringVar(&o.brokers, "brokers", "", "seed `brokers` of a real cluster, comma separated; the topics are made if need be, and read. Without: an embedded broker and a replay of the sample")
+	flags.StringVar(&o.name, "name", "tweets", "`name` of the application and of its topics")
+	flags.DurationVar(&o.interval, "interval", 5*time.Second, "length of a batch")
+	flags.DurationVar(&o.window, "window", time.Minute, "the longer time that is counted over, a multiple of -interval")
+	flags.DurationVar(&o.duration, "duration", 0, "end after this time; 0: run until interrupted")
+	flags.IntVar(&o.rate, "rate", 50, "tweets a second that the replay writes")
+	flags.Var(&o.terms, "terms", "`terms` of interest, comma separated")
+	flags.Var(&o.domains, "domains", "`domains` of interest: tweets that link there are kept too")
+	flags.StringVar(&o.prefix, "prefix", "r", "show authors with this `prefix`, beside those with more than one tweet")
+	flags.StringVar(&o.stateDir, "state-dir", "", "`directory` of the state and of the embedded broker, to go on there the next time. Without: a fresh one for this run")
+	flags.BoolVar(&o.verbose, "verbose", false, "log what the runtime does")
+	if err := flags.Parse(args); err != nil {
+		return o, err
+	}
+	return o, o.check(flags.Args())
+}
+
+func (o options) check(rest []string) error {
+	switch {
+	case len(rest) > 0:
+		return fmt.Errorf("%q: there are flags only, no arguments", rest[0])
+	case o.interval <= 0:
+		return fmt.Errorf("-interval %v: want more than 0", o.interval)
+	case o.window < o.interval || o.window%o.interval != 0:
+		return fmt.Errorf("-window %v: want a multiple of -interval %v", o.window, o.interval)
+	case o.rate < 1:
+		return fmt.Errorf("-rate %d: want at least 1", o.rate)
+	}
+	return nil
+}
+
+// embedded reports whether the program brings its own broker, and replays the sample.
+func (o options) embedded() bool { return o.brokers == "" }
+
+// run is the program: a broker if none is given, topics, the replay, and the job, until ctx ends.
+func run(ctx context.Context, o options, out, logs io.Writer) error {
+	if o.duration > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, o.duration)
+		defer cancel()
+	}
+	dir, remove, err := o.directory(logs)
+	if err != nil {
+		return err
+	}
+	defer remove()
+	brokers := strings.Split(o.brokers, ",")
+	if o.embedded() {
+		var stop func()
+		if brokers, stop, err = broker.Embedded(dir); err != nil {
+			return err
+		}
+		defer stop()
+		fmt.Fprintf(logs, "the embedded broker is at %s\n", strings.Join(brokers, ","))
+	}
+	client, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	topics := o.topics()
+	if err := broker.Create(ctx, client, partitions, topics.all()...); err != nil {
+		return err
+	}
+	stopReplay := func() error { return nil }
+	if o.embedded() {
+		if stopReplay, err = startReplay(ctx, client, topics.inputs(), o.rate); err != nil {
+			return err
+		}
+	}
+	err = o.work(ctx, brokers, dir, topics, out, logs)
+	return errors.Join(err, stopReplay())
+}
+
+// work runs the job until ctx ends.
+func (o options) work(ctx context.Context, brokers []string, dir string, topics topics, out, logs io.Writer) error {
+	t, err := job(o, topics, out)
+	if err != nil {
+		return err
+	}
+	broken := &counter{}
+	config := millrace.Config{
+		ApplicationID: o.name,
+		Brokers:       brokers,
+		StateDir:      dir,
+		Errors:        processor.ErrorPolicy{Decode: processor.DeadLetter, DeadLetterTopic: topics.broken},
+		Hooks:         []millrace.Hook{broken},
+	}
+	if o.verbose {
+		config.Logger = slog.New(slog.NewTextHandler(logs, nil))
+	}
+	app, err := millrace.New(t, config)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(logs, "tweets come from %s; see also %s\n", strings.Join(topics.inputs(), " and "), strings.Join(topics.outputs(), ", "))
+	err = app.Run(ctx)
+	fmt.Fprintf(logs, "%d tweets were broken and went to %s\n", broken.n.Load(), topics.broken)
+	return err
+}
+
+// directory returns where state is kept, and what to call at the end.
+func (o options) directory(logs io.Writer) (string, func(), error) {
+	if o.stateDir != "" {
+		return o.stateDir, func() {}, os.MkdirAll(o.stateDir, 0o755)
+	}
+	dir, err := os.MkdirTemp("", "tweets-")
+	if err != nil {
+		return "", nil, err
+	}
+	fmt.Fprintln(logs, "state is kept for this run only; -state-dir keeps it")
+	return dir, func() { _ = os.RemoveAll(dir) }, nil
+}
+
+// startReplay writes the sample until ctx ends. The returned function waits for the last tweets to be written.
+func startReplay(ctx context.Context, client *kgo.Client, topics []string, rate int) (func() error, error) {
+	r, err := newReplay(ctx, client, topics, partitions, rate)
+	if err != nil {
+		return nil, err
+	}
+	done := make(chan error, 1)
+	ctx, cancel := context.WithCancel(ctx)
+	go func() { done <- r.run(ctx) }()
+	return func() error {
+		cancel()
+		return <-done
+	}, nil
+}
+
+// list is a flag of words, comma separated, in lower case.
+type list []string
+
+// String joins the words again.
+func (l *list) String() string { return strings.Join(*l, ",") }
+
+// Set splits the flag's text.
+func (l *list) Set(text string) error {
+	*l = nil
+	for word := range strings.SplitSeq(text, ",") {
+		if word = strings.ToLower(strings.TrimSpace(word)); word != "" {
+			*l = append(*l, word)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,152 @@
+// Wordcount counts the words of lines that arrive on a TCP socket, or in new files of a directory, and prints the counts of every batch. The
+// lines travel through the Kafka topic "lines", so that none is lost or counted twice when the program is killed and started again.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/millrace-streams/millrace"
+	"github.com/millrace-streams/millrace/examples/internal/broker"
+)
+
+type options struct {
+	listen, dir        string
+	brokers, stateDir  string
+	interval, duration time.Duration
+}
+
+func main() {
+	var o options
+	flag.StringVar(&o.listen, "listen", "", "`address` on which lines arrive over TCP, as in :9999 (default localhost:9999 if there is no -dir)")
+	flag.StringVar(&o.dir, "dir", "", "`directory` whose new files are read line by line")
+	flag.DurationVar(&o.interval, "interval", 10*time.Second, "length of a batch")
+	flag.DurationVar(&o.duration, "duration", 0, "time after which the program ends (default: when it is interrupted)")
+	flag.StringVar(&o.brokers, "brokers", "", "Kafka's `host:port`s, separated by commas (default: a broker inside this program)")
+	flag.StringVar(&o.stateDir, "state-dir", "", "`directory` of what the program goes on with after a restart (default: a temporary one for this run)")
+	flag.Parse()
+	if flag.NArg() > 0 {
+		fmt.Fprintln(os.Stderr, "wordcount: unexpected argument", flag.Arg(0))
+		os.Exit(2)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the program at once
+	if err := run(ctx, o, os.Stdout, os.Stderr); err != nil {
+		fmt.Fprintln(os.Stderr, "wordcount:", err)
+		os.Exit(1)
+	}
+}
+
+// run counts until ctx or the duration ends, or something fails. Batches go to stdout, everything else that is said to stderr.
+func run(ctx context.Context, o options, stdout, stderr io.Writer) error {
+	if o.duration > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, o.duration)
+		defer cancel()
+	}
+	log := slog.New(slog.NewTextHandler(stderr, nil))
+	dir, cleanUp, err := stateDir(o.stateDir, stderr)
+	if err != nil {
+		return err
+	}
+	defer cleanUp()
+	brokers, stop, err := cluster(o.brokers, dir)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	client, err := producer(brokers)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	if err := broker.Create(ctx, client, partitions, lines); err != nil {
+		return err
+	}
+	t, err := job(o.interval, stdout)
+	if err != nil {
+		return err
+	}
+	app, err := millrace.New(t, millrace.Config{
+		ApplicationID: "wordcount",
+		Brokers:       brokers,
+		StateDir:      filepath.Join(dir, "state"),
+		Logger:        log,
+	})
+	if err != nil {
+		return err
+	}
+	inputs, err := o.open(dir, log)
+	if err != nil {
+		return err
+	}
+	return count(ctx, app, func(ctx context.Context) error { return readAll(ctx, inputs, client, log) })
+}
+
+// count runs the job, and reads what it counts, until ctx ends or one of the two fails. The job ends after the reading.
+func count(ctx context.Context, app *millrace.App, read func(context.Context) error) error {
+	reading, stopReading := context.WithCancel(ctx)
+	running, stopRunning := context.WithCancel(context.WithoutCancel(ctx))
+	ended := make(chan error, 1)
+	go func() {
+		defer stopReading()
+		ended <- app.Run(running)
+	}()
+	err := read(reading)
+	stopRunning()
+	return errors.Join(err, <-ended)
+}
+
+// stateDir returns the directory that was asked for, or a temporary one that cleanUp removes.
+func stateDir(asked string, stderr io.Writer) (dir string, cleanUp func(), err error) {
+	if asked != "" {
+		return asked, func() {}, nil
+	}
+	dir, err = os.MkdirTemp("", "wordcount-")
+	if err != nil {
+		return "", nil, fmt.Errorf("make a temporary state directory: %w", err)
+	}
+	fmt.Fprintf(stderr, "wordcount: state is kept in %s until the end of this run; -state-dir keeps it for the next one\n", dir)
+	return dir, func() { os.RemoveAll(dir) }, nil
+}
+
+// cluster returns the brokers that were asked for, or starts one here, with its data in dir.
+func cluster(asked, dir string) (brokers []string, stop func(), err error) {
+	if asked != "" {
+		return strings.Split(asked, ","), func() {}, nil
+	}
+	return broker.Embedded(dir)
+}
+
+// open prepares the inputs that were asked for.
+func (o options) open(stateDir string, log *slog.Logger) ([]input, error) {
+	if o.listen == "" && o.dir == "" {
+		o.listen = "localhost:9999"
+	}
+	var inputs []input
+	if o.listen != "" {
+		s, err := listen(o.listen, log)
+		if err != nil {
+			return nil, err
+		}
+		inputs = append(inputs, s)
+	}
+	if o.dir != "" {
+		d, err := openDirectory(o.dir, filepath.Join(stateDir, "files"), log)
+		if err != nil {
+			return nil, err
+		}
+		inputs = append(inputs, d)
+	}
+	return inputs, nil
+}

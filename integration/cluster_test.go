@@ -1,0 +1,194 @@
+package integration
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/network"
+	"github.com/testcontainers/testcontainers-go"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+const defaultImage = "apache/kafka:4.3.1"
+
+// cluster is the Kafka that all tests of this package share.
+type cluster struct {
+	brokers string // plaintext bootstrap address
+	secure  string // SASL_SSL bootstrap address; empty for a cluster of the user's
+	tls     *certificates
+	stop    func()
+}
+
+// theCluster is set by TestMain; nil when there is none, and then absence says why.
+var (
+	theCluster *cluster
+	absence    string
+)
+
+func TestMain(m *testing.M) {
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) int {
+	c, err := startCluster(context.Background())
+	switch {
+	case err == nil:
+		theCluster = c
+		defer c.stop()
+	case os.Getenv("CI") != "":
+		log.Printf("in CI the tests on real Kafka must run: %v", err)
+		return 1
+	default:
+		absence = err.Error()
+	}
+	return m.Run()
+}
+
+// kafka returns the cluster, or skips the test and says why there is none.
+func kafka(t *testing.T) *cluster {
+	t.Helper()
+	if theCluster == nil {
+		t.Skipf("no Kafka to test on: %s", absence)
+	}
+	return theCluster
+}
+
+// startCluster uses the cluster that MILLRACE_BROKERS names, or else starts one in a container.
+func startCluster(ctx context.Context) (*cluster, error) {
+	if brokers := os.Getenv("MILLRACE_BROKERS"); brokers != "" {
+		return &cluster{brokers: brokers, stop: func() {}}, nil
+	}
+	if err := exec.Command("docker", "info").Run(); err != nil {
+		return nil, fmt.Errorf("no Docker engine answers (docker info: %w), and MILLRACE_BROKERS is not set", err)
+	}
+	return startContainer(ctx)
+}
+
+// startContainer runs one combined broker and controller with two listeners that the host reaches: PLAINTEXT, and SECURE with TLS and
+// SCRAM. Host ports are chosen first, because a broker must know the address that it advertises before it starts.
+func startContainer(ctx context.Context) (*cluster, error) {
+	image := os.Getenv("KAFKA_IMAGE")
+	if image == "" {
+		image = defaultImage
+	}
+	ports, err := freePorts(2)
+	if err != nil {
+		return nil, err
+	}
+	certs, err := newCertificates()
+	if err != nil {
+		return nil, err
+	}
+	os.Setenv("TESTCONTAINERS_RYUK_DISABLED", "true") // the reaper is an image of its own; the container is removed below
+	loopback := netip.MustParseAddr("127.0.0.1")
+	plain, secure := strconv.Itoa(ports[0]), strconv.Itoa(ports[1])
+	broker, err := testcontainers.GenericContainer(ctx, testcontainers.GenericContainerRequest{
+		ContainerRequest: testcontainers.ContainerRequest{
+			Image:        image,
+			ExposedPorts: []string{"9092/tcp", "9094/tcp"},
+			Env:          brokerEnv(plain, secure),
+			HostConfigModifier: func(h *container.HostConfig) {
+				h.PortBindings = network.PortMap{
+					network.MustParsePort("9092/tcp"): {{HostIP: loopback, HostPort: plain}},
+					network.MustParsePort("9094/tcp"): {{HostIP: loopback, HostPort: secure}},
+				}
+			},
+			Files: []testcontainers.ContainerFile{
+				{Reader: certs.keyStore(), ContainerFilePath: "/tmp/keystore.pem", FileMode: 0o644},
+				{Reader: certs.trustStore(), ContainerFilePath: "/tmp/truststore.pem", FileMode: 0o644},
+			},
+		},
+		Started: true,
+	})
+	if err != nil {
+		_ = testcontainers.TerminateContainer(broker)
+		return nil, fmt.Errorf("start %s: %w", image, err)
+	}
+	c := &cluster{brokers: "127.0.0.1:" + plain, secure: "127.0.0.1:" + secure, tls: certs}
+	c.stop = func() { _ = testcontainers.TerminateContainer(broker) }
+	if err := c.ready(ctx); err != nil {
+		c.stop()
+		return nil, err
+	}
+	return c, nil
+}
+
+// brokerEnv configures the broker. It has a listener of its own to talk to itself, as it does to end transactions: the ports that it advertises
+// to the host are not open inside the container.
+func brokerEnv(plainPort, securePort string) map[string]string {
+	return map[string]string{
+		"KAFKA_NODE_ID":                                                 "1",
+		"KAFKA_PROCESS_ROLES":                                           "broker,controller",
+		"KAFKA_CONTROLLER_QUORUM_VOTERS":                                "1@localhost:9093",
+		"KAFKA_CONTROLLER_LISTENER_NAMES":                               "CONTROLLER",
+		"KAFKA_INTER_BROKER_LISTENER_NAME":                              "INTERNAL",
+		"KAFKA_LISTENERS":                                               "PLAINTEXT://:9092,CONTROLLER://:9093,SECURE://:9094,INTERNAL://:9095",
+		"KAFKA_ADVERTISED_LISTENERS":                                    "PLAINTEXT://127.0.0.1:" + plainPort + ",SECURE://127.0.0.1:" + securePort + ",INTERNAL://localhost:9095",
+		"KAFKA_LISTENER_SECURITY_PROTOCOL_MAP":                          "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,INTERNAL:PLAINTEXT,SECURE:SASL_SSL",
+		"KAFKA_SASL_ENABLED_MECHANISMS":                                 "SCRAM-SHA-256",
+		"KAFKA_LISTENER_NAME_SECURE_SCRAM___SHA___256_SASL_JAAS_CONFIG": "org.apache.kafka.common.security.scram.ScramLoginModule required;",
+		"KAFKA_SSL_KEYSTORE_TYPE":                                       "PEM",
+		"KAFKA_SSL_KEYSTORE_LOCATION":                                   "/tmp/keystore.pem",
+		"KAFKA_SSL_TRUSTSTORE_TYPE":                                     "PEM",
+		"KAFKA_SSL_TRUSTSTORE_LOCATION":                                 "/tmp/truststore.pem",
+		"KAFKA_OFFSETS_TOPIC_REPLICATION_FACTOR":                        "1",
+		"KAFKA_OFFSETS_TOPIC_NUM_PARTITIONS":                            "4",
+		"KAFKA_TRANSACTION_STATE_LOG_REPLICATION_FACTOR":                "1",
+		"KAFKA_TRANSACTION_STATE_LOG_MIN_ISR":                           "1",
+		"KAFKA_TRANSACTION_STATE_LOG_NUM_PARTITIONS":                    "4",
+		"KAFKA_SHARE_COORDINATOR_STATE_TOPIC_REPLICATION_FACTOR":        "1",
+		"KAFKA_SHARE_COORDINATOR_STATE_TOPIC_MIN_ISR":                   "1",
+		"KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS":                        "0",
+		"KAFKA_GROUP_MIN_SESSION_TIMEOUT_MS":                            "1000",
+		"KAFKA_AUTO_CREATE_TOPICS_ENABLE":                               "false",
+	}
+}
+
+// ready waits until the broker answers and its group and transaction coordinators can be found.
+func (c *cluster) ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	client, err := kgo.NewClient(kgo.SeedBrokers(c.brokers))
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	admin := kadm.NewClient(client)
+	for {
+		_, err := admin.ListTopics(ctx)
+		groups := admin.FindGroupCoordinators(ctx, "ready")
+		txns := admin.FindTxnCoordinators(ctx, "ready")
+		err = errors.Join(err, groups.Error(), txns.Error())
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return fmt.Errorf("the broker at %s does not answer: %w", c.brokers, err)
+		}
+	}
+}
+
+// freePorts returns n ports of the loopback interface that nothing listens on.
+func freePorts(n int) ([]int, error) {
+	var ports []int
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		defer l.Close()
+		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
+	}
+	return ports, nil
+}

@@ -1,0 +1,214 @@
+package integration
+
+import (
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+)
+
+// torture says how hard the tests try: a few kills by default, and as many as the guarantees were checked with when MILLRACE_TORTURE is "full".
+type torture struct {
+	kills, records int
+}
+
+func tortureOf() torture {
+	if os.Getenv("MILLRACE_TORTURE") == "full" {
+		return torture{kills: 24, records: 200_000}
+	}
+	return torture{kills: 4, records: 40_000}
+}
+
+// scenario is one way to torment processes that count.
+type scenario struct {
+	every       bool
+	atLeastOnce bool
+	processes   int
+	loseDisk    bool // at every second kill
+	leave       bool // before every third kill another process leaves the group and comes back: two rebalances
+}
+
+func TestKill(t *testing.T) {
+	for name, s := range map[string]scenario{
+		"every update":                {every: true, processes: 1},
+		"merged updates":              {processes: 1},
+		"lost disk":                   {every: true, processes: 1, loseDisk: true},
+		"two processes":               {every: true, processes: 2, leave: true},
+		"two processes and lost disk": {every: true, processes: 2, loseDisk: true, leave: true},
+		"at least once":               {every: true, processes: 1, atLeastOnce: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := kafka(t)
+			c.kill(t, s, tortureOf())
+		})
+	}
+}
+
+// kill produces records chunk by chunk, starts a process, kills it at a random point, and so on; at the end the processes finish the
+// work, and what they have written is checked.
+func (c *cluster) kill(t *testing.T, s scenario, with torture) {
+	const partitions, keys = 4, 100
+	application, in, out := name(t, "app"), name(t, "in"), name(t, "out")
+	c.createTopic(t, in, partitions)
+	c.createTopic(t, out, partitions)
+	c.cleanUp(t, application)
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+
+	dirs := make([]string, s.processes)
+	running := make([]*process, s.processes)
+	var wiped []string
+	launch := func(i int) {
+		args := []string{"-brokers", c.brokers, "-app", application, "-in", in, "-out", out, "-state-dir", dirs[i]}
+		if s.every {
+			args = append(args, "-every-update")
+		}
+		if s.atLeastOnce {
+			args = append(args, "-at-least-once")
+		}
+		running[i] = start(t, worker, args...)
+	}
+	for i := range dirs {
+		dirs[i] = filepath.Join(t.TempDir(), "state")
+		launch(i)
+	}
+	want := map[string]int64{}
+	for k := range with.kills {
+		for key, n := range c.produceKeyed(t, in, with.records/(with.kills+1), keys) {
+			want[key] += n
+		}
+		i := random.IntN(s.processes)
+		if s.leave && k%3 == 0 {
+			other := (i + 1) % s.processes
+			running[other].stop()
+			wiped = append(wiped, running[other].wiped()...)
+			launch(other)
+		}
+		if s.loseDisk {
+			running[i].line("state running", time.Minute) // a new identity waits for the old one's session
+		}
+		pause(time.Duration(random.IntN(600)) * time.Millisecond)
+		running[i].kill()
+		wiped = append(wiped, running[i].wiped()...)
+		if s.loseDisk && k%2 == 0 {
+			if err := os.RemoveAll(dirs[i]); err != nil {
+				t.Fatal(err)
+			}
+		}
+		launch(i)
+	}
+	for key, n := range c.produceKeyed(t, in, with.records/(with.kills+1), keys) {
+		want[key] += n
+	}
+	c.drained(t, running, application, in, application+"-by-value-repartition")
+	for _, p := range running {
+		p.stop()
+		wiped = append(wiped, p.wiped()...)
+	}
+	if len(wiped) > 0 {
+		t.Errorf("state was wiped: %s", strings.Join(wiped, "; "))
+	}
+	c.checkCounts(t, out, want, s)
+}
+
+// checkCounts compares the outputs of each key with what the guarantee promises.
+func (c *cluster) checkCounts(t *testing.T, out string, want map[string]int64, s scenario) {
+	t.Helper()
+	got := c.counts(t, out)
+	if len(got) != len(want) {
+		t.Errorf("counts of %d keys, want %d", len(got), len(want))
+	}
+	for key, n := range want {
+		values := got[key]
+		switch {
+		case len(values) == 0:
+			t.Errorf("%s: no count, want %d", key, n)
+		case s.atLeastOnce:
+			if last := slices.Max(values); last < n {
+				t.Errorf("%s: counted up to %d of %d: records were lost", key, last, n)
+			}
+		case s.every:
+			for i, v := range values {
+				if v != int64(i)+1 {
+					t.Fatalf("%s: output %d is %d, want 1, 2, ..., %d: %v", key, i, v, n, around(values, i))
+				}
+			}
+			if int64(len(values)) != n {
+				t.Errorf("%s: %d outputs, want %d", key, len(values), n)
+			}
+		default:
+			for i := 1; i < len(values); i++ {
+				if values[i] <= values[i-1] {
+					t.Fatalf("%s: output %d is not above the one before: %v", key, i, around(values, i))
+				}
+			}
+			if last := values[len(values)-1]; last != n {
+				t.Errorf("%s: counted up to %d, want %d", key, last, n)
+			}
+		}
+	}
+}
+
+func around(values []int64, i int) []int64 {
+	return values[max(0, i-3):min(len(values), i+4)]
+}
+
+// drained waits until the group has committed everything in the topics, but for the transaction markers at their ends.
+func (c *cluster) drained(t *testing.T, by []*process, application string, topics ...string) {
+	t.Helper()
+	admin := c.admin(t)
+	deadline := time.Now().Add(2 * time.Minute)
+	last := int64(-1)
+	stable := 0
+	for time.Now().Before(deadline) {
+		lag := c.dataLag(t, admin, application, topics...)
+		if lag == 0 && last == 0 {
+			if stable++; stable == 3 {
+				return
+			}
+		} else {
+			stable = 0
+		}
+		last = lag
+		for _, p := range by {
+			if !p.running() {
+				t.Fatalf("a process of %s has ended: %v", application, p.err)
+			}
+		}
+		pause(100 * time.Millisecond)
+	}
+	t.Fatalf("%s has not finished: %d records are left", application, last)
+}
+
+// dataLag is the number of offsets beyond the committed ones that may hold records: a partition whose committed offset is followed by
+// transaction markers only has none.
+func (c *cluster) dataLag(t *testing.T, admin *kadm.Client, group string, topics ...string) int64 {
+	t.Helper()
+	ends, err := admin.ListEndOffsets(t.Context(), topics...)
+	if err != nil {
+		return -1
+	}
+	offsets, err := admin.FetchOffsets(t.Context(), group)
+	if err != nil {
+		return -1
+	}
+	var lag int64
+	ends.Each(func(end kadm.ListedOffset) {
+		at, ok := offsets.Lookup(end.Topic, end.Partition)
+		switch {
+		case end.Err != nil:
+			lag++
+		case !ok && end.Offset > 0:
+			lag += end.Offset
+		case ok && at.At < end.Offset && c.hasRecords(t, end.Topic, end.Partition, at.At, end.Offset):
+			lag += end.Offset - at.At
+		}
+	})
+	return lag
+}

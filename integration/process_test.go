@@ -1,0 +1,194 @@
+package integration
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// program is a program of this module, built once for all tests.
+type program struct {
+	pkg  string
+	once sync.Once
+	path string
+	err  error
+}
+
+var worker = &program{pkg: "./worker"}
+
+// build returns the path of the built program.
+func (p *program) build(t *testing.T) string {
+	t.Helper()
+	p.once.Do(func() {
+		dir, err := os.MkdirTemp("", "millrace-integration-")
+		if err != nil {
+			p.err = err
+			return
+		}
+		p.path = filepath.Join(dir, filepath.Base(p.pkg))
+		if out, err := exec.Command("go", "build", "-o", p.path, p.pkg).CombinedOutput(); err != nil {
+			p.err = fmt.Errorf("go build %s: %w\n%s", p.pkg, err, out)
+		}
+	})
+	if p.err != nil {
+		t.Fatal(p.err)
+	}
+	return p.path
+}
+
+// process is a running program. Its log is kept, and shown when the test fails.
+type process struct {
+	t     *testing.T
+	cmd   *exec.Cmd
+	lines chan string // of standard output; closed when the process has ended
+	done  chan struct{}
+	err   error // of Wait, after done
+	logTo *os.File
+
+	mu    sync.Mutex
+	wipes []string // what the process said about state that it gave up
+}
+
+// start runs a program. It is killed at the end of the test if it still runs then.
+func start(t *testing.T, p *program, args ...string) *process {
+	t.Helper()
+	return startIn(t, "", p, args...)
+}
+
+func startIn(t *testing.T, dir string, p *program, args ...string) *process {
+	t.Helper()
+	logTo, err := os.CreateTemp(t.TempDir(), "log-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(p.build(t), args...)
+	cmd.Dir, cmd.Stderr = dir, logTo
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	proc := &process{t: t, cmd: cmd, lines: make(chan string, 1<<16), done: make(chan struct{}), logTo: logTo}
+	go proc.wait(out)
+	t.Cleanup(proc.cleanUp)
+	return proc
+}
+
+// wait owns the process: it hands out its lines and takes its end.
+func (p *process) wait(out io.Reader) {
+	scanner := bufio.NewScanner(out)
+	for scanner.Scan() {
+		if rest, ok := strings.CutPrefix(scanner.Text(), "wiped "); ok {
+			p.mu.Lock()
+			p.wipes = append(p.wipes, rest)
+			p.mu.Unlock()
+			continue
+		}
+		select {
+		case p.lines <- scanner.Text():
+		default: // nobody reads; the test does not need them
+		}
+	}
+	p.err = p.cmd.Wait()
+	close(p.lines)
+	close(p.done)
+}
+
+func (p *process) cleanUp() {
+	p.kill()
+	defer p.logTo.Close()
+	if !p.t.Failed() {
+		return
+	}
+	if text, err := os.ReadFile(p.logTo.Name()); err == nil {
+		p.t.Logf("log of process %d, its last part:\n%s", p.cmd.Process.Pid, tail(string(text), 60))
+	}
+}
+
+// kill is kill -9; it returns when the process is gone.
+func (p *process) kill() {
+	_ = p.cmd.Process.Kill()
+	<-p.done
+}
+
+// stop asks the process to end, and fails the test if it does not end well within half a minute.
+func (p *process) stop() {
+	p.t.Helper()
+	_ = p.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-p.done:
+		if p.err != nil {
+			p.t.Errorf("after SIGTERM the process ended with %v", p.err)
+		}
+	case <-time.After(30 * time.Second):
+		p.t.Error("the process did not end within 30 s of SIGTERM")
+		p.kill()
+	}
+}
+
+// ended waits for the process to end by itself and returns its error and its log.
+func (p *process) ended(within time.Duration) (string, error) {
+	p.t.Helper()
+	select {
+	case <-p.done:
+	case <-time.After(within):
+		p.t.Fatalf("the process did not end within %v", within)
+	}
+	text, err := os.ReadFile(p.logTo.Name())
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return string(text), p.err
+}
+
+// line waits for a line of output with the prefix and returns the rest of it.
+func (p *process) line(prefix string, within time.Duration) string {
+	p.t.Helper()
+	timeout := time.After(within)
+	for {
+		select {
+		case line, ok := <-p.lines:
+			if !ok {
+				p.t.Fatalf("the process ended (%v) before it printed %q", p.err, prefix)
+			}
+			if rest, found := strings.CutPrefix(line, prefix); found {
+				return rest
+			}
+		case <-timeout:
+			p.t.Fatalf("the process did not print %q within %v", prefix, within)
+		}
+	}
+}
+
+// wiped returns what the process has said about local state that it gave up.
+func (p *process) wiped() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.wipes)
+}
+
+// running reports whether the process has not ended.
+func (p *process) running() bool {
+	select {
+	case <-p.done:
+		return false
+	default:
+		return true
+	}
+}
+
+func tail(text string, lines int) string {
+	all := strings.Split(strings.TrimRight(text, "\n"), "\n")
+	return strings.Join(all[max(0, len(all)-lines):], "\n")
+}

@@ -1,0 +1,230 @@
+package integration
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// app is one application of the worker program, with its topics and its directory.
+type app struct {
+	c           *cluster
+	t           *testing.T
+	application string
+	in, out     string
+	dir         string
+}
+
+func (c *cluster) app(t *testing.T, partitions int32) *app {
+	t.Helper()
+	a := &app{c: c, t: t, application: name(t, "app"), in: name(t, "in"), out: name(t, "out"), dir: filepath.Join(t.TempDir(), "state")}
+	c.createTopic(t, a.in, partitions)
+	c.createTopic(t, a.out, partitions)
+	c.cleanUp(t, a.application)
+	return a
+}
+
+func (a *app) start(more ...string) *process {
+	a.t.Helper()
+	args := append([]string{"-brokers", a.c.brokers, "-app", a.application, "-in", a.in, "-out", a.out, "-state-dir", a.dir, "-every-update"}, more...)
+	return start(a.t, worker, args...)
+}
+
+// count produces n records and waits until process p has committed all that was ever produced.
+func (a *app) count(p *process, n, keys int) map[string]int64 {
+	a.t.Helper()
+	want := a.c.produceKeyed(a.t, a.in, n, keys)
+	a.c.drained(a.t, []*process{p}, a.application, a.in, a.application+"-by-value-repartition")
+	return want
+}
+
+// next produces one record with the value, calls start, and returns how long after that a new output of the value's key was visible to
+// read_committed.
+func (a *app) next(value string, start func()) time.Duration {
+	a.t.Helper()
+	ends, err := a.c.admin(a.t).ListCommittedOffsets(a.t.Context(), a.out)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	from := map[int32]kgo.Offset{}
+	ends.Each(func(end kadm.ListedOffset) { from[end.Partition] = kgo.NewOffset().At(end.Offset) })
+	client := a.c.client(a.t, kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{a.out: from}), kgo.FetchIsolationLevel(kgo.ReadCommitted()))
+	if err := a.c.client(a.t).ProduceSync(a.t.Context(), &kgo.Record{Topic: a.in, Value: []byte(value)}).FirstErr(); err != nil {
+		a.t.Fatal(err)
+	}
+	since := time.Now()
+	start()
+	ctx, cancel := context.WithTimeout(a.t.Context(), time.Minute)
+	defer cancel()
+	for {
+		fetches := client.PollFetches(ctx)
+		if ctx.Err() != nil {
+			a.t.Fatal("no output within a minute")
+		}
+		for _, r := range fetches.Records() {
+			if string(r.Key) == value {
+				return time.Since(since)
+			}
+		}
+	}
+}
+
+func TestKilledProcessIsBackWithinTwoSeconds(t *testing.T) {
+	a := kafka(t).app(t, 4)
+	p := a.start()
+	want := a.count(p, 20_000, 1000)
+	p.kill()
+
+	var again *process
+	key := keyOf(7)
+	took := a.next(key, func() { again = a.start() })
+	t.Logf("first output %v after the start", took)
+	if took > 2*time.Second {
+		t.Errorf("the first output came %v after the start, want at most 2 s", took)
+	}
+	again.stop()
+	if wiped := again.wiped(); len(wiped) > 0 {
+		t.Errorf("state was wiped: %v", wiped)
+	}
+	want[key]++
+	a.c.checkCounts(t, a.out, want, scenario{every: true})
+}
+
+func TestRestartWithNothingToRestore(t *testing.T) {
+	a := kafka(t).app(t, 4)
+	for range 2 { // no record has ever come
+		p := a.start()
+		p.line("state running", 30*time.Second)
+		p.stop()
+	}
+	p := a.start()
+	want := a.count(p, 100, 10)
+	p.stop()
+	p = a.start() // all is committed, and each changelog ends in a transaction marker
+	p.line("state running", 30*time.Second)
+	p.stop()
+	a.c.checkCounts(t, a.out, want, scenario{every: true})
+}
+
+func TestRestoreOfChangelogThatEndsInAMarker(t *testing.T) {
+	a := kafka(t).app(t, 4)
+	p := a.start()
+	want := a.count(p, 1000, 10)
+	p.stop()
+
+	a.dir = filepath.Join(t.TempDir(), "another")
+	p = a.start()
+	p.line("state running", 30*time.Second)
+	for key, n := range a.count(p, 1000, 10) {
+		want[key] += n
+	}
+	p.stop()
+	a.c.checkCounts(t, a.out, want, scenario{every: true})
+}
+
+func TestDeletedChangelogWipesWithItsReason(t *testing.T) {
+	a := kafka(t).app(t, 2)
+	p := a.start()
+	a.count(p, 1000, 10)
+	p.stop()
+
+	admin := a.c.admin(t)
+	changelog := a.application + "-counts-changelog"
+	if _, err := admin.DeleteTopic(t.Context(), changelog); err != nil {
+		t.Fatal(err)
+	}
+	for {
+		topics, err := admin.ListTopics(t.Context(), changelog)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if errors.Is(topics[changelog].Err, kerr.UnknownTopicOrPartition) {
+			break
+		}
+	}
+	p = a.start()
+	p.line("state running", 30*time.Second)
+	p.stop()
+	wiped := strings.Join(p.wiped(), "; ")
+	if !strings.Contains(wiped, "counts") || !strings.Contains(wiped, "created again") {
+		t.Errorf("reasons of the wipe: %q, want one that says that the changelog of counts was created again", wiped)
+	}
+}
+
+func TestInputOf64Partitions(t *testing.T) {
+	a := kafka(t).app(t, 64)
+	p := a.start()
+	want := a.count(p, 20_000, 500)
+	p.kill()
+	p = a.start()
+	for key, n := range a.count(p, 5000, 500) {
+		want[key] += n
+	}
+	p.stop()
+	a.c.checkCounts(t, a.out, want, scenario{every: true})
+}
+
+func TestRestartWithinTheSessionWithOneMoreSource(t *testing.T) {
+	a := kafka(t).app(t, 2)
+	also, alsoOut := name(t, "also"), name(t, "also-out")
+	a.c.createTopic(t, also, 2)
+	a.c.createTopic(t, alsoOut, 2)
+	p := a.start()
+	want := a.count(p, 1000, 10)
+	p.kill()
+
+	p = a.start("-also", also, "-also-out", alsoOut)
+	for key, n := range a.count(p, 1000, 10) {
+		want[key] += n
+	}
+	sent := a.c.produceKeyed(t, also, 100, 10)
+	a.c.drained(t, []*process{p}, a.application, also)
+	p.stop()
+	a.c.checkCounts(t, a.out, want, scenario{every: true})
+	got := map[string]int64{}
+	a.c.committed(t, alsoOut, func(r *kgo.Record) { got[strings.ToLower(string(r.Value))]++ })
+	for key, n := range sent {
+		if got[key] != n {
+			t.Errorf("%s came out of the new source %d times, want %d", key, got[key], n)
+		}
+	}
+}
+
+func TestChangedPartitionCountIsRefused(t *testing.T) {
+	a := kafka(t).app(t, 2)
+	p := a.start()
+	a.count(p, 100, 10)
+	p.stop()
+	if _, err := a.c.admin(t).CreatePartitions(t.Context(), 2, a.in); err != nil {
+		t.Fatal(err)
+	}
+	text, err := a.start().ended(30 * time.Second)
+	if err == nil {
+		t.Error("the process ended without an error")
+	}
+	for _, part := range []string{a.in, "2", "4"} {
+		if !strings.Contains(text, part) {
+			t.Errorf("the error does not mention %q:\n%s", part, tail(text, 5))
+		}
+	}
+}
+
+func TestTLSAndSCRAM(t *testing.T) {
+	c := kafka(t)
+	if c.secure == "" {
+		t.Skip("MILLRACE_BROKERS names a cluster whose secure listener is not known")
+	}
+	admin := c.admin(t)
+	_, err := admin.AlterUserSCRAMs(t.Context(), nil, []kadm.UpsertSCRAM{{User: "millrace", Mechanism: kadm.ScramSha256, Iterations: 4096, Password: "secret"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.countsOverTLS(t, "millrace", "secret")
+}

@@ -1,0 +1,180 @@
+package integration
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// client returns a plain client of the cluster, closed at the end of the test.
+func (c *cluster) client(t *testing.T, opts ...kgo.Opt) *kgo.Client {
+	t.Helper()
+	client, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(c.brokers), kgo.FetchMaxWait(100 * time.Millisecond)}, opts...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	return client
+}
+
+func (c *cluster) admin(t *testing.T) *kadm.Client {
+	t.Helper()
+	return kadm.NewClient(c.client(t))
+}
+
+// name returns a name that no other test and no other run uses, for topics and applications.
+func name(t *testing.T, what string) string {
+	test := strings.Map(func(r rune) rune {
+		if r == '/' || r == ' ' {
+			return '-'
+		}
+		return r
+	}, t.Name())
+	return fmt.Sprintf("%s-%s-%d", test, what, time.Now().UnixMilli())
+}
+
+// createTopic makes a topic that is deleted, with all topics that start with its name, at the end of the test.
+func (c *cluster) createTopic(t *testing.T, topic string, partitions int32) {
+	t.Helper()
+	admin := c.admin(t)
+	if _, err := admin.CreateTopic(t.Context(), partitions, 1, nil, topic); err != nil {
+		t.Fatalf("create topic %s: %v", topic, err)
+	}
+	for { // the controller has made it; brokers hear of it a little later
+		if topics, err := admin.ListTopics(t.Context(), topic); err == nil && len(topics[topic].Partitions) == int(partitions) {
+			break
+		}
+		pause(10 * time.Millisecond)
+	}
+	t.Cleanup(func() { _, _ = admin.DeleteTopics(context.Background(), topic) })
+}
+
+// cleanUp deletes the internal topics of an application at the end of the test.
+func (c *cluster) cleanUp(t *testing.T, application string) {
+	t.Helper()
+	admin := c.admin(t)
+	t.Cleanup(func() {
+		topics, err := admin.ListTopics(context.Background())
+		if err != nil {
+			t.Logf("topics of %s stay: %v", application, err)
+			return
+		}
+		for _, topic := range topics.Names() {
+			if strings.HasPrefix(topic, application+"-") {
+				_, _ = admin.DeleteTopics(context.Background(), topic)
+			}
+		}
+	})
+}
+
+// keyOf is the i-th of the keys that produceKeyed uses.
+func keyOf(i int) string { return fmt.Sprintf("key-%04d", i) }
+
+// produceKeyed writes n records whose value names one of keys keys in turn, and whose own key is another: counting by value goes over a
+// repartition topic. It returns how often each key was named.
+func (c *cluster) produceKeyed(t *testing.T, topic string, n, keys int) map[string]int64 {
+	t.Helper()
+	client := c.client(t, kgo.DefaultProduceTopic(topic), kgo.MaxBufferedRecords(n+1))
+	want := map[string]int64{}
+	for i := range n {
+		key := keyOf(i * 7919 % keys)
+		want[key]++
+		client.Produce(t.Context(), &kgo.Record{Key: fmt.Appendf(nil, "%d", i), Value: []byte(key)}, nil)
+	}
+	if err := client.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return want
+}
+
+// committed reads a topic with read_committed from its start to the end it has now, and gives each record to f, in order of its partition.
+// It fails the test if a transaction is still open there: the last stable offset must be the high watermark.
+func (c *cluster) committed(t *testing.T, topic string, f func(*kgo.Record)) {
+	t.Helper()
+	admin := c.admin(t)
+	ends, err := admin.ListEndOffsets(t.Context(), topic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stable, err := admin.ListCommittedOffsets(t.Context(), topic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	open := 0
+	positions := map[int32]int64{}
+	from := map[int32]kgo.Offset{}
+	ends.Each(func(end kadm.ListedOffset) {
+		if lso, _ := stable.Lookup(topic, end.Partition); lso.Offset < end.Offset {
+			t.Errorf("%s/%d: the last stable offset %d is below the high watermark %d: a transaction was left open", topic, end.Partition, lso.Offset, end.Offset)
+		}
+		from[end.Partition] = kgo.NewOffset().AtStart()
+		if end.Offset > 0 {
+			open++
+			positions[end.Partition] = end.Offset
+		}
+	})
+	client := c.client(t, kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: from}),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords())
+	for open > 0 {
+		fetches := client.PollFetches(t.Context())
+		if err := fetches.Err0(); err != nil {
+			t.Fatal(err)
+		}
+		fetches.EachRecord(func(r *kgo.Record) {
+			if !r.Attrs.IsControl() {
+				f(r)
+			}
+			if r.Offset+1 == positions[r.Partition] {
+				open--
+			}
+		})
+	}
+}
+
+// counts reads a topic of text keys and big-endian counts: for each key its values, in order.
+func (c *cluster) counts(t *testing.T, topic string) map[string][]int64 {
+	t.Helper()
+	got := map[string][]int64{}
+	c.committed(t, topic, func(r *kgo.Record) {
+		if len(r.Value) != 8 {
+			t.Fatalf("%s/%d@%d: want a count of 8 bytes, have %x", topic, r.Partition, r.Offset, r.Value)
+		}
+		got[string(r.Key)] = append(got[string(r.Key)], int64(binary.BigEndian.Uint64(r.Value)))
+	})
+	return got
+}
+
+// hasRecords reports whether there is a committed record in [from, to) of a partition, or only transaction markers and aborted ones.
+func (c *cluster) hasRecords(t *testing.T, topic string, partition int32, from, to int64) bool {
+	t.Helper()
+	client, err := kgo.NewClient(kgo.SeedBrokers(c.brokers), kgo.FetchMaxWait(100*time.Millisecond), kgo.KeepControlRecords(),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {partition: kgo.NewOffset().At(from)}}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	for ctx.Err() == nil {
+		for _, r := range client.PollFetches(ctx).Records() {
+			if !r.Attrs.IsControl() {
+				return true
+			}
+			if r.Offset+1 >= to {
+				return false
+			}
+		}
+	}
+	return true // an open transaction hides what is there
+}
+
+// pause lets a process that runs beside the test go on for a while; what it does meanwhile cannot be waited for, as when it is to be
+// killed at a random point.
+func pause(d time.Duration) { <-time.After(d) }

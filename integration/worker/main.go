@@ -1,0 +1,92 @@
+// Worker is the program that the tests on real Kafka start, kill and start again: it counts the records of a topic by value, over a
+// repartition topic, and sends every update, or the merged ones, to another topic. It says on standard output what the tests wait for.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/millrace-streams/millrace"
+	"github.com/millrace-streams/millrace/serde"
+	"github.com/millrace-streams/millrace/topology"
+)
+
+type options struct {
+	brokers, application, in, out, stateDir string
+	also, alsoOut                           string
+	every, atLeastOnce                      bool
+	session                                 time.Duration
+}
+
+func main() {
+	var o options
+	flag.StringVar(&o.brokers, "brokers", "", "seed brokers, comma separated")
+	flag.StringVar(&o.application, "app", "", "application ID")
+	flag.StringVar(&o.in, "in", "", "topic to count")
+	flag.StringVar(&o.out, "out", "", "topic of the counts")
+	flag.StringVar(&o.stateDir, "state-dir", "", "state directory")
+	flag.StringVar(&o.also, "also", "", "a second topic, whose values are sent in upper case to -also-out")
+	flag.StringVar(&o.alsoOut, "also-out", "", "topic for what is read from -also")
+	flag.BoolVar(&o.every, "every-update", false, "send every update")
+	flag.BoolVar(&o.atLeastOnce, "at-least-once", false, "at-least-once instead of exactly-once")
+	flag.DurationVar(&o.session, "session", 6*time.Second, "session timeout")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, o); err != nil {
+		fmt.Fprintln(os.Stderr, "worker:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, o options) error {
+	t, err := o.topology().Build()
+	if err != nil {
+		return err
+	}
+	config := millrace.Config{
+		ApplicationID:  o.application,
+		Brokers:        strings.Split(o.brokers, ","),
+		StateDir:       o.stateDir,
+		EveryUpdate:    o.every,
+		SessionTimeout: o.session,
+		Logger:         slog.New(slog.NewTextHandler(os.Stderr, nil)),
+		Hooks:          []millrace.Hook{reporter{}},
+	}
+	if o.atLeastOnce {
+		config.Guarantee = millrace.AtLeastOnce
+	}
+	app, err := millrace.New(t, config)
+	if err != nil {
+		return err
+	}
+	return app.Run(ctx)
+}
+
+func (o options) topology() *topology.Builder {
+	b := topology.New()
+	lines := topology.Source(b, o.in, serde.String, serde.String)
+	byValue := topology.GroupBy(lines, "by-value", func(v string) string { return v }, serde.String)
+	byValue.Count("counts").Stream().To(o.out)
+	if o.also != "" {
+		also := topology.Source(b, o.also, serde.String, serde.String)
+		topology.MapValues(also, strings.ToUpper, serde.String).To(o.alsoOut)
+	}
+	return b
+}
+
+// reporter prints what the tests look for.
+type reporter struct{}
+
+func (reporter) OnStateChange(_, to millrace.State) { fmt.Println("state", to) }
+func (reporter) OnStateWiped(w millrace.StateWiped) { fmt.Println("wiped", w.Store, w.Reason) }
+func (reporter) OnRebalance(r millrace.Rebalance) {
+	fmt.Println("rebalance", r.Generation, len(r.Assigned), len(r.Revoked))
+}

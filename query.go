@@ -68,7 +68,7 @@ func Get[K, V any](ctx context.Context, app *App, table Queryable[K, V], key K) 
 
 // Range yields the rows of a table with from <= key <= to, in order of key bytes within a partition, and partition after partition, as of the
 // last commit of each. A nil bound is open. The rows of a windowed table have no such order, so that it is an error to ask for them; see [Windows]. It covers the partitions that this process holds and has restored. An error ends it. Breaking off the
-// loop is allowed; until it ends, the process cannot give the partition away that is being read.
+// loop is allowed. A loop may take its time: when a partition moves away while it is being read, the next row is [ErrNotHere].
 func Range[K, V any](ctx context.Context, app *App, table Queryable[K, V], from, to *K) iter.Seq2[Row[K, V], error] {
 	return func(yield func(Row[K, V], error) bool) {
 		q, err := app.query(table.StoreName())
@@ -212,6 +212,9 @@ func (q *query) wrap(err error) error {
 	if err == nil {
 		return nil
 	}
+	if errors.Is(err, engine.ErrClosed) {
+		err = fmt.Errorf("the partition has just moved away: %w", ErrNotHere)
+	}
 	return fmt.Errorf("query of store %s: %w", q.store, err)
 }
 
@@ -278,11 +281,7 @@ func (q *query) snapshot(partition int32) (*engine.Snapshot, error) {
 	case db == nil:
 		return nil, fmt.Errorf("partition %d: %w", partition, ErrNotHere)
 	}
-	snapshot, err := db.Snapshot()
-	if errors.Is(err, engine.ErrClosed) {
-		return nil, fmt.Errorf("partition %d has just moved away: %w", partition, ErrNotHere)
-	}
-	return snapshot, err
+	return db.Snapshot()
 }
 
 // here are the partitions that can be read, in order.

@@ -40,8 +40,7 @@ type DB struct {
 
 	// mu guards what follows, and makes the application of a batch one step for Snapshot.
 	mu        sync.Mutex
-	idle      sync.Cond // no snapshots are open
-	snapshots int
+	snapshots map[*Snapshot]struct{} // that are open
 	closed    bool
 	tables    map[string]*Table
 
@@ -78,8 +77,8 @@ func Open(o Options) (*DB, error) {
 		topicIDs:  map[string][16]byte{},
 		times:     map[string]int64{},
 		intervals: map[string]int64{},
+		snapshots: map[*Snapshot]struct{}{},
 	}
-	d.idle.L = &d.mu
 	return d, nil
 }
 
@@ -213,7 +212,7 @@ func (d *DB) Flush() error {
 	return d.pebble.Flush()
 }
 
-// Close flushes and closes the database. It waits until open snapshots are closed. A second Close does nothing.
+// Close flushes and closes the database, and ends the snapshots that are open. A second Close does nothing.
 func (d *DB) Close() error { return d.close(true) }
 
 func (d *DB) close(flush bool) error {
@@ -223,15 +222,16 @@ func (d *DB) close(flush bool) error {
 		return nil
 	}
 	d.closed = true
-	for d.snapshots > 0 {
-		d.idle.Wait()
-	}
-	if d.pebble == nil {
-		return nil
-	}
 	var err error
+	for s := range d.snapshots {
+		err = errors.Join(err, s.end(ErrClosed))
+	}
+	d.snapshots = nil
+	if d.pebble == nil {
+		return err
+	}
 	if flush {
-		err = d.pebble.Flush()
+		err = errors.Join(err, d.pebble.Flush())
 	}
 	if err = errors.Join(err, d.pebble.Close()); err != nil {
 		return fmt.Errorf("close the state in %s: %w", d.o.Dir, err)

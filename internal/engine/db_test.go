@@ -268,16 +268,52 @@ func TestSnapshot(t *testing.T) {
 	if _, _, _, err := s.Get("none", nil); err == nil {
 		t.Error("an unknown table was read")
 	}
-	closed := make(chan error)
-	go func() { closed <- d.Close() }()
-	if v, _, _, err := s.Get("disk", []byte("k")); string(v) != "old" || err != nil {
-		t.Errorf("Get while the database waits to be closed: %q, %v", v, err)
+	check(t, s.Close())
+	check(t, s.Close())
+	if _, _, _, err := s.Get("disk", []byte("k")); err == nil {
+		t.Error("a closed snapshot was read")
 	}
-	check(t, s.Close())
-	check(t, s.Close())
-	check(t, <-closed)
+	check(t, d.Close())
 	if _, err := d.Snapshot(); err != ErrClosed {
 		t.Errorf("Snapshot of a closed database: %v", err)
+	}
+}
+
+// A database that is closed does not wait for whoever reads it: the reader keeps the row that it has, and then gets an error.
+func TestCloseEndsSnapshots(t *testing.T) {
+	t.Parallel()
+	for _, persistent := range []bool{true, false} {
+		d := openDB(t, newShared(t), vfs.NewMem())
+		tb := table(t, d, "t", persistent)
+		b := d.NewBatch()
+		for _, k := range []string{"a", "b"} {
+			check(t, b.Table(tb).Set([]byte(k), 7, []byte("of "+k)))
+		}
+		check(t, d.Apply(b))
+		s, err := d.Snapshot()
+		check(t, err)
+		rows, err := s.Scan("t", nil, nil)
+		check(t, err)
+		if !rows.Next() {
+			t.Fatal("no row")
+		}
+		check(t, d.Close())
+		if string(rows.Key()) != "a" || string(rows.Value()) != "of a" || rows.Timestamp() != 7 {
+			t.Errorf("the row became %q=%q@%d", rows.Key(), rows.Value(), rows.Timestamp())
+		}
+		if rows.Next() {
+			t.Errorf("a row of a closed database: %q", rows.Key())
+		}
+		if err := rows.Close(); err != ErrClosed {
+			t.Errorf("the walk ended with %v", err)
+		}
+		if _, _, _, err := s.Get("t", []byte("a")); err != ErrClosed {
+			t.Errorf("Get returned %v", err)
+		}
+		if _, err := s.Scan("t", nil, nil); err != ErrClosed {
+			t.Errorf("Scan returned %v", err)
+		}
+		check(t, s.Close())
 	}
 }
 

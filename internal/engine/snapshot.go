@@ -4,17 +4,24 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
 )
 
-// Snapshot is a view of the committed state of a task at one moment: all its tables, those in memory too. It must be closed: the database waits for it.
-// A Snapshot may be used by any goroutine, one at a time.
+// Snapshot is a view of the committed state of a task at one moment: all its tables, those in memory too. It must be closed.
+// A Snapshot and its Rows may be used by any goroutine, one at a time.
+//
+// The database does not wait for it: when that is closed, every method returns [ErrClosed] from then on.
 type Snapshot struct {
-	db     *DB
+	db *DB
+
+	// mu guards what follows against the database, which ends the snapshot when it is closed.
+	mu     sync.Mutex
 	disk   *pebble.Snapshot
 	tables map[string]snapshotTable
-	closed bool
+	open   map[*Rows]struct{}
+	ended  error // why it cannot be used any more
 }
 
 type snapshotTable struct {
@@ -23,6 +30,8 @@ type snapshotTable struct {
 	interval int64 // see Table
 }
 
+var errSnapshotClosed = errors.New("snapshot is closed")
+
 // Snapshot returns a view of the committed state as it is now. Any goroutine may call it.
 func (d *DB) Snapshot() (*Snapshot, error) {
 	d.mu.Lock()
@@ -30,7 +39,7 @@ func (d *DB) Snapshot() (*Snapshot, error) {
 	if d.closed {
 		return nil, ErrClosed
 	}
-	s := &Snapshot{db: d, tables: make(map[string]snapshotTable, len(d.tables))}
+	s := &Snapshot{db: d, tables: make(map[string]snapshotTable, len(d.tables)), open: map[*Rows]struct{}{}}
 	if d.pebble != nil {
 		s.disk = d.pebble.NewSnapshot()
 	}
@@ -41,12 +50,14 @@ func (d *DB) Snapshot() (*Snapshot, error) {
 		}
 		s.tables[name] = st
 	}
-	d.snapshots++
+	d.snapshots[s] = struct{}{}
 	return s, nil
 }
 
 // Get returns a row of the named table. value belongs to the caller.
 func (s *Snapshot) Get(table string, key []byte) (value []byte, timestamp int64, ok bool, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	t, err := s.table(table)
 	if err != nil {
 		return nil, 0, false, err
@@ -76,13 +87,21 @@ func (t snapshotTable) get(s *Snapshot, key []byte) (row []byte, ok bool, err er
 	return row, true, closer.Close()
 }
 
-// Scan returns an iterator over lower <= key < upper of the named table; nil bounds are open. It must be closed before the snapshot.
-func (s *Snapshot) Scan(table string, lower, upper []byte) (*Iterator, error) {
+// Scan returns the rows with lower <= key < upper of the named table; nil bounds are open. They must be closed before the snapshot.
+func (s *Snapshot) Scan(table string, lower, upper []byte) (*Rows, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	t, err := s.table(table)
 	if err != nil {
 		return nil, err
 	}
-	return t.scan(s, table, lower, upper)
+	it, err := t.scan(s, table, lower, upper)
+	if err != nil {
+		return nil, err
+	}
+	rows := &Rows{snapshot: s, it: it}
+	s.open[rows] = struct{}{}
+	return rows, nil
 }
 
 // WindowLayout returns how the named table keeps the rows of a window store; ok is false if it never did.
@@ -96,10 +115,7 @@ func (s *Snapshot) table(name string) (snapshotTable, error) {
 	if !ok {
 		return t, fmt.Errorf("the task has no store %s", name)
 	}
-	if s.closed {
-		return t, errors.New("snapshot is closed")
-	}
-	return t, nil
+	return t, s.ended
 }
 
 func (t snapshotTable) scan(s *Snapshot, name string, lower, upper []byte) (*Iterator, error) {
@@ -111,18 +127,80 @@ func (t snapshotTable) scan(s *Snapshot, name string, lower, upper []byte) (*Ite
 
 // Close releases the snapshot. A second Close does nothing.
 func (s *Snapshot) Close() error {
+	err := s.end(errSnapshotClosed)
 	s.db.mu.Lock()
-	defer s.db.mu.Unlock()
-	if s.closed {
+	delete(s.db.snapshots, s)
+	s.db.mu.Unlock()
+	return err
+}
+
+// end releases what the snapshot holds of the database.
+func (s *Snapshot) end(why error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended != nil {
 		return nil
 	}
-	s.closed = true
-	s.db.snapshots--
-	if s.db.snapshots == 0 {
-		s.db.idle.Broadcast()
+	s.ended = why
+	var errs []error
+	for rows := range s.open {
+		errs = append(errs, rows.it.Close())
 	}
-	if s.disk == nil {
-		return nil
+	s.open = nil
+	if s.disk != nil {
+		errs = append(errs, s.disk.Close())
 	}
-	return s.disk.Close()
+	return errors.Join(errs...)
+}
+
+// Rows walks over rows of a Snapshot, forwards or backwards: the first step goes to the first row (Next) or the last (Prev).
+type Rows struct {
+	snapshot *Snapshot
+	it       *Iterator
+
+	// A copy of the row, for the time after the end of the database.
+	key, value []byte
+	timestamp  int64
+	err        error
+}
+
+// Next goes to the next row, and reports whether there is one.
+func (r *Rows) Next() bool { return r.step((*Iterator).Next) }
+
+// Prev goes to the row before, and reports whether there is one.
+func (r *Rows) Prev() bool { return r.step((*Iterator).Prev) }
+
+func (r *Rows) step(to func(*Iterator) bool) bool {
+	r.snapshot.mu.Lock()
+	defer r.snapshot.mu.Unlock()
+	if r.err == nil {
+		r.err = r.snapshot.ended
+	}
+	if r.err != nil || !to(r.it) {
+		return false
+	}
+	r.key, r.value, r.timestamp = append(r.key[:0], r.it.Key()...), append(r.value[:0], r.it.Value()...), r.it.Timestamp()
+	return true
+}
+
+// Key returns the key of the row. It is valid until the next step, and must not be changed.
+func (r *Rows) Key() []byte { return r.key }
+
+// Value returns the value of the row. It is valid until the next step, and must not be changed.
+func (r *Rows) Value() []byte { return r.value }
+
+// Timestamp returns the timestamp of the row in ms.
+func (r *Rows) Timestamp() int64 { return r.timestamp }
+
+// Close releases the rows, and returns the error that has ended the walk early, if one has.
+func (r *Rows) Close() error {
+	r.snapshot.mu.Lock()
+	defer r.snapshot.mu.Unlock()
+	if _, open := r.snapshot.open[r]; open {
+		delete(r.snapshot.open, r)
+		if err := r.it.Close(); r.err == nil {
+			r.err = err
+		}
+	}
+	return r.err
 }

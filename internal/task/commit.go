@@ -125,13 +125,19 @@ func (t *Task) Finish(positions map[string]int64) (err error) {
 		s.instance.Committed()
 	}
 	t.cfg.Memory.forget(g.offsets)
-	for _, f := range g.onCommitted {
-		f := hook{f: func() error { f(); return nil }}
-		if err := f.call(); err != nil {
-			return t.fail(fmt.Errorf("task %s: OnCommitted: %w", t.name(), err))
-		}
+	if err := g.tell(); err != nil {
+		return t.fail(fmt.Errorf("task %s: OnCommitted: %w", t.name(), err))
 	}
 	return nil
+}
+
+// tell calls all functions that wait for the commit: it happens once, and one that panics must not keep it from the others.
+func (g *generation) tell() error {
+	var errs []error
+	for _, f := range g.onCommitted {
+		errs = append(errs, hook{f: func() error { f(); return nil }}.call())
+	}
+	return errors.Join(errs...)
 }
 
 func (t *Task) apply(g *generation, positions map[string]int64) error {

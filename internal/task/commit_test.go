@@ -195,6 +195,37 @@ func TestOnCommitted(t *testing.T) {
 	}
 }
 
+// A function that panics keeps nobody else from being told, and ends the task.
+func TestPanicInOnCommitted(t *testing.T) {
+	t.Parallel()
+	var called []string
+	s := newShell(t, node(func(t graph.Task, r *rec) error {
+		value := r.Value
+		t.OnCommitted(func() {
+			called = append(called, value)
+			if value == "2" {
+				panic("when told")
+			}
+		})
+		return nil
+	}), "in")
+	s.start()
+	s.add("in", in("k", "1", 1), in("k", "2", 2), in("k", "3", 3))
+	s.run()
+	if _, err := s.task.Begin(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.task.Finish(nil); err == nil || !strings.Contains(err.Error(), "OnCommitted: panic: when told") {
+		t.Errorf("Finish returned %v", err)
+	}
+	if !slices.Equal(called, []string{"1", "2", "3"}) {
+		t.Errorf("called for %q", called)
+	}
+	if s.task.Err() == nil {
+		t.Error("the task goes on")
+	}
+}
+
 func TestTooMuchMetadataFails(t *testing.T) {
 	t.Parallel()
 	s := newShell(t, node(func(t graph.Task, r *rec) error {

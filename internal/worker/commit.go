@@ -151,12 +151,15 @@ type aheadError struct{ error }
 
 func (e *aheadError) Unwrap() error { return e.error }
 
-// diskError says that a commit could not be written to the disk. The disk is then behind Kafka, which a restart puts right.
-type diskError struct{ error }
+// unfinishedError says that what follows a commit went wrong: it could not be written to the disk, which is then behind Kafka, or user code that
+// was told of it has panicked. A restart puts the disk right.
+type unfinishedError struct{ error }
 
-func (e *diskError) Unwrap() error { return e.error }
+func (e *unfinishedError) Unwrap() error { return e.error }
 
+// finish finishes the commit of all tasks, whatever becomes of one of them: for Kafka it has happened.
 func (w *Worker) finish(tasks []*Task, positions map[string]map[int32]int64) error {
+	var errs []error
 	for _, t := range tasks {
 		mine := map[string]int64{}
 		for _, topic := range t.Changelogs {
@@ -164,9 +167,10 @@ func (w *Worker) finish(tasks []*Task, positions map[string]map[int32]int64) err
 				mine[topic] = next
 			}
 		}
-		if err := t.run.Finish(mine); err != nil {
-			return &diskError{fmt.Errorf("task %s: writing a commit to the state directory: %w", name(t), err)}
-		}
+		errs = append(errs, t.run.Finish(mine))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return &unfinishedError{fmt.Errorf("finishing a commit: %w", err)}
 	}
 	return nil
 }
@@ -174,10 +178,10 @@ func (w *Worker) finish(tasks []*Task, positions map[string]map[int32]int64) err
 // uncommitted goes on after a commit that did not come through.
 func (w *Worker) uncommitted(err error) {
 	w.cfg.Logger.Warn("commit failed", "worker", w.cfg.Index, "error", err)
-	var disk *diskError
+	var unfinished *unfinishedError
 	var refused *txn.RefusedError
 	switch {
-	case errors.As(err, &disk):
+	case errors.As(err, &unfinished):
 		w.fail(err)
 		return
 	case errors.As(err, &refused):

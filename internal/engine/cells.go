@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
 	"iter"
 	"unsafe"
@@ -168,6 +169,13 @@ func (c *Cells[K, V]) Set(cell *Cell[K, V], value V, present bool, timestamp int
 }
 
 func (c *Cells[K, V]) set(cell *Cell[K, V], value V, present bool, timestamp int64, origin Origin, unread bool) error {
+	var encoded []byte
+	if c.env.EveryUpdate && present {
+		var err error
+		if encoded, err = c.encode(value, origin); err != nil {
+			return errors.Join(err, c.undo(cell, unread))
+		}
+	}
 	if cell.dirty == 0 {
 		c.firstChange(cell, unread)
 	}
@@ -179,9 +187,37 @@ func (c *Cells[K, V]) set(cell *Cell[K, V], value V, present bool, timestamp int
 	ch := &c.changes[cell.dirty-1]
 	ch.origin = origin
 	if c.env.EveryUpdate {
-		return c.logNow(ch)
+		ch.value = encoded
+		c.encoded(cell, len(encoded))
+		return c.log(ch, encoded)
 	}
 	return nil
+}
+
+// undo makes a cell as it was before a change whose value cannot be encoded: the caller may have changed the value in place, and the error policy may
+// say that the application goes on.
+func (c *Cells[K, V]) undo(cell *Cell[K, V], unread bool) error {
+	switch {
+	case unread:
+		c.drop(len(c.ring) - 1)
+		return nil
+	case !cell.Present || c.immutable || cell.committing && cell.dirty == 0:
+		return nil
+	}
+	var data []byte
+	if cell.dirty != 0 {
+		data = c.changes[cell.dirty-1].value
+	} else {
+		var err error
+		if data, _, _, err = c.env.Table.Get(cell.KeyBytes()); err != nil {
+			return err
+		}
+	}
+	value, err := c.decode(data)
+	if err == nil {
+		cell.Value = value
+	}
+	return err
 }
 
 func (c *Cells[K, V]) firstChange(cell *Cell[K, V], unread bool) {

@@ -5,19 +5,6 @@ import "fmt"
 // minPiece is the least room that a value gets to be encoded into.
 const minPiece = 64
 
-// logNow logs one update (EveryUpdate).
-func (c *Cells[K, V]) logNow(ch *change[K, V]) error {
-	ch.value = nil
-	if ch.cell.Present {
-		value, err := c.encode(ch)
-		if err != nil {
-			return err
-		}
-		ch.value = value
-	}
-	return c.log(ch, ch.value)
-}
-
 func (c *Cells[K, V]) log(ch *change[K, V], value []byte) error {
 	if c.env.Log == nil {
 		return nil
@@ -29,15 +16,15 @@ func (c *Cells[K, V]) log(ch *change[K, V], value []byte) error {
 	return nil
 }
 
-// encode returns the encoding of a changed cell's value, not nil, in bytes that never change.
-func (c *Cells[K, V]) encode(ch *change[K, V]) (value []byte, err error) {
+// encode returns the encoding of a value, not nil, in bytes that never change. origin is what changed it last.
+func (c *Cells[K, V]) encode(v V, origin Origin) (value []byte, err error) {
 	defer func() {
 		if err != nil {
-			err = fmt.Errorf("store %s: encode a value (last changed by %s): %w", c.store, ch.origin, err)
+			err = fmt.Errorf("store %s: encode a value (last changed by %s): %w", c.store, origin, err)
 		}
 	}()
 	defer guard(&err)
-	value, err = c.serde.Append(c.slab.piece(max(c.typical, minPiece)), ch.cell.Value)
+	value, err = c.serde.Append(c.slab.piece(max(c.typical, minPiece)), v)
 	if err != nil {
 		return nil, err
 	}
@@ -46,10 +33,14 @@ func (c *Cells[K, V]) encode(ch *change[K, V]) (value []byte, err error) {
 	}
 	value = c.slab.keep(value)
 	c.typical = len(value)
-	before := ch.cell.size
-	c.resize(ch.cell, len(value))
-	c.countDirty(int64(ch.cell.size - before))
 	return value, nil
+}
+
+// encoded counts a changed cell anew whose value is known to take n bytes.
+func (c *Cells[K, V]) encoded(cell *Cell[K, V], n int) {
+	before := cell.size
+	c.resize(cell, n)
+	c.countDirty(int64(cell.size - before))
 }
 
 // Flush logs each changed row once, in order of first change, and adds it to b; see Store.Flush.
@@ -77,9 +68,10 @@ func (c *Cells[K, V]) flushOne(b *TableBatch, ch *change[K, V]) error {
 	value := ch.value
 	if !c.env.EveryUpdate {
 		var err error
-		if value, err = c.encode(ch); err != nil {
+		if value, err = c.encode(ch.cell.Value, ch.origin); err != nil {
 			return err
 		}
+		c.encoded(ch.cell, len(value))
 		if err = c.log(ch, value); err != nil {
 			return err
 		}

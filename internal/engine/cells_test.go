@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -284,6 +285,62 @@ func TestEveryUpdate(t *testing.T) {
 	}
 	if got := rows(t, k.table); len(got) != 1 {
 		t.Errorf("committed %q", got)
+	}
+}
+
+// picky is list, which refuses values with an x.
+type picky struct{ list }
+
+func (picky) Append(dst []byte, v *[]byte) ([]byte, error) {
+	if bytes.Contains(*v, []byte("x")) {
+		return nil, errors.New("an x")
+	}
+	return append(dst, *v...), nil
+}
+
+// A value that cannot be encoded when it is to be logged leaves the row as it was, also if it was changed in place: the error policy may skip the record.
+func TestEveryUpdateThatCannotBeEncoded(t *testing.T) {
+	t.Parallel()
+	k := newCellTask(t, 0, true)
+	k.every = true
+	c := NewCells(CellsConfig[string, *[]byte]{Store: "st", Env: k.env(), Value: picky{}})
+	defer c.Close()
+	put := func(key, value string) error {
+		v := []byte(value)
+		_, err := c.Put([]byte(key), key, &v, true, 1, Origin{})
+		return err
+	}
+	spoil := func(key string) {
+		t.Helper()
+		cell, err := c.Load([]byte(key), key)
+		check(t, err)
+		*cell.Value = append(*cell.Value, 'x')
+		if err := c.Set(cell, cell.Value, true, 2, Origin{}); err == nil {
+			t.Errorf("%s: an x was accepted", key)
+		}
+	}
+	check(t, put("old", "o"))
+	k.commit(t, c)
+	check(t, put("new", "n"))
+	spoil("new")
+	spoil("old")
+	if err := put("none", "x"); err == nil {
+		t.Error("an x was accepted")
+	}
+	if cell, err := c.Get([]byte("none")); cell != nil || err != nil {
+		t.Errorf("the refused row is %v, %v", cell, err)
+	}
+	for key, want := range map[string]string{"old": "o", "new": "n"} {
+		if cell, err := c.Get([]byte(key)); err != nil || string(*cell.Value) != want || cell.Timestamp != 1 {
+			t.Errorf("%s is %v, %v", key, cell, err)
+		}
+	}
+	k.commit(t, c)
+	if got, want := rows(t, k.table), map[string]string{"old": "o@1", "new": "n@1"}; !maps.Equal(got, want) {
+		t.Errorf("committed %q, want %q", got, want)
+	}
+	if want := []string{"old=6f@1", "new=6e@1"}; !slices.Equal(k.logged, want) {
+		t.Errorf("logged %q, want %q", k.logged, want)
 	}
 }
 

@@ -1,5 +1,6 @@
 // Worker is the program that the tests on real Kafka start, kill and start again: it counts the records of a topic by value, over a
-// repartition topic, and sends every update, or the merged ones, to another topic. It says on standard output what the tests wait for.
+// repartition topic, and sends every update, or the merged ones, to another topic; with -interval it counts them batch by batch. It says on standard output
+// what the tests wait for.
 package main
 
 import (
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"github.com/millrace-streams/millrace"
+	"github.com/millrace-streams/millrace/batch"
 	"github.com/millrace-streams/millrace/serde"
 	"github.com/millrace-streams/millrace/topology"
 )
@@ -22,7 +24,7 @@ type options struct {
 	brokers, application, in, out, stateDir string
 	also, alsoOut                           string
 	every, atLeastOnce                      bool
-	session                                 time.Duration
+	session, interval                       time.Duration
 }
 
 func main() {
@@ -37,6 +39,7 @@ func main() {
 	flag.BoolVar(&o.every, "every-update", false, "send every update")
 	flag.BoolVar(&o.atLeastOnce, "at-least-once", false, "at-least-once instead of exactly-once")
 	flag.DurationVar(&o.session, "session", 6*time.Second, "session timeout")
+	flag.DurationVar(&o.interval, "interval", 0, "count in batches of this length: by value to -out, all to -also-out")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
@@ -73,6 +76,13 @@ func run(ctx context.Context, o options) error {
 func (o options) topology() *topology.Builder {
 	b := topology.New()
 	lines := topology.Source(b, o.in, serde.String, serde.String)
+	if o.interval > 0 {
+		every := batch.Every(lines, "every", o.interval)
+		every.Count("count").To(o.alsoOut)
+		batch.CountByValue(every, "by-value").To(o.out)
+		every.Count("printed").Print(os.Stdout)
+		return b
+	}
 	byValue := topology.GroupBy(lines, "by-value", func(v string) string { return v }, serde.String)
 	byValue.Count("counts").Stream().To(o.out)
 	if o.also != "" {

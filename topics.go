@@ -74,6 +74,32 @@ func (t *topicTable) MaxMessageBytes(topic string) int {
 
 func (t *topicTable) changelogs() []string { return t.logs }
 
+// others are the names of the known topics that are not in names.
+func (t *topicTable) others(names []string) []string {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	var others []string
+	for name := range t.known {
+		if !slices.Contains(names, name) {
+			others = append(others, name)
+		}
+	}
+	return others
+}
+
+// setPartitions notes that a topic has another number of partitions now, and returns the one before; changed is false if it is the same.
+func (t *topicTable) setPartitions(topic string, n int32) (before int32, changed bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	known, ok := t.known[topic]
+	if !ok || known.Partitions == n {
+		return known.Partitions, false
+	}
+	before, known.Partitions = known.Partitions, n
+	t.known[topic] = known
+	return before, true
+}
+
 // deleteRetention is how long a compacted changelog keeps deletions.
 func (t *topicTable) deleteRetention(topic string) time.Duration {
 	const kafkaDefault = 24 * time.Hour
@@ -211,7 +237,7 @@ func (r *session) internalTopics() []topics.Spec {
 
 const topicsEvery = 10 * time.Second
 
-// watchTopics looks whether the topics that are read, and the changelogs, stay as they were.
+// watchTopics looks whether the topics that are read, and the changelogs, stay as they were, and how many partitions those have that are written.
 func (r *session) watchTopics() {
 	every := topicsEvery
 	if d := r.app.seams.topicsEvery; d > 0 {
@@ -235,10 +261,12 @@ func (r *session) compareTopics(ctx context.Context) error {
 		names = append(names, t.In(r.cfg.ApplicationID))
 	}
 	slices.Sort(names)
-	details, err := kadm.NewClient(r.client).ListTopics(ctx, names...)
+	outputs := r.topics.others(names)
+	details, err := kadm.NewClient(r.client).ListTopics(ctx, slices.Concat(names, outputs)...)
 	if err != nil {
 		return nil
 	}
+	r.updateOutputs(details, outputs)
 	for _, name := range names {
 		was, _ := r.topics.lookup(name)
 		is, ok := details[name]
@@ -254,6 +282,20 @@ func (r *session) compareTopics(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// updateOutputs takes over how many partitions the topics have that are only written: from the next transaction on keys go where they then belong. What has become of a
+// topic that cannot be described shows when it is written.
+func (r *session) updateOutputs(details kadm.TopicDetails, outputs []string) {
+	for _, name := range outputs {
+		is, ok := details[name]
+		if !ok || is.Err != nil || len(is.Partitions) == 0 {
+			continue
+		}
+		if before, changed := r.topics.setPartitions(name, int32(len(is.Partitions))); changed {
+			r.log.Info("an output topic has another number of partitions than before", "topic", name, "before", before, "now", len(is.Partitions))
+		}
+	}
 }
 
 const purgeEvery = 30 * time.Second

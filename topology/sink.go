@@ -64,6 +64,7 @@ func (s Stream[K, V]) newSink(n *node, choose func(processor.Record[K, V]) strin
 		k.out.Node = n
 		if choose == nil {
 			k.out.Topic = n.SinkTopic.In(t.ApplicationID())
+			t.OnFlush(n, k.forgetCount)
 		}
 		return k, nil
 	}
@@ -77,7 +78,7 @@ type sinkInstance[K, V any] struct {
 	values    serde.Serde[V]
 	inner     serde.Partitioned[K] // nil: partitioned by the whole key
 
-	count int32 // partitions of the topic, if there is one; -1 at first
+	count int32 // partitions of the topic, if there is one; -1: not asked yet
 	bytes arena
 	hash  []byte // scratch for inner
 
@@ -148,6 +149,12 @@ func (s *sinkInstance[K, V]) address(r *graph.Record[K, V]) (int32, error) {
 		s.count = count
 	}
 	return s.count, nil
+}
+
+// forgetCount has the number of partitions asked for again in the next transaction: the topic may grow. Within one it stays as it is.
+func (s *sinkInstance[K, V]) forgetCount() error {
+	s.count = -1
+	return nil
 }
 
 func (s *sinkInstance[K, V]) partitions() (int32, error) {

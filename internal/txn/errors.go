@@ -106,7 +106,8 @@ func (e *RefusedError) Error() string {
 
 func (e *RefusedError) Unwrap() error { return e.Err }
 
-// errPartition is what an explicit partition that the topic does not have gets.
+// errPartition is what an explicit partition gets that the topic does not have, as far as the client knows. It is no refusal: a topic that has just grown
+// is larger than what the client saw last, which looks again before the replay.
 var errPartition = errors.New("the topic has no such partition")
 
 // isRefusal reports whether err is about the record itself, rather than about the connection, the transaction or the
@@ -115,7 +116,7 @@ func isRefusal(err error) bool {
 	for _, k := range []error{
 		kerr.MessageTooLarge, kerr.RecordListTooLarge, kerr.InvalidRecord, kerr.InvalidTimestamp, kerr.PolicyViolation,
 		kerr.UnsupportedForMessageFormat, kerr.UnsupportedCompressionType, kerr.InvalidTopicException,
-		kerr.UnknownTopicOrPartition, kerr.TopicAuthorizationFailed, errPartition,
+		kerr.UnknownTopicOrPartition, kerr.TopicAuthorizationFailed,
 	} {
 		if errors.Is(err, k) {
 			return true

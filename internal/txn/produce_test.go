@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -46,12 +48,6 @@ func TestRefusedRecordIsAttributed(t *testing.T) {
 			t.Errorf("got %+v", r)
 		}
 
-		p.ProduceTagged(&kgo.Record{Topic: output, Value: []byte("ok")}, good)
-		p.ProduceTagged(&kgo.Record{Topic: output, Partition: 3, Value: []byte("no such partition")}, bad)
-		if r := refused(w, p, id); r.Tag != bad || r.Partition != 3 {
-			t.Errorf("got %+v", r)
-		}
-
 		p.ProduceTagged(&kgo.Record{Topic: "missing", Partition: -1, Value: []byte("x")}, bad)
 		if r := refused(w, p, id); r.Tag != bad || r.Topic != "missing" || !errors.Is(r, kerr.UnknownTopicOrPartition) {
 			t.Errorf("got %+v", r)
@@ -66,6 +62,35 @@ func TestRefusedRecordIsAttributed(t *testing.T) {
 		_, err := p.Commit(background, id, at(1))
 		w.must(err)
 		w.expect(1, "a")
+	})
+}
+
+// A partition that the client does not know yet, of a topic that has grown, aborts the transaction, and is there in the replay.
+func TestPartitionOfAGrownTopic(t *testing.T) {
+	inWorld(t, func(w *world) {
+		p, id := w.producer("app-1"), w.join("")
+		produce(p, "a")
+		_, err := p.Commit(background, id, at(1))
+		w.must(err)
+		_, err = kadm.NewClient(w.admin).UpdatePartitions(background, 4, output)
+		w.must(err)
+
+		for aborts := 0; ; aborts++ {
+			p.Produce(&kgo.Record{Topic: output, Partition: 3, Value: []byte("b")})
+			_, err := p.Commit(background, id, at(2))
+			if err == nil {
+				break
+			}
+			w.outcome(err, Aborted)
+			var e *Error
+			if !errors.As(err, &e) || e.Permanent() || aborts > 100 {
+				t.Fatalf("got %v", err)
+			}
+			<-time.After(10 * time.Millisecond)
+		}
+		if got := w.cluster.PartitionInfo(output, 3).HighWatermark; got != 2 {
+			t.Errorf("the new partition ends at %d", got)
+		}
 	})
 }
 

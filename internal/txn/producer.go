@@ -116,6 +116,7 @@ func New(ctx context.Context, cfg Config) (*Producer, error) {
 	versions.SetMaxKeyVersion(int16(kmsg.OffsetCommit), maxOffsetCommit)
 	versions.SetMaxKeyVersion(int16(kmsg.TxnOffsetCommit), maxTxnOffsetCommit)
 	refuse := func(r *kgo.Record, err error) {
+		p.cl.ForceMetadataRefresh()
 		p.acks.mu.Lock()
 		defer p.acks.mu.Unlock()
 		p.acks.fail(r, err)

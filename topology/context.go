@@ -92,7 +92,6 @@ func (c *nodeContext[K2, V2]) prepare(r processor.Record[K2, V2]) bool {
 		c.misused("Forward: the timestamp %d is negative", int64(r.Timestamp))
 		return false
 	}
-	r.Headers = slices.Clip(r.Headers)
 	c.forwarded = true
 	c.out.Record = r
 	normalize(&c.out.Record, c.keys, c.values)

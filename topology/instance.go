@@ -2,6 +2,7 @@ package topology
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/millrace-streams/millrace/internal/graph"
 	"github.com/millrace-streams/millrace/processor"
@@ -91,8 +92,10 @@ func (a absence[T]) expressible() bool { return a.optional != nil }
 // is reports whether v stands for "absent".
 func (a absence[T]) is(v T) bool { return a.optional != nil && a.optional.Absent(v) }
 
-// normalize makes NoKey and NoValue agree with key and value.
+// normalize makes NoKey and NoValue agree with key and value, and cuts the capacity of the headers, so that two users who append to them do not write
+// to the same place.
 func normalize[K, V any](r *processor.Record[K, V], keys absence[K], values absence[V]) {
+	r.Headers = slices.Clip(r.Headers)
 	if r.NoKey = r.NoKey || keys.is(r.Key); r.NoKey {
 		var none K
 		r.Key = none

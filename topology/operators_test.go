@@ -364,6 +364,39 @@ func TestHeaders(t *testing.T) {
 	}
 }
 
+// Nor do siblings below an operator that returns headers with room behind them.
+func TestHeadersWithRoom(t *testing.T) {
+	t.Parallel()
+	roomy := func(r rec) rec { r.Headers = make(processor.Headers, 0, 10); return r }
+	for name, change := range map[string]func(Stream[string, string]) Stream[string, string]{
+		"map": func(s Stream[string, string]) Stream[string, string] {
+			return Map(s, roomy, serde.String, serde.String)
+		},
+		"flatMap": func(s Stream[string, string]) Stream[string, string] {
+			return FlatMap(s, func(r rec) []rec { return []rec{roomy(r)} }, serde.String, serde.String)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := New()
+			s := change(Source(b, "in", serde.String, serde.String))
+			for _, topic := range []string{"one", "two"} {
+				Map(s, func(r rec) rec {
+					r.Headers = append(r.Headers, processor.Header{Key: topic})
+					return r
+				}, serde.String, serde.String).To(topic)
+			}
+			f := run(t, b)
+			f.send("in", "k:v@1")
+			for i, topic := range []string{"one", "two"} {
+				if h := f.sent[i].Headers; len(h) != 1 || h[0].Key != topic {
+					t.Errorf("%s has headers %v", topic, h)
+				}
+			}
+		})
+	}
+}
+
 // The functions see the key, and what groups by it afterwards needs no repartition topic.
 func TestValuesOfRecords(t *testing.T) {
 	t.Parallel()

@@ -238,8 +238,7 @@ func (s *sourceInstance[K, V]) decodeFailed(in *graph.Input, err error) (ok bool
 
 func (s *sourceInstance[K, V]) decode(in *graph.Input, r *processor.Record[K, V]) (err error) {
 	defer graph.Guard(&err)
-	// The capacity is cut so that two users who append to the headers do not write to the same place.
-	*r = processor.Record[K, V]{NoKey: in.Key == nil, NoValue: in.Value == nil, Timestamp: in.Timestamp, Headers: slices.Clip(in.Headers)}
+	*r = processor.Record[K, V]{NoKey: in.Key == nil, NoValue: in.Value == nil, Timestamp: in.Timestamp, Headers: in.Headers}
 	if !r.NoKey {
 		if r.Key, err = s.keys.Decode(in.Key); err != nil {
 			return fmt.Errorf("key: %w", err)

@@ -76,7 +76,7 @@ func (w *windowInstance[K, V, A]) Receive(r *graph.Record[K, V]) error {
 	}
 	first, last, step := w.span.starts(int64(r.Timestamp))
 	for start := first; start <= last; start += step {
-		if err := w.receive(r, key, start); err != nil {
+		if dropped, err := w.receive(r, key, start); dropped || err != nil {
 			return err
 		}
 		if start > math.MaxInt64-step {
@@ -97,24 +97,25 @@ func (w *windowInstance[K, V, A]) keyOf(r *graph.Record[K, V]) (key []byte, err 
 	return w.key, nil
 }
 
-// receive takes the record into one window.
-func (w *windowInstance[K, V, A]) receive(r *graph.Record[K, V], key []byte, start int64) error {
+// receive takes the record into one window. After an error of the user's the record is dropped: the windows before keep it, those that follow do not get
+// it, so that the error policy is asked, and a dead letter written, once for each record.
+func (w *windowInstance[K, V, A]) receive(r *graph.Record[K, V], key []byte, start int64) (dropped bool, failure error) {
 	if w.span.closed(w.span.end(start), int64(*w.streamTime)) {
 		w.drop(lateRecord)
-		return nil
+		return false, nil
 	}
 	broken, err := w.update(r, key, start)
 	if broken != nil {
-		return w.broken(broken)
+		return true, w.broken(broken)
 	}
 	if err != nil {
 		_, failure := w.failed(err, nil)
-		return failure
+		return true, failure
 	}
 	if !w.everyUpdate {
-		return nil
+		return false, nil
 	}
-	return w.next.Receive(&w.out)
+	return false, w.next.Receive(&w.out)
 }
 
 // update folds the record into its row of one window, and sets out. broken is an error of the store, err one of the user's functions.

@@ -1,0 +1,288 @@
+package topologytest_test
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/millrace-streams/millrace/processor"
+	"github.com/millrace-streams/millrace/serde"
+	"github.com/millrace-streams/millrace/topology"
+	"github.com/millrace-streams/millrace/topologytest"
+)
+
+// poison is the value, or key, at which the functions and serdes of these tests fail.
+const poison = "poison"
+
+var errPoison = errors.New("this is poison")
+
+func refuse(s string) error {
+	if strings.Contains(s, poison) {
+		return errPoison
+	}
+	return nil
+}
+
+// picky is a serde of text that does not read, or does not write, poison. panics says how it fails.
+type picky struct{ noRead, noWrite, panics bool }
+
+func (p picky) fail(s string) error {
+	err := refuse(s)
+	if err != nil && p.panics {
+		panic(err)
+	}
+	return err
+}
+
+func (p picky) Append(dst []byte, s string) ([]byte, error) {
+	if p.noWrite {
+		if err := p.fail(s); err != nil {
+			return nil, err
+		}
+	}
+	return append(dst, s...), nil
+}
+
+func (p picky) Decode(data []byte) (string, error) {
+	if p.noRead {
+		return string(data), p.fail(string(data))
+	}
+	return string(data), nil
+}
+
+// place is somewhere in a topology where a record may fail. The record is the second of three: k=1, k=poison, k=3.
+type place struct {
+	phase processor.Phase
+	node  string
+	build func(s source)
+	out   []string // what reaches the topic out when the record is skipped
+	opts  []topologytest.Option
+}
+
+// source makes the stream of the test's input with serdes and options.
+type source func(ks, vs serde.Serde[string], opts ...topology.SourceOption) topology.Stream[string, string]
+
+func (s source) text() topology.Stream[string, string] { return s(serde.String, serde.String) }
+
+type record = processor.Record[string, string]
+
+var named = topology.Named("here")
+
+// places are the operators that run user code, and the serdes.
+func places() map[string]place {
+	try := func(v string) (string, error) { return v, refuse(v) }
+	tryRecord := func(r record) (record, error) { return r, refuse(r.Value) }
+	panics := func(v string) string {
+		if err := refuse(v); err != nil {
+			panic(err)
+		}
+		return v
+	}
+	rest := []string{"k=1", "k=3"}
+	process := func(build func(s topology.Stream[string, string]) topology.Stream[string, string]) place {
+		return place{processor.Process, "here", func(s source) { build(s.text()).To("out") }, rest, nil}
+	}
+	sink := func(to func(s topology.Stream[string, string]), opts ...topologytest.Option) place {
+		return place{processor.Produce, "here", func(s source) { to(s.text()) }, rest, opts}
+	}
+	type stream = topology.Stream[string, string]
+	return map[string]place{
+		"value": {processor.Decode, "in-source", func(s source) { s(serde.String, picky{noRead: true}).To("out") }, rest, nil},
+		"value, by panic": {
+			processor.Decode, "in-source", func(s source) { s(serde.String, picky{noRead: true, panics: true}).To("out") }, rest, nil,
+		},
+		"timestamp": {processor.Decode, "in-source", func(s source) {
+			s(serde.String, serde.String, topology.TimestampFrom(func(r record, _ processor.Timestamp) (processor.Timestamp, error) {
+				return r.Timestamp, refuse(r.Value)
+			})).To("out")
+		}, rest, nil},
+		"filter": process(func(s stream) stream {
+			return s.TryFilter(func(v string) (bool, error) { return true, refuse(v) }, named)
+		}),
+		"filter, by panic":  process(func(s stream) stream { return s.Filter(func(v string) bool { panics(v); return true }, named) }),
+		"filterNot":         process(func(s stream) stream { return s.FilterNot(func(v string) bool { panics(v); return false }, named) }),
+		"peek":              process(func(s stream) stream { return s.Peek(func(v string) { panics(v) }, named) }),
+		"mapValues":         process(func(s stream) stream { return topology.TryMapValues(s, try, serde.String, named) }),
+		"mapValues, panics": process(func(s stream) stream { return topology.MapValues(s, panics, serde.String, named) }),
+		"map":               process(func(s stream) stream { return topology.TryMap(s, tryRecord, serde.String, serde.String, named) }),
+		"flatMap": process(func(s stream) stream {
+			return topology.TryFlatMap(s, func(r record) ([]record, error) { return []record{r}, refuse(r.Value) }, serde.String, serde.String, named)
+		}),
+		"flatMapValues": process(func(s stream) stream {
+			return topology.TryFlatMapValues(s, func(v string) ([]string, error) { return []string{v}, refuse(v) }, serde.String, named)
+		}),
+		"selectKey": process(func(s stream) stream {
+			return topology.TrySelectKey(s, func(r record) (string, error) { return r.Key, refuse(r.Value) }, serde.String, named)
+		}),
+		"branch": process(func(s stream) stream {
+			return s.Branch("here", topology.Case("all", func(v string) bool { panics(v); return true }))[0]
+		}),
+		"process": process(func(s stream) stream {
+			return topology.Process(s, "here", func() *checker { return &checker{} }, serde.String, serde.String)
+		}),
+		"reduce": process(func(s stream) stream {
+			return topology.GroupByKey(s, "g").TryReduce("here", func(_, v string) (string, error) { return v, refuse(v) }, topology.EveryUpdate()).Stream()
+		}),
+		"forEach": {processor.Process, "here", func(s source) {
+			s.text().To("out")
+			s.text().ForEach(func(r record) error { return refuse(r.Value) }, named)
+		}, []string{"k=1", "k=poison", "k=3"}, nil},
+		"hopping aggregate": process(func(s stream) stream {
+			w := topology.GroupByKey(s, "g").Window(topology.Hopping(4*time.Hour, time.Hour))
+			t := topology.TryAggregateWindows(w, "here", func() string { return "" }, func(_ string, r record) (string, error) { return r.Value, refuse(r.Value) }, serde.String)
+			t.Stream().ForEach(func(processor.Record[serde.Windowed[string], string]) error { return nil })
+			return s.TryFilter(func(v string) (bool, error) { return v != poison, nil })
+		}),
+		"groupBy": process(func(s stream) stream {
+			return topology.GroupByRecord(s, "here", func(r record) string { panics(r.Value); return r.Key }, serde.String).
+				Reduce("r", func(_, v string) string { return v }, topology.EveryUpdate()).Stream()
+		}),
+		"sink value": sink(func(s stream) {
+			topology.MapValues(s, same, serde.Serde[string](picky{noWrite: true})).To("out", named)
+		}),
+		"sink value, by panic": sink(func(s stream) {
+			topology.MapValues(s, same, serde.Serde[string](picky{noWrite: true, panics: true})).To("out", named)
+		}),
+		"partitioner": sink(func(s stream) {
+			s.To("out", named, topology.Partitioner(func(r record, _ int32) []int32 { panics(r.Value); return nil }))
+		}),
+		"partitioner of nowhere": sink(func(s stream) {
+			s.To("out", named, topology.Partitioner(func(r record, n int32) []int32 {
+				if r.Value == poison {
+					return []int32{n}
+				}
+				return nil
+			}))
+		}),
+		"chosen topic": sink(func(s stream) { s.ToTopic(func(r record) string { panics(r.Value); return "out" }, named) }),
+		"no chosen topic": sink(func(s stream) {
+			s.ToTopic(func(r record) string {
+				if r.Value == poison {
+					return ""
+				}
+				return "out"
+			}, named)
+		}),
+		"too large": sink(func(s stream) {
+			topology.MapValues(s, func(v string) string {
+				if v == poison {
+					return strings.Repeat("x", 1000)
+				}
+				return v
+			}, serde.String).To("out", named)
+		}, topologytest.MaxMessageBytes("out", 500)),
+		"repartition": {processor.Produce, "r-repartition-sink", func(s source) {
+			topology.Repartition(topology.MapValues(s.text(), same, serde.Serde[string](picky{noWrite: true})), "r").To("out")
+		}, rest, nil},
+	}
+}
+
+func same(v string) string { return v }
+
+// checker fails at poison.
+type checker struct{}
+
+func (*checker) Init(processor.Context[string, string]) error { return nil }
+
+func (*checker) Process(ctx processor.Context[string, string], r record) error {
+	if err := refuse(r.Value); err != nil {
+		return err
+	}
+	ctx.Forward(r)
+	return nil
+}
+
+// send3 sends three records, the second of which is poison.
+func send3(d *topologytest.Driver) {
+	for i, v := range []string{"1", poison, "3"} {
+		topologytest.Input(d, "in", serde.String, serde.String).Send("k", v, start.Add(time.Duration(i)*time.Second), processor.Header{Key: "mine", Value: []byte(v)})
+	}
+}
+
+// Every action, at every place that runs code or serdes of the user's: what happens to the record, to those around it, and to the offsets.
+func TestEveryActionAtEveryPlace(t *testing.T) {
+	t.Parallel()
+	for name, p := range places() {
+		make := func(t *testing.T, policy processor.ErrorPolicy) *topologytest.Driver {
+			b := topology.New()
+			p.build(func(ks, vs serde.Serde[string], opts ...topology.SourceOption) topology.Stream[string, string] {
+				return topology.Source(b, "in", ks, vs, opts...)
+			})
+			opts := append([]topologytest.Option{topologytest.ErrorPolicy(policy)}, p.opts...)
+			return topologytest.New(t, build(t, b), opts...)
+		}
+		values := func(d *topologytest.Driver) []string {
+			return lines(topologytest.Output(d, "out", serde.String, serde.String).Records())
+		}
+		t.Run(name+"/fail", func(t *testing.T) {
+			t.Parallel()
+			d := make(t, processor.ErrorPolicy{})
+			err := d.Try(func() { send3(d) })
+			var e *processor.Error
+			if !errors.As(err, &e) {
+				t.Fatalf("got %v, want a *processor.Error", err)
+			}
+			if e.Phase != p.phase || e.Node != p.node || e.Topic != "in" || e.Partition != 0 || e.Offset != 1 {
+				t.Errorf("got %v, want phase %v of node %s at in/0@1", e, p.phase, p.node)
+			}
+			// A restart resumes at the record: nothing is committed twice, and it fails again.
+			if err := d.Try(d.Restart); err == nil {
+				t.Error("the restart has gone past the record")
+			}
+			if got := values(d); len(got) != 1 || got[0] != "k=1" {
+				t.Errorf("out has %q, want k=1", got)
+			}
+		})
+		for _, policy := range []processor.ErrorPolicy{
+			{Decode: processor.Skip, Process: processor.Skip, Produce: processor.Skip},
+			{Decode: processor.Retry, Process: processor.Retry, Produce: processor.Retry, Exhausted: processor.Skip},
+			{Decode: processor.DeadLetter, Process: processor.DeadLetter, Produce: processor.DeadLetter, DeadLetterTopic: "dead"},
+			{Decode: processor.Retry, Process: processor.Retry, Produce: processor.Retry, Exhausted: processor.DeadLetter, DeadLetterTopic: "dead"},
+		} {
+			t.Run(fmt.Sprintf("%s/%v %v", name, policy.Process, policy.Exhausted), func(t *testing.T) {
+				t.Parallel()
+				d := make(t, policy)
+				send3(d)
+				d.Restart() // what was committed is not processed again
+				want(t, values(d), p.out...)
+				if n := d.DropReasons()["error in "+p.phase.String()]; n != 1 {
+					t.Errorf("%d records are counted as dropped, want 1: %v", n, d.DropReasons())
+				}
+				if policy.DeadLetterTopic != "" {
+					wantLetter(t, d, p)
+				}
+			})
+		}
+	}
+}
+
+// wantLetter checks that there is one dead letter: the input record, with the place in its headers.
+func wantLetter(t *testing.T, d *topologytest.Driver, p place) {
+	t.Helper()
+	letters := d.Topic("dead")
+	if len(letters) != 1 {
+		t.Fatalf("%d dead letters, want 1", len(letters))
+	}
+	letter := letters[0]
+	if string(letter.Key) != "k" || string(letter.Value) != poison || letter.Timestamp != processor.TimestampOf(start.Add(time.Second)) {
+		t.Errorf("the letter is %s=%s@%v, want the input record", letter.Key, letter.Value, letter.Timestamp)
+	}
+	headers := map[string]string{}
+	for _, h := range letter.Headers {
+		headers[h.Key] = string(h.Value)
+	}
+	if headers[processor.DeadLetterError] == "" {
+		t.Error("the letter does not tell the error")
+	}
+	delete(headers, processor.DeadLetterError)
+	want := map[string]string{
+		"mine": poison, processor.DeadLetterPhase: p.phase.String(), processor.DeadLetterNode: p.node,
+		processor.DeadLetterTopic: "in", processor.DeadLetterPartition: "0", processor.DeadLetterOffset: "1",
+	}
+	if !maps.Equal(headers, want) {
+		t.Errorf("the letter has headers %q, want %q", headers, want)
+	}
+}

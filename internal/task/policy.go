@@ -35,8 +35,7 @@ func (h *host) Fail(n *graph.Node, phase processor.Phase, cause error, again fun
 		return false, t.failure
 	}
 	e := t.errorOf(n.Name, phase, cause)
-	if ctxErr := t.ctx.Err(); ctxErr != nil && errors.Is(cause, ctxErr) {
-		// The task has to stop, and told the user's function so: the record is not to blame.
+	if t.stopped(cause) {
 		return false, t.fail(e)
 	}
 	switch action := t.decide(e); action {
@@ -45,6 +44,12 @@ func (h *host) Fail(n *graph.Node, phase processor.Phase, cause error, again fun
 	default:
 		return false, t.act(action, n, e)
 	}
+}
+
+// stopped reports whether an error says that the task has to stop, as it has told the user's function: the record is not to blame.
+func (t *Task) stopped(cause error) bool {
+	err := t.ctx.Err()
+	return err != nil && errors.Is(cause, err)
 }
 
 // errorOf describes an error at the current record.
@@ -129,6 +134,9 @@ func (t *Task) retry(n *graph.Node, e *processor.Error, again func() error) (ok 
 		}
 		if t.failure != nil {
 			return false, t.failure
+		}
+		if t.stopped(e.Err) {
+			return false, t.fail(e)
 		}
 		var effects bool
 		if e.Err, effects = graph.HasEffects(e.Err); effects {

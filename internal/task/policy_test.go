@@ -314,6 +314,38 @@ func TestStoppingIsNoErrorOfTheRecord(t *testing.T) {
 	}
 }
 
+// Nor by a function that is called once more.
+func TestStoppingWhileRetrying(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(context.Background())
+	b := &builder{}
+	b.process("p", nil, func(p *fakeProcessor, _ *rec) error {
+		if p.t.Context().Err() == nil {
+			defer cancel()
+			return errBoom
+		}
+		return p.t.Context().Err()
+	}, b.source(false, "in"))
+	s := newShell(t, b.graph(), "in")
+	s.cfg.Context = ctx
+	s.cfg.Policy = processor.ErrorPolicy{Process: processor.Retry, Retries: 1, Exhausted: processor.Skip}
+	s.start()
+	s.add("in", in("k", "1", 1))
+	if _, err := s.task.Process(time.UnixMilli(0), 1); !errors.Is(err, context.Canceled) {
+		t.Fatalf("got %v, want the end of the context", err)
+	}
+}
+
+// A record whose timestamp cannot be told counts as taken, as one that fails later: the shell knows by that how far it may go again.
+func TestFailureOfATimestampIsTaken(t *testing.T) {
+	t.Parallel()
+	s := policyShell(t, failing(new(int)), processor.ErrorPolicy{})
+	s.add("in", in("k", "1", 1), in("k", "2", -1))
+	if n, err := s.task.Process(time.UnixMilli(0), 10); n != 2 || err == nil {
+		t.Fatalf("%d records taken, %v; want 2, the last of which failed", n, err)
+	}
+}
+
 func TestFailureToSendEndsTheTask(t *testing.T) {
 	t.Parallel()
 	never := 0

@@ -150,6 +150,7 @@ func (t *Task) extract(q *queue) error {
 		}
 		t.current = nil
 		if err != nil {
+			t.taken++ // as a record that fails later
 			return t.fail(err)
 		}
 		if ok {

@@ -211,6 +211,47 @@ func TestEncodeErrorNamesTheRecord(t *testing.T) {
 	}
 }
 
+// A value that cannot be logged at once leaves the row as it was, so that who skips the error commits what was there.
+func TestFailedPutChangesNothing(t *testing.T) {
+	t.Parallel()
+	for _, bad := range []string{"bad", "panic"} {
+		spec := state.KeyValue("st", text{}, text{}, state.EveryUpdate())
+		k := enginetest.New(t, 0)
+		store := func() state.KeyValueStore[string, string] {
+			return state.Open(metadata{store: k.Open(spec).(processor.Store)}, spec)
+		}
+		s := store()
+		for _, key := range []string{"old", "dirty"} {
+			if err := s.Put(key, "1"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		k.Commit()
+		k.Restart() // nothing is in memory
+		s = store()
+		if err := s.Put("dirty", "2"); err != nil {
+			t.Fatal(err)
+		}
+		for _, key := range []string{"old", "dirty", "new"} {
+			if err := s.Put(key, bad); err == nil {
+				t.Errorf("Put(%q, %q) succeeded", key, bad)
+			}
+		}
+		want := map[string]string{"old": "1", "dirty": "2"}
+		for _, when := range []string{"before", "after"} {
+			for _, key := range []string{"old", "dirty", "new"} {
+				if v, ok, err := s.Get(key); err != nil || v != want[key] || ok != (want[key] != "") {
+					t.Errorf("%s the commit %s is %q, %v, %v", when, key, v, ok, err)
+				}
+			}
+			k.Commit()
+		}
+		if rows := k.Rows("st"); len(rows) != 2 {
+			t.Errorf("committed %q", rows)
+		}
+	}
+}
+
 func TestOpenOfAnotherStorePanicsWithAnError(t *testing.T) {
 	t.Parallel()
 	k := newTask(t, state.KeyValue("st", text{}, text{}))

@@ -9,6 +9,7 @@ import (
 
 	"github.com/millrace-streams/millrace/internal/assignment"
 	"github.com/millrace-streams/millrace/internal/engine"
+	"github.com/millrace-streams/millrace/internal/graph"
 )
 
 // databases are the databases that lie in the state directory from former runs, opened before the group is joined: how far each is behind decides
@@ -35,6 +36,7 @@ func (r *session) openDatabases() {
 	for _, dir := range dirs {
 		id, ok := r.layout.taskOf(dir)
 		if !ok || len(r.graph.SubTopologies[id.SubTopology].Stores) == 0 {
+			r.removeDirectory(dir)
 			continue
 		}
 		slots <- struct{}{}
@@ -58,6 +60,15 @@ func (r *session) openDatabases() {
 	}
 }
 
+// removeDirectory removes what an earlier version of the topology has left behind: a task whose stores belong to other tasks now, which have restored them from
+// their changelogs.
+func (r *session) removeDirectory(dir string) {
+	r.log.Info("removing the state of a task", "directory", dir, "reason", "the topology has no such task with stores any more")
+	if err := r.dir.Destroy(dir); err != nil {
+		r.log.Warn("removing the state of a task", "directory", dir, "error", err)
+	}
+}
+
 // openDatabase opens a task's database; n is how many there are.
 func (r *session) openDatabase(id assignment.TaskID, n int) (*engine.DB, error) {
 	dir, err := r.dir.TaskDir(r.layout.dirOf(id))
@@ -71,19 +82,36 @@ func (r *session) openDatabase(id assignment.TaskID, n int) (*engine.DB, error) 
 	if err != nil {
 		return nil, err
 	}
-	for _, store := range r.graph.SubTopologies[id.SubTopology].Stores {
-		spec, ok := store.Spec.(engine.Spec)
-		if !ok {
-			err = fmt.Errorf("%T is not a store of package state or windowstore", store.Spec)
-		} else {
-			_, err = db.Table(store.Name, spec.Persistent())
-		}
-		if err != nil {
-			db.Close()
-			return nil, fmt.Errorf("store %s: %w", store.Name, err)
-		}
+	if err := r.openTables(db, r.graph.SubTopologies[id.SubTopology].Stores); err != nil {
+		db.Close()
+		return nil, err
 	}
 	return db, nil
+}
+
+// openTables opens the tables of a task's stores, and drops those of stores that have moved to other tasks: should they come back, the age of the database would say
+// nothing about theirs.
+func (r *session) openTables(db *engine.DB, stores []*graph.Store) error {
+	mine := map[string]bool{}
+	for _, store := range stores {
+		mine[store.Name] = true
+		spec, ok := store.Spec.(engine.Spec)
+		if !ok {
+			return fmt.Errorf("store %s: %T is not a store of package state or windowstore", store.Name, store.Spec)
+		}
+		if _, err := db.Table(store.Name, spec.Persistent()); err != nil {
+			return fmt.Errorf("store %s: %w", store.Name, err)
+		}
+	}
+	for _, name := range db.Stores() {
+		if mine[name] {
+			continue
+		}
+		if err := db.Drop(name, changelogTopic(r.cfg.ApplicationID, name), "the topology has it in another task now, or not any more"); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // measureLags counts the changelog records that each open database has not seen.

@@ -72,7 +72,7 @@ func (r *session) checkShape() error {
 	}
 	if err := r.layout.shape.Incompatible(was.Shape); err != nil {
 		return fmt.Errorf("the topology does not fit the state that this application has:\n%w\n"+
-			"Give the changed stores new names to begin with empty ones, give the application a new ID, or stop all processes and reset the application: "+
+			"Leave these stores as they were, give the application a new ID, or stop all processes and reset the application: "+
 			"delete its internal topics, its group's offsets and its state directories (here %s)", err, r.dir.Path())
 	}
 	r.layout.dirs = was.Directories

@@ -83,6 +83,17 @@ func (b *Batch) forget(t *Table, topic string) {
 	})
 }
 
+// forgetTable removes the name of a table on disk, and its layout.
+func (b *Batch) forgetTable(t *Table) {
+	// As in forget.
+	_ = b.onDisk().Delete(metaKey(metaTable, t.name), nil)
+	_ = b.onDisk().Delete(metaKey(metaInterval, t.name), nil)
+	b.meta = append(b.meta, func(d *DB) {
+		delete(d.ids, t.name)
+		delete(d.intervals, t.name)
+	})
+}
+
 func (b *Batch) setMeta(kind byte, name string, value []byte) {
 	// As in forget.
 	_ = b.onDisk().Set(metaKey(kind, name), value, nil)

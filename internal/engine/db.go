@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -198,6 +199,37 @@ func (d *DB) Wipe(t *Table, topic, reason string) error {
 	}
 	if err := d.Apply(b); err != nil {
 		return fmt.Errorf("wipe store %s: %w", t.name, err)
+	}
+	return nil
+}
+
+// Stores returns the names of the tables that are on disk, opened or not, once the database on disk is open.
+func (d *DB) Stores() []string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Sorted(maps.Keys(d.ids))
+}
+
+// Drop removes a table that is on disk and has not been opened, with the position and ID of its changelog topic, and logs why.
+func (d *DB) Drop(name, topic, reason string) error {
+	d.log.Warn("removing a store's local state", "store", name, "reason", reason)
+	d.mu.Lock()
+	id, known := d.ids[name]
+	opened := d.tables[name] != nil
+	d.mu.Unlock()
+	if !known || opened {
+		return fmt.Errorf("store %s: it is not there, or open", name)
+	}
+	t := &Table{db: d, name: name, prefix: binary.BigEndian.AppendUint32(nil, id)}
+	b := d.NewBatch()
+	defer b.Close()
+	if err := b.Table(t).DeleteRange(nil, nil); err != nil {
+		return err
+	}
+	b.forget(t, topic)
+	b.forgetTable(t)
+	if err := d.Apply(b); err != nil {
+		return fmt.Errorf("drop store %s: %w", name, err)
 	}
 	return nil
 }

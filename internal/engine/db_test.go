@@ -217,6 +217,52 @@ func TestWipe(t *testing.T) {
 	}
 }
 
+func TestDrop(t *testing.T) {
+	t.Parallel()
+	fs, shared := vfs.NewMem(), newShared(t)
+	d := openDB(t, shared, fs)
+	b := d.NewBatch()
+	for _, name := range []string{"gone", "stays"} {
+		tb := table(t, d, name, true)
+		check(t, b.Table(tb).Set([]byte("k"), 1, []byte("v")))
+		b.SetPosition(tb, name+"-log", 5)
+		_, err := tb.WindowLayout(1)
+		check(t, err)
+	}
+	check(t, d.Apply(b))
+	if err := d.Drop("gone", "gone-log", "a test"); err == nil {
+		t.Error("an open table was dropped")
+	}
+	check(t, d.Close())
+
+	d = openDB(t, shared, fs)
+	table(t, d, "stays", true)
+	if got := d.Stores(); !slices.Equal(got, []string{"gone", "stays"}) {
+		t.Errorf("stores %q", got)
+	}
+	check(t, d.Drop("gone", "gone-log", "a test"))
+	if got := d.Stores(); !slices.Equal(got, []string{"stays"}) {
+		t.Errorf("stores %q", got)
+	}
+	check(t, d.Close())
+
+	d = openDB(t, shared, fs)
+	defer d.Close()
+	stays, gone := table(t, d, "stays", true), table(t, d, "gone", true)
+	if got := rows(t, gone); len(got) != 0 {
+		t.Errorf("rows came back: %q", got)
+	}
+	if at, ok := d.Position(gone, "gone-log"); ok {
+		t.Errorf("position %d", at)
+	}
+	if at, _ := d.Position(stays, "stays-log"); at != 5 || len(rows(t, stays)) != 1 {
+		t.Errorf("the other table is at %d with %q", at, rows(t, stays))
+	}
+	if _, ok := d.intervals["gone"]; ok {
+		t.Error("the layout is still there")
+	}
+}
+
 func TestUnknownFormatIsRefused(t *testing.T) {
 	t.Parallel()
 	fs, shared := vfs.NewMem(), newShared(t)

@@ -396,3 +396,44 @@ func TestRecordThatTakesTooLong(t *testing.T) {
 	}
 	app.stop()
 }
+
+// A task has one changelog that the broker cannot read and one with nothing to restore, in both orders.
+func TestChangelogThatCannotBeRead(t *testing.T) {
+	t.Parallel()
+	for _, unreadable := range []string{"a", "b"} {
+		t.Run(unreadable, func(t *testing.T) {
+			t.Parallel()
+			c := newCluster(t, kfake.SeedTopics(1, "in", "out"))
+			b := topology.New()
+			byValue := topology.GroupBy(topology.Source(b, "in", serde.String, serde.String), "by-value", func(v string) string { return v }, serde.String)
+			byValue.Count("a").Stream().To("out")
+			byValue.Count("b")
+			topo, cfg := build(t, b), c.config("app", t.TempDir())
+			c.send("in", "k=v")
+			app := run(t, topo, cfg)
+			c.read("out", 1)
+			app.stop()
+			for range 2 { // the second time there is nothing at all behind what the stores have seen
+				seen := newStates()
+				cfg.Hooks = []millrace.Hook{seen}
+				app = run(t, topo, cfg)
+				seen.await(t, millrace.Running)
+				app.stop()
+			}
+			changelog := "app-" + unreadable + "-changelog"
+			fault := c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.ListOffsets}, Topic: changelog, Err: kerr.UnknownServerError, Count: -1})
+			cfg.Hooks = nil
+			app = run(t, topo, cfg)
+			if err := app.wait(); !errors.Is(err, kerr.UnknownServerError) || !strings.Contains(err.Error(), changelog) {
+				t.Errorf("got %v", err)
+			}
+			fault.Remove()
+			app = run(t, topo, cfg) // everything was closed
+			c.send("in", "k=v")
+			if got := c.read("out", 2); got[1] != "v=\x00\x00\x00\x00\x00\x00\x00\x02" {
+				t.Errorf("got %q", got)
+			}
+			app.stop()
+		})
+	}
+}

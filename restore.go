@@ -379,6 +379,9 @@ func (j *restoring) stamp(h *held) error {
 }
 
 func (j *restoring) finished(log *changelog, next int64, err error, ids map[string]restore.TopicID) {
+	if j.left[log.task] == 0 { // another changelog has failed meanwhile, and all tasks with it
+		return
+	}
 	if err == nil && (log.From != next || log.TopicID == restore.TopicID{}) {
 		err = j.apply(log, nil, next, ids)
 	}

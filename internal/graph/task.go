@@ -56,6 +56,9 @@ type Output struct {
 	Timestamp processor.Timestamp
 	Headers   processor.Headers
 	Node      *Node // that sends it; nil for changelogs and dead letters
+
+	// Held says that it was sent while no record was processed: in a flush, such as the merged updates of a table, or by a punctuator. The task sets it.
+	Held bool
 }
 
 // Task is a task as its nodes see it.

@@ -14,6 +14,7 @@ type generation struct {
 	offsets     []Offset
 	values      map[string]int64
 	onCommitted []func()
+	calls       []string
 }
 
 var (
@@ -46,15 +47,19 @@ func (t *Task) Begin() (c Commit, err error) {
 			return Commit{}, err
 		}
 	}
-	t.begun = &generation{offsets: t.offsets(carried, changed), values: values, onCommitted: t.onCommitted}
-	t.onCommitted = nil
+	t.begun = &generation{offsets: t.offsets(carried, changed), values: values, onCommitted: t.onCommitted, calls: t.calls}
+	t.onCommitted, t.calls = nil, nil
 	t.dirty, t.commitRequested = false, false
 	return Commit{Offsets: t.begun.offsets}, nil
 }
 
+const flushCall = "flush"
+
 // flushNodes lets nodes forward what they hold back, parents first.
 func (t *Task) flushNodes() error {
 	t.eventTime = max(t.streamTime, 0)
+	t.call = flushCall
+	defer func() { t.call = "" }()
 	for _, h := range t.flushes {
 		err := h.call()
 		if err != nil || t.failure != nil {
@@ -65,6 +70,7 @@ func (t *Task) flushNodes() error {
 			return err
 		}
 	}
+	t.called(flushCall)
 	return nil
 }
 
@@ -124,7 +130,7 @@ func (t *Task) Finish(positions map[string]int64) (err error) {
 	for _, s := range t.stores {
 		s.instance.Committed()
 	}
-	t.cfg.Memory.forget(g.offsets)
+	t.cfg.Memory.forget(g.offsets, g.calls)
 	if err := g.tell(); err != nil {
 		return t.fail(fmt.Errorf("task %s: OnCommitted: %w", t.name(), err))
 	}

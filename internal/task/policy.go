@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strconv"
 	"time"
 
@@ -122,7 +123,7 @@ func (t *Task) retry(n *graph.Node, e *processor.Error, again func() error) (ok 
 		return false, t.act(t.exhausted(), n, e)
 	}
 	if again == nil || len(n.Stores) > 0 {
-		return false, t.replay(n, e, placeOf(t.nodes.Metadata(), n))
+		return false, t.replay(n, e, t.place(n))
 	}
 	for attempt := range t.retries() {
 		t.observe(e, processor.Retry)
@@ -140,7 +141,7 @@ func (t *Task) retry(n *graph.Node, e *processor.Error, again func() error) (ok 
 		}
 		var effects bool
 		if e.Err, effects = graph.HasEffects(e.Err); effects {
-			return false, t.replay(n, e, placeOf(t.nodes.Metadata(), n))
+			return false, t.replay(n, e, t.place(n))
 		}
 	}
 	return false, t.act(t.exhausted(), n, e)
@@ -157,6 +158,21 @@ func (t *Task) replay(n *graph.Node, e *processor.Error, p place) error {
 		return t.fail(e)
 	}
 	return t.fail(&ReplayError{e})
+}
+
+// place is where the task is: at a record, or in a call. Which record a flush is about is no part of it: a replay may merge updates in another way.
+func (t *Task) place(n *graph.Node) place {
+	if t.current == nil {
+		return place{partition: -1, offset: -1, call: t.call, node: n.Name}
+	}
+	return placeOf(t.nodes.Metadata(), n)
+}
+
+// called notes a call that the next commit settles.
+func (t *Task) called(call string) {
+	if t.cfg.Memory.remembers() && !slices.Contains(t.calls, call) {
+		t.calls = append(t.calls, call)
+	}
 }
 
 func (t *Task) retries() int {

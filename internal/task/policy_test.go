@@ -229,7 +229,7 @@ func TestRefusalOfTheBroker(t *testing.T) {
 		records := []graph.Input{in("k", "1", 1), in("k", "2", 2)}
 		s.add("in", slices.Clone(records)...)
 		s.run()
-		if !s.cfg.Memory.Refused(s.raw[0], s.from[0], errRefused) {
+		if err := s.cfg.Memory.Refused(s.raw[0], s.from[0], errRefused); err != nil {
 			t.Fatal("the refusal of a sink's record was not taken")
 		}
 		s.abort()
@@ -251,8 +251,137 @@ func TestRefusalOfTheBroker(t *testing.T) {
 			t.Errorf("remembers %d things after the commit", n)
 		}
 	}
-	if NewMemory().Refused(graph.Output{Topic: "app-s-changelog"}, processor.Metadata{}, errRefused) {
+	if err := NewMemory().Refused(graph.Output{Topic: "app-s-changelog"}, processor.Metadata{}, errRefused); err == nil {
 		t.Error("the refusal of a changelog record must fail")
+	}
+}
+
+// refusing is a graph whose node p sends from a punctuator, every 10 ms of the wall clock, and at each flush, when told to.
+func refusing(value *int, punctuates, flushes bool) *graph.Graph {
+	b := &builder{}
+	send := func(p *fakeProcessor) error {
+		*value++
+		return p.forward("k", fmt.Sprint(*value), 1)
+	}
+	init := func(p *fakeProcessor) {
+		if punctuates {
+			p.t.Schedule(p.n, processor.WallClock, time.Time{}, 10*time.Millisecond, func(time.Time) error { return send(p) })
+		}
+		if flushes {
+			p.t.OnFlush(p.n, func() error {
+				graph.SetOrigin(p.t, processor.Metadata{Topic: "in", Offset: int64(*value)}) // another one at each replay
+				return send(p)
+			})
+		}
+	}
+	b.sink("out", b.process("p", init, func(*fakeProcessor, *rec) error { return nil }, b.source(true, "in")))
+	return b.graph()
+}
+
+// What a punctuator sends is refused, with another value each time, and records are committed before it comes to send it again.
+func TestRefusalOfWhatAPunctuatorSends(t *testing.T) {
+	t.Parallel()
+	errRefused := errors.New("INVALID_TIMESTAMP")
+	for _, policy := range []processor.ErrorPolicy{{}, {Produce: processor.Skip}, {Produce: processor.Retry, Retries: 2}} {
+		value, refusals, offset := 0, 0, int64(0)
+		s := newShell(t, refusing(&value, true, false), "in")
+		s.cfg.Policy = policy
+		s.start()
+		var failed error
+		for round := int64(1); round < 10 && failed == nil; round++ {
+			record := in("k", "1", 1)
+			record.Topic, record.Offset = "in", offset
+			offset++
+			if err := s.task.Add("in", 0, []graph.Input{record}); err != nil {
+				t.Fatal(err)
+			}
+			s.run()
+			s.commit()
+			if _, failed = s.task.Punctuate(time.UnixMilli(10 * round)); failed != nil || len(s.open) == 0 {
+				continue
+			}
+			refusals++
+			if err := s.cfg.Memory.Refused(s.raw[len(s.raw)-1], s.from[len(s.raw)-1], errRefused); err != nil {
+				t.Fatal(err)
+			}
+			s.cfg.Now = time.UnixMilli(10 * round)
+			s.abort()
+		}
+		want := map[processor.Action]int{processor.Fail: 1, processor.Skip: 5, processor.Retry: 3}[policy.Produce]
+		if refusals != want || (policy.Produce != processor.Skip) != errors.Is(failed, errRefused) {
+			t.Errorf("%v: %d refusals, want %d; failed with %v", policy.Produce, refusals, want, failed)
+		}
+	}
+}
+
+// The merged update of a row is refused; replays merge it with others, so that value and origin differ.
+func TestRefusalOfWhatAFlushSends(t *testing.T) {
+	t.Parallel()
+	value := 0
+	s := newShell(t, refusing(&value, false, true), "in")
+	s.cfg.Policy = processor.ErrorPolicy{Produce: processor.Skip}
+	s.start()
+	s.add("in", in("k", "1", 1))
+	s.run()
+	if _, err := s.task.Begin(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.cfg.Memory.Refused(s.raw[0], s.from[0], errBoom); err != nil {
+		t.Fatal(err)
+	}
+	s.abort()
+	s.add("in", in("k", "1", 1))
+	s.run()
+	s.commit()
+	if len(s.committed) > 0 || s.task.Dropped()["error in produce"] != 1 {
+		t.Errorf("committed %q, dropped %v", s.committed, s.task.Dropped())
+	}
+	if s.cfg.Memory.remembers() {
+		t.Errorf("remembers %v after the commit", s.cfg.Memory)
+	}
+}
+
+// An output that is another one at each replay is never met again. The application fails in the end, under any policy.
+func TestRefusalOfAnOutputThatChanges(t *testing.T) {
+	t.Parallel()
+	b := &builder{}
+	value := 0
+	p := b.process("p", nil, func(p *fakeProcessor, r *rec) error { value++; return p.forward("k", fmt.Sprint(value), 1) }, b.source(false, "in"))
+	b.sink("out", p)
+	s := policyShell(t, b.graph(), processor.ErrorPolicy{Produce: processor.Skip})
+	for range 10 {
+		s.add("in", in("k", "1", 1))
+		s.run()
+		if err := s.cfg.Memory.Refused(s.raw[len(s.raw)-1], s.from[len(s.raw)-1], errBoom); err != nil {
+			if !errors.Is(err, errBoom) || value != maxUnmet+1 {
+				t.Errorf("after %d: %v", value, err)
+			}
+			return
+		}
+		s.abort()
+	}
+	t.Error("the task replays for ever")
+}
+
+// Retries are bounded for each punctuator by itself: another one, which succeeds, gives it no new ones. Nor do commits that it has no part in.
+func TestRetryOfOneOfTwoPunctuators(t *testing.T) {
+	t.Parallel()
+	b := &builder{}
+	b.process("p", func(p *fakeProcessor) {
+		p.t.Schedule(p.n, processor.WallClock, time.Time{}, 10*time.Millisecond, func(time.Time) error { return nil })
+		p.t.Schedule(p.n, processor.WallClock, time.Time{}, 10*time.Millisecond, func(time.Time) error { return errBoom })
+	}, nil, b.source(false, "in"))
+	s := newShell(t, b.graph(), "in")
+	s.cfg.Policy = processor.ErrorPolicy{Process: processor.Retry, Retries: 2}
+	for round := range int64(3) {
+		s.cfg.Now = time.UnixMilli(10 * round)
+		s.start()
+		s.commit()
+		_, err := s.task.Punctuate(time.UnixMilli(10 * (round + 1)))
+		var replay *ReplayError
+		if !errors.Is(err, errBoom) || errors.As(err, &replay) != (round < 2) {
+			t.Errorf("time %d: %v", round+1, err)
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package task
 
 import (
+	"fmt"
 	"math"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 type schedule struct {
 	owner          *schedules
 	node           *graph.Node
+	name           string // tells it from the others of the task
 	next, interval int64
 	f              func(now time.Time) error
 	cancelled      bool
@@ -41,6 +43,8 @@ func slotAfter(start, interval, now int64) int64 {
 type schedules struct {
 	all []*schedule
 	due int64 // smallest next
+
+	made int // schedules ever made
 }
 
 const never = math.MaxInt64
@@ -82,7 +86,8 @@ func (s *schedules) sweep() {
 // A schedule made in Init by a task that has a stream time already continues: the first record fired it in an earlier life.
 func (t *Task) schedule(n *graph.Node, kind processor.TimeKind, start time.Time, interval time.Duration, f func(time.Time) error) *schedule {
 	s := &t.schedules[kind]
-	one := &schedule{owner: s, node: n, interval: max(interval.Milliseconds(), 1), f: f}
+	one := &schedule{owner: s, node: n, name: fmt.Sprintf("%v %d", kind, s.made), interval: max(interval.Milliseconds(), 1), f: f}
+	s.made++
 	now := t.now.UnixMilli()
 	if kind == processor.StreamTime {
 		now = int64(t.streamTime)
@@ -107,19 +112,19 @@ func (t *Task) punctuate(s *schedules, now int64) (n int, err error) {
 	at := time.UnixMilli(now).UTC()
 	for s.due <= now && s.due != never {
 		one := s.first()
-		t.current, t.eventTime = nil, processor.Timestamp(now)
+		t.current, t.eventTime, t.call = nil, processor.Timestamp(now), one.name
 		err := hook{f: func() error { return one.f(at) }}.call()
 		if err != nil || t.failure != nil {
 			if err := t.failOutside(one.node, err); err != nil {
 				return n, err
 			}
-		} else {
-			t.cfg.Memory.succeeded(one.node.Name)
 		}
+		t.called(one.name)
 		n++
 		one.advance(now)
 		s.refresh()
 	}
+	t.call = ""
 	s.sweep()
 	return n, nil
 }

@@ -27,8 +27,12 @@ func (h *host) Send(out graph.Output) error {
 	if err := t.checkSize(&out); err != nil {
 		return t.refuse(&out, err)
 	}
+	out.Held = t.current == nil
 	if m := t.cfg.Memory; m != nil && len(m.refusals) > 0 && out.Node != nil {
-		if p, refusal := m.refused(placeOf(h.Metadata(), out.Node), &out); refusal != nil {
+		if out.Held {
+			t.called(heldBy(out.Node))
+		}
+		if p, refusal := m.refused(h.Metadata(), &out); refusal != nil {
 			return t.refusedBefore(&out, p, refusal)
 		}
 	}

@@ -29,6 +29,7 @@ type Task struct {
 	// State of the record, punctuation or flush that is going on.
 	current    *graph.Input       // nil in punctuators and flushes
 	origin     processor.Metadata // while current is nil: the record that a flush is about
+	call       string             // while current is nil: the punctuator or the flush
 	now        time.Time
 	eventTime  processor.Timestamp // of the record or the punctuation
 	streamTime processor.Timestamp
@@ -43,6 +44,7 @@ type Task struct {
 	commitRequested bool
 	onCommitted     []func()
 	begun           *generation
+	calls           []string // for the Memory: what has been called since the last Begin
 	batch           *engine.Batch
 
 	dropped map[string]int64

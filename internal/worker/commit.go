@@ -223,15 +223,19 @@ func (w *Worker) crash(pause time.Duration) {
 // error if no policy is allowed.
 func (w *Worker) remember(refused *txn.RefusedError) error {
 	from, out, ok := w.outputs.origin(refused.Record)
-	if ok && from.task.Memory.Refused(out, from.from, refused) {
-		return nil
-	}
 	if !ok {
 		return refused
 	}
+	failure := from.task.Memory.Refused(out, from.from, refused)
+	if failure == nil {
+		return nil
+	}
 	node := "topic " + out.Topic
+	if out.Node != nil {
+		node = out.Node.Name
+	}
 	return &processor.Error{
-		Phase: processor.Produce, Node: node, Topic: from.from.Topic, Partition: from.from.Partition, Offset: from.from.Offset, Err: refused,
+		Phase: processor.Produce, Node: node, Topic: from.from.Topic, Partition: from.from.Partition, Offset: from.from.Offset, Err: failure,
 	}
 }
 

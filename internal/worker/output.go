@@ -29,6 +29,7 @@ type origin struct {
 	node      *graph.Node
 	from      processor.Metadata
 	partition int32 // as the task asked for
+	held      bool
 }
 
 // add returns a copy of out as a record that stays where it is.
@@ -38,7 +39,7 @@ func (o *outputs) add(t *Task, out *graph.Output, from processor.Metadata) *kgo.
 	}
 	c, i := o.chunks[o.used/chunkSize], o.used%chunkSize
 	o.used++
-	c.origins[i] = origin{t, out.Node, from, out.Partition}
+	c.origins[i] = origin{t, out.Node, from, out.Partition, out.Held}
 	r := &c.records[i]
 	*r = kgo.Record{
 		Topic: out.Topic, Partition: out.Partition, Key: out.Key, Value: out.Value,
@@ -57,7 +58,7 @@ func (o *outputs) origin(r *kgo.Record) (origin, graph.Output, bool) {
 		from := c.origins[i]
 		return from, graph.Output{
 			Topic: r.Topic, Partition: from.partition, Key: r.Key, Value: r.Value,
-			Timestamp: processor.TimestampOf(r.Timestamp), Headers: headersOf(r.Headers), Node: from.node,
+			Timestamp: processor.TimestampOf(r.Timestamp), Headers: headersOf(r.Headers), Node: from.node, Held: from.held,
 		}, true
 	}
 	return origin{}, graph.Output{}, false

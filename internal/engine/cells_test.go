@@ -344,6 +344,29 @@ func TestEveryUpdateThatCannotBeEncoded(t *testing.T) {
 	}
 }
 
+// A record without a key is refused by a compacted topic.
+func TestEmptyKeyIsLogged(t *testing.T) {
+	t.Parallel()
+	k := newCellTask(t, 0, true)
+	env := k.env()
+	logged := 0
+	env.Log = func(key, _ []byte, _ int64) error {
+		logged++
+		if key == nil {
+			t.Error("an empty key is logged as none")
+		}
+		return nil
+	}
+	c := NewCells(CellsConfig[string, *[]byte]{Store: "st", Env: env, Value: list{}})
+	defer c.Close()
+	_, err := c.Put([]byte{}, "", &[]byte{1}, true, 0, Origin{})
+	check(t, err)
+	k.commit(t, c)
+	if logged != 1 {
+		t.Errorf("%d records logged", logged)
+	}
+}
+
 // What was logged must stay as it is, whatever is encoded later.
 func TestLoggedBytesNeverChange(t *testing.T) {
 	t.Parallel()

@@ -270,7 +270,7 @@ func restart(t *testing.T, k Task) {
 
 func lostDisk(t *testing.T, k Task) {
 	k.SetNow(9)
-	put(t, k, "a", "1", "b", "2", "c", "3")
+	put(t, k, "a", "1", "b", "2", "c", "3", "", "4")
 	k.Commit()
 	_, _, err := k.Store().Delete("b")
 	check(t, err)
@@ -278,7 +278,7 @@ func lostDisk(t *testing.T, k Task) {
 	k.Commit()
 	put(t, k, "a", "lost")
 	k.LoseDisk()
-	want(t, "All after a restore", text(t, k.Store().All()), "a=1 c=")
+	want(t, "All after a restore", text(t, k.Store().All()), "=4 a=1 c=")
 	if _, at, ok, err := k.Store().GetTimestamped("a"); at != 9 || !ok || err != nil {
 		t.Errorf("timestamp after a restore: %d, %v, %v", at, ok, err)
 	}

@@ -92,7 +92,8 @@ type Config struct {
 	OnClose OnClose
 
 	// StateMemory bounds the bytes that the stores of this process hold in memory: caches, changes that are not committed yet, and
-	// the database's write buffers. Exceeding it commits early. Stores that are kept in memory on request are not counted.
+	// the database's write buffers. What processors hold until the next commit counts as well (see processor.Context), as the partial results of batches do.
+	// Exceeding it commits early. Stores that are kept in memory on request are not counted.
 	// Default: 256 MiB. At least 16 MiB.
 	StateMemory int64
 

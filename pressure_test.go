@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/millrace-streams/millrace/processor"
 	"github.com/millrace-streams/millrace/serde"
 	"github.com/millrace-streams/millrace/topology"
 )
@@ -85,5 +86,38 @@ func TestMergeByTimestamp(t *testing.T) {
 	if disorder.Load() > 0 {
 		t.Errorf("%d of %d records came after a later one", disorder.Load(), n.Load())
 	}
+	app.stop()
+}
+
+// holder holds more than there may be.
+type holder struct{}
+
+func (holder) Init(processor.Context[string, []byte]) error { return nil }
+
+func (holder) Process(ctx processor.Context[string, []byte], r record) error {
+	ctx.SetHeld(1 << 40)
+	ctx.Forward(r)
+	return nil
+}
+
+func (holder) Flush(ctx processor.Context[string, []byte]) error {
+	ctx.SetHeld(0)
+	return nil
+}
+
+// What a processor holds counts as state, also in a task without stores: too much of it is committed before the interval has passed.
+func TestHeldMemoryCommitsEarly(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, kfake.SeedTopics(1, "in", "out"))
+	c.fill("in", 0, 10, 10, 1)
+	b := topology.New()
+	in := topology.Source(b, "in", serde.String, serde.Bytes)
+	topology.Process(in, "hold", func() holder { return holder{} }, serde.String, serde.Bytes).To("out")
+	cfg := c.config("app", t.TempDir())
+	cfg.CommitInterval, cfg.TransactionTimeout = 5*time.Minute, 10*time.Minute
+	app := run(t, build(t, b), cfg)
+	c.read("out", 10) // the first commit is early in any case
+	c.fill("in", 0, 10, 10, 1)
+	c.read("out", 20)
 	app.stop()
 }

@@ -146,6 +146,9 @@ func (j *restoring) add(h *held) error {
 
 // openTask opens the database of a task, if it has stores and no database yet.
 func (r *session) openTask(h *held) ([]*changelog, error) {
+	if h.task.Budget == nil {
+		h.task.Budget = r.shared.NewBudget()
+	}
 	sub := r.graph.SubTopologies[h.id.SubTopology]
 	if len(sub.Stores) == 0 {
 		return nil, nil
@@ -158,7 +161,7 @@ func (r *session) openTask(h *held) ([]*changelog, error) {
 				return nil, err
 			}
 		}
-		h.task.DB, h.task.Budget = db, r.shared.NewBudget()
+		h.task.DB = db
 	}
 	var logs []*changelog
 	h.task.Changelogs = nil

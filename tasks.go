@@ -219,9 +219,7 @@ func (r *session) finish(h *held) {
 }
 
 func (r *session) closeDatabase(h *held) {
-	if h.task.Budget != nil {
-		h.task.Budget.Close()
-	}
+	h.task.Budget.Close()
 	if h.task.DB == nil {
 		return
 	}

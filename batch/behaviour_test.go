@@ -8,6 +8,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -423,5 +424,19 @@ func TestJavaOrder(t *testing.T) {
 	d.Advance(time.Hour)
 	if got := strings.Count(out.String(), "Time: "); got != 2 {
 		t.Errorf("%d batches were printed, want that of the record and the one of the jump:\n%s", got, &out)
+	}
+}
+
+// TestMemoryCommitsEarly holds that the partial results of very many values are sent before the commit is due, rather than held.
+func TestMemoryCommitsEarly(t *testing.T) {
+	t.Parallel()
+	d := start(t, func(five words) { batch.CountByValue(five, "v").To("v") }, topologytest.CommitInterval(time.Hour))
+	const partials, values = "test-five-repartition", 100_000
+	n := 0
+	for ; n < values && len(d.Topic(partials)) == 0; n++ {
+		d.in.SendTo(0, processor.NewRecord("", strconv.Itoa(n), processor.TimestampOf(d.Now())))
+	}
+	if n < 1000 || n == values {
+		t.Errorf("the first partial results were sent after %d values", n)
 	}
 }

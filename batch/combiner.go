@@ -3,6 +3,7 @@ package batch
 import (
 	"errors"
 	"fmt"
+	"unsafe"
 
 	"github.com/millrace-streams/millrace/processor"
 	"github.com/millrace-streams/millrace/serde"
@@ -14,7 +15,8 @@ type leaf interface {
 	// restage forgets what was staged; anew says that it is for another record than the last time.
 	restage(anew bool)
 	apply() error
-	size() int
+	// held is an estimate of the bytes that flush will set free.
+	held() int64
 	flush(send func(key []byte, m message)) error
 }
 
@@ -32,6 +34,8 @@ type combiner[K, V, K2, A any] struct {
 	applied int    // of what is staged
 
 	groups  []*group[A] // by batch, the open one last
+	bytes   int64       // of the groups
+	typical int64       // bytes of an encoded value, on average, at the last flush
 	scratch []byte
 }
 
@@ -103,9 +107,15 @@ func (c *combiner[K, V, K2, A]) apply() error {
 		e := entry[A]{key: string(key), value: first}
 		g.index[e.key] = len(g.entries)
 		g.entries = append(g.entries, e)
+		c.bytes += int64(len(e.key)) + int64(unsafe.Sizeof(e)) + indexEntry + c.typical
 	}
 	return nil
 }
+
+// indexEntry is about what an entry takes in a group's index, besides the bytes of its key.
+const indexEntry = 48
+
+func (c *combiner[K, V, K2, A]) held() int64 { return c.bytes }
 
 // group returns the group of a batch, most likely that of the last record.
 func (c *combiner[K, V, K2, A]) group(b span) *group[A] {
@@ -119,17 +129,11 @@ func (c *combiner[K, V, K2, A]) group(b span) *group[A] {
 	return g
 }
 
-func (c *combiner[K, V, K2, A]) size() (n int) {
-	for _, g := range c.groups {
-		n += len(g.entries)
-	}
-	return n
-}
-
 // flush sends what there is, and forgets it, also what cannot be encoded.
 func (c *combiner[K, V, K2, A]) flush(send func(key []byte, m message)) error {
 	var errs []error
 	var key []byte
+	var sent, bytes int64
 	for _, g := range c.groups {
 		for i := range g.entries {
 			e := &g.entries[i]
@@ -139,19 +143,29 @@ func (c *combiner[K, V, K2, A]) flush(send func(key []byte, m message)) error {
 				continue
 			}
 			c.scratch, key = payload, append(key[:0], e.key...)
+			sent, bytes = sent+1, bytes+int64(len(payload))
 			send(key, message{kind: partial, name: c.op, span: g.batch, payload: payload})
 		}
+	}
+	if sent > 0 {
+		c.typical = bytes / sent
 	}
 	c.recycle()
 	return errors.Join(errs...)
 }
 
-// recycle keeps the memory of the last group, which is the open batch's most likely, for the next transaction.
+// recycle keeps the memory of the last group, which is the open batch's most likely, for the next transaction, unless most of it was not used: clearing
+// costs what there is, and nobody counts it.
 func (c *combiner[K, V, K2, A]) recycle() {
+	c.bytes = 0
 	if len(c.groups) == 0 {
 		return
 	}
 	g := c.groups[len(c.groups)-1]
+	if most := cap(g.entries); most > 1024 && len(g.entries) < most/4 {
+		c.groups = nil
+		return
+	}
 	clear(g.index)
 	clear(g.entries)
 	g.entries = g.entries[:0]

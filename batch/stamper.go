@@ -28,6 +28,7 @@ type stamps struct {
 	begun  bool
 	batch  span // of the current record
 	leaves []leaf
+	held   int64  // bytes, of the leaves
 	passed []span // since the last flush
 
 	// The record that failed last, if its failure came when some leaves had it already.
@@ -64,9 +65,6 @@ func (s shape) encode() int64 {
 func decodeShape(v int64) shape {
 	return shape{by: v >> (taskBits + 1), byRecordTime: v>>taskBits&1 == 1, tasks: int32(v & (1<<taskBits - 1))}
 }
-
-// spill is how many partial results an aggregation of a task holds at most; beyond, they are sent before the commit.
-const spill = 1 << 16
 
 func (s *stamper[K, V]) Init(ctx context) error {
 	s.pass = s.root.instance(&s.stamps)
@@ -202,14 +200,22 @@ func (s *stamper[K, V]) Process(ctx context, r processor.Record[K, V]) error {
 		if err := l.apply(); err != nil {
 			return err
 		}
-		if l.size() >= spill {
-			if err := l.flush(s.forward); err != nil {
-				return err
-			}
-		}
 	}
 	s.halfway = false
+	s.tellHeld()
 	return nil
+}
+
+// tellHeld has what the combiners hold counted, so that very many distinct values lead to an early commit.
+func (s *stamps) tellHeld() {
+	var held int64
+	for _, l := range s.leaves {
+		held += l.held()
+	}
+	if held != s.held {
+		s.held = held
+		s.ctx.SetHeld(held)
+	}
 }
 
 // Flush sends partial results first: a marker says that all of them precede it.
@@ -218,6 +224,7 @@ func (s *stamper[K, V]) Flush(ctx context) error {
 	for _, l := range s.leaves {
 		errs = append(errs, l.flush(s.forward))
 	}
+	s.tellHeld()
 	s.mark()
 	return errors.Join(errs...)
 }

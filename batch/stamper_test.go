@@ -25,6 +25,7 @@ type fakeContext struct {
 	forwarded []message
 	keys      []string
 	commits   int
+	held      int64
 }
 
 type noSchedule struct{}
@@ -36,6 +37,7 @@ func (c *fakeContext) Now() time.Time              { return c.now }
 func (c *fakeContext) Task() processor.Task        { return c.task }
 func (c *fakeContext) Commit()                     { c.commits++ }
 func (c *fakeContext) Drop(string)                 {}
+func (c *fakeContext) SetHeld(bytes int64)         { c.held = bytes }
 func (c *fakeContext) Logger() *slog.Logger        { return slog.New(slog.DiscardHandler) }
 func (c *fakeContext) SetPosition(name string, v int64) {
 	c.positions[name] = v
@@ -206,18 +208,31 @@ func TestShape(t *testing.T) {
 	}
 }
 
-// TestStamperSpills holds that a transaction with very many values does not keep all of them in memory.
-func TestStamperSpills(t *testing.T) {
+// TestStamperTellsWhatItHolds: memory that distinct values take is counted until the commit, and that of the values' sizes from the second one on.
+func TestStamperTellsWhatItHolds(t *testing.T) {
 	t.Parallel()
 	s := newStamping(t)
 	if err := s.start(1234, 100*time.Millisecond); err != nil {
 		t.Fatal(err)
 	}
-	for i := range spill + 1 {
-		s.record(fmt.Sprint(i))
+	s.record("a")
+	one := s.held
+	for range 9 {
+		s.record("a")
 	}
-	if n := len(s.take()); n != spill {
-		t.Errorf("%d partial results were sent before the commit, want %d", n, spill)
+	if one < 16 || s.held != one {
+		t.Errorf("one value holds %d bytes, ten times the same one %d", one, s.held)
 	}
-	s.flush(fmt.Sprintf("v %d=1 in 1300", spill), "gap 0-1200")
+	for i := range 999 {
+		s.record(fmt.Sprint("b", i))
+	}
+	if s.held < 1000*one {
+		t.Errorf("1000 values hold %d bytes, one %d", s.held, one)
+	}
+	if err := s.Flush(s.fakeContext); err != nil || s.held != 0 {
+		t.Errorf("after a commit %d bytes are held, %v", s.held, err)
+	}
+	if s.record("a"); s.held != one+8 {
+		t.Errorf("with counts of 8 bytes a value holds %d bytes, want %d", s.held, one+8)
+	}
 }

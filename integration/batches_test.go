@@ -113,6 +113,7 @@ func (j *batchJob) torment(with torture) {
 		i := random.IntN(j.s.processes)
 		if j.s.leave && k%3 == 0 {
 			other := (i + 1) % j.s.processes
+			j.running[other].line("state ", time.Minute) // it hears signals
 			j.running[other].stop()
 			j.end(other)
 			j.launch(other)

@@ -113,6 +113,11 @@ type Context[K2, V2 any] interface {
 	Position(name string) (int64, bool)
 	SetPosition(name string, v int64)
 
+	// SetHeld tells how many bytes the processor holds in its fields until the next commit. They are counted with the uncommitted changes of stores: when these
+	// together take more than their part of Config.StateMemory, the application commits early. It is an estimate of the processor, and counts until the
+	// next call.
+	SetHeld(bytes int64)
+
 	// OnCommitted calls f once after the transaction that is open now has been confirmed by Kafka, on the task's goroutine. If the
 	// transaction aborts, or the process dies first, f is never called.
 	OnCommitted(f func())

@@ -24,6 +24,7 @@ type nodeContext[K2, V2 any] struct {
 
 	now       processor.Timestamp // of the punctuator that is running; noTime
 	forwarded bool                // during the current call of Process
+	held      int64               // bytes, as the processor says
 	failure   error               // of a child: the task has failed, and nothing more is forwarded
 	misuse    error               // of the context, by the user
 }
@@ -141,6 +142,11 @@ func (c *nodeContext[K2, V2]) Commit()                         { c.task.RequestC
 func (c *nodeContext[K2, V2]) Logger() *slog.Logger            { return c.logger }
 func (c *nodeContext[K2, V2]) OnCommitted(f func())            { c.task.OnCommitted(f) }
 func (c *nodeContext[K2, V2]) Drop(reason string)              { c.drop(reason) }
+
+func (c *nodeContext[K2, V2]) SetHeld(bytes int64) {
+	c.task.Hold(bytes - c.held)
+	c.held = bytes
+}
 
 func (c *nodeContext[K2, V2]) Position(name string) (int64, bool) {
 	p := c.position(name)

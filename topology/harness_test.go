@@ -43,6 +43,7 @@ type fakeTask struct {
 	failures  []string // "node: phase: error"
 	failure   error
 	discard   bool // of sent records
+	held      int64
 	requested bool
 }
 
@@ -231,6 +232,7 @@ func (f *fakeTask) Logger() *slog.Logger            { return slog.New(slog.Disca
 func (f *fakeTask) StreamTime() processor.Timestamp { return f.stream }
 func (f *fakeTask) Now() time.Time                  { return time.UnixMilli(1000) }
 func (f *fakeTask) RequestCommit()                  { f.requested = true }
+func (f *fakeTask) Hold(bytes int64)                { f.held += bytes }
 func (f *fakeTask) OnCommitted(c func())            { f.committed = append(f.committed, c) }
 
 func (f *fakeTask) Metadata() processor.Metadata {

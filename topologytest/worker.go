@@ -166,9 +166,9 @@ func (w *worker) dirty() bool {
 	return len(w.open) > 0 || slices.ContainsFunc(w.tasks, func(r *runner) bool { return r.task.Dirty() })
 }
 
-// commitRequested reports whether a processor has asked for a commit.
+// commitRequested reports whether a processor, or the memory, has asked for a commit.
 func (w *worker) commitRequested() bool {
-	return slices.ContainsFunc(w.tasks, func(r *runner) bool { return r.task.CommitRequested() })
+	return slices.ContainsFunc(w.tasks, func(r *runner) bool { return r.task.CommitRequested() || r.budget.Over() })
 }
 
 // commit commits the open transaction: outputs, offsets, and then the disks, except those of tasks that die before.

@@ -30,7 +30,7 @@ type Shared struct {
 	cells int64        // share of the stores
 	used  atomic.Int64 // bytes that stores hold: changed rows and cached rows
 	dirty atomic.Int64 // bytes of rows that are not committed yet
-	tasks atomic.Int64 // open budgets
+	tasks atomic.Int64 // open budgets that have held something
 }
 
 // NewShared divides memory bytes (Config.StateMemory). Zero or less means [DefaultMemory]; what is less than 4 MB counts as 4 MB.
@@ -65,20 +65,20 @@ func (s *Shared) Used() (total, uncommitted int64) { return s.used.Load(), s.dir
 
 // NewBudget returns the account of one task. Close it with the task.
 func (s *Shared) NewBudget() *Budget {
-	s.tasks.Add(1)
 	return &Budget{shared: s}
 }
 
-// Budget is a task's account of the bytes that its stores hold in memory. Only the task's goroutine may use it. A nil Budget counts nothing
+// Budget is a task's account of the bytes that its stores, and its processors until the next commit, hold in memory. Only the task's goroutine may use it. A nil Budget counts nothing
 // and has no bound.
 type Budget struct {
 	shared *Shared
 	used   int64
 	dirty  int64
+	counts bool // as one of the tasks that share the memory
 	closed bool
 }
 
-// Over reports whether uncommitted changes take more of the process's memory than they may, and this task has some of them: its worker
+// Over reports whether what is not committed yet takes more of the process's memory than they may, and this task has some of them: its worker
 // should commit now.
 func (b *Budget) Over() bool {
 	return b != nil && b.dirty > 0 && b.shared.dirty.Load() > b.shared.cells/2
@@ -99,15 +99,28 @@ func (b *Budget) Close() {
 	}
 	b.add(-b.used)
 	b.addDirty(-b.dirty)
-	b.shared.tasks.Add(-1)
+	if b.counts {
+		b.shared.tasks.Add(-1)
+	}
 	b.closed = true
 }
 
+// Hold counts n bytes that are held outside of the stores until the next commit; negative, it gives them back.
+func (b *Budget) Hold(n int64) {
+	b.add(n)
+	b.addDirty(n)
+}
+
 func (b *Budget) add(n int64) {
-	if b != nil && n != 0 {
-		b.used += n
-		b.shared.used.Add(n)
+	if b == nil || n == 0 {
+		return
 	}
+	if !b.counts {
+		b.counts = true
+		b.shared.tasks.Add(1)
+	}
+	b.used += n
+	b.shared.used.Add(n)
 }
 
 func (b *Budget) addDirty(n int64) {

@@ -103,6 +103,9 @@ type Task interface {
 	OnCommitted(f func())
 	RequestCommit()
 
+	// Hold counts bytes that a node holds in memory until the next commit; negative, it gives them back.
+	Hold(bytes int64)
+
 	// Time returns the cell of a named operator time, -1 when it has never been set. It is committed with the offsets and goes back with an abort
 	// (nodes are made anew then).
 	Time(name string) *processor.Timestamp

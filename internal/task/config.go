@@ -26,7 +26,7 @@ type Config struct {
 
 	// DB is the task's database, restored. It may be nil for a task without stores whose times need no local copy. The task does not close it.
 	DB *engine.DB
-	// Budget counts the bytes that the task's stores hold in memory; nil: not counted.
+	// Budget counts the bytes that the task's stores and processors hold in memory; nil: not counted.
 	Budget *engine.Budget
 
 	Out    Outbox

@@ -107,6 +107,12 @@ func (h *host) OnClose(n *graph.Node, f func() error) {
 	h.t.closes = append(h.t.closes, hook{n, f})
 }
 
+// Hold implements [graph.Task].
+func (h *host) Hold(bytes int64) {
+	h.t.held += bytes
+	h.t.cfg.Budget.Hold(bytes)
+}
+
 func (h *host) OnCommitted(f func()) {
 	h.t.dirty = true
 	h.t.onCommitted = append(h.t.onCommitted, f)

@@ -189,6 +189,7 @@ func (t *Task) Close() error {
 	if t.failure == nil {
 		t.failure = errClosed
 	}
+	t.cfg.Budget.Hold(-t.held)
 	var errs []error
 	slices.SortStableFunc(t.closes, func(a, b hook) int { return b.node.ID - a.node.ID })
 	for _, h := range t.closes {

@@ -41,6 +41,7 @@ type Task struct {
 	starting  bool         // New is making the nodes
 
 	dirty           bool
+	held            int64 // bytes that nodes hold in memory
 	commitRequested bool
 	onCommitted     []func()
 	begun           *generation

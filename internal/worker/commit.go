@@ -22,7 +22,7 @@ func (w *Worker) commitIfDue(worked bool) {
 			continue
 		}
 		dirty = true
-		urgent = urgent || t.run.CommitRequested() || t.Budget != nil && t.Budget.Over()
+		urgent = urgent || t.run.CommitRequested() || t.Budget.Over()
 	}
 	if !dirty {
 		w.dirtySince = time.Time{}

@@ -12,8 +12,8 @@ import (
 // runs.
 type Task struct {
 	ID     processor.Task
-	DB     *engine.DB     // nil without stores
-	Budget *engine.Budget // nil without stores
+	DB     *engine.DB // nil without stores
+	Budget *engine.Budget
 	Memory *task.Memory
 
 	// Inputs are the input partitions with what was committed last. The host sets them before each Adopt, the worker moves them at each commit.

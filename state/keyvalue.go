@@ -108,6 +108,7 @@ func (s *core[K, V]) Cells() *engine.Cells[K, V]       { return s.cells }
 func (s *core[K, V]) KeepOld()                         { s.cells.KeepOld() }
 func (s *core[K, V]) Flush(b *engine.TableBatch) error { return s.cells.Flush(b) }
 func (s *core[K, V]) Committed()                       { s.cells.Committed() }
+func (s *core[K, V]) Trim()                            { s.cells.Trim() }
 
 func (s *core[K, V]) Close() error {
 	s.cells.Close()

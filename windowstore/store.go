@@ -323,6 +323,8 @@ func (s *core[K, V]) Flush(b *engine.TableBatch) error {
 	return b.DeleteRange(nil, below)
 }
 
+func (s *core[K, V]) Trim() { s.cells.Trim() }
+
 // Committed also drops what is cached of the segments that were deleted.
 func (s *core[K, V]) Committed() {
 	s.cells.Committed()

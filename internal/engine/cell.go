@@ -66,10 +66,11 @@ func (ch *change[K, V]) keepOld(cell *Cell[K, V], immutable bool) {
 	}
 }
 
-// cellSize returns the bytes of a cell in memory without its key and what its value refers to: the cell, its places in map, ring and key's header.
+// cellSize returns the bytes of a cell in memory without its key and what its value refers to: the cell, and its places in map and ring. A Go map grows by
+// doubling its parts, so an entry takes more than its 24 bytes.
 func cellSize[K, V any]() int32 {
-	const mapEntry = 40
-	return int32(unsafe.Sizeof(Cell[K, V]{})) + mapEntry + int32(unsafe.Sizeof(uintptr(0)))
+	const mapEntry, ringEntry = 56, 10
+	return int32(unsafe.Sizeof(Cell[K, V]{})) + mapEntry + ringEntry
 }
 
 // immutable reports whether values of type V cannot be changed through a copy of them.

@@ -43,7 +43,9 @@ type Cells[K, V any] struct {
 	typical int // bytes of a recent encoded value
 
 	base            int32
-	bytes           int64 // of all cells
+	most            int   // cells that the map has room for
+	room            int64 // bytes that changes and committing have room for
+	bytes           int64 // of all cells, and room
 	dirtyBytes      int64 // of both generations
 	committingBytes int64
 }
@@ -143,6 +145,7 @@ func (c *Cells[K, V]) insert(key []byte, valueSize int) *Cell[K, V] {
 	}
 	cell := &Cell[K, V]{key: string(key), size: c.base + int32(len(key)+valueSize)}
 	c.cells[cell.key] = cell
+	c.most = max(c.most, len(c.cells))
 	c.ring = append(c.ring, cell)
 	c.count(int64(cell.size))
 	return cell
@@ -222,6 +225,7 @@ func (c *Cells[K, V]) undo(cell *Cell[K, V], unread bool) error {
 
 func (c *Cells[K, V]) firstChange(cell *Cell[K, V], unread bool) {
 	c.changes = append(c.changes, change[K, V]{cell: cell})
+	c.countRoom()
 	cell.dirty = int32(len(c.changes))
 	if c.old && !unread {
 		c.changes[len(c.changes)-1].keepOld(cell, c.immutable)
@@ -242,6 +246,15 @@ func (c *Cells[K, V]) resize(cell *Cell[K, V], n int) {
 	size := c.base + int32(len(cell.key)+n)
 	c.count(int64(size - cell.size))
 	cell.size = size
+}
+
+// countRoom counts what the lists of changes take, which is kept from one commit to the next.
+func (c *Cells[K, V]) countRoom() {
+	room := int64(cap(c.changes))*c.changeSize() + int64(cap(c.committing))*int64(unsafe.Sizeof(uintptr(0)))
+	if room != c.room {
+		c.count(room - c.room)
+		c.room = room
+	}
 }
 
 func (c *Cells[K, V]) count(n int64) {

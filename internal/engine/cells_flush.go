@@ -1,6 +1,9 @@
 package engine
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // minPiece is the least room that a value gets to be encoded into.
 const minPiece = 64
@@ -58,6 +61,7 @@ func (c *Cells[K, V]) Flush(b *TableBatch) error {
 	c.countDirty(-c.changeSize() * int64(len(c.changes)))
 	c.committingBytes = c.dirtyBytes
 	c.changes = cut(c.changes, 0)
+	c.countRoom()
 	return nil
 }
 
@@ -110,11 +114,42 @@ func (c *Cells[K, V]) Committed() {
 	c.committing = cut(c.committing, 0)
 	c.countDirty(-c.committingBytes)
 	c.committingBytes = 0
-	for c.env.Budget.crowded() {
-		if c.evict(len(c.ring)/16+64, len(c.ring)) == 0 {
-			return
-		}
+	c.Trim()
+}
+
+// Trim lets cached rows go, and room that was needed once, while the process holds more than it may and the task more than its part; see Store.Trim.
+func (c *Cells[K, V]) Trim() {
+	if !c.env.Budget.crowded() {
+		return
 	}
+	c.shrink()
+	for c.env.Budget.crowded() && c.evict(len(c.ring)/16+64, len(c.ring)) > 0 {
+	}
+	const sparse = 4
+	if len(c.cells) < c.most/sparse {
+		c.rehouse()
+	}
+}
+
+// rehouse moves the cells to a smaller map: a Go map does not shrink by itself.
+func (c *Cells[K, V]) rehouse() {
+	cells := make(map[string]*Cell[K, V], len(c.cells))
+	for _, cell := range c.ring {
+		cells[cell.key] = cell
+	}
+	c.cells, c.most = cells, len(cells)
+}
+
+// shrink gives back the room of lists that are empty.
+func (c *Cells[K, V]) shrink() {
+	if len(c.changes) == 0 {
+		c.changes = nil
+	}
+	if len(c.committing) == 0 {
+		c.committing = nil
+	}
+	c.ring = slices.Clip(c.ring)
+	c.countRoom()
 }
 
 // Forget lets the cached rows with a key below the bound go: the table has dropped them, and nobody will ask for them again.

@@ -451,6 +451,48 @@ func TestEviction(t *testing.T) {
 	}
 }
 
+// What tasks keep that were busy one after another stays within the memory of the process, the room for changes included, once they are trimmed.
+func TestTrim(t *testing.T) {
+	t.Parallel()
+	const limit, tasks, keys = 512 << 10, 8, 4000
+	shared := NewShared(minMemory)
+	defer shared.Close()
+	shared.cells = limit
+	var all []*Cells[string, int64]
+	for n := range tasks {
+		d := openDB(t, shared, vfs.NewMem())
+		defer d.Close()
+		budget := shared.NewBudget()
+		defer budget.Close()
+		k := &cellTask{db: d, budget: budget, table: table(t, d, "st", true)}
+		c := numbers(t, k)
+		all = append(all, c)
+		for i := range int64(keys) {
+			set(t, c, fmt.Sprintf("key-%d", i), i)
+			if budget.Over() {
+				k.commit(t, c)
+			}
+		}
+		k.commit(t, c)
+		for _, idle := range all {
+			idle.Trim()
+		}
+		if used, dirty := shared.Used(); used > limit || dirty != 0 {
+			t.Errorf("after task %d %d bytes are used, %d of them uncommitted; the limit is %d", n, used, dirty, limit)
+		}
+	}
+	for n, c := range all {
+		if c.most > 5*len(c.cells) || cap(c.changes) > 0 && n < tasks-1 {
+			t.Errorf("task %d has room for %d cells and %d changes, and %d cells", n, c.most, cap(c.changes), len(c.cells))
+		}
+		for i := range int64(keys) {
+			if v, ok := get(t, c, fmt.Sprintf("key-%d", i)); !ok || v != i {
+				t.Fatalf("task %d: key-%d is %d, %v", n, i, v, ok)
+			}
+		}
+	}
+}
+
 func TestForget(t *testing.T) {
 	t.Parallel()
 	k := newCellTask(t, 0, true)

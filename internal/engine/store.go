@@ -60,5 +60,9 @@ type Store interface {
 	// Committed says that b has been applied: entries of that generation may now be evicted.
 	Committed()
 
+	// Trim lets go of what is only kept to be fast, if the process holds more than it may and the task more than its part. It is for tasks
+	// that do nothing: others make room as they go.
+	Trim()
+
 	Close() error
 }

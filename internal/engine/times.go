@@ -75,5 +75,8 @@ func (t *Times) Flush(b *TableBatch) error {
 // Committed implements Store.
 func (*Times) Committed() {}
 
+// Trim implements Store.
+func (*Times) Trim() {}
+
 // Close implements Store.
 func (*Times) Close() error { return nil }

@@ -54,6 +54,7 @@ func (s *numbers) Name() string      { return s.name }
 func (s *numbers) StoreName() string { return s.name }
 func (s *numbers) Close() error      { s.closed = true; return nil }
 func (s *numbers) Committed()        { s.flushing = nil }
+func (s *numbers) Trim()             {}
 
 func (s *numbers) get(key string) (string, error) {
 	for _, m := range []map[string]string{s.filling, s.flushing} {

@@ -261,6 +261,13 @@ func (t *Task) Dirty() bool { return t.dirty }
 // CommitRequested reports whether a processor has asked for a commit since the last Begin.
 func (t *Task) CommitRequested() bool { return t.commitRequested }
 
+// Trim lets the stores give memory back, if the process holds more than it may.
+func (t *Task) Trim() {
+	for _, s := range t.stores {
+		s.instance.Trim()
+	}
+}
+
 // Dropped returns the number of records dropped since New, by reason.
 func (t *Task) Dropped() map[string]int64 { return t.dropped }
 

@@ -264,7 +264,19 @@ func (w *Worker) work() (worked bool) {
 		return true
 	}
 	w.commitIfDue(worked)
+	if !worked {
+		w.trim()
+	}
 	return worked
+}
+
+// trim has tasks give memory back that others need. Those that process records do so by themselves.
+func (w *Worker) trim() {
+	for _, t := range w.tasks {
+		if t.run != nil && t.Budget != nil && t.Budget.Crowded() {
+			t.run.Trim()
+		}
+	}
 }
 
 // takeFetched empties the inbox. What came for a task that is not here any more is dropped.
@@ -350,9 +362,12 @@ func (w *Worker) wait() {
 	}
 }
 
+// longestWait is how long a worker without work does not look at anything: its tasks may hold memory that others need.
+const longestWait = 5 * time.Second
+
 // untilNext is the time to the next thing that the worker does without being told.
 func (w *Worker) untilNext(now time.Time) time.Duration {
-	next := now.Add(time.Minute)
+	next := now.Add(longestWait)
 	soonest := func(at time.Time) {
 		if at.Before(next) {
 			next = at

@@ -20,6 +20,9 @@ type acks struct {
 
 	tracked map[string]struct{}
 	next    map[topicPartition]*int64
+	// settled are the topics whose partitions kgo is known to hold, unsettled those beside them that have an acknowledged record, with its partition.
+	settled   map[string]struct{}
+	unsettled map[string]int32
 	// the previous record's topic and partition: records are acknowledged batch by batch
 	last        topicPartition
 	lastTracked bool
@@ -57,6 +60,12 @@ func (a *acks) acknowledge(r *kgo.Record) {
 		a.last = topicPartition{r.Topic, r.Partition}
 		a.lastNext = nil
 		_, a.lastTracked = a.tracked[r.Topic]
+		if _, ok := a.settled[r.Topic]; !ok {
+			if a.unsettled == nil {
+				a.unsettled = make(map[string]int32)
+			}
+			a.unsettled[r.Topic] = r.Partition
+		}
 	}
 	if !a.lastTracked {
 		return
@@ -139,6 +148,23 @@ func (a *acks) wait(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// settle takes the topics out of unsettled that holds says kgo holds, and reports whether none is left.
+func (a *acks) settle(holds func(topic string, partition int32) bool) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for topic, partition := range a.unsettled {
+		if !holds(topic, partition) {
+			return false
+		}
+		if a.settled == nil {
+			a.settled = make(map[string]struct{})
+		}
+		a.settled[topic] = struct{}{}
+		delete(a.unsettled, topic)
+	}
+	return true
 }
 
 // first returns the first failure in the caller's terms, or nil.

@@ -82,6 +82,9 @@ func (p *Producer) commit(ctx context.Context, id Identity, offsets []OffsetComm
 func (p *Producer) end(ctx context.Context) error {
 	ctx, cancel := p.uninterrupted(ctx)
 	defer cancel()
+	if err := p.settle(ctx); err != nil {
+		return p.abort(ctx, "committing", err)
+	}
 	err := p.cl.EndTransaction(ctx, kgo.TryCommit)
 	switch {
 	case err == nil:
@@ -91,6 +94,27 @@ func (p *Producer) end(ctx context.Context) error {
 	}
 	_ = p.die("committing", err)
 	return &Error{Unknown, "committing", err}
+}
+
+var errUnsettled = errors.New("the client does not know the partitions of a topic that it has written to")
+
+// settle waits until kgo holds the partitions of every topic that has a record of this transaction. It looks there for what it has to end, and stores
+// a topic's first partitions only after it has handed on the records that waited for them, whose answers may come sooner. Before that, EndTransaction
+// would abort what it is to commit, or would end nothing, and return nil.
+func (p *Producer) settle(ctx context.Context) error {
+	unsettled := func(err error) bool { return errors.Is(err, errUnsettled) }
+	return retry(ctx, unsettled, func(context.Context) error {
+		if p.acks.settle(p.holds) {
+			return nil
+		}
+		return errUnsettled
+	})
+}
+
+// kgoHolds reports whether the client holds a partition, be it with an error.
+func (p *Producer) kgoHolds(topic string, partition int32) bool {
+	leader, _, err := p.cl.PartitionLeader(topic, partition)
+	return leader >= 0 || err != nil
 }
 
 // Flush waits until the broker has every record. At least once it comes before the caller applies its changes to its
@@ -157,6 +181,9 @@ func (p *Producer) Abort(ctx context.Context) error {
 	err := p.cl.AbortBufferedRecords(ctx)
 	if err == nil {
 		err = p.acks.wait(ctx)
+	}
+	if err == nil {
+		err = p.settle(ctx)
 	}
 	if err == nil {
 		err = p.cl.EndTransaction(ctx, kgo.TryAbort)

@@ -466,6 +466,39 @@ func TestFenceWaitsForABusyCoordinator(t *testing.T) {
 	})
 }
 
+// The first records of a topic may be answered before kgo holds its partitions, which it looks at to end a transaction.
+func TestEndWaitsForTheClient(t *testing.T) {
+	inWorld(t, func(w *world) {
+		p, id := w.producer("app-1"), w.join("")
+		ends := 0
+		w.cluster.ControlKey(kmsg.EndTxn.Int16(), func(kmsg.Request) (kmsg.Response, error, bool) {
+			w.cluster.KeepControl()
+			ends++
+			return nil, nil, false
+		})
+		asked := 0
+		p.holds = func(topic string, partition int32) bool {
+			asked++
+			return asked%4 == 0 && p.kgoHolds(topic, partition)
+		}
+		for i := range int64(2) { // the second finds that it is known
+			p.Produce(&kgo.Record{Topic: output, Value: []byte("a")})
+			_, err := p.Commit(background, id, at(i+1))
+			w.must(err)
+		}
+		w.expect(2, "a", "a")
+		if asked != 4 {
+			t.Errorf("asked %d times, want 4", asked)
+		}
+		p.Produce(&kgo.Record{Topic: input, Value: []byte("another")})
+		w.must(p.cl.Flush(background))
+		w.must(p.Abort(background))
+		if asked != 8 || ends != 3 {
+			t.Errorf("asked %d times, want 8; %d transactions ended, want 3", asked, ends)
+		}
+	})
+}
+
 func TestTransactionThatOutlivesItsTimeout(t *testing.T) {
 	inWorld(t, func(w *world) {
 		p, id := w.producer("app-1"), w.join("")

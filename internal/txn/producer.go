@@ -78,6 +78,7 @@ type Producer struct {
 	// own exists.
 	ctx     context.Context
 	promise func(*kgo.Record, error)
+	holds   func(topic string, partition int32) bool // kgoHolds
 	lastTag *tagged
 
 	acks      acks
@@ -110,7 +111,7 @@ func New(ctx context.Context, cfg Config) (*Producer, error) {
 	if p.now == nil {
 		p.now = time.Now
 	}
-	p.promise = p.acks.finish
+	p.promise, p.holds = p.acks.finish, p.kgoHolds
 
 	versions := kversion.Stable()
 	versions.SetMaxKeyVersion(int16(kmsg.OffsetCommit), maxOffsetCommit)

@@ -73,7 +73,8 @@ type ErrorPolicy struct {
 	Handle func(*Error) Action
 
 	// DeadLetterTopic is the topic of dead letters. It must exist, and must be set if an action is DeadLetter or Handle is set and may
-	// return it. An error for which there is no topic fails.
+	// return it. An error for which there is no topic fails. Where a table merges
+	// updates, what was fetched then stays in memory until the commit.
 	DeadLetterTopic string
 
 	// Retries is how often a Retry tries again. Default: 3.
@@ -86,7 +87,8 @@ type ErrorPolicy struct {
 	Exhausted Action
 }
 
-// Headers of a dead letter, beside those of the input record. Key and value are the input record's, byte for byte.
+// Headers of a dead letter, beside those of the input record. Key and value are the input record's, byte for byte. Behind a table that merges updates, that is
+// the record that changed the row last. Without a record, in a punctuator or in Flush, key and value are absent, and the topic is empty.
 const (
 	DeadLetterError     = "millrace.error"     // text of the error
 	DeadLetterPhase     = "millrace.phase"     // decode, process or produce
@@ -106,7 +108,8 @@ type Error struct {
 	Partition int32
 	Offset    int64
 
-	// Key and Value are the input record's bytes, to be read only during ErrorPolicy.Handle.
+	// Key and Value are the input record's bytes, to be read only during ErrorPolicy.Handle. They are nil in a punctuator, and behind a table that merges
+	// updates unless there is a DeadLetterTopic.
 	Key, Value []byte
 
 	// Err is the cause; a [*PanicError] if user code panicked.

@@ -150,7 +150,11 @@ func loggedAt[K, V any](at int64, present bool, r *graph.Record[K, V]) int64 {
 
 func originOf[K, V any](i *instance, r *graph.Record[K, V]) engine.Origin {
 	m := i.task.Metadata()
-	return engine.Origin{Topic: m.Topic, Partition: m.Partition, Offset: m.Offset, Headers: r.Headers}
+	o := engine.Origin{Topic: m.Topic, Partition: m.Partition, Offset: m.Offset, Headers: r.Headers}
+	if in := i.task.Input(); in != nil {
+		o.Input = in
+	}
+	return o
 }
 
 // flush forwards the rows that have changed since the last commit.

@@ -242,6 +242,8 @@ func (f *fakeTask) Metadata() processor.Metadata {
 	return processor.Metadata{Topic: f.current.Topic, Partition: f.current.Partition, Offset: f.current.Offset}
 }
 
+func (f *fakeTask) Input() *graph.Input { return nil }
+
 func (f *fakeTask) Headers() processor.Headers {
 	if f.current == nil {
 		return nil

@@ -140,6 +140,16 @@ func places() map[string]place {
 			return topology.GroupByRecord(s, "here", func(r record) string { panics(r.Value); return r.Key }, serde.String).
 				Reduce("r", func(_, v string) string { return v }, topology.EveryUpdate()).Stream()
 		}),
+		"behind a merged table": process(func(s stream) stream {
+			t := topology.GroupByKey(s, "g").Reduce("r", func(_, v string) string { return v }).Stream()
+			return topology.TryMapValues(t, try, serde.String, named)
+		}),
+		"behind a merged windowed table": process(func(s stream) stream {
+			w := topology.GroupByKey(s, "g").Window(topology.Tumbling(time.Hour))
+			t := w.Reduce("r", func(_, v string) string { return v }).Stream()
+			keys := topology.SelectKey(t, func(r processor.Record[serde.Windowed[string], string]) string { return r.Key.Key }, serde.String)
+			return topology.TryMapValues(keys, try, serde.String, named)
+		}),
 		"sink value": sink(func(s stream) {
 			topology.MapValues(s, same, serde.Serde[string](picky{noWrite: true})).To("out", named)
 		}),
@@ -255,6 +265,31 @@ func TestEveryActionAtEveryPlace(t *testing.T) {
 					wantLetter(t, d, p)
 				}
 			})
+		}
+	}
+}
+
+// A row that cannot be written at the commit ends the application under every policy, and names the record that made it.
+func TestUnwritableRowIsNotSkipped(t *testing.T) {
+	t.Parallel()
+	for _, panics := range []bool{false, true} {
+		for _, opts := range [][]topology.TableOption{nil, {topology.EveryUpdate()}} {
+			b := topology.New()
+			s := topology.Source(b, "in", serde.String, serde.String)
+			topology.Aggregate(topology.GroupByKey(s, "g"), "rows", func() string { return "" }, func(_ string, r record) string { return r.Value },
+				serde.Serde[string](picky{noWrite: true, panics: panics}), opts...)
+			skip := processor.ErrorPolicy{Decode: processor.Skip, Process: processor.Skip, Produce: processor.Skip}
+			d := topologytest.New(t, build(t, b), topologytest.ErrorPolicy(skip), topologytest.CommitInterval(time.Minute))
+			err := d.Try(func() {
+				in := topologytest.Input(d, "in", serde.String, serde.String)
+				in.Send("k", "1", start)
+				in.Send("k", poison, start)
+				d.Commit()
+			})
+			var e *processor.Error
+			if !errors.As(err, &e) || e.Node != "rows" || e.Topic != "in" || e.Offset != 1 || !errors.Is(err, errPoison) {
+				t.Errorf("got %v, want the error of rows at in/0@1", err)
+			}
 		}
 	}
 }

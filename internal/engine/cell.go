@@ -15,6 +15,7 @@ type Origin struct {
 	Partition int32
 	Offset    int64
 	Headers   processor.Headers
+	Input     any // the record itself, for its dead letter, if the task keeps it so long
 }
 
 // String returns topic/partition@offset.
@@ -24,6 +25,21 @@ func (o Origin) String() string {
 	}
 	return fmt.Sprintf("record %s/%d@%d", o.Topic, o.Partition, o.Offset)
 }
+
+// EncodeError says that a value of a store has no encoding.
+type EncodeError struct {
+	Store  string
+	Origin Origin // the record that made the value
+	Err    error
+}
+
+// Error names the store and the record.
+func (e *EncodeError) Error() string {
+	return fmt.Sprintf("store %s: encode a value (last changed by %s): %v", e.Store, e.Origin, e.Err)
+}
+
+// Unwrap returns the serde's error.
+func (e *EncodeError) Unwrap() error { return e.Err }
 
 // Cell is a row in memory, decoded. Its fields are changed by [Cells] only. A pointer to a cell may be used until the next call of a method
 // of its Cells; to a changed cell, until Flush.

@@ -23,7 +23,7 @@ func (c *Cells[K, V]) log(ch *change[K, V], value []byte) error {
 func (c *Cells[K, V]) encode(v V, origin Origin) (value []byte, err error) {
 	defer func() {
 		if err != nil {
-			err = fmt.Errorf("store %s: encode a value (last changed by %s): %w", c.store, origin, err)
+			err = &EncodeError{Store: c.store, Origin: origin, Err: err}
 		}
 	}()
 	defer guard(&err)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/millrace-streams/millrace/internal/engine"
 	"github.com/millrace-streams/millrace/internal/graph"
 	"github.com/millrace-streams/millrace/processor"
 )
@@ -65,7 +66,7 @@ func (t *Task) flushNodes() error {
 		if err != nil || t.failure != nil {
 			err = t.failOutside(h.node, err)
 		}
-		t.origin = noRecord
+		t.origin, t.originInput = noRecord, nil
 		if err != nil {
 			return err
 		}
@@ -82,10 +83,20 @@ func (t *Task) flushStores() error {
 	}
 	for _, s := range t.stores {
 		if err := s.instance.Flush(t.batch.Table(s.table)); err != nil {
-			return t.fail(fmt.Errorf("task %s: flush store %s: %w", t.name(), s.instance.StoreName(), err))
+			return t.fail(t.flushError(s.instance.StoreName(), err))
 		}
 	}
 	return nil
+}
+
+// flushError gives an error of a store's flush the place that it knows: the record that made the value. No policy applies, because the row cannot be left out of the state.
+func (t *Task) flushError(store string, err error) error {
+	var value *engine.EncodeError
+	if !errors.As(err, &value) || value.Origin.Topic == "" {
+		return fmt.Errorf("task %s: flush store %s: %w", t.name(), store, err)
+	}
+	o := value.Origin
+	return &processor.Error{Phase: processor.Produce, Node: store, Topic: o.Topic, Partition: o.Partition, Offset: o.Offset, Err: err}
 }
 
 // offsets returns the positions that moved, with their metadata. If only values changed, one position carries them.

@@ -296,7 +296,7 @@ func TestErrorsInFlushNameTheOrigin(t *testing.T) {
 	var named processor.Metadata
 	flush := func(p *fakeProcessor) {
 		p.t.OnFlush(p.n, func() error {
-			graph.SetOrigin(p.t, processor.Metadata{Topic: "in", Partition: 3, Offset: 17})
+			graph.SetOrigin(p.t, processor.Metadata{Topic: "in", Partition: 3, Offset: 17}, nil)
 			named = p.t.Metadata()
 			return p.forward("k", "v", 1)
 		})

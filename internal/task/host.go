@@ -34,11 +34,20 @@ func (h *host) Metadata() processor.Metadata {
 }
 
 // SetOrigin implements [graph.SetOrigin].
-func (h *host) SetOrigin(m processor.Metadata) {
+func (h *host) SetOrigin(m processor.Metadata, input any) {
 	if m.Topic == "" {
 		m = noRecord
 	}
 	h.t.origin = m
+	h.t.originInput, _ = input.(*graph.Input)
+}
+
+// Input keeps input records, which holds what was fetched with them in memory until the commit, only for who wants dead letters.
+func (h *host) Input() *graph.Input {
+	if h.t.cfg.Policy.DeadLetterTopic == "" {
+		return nil
+	}
+	return h.t.current
 }
 
 // noRecord is the metadata outside of any record.

@@ -57,10 +57,18 @@ func (t *Task) stopped(cause error) bool {
 func (t *Task) errorOf(node string, phase processor.Phase, cause error) *processor.Error {
 	m := t.nodes.Metadata()
 	e := &processor.Error{Phase: phase, Node: node, Topic: m.Topic, Partition: m.Partition, Offset: m.Offset, Err: cause}
-	if in := t.current; in != nil {
+	if in := t.input(); in != nil {
 		e.Key, e.Value = in.Key, in.Value
 	}
 	return e
+}
+
+// input is the record that the task is about: the one being processed, or the one that a flush names. nil if there is none.
+func (t *Task) input() *graph.Input {
+	if t.current != nil {
+		return t.current
+	}
+	return t.originInput
 }
 
 // decide asks the policy. A handler that panics, or answers with what is no action, fails the task.
@@ -202,13 +210,16 @@ func (t *Task) backoff(attempt int) error {
 	return t.cfg.Sleep(t.ctx, d<<min(attempt, most))
 }
 
-// deadLetter sends the input record as it came, with the error in headers. In a punctuator or a flush it is not at hand any more, and the letter has
-// neither key nor value.
+// deadLetter sends the input record as it came, with the error in headers. A punctuator has none, nor has the Flush of a processor: the letter then has neither
+// key nor value.
 func (t *Task) deadLetter(e *processor.Error) error {
 	out := graph.Output{Topic: t.cfg.Policy.DeadLetterTopic, Partition: -1, Key: e.Key, Value: e.Value, Timestamp: max(t.eventTime, 0)}
 	var original processor.Headers
-	if t.current != nil {
-		original = t.current.Headers
+	if in := t.input(); in != nil {
+		original = in.Headers
+		if t.current == nil {
+			out.Timestamp = in.Timestamp
+		}
 	}
 	text := e.Err.Error()
 	if len(text) > maxErrorText {

@@ -269,7 +269,7 @@ func refusing(value *int, punctuates, flushes bool) *graph.Graph {
 		}
 		if flushes {
 			p.t.OnFlush(p.n, func() error {
-				graph.SetOrigin(p.t, processor.Metadata{Topic: "in", Offset: int64(*value)}) // another one at each replay
+				graph.SetOrigin(p.t, processor.Metadata{Topic: "in", Offset: int64(*value)}, nil) // another one at each replay
 				return send(p)
 			})
 		}

@@ -27,15 +27,16 @@ type Task struct {
 	closes  []hook
 
 	// State of the record, punctuation or flush that is going on.
-	current    *graph.Input       // nil in punctuators and flushes
-	origin     processor.Metadata // while current is nil: the record that a flush is about
-	call       string             // while current is nil: the punctuator or the flush
-	now        time.Time
-	eventTime  processor.Timestamp // of the record or the punctuation
-	streamTime processor.Timestamp
-	taken      int    // records taken from the queues by the Process that is going on
-	last       *queue // of the record taken last, and its offset
-	lastOffset int64
+	current     *graph.Input       // nil in punctuators and flushes
+	origin      processor.Metadata // while current is nil: the record that a flush is about
+	originInput *graph.Input       // the same record, if it was kept
+	call        string             // while current is nil: the punctuator or the flush
+	now         time.Time
+	eventTime   processor.Timestamp // of the record or the punctuation
+	streamTime  processor.Timestamp
+	taken       int    // records taken from the queues by the Process that is going on
+	last        *queue // of the record taken last, and its offset
+	lastOffset  int64
 
 	schedules [2]schedules // by processor.TimeKind
 	starting  bool         // New is making the nodes

@@ -75,7 +75,7 @@ func Inverse[A any](f func(total, leaving A) A) AggregateOption[A] {
 }
 
 // Window is an aggregation over the batches whose end lies in the last d up to the end of this one. It gives all its rows with every
-// batch. d must be a multiple of the interval, and the result one of Count, CountByValue, ReduceByKey or AggregateByKey, not of what was made of it. The window, its store and its
+// batch. d must be a multiple of the interval, and the result one of Count, CountByValue, ReduceByKey or AggregateByKey, not of what was made of it: filter and sort what Window returns. The window, its store and its
 // changelog are called <name>-window-<d>, as in authors-window-1m.
 func (r Result[K, V]) Window(d time.Duration) Result[K, V] {
 	h := r.hang("Window", "window-"+durationName(d), false)

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"time"
 
@@ -159,3 +160,22 @@ func (c *closers) closing(to int64) bool {
 
 // committing starts the next transaction.
 func (c *closers) committing() { c.budget = c.chunk }
+
+func firstError(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// safely calls what may be the user's. A panic must not get past what keeps the cursor.
+func safely(f func() error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = &processor.PanicError{Value: v, Stack: debug.Stack()}
+		}
+	}()
+	return f()
+}

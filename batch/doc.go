@@ -14,10 +14,29 @@
 // Names. Every and the aggregations have a name that the program gives; it names their stores and topics. What hangs on a result is called after it, as in
 // authors-window-1m-top-print. The same thing twice on one result would have the same name: Build then asks for [Result.Named] or [Output.Named].
 //
+// # For those who know Spark Streaming
+//
+//	Spark Streaming                             here
+//	StreamingContext(sc, Seconds(5))            Every(stream, name, 5*time.Second)
+//	a.union(b)                                  a.Merge(b), before Every
+//	count, countByValue                         Count, CountByValue
+//	countByWindow, countByValueAndWindow        the same, with .Window(d)
+//	reduceByKey                                 ReduceByKey
+//	reduceByKeyAndWindow(f, inverse, d)         ReduceByKey(..., f, Inverse(inverse)).Window(d)
+//	combineByKey, groupByKey                    AggregateByKey
+//	a window that slides by more than a batch   an Every of its own, with the slide as its interval
+//	transform, foreachRDD                       Transform, ForEach
+//	print(n), pprint(n)                         Print, with Rows(n)
+//	saveAsTextFiles                             To, a topic
+//	updateStateByKey, mapWithState              topology's tables: GroupBy and Aggregate
+//
+// A window is one of an aggregation, not of records: records are not kept beyond their batch. What is to be left out of a window is filtered before the aggregation, or
+// after the window.
+//
 // # How it works
 //
 // Every is an operator of the tasks that read the stream. It says in which batch a record is, once for all results, and keeps partial results of the open
-// transaction in memory. At each commit it sends them, one record for each distinct key, through <app>-<name>-repartition to the tasks that count, and at a boundary
+// transaction in memory; Config.StateMemory bounds them, by early commits. At each commit it sends them, one record for each distinct key, through <app>-<name>-repartition to the tasks that count, and at a boundary
 // a marker: all of mine up to here precedes this. The counting tasks merge the partial results in stores, with changelogs. When a batch has the markers of all
 // tasks it is complete: its rows go to the topics of To and, as far as they are needed in one place, through <app>-gather-repartition to the one gather task of the
 // application, which closes the batch in the same way, and prints.

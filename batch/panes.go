@@ -1,10 +1,13 @@
 package batch
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
+	"reflect"
 
-	"github.com/millrace-streams/millrace/serde"
+	"github.com/millrace-streams/millrace/state"
 )
 
 // paneKey is the key of a row in the store of an aggregation: the pane, which is the batch by its end, and the bytes of the row's key. So a store is in order of panes,
@@ -31,53 +34,179 @@ func (paneKeySerde) Decode(data []byte) (paneKey, error) {
 
 func (paneKeySerde) String() string { return "pane key" }
 
-// total is the running total of a key in a window.
-type total[A any] struct {
-	count int64   // of the panes in the window that have a row of the key
-	panes []int64 // which they are, oldest first; nil if there is an inverse, which does not need them
-	value A
+// panes is an aggregation in a counting task.
+type panes[K, A any] struct {
+	a         *aggregation[K, A]
+	t         *counter
+	store     state.KeyValueStore[paneKey, A]
+	windows   []*windowing[K, A]
+	longest   int64 // ms, of the windows; 0 without any
+	dropped   int64 // panes up to this end are not there any more, as far as this instance knows
+	immutable bool
 }
 
-// runningSerde writes [8B count], [8B pane] for each pane unless there is an inverse, and the value.
-type runningSerde[A any] struct {
-	counted bool // there is an inverse
-	value   serde.Serde[A]
-}
-
-// String says what is written, so that a window that gets an inverse, or loses it, is refused at start instead of misread.
-func (s runningSerde[A]) String() string {
-	if s.counted {
-		return "totals of a window with an inverse"
+func (c *panes[K, A]) merge(b span, key, payload []byte) error {
+	value, err := c.a.values.Decode(payload)
+	if err != nil {
+		return fmt.Errorf("%s: decode a partial result: %w", c.a.h.fullName(), err)
 	}
-	return "totals of a window"
+	k := paneKey{pane: b.to, key: key}
+	old, ok, err := c.store.Get(k)
+	if err != nil {
+		return err
+	}
+	if ok {
+		value = c.a.merge(old, value)
+	}
+	return c.store.Put(k, value)
 }
 
-var errTotal = errors.New("not the total of a window")
-
-func (s runningSerde[A]) Append(dst []byte, t total[A]) ([]byte, error) {
-	dst = binary.BigEndian.AppendUint64(dst, uint64(t.count))
-	for _, p := range t.panes {
-		dst = binary.BigEndian.AppendUint64(dst, uint64(p))
-	}
-	return s.value.Append(dst, t.value)
-}
-
-func (s runningSerde[A]) Decode(data []byte) (t total[A], err error) {
-	if len(data) < 8 {
-		return t, errTotal
-	}
-	t.count = int64(binary.BigEndian.Uint64(data))
-	data = data[8:]
-	if !s.counted {
-		if t.count < 0 || t.count > int64(len(data)/8) {
-			return t, errTotal
+// check refuses a window that was not there for some time: its totals have batches whose panes are gone.
+func (c *panes[K, A]) check(at *closer) error {
+	for _, w := range c.windows {
+		if w.entered >= 0 && w.entered != at.marks.done && !(at.active && w.entered == at.batch.to) {
+			return fmt.Errorf("batch: Window %q: it was taken out of the program for some batches, so what it has stored is of no use: give it another name with .Named(...)", w.w.h.fullName())
 		}
-		t.panes = make([]int64, t.count)
-		for i := range t.panes {
-			t.panes[i] = int64(binary.BigEndian.Uint64(data[8*i:]))
-		}
-		data = data[8*t.count:]
 	}
-	t.value, err = s.value.Decode(data)
-	return t, err
+	return nil
+}
+
+// steps brings the windows up to date first: the selections and sends that follow change nothing, so they may be interrupted.
+func (c *panes[K, A]) steps() (steps []step) {
+	name := c.a.h.fullName()
+	for _, w := range c.windows {
+		window := w.w.h.fullName()
+		steps = append(steps,
+			step{window + "/leave", true, func(b span, cursor []byte, budget *int) ([]byte, bool, error) {
+				return c.leave(w, b, cursor, budget)
+			}},
+			step{window + "/enter", true, func(b span, cursor []byte, budget *int) ([]byte, bool, error) {
+				return c.enter(w, b, cursor, budget)
+			}})
+	}
+	steps = c.scans(steps, name, &c.a.rows, c.pane)
+	for _, w := range c.windows {
+		steps = c.scans(steps, w.w.h.fullName(), &w.w.rows, w.totals)
+	}
+	return append(steps, step{name + "/drop", true, c.drop})
+}
+
+// source yields rows of a batch, those after the cursor, until yield returns false.
+type source[A any] func(b span, cursor []byte, yield func(key []byte, value A) bool) error
+
+// scans adds the steps in which rows are sent and selected.
+func (c *panes[K, A]) scans(steps []step, name string, n *rows[K, A], from source[A]) []step {
+	if all := n.instance(sending, c.t); all != nil {
+		steps = append(steps, step{name + "/send", true, c.scan(from, all)})
+	}
+	if best := n.instance(selecting, c.t); best != nil {
+		steps = append(steps, step{name + "/select", false, c.scan(from, best)})
+	}
+	return steps
+}
+
+func (c *panes[K, A]) scan(from source[A], to *consumer[K, A]) func(span, []byte, *int) ([]byte, bool, error) {
+	return func(b span, cursor []byte, budget *int) (_ []byte, done bool, err error) {
+		if cursor == nil {
+			to.begin()
+		}
+		paused := false
+		failure := from(b, cursor, func(key []byte, value A) bool {
+			if paused = *budget <= 0; paused {
+				return false
+			}
+			*budget--
+			cursor = key
+			err = safely(func() error { return to.row(b, &row[K, A]{keyBytes: key, keys: c.a.keys, value: value}) })
+			return err == nil
+		})
+		if failure != nil || err != nil || paused {
+			return cursor, false, firstError(failure, err)
+		}
+		if cursor == nil && c.a.always && c.t.owns(totalKey) {
+			if err := safely(func() error { return to.row(b, &row[K, A]{keyBytes: totalKey, keys: c.a.keys}) }); err != nil {
+				return totalKey, false, err
+			}
+		}
+		return nil, true, to.end(b)
+	}
+}
+
+// totalKey is the encoding of Total.
+var totalKey = []byte{0}
+
+// pane is the source of a batch's own rows.
+func (c *panes[K, A]) pane(b span, cursor []byte, yield func([]byte, A) bool) error {
+	return c.from(paneKey{b.to, cursor}, cursor != nil, b.to, func(k paneKey, v A) bool { return yield(k.key, v) })
+}
+
+// from yields the rows from a key, or after it, to the end of a pane.
+func (c *panes[K, A]) from(k paneKey, after bool, to int64, yield func(paneKey, A) bool) error {
+	for e, err := range c.store.From(k) {
+		if err != nil {
+			return err
+		}
+		if e.Key.pane > to {
+			return nil
+		}
+		if after && e.Key.pane == k.pane && bytes.Equal(e.Key.key, k.key) {
+			continue
+		}
+		if !yield(e.Key, e.Value) {
+			return nil
+		}
+	}
+	return nil
+}
+
+// walk calls f for the rows of the panes after the one that ends at after, up to the one that ends at to. The cursor is an encoded paneKey.
+func (c *panes[K, A]) walk(after, to int64, cursor []byte, budget *int, f func(k paneKey, v A) error) (next []byte, done bool, err error) {
+	start := paneKey{pane: after + 1}
+	if cursor != nil {
+		if start, err = (paneKeySerde{}).Decode(cursor); err != nil {
+			return nil, true, err
+		}
+	}
+	paused := false
+	failure := c.from(start, cursor != nil, to, func(k paneKey, v A) bool {
+		if paused = *budget <= 0; paused {
+			return false
+		}
+		*budget--
+		cursor, _ = paneKeySerde{}.Append(nil, k)
+		err = safely(func() error { return f(k, v) })
+		return err == nil
+	})
+	return cursor, failure == nil && err == nil && !paused, firstError(failure, err)
+}
+
+// drop removes the panes that no window will need.
+func (c *panes[K, A]) drop(b span, cursor []byte, budget *int) ([]byte, bool, error) {
+	limit := b.to - c.longest
+	next, done, err := c.walk(c.dropped, limit, cursor, budget, func(k paneKey, _ A) error {
+		_, _, err := c.store.Delete(k)
+		return err
+	})
+	if done {
+		c.dropped = max(c.dropped, limit)
+	}
+	return next, done, err
+}
+
+// immutable reports whether values of a type cannot be changed in place.
+func immutable[A any]() bool {
+	k := reflect.TypeFor[A]().Kind()
+	return k == reflect.String || k >= reflect.Bool && k <= reflect.Complex128
+}
+
+// clone returns a copy of a value that shares nothing with it.
+func (c *panes[K, A]) clone(v A) (A, error) {
+	if c.immutable {
+		return v, nil
+	}
+	data, err := c.a.values.Append(nil, v)
+	if err != nil {
+		return v, err
+	}
+	return c.a.values.Decode(data)
 }

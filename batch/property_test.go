@@ -21,12 +21,17 @@ import (
 	"github.com/millrace-streams/millrace/topologytest"
 )
 
-var seeds = flag.Int("batch.seeds", 40, "how many seeds the property test runs")
+// A soak: go test ./batch -run TestAnyHistory -batch.seeds 1000, or -batch.first 1000 -batch.seeds 2 -batch.steps 20000
+var (
+	firstSeed = flag.Int("batch.first", 0, "the first seed of the property test")
+	seeds     = flag.Int("batch.seeds", 40, "how many seeds the property test runs")
+	steps     = flag.Int("batch.steps", 150, "how many steps each seed has; about twelve make a batch")
+)
 
 // TestAnyHistory runs random records, steps of the clock, commits, crashes and restarts, and compares what comes out with a naive model.
 func TestAnyHistory(t *testing.T) {
 	t.Parallel()
-	for seed := range *seeds {
+	for seed := *firstSeed; seed < *firstSeed+*seeds; seed++ {
 		t.Run(strconv.Itoa(seed), func(t *testing.T) {
 			t.Parallel()
 			newHistory(t, uint64(seed)).run()
@@ -148,7 +153,7 @@ func (f *failing) Process(processor.Context[string, string], processor.Record[st
 func (f *failing) Flush(processor.Context[string, string]) error { return f.h.fails(inFlush) }
 
 func (h *history) run() {
-	for range 150 {
+	for range *steps {
 		if h.r.IntN(10) == 0 {
 			h.armed[h.r.IntN(len(h.armed))] = true
 		}

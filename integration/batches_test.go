@@ -137,9 +137,9 @@ func (j *batchJob) torment(with torture) {
 
 // finish waits until everything that was sent is in a result, and stops the processes.
 func (j *batchJob) finish() {
-	all := sum(j.sent)
+	all, c := sum(j.sent), j.c
 	for deadline := time.Now().Add(2 * time.Minute); ; pause(batchInterval / 2) {
-		rows, totals := j.results(j.rowsTo), j.results(j.totalsTo)
+		rows, totals := j.results(c.read, j.rowsTo), j.results(c.read, j.totalsTo)
 		if inAll(rows) >= all && inAll(totals) >= all {
 			break
 		}
@@ -154,10 +154,10 @@ func (j *batchJob) finish() {
 }
 
 // results reads a topic of counts: by the batch's end and key.
-func (j *batchJob) results(topic string) map[int64]map[string]int64 {
+func (j *batchJob) results(read func(*testing.T, string, func(*kgo.Record)), topic string) map[int64]map[string]int64 {
 	j.t.Helper()
 	out := map[int64]map[string]int64{}
-	j.c.committed(j.t, topic, func(r *kgo.Record) {
+	read(j.t, topic, func(r *kgo.Record) {
 		end := r.Timestamp.UnixMilli()
 		if i := slices.IndexFunc(r.Headers, func(h kgo.RecordHeader) bool { return h.Key == batch.HeaderBatch }); i < 0 || string(r.Headers[i].Value) != strconv.FormatInt(end, 10) {
 			j.t.Errorf("%s: timestamp %d, headers %v", topic, end, r.Headers)
@@ -181,7 +181,7 @@ func inAll(results map[int64]map[string]int64) (n int64) {
 }
 
 func (j *batchJob) check() {
-	rows, totals := j.results(j.rowsTo), j.results(j.totalsTo)
+	rows, totals := j.results(j.c.committed, j.rowsTo), j.results(j.c.committed, j.totalsTo)
 	ends := slices.Sorted(maps.Keys(totals))
 	got := map[string]int64{}
 	for _, end := range ends {

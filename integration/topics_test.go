@@ -93,8 +93,7 @@ func (c *cluster) produceKeyed(t *testing.T, topic string, n, keys int) map[stri
 	return want
 }
 
-// committed reads a topic with read_committed from its start to the end it has now, and gives each record to f, in order of its partition.
-// It fails the test if a transaction is still open there: the last stable offset must be the high watermark.
+// committed is read, when nobody writes any more. It fails the test if a transaction is still open there: the last stable offset must be the high watermark.
 func (c *cluster) committed(t *testing.T, topic string, f func(*kgo.Record)) {
 	t.Helper()
 	admin := c.admin(t)
@@ -106,13 +105,26 @@ func (c *cluster) committed(t *testing.T, topic string, f func(*kgo.Record)) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	open := 0
-	positions := map[int32]int64{}
-	from := map[int32]kgo.Offset{}
 	ends.Each(func(end kadm.ListedOffset) {
 		if lso, _ := stable.Lookup(topic, end.Partition); lso.Offset < end.Offset {
 			t.Errorf("%s/%d: the last stable offset %d is below the high watermark %d: a transaction was left open", topic, end.Partition, lso.Offset, end.Offset)
 		}
+	})
+	c.read(t, topic, f)
+}
+
+// read reads a topic with read_committed from its start to the end it has now, and gives each record to f, in order of its partition. It waits for transactions
+// that are open there.
+func (c *cluster) read(t *testing.T, topic string, f func(*kgo.Record)) {
+	t.Helper()
+	ends, err := c.admin(t).ListEndOffsets(t.Context(), topic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	open := 0
+	positions := map[int32]int64{}
+	from := map[int32]kgo.Offset{}
+	ends.Each(func(end kadm.ListedOffset) {
 		from[end.Partition] = kgo.NewOffset().AtStart()
 		if end.Offset > 0 {
 			open++
@@ -130,8 +142,9 @@ func (c *cluster) committed(t *testing.T, topic string, f func(*kgo.Record)) {
 			if !r.Attrs.IsControl() {
 				f(r)
 			}
-			if r.Offset+1 == positions[r.Partition] {
+			if end := positions[r.Partition]; end > 0 && r.Offset+1 >= end { // beyond, if the end was inside of a transaction that has aborted
 				open--
+				positions[r.Partition] = 0
 			}
 		})
 	}

@@ -2,8 +2,11 @@ package millrace_test
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -432,6 +435,57 @@ func TestChangelogThatCannotBeRead(t *testing.T) {
 			c.send("in", "k=v")
 			if got := c.read("out", 2); got[1] != "v=\x00\x00\x00\x00\x00\x00\x00\x02" {
 				t.Errorf("got %q", got)
+			}
+			app.stop()
+		})
+	}
+}
+
+// A topic takes less from now on: batches keep to it, and of the records only the one that is too large by itself is given to the error policy.
+func TestTopicThatTakesLess(t *testing.T) {
+	t.Parallel()
+	for _, guarantee := range []millrace.Guarantee{millrace.ExactlyOnce, millrace.AtLeastOnce} {
+		t.Run(guarantee.String(), func(t *testing.T) {
+			t.Parallel()
+			c := newCluster(t, kfake.SeedTopics(1, "in", "out"))
+			const each, limit = 40, 700
+			var random [100]byte
+			send := func(n int, size int) {
+				var records []*kgo.Record
+				for range n {
+					_, _ = rand.Read(random[:]) // nothing that can be compressed
+					value := strings.Repeat(hex.EncodeToString(random[:]), size)
+					records = append(records, &kgo.Record{Topic: "in", Value: []byte(value)})
+				}
+				if err := c.cl.ProduceSync(context.Background(), records...).FirstErr(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			seen := &told{}
+			cfg := c.config("app", t.TempDir())
+			cfg.Guarantee, cfg.Errors.Produce, cfg.Hooks = guarantee, processor.Skip, []millrace.Hook{seen}
+			app := run(t, passthrough(t), cfg)
+			send(each, 1)
+			before := c.read("out", each)
+
+			set, value := kadm.SetConfig, strconv.Itoa(limit)
+			if _, err := kadm.NewClient(c.cl).AlterTopicConfigs(context.Background(), []kadm.AlterConfig{{Op: set, Name: "max.message.bytes", Value: &value}}, "out"); err != nil {
+				t.Fatal(err)
+			}
+			send(each, 1)
+			send(1, 5)
+			send(1, 1)
+			eventually(t, "everything is committed", func() bool { return c.committed("app", "in", 0) == 2*each+2 })
+			got := c.read("out", 2*each+1)
+			slices.Sort(got)
+			if n := len(slices.Compact(got)); n != 2*each+1 && guarantee == millrace.ExactlyOnce || len(before) != each {
+				t.Errorf("%d different records, want %d", n, 2*each+1)
+			}
+			if seen.failed.Load() == 0 {
+				t.Error("no batch was refused")
+			}
+			if n := seen.dropped.Load(); n != 1 {
+				t.Errorf("%d records were dropped, want the one that is too large", n)
 			}
 			app.stop()
 		})

@@ -72,6 +72,21 @@ func (t *topicTable) MaxMessageBytes(topic string) int {
 	return int(known.MaxMessageBytes)
 }
 
+// Refresh implements worker.Topics.
+func (t *topicTable) Refresh(ctx context.Context, topic string) error {
+	described, err := topics.Describe(ctx, t.client, []string{topic})
+	if err != nil {
+		return err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if known, ok := t.known[topic]; ok {
+		known.MaxMessageBytes, known.Configs = described[topic].MaxMessageBytes, described[topic].Configs
+		t.known[topic] = known
+	}
+	return nil
+}
+
 func (t *topicTable) changelogs() []string { return t.logs }
 
 // others are the names of the known topics that are not in names.

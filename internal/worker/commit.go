@@ -1,9 +1,12 @@
 package worker
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/millrace-streams/millrace/internal/task"
 	"github.com/millrace-streams/millrace/internal/txn"
@@ -180,10 +183,13 @@ func (w *Worker) uncommitted(err error) {
 	w.cfg.Logger.Warn("commit failed", "worker", w.cfg.Index, "error", err)
 	var unfinished *unfinishedError
 	var refused *txn.RefusedError
+	smaller := false
 	switch {
 	case errors.As(err, &unfinished):
 		w.fail(err)
 		return
+	case errors.As(err, &refused) && w.tooManyTogether(refused):
+		smaller = true
 	case errors.As(err, &refused):
 		if failure := w.remember(refused); failure != nil {
 			w.fail(failure)
@@ -198,6 +204,9 @@ func (w *Worker) uncommitted(err error) {
 	case outcome == txn.Aborted && !errors.As(err, &ahead):
 		w.backOff()
 		w.abort()
+		if smaller {
+			w.closeProducer()
+		}
 		w.reopen()
 	case outcome == txn.Fenced:
 		w.crash(fencedPause)
@@ -217,6 +226,30 @@ func (w *Worker) crash(pause time.Duration) {
 	w.crashed = append(w.crashed, w.tasks...)
 	w.tasks = nil
 	w.crashAt = time.Now().Add(pause)
+}
+
+// limitTries is how often in a row a batch that should have been small enough is sent again before one of its records is blamed: brokers learn a topic's
+// new configuration one after the other.
+const limitTries = 8
+
+// tooManyTogether says that a batch was refused for its size, of which no record is the cause: before it is sent, each is compared with the topic's limit. The limit must have
+// been lowered since, so it is looked up again, for the batches of the next producer and for the records of the replay.
+func (w *Worker) tooManyTogether(refused *txn.RefusedError) bool {
+	if !errors.Is(refused, kerr.MessageTooLarge) || w.failures >= limitTries {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(w.ctx, w.cfg.TransactionTimeout/lookups)
+	defer cancel()
+	before := w.cfg.Topics.MaxMessageBytes(refused.Topic)
+	if err := w.cfg.Topics.Refresh(ctx, refused.Topic); err != nil {
+		w.cfg.Logger.Warn("looking up how large a batch may be that a topic has refused", "topic", refused.Topic, "error", err)
+		return false
+	}
+	now := w.cfg.Topics.MaxMessageBytes(refused.Topic)
+	if now != before {
+		w.cfg.Logger.Warn("a topic's max.message.bytes has changed; from now on batches keep to it", "topic", refused.Topic, "before", before, "now", now)
+	}
+	return before > 0 && now > 0
 }
 
 // remember tells the task that the broker has refused one of its records, so that the replay gives it to the error policy. It returns an

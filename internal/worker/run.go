@@ -123,6 +123,13 @@ func (w *Worker) releaseOutputs() {
 		w.outputs.reset()
 	}
 	if w.producer != nil && w.producer.Dead() {
+		w.closeProducer()
+	}
+}
+
+// closeProducer closes the producer, if there is one. Another one is made before anything else is processed.
+func (w *Worker) closeProducer() {
+	if w.producer != nil {
 		w.producer.Close()
 		w.producer = nil
 	}

@@ -48,6 +48,8 @@ type Topics interface {
 	// Partitions may ask Kafka; it gives up when ctx ends.
 	Partitions(ctx context.Context, topic string) (int32, error)
 	MaxMessageBytes(topic string) int
+	// Refresh asks Kafka again for what MaxMessageBytes says.
+	Refresh(ctx context.Context, topic string) error
 }
 
 // Host is what a worker tells its process. The calls come from the worker's goroutine and must not wait for a worker.

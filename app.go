@@ -108,5 +108,5 @@ func (a *App) setState(to State) {
 	a.state = to
 	a.mu.Unlock()
 	a.cfg.Logger.Info("state", "application", a.cfg.ApplicationID, "from", from.String(), "to", to.String())
-	each(a.cfg.Hooks, func(h HookStateChange) { h.OnStateChange(from, to) })
+	each(a.cfg.Logger, a.cfg.Hooks, func(h HookStateChange) { h.OnStateChange(from, to) })
 }

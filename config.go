@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"reflect"
 	"runtime"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -129,6 +131,8 @@ const (
 	defaultBufferMemory       = 64 << 20
 	minStateMemory            = 16 << 20
 	minBufferMemory           = 1 << 20
+	minSessionTimeout         = 100 * time.Millisecond           // the client's
+	maxTimeout                = math.MaxInt32 * time.Millisecond // of the protocol's fields
 )
 
 // withDefaults returns the configuration with zero values replaced.
@@ -166,6 +170,7 @@ func (c Config) validate() error {
 	check(c.ApplicationID == "" || validID(c.ApplicationID), "ApplicationID %q: only letters, digits, '.', '_' and '-' are allowed, and at most 200 of them", c.ApplicationID)
 	for i, broker := range c.Brokers {
 		check(broker != "", "Brokers[%d] is empty: want host:port", i)
+		check(!strings.ContainsAny(broker, ",/ "), "Brokers[%d] is %q: want one host:port in each element", i, broker)
 	}
 	problems = append(problems, c.validateClients()...)
 	check(c.StateDir != "", "StateDir is empty: give a directory that outlives the process")
@@ -173,14 +178,20 @@ func (c Config) validate() error {
 	check(c.OnClose == Leave || c.OnClose == Stay, "OnClose is %d: want Leave or Stay", int(c.OnClose))
 	check(c.Workers > 0, "Workers is %d: want at least 1", c.Workers)
 	check(c.TransactionTimeout >= time.Second, "TransactionTimeout is %v: want at least 1s", c.TransactionTimeout)
+	check(c.TransactionTimeout <= maxTimeout, "TransactionTimeout is %v: want at most %v, which is all that Kafka's protocol can say", c.TransactionTimeout, maxTimeout)
 	check(c.CommitInterval > 0, "CommitInterval is %v: want more than 0", c.CommitInterval)
 	check(c.CommitInterval <= c.TransactionTimeout/2, "CommitInterval is %v: want at most half of TransactionTimeout (%v)", c.CommitInterval, c.TransactionTimeout)
-	check(c.SessionTimeout > 0, "SessionTimeout is %v: want more than 0", c.SessionTimeout)
+	check(c.SessionTimeout >= minSessionTimeout, "SessionTimeout is %v: want at least %v", c.SessionTimeout, minSessionTimeout)
+	check(c.SessionTimeout <= maxTimeout, "SessionTimeout is %v: want at most %v, which is all that Kafka's protocol can say", c.SessionTimeout, maxTimeout)
 	check(c.CloseTimeout > 0, "CloseTimeout is %v: want more than 0", c.CloseTimeout)
 	check(c.StateMemory >= minStateMemory, "StateMemory is %d bytes: want at least %d", c.StateMemory, minStateMemory)
 	check(c.BufferMemory >= minBufferMemory, "BufferMemory is %d bytes: want at least %d", c.BufferMemory, minBufferMemory)
 	check(c.ReplicationFactor > 0 || c.ReplicationFactor == -1, "ReplicationFactor is %d: want at least 1, or -1 for the brokers' default", c.ReplicationFactor)
-	problems = append(problems, validatePolicy(c.Errors)...)
+	if err := c.Errors.Validate(); err != nil {
+		for line := range strings.Lines(err.Error()) {
+			problems = append(problems, errors.New("Config.Errors."+strings.TrimSuffix(line, "\n")))
+		}
+	}
 	for i, h := range c.Hooks {
 		check(isHook(h), "Hooks[%d] is a %T, which implements none of the Hook interfaces", i, h)
 	}
@@ -228,31 +239,6 @@ func (c Config) validateClients() []error {
 func emptyOption(v any) bool {
 	value := reflect.ValueOf(v)
 	return !value.IsValid() || value.Len() == 0
-}
-
-func validatePolicy(p processor.ErrorPolicy) []error {
-	var problems []error
-	needsTopic := false
-	actions := []struct {
-		field  string
-		action processor.Action
-	}{{"Decode", p.Decode}, {"Process", p.Process}, {"Produce", p.Produce}, {"Exhausted", p.Exhausted}}
-	for _, a := range actions {
-		if a.action < processor.Fail || a.action > processor.Retry {
-			problems = append(problems, fmt.Errorf("Config.Errors.%s is %d: want Fail, Skip, DeadLetter or Retry", a.field, int(a.action)))
-		}
-		needsTopic = needsTopic || a.action == processor.DeadLetter
-	}
-	if p.Exhausted == processor.Retry {
-		problems = append(problems, errors.New("Config.Errors.Exhausted is Retry: it says what happens when retries have failed"))
-	}
-	if needsTopic && p.DeadLetterTopic == "" {
-		problems = append(problems, errors.New("Config.Errors.DeadLetterTopic is empty although an action is DeadLetter"))
-	}
-	if p.Retries < 0 || p.RetryBackoff < 0 {
-		problems = append(problems, errors.New("Config.Errors.Retries and RetryBackoff must not be negative"))
-	}
-	return problems
 }
 
 // validID reports whether id can be part of a topic name. 200 leaves room for the rest of the name within Kafka's 249.

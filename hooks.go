@@ -1,6 +1,9 @@
 package millrace
 
 import (
+	"fmt"
+	"log/slog"
+	"runtime/debug"
 	"time"
 
 	"github.com/millrace-streams/millrace/processor"
@@ -8,7 +11,7 @@ import (
 
 // Hook is a value that implements one or more of the interfaces HookStateChange, HookRebalance, HookRestore, HookCommit, HookError,
 // HookDropped and HookStateWiped. Hooks are called by the goroutines that do the work, several at once: they must be safe for that, and
-// must return quickly. More interfaces may be added later.
+// must return quickly. A hook that panics is logged, and the work goes on. More interfaces may be added later.
 type Hook any
 
 // HookStateChange is told when the application's state changes.
@@ -99,11 +102,20 @@ func isHook(h Hook) bool {
 // hooks calls hooks. It is immutable.
 type hooks []Hook
 
-// each calls f for every hook that is a T.
-func each[T any](hs hooks, f func(T)) {
+// each calls f for every hook that is a T. A hook watches: when it panics, the work that it was told about goes on.
+func each[T any](log *slog.Logger, hs hooks, f func(T)) {
 	for _, h := range hs {
 		if t, ok := h.(T); ok {
-			f(t)
+			shielded(log, h, func() { f(t) })
 		}
 	}
+}
+
+func shielded(log *slog.Logger, h Hook, call func()) {
+	defer func() {
+		if v := recover(); v != nil {
+			log.Error("a hook panicked", "hook", fmt.Sprintf("%T", h), "panic", v, "stack", string(debug.Stack()))
+		}
+	}()
+	call()
 }

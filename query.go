@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"reflect"
+	"strings"
 	"time"
 
 	"github.com/millrace-streams/millrace/internal/assignment"
@@ -15,7 +17,8 @@ import (
 	"github.com/millrace-streams/millrace/topology"
 )
 
-// Queryable is a table that can be queried: topology.Table, and topology.WindowedTable, whose keys are serde.Windowed.
+// Queryable is a table that can be queried: topology.Table, and topology.WindowedTable, whose keys are serde.Windowed. Its serdes must be those
+// of the store of its name, else the query is an error.
 type Queryable[K, V any] interface {
 	StoreName() string
 	KeySerde() serde.Serde[K]
@@ -32,14 +35,14 @@ type Row[K, V any] struct {
 // it yet. The error's text says which.
 var ErrNotHere = errors.New("not held by this process")
 
-// ErrNoSuchStore is returned by queries for a table that the application's topology does not have.
+// ErrNoSuchStore is returned by queries for a table whose store the application's topology does not have.
 var ErrNoSuchStore = errors.New("no such store in this application")
 
 // Get returns the row of a table with the key, as of the last commit, and whether there is one. The key must be in a partition that this process
 // holds, else the error is [ErrNotHere]; it is looked for where Kafka's default partitioner puts it, so tables behind a partitioner of their own are
 // out of reach. The key of a windowed table is a serde.Windowed, of which only the key and the window's start count.
 func Get[K, V any](ctx context.Context, app *App, table Queryable[K, V], key K) (value V, ok bool, err error) {
-	q, err := app.query(table.StoreName())
+	q, err := ask(app, table)
 	if err != nil {
 		return value, false, err
 	}
@@ -71,7 +74,7 @@ func Get[K, V any](ctx context.Context, app *App, table Queryable[K, V], key K) 
 // loop is allowed. A loop may take its time: when a partition moves away while it is being read, the next row is [ErrNotHere].
 func Range[K, V any](ctx context.Context, app *App, table Queryable[K, V], from, to *K) iter.Seq2[Row[K, V], error] {
 	return func(yield func(Row[K, V], error) bool) {
-		q, err := app.query(table.StoreName())
+		q, err := ask(app, table)
 		if err == nil && q.layout != nil {
 			err = q.wrap(errors.New("the rows of a windowed table have no order of keys: use Windows"))
 		}
@@ -100,13 +103,9 @@ func Range[K, V any](ctx context.Context, app *App, table Queryable[K, V], from,
 func Windows[K, V any](ctx context.Context, app *App, table topology.WindowedTable[K, V], key K, from, to time.Time) iter.Seq2[Row[serde.Windowed[K], V], error] {
 	return func(yield func(Row[serde.Windowed[K], V], error) bool) {
 		fail := func(err error) { yield(Row[serde.Windowed[K], V]{}, err) }
-		q, err := app.query(table.StoreName())
+		q, err := ask(app, table)
 		if err != nil {
 			fail(err)
-			return
-		}
-		if q.layout == nil {
-			fail(q.wrap(errors.New("not a windowed table")))
 			return
 		}
 		keyBytes, err := serde.AppendPartitionKey(nil, table.KeySerde(), serde.Windowed[K]{Key: key})
@@ -178,6 +177,49 @@ func scan[K, V any](ctx context.Context, q *query, table Queryable[K, V], partit
 	return true
 }
 
+// ask begins a query of a table.
+func ask[K, V any](app *App, table Queryable[K, V]) (*query, error) {
+	q, err := app.query(table.StoreName())
+	if err != nil {
+		return nil, err
+	}
+	if err := fits(q, table); err != nil {
+		return nil, fmt.Errorf("query of store %s: %w: use the handle that belongs to this application's topology", q.store, err)
+	}
+	if state := app.State(); q.r == nil || state >= Closed {
+		return nil, q.wrap(fmt.Errorf("%w: the application is %v", ErrNotHere, state))
+	}
+	q.partitions = q.r.layout.tasks(q.sub.ID)
+	return q, nil
+}
+
+// fits returns what makes a table another one than the store of its name: reading that would give nonsense without an error.
+func fits[K, V any](q *query, table Queryable[K, V]) error {
+	_, windowed := any(*new(K)).(interface{ StartTime() time.Time })
+	switch {
+	case windowed && q.layout == nil:
+		return errors.New("it is no windowed table")
+	case !windowed && q.layout != nil:
+		return errors.New("it is a windowed table, with keys of type serde.Windowed")
+	}
+	keys := table.KeySerde()
+	if same := sameSerde(q.keys, keys); !windowed && !same || windowed && !strings.HasSuffix(fmt.Sprint(keys), fmt.Sprint(q.keys)) {
+		return fmt.Errorf("its keys are %v, not %v", q.keys, keys)
+	}
+	if values := table.ValueSerde(); !sameSerde(q.values, values) {
+		return fmt.Errorf("its values are %v, not %v", q.values, values)
+	}
+	return nil
+}
+
+// sameSerde reports whether two serdes write the same, as far as they tell; nil is not known.
+func sameSerde(store, asked any) bool {
+	if store == nil {
+		return true
+	}
+	return reflect.TypeOf(store) == reflect.TypeOf(asked) && fmt.Sprint(store) == fmt.Sprint(asked)
+}
+
 // query is a query of one store.
 type query struct {
 	r          *session
@@ -185,6 +227,8 @@ type query struct {
 	sub        *graph.SubTopology
 	partitions int32
 	layout     *engine.WindowLayout // of a window store
+	keys       any                  // the serde of the store's keys, without windows; nil when not known
+	values     any
 }
 
 func (a *App) query(store string) (*query, error) {
@@ -198,10 +242,9 @@ func (a *App) query(store string) (*query, error) {
 				layout := windows.Layout()
 				q.layout = &layout
 			}
-			if state := a.State(); q.r == nil || state >= Closed {
-				return nil, q.wrap(fmt.Errorf("%w: the application is %v", ErrNotHere, state))
+			if serdes, ok := s.Spec.(interface{ Serdes() (keys, values any) }); ok {
+				q.keys, q.values = serdes.Serdes()
 			}
-			q.partitions = q.r.layout.tasks(sub.ID)
 			return q, nil
 		}
 	}

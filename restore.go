@@ -435,7 +435,7 @@ func (j *restoring) wipe(log *changelog, reason string) {
 	}
 	log.From, log.TopicID, log.wiped = -1, restore.TopicID{}, true
 	wiped := StateWiped{Task: log.task.task.ID, Store: log.store, Reason: reason}
-	each(j.r.hooks, func(h HookStateWiped) { h.OnStateWiped(wiped) })
+	each(j.r.log, j.r.hooks, func(h HookStateWiped) { h.OnStateWiped(wiped) })
 }
 
 // failAll fails the application; pending then ends the tasks.
@@ -460,7 +460,7 @@ func (j *restoring) progress(parts []*changelog, p restore.Progress) {
 
 func (j *restoring) report(log *changelog, position, end int64, done bool) {
 	progress := RestoreProgress{Task: log.task.task.ID, Store: log.store, Changelog: log.Topic, Position: position, End: end, Done: done}
-	each(j.r.hooks, func(h HookRestore) { h.OnRestoreProgress(progress) })
+	each(j.r.log, j.r.hooks, func(h HookRestore) { h.OnRestoreProgress(progress) })
 }
 
 // changelogTopic is the name of a store's changelog.

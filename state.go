@@ -36,6 +36,9 @@ func (s State) String() string {
 	return names[s]
 }
 
+// MarshalText returns what String returns, so that a Snapshot written as JSON says it in words. The error is nil.
+func (s State) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
 // Snapshot is what an App was doing at one moment. Counters count since New.
 type Snapshot struct {
 	State      State

@@ -71,7 +71,7 @@ func (r *session) assigned(generation int32, ids []assignment.TaskID) {
 	r.updateState()
 	rebalance := Rebalance{Generation: generation, Assigned: r.taskIDs(ids)}
 	r.log.Info("assigned", "generation", generation, "tasks", texts(ids))
-	each(r.hooks, func(h HookRebalance) { h.OnRebalance(rebalance) })
+	each(r.log, r.hooks, func(h HookRebalance) { h.OnRebalance(rebalance) })
 	r.restore(fresh)
 }
 
@@ -130,7 +130,7 @@ func texts(ids []assignment.TaskID) []string {
 func (r *session) takeAway(rebalance Rebalance, ids []assignment.TaskID) {
 	rebalance.Revoked = r.taskIDs(ids)
 	r.log.Info("revoked", "generation", rebalance.Generation, "tasks", texts(ids), "lost", rebalance.Lost)
-	each(r.hooks, func(h HookRebalance) { h.OnRebalance(rebalance) })
+	each(r.log, r.hooks, func(h HookRebalance) { h.OnRebalance(rebalance) })
 	r.end(ids, rebalance.Lost)
 	r.updateState()
 }
@@ -264,7 +264,7 @@ func (h host) Commit(c worker.Commit) {
 		counters.aborts.Add(1)
 	}
 	commit := Commit{Worker: c.Worker, Tasks: c.Tasks, Records: c.Records, Duration: c.Duration, Err: c.Err}
-	each(h.r.hooks, func(hook HookCommit) { hook.OnCommit(commit) })
+	each(h.r.log, h.r.hooks, func(hook HookCommit) { hook.OnCommit(commit) })
 }
 
 // observer is told what one task decides.
@@ -276,13 +276,13 @@ type observer struct {
 // Dropped implements task.Observer.
 func (o observer) Dropped(node, reason string) {
 	o.r.counters.dropped.Add(1)
-	each(o.r.hooks, func(h HookDropped) { h.OnDropped(Dropped{Task: o.id, Node: node, Reason: reason}) })
+	each(o.r.log, o.r.hooks, func(h HookDropped) { h.OnDropped(Dropped{Task: o.id, Node: node, Reason: reason}) })
 }
 
 // Errored implements task.Observer.
 func (o observer) Errored(err *processor.Error, action processor.Action) {
 	o.r.counters.errors.Add(1)
-	each(o.r.hooks, func(h HookError) { h.OnError(err, action) })
+	each(o.r.log, o.r.hooks, func(h HookError) { h.OnError(err, action) })
 }
 
 // updateState sets the state from what the tasks are doing.

@@ -130,6 +130,7 @@ func keyAndValue[K, V any](r *processor.Record[K, V]) (K, string) {
 
 // aggregateBy adds an aggregation to the plan, with rows of type A by keys of type K2.
 func aggregateBy[K, V, K2, A any](b Batches[K, V], op, name string, ks serde.Serde[K2], as serde.Serde[A], merge func(a, b A) A, opts ...AggregateOption[A]) *aggregation[K2, A] {
+	b.needFunc(op, merge == nil)
 	var o options[A]
 	for _, opt := range opts {
 		opt(&o)
@@ -138,7 +139,6 @@ func aggregateBy[K, V, K2, A any](b Batches[K, V], op, name string, ks serde.Ser
 	a := &aggregation[K2, A]{h: h, keys: ks, values: as, merge: merge, inverse: o.inverse}
 	b.e.plan.claim(h)
 	b.e.aggregates = append(b.e.aggregates, a)
-	b.needFunc(op, merge == nil)
 	if ks == nil || as == nil {
 		b.e.problem("%s %q: needs serdes of its keys and values to send them through topic <app>-%s-repartition: give them where the batches get their type", op, name, b.e.name)
 	}

@@ -10,7 +10,7 @@ import (
 )
 
 // Batches is a handle of a stream that is cut into batches. It is a small value without state; using one several times gives each user all
-// records.
+// records. Handles come from [Every]; one that is the zero value belongs to no builder, and using it panics.
 type Batches[K, V any] struct {
 	e      *every
 	n      *node[K, V]
@@ -70,7 +70,15 @@ func ByRecordTime(grace time.Duration) EveryOption {
 }
 
 // Builder returns the builder that the batches belong to.
-func (b Batches[K, V]) Builder() *topology.Builder { return b.e.plan.b }
+func (b Batches[K, V]) Builder() *topology.Builder { return b.made().e.plan.b }
+
+// made returns b, or panics with a message in the user's words if it is the zero value.
+func (b Batches[K, V]) made() Batches[K, V] {
+	if b.e == nil {
+		panic("batch: the Batches were not made by Every")
+	}
+	return b
+}
 
 // Filter keeps the records for whose value keep is true. keep sees the zero value where the value is absent.
 func (b Batches[K, V]) Filter(keep func(V) bool) Batches[K, V] {
@@ -170,8 +178,9 @@ func withoutValue[V2, K, V any](r *processor.Record[K, V]) processor.Record[K, V
 	return processor.Record[K, V2]{Key: r.Key, NoKey: r.NoKey, NoValue: true, Timestamp: r.Timestamp, Headers: r.Headers}
 }
 
+// needFunc comes first in every operator.
 func (b Batches[K, V]) needFunc(op string, missing bool) {
-	if missing {
+	if b.made(); missing {
 		b.e.problem("%s on %q: the function is nil", op, b.e.name)
 	}
 }

@@ -4,13 +4,17 @@ import (
 	"io"
 )
 
-// Output is a handle of where a result goes. There is nothing to do with it but to name it.
+// Output is a handle of where a result goes. There is nothing to do with it but to name it. One that is the zero value belongs to no result, and
+// using it panics.
 type Output struct {
 	h *header
 }
 
 // Named gives the output another name than the one derived from the result: <result>-print, <result>-foreach, or <result>-to-<topic>.
 func (o Output) Named(name string) Output {
+	if o.h == nil {
+		panic("batch: the Output was not made by Print, ForEach or To")
+	}
 	o.h.name = name
 	return o
 }

@@ -71,7 +71,7 @@ const maxName = 220
 
 // checkNames reports names that are used twice.
 func (p *plan) checkNames() {
-	taken := make(map[string]*header)
+	taken := p.checkEverys()
 	for _, h := range p.headers {
 		name := h.fullName()
 		switch by := taken[name]; {
@@ -87,6 +87,22 @@ func (p *plan) checkNames() {
 			h.e.problem("the name %q is used by %s and by %s: give one of them another name with .Named(...)", name, by.op, h.op)
 		}
 	}
+}
+
+// checkEverys reports names of Every that are missing or used twice, and returns those that are taken.
+func (p *plan) checkEverys() map[string]*header {
+	taken := make(map[string]*header)
+	for _, e := range p.everys {
+		switch {
+		case e.name == "":
+			e.problem("Every: needs a name, which names its topic and its store")
+		case taken[e.name] != nil:
+			e.problem("the name %q is used by Every and by Every: give one of them another name, or use what the first one returned twice", e.name)
+		default:
+			taken[e.name] = &header{e: e, op: "Every", name: e.name}
+		}
+	}
+	return taken
 }
 
 // build adds the nodes, and reports what is wrong with names.

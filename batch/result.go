@@ -20,14 +20,14 @@ type Row[K, V any] struct {
 }
 
 // Result is a handle of the rows that an aggregation gives for each batch, or of what was made of them. It is a small value; using one several times
-// gives each user all rows.
+// gives each user all rows. One that is the zero value belongs to no builder, and using it panics.
 type Result[K, V any] struct {
 	r *result[K, V]
 }
 
 // Named gives the result another name than the one derived from what it hangs on. What hangs on it is named after it.
 func (r Result[K, V]) Named(name string) Result[K, V] {
-	r.r.h.name = name
+	r.made().h.name = name
 	return r
 }
 
@@ -80,8 +80,17 @@ func Transform[K, V, K2, V2 any](r Result[K, V], f func(Batch, []Row[K, V]) []Ro
 // all is the limit of a result that has none.
 const all = -1
 
+// made returns what r is a handle of, or panics with a message in the user's words if r is the zero value.
+func (r Result[K, V]) made() *result[K, V] {
+	if r.r == nil {
+		panic("batch: the Result was not made by Count, CountByValue, ReduceByKey or AggregateByKey, nor from what they return")
+	}
+	return r.r
+}
+
+// hang comes first in everything that hangs on a result.
 func (r Result[K, V]) hang(op, suffix string, missing bool) *header {
-	h := &header{e: r.r.h.e, parent: r.r.h, op: op, suffix: suffix}
+	h := &header{e: r.made().h.e, parent: r.r.h, op: op, suffix: suffix}
 	h.e.plan.claim(h)
 	if missing {
 		h.e.problem("%s of %q: the function is nil", op, r.r.h.fullName())

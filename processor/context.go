@@ -2,6 +2,7 @@ package processor
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"time"
 )
@@ -72,6 +73,9 @@ type Task struct {
 	Partition   int32
 	Partitions  int32
 }
+
+// String returns sub-topology and partition as logs and errors do, as in 1_7.
+func (t Task) String() string { return fmt.Sprintf("%d_%d", t.SubTopology, t.Partition) }
 
 // Context is what a processor sees of its task. It must be used only by the goroutine that runs the task, and only inside a call of
 // Init, Process, Flush or a punctuator.

@@ -1,7 +1,10 @@
 package processor
 
 import (
+	"errors"
 	"fmt"
+	"path"
+	"strings"
 	"time"
 )
 
@@ -87,6 +90,32 @@ type ErrorPolicy struct {
 	Exhausted Action
 }
 
+// Validate returns all that is wrong with the policy, joined; nil if nothing is.
+func (p ErrorPolicy) Validate() error {
+	var problems []error
+	needsTopic := false
+	actions := []struct {
+		field  string
+		action Action
+	}{{"Decode", p.Decode}, {"Process", p.Process}, {"Produce", p.Produce}, {"Exhausted", p.Exhausted}}
+	for _, a := range actions {
+		if a.action < Fail || a.action > Retry {
+			problems = append(problems, fmt.Errorf("%s is %d: want Fail, Skip, DeadLetter or Retry", a.field, int(a.action)))
+		}
+		needsTopic = needsTopic || a.action == DeadLetter
+	}
+	if p.Exhausted == Retry {
+		problems = append(problems, errors.New("Exhausted is Retry: it says what happens when retries have failed"))
+	}
+	if needsTopic && p.DeadLetterTopic == "" {
+		problems = append(problems, errors.New("DeadLetterTopic is empty although an action is DeadLetter"))
+	}
+	if p.Retries < 0 || p.RetryBackoff < 0 {
+		problems = append(problems, errors.New("Retries and RetryBackoff must not be negative"))
+	}
+	return errors.Join(problems...)
+}
+
 // Headers of a dead letter, beside those of the input record. Key and value are the input record's, byte for byte. Behind a table that merges updates, that is
 // the record that changed the row last. Without a record, in a punctuator or in Flush, key and value are absent, and the topic is empty.
 const (
@@ -103,7 +132,8 @@ type Error struct {
 	Phase Phase
 	Node  string // name of the node
 
-	// Topic, Partition and Offset are those of the input record that was being processed; Topic is empty in a punctuator.
+	// Topic, Partition and Offset are those of the input record that was being processed; Topic is empty in a punctuator and
+	// in Flush.
 	Topic     string
 	Partition int32
 	Offset    int64
@@ -119,7 +149,7 @@ type Error struct {
 // Error names the node, the phase, the record and the cause.
 func (e *Error) Error() string {
 	if e.Topic == "" {
-		return fmt.Sprintf("node %s: %s: %v", e.Node, e.Phase, e.Err)
+		return fmt.Sprintf("node %s: %s: in a punctuator or Flush: %v", e.Node, e.Phase, e.Err)
 	}
 	return fmt.Sprintf("node %s: %s: record %s/%d@%d: %v", e.Node, e.Phase, e.Topic, e.Partition, e.Offset, e.Err)
 }
@@ -133,8 +163,32 @@ type PanicError struct {
 	Stack []byte // the stack at that time
 }
 
-// Error returns the text of the panic, without the stack.
-func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
+// Error returns the text of the panic, and where it happened: the function, the file without its folder, and the line.
+func (e *PanicError) Error() string {
+	if at := e.place(); at != "" {
+		return fmt.Sprintf("panic: %v, in %s", e.Value, at)
+	}
+	return fmt.Sprintf("panic: %v", e.Value)
+}
+
+// place finds in the stack, as runtime/debug.Stack writes it, the function that panicked: of two lines each, the first below panic itself that is not one of the
+// runtime's.
+func (e *PanicError) place() string {
+	lines := strings.Split(string(e.Stack), "\n")
+	for i, below := 1, false; i+1 < len(lines); i += 2 {
+		switch f := lines[i]; {
+		case strings.HasPrefix(f, "panic("):
+			below = true
+		case below && !strings.HasPrefix(f, "runtime."):
+			if args := strings.LastIndexByte(f, '('); args > 0 {
+				f = f[:args]
+			}
+			file, _, _ := strings.Cut(strings.TrimSpace(lines[i+1]), " ")
+			return path.Base(f) + " (" + path.Base(file) + ")"
+		}
+	}
+	return ""
+}
 
 // Unwrap returns the panic's value if it was an error.
 func (e *PanicError) Unwrap() error {

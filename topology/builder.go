@@ -20,10 +20,18 @@ type Builder struct {
 	values       map[any]any
 }
 
-// New returns an empty Builder. Handles come from it through [Source]; a handle that is the zero value belongs to no builder, and using it
-// panics.
-func New() *Builder {
-	return &Builder{sources: make(map[string]*sourceNode), names: make(names)}
+// New returns an empty Builder, as new(Builder) does. Handles come from it through [Source]; a handle that is the zero value belongs to no
+// builder, and using it panics.
+func New() *Builder { return &Builder{} }
+
+// ready prepares the zero value; every handle begins with a source, which calls it.
+func (b *Builder) ready() {
+	if b == nil {
+		panic("topology: the Builder is nil: make one with New")
+	}
+	if b.sources == nil {
+		b.sources, b.names = make(map[string]*sourceNode), make(names)
+	}
 }
 
 // Report adds a problem to those that Build reports. It is for packages that offer operators of their own on top of this one.

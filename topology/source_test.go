@@ -101,7 +101,11 @@ func TestPanickingSerdes(t *testing.T) {
 	f.send("in", "a:x@1")
 	f.send("bad", "a:x@1")
 	f.expect()
-	want := []string{"out-sink: produce: panic: append", "out-sink-2: produce: panic: append", "bad-source: decode: panic: decode"}
+	want := []string{
+		"out-sink: produce: panic: append, in topology.panicking.Append (source_test.go:90)",
+		"out-sink-2: produce: panic: append, in topology.panicking.Append (source_test.go:90)",
+		"bad-source: decode: panic: decode, in topology.panicking.Decode (source_test.go:91)",
+	}
 	if !slices.Equal(f.failures, want) {
 		t.Errorf("failures %q", f.failures)
 	}

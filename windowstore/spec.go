@@ -3,6 +3,7 @@ package windowstore
 import (
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/millrace-streams/millrace/internal/engine"
@@ -100,14 +101,23 @@ func (s *spec[K, V]) Validate() error {
 	if s.values == nil {
 		wrong("window store %s: no serde for values", s.name)
 	}
-	if s.size < time.Millisecond {
+	switch {
+	case s.size < time.Millisecond:
 		wrong("window store %s: window size %v is below one millisecond", s.name, s.size)
+	case !wholeMilliseconds(s.size):
+		wrong("window store %s: window size %v is no whole number of milliseconds", s.name, s.size)
 	}
-	if s.retention < s.size {
+	switch {
+	case s.retention < s.size:
 		wrong("window store %s: retention %v is shorter than a window of %v", s.name, s.retention, s.size)
+	case !wholeMilliseconds(s.retention):
+		wrong("window store %s: retention %v is no whole number of milliseconds", s.name, s.retention)
 	}
 	return errors.Join(errs...)
 }
+
+// wholeMilliseconds reports whether d can be told in milliseconds. The longest Duration stands for one without end.
+func wholeMilliseconds(d time.Duration) bool { return d%time.Millisecond == 0 || d == math.MaxInt64 }
 
 func (s *spec[K, V]) Open(env engine.Env) (engine.Store, error) {
 	if err := s.Validate(); err != nil {

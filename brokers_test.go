@@ -11,23 +11,34 @@ import (
 
 func TestBrokersGoAway(t *testing.T) {
 	t.Parallel()
-	c := newCluster(t, kfake.SeedTopics(2, "in", "out"))
-	topo, _ := counting(t)
-	app := run(t, topo, c.config("app", t.TempDir()))
-	c.send("in", values(0, 10)...)
-	c.read("out", 10)
-	c.Close()
+	virtually(t, func(t *testing.T, c *cluster) {
+		topo, _ := counting(t)
+		app := run(t, topo, c.config("app", t.TempDir()))
+		c.send("in", values(0, 10)...)
+		c.read("out", 10)
+		c.Close()
+		app.keepsTrying(time.Minute)
+		app.stopWithin(2 * time.Second)
+	}, kfake.SeedTopics(2, "in", "out"))
+}
+
+// keepsTrying holds that Run does not return within d of the virtual clock.
+func (r *running) keepsTrying(d time.Duration) {
+	r.t.Helper()
 	select {
-	case <-app.done:
-		t.Fatalf("Run gave up: %v", app.err)
-	case <-time.After(500 * time.Millisecond):
+	case <-r.done:
+		r.t.Fatalf("Run gave up: %v", r.err)
+	case <-time.After(d):
 	}
+}
+
+// stopWithin ends the application gracefully, within d of the virtual clock.
+func (r *running) stopWithin(d time.Duration) {
+	r.t.Helper()
 	began := time.Now()
-	app.stop()
-	took := time.Since(began)
-	t.Log("closing took", took)
-	if took > 2*time.Second {
-		t.Errorf("took %v to close", took)
+	r.stop()
+	if took := time.Since(began); took > d {
+		r.t.Errorf("took %v to close", took)
 	}
 }
 

@@ -117,7 +117,7 @@ func TestNothingHappens(t *testing.T) {
 // TestMutationsAreFound shows that the checks find the mistakes that they are made for.
 func TestMutationsAreFound(t *testing.T) {
 	t.Parallel()
-	const most = 20
+	const most = 200 // seeds; usually one finds it, of the last mutation one in a few
 	stuck := func(rng *rand.Rand) mishap {
 		return mishap{
 			kind: stuckZombie, at: inProcessing, n: rng.IntN(20), lasts: crashSession + time.Duration(rng.IntN(500))*time.Millisecond,

@@ -7,6 +7,7 @@ import (
 	"os"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -18,30 +19,56 @@ import (
 	"github.com/millrace-streams/millrace/topology"
 )
 
-// patience is how long a test waits for what must happen.
-const patience = 20 * time.Second
+// patience is how long a test waits for what must happen. Only a test that fails takes so long.
+const patience = 2 * time.Minute
 
 // cluster is a fake Kafka, and a client of it.
 type cluster struct {
 	*kfake.Cluster
-	t  testing.TB
-	cl *kgo.Client
+	t    testing.TB
+	cl   *kgo.Client
+	dial []kgo.Opt // how a client reaches it: empty for one on the loopback interface
 }
 
 func newCluster(t testing.TB, opts ...kfake.Opt) *cluster {
 	t.Helper()
-	opts = append([]kfake.Opt{kfake.NumBrokers(1), kfake.GroupMinSessionTimeout(100 * time.Millisecond)}, opts...)
-	c, err := kfake.NewCluster(opts...)
+	c := &cluster{t: t}
+	c.begin(opts...)
+	return c
+}
+
+// begin starts the cluster.
+func (c *cluster) begin(opts ...kfake.Opt) {
+	c.t.Helper()
+	var err error
+	c.Cluster, err = kfake.NewCluster(append([]kfake.Opt{kfake.NumBrokers(1), kfake.GroupMinSessionTimeout(100 * time.Millisecond)}, opts...)...)
 	if err != nil {
-		t.Fatal(err)
+		c.t.Fatal(err)
 	}
-	t.Cleanup(c.Close)
-	cl, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...), kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)))
+	c.t.Cleanup(c.Close)
+	c.cl = c.client(kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)))
+}
+
+// virtually runs a test on a virtual network and under a virtual clock (testing/synctest): what it says about time does not depend on the machine.
+func virtually(t *testing.T, test func(t *testing.T, c *cluster), opts ...kfake.Opt) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		net := new(kfake.VirtualNetwork)
+		c := &cluster{t: t, dial: []kgo.Opt{kgo.Dialer(net.DialContext)}}
+		c.begin(append(opts, kfake.Ports(9092), kfake.ListenFn(net.Listen))...)
+		test(t, c)
+	})
+}
+
+// client returns a client of the cluster, closed at the end of the test.
+func (c *cluster) client(opts ...kgo.Opt) *kgo.Client {
+	c.t.Helper()
+	cl, err := kgo.NewClient(append(append(opts, kgo.SeedBrokers(c.ListenAddrs()...)), c.dial...)...)
 	if err != nil {
-		t.Fatal(err)
+		c.t.Fatal(err)
 	}
-	t.Cleanup(cl.Close)
-	return &cluster{Cluster: c, t: t, cl: cl}
+	c.t.Cleanup(cl.Close)
+	return cl
 }
 
 // send produces records "key=value" with timestamps one second apart.
@@ -70,11 +97,8 @@ func (c *cluster) read(topic string, n int) []string {
 	c.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	cl, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...), kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
-		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.FetchMaxWait(50*time.Millisecond))
-	if err != nil {
-		c.t.Fatal(err)
-	}
+	cl := c.client(kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.FetchMaxWait(50*time.Millisecond))
 	defer cl.Close()
 	var got []string
 	for len(got) < n {
@@ -109,14 +133,17 @@ type running struct {
 	err    error
 }
 
-// config is what the tests run with.
+// config is what the tests run with. A test on the loopback interface that waits for the end of a session or of a transaction sets their timeouts itself: here
+// they are longer than a busy machine keeps a process waiting.
 func (c *cluster) config(id, dir string) millrace.Config {
 	cfg := millrace.Config{
 		ApplicationID: id, Brokers: c.ListenAddrs(), StateDir: dir, Workers: 2, CommitInterval: 20 * time.Millisecond,
-		SessionTimeout: 2 * time.Second, CloseTimeout: 10 * time.Second,
+		SessionTimeout: time.Minute, TransactionTimeout: time.Minute, CloseTimeout: patience, ClientOptions: c.dial,
+	}
+	if t, ok := c.t.(*testing.T); ok { // seen when the test fails
+		cfg.Logger = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
 	if os.Getenv("MILLRACE_LOG") != "" {
-		cfg.Logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 		cfg.ClientOptions = append(cfg.ClientOptions, kgo.WithLogger(kgo.BasicLogger(os.Stderr, kgo.LogLevelDebug, func() string {
 			return time.Now().Format("05.000 ")
 		})))

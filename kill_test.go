@@ -31,6 +31,7 @@ func TestChild(t *testing.T) {
 	running := newStates()
 	app, err := millrace.New(topo, millrace.Config{
 		ApplicationID: "app", Brokers: strings.Split(brokers, ","), StateDir: dir, CommitInterval: 20 * time.Millisecond, Hooks: []millrace.Hook{running},
+		SessionTimeout: 2 * patience, TransactionTimeout: 2 * patience, // nothing that is in time may have waited for them
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -60,33 +61,28 @@ func startChild(t *testing.T, c *cluster, dir string) *exec.Cmd {
 		child.Process.Kill()
 		child.Wait()
 	})
+	defer time.AfterFunc(patience, func() { child.Process.Kill() }).Stop()
 	lines := bufio.NewScanner(out)
 	for lines.Scan() {
 		if lines.Text() == "running" {
 			return child
 		}
 	}
-	t.Fatal("the child has ended")
+	t.Fatal("the child has ended, or does not run in time")
 	return nil
 }
 
-// kill -9 under load loses nothing and doubles nothing, and the process that comes back goes on at once.
+// kill -9 under load loses nothing and doubles nothing, and the process that comes back waits neither for a session nor for a transaction to time out.
 func TestKillNine(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, kfake.SeedTopics(4, "in", "out"))
 	dir := t.TempDir()
 	const rounds, perRound = 4, 3000
 	total := 0
-	for round := range rounds {
+	for range rounds {
 		began := time.Now()
 		child := startChild(t, c, dir)
-		started := time.Since(began)
-		if round > 0 {
-			t.Logf("back and running after %v", started)
-		}
-		if round > 0 && started > 5*time.Second { // well below the session timeout; usually some hundred milliseconds
-			t.Errorf("took %v to come back", started)
-		}
+		t.Logf("running after %v", time.Since(began))
 		for i := range perRound {
 			n := total + i
 			c.cl.Produce(context.Background(), &kgo.Record{Topic: "in", Key: fmt.Append(nil, "k", n), Value: fmt.Append(nil, "v", n%7), Timestamp: time.UnixMilli(int64(n))}, nil)

@@ -49,11 +49,7 @@ func TestDeletedRecordsAreNotWaitedFor(t *testing.T) {
 func TestCommittedOffsetBehindAnOpenTransaction(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, kfake.SeedTopics(1, "in", "out"))
-	writer, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...), kgo.TransactionalID("writer"), kgo.DefaultProduceTopic("in"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer writer.Close()
+	writer := c.client(kgo.TransactionalID("writer"), kgo.DefaultProduceTopic("in"))
 	ctx := context.Background()
 	if err := writer.BeginTransaction(); err != nil {
 		t.Fatal(err)

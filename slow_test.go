@@ -26,21 +26,22 @@ func TestSlowRecordsAreCommittedInTime(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			c := newCluster(t, kfake.SeedTopics(tc.partitions, "in", "out"))
-			b := topology.New()
-			in := topology.Source(b, "in", serde.String, serde.String)
-			in.Peek(func(string) { <-time.After(tc.each) }).To("out")
-			seen := &told{}
-			cfg := c.config("app", t.TempDir())
-			cfg.Workers, cfg.TransactionTimeout = 1, time.Second
-			cfg.Hooks = []millrace.Hook{seen}
-			c.send("in", values(0, tc.records)...)
-			app := run(t, build(t, b), cfg)
-			c.read("out", tc.records)
-			app.stop()
-			if n := seen.failed.Load(); n > 1 {
-				t.Errorf("%d transactions failed", n)
-			}
+			virtually(t, func(t *testing.T, c *cluster) {
+				b := topology.New()
+				in := topology.Source(b, "in", serde.String, serde.String)
+				in.Peek(func(string) { <-time.After(tc.each) }).To("out")
+				seen := &told{}
+				cfg := c.config("app", t.TempDir())
+				cfg.Workers, cfg.TransactionTimeout = 1, time.Second
+				cfg.Hooks = []millrace.Hook{seen}
+				c.send("in", values(0, tc.records)...)
+				app := run(t, build(t, b), cfg)
+				c.read("out", tc.records)
+				app.stop()
+				if n := seen.failed.Load(); n > 1 {
+					t.Errorf("%d transactions failed", n)
+				}
+			}, kfake.SeedTopics(tc.partitions, "in", "out"))
 		})
 	}
 }

@@ -113,13 +113,13 @@ func (j *batchJob) torment(with torture) {
 		i := random.IntN(j.s.processes)
 		if j.s.leave && k%3 == 0 {
 			other := (i + 1) % j.s.processes
-			j.running[other].line("state ", time.Minute) // it hears signals
+			j.running[other].line("state ") // it hears signals
 			j.running[other].stop()
 			j.end(other)
 			j.launch(other)
 		}
 		if j.s.loseDisk {
-			j.running[i].line("state running", time.Minute) // a new identity waits for the old one's session
+			j.running[i].line("state running") // a new identity waits for the old one's session
 		}
 		pause(time.Duration(random.Int64N(int64(2 * batchInterval))))
 		j.send(with.records / with.kills / 2)
@@ -138,7 +138,7 @@ func (j *batchJob) torment(with torture) {
 // finish waits until everything that was sent is in a result, and stops the processes.
 func (j *batchJob) finish() {
 	all, c := sum(j.sent), j.c
-	for deadline := time.Now().Add(2 * time.Minute); ; pause(batchInterval / 2) {
+	for deadline := time.Now().Add(patience); ; pause(batchInterval / 2) {
 		rows, totals := j.results(c.read, j.rowsTo), j.results(c.read, j.totalsTo)
 		if inAll(rows) >= all && inAll(totals) >= all {
 			break

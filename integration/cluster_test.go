@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -72,7 +73,18 @@ func startCluster(ctx context.Context) (*cluster, error) {
 	if err := exec.Command("docker", "info").Run(); err != nil {
 		return nil, fmt.Errorf("no Docker engine answers (docker info: %w), and MILLRACE_BROKERS is not set", err)
 	}
-	return startContainer(ctx)
+	return startSomewhere(ctx)
+}
+
+// startSomewhere tries again with other ports when somebody has taken one of them before the container has.
+func startSomewhere(ctx context.Context) (c *cluster, err error) {
+	const tries = 4
+	for range tries {
+		if c, err = startContainer(ctx); err == nil || !strings.Contains(err.Error(), "port is already allocated") && !strings.Contains(err.Error(), "address already in use") {
+			break
+		}
+	}
+	return c, err
 }
 
 // startContainer runs one combined broker and controller with two listeners that the host reaches: PLAINTEXT, and SECURE with TLS and
@@ -157,7 +169,7 @@ func brokerEnv(plainPort, securePort string) map[string]string {
 
 // ready waits until the broker answers and its group and transaction coordinators can be found.
 func (c *cluster) ready(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	client, err := kgo.NewClient(kgo.SeedBrokers(c.brokers))
 	if err != nil {
@@ -173,6 +185,7 @@ func (c *cluster) ready(ctx context.Context) error {
 		if err == nil {
 			return nil
 		}
+		pause(50 * time.Millisecond)
 		if ctx.Err() != nil {
 			return fmt.Errorf("the broker at %s does not answer: %w", c.brokers, err)
 		}

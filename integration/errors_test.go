@@ -81,13 +81,13 @@ func (p *poison) run(t *testing.T, policy processor.ErrorPolicy) error {
 	done := make(chan error, 1)
 	go func() { done <- app.Run(ctx) }()
 	admin := p.c.admin(t)
-	deadline := time.After(time.Minute)
+	deadline := time.After(patience)
 	for {
 		select {
 		case err := <-done:
 			return err
 		case <-deadline:
-			t.Fatal("the application has neither failed nor finished within a minute")
+			t.Fatal("the application has neither failed nor finished in time")
 		default:
 		}
 		if p.c.dataLag(t, admin, p.application, p.in) == 0 {

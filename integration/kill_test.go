@@ -91,7 +91,7 @@ func (c *cluster) kill(t *testing.T, s scenario, with torture) {
 			launch(other)
 		}
 		if s.loseDisk {
-			running[i].line("state running", time.Minute) // a new identity waits for the old one's session
+			running[i].line("state running") // a new identity waits for the old one's session
 		}
 		pause(time.Duration(random.IntN(600)) * time.Millisecond)
 		running[i].kill()
@@ -163,7 +163,7 @@ func around(values []int64, i int) []int64 {
 func (c *cluster) drained(t *testing.T, by []*process, application string, topics ...string) {
 	t.Helper()
 	admin := c.admin(t)
-	deadline := time.Now().Add(2 * time.Minute)
+	deadline := time.Now().Add(patience)
 	last := int64(-1)
 	stable := 0
 	for time.Now().Before(deadline) {

@@ -45,6 +45,9 @@ func (p *program) build(t *testing.T) string {
 	return p.path
 }
 
+// patience is how long a test waits for what must happen. Only a test that fails takes so long.
+const patience = 3 * time.Minute
+
 // process is a running program. Its log is kept, and shown when the test fails.
 type process struct {
 	t     *testing.T
@@ -122,7 +125,7 @@ func (p *process) kill() {
 	<-p.done
 }
 
-// stop asks the process to end, and fails the test if it does not end well within half a minute.
+// stop asks the process to end, and fails the test if it does not end well.
 func (p *process) stop() {
 	p.t.Helper()
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
@@ -131,19 +134,19 @@ func (p *process) stop() {
 		if p.err != nil {
 			p.t.Errorf("after SIGTERM the process ended with %v", p.err)
 		}
-	case <-time.After(30 * time.Second):
-		p.t.Error("the process did not end within 30 s of SIGTERM")
+	case <-time.After(patience):
+		p.t.Errorf("the process did not end within %v of SIGTERM", patience)
 		p.kill()
 	}
 }
 
 // ended waits for the process to end by itself and returns its error and its log.
-func (p *process) ended(within time.Duration) (string, error) {
+func (p *process) ended() (string, error) {
 	p.t.Helper()
 	select {
 	case <-p.done:
-	case <-time.After(within):
-		p.t.Fatalf("the process did not end within %v", within)
+	case <-time.After(patience):
+		p.t.Fatalf("the process did not end within %v", patience)
 	}
 	text, err := os.ReadFile(p.logTo.Name())
 	if err != nil {
@@ -153,9 +156,9 @@ func (p *process) ended(within time.Duration) (string, error) {
 }
 
 // line waits for a line of output with the prefix and returns the rest of it.
-func (p *process) line(prefix string, within time.Duration) string {
+func (p *process) line(prefix string) string {
 	p.t.Helper()
-	timeout := time.After(within)
+	timeout := time.After(patience)
 	for {
 		select {
 		case line, ok := <-p.lines:
@@ -166,7 +169,7 @@ func (p *process) line(prefix string, within time.Duration) string {
 				return rest
 			}
 		case <-timeout:
-			p.t.Fatalf("the process did not print %q within %v", prefix, within)
+			p.t.Fatalf("the process did not print %q within %v", prefix, patience)
 		}
 	}
 }

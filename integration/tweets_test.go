@@ -92,7 +92,7 @@ func TestTweets(t *testing.T) {
 	for line := range sample.Lines() {
 		client.Produce(t.Context(), &kgo.Record{Topic: inputs[i%2], Value: line}, nil)
 		if i++; i%(sample.Count/3) == 0 && i < sample.Count {
-			p.line("Time: ", 30*time.Second)
+			p.line("Time: ")
 			p.kill()
 			p = start(t, tweets, args...)
 		}
@@ -105,17 +105,17 @@ func TestTweets(t *testing.T) {
 	for _, n := range want.terms {
 		total += n
 	}
-	for deadline := time.Now().Add(time.Minute); ; pause(200 * time.Millisecond) { // until the last batch is closed
-		if sum(c.termCounts(t, app+"-terms")) == total {
+	for deadline := time.Now().Add(patience); ; pause(200 * time.Millisecond) { // until the last batch is closed
+		if sum(termCounts(t, c.read, app+"-terms")) == total {
 			break
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("counted %v, want %v", c.termCounts(t, app+"-terms"), want.terms)
+			t.Fatalf("counted %v, want %v", termCounts(t, c.read, app+"-terms"), want.terms)
 		}
 	}
 	p.stop()
 
-	if diff := cmp.Diff(want.terms, c.termCounts(t, app+"-terms")); diff != "" {
+	if diff := cmp.Diff(want.terms, termCounts(t, c.committed, app+"-terms")); diff != "" {
 		t.Errorf("counts by term, over all batches (-want +got)\n%s", diff)
 	}
 	filtered, broken := map[int64]int{}, 0
@@ -136,14 +136,14 @@ func TestTweets(t *testing.T) {
 }
 
 // termCounts sums the rows of a topic of counts by key, and fails the test when a batch has two rows for one key.
-func (c *cluster) termCounts(t *testing.T, topic string) map[string]int64 {
+func termCounts(t *testing.T, read func(*testing.T, string, func(*kgo.Record)), topic string) map[string]int64 {
 	t.Helper()
 	type row struct {
 		term string
 		at   time.Time
 	}
 	seen, sums := map[row]bool{}, map[string]int64{}
-	c.committed(t, topic, func(r *kgo.Record) {
+	read(t, topic, func(r *kgo.Record) {
 		at := row{string(r.Key), r.Timestamp}
 		if seen[at] {
 			t.Errorf("%s: two rows for %s in the batch that ends at %v", topic, at.term, at.at)

@@ -123,7 +123,7 @@ func TestRestart(t *testing.T) {
 		all += n
 	}
 	blocks := func() int { return strings.Count(p.stdout.Text(), "Time: ") }
-	const perBatch, patient = 8, 120
+	const perBatch, patient = 8, 600
 	for seen := 0; counted() < all && seen < patient*perBatch; seen = blocks() {
 		p.stdout.WaitFor(t, "batch", func(string) bool { return blocks() > seen })
 	}

@@ -24,7 +24,7 @@ type options struct {
 	brokers, application, in, out, stateDir string
 	also, alsoOut                           string
 	every, atLeastOnce                      bool
-	session, interval                       time.Duration
+	session, transaction, interval          time.Duration
 }
 
 func main() {
@@ -39,6 +39,7 @@ func main() {
 	flag.BoolVar(&o.every, "every-update", false, "send every update")
 	flag.BoolVar(&o.atLeastOnce, "at-least-once", false, "at-least-once instead of exactly-once")
 	flag.DurationVar(&o.session, "session", 6*time.Second, "session timeout")
+	flag.DurationVar(&o.transaction, "transaction", 0, "transaction timeout; 0: the default")
 	flag.DurationVar(&o.interval, "interval", 0, "count in batches of this length: by value to -out, all to -also-out")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
@@ -55,13 +56,15 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	config := millrace.Config{
-		ApplicationID:  o.application,
-		Brokers:        strings.Split(o.brokers, ","),
-		StateDir:       o.stateDir,
-		EveryUpdate:    o.every,
-		SessionTimeout: o.session,
-		Logger:         slog.New(slog.NewTextHandler(os.Stderr, nil)),
-		Hooks:          []millrace.Hook{reporter{}},
+		ApplicationID:      o.application,
+		Brokers:            strings.Split(o.brokers, ","),
+		StateDir:           o.stateDir,
+		EveryUpdate:        o.every,
+		SessionTimeout:     o.session,
+		TransactionTimeout: o.transaction,
+		CloseTimeout:       2 * time.Minute, // a test that is short of time must not fail for it
+		Logger:             slog.New(slog.NewTextHandler(os.Stderr, nil)),
+		Hooks:              []millrace.Hook{reporter{}},
 	}
 	if o.atLeastOnce {
 		config.Guarantee = millrace.AtLeastOnce

@@ -14,7 +14,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-const patience = 20 * time.Second
+// patience is how long a test waits for what must happen. Only a test that fails takes so long.
+const patience = 2 * time.Minute
 
 // bench is a fetcher of a fake cluster with a topic "in" of two partitions.
 type bench struct {

@@ -60,7 +60,7 @@ func state(t *testing.T, client *kgo.Client, brokers []string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	var values []string
 	for left := 3; left > 0; {

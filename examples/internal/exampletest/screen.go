@@ -10,7 +10,7 @@ import (
 )
 
 // Patience is how long tests wait for what should happen soon.
-const Patience = 60 * time.Second
+const Patience = 2 * time.Minute
 
 // Screen is a writer whose text a test can wait for.
 type Screen struct {

@@ -12,7 +12,7 @@ import (
 func aggregate[K, V, A any](g Grouped[K, V], op, name string, add adder[K, V, A], as serde.Serde[A], opts []TableOption) Table[K, A] {
 	s := g.stream()
 	var o tableOptions
-	for _, opt := range opts {
+	for _, opt := range withoutNil(opts) {
 		opt.applyTable(&o)
 	}
 	n := s.b.add(&node{kind: graph.Processor, op: op, keyed: true}, name, s.n)

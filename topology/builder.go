@@ -9,7 +9,7 @@ import (
 )
 
 // Builder collects the operators of a topology. It is used by one goroutine, and passed around by the handles that it gives out.
-// Nothing that is called on the way to Build fails: mistakes are collected, and Build reports all of them.
+// Nothing that is called on the way to Build fails: mistakes are collected, and Build reports all of them. The zero value is an empty Builder.
 type Builder struct {
 	nodes        []*node // parents before children
 	repartitions []*graph.RepartitionTopic
@@ -23,16 +23,6 @@ type Builder struct {
 // New returns an empty Builder, as new(Builder) does. Handles come from it through [Source]; a handle that is the zero value belongs to no
 // builder, and using it panics.
 func New() *Builder { return &Builder{} }
-
-// ready prepares the zero value; every handle begins with a source, which calls it.
-func (b *Builder) ready() {
-	if b == nil {
-		panic("topology: the Builder is nil: make one with New")
-	}
-	if b.sources == nil {
-		b.sources, b.names = make(map[string]*sourceNode), make(names)
-	}
-}
 
 // Report adds a problem to those that Build reports. It is for packages that offer operators of their own on top of this one.
 func (b *Builder) Report(err error) {
@@ -93,9 +83,7 @@ func (n *node) String() string { return fmt.Sprintf("%s %q", n.op, n.name) }
 
 // add adds a node. With an empty name the node is called after the nearest operator above that the user named.
 func (b *Builder) add(n *node, name string, parents ...*node) *node {
-	if b == nil {
-		panic("topology: the handle belongs to no Builder: start with New and Source")
-	}
+	b.begin()
 	n.parents = parents
 	if name == "" {
 		n.base = baseOf(parents)
@@ -106,6 +94,16 @@ func (b *Builder) add(n *node, name string, parents ...*node) *node {
 	}
 	b.nodes = append(b.nodes, n)
 	return n
+}
+
+// begin is called before anything is added. Without a builder there is nobody to report the problem to.
+func (b *Builder) begin() {
+	if b == nil {
+		panic("topology: the handle belongs to no Builder, or the Builder is nil: start with New and Source")
+	}
+	if b.names == nil {
+		b.sources, b.names = make(map[string]*sourceNode), make(names)
+	}
 }
 
 // addPart adds a node that is a part of a named operator, and whose name belongs to that one.

@@ -14,7 +14,7 @@
 //
 // [Stream], [Grouped], [Windowed], [Table] and [WindowedTable] are handles: small values that name a place in the topology, with the types of what passes
 // there. Operators that keep the types are methods, those that make a new type are functions: [Map], [MapValues], [GroupBy], [Aggregate]. Nothing
-// runs before Build, and Build reports everything that is wrong at once.
+// runs before Build, and Build reports everything that is wrong at once. An option that is nil changes nothing.
 //
 // An operator changes nothing about the handle that it is called on: it returns another one. What is attached to the old handle gets what went in, and an operator whose
 // result nobody uses has no effect beyond the calls of its function.

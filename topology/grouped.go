@@ -50,7 +50,7 @@ func groupBy[K, V, K2 any](s Stream[K, V], name string, given any, key func(*gra
 }
 
 func groupOptions(opts []GroupOption) (o repartitionOptions) {
-	for _, opt := range opts {
+	for _, opt := range withoutNil(opts) {
 		opt.applyGroup(&o)
 	}
 	return o

@@ -57,6 +57,7 @@ func checkTopicName(name string) error {
 
 // claim takes a name for an operator that may have no node of that name.
 func (b *Builder) claim(op, name, namesWhat string) {
+	b.begin()
 	if name == "" {
 		b.problem("%s: needs a name, which is that of %s", op, namesWhat)
 		return

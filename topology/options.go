@@ -1,6 +1,7 @@
 package topology
 
 import (
+	"slices"
 	"time"
 
 	"github.com/millrace-streams/millrace/internal/graph"
@@ -14,9 +15,15 @@ type nodeOptions struct {
 	name string
 }
 
+// withoutNil leaves out the options that are nil: they change nothing.
+func withoutNil[O comparable](opts []O) []O {
+	var none O
+	return slices.DeleteFunc(slices.Clone(opts), func(o O) bool { return o == none })
+}
+
 func nameOf(opts []Option) string {
 	var c nodeOptions
-	for _, o := range opts {
+	for _, o := range withoutNil(opts) {
 		o.applyNode(&c)
 	}
 	return c.name
@@ -150,8 +157,13 @@ type tableOptions struct {
 // StoreOption is an option of any aggregation.
 type StoreOption struct{ apply func(*tableOptions) }
 
-func (o StoreOption) applyTable(c *tableOptions)         { o.apply(c) }
-func (o StoreOption) applyWindowedTable(c *tableOptions) { o.apply(c) }
+func (o StoreOption) applyTable(c *tableOptions) {
+	if o.apply != nil { // the zero value changes nothing
+		o.apply(c)
+	}
+}
+
+func (o StoreOption) applyWindowedTable(c *tableOptions) { o.applyTable(c) }
 
 // EveryUpdate forwards and logs each update of the table. By default the updates of a row between two commits merge into one.
 func EveryUpdate() StoreOption { return StoreOption{func(c *tableOptions) { c.everyUpdate = true }} }

@@ -10,7 +10,7 @@ import (
 // equal keys meet in one task. Records without a key are dropped, and counted as dropped.
 func Repartition[K, V any](s Stream[K, V], name string, opts ...RepartitionOption) Stream[K, V] {
 	var o repartitionOptions
-	for _, opt := range opts {
+	for _, opt := range withoutNil(opts) {
 		opt.applyRepartition(&o)
 	}
 	s.b.claim("repartition", name, "the repartition topic")

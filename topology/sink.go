@@ -28,7 +28,7 @@ func (s Stream[K, V]) ToTopic(choose func(processor.Record[K, V]) string, opts .
 
 func (s Stream[K, V]) sink(topic string, choose func(processor.Record[K, V]) string, opts []SinkOption) *node {
 	var o sinkOptions
-	for _, opt := range opts {
+	for _, opt := range withoutNil(opts) {
 		opt.applySink(&o)
 	}
 	n := &node{kind: graph.Sink, op: "sink", sinkTopic: graph.Topic{Name: topic}}

@@ -18,9 +18,9 @@ func Source[K, V any](b *Builder, topic string, ks serde.Serde[K], vs serde.Serd
 // Sources reads several topics as one stream. There is no order between records of different topics other than the choice by timestamp
 // (see the package documentation).
 func Sources[K, V any](b *Builder, topics []string, ks serde.Serde[K], vs serde.Serde[V], opts ...SourceOption) Stream[K, V] {
-	b.ready()
+	b.begin()
 	var o sourceOptions
-	for _, opt := range opts {
+	for _, opt := range withoutNil(opts) {
 		opt.applySource(&o)
 	}
 	s := &sourceNode{topics: topics, keys: ks, values: vs, opts: o}

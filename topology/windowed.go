@@ -59,7 +59,7 @@ func TryAggregateWindows[K, V, A any](w Windowed[K, V], name string, initial fun
 func aggregateWindows[K, V, A any](w Windowed[K, V], op, name string, add adder[K, V, A], as serde.Serde[A], opts []WindowedTableOption) WindowedTable[K, A] {
 	s := w.g.stream()
 	var o tableOptions
-	for _, opt := range opts {
+	for _, opt := range withoutNil(opts) {
 		opt.applyWindowedTable(&o)
 	}
 	n := s.b.add(&node{kind: graph.Processor, op: op, keyed: true}, name, s.n)

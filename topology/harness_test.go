@@ -235,6 +235,8 @@ func (f *fakeTask) RequestCommit()                  { f.requested = true }
 func (f *fakeTask) Hold(bytes int64)                { f.held += bytes }
 func (f *fakeTask) OnCommitted(c func())            { f.committed = append(f.committed, c) }
 
+func (f *fakeTask) SetWriteTime(processor.Timestamp) (before processor.Timestamp) { return -1 }
+
 func (f *fakeTask) Metadata() processor.Metadata {
 	if f.current == nil {
 		return processor.Metadata{Partition: -1, Offset: -1}

@@ -89,6 +89,10 @@ func (n *processInstance[K, V, K2, V2]) Receive(r *graph.Record[K, V]) error {
 }
 
 func (n *processInstance[K, V, K2, V2]) process(r *graph.Record[K, V]) (err error) {
+	if len(n.node.Stores) > 0 {
+		before := n.task.SetWriteTime(r.Timestamp)
+		defer func() { n.task.SetWriteTime(before) }()
+	}
 	defer graph.Guard(&err)
 	return n.processor.Process(&n.nodeContext, r.Record)
 }

@@ -94,6 +94,10 @@ type Task interface {
 	// Store returns the instance of a store of the task: a value of package state or windowstore.
 	Store(name string) (processor.Store, error)
 
+	// SetWriteTime sets the timestamp of writes to stores that say none, and returns what it was. -1 stands for the timestamp of the input
+	// record, the punctuation or the flush. A node whose user writes to stores sets it to that of the record it gets, and sets it back.
+	SetWriteTime(at processor.Timestamp) (before processor.Timestamp)
+
 	// Schedule calls f at each slot; a zero start means the phase that Context.Every documents. f's errors go to the policy by the task.
 	Schedule(n *Node, kind processor.TimeKind, start time.Time, interval time.Duration, f func(now time.Time) error) processor.Schedule
 

@@ -26,6 +26,11 @@ func (h *host) StreamTime() processor.Timestamp { return h.t.streamTime }
 func (h *host) Now() time.Time                  { return h.t.now }
 func (h *host) RequestCommit()                  { h.t.commitRequested = true }
 
+func (h *host) SetWriteTime(at processor.Timestamp) (before processor.Timestamp) {
+	before, h.t.writeTime = h.t.writeTime, at
+	return before
+}
+
 func (h *host) Metadata() processor.Metadata {
 	if in := h.t.current; in != nil {
 		return processor.Metadata{Topic: in.Topic, Partition: in.Partition, Offset: in.Offset}

@@ -21,6 +21,7 @@ func New(cfg Config) (*Task, error) {
 		byName:     map[Partition]*queue{},
 		now:        cfg.Now,
 		streamTime: -1,
+		writeTime:  -1,
 		origin:     noRecord,
 		dropped:    map[string]int64{},
 		schedules:  [2]schedules{{due: never}, {due: never}},

@@ -41,10 +41,12 @@ func (h *host) Fail(n *graph.Node, phase processor.Phase, cause error, again fun
 	}
 	switch action := t.decide(e); action {
 	case processor.Retry:
-		return t.retry(n, e, again)
+		ok, failure = t.retry(n, e, again)
 	default:
-		return false, t.act(action, n, e)
+		failure = t.act(action, n, e)
 	}
+	t.undecoded = phase == processor.Decode && !ok
+	return ok, failure
 }
 
 // stopped reports whether an error says that the task has to stop, as it has told the user's function: the record is not to blame.

@@ -37,6 +37,13 @@ func (t *Task) openStores() error {
 	return nil
 }
 
+func (t *Task) timeOfWrites() int64 {
+	if t.writeTime >= 0 {
+		return int64(t.writeTime)
+	}
+	return int64(t.eventTime)
+}
+
 func (t *Task) openStore(s *graph.Store) error {
 	spec, ok := s.Spec.(engine.Spec)
 	if !ok {
@@ -50,7 +57,7 @@ func (t *Task) openStore(s *graph.Store) error {
 	env := engine.Env{
 		Table:       table,
 		Budget:      t.cfg.Budget,
-		Now:         func() int64 { return int64(t.eventTime) },
+		Now:         t.timeOfWrites,
 		EveryUpdate: t.cfg.EveryUpdate,
 	}
 	if t.cells != nil { // the store of the times themselves has none

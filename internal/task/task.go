@@ -33,7 +33,9 @@ type Task struct {
 	call        string             // while current is nil: the punctuator or the flush
 	now         time.Time
 	eventTime   processor.Timestamp // of the record or the punctuation
+	writeTime   processor.Timestamp // of writes to stores while a node has set it, else -1: then it is eventTime
 	streamTime  processor.Timestamp
+	undecoded   bool   // the record could not be decoded, and has been dropped
 	taken       int    // records taken from the queues by the Process that is going on
 	last        *queue // of the record taken last, and its offset
 	lastOffset  int64
@@ -186,8 +188,10 @@ func (t *Task) step(q *queue) error {
 	t.taken++
 	t.current, t.eventTime = in, q.headTime
 	t.last, t.lastOffset = q, in.Offset
+	partitionTime, streamTime := q.partitionTime, t.streamTime
 	q.partitionTime = max(q.partitionTime, q.headTime)
 	t.streamTime = max(t.streamTime, q.headTime)
+	t.undecoded = false
 	done := false
 	if m := t.cfg.Memory; m != nil && len(m.stalls) > 0 {
 		var err error
@@ -202,6 +206,10 @@ func (t *Task) step(q *queue) error {
 	}
 	t.current = nil
 	q.pop()
+	if t.undecoded { // nobody has seen it, so time has not passed
+		q.partitionTime, t.streamTime = partitionTime, streamTime
+		return nil
+	}
 	if s := &t.schedules[processor.StreamTime]; int64(t.streamTime) >= s.due {
 		_, err := t.punctuate(s, int64(t.streamTime))
 		return err

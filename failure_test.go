@@ -450,10 +450,16 @@ func TestChangelogThatCannotBeRead(t *testing.T) {
 // A topic takes less from now on: batches keep to it, and of the records only the one that is too large by itself is given to the error policy.
 func TestTopicThatTakesLess(t *testing.T) {
 	t.Parallel()
-	for _, guarantee := range []millrace.Guarantee{millrace.ExactlyOnce, millrace.AtLeastOnce} {
-		t.Run(guarantee.String(), func(t *testing.T) {
+	for _, tc := range []struct {
+		guarantee millrace.Guarantee
+		topic     string
+	}{{millrace.ExactlyOnce, "out"}, {millrace.AtLeastOnce, "out"}, {millrace.ExactlyOnce, "app-again-repartition"}} {
+		t.Run(tc.guarantee.String()+" "+tc.topic, func(t *testing.T) {
 			t.Parallel()
+			guarantee := tc.guarantee
 			c := newCluster(t, kfake.SeedTopics(1, "in", "out"))
+			b := topology.New()
+			topology.Repartition(topology.Source(b, "in", serde.String, serde.String), "again").To("out")
 			const each, limit = 40, 700
 			var random [100]byte
 			send := func(n int, size int) {
@@ -461,7 +467,7 @@ func TestTopicThatTakesLess(t *testing.T) {
 				for range n {
 					_, _ = rand.Read(random[:]) // nothing that can be compressed
 					value := strings.Repeat(hex.EncodeToString(random[:]), size)
-					records = append(records, &kgo.Record{Topic: "in", Value: []byte(value)})
+					records = append(records, &kgo.Record{Topic: "in", Key: []byte("k"), Value: []byte(value)})
 				}
 				if err := c.cl.ProduceSync(context.Background(), records...).FirstErr(); err != nil {
 					t.Fatal(err)
@@ -470,12 +476,12 @@ func TestTopicThatTakesLess(t *testing.T) {
 			seen := &told{}
 			cfg := c.config("app", t.TempDir())
 			cfg.Guarantee, cfg.Errors.Produce, cfg.Hooks = guarantee, processor.Skip, []millrace.Hook{seen}
-			app := run(t, passthrough(t), cfg)
+			app := run(t, build(t, b), cfg)
 			send(each, 1)
 			before := c.read("out", each)
 
 			set, value := kadm.SetConfig, strconv.Itoa(limit)
-			if _, err := kadm.NewClient(c.cl).AlterTopicConfigs(context.Background(), []kadm.AlterConfig{{Op: set, Name: "max.message.bytes", Value: &value}}, "out"); err != nil {
+			if _, err := kadm.NewClient(c.cl).AlterTopicConfigs(context.Background(), []kadm.AlterConfig{{Op: set, Name: "max.message.bytes", Value: &value}}, tc.topic); err != nil {
 				t.Fatal(err)
 			}
 			send(each, 1)

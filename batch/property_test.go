@@ -239,6 +239,7 @@ func (h *history) rows(topic string) map[int64]map[string]int64 {
 func (h *history) check() {
 	counts, byValue := h.rows("n"), h.rows("rows")
 	ends := slices.Sorted(maps.Keys(counts))
+	h.t.Logf("%d batches", len(ends))
 	h.checkEnds(ends)
 	total := map[string]int64{}
 	for _, end := range ends {

@@ -233,7 +233,7 @@ func (w *Worker) crash(pause time.Duration) {
 const limitTries = 8
 
 // tooManyTogether says that a batch was refused for its size, of which no record is the cause: before it is sent, each is compared with the topic's limit. The limit must have
-// been lowered since, so it is looked up again, for the batches of the next producer and for the records of the replay.
+// been lowered since, or was not known, so it is looked up, for the batches of the next producer and for the records of the replay.
 func (w *Worker) tooManyTogether(refused *txn.RefusedError) bool {
 	if !errors.Is(refused, kerr.MessageTooLarge) || w.failures >= limitTries {
 		return false

@@ -111,7 +111,7 @@ func (p ErrorPolicy) Validate() error {
 		problems = append(problems, errors.New("DeadLetterTopic is empty although an action is DeadLetter"))
 	}
 	if p.Retries < 0 || p.RetryBackoff < 0 {
-		problems = append(problems, errors.New("Retries and RetryBackoff must not be negative"))
+		problems = append(problems, fmt.Errorf("RetryBackoff is %v and Retries %d: want neither to be negative", p.RetryBackoff, p.Retries))
 	}
 	return errors.Join(problems...)
 }

@@ -105,7 +105,7 @@ func (p ErrorPolicy) Validate() error {
 		needsTopic = needsTopic || a.action == DeadLetter
 	}
 	if p.Exhausted == Retry {
-		problems = append(problems, errors.New("Exhausted is Retry: it says what happens when retries have failed"))
+		problems = append(problems, fmt.Errorf("Exhausted is %v: it says what happens when retries have failed", p.Exhausted))
 	}
 	if needsTopic && p.DeadLetterTopic == "" {
 		problems = append(problems, errors.New("DeadLetterTopic is empty although an action is DeadLetter"))

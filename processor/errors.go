@@ -93,6 +93,9 @@ type ErrorPolicy struct {
 // Validate returns all that is wrong with the policy, joined; nil if nothing is.
 func (p ErrorPolicy) Validate() error {
 	var problems []error
+	problem := func(field, format string, args ...any) {
+		problems = append(problems, fmt.Errorf(field+" "+format, args...))
+	}
 	needsTopic := false
 	actions := []struct {
 		field  string
@@ -100,18 +103,21 @@ func (p ErrorPolicy) Validate() error {
 	}{{"Decode", p.Decode}, {"Process", p.Process}, {"Produce", p.Produce}, {"Exhausted", p.Exhausted}}
 	for _, a := range actions {
 		if a.action < Fail || a.action > Retry {
-			problems = append(problems, fmt.Errorf("%s is %d: want Fail, Skip, DeadLetter or Retry", a.field, int(a.action)))
+			problem(a.field, "is %d: want Fail, Skip, DeadLetter or Retry", int(a.action))
 		}
 		needsTopic = needsTopic || a.action == DeadLetter
 	}
 	if p.Exhausted == Retry {
-		problems = append(problems, fmt.Errorf("Exhausted is %v: it says what happens when retries have failed", p.Exhausted))
+		problem("Exhausted", "is Retry: it says what happens when retries have failed")
 	}
 	if needsTopic && p.DeadLetterTopic == "" {
-		problems = append(problems, errors.New("DeadLetterTopic is empty although an action is DeadLetter"))
+		problem("DeadLetterTopic", "is empty although an action is DeadLetter")
 	}
-	if p.Retries < 0 || p.RetryBackoff < 0 {
-		problems = append(problems, fmt.Errorf("RetryBackoff is %v and Retries %d: want neither to be negative", p.RetryBackoff, p.Retries))
+	if p.Retries < 0 {
+		problem("Retries", "is %d: want 0 or more", p.Retries)
+	}
+	if p.RetryBackoff < 0 {
+		problem("RetryBackoff", "is %v: want 0 or more", p.RetryBackoff)
 	}
 	return errors.Join(problems...)
 }

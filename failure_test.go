@@ -103,16 +103,26 @@ func TestSkipCommitsPastTheLastRecord(t *testing.T) {
 	if seen.errors.Load() != 1 || seen.dropped.Load() != 1 {
 		t.Errorf("hooks saw %d errors, %d drops", seen.errors.Load(), seen.dropped.Load())
 	}
+	bad := processor.Metadata{Topic: "in", Partition: 0, Offset: 1}
+	if d := seen.lastDropped.Load().(millrace.Dropped); d.Record != bad || d.Reason != "error in process" {
+		t.Errorf("hooks were told of %+v, want the record %+v", d, bad)
+	}
 	if s.Errors != 1 || s.Dropped != 1 || s.Tasks[0].Partitions[0].Lag != 0 {
 		t.Errorf("snapshot %+v", s)
 	}
 	app.stop()
 }
 
-type told struct{ errors, dropped, commits, failed atomic.Int64 }
+type told struct {
+	errors, dropped, commits, failed atomic.Int64
+	lastDropped                      atomic.Value // millrace.Dropped
+}
 
 func (o *told) OnError(*processor.Error, processor.Action) { o.errors.Add(1) }
-func (o *told) OnDropped(millrace.Dropped)                 { o.dropped.Add(1) }
+func (o *told) OnDropped(d millrace.Dropped) {
+	o.lastDropped.Store(d)
+	o.dropped.Add(1)
+}
 func (o *told) OnCommit(c millrace.Commit) {
 	if c.Err != nil {
 		o.failed.Add(1)

@@ -77,6 +77,8 @@ type Dropped struct {
 	Task   processor.Task
 	Node   string
 	Reason string
+	// Record is the input record that was being processed. In a punctuator and in Flush there is none, as processor.Metadata says.
+	Record processor.Metadata
 }
 
 // HookStateWiped is told when the local state of a store is given up, to be restored from the changelog's start.

@@ -274,9 +274,9 @@ type observer struct {
 }
 
 // Dropped implements task.Observer.
-func (o observer) Dropped(node, reason string) {
+func (o observer) Dropped(node, reason string, record processor.Metadata) {
 	o.r.counters.dropped.Add(1)
-	each(o.r.log, o.r.hooks, func(h HookDropped) { h.OnDropped(Dropped{Task: o.id, Node: node, Reason: reason}) })
+	each(o.r.log, o.r.hooks, func(h HookDropped) { h.OnDropped(Dropped{Task: o.id, Node: node, Reason: reason, Record: record}) })
 }
 
 // Errored implements task.Observer.

@@ -126,6 +126,6 @@ type Context[K2, V2 any] interface {
 	// transaction aborts, or the process dies first, f is never called.
 	OnCommitted(f func())
 
-	// Drop counts the current record as dropped, with the reason in the log and the hooks.
+	// Drop counts the current record as dropped, with the reason in the hooks, and in the log at the level debug.
 	Drop(reason string)
 }

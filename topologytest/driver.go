@@ -227,8 +227,8 @@ func (d *Driver) names() []string {
 // observer counts what tasks drop.
 type observer struct{ dropped map[string]int64 }
 
-func (o observer) Dropped(_, reason string)                 { o.dropped[reason]++ }
-func (observer) Errored(*processor.Error, processor.Action) {}
+func (o observer) Dropped(_, reason string, _ processor.Metadata) { o.dropped[reason]++ }
+func (observer) Errored(*processor.Error, processor.Action)       {}
 
 // wrap names the task.
 func (r *runner) wrap(err error) error {

@@ -75,8 +75,8 @@ type Outbox interface {
 
 // Observer is told what a task decides. Methods are called on the task's goroutine and must not block.
 type Observer interface {
-	// Dropped counts a record that a node, or the error policy (Skip), has dropped.
-	Dropped(node, reason string)
+	// Dropped counts a record that a node, or the error policy (Skip), has dropped; in a punctuator and in Flush there is no record.
+	Dropped(node, reason string, record processor.Metadata)
 	// Errored is called for each error after the policy has decided; the error is valid during the call.
 	Errored(err *processor.Error, action processor.Action)
 }

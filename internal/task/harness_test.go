@@ -188,7 +188,9 @@ func (s *shell) Send(out graph.Output, from processor.Metadata) error {
 
 func (s *shell) Partitions(string) (int32, error) { return 1, nil }
 func (s *shell) MaxMessageBytes(topic string) int { return s.limit[topic] }
-func (s *shell) Dropped(node, reason string)      { s.drops = append(s.drops, node+": "+reason) }
+func (s *shell) Dropped(node, reason string, _ processor.Metadata) {
+	s.drops = append(s.drops, node+": "+reason)
+}
 func (s *shell) Errored(e *processor.Error, a processor.Action) {
 	s.actions = append(s.actions, a.String())
 }

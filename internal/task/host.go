@@ -82,12 +82,11 @@ func (h *host) Partitions(topic string) (int32, error) {
 }
 
 func (h *host) Drop(n *graph.Node, reason string) {
-	t := h.t
+	t, m := h.t, h.Metadata()
 	if t.logger.Enabled(t.ctx, slog.LevelDebug) {
-		m := h.Metadata()
 		t.logger.Debug("record dropped", "node", n.Name, "reason", reason, "topic", m.Topic, "partition", m.Partition, "offset", m.Offset)
 	}
-	t.drop(n.Name, reason)
+	t.drop(n.Name, reason, m)
 }
 
 func (h *host) Store(name string) (processor.Store, error) {

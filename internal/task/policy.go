@@ -110,7 +110,7 @@ func (t *Task) act(action processor.Action, n *graph.Node, e *processor.Error) e
 		t.observe(e, processor.Fail)
 		return t.fail(e)
 	}
-	t.drop(n.Name, "error in "+e.Phase.String())
+	t.drop(n.Name, "error in "+e.Phase.String(), t.nodes.Metadata())
 	return nil
 }
 
@@ -246,9 +246,9 @@ func (t *Task) deadLetter(e *processor.Error) error {
 }
 
 // drop counts a dropped record.
-func (t *Task) drop(node, reason string) {
+func (t *Task) drop(node, reason string, record processor.Metadata) {
 	t.dropped[reason]++
 	if t.cfg.Observer != nil {
-		t.cfg.Observer.Dropped(node, reason)
+		t.cfg.Observer.Dropped(node, reason, record)
 	}
 }

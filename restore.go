@@ -197,7 +197,7 @@ func (r *session) statefulTasks() int {
 // run reads the changelogs, again and again, until each has been restored, wiped and restored, or its task is gone.
 func (j *restoring) run() {
 	j.began = time.Now()
-	for pause := firstRetry; ; pause = min(2*pause, lastRetry) {
+	for failures := 1; ; failures++ {
 		parts := j.pending()
 		if len(parts) == 0 {
 			return
@@ -213,9 +213,9 @@ func (j *restoring) run() {
 			return
 		}
 		if j.r.soft.Err() == nil && ctx.Err() == nil {
-			j.r.log.Warn("restoring is tried again", "in", pause, "error", err)
+			j.r.log.Warn("restoring is tried again", "in", retries.Delay(failures), "error", err)
 		}
-		_ = sleep(j.r.soft, pause) // pending sees the end
+		_ = retries.Sleep(j.r.soft, failures) // pending sees the end
 	}
 }
 

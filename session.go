@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace-streams/millrace/internal/assignment"
+	"github.com/millrace-streams/millrace/internal/backoff"
 	"github.com/millrace-streams/millrace/internal/engine"
 	"github.com/millrace-streams/millrace/internal/graph"
 	"github.com/millrace-streams/millrace/internal/membership"
@@ -301,11 +302,8 @@ func (r *session) fail(err error) {
 	close(r.failed)
 }
 
-// retryPause is how long to wait before Kafka is asked again for what it has just refused.
-const (
-	firstRetry = 50 * time.Millisecond
-	lastRetry  = 2 * time.Second
-)
+// retries are of what Kafka has refused.
+var retries = backoff.Backoff{First: 50 * time.Millisecond, Last: 2 * time.Second}
 
 // untilReachable repeats f until it succeeds, the run ends, or the error is one that no waiting puts right.
 func (r *session) untilReachable(doing string, f func(context.Context) error) error {
@@ -313,8 +311,7 @@ func (r *session) untilReachable(doing string, f func(context.Context) error) er
 }
 
 func retry(ctx context.Context, log *slog.Logger, doing string, f func(context.Context) error) error {
-	pause := firstRetry
-	for {
+	for failures := 1; ; failures++ {
 		err := f(ctx)
 		if err == nil {
 			return nil
@@ -325,21 +322,9 @@ func retry(ctx context.Context, log *slog.Logger, doing string, f func(context.C
 		if !transient(err) {
 			return fmt.Errorf("%s: %w", doing, err)
 		}
-		log.Warn("trying again", "doing", doing, "in", pause, "error", err)
-		if err := sleep(ctx, pause); err != nil {
+		log.Warn("trying again", "doing", doing, "in", retries.Delay(failures), "error", err)
+		if err := retries.Sleep(ctx, failures); err != nil {
 			return err
 		}
-		pause = min(2*pause, lastRetry)
-	}
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/millrace-streams/millrace/internal/backoff"
 	"github.com/millrace-streams/millrace/internal/engine"
 	"github.com/millrace-streams/millrace/internal/graph"
 	"github.com/millrace-streams/millrace/internal/task"
@@ -161,6 +162,9 @@ func (r *session) prepareTopics() error {
 	})
 }
 
+// topicsPoll is how often topics are looked for that may be created yet.
+const topicsPoll = 500 * time.Millisecond
+
 // findTopics describes the topics that the application does not make itself, and waits for them if it may.
 func (r *session) findTopics() error {
 	inputs, outputs := r.foreignTopics()
@@ -183,7 +187,7 @@ func (r *session) findTopics() error {
 				r.log.Warn("waiting for topics", "inputs", absent.inputs, "outputs", absent.outputs)
 				logged = true
 			}
-			if err := sleep(ctx, lastRetry/4); err != nil {
+			if err := backoff.Sleep(ctx, topicsPoll); err != nil {
 				return err
 			}
 		}
@@ -258,7 +262,7 @@ func (r *session) watchTopics() {
 	if d := r.app.seams.topicsEvery; d > 0 {
 		every = d
 	}
-	for sleep(r.soft, every) == nil {
+	for backoff.Sleep(r.soft, every) == nil {
 		ctx, cancel := context.WithTimeout(r.soft, topicsEvery)
 		err := r.compareTopics(ctx)
 		cancel()
@@ -328,7 +332,7 @@ func (r *session) purge() {
 	if d := r.app.seams.purgeEvery; d > 0 {
 		every = d
 	}
-	for sleep(r.soft, every) == nil {
+	for backoff.Sleep(r.soft, every) == nil {
 		below := map[string]map[int32]int64{}
 		for _, t := range r.statuses(r.soft) {
 			for _, in := range t.Inputs {

@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/millrace-streams/millrace/internal/backoff"
 	"github.com/millrace-streams/millrace/internal/graph"
 	"github.com/millrace-streams/millrace/internal/topics"
 	"github.com/millrace-streams/millrace/internal/worker"
@@ -43,33 +44,33 @@ func explainFailure(err error) error {
 	return err
 }
 
-const troublePause = 500 * time.Millisecond
+// readRetries are of partitions that cannot be read.
+var readRetries = backoff.Backoff{First: 500 * time.Millisecond, Last: 2 * time.Second}
 
 // fetchTrouble is told by the fetcher that a partition cannot be read. The fetcher does not wait for what is done about it.
 func (r *session) fetchTrouble(feed *worker.Feed, position int64, err error) {
-	r.spawn(func() {
-		for pause := troublePause; r.soft.Err() == nil && !feed.Closed(); pause = min(2*pause, lastRetry) {
-			at, failure := r.putRight(feed, position, err)
-			if failure == nil && at < position {
-				r.fetcher.Rewind(feed, position, at)
-				return
-			}
-			if failure == nil {
-				r.fetcher.Resume(feed, at)
-				return
-			}
-			if feed.Closed() { // whoever reads the partition now may be further
-				return
-			}
-			if !transient(failure) {
-				r.fail(fmt.Errorf("reading %s/%d: %w", feed.Topic, feed.Partition, failure))
-				return
-			}
-			if sleep(r.soft, pause) != nil {
-				return
-			}
+	r.spawn(func() { r.readOn(feed, position, err) })
+}
+
+// readOn makes the fetcher go on with a partition, or fails the application.
+func (r *session) readOn(feed *worker.Feed, position int64, err error) {
+	for failures := 1; r.soft.Err() == nil && !feed.Closed(); failures++ {
+		at, failure := r.putRight(feed, position, err)
+		switch {
+		case failure == nil && at < position:
+			r.fetcher.Rewind(feed, position, at)
+			return
+		case failure == nil:
+			r.fetcher.Resume(feed, at)
+			return
+		case feed.Closed(): // whoever reads the partition now may be further
+			return
+		case !transient(failure):
+			r.fail(fmt.Errorf("reading %s/%d: %w", feed.Topic, feed.Partition, failure))
+			return
 		}
-	})
+		_ = readRetries.Sleep(r.soft, failures) // the loop sees the end
+	}
 }
 
 // putRight returns where to read a partition on.
@@ -92,7 +93,7 @@ func (r *session) putRight(feed *worker.Feed, position int64, err error) (int64,
 		return 0, err
 	}
 	r.log.Warn("reading a partition failed; trying again", "topic", feed.Topic, "partition", feed.Partition, "offset", position, "error", err)
-	return position, sleep(ctx, troublePause)
+	return position, backoff.Sleep(ctx, readRetries.First)
 }
 
 // finalError is not transient, whatever it wraps.
@@ -126,7 +127,7 @@ func (r *session) backIntoRange(ctx context.Context, topic graph.Topic, partitio
 func (r *session) watchCalls() {
 	limit := r.cfg.TransactionTimeout / 2
 	reported := make([]time.Time, len(r.workers))
-	for sleep(r.soft, min(limit/4, time.Second)) == nil {
+	for backoff.Sleep(r.soft, min(limit/4, time.Second)) == nil {
 		for i, w := range r.workers {
 			t, since := w.Busy()
 			if t == nil || time.Since(since) < limit || reported[i].Equal(since) {

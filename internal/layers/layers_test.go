@@ -38,13 +38,14 @@ var mayImport = map[string][]string{
 	"internal/task": {"internal/graph", "internal/engine", "processor", "serde"},
 
 	// Pieces of the shell. They do not know each other, other than through the worker.
+	"internal/backoff":    {},
 	"internal/assignment": {},
 	"internal/statedir":   {},
-	"internal/txn":        {},
-	"internal/restore":    {},
-	"internal/topics":     {},
+	"internal/txn":        {"internal/backoff"},
+	"internal/restore":    {"internal/backoff"},
+	"internal/topics":     {"internal/backoff"},
 	"internal/membership": {"internal/assignment", "internal/txn"},
-	"internal/worker": {"internal/membership", "internal/txn", "internal/restore", "internal/topics",
+	"internal/worker": {"internal/membership", "internal/txn", "internal/restore", "internal/topics", "internal/backoff",
 		"internal/task", "internal/graph", "internal/engine", "processor", "serde"},
 
 	"topologytest": {"topology", "internal/task", "internal/graph", "internal/engine", "state", "windowstore", "processor", "serde"},

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/millrace-streams/millrace/internal/backoff"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 )
@@ -28,6 +29,9 @@ type Range struct {
 	Err           error // *MissingError, or why the partition cannot be asked; the rest is invalid then
 }
 
+// retries are of questions about partitions that have no leader.
+var retries = backoff.Backoff{First: 10 * time.Millisecond, Last: 500 * time.Millisecond}
+
 // Offsets returns the range of each partition, in the order of parts. It asks again while a partition has no leader,
 // until ctx ends, and a little while for a topic that does not exist, since a new one reaches the brokers one by one. The
 // error of a single partition is in its Range.
@@ -40,8 +44,7 @@ func (r *Restorer) Offsets(ctx context.Context, parts []Partition) ([]Range, err
 		topics.Add(p.Topic)
 	}
 	missingUntil := time.Now().Add(r.cfg.MissingTimeout)
-	backoff := 10 * time.Millisecond
-	for {
+	for failures := 1; ; failures++ {
 		ranges, err := r.ask(ctx, parts, topics.Topics())
 		if ctx.Err() != nil {
 			return nil, fmt.Errorf("asking for the offsets of changelogs: %w", errors.Join(ctx.Err(), err))
@@ -52,10 +55,9 @@ func (r *Restorer) Offsets(ctx context.Context, parts []Partition) ([]Range, err
 		if err != nil && !kerr.IsRetriable(err) {
 			return nil, fmt.Errorf("asking for the offsets of changelogs: %w", err)
 		}
-		if err := wait(ctx, backoff); err != nil {
+		if err := retries.Sleep(ctx, failures); err != nil {
 			return nil, fmt.Errorf("asking for the offsets of changelogs: %w", err)
 		}
-		backoff = min(2*backoff, 500*time.Millisecond)
 	}
 }
 
@@ -118,15 +120,4 @@ func settled(ranges []Range, missingIsFinal bool) bool {
 		}
 	}
 	return true
-}
-
-func wait(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

@@ -1,28 +1,9 @@
 package topics
 
 import (
-	"errors"
 	"fmt"
-	"slices"
 	"strings"
 )
-
-// ErrMissingSource is in the chain of every MissingSourceError.
-var ErrMissingSource = errors.New("source topic does not exist")
-
-// MissingSourceError names the topics that the application reads and nobody has created.
-type MissingSourceError struct{ Topics []string }
-
-func (e *MissingSourceError) Error() string {
-	names := slices.Sorted(slices.Values(e.Topics))
-	for i, n := range names {
-		names[i] = fmt.Sprintf("%q", n)
-	}
-	return fmt.Sprintf("%v: %s: create it, or correct the name in the topology; the library creates internal topics only",
-		ErrMissingSource, strings.Join(names, ", "))
-}
-
-func (e *MissingSourceError) Unwrap() error { return ErrMissingSource }
 
 // MismatchError says that an internal topic exists but is not what the application needs.
 type MismatchError struct {

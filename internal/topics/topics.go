@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/millrace-streams/millrace/internal/backoff"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -25,6 +26,9 @@ type Topic struct {
 	Missing         bool  // it does not exist; the other fields are zero
 	Configs         map[string]string
 }
+
+// retries are of topics that the brokers do not agree on yet.
+var retries = backoff.Backoff{First: 10 * time.Millisecond, Last: time.Second}
 
 // ready bounds how long a new topic may be without leaders.
 const ready = 30 * time.Second
@@ -73,7 +77,7 @@ func Ensure(ctx context.Context, cl *kgo.Client, specs []Spec) (map[string]Topic
 // create creates topics, and accepts that another process was faster.
 func create(ctx context.Context, cl *kgo.Client, specs []Spec) error {
 	var failed error
-	for backoff := 50 * time.Millisecond; len(specs) > 0; backoff = min(2*backoff, 2*time.Second) {
+	for failures := 1; len(specs) > 0; failures++ {
 		req := kmsg.NewPtrCreateTopicsRequest()
 		req.TimeoutMillis = int32(ready / time.Millisecond)
 		for _, s := range specs {
@@ -102,7 +106,7 @@ func create(ctx context.Context, cl *kgo.Client, specs []Spec) error {
 		}
 		specs = again
 		if len(specs) > 0 {
-			if err := wait(ctx, backoff); err != nil {
+			if err := retries.Sleep(ctx, failures); err != nil {
 				return fmt.Errorf("creating internal topics: %w", err)
 			}
 		}
@@ -148,7 +152,7 @@ func advice(err error) string {
 func awaitLeaders(ctx context.Context, cl *kgo.Client, names []string) (map[string]Topic, error) {
 	ctx, cancel := context.WithTimeout(ctx, ready)
 	defer cancel()
-	for backoff := 10 * time.Millisecond; ; backoff = min(2*backoff, time.Second) {
+	for failures := 1; ; failures++ {
 		waiting := ""
 		details, err := kadm.NewClient(cl).ListTopics(ctx, names...)
 		if err == nil {
@@ -162,7 +166,7 @@ func awaitLeaders(ctx context.Context, cl *kgo.Client, names []string) (map[stri
 				return found, nil
 			}
 		}
-		if wait(ctx, backoff) != nil {
+		if retries.Sleep(ctx, failures) != nil {
 			return nil, fmt.Errorf("waiting for internal topics to become ready (%q): %w", waiting, errors.Join(ctx.Err(), err))
 		}
 	}
@@ -238,7 +242,7 @@ func Describe(ctx context.Context, cl *kgo.Client, names []string) (map[string]T
 
 // listTopics asks again while the brokers are still agreeing about a new topic.
 func listTopics(ctx context.Context, admin *kadm.Client, names []string) (kadm.TopicDetails, error) {
-	for backoff := 10 * time.Millisecond; ; backoff = min(2*backoff, time.Second) {
+	for failures := 1; ; failures++ {
 		details, err := admin.ListTopics(ctx, names...)
 		if err != nil {
 			return nil, fmt.Errorf("describing topics: %w", err)
@@ -252,7 +256,7 @@ func listTopics(ctx context.Context, admin *kadm.Client, names []string) (kadm.T
 		if settled {
 			return details, nil
 		}
-		if err := wait(ctx, backoff); err != nil {
+		if err := retries.Sleep(ctx, failures); err != nil {
 			return nil, fmt.Errorf("describing topics: %w", err)
 		}
 	}
@@ -260,29 +264,4 @@ func listTopics(ctx context.Context, admin *kadm.Client, names []string) (kadm.T
 
 func isForbidden(err error) bool {
 	return errors.Is(err, kerr.TopicAuthorizationFailed) || errors.Is(err, kerr.ClusterAuthorizationFailed)
-}
-
-// RequireSources returns a MissingSourceError for the topics that do not exist.
-func RequireSources(described map[string]Topic) error {
-	var missing []string
-	for name, t := range described {
-		if t.Missing {
-			missing = append(missing, name)
-		}
-	}
-	if len(missing) == 0 {
-		return nil
-	}
-	return &MissingSourceError{Topics: missing}
-}
-
-func wait(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

@@ -4,30 +4,23 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/millrace-streams/millrace/internal/backoff"
 )
 
-const (
-	firstBackoff = 5 * time.Millisecond
-	lastBackoff  = 250 * time.Millisecond
-)
+var retries = backoff.Backoff{First: 5 * time.Millisecond, Last: 250 * time.Millisecond}
 
 // retry repeats fn while it fails with an error that again accepts, until ctx ends. Then it returns the last error of
 // fn, which says more than ctx's.
 func retry(ctx context.Context, again func(error) bool, fn func(context.Context) error) error {
-	backoff := firstBackoff
-	for {
+	for failures := 1; ; failures++ {
 		err := fn(ctx)
 		if err == nil || !again(err) {
 			return err
 		}
-		timer := time.NewTimer(backoff)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
+		if retries.Sleep(ctx, failures) != nil {
 			return fmt.Errorf("%w (%w)", err, context.Cause(ctx))
 		}
-		backoff = min(2*backoff, lastBackoff)
 	}
 }
 

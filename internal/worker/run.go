@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/millrace-streams/millrace/internal/backoff"
 	"github.com/millrace-streams/millrace/internal/task"
 	"github.com/millrace-streams/millrace/internal/txn"
 )
@@ -31,7 +32,7 @@ func (w *Worker) open(t *Task) {
 	run, err := task.New(task.Config{
 		ApplicationID: w.cfg.ApplicationID, Graph: w.cfg.Graph, ID: t.ID, Inputs: inputs, Fresh: fresh, DB: t.DB, Budget: t.Budget,
 		Out: &outbox{w: w, t: t}, Policy: w.cfg.Policy, EveryUpdate: w.cfg.EveryUpdate, Logger: w.cfg.Logger.With("task", name(t)), Observer: w.cfg.Host.Observer(t),
-		Memory: t.Memory, Context: w.ctx, Now: time.Now(), Sleep: sleep,
+		Memory: t.Memory, Context: w.ctx, Now: time.Now(), Sleep: backoff.Sleep,
 	})
 	if err != nil {
 		w.taskFailed(t, err)
@@ -41,18 +42,6 @@ func (w *Worker) open(t *Task) {
 	for _, in := range t.Inputs {
 		run.SetEnd(in.Topic, in.Partition, in.End)
 		t.feeds = append(t.feeds, w.cfg.Fetcher.open(in.Topic, in.Partition, in.Offset, w.inbox))
-	}
-}
-
-// sleep waits for d, or returns ctx's error.
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
 	}
 }
 
@@ -192,16 +181,13 @@ func (w *Worker) returnCrashed() {
 	w.cfg.Host.Restore(tasks)
 }
 
-const (
-	firstBackoff = 20 * time.Millisecond
-	lastBackoff  = 2 * time.Second
-)
+// retries are of commits that did not come through, and of producers that cannot be made.
+var retries = backoff.Backoff{First: 20 * time.Millisecond, Last: 2 * time.Second}
 
 // backOff makes the worker wait before it tries again what has just failed; the longer, the more often it has failed in a row.
 func (w *Worker) backOff() {
-	d := firstBackoff << min(w.failures, 10)
 	w.failures++
-	w.retryAt = time.Now().Add(min(d, lastBackoff))
+	w.retryAt = time.Now().Add(retries.Delay(w.failures))
 }
 
 // taskFailed carries out what a task's error means.

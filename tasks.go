@@ -60,6 +60,11 @@ func (r *session) assigned(generation int32, ids []assignment.TaskID) {
 		return
 	}
 	r.mu.Lock()
+	if r.soft.Err() != nil {
+		// Nothing is started any more. And the same tasks may have been lost a moment ago, and still be with a worker: out of time, end does not wait for that.
+		r.mu.Unlock()
+		return
+	}
 	r.generation, r.joined = generation, true
 	fresh := make([]*held, 0, len(ids))
 	for _, id := range ids {

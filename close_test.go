@@ -1,0 +1,92 @@
+package millrace
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace-streams/millrace/internal/engine"
+	"github.com/millrace-streams/millrace/serde"
+	"github.com/millrace-streams/millrace/topology"
+)
+
+// A client that became another member without a word loses all tasks and is assigned the same ones in one callback. If user code keeps a worker so long meanwhile that the end of Run waits no
+// longer for it, the databases of the lost tasks are closed nevertheless.
+func TestTasksLostAndAssignedAtTheEnd(t *testing.T) {
+	t.Parallel()
+	dir, fs := t.TempDir(), vfs.NewMem()
+	synctest.Test(t, func(t *testing.T) {
+		net := new(kfake.VirtualNetwork)
+		cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.Ports(9092), kfake.ListenFn(net.Listen), kfake.SeedTopics(1, "in"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer cluster.Close()
+		entered, leave := make(chan struct{}), make(chan struct{})
+		b := topology.New()
+		stream := topology.Source(b, "in", serde.String, serde.String).Peek(func(string) {
+			close(entered)
+			<-leave
+		})
+		topology.GroupByKey(stream, "by-key").Count("counts")
+		topo, err := b.Build()
+		if err != nil {
+			t.Fatal(err)
+		}
+		opts := []kgo.Opt{kgo.Dialer(net.DialContext)}
+		app, err := New(topo, Config{ApplicationID: "app", Brokers: []string{"127.0.0.1:9092"}, StateDir: dir, Workers: 1, CloseTimeout: time.Second, ClientOptions: opts})
+		if err != nil {
+			t.Fatal(err)
+		}
+		app.seams.fs = fs
+		ctx, stop := context.WithCancel(context.Background())
+		defer stop()
+		ended := make(chan error)
+		go func() { ended <- app.Run(ctx) }()
+		cl, err := kgo.NewClient(append(opts, kgo.SeedBrokers("127.0.0.1:9092"))...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer cl.Close()
+		if err := cl.ProduceSync(ctx, &kgo.Record{Topic: "in", Key: []byte("k")}).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+		<-entered
+
+		s := app.session.Load()
+		tasks := s.heldTasks()
+		paths := make([]string, len(tasks))
+		for i, id := range tasks {
+			if paths[i], err = s.dir.TaskDir(s.layout.dirOf(id)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		stop()
+		groupHandler{s}.Lost(tasks)
+		groupHandler{s}.Assigned(1, tasks)
+		close(leave)
+		if err := <-ended; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+		if len(tasks) == 0 {
+			t.Error("there were no tasks")
+		}
+		shared := engine.NewShared(0)
+		defer shared.Close()
+		for _, path := range paths {
+			db, err := engine.Open(engine.Options{Dir: path, FS: fs, Shared: shared})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := db.Table("counts", true); err != nil {
+				t.Errorf("the database in %s is still open: %v", path, err)
+			}
+			db.Close()
+		}
+	})
+}

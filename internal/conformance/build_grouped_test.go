@@ -9,9 +9,15 @@ import (
 // group is a grouped stream. Millrace names a grouping where Kafka Streams names its repartition topic after the aggregation if it has no name of
 // its own; so a group without a name is made anew for each of its aggregations, when their names are known.
 type group struct {
-	name    string
-	make    func(name string) grouped
-	made    grouped
+	name         string
+	make         func(name string) grouped
+	made         grouped
+	repartitions bool
+}
+
+// windowed is a group, with windows or without.
+type windowed struct {
+	*group
 	windows *topology.Windows
 }
 
@@ -20,18 +26,10 @@ func (b *builder) groupBy(o op) error {
 	if err != nil {
 		return err
 	}
-	g := &group{name: o.text("name"), make: func(name string) grouped {
-		if s.isRekeyed() {
-			return s.countNullKeys(b.built.nullKeys).groupByKey(name)
-		}
-		return s.groupByKey(name)
-	}}
-	b.groups[o.id()] = g
+	g := &group{name: o.text("name")}
+	b.groups[o.id()] = windowed{group: g}
 	if o.text("op") == "groupByKey" {
-		if s.isRekeyedByUs() {
-			return notYet("groupByKey after an operator for values that Millrace has for records only")
-		}
-		return nil
+		return b.groupByKey(g, o, s)
 	}
 	f, err := keyMapperOf(o.text("fn"))
 	if err != nil {
@@ -45,52 +43,68 @@ func (b *builder) groupBy(o op) error {
 		}
 		return key, err
 	}
+	g.repartitions = true
 	g.make = func(name string) grouped { return s.groupBy(name, key, keys) }
 	return err
 }
 
-// open returns the grouped stream for an aggregation whose table has the name.
-func (g *group) open(n *names, table string) grouped {
-	if g.name == "" {
-		return g.make(n.grouping(table, true))
+func (b *builder) groupByKey(g *group, o op, s stream) error {
+	if s.isRekeyedByUs() {
+		return notYet("groupByKey after an operator for values that Millrace has for records only")
 	}
-	if g.made == nil {
-		g.made = g.make(n.grouping(g.name, false))
+	if g.repartitions = s.isRekeyed(); g.repartitions {
+		s = s.countNullKeys(b.built.nullKeys)
 	}
-	return g.made
+	g.make = s.groupByKey
+	return o.knows("name")
+}
+
+// open returns the grouped stream for an aggregation into a table, and Millrace's name of the table.
+func (g *group) open(n *names, table string) (grouped, string) {
+	switch {
+	case g.name != "":
+		if g.made == nil {
+			g.made = g.make(g.name)
+		}
+		return g.made, n.table(table)
+	case g.repartitions:
+		n.groupings[table] = true
+		return g.make(table), n.table(table)
+	}
+	return g.make(table + "-by"), n.table(table)
 }
 
 func (b *builder) windowedBy(o op) error {
 	if err := o.knows("window"); err != nil {
 		return err
 	}
-	g := b.groups[o.text("from")]
-	if g == nil {
+	g, ok := b.groups[o.text("from")]
+	if !ok {
 		return notYet("windowedBy of a cogroup")
 	}
 	w, err := windowsOf(o.child("window"))
-	if err != nil {
-		return err
-	}
-	windowed := *g
-	windowed.windows = &w
-	b.groups[o.id()] = &windowed
-	return nil
+	b.groups[o.id()] = windowed{g.group, &w}
+	return err
 }
 
 func windowsOf(o op) (w topology.Windows, err error) {
-	ms := func(name string) time.Duration { return time.Duration(o.ms(name)) * time.Millisecond }
-	switch o.text("type") {
-	case "tumbling":
-		w = topology.Tumbling(ms("size"))
-	case "hopping":
-		w = topology.Hopping(ms("size"), ms("advance"))
+	kind := o.text("type")
+	params, ok := map[string]string{"tumbling": "type size grace", "hopping": "type size advance grace", "unlimited": "type start"}[kind]
+	if !ok {
+		return w, notYet("%s windows", kind)
+	}
+	if err := o.only(kind+" windows", params); err != nil {
+		return w, err
+	}
+	switch kind {
 	case "unlimited":
 		return topology.Unlimited(time.UnixMilli(o.ms("start"))), nil
+	case "hopping":
+		w = topology.Hopping(o.duration("size"), o.duration("advance"))
 	default:
-		return w, notYet("%s windows", o.text("type"))
+		w = topology.Tumbling(o.duration("size"))
 	}
-	return w.Grace(ms("grace")), nil
+	return w.Grace(o.duration("grace")), nil
 }
 
 // aggregate is count, reduce and aggregate.
@@ -98,8 +112,8 @@ func (b *builder) aggregate(o op) error {
 	if err := o.knows("name materialized fn init value"); err != nil {
 		return err
 	}
-	g := b.groups[o.text("from")]
-	if g == nil {
+	g, ok := b.groups[o.text("from")]
+	if !ok {
 		return notYet("%s of a grouped table", o.text("op"))
 	}
 	m := o.child("materialized")
@@ -115,7 +129,7 @@ func (b *builder) aggregate(o op) error {
 		}
 		name = b.names.next(role, o.id())
 	}
-	plain := g.open(b.names, name)
+	plain, name := g.open(b.names, name)
 	var from folded = plain
 	if g.windows != nil {
 		if from, err = plain.window(*g.windows); err != nil {
@@ -153,8 +167,11 @@ func aggregateInto(o op, from folded, name string, opts tableOptions) (table, er
 
 // materialized reads the options of a table's store. Without a cache every update is forwarded.
 func (b *builder) materialized(m op) (o tableOptions, err error) {
-	if err := m.knows("name type retention logging caching"); err != nil {
-		return o, notYet("a materialized %v", err)
+	if err := m.only("a materialized table", "name type retention logging caching"); err != nil {
+		return o, err
+	}
+	if kind := m.text("type"); kind != "" && kind != "rocksdb" && kind != "in-memory" {
+		return o, notYet("a materialized table of type %s", kind)
 	}
 	add := func(when bool, opt topology.StoreOption) {
 		if when {
@@ -164,8 +181,8 @@ func (b *builder) materialized(m op) (o tableOptions, err error) {
 	add(m.text("type") == "in-memory", topology.InMemory())
 	add(m.isOff("logging"), topology.WithoutChangelog())
 	add(!b.cached || m.isOff("caching"), topology.EveryUpdate())
-	if ms, ok := m.number("retention"); ok {
-		o.windowed = append(o.windowed, topology.Retention(time.Duration(ms)*time.Millisecond))
+	if m.has("retention") {
+		o.windowed = append(o.windowed, topology.Retention(m.duration("retention")))
 	}
 	return o, nil
 }

@@ -1,15 +1,20 @@
 package conformance
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/millrace-streams/millrace/processor"
+	"github.com/millrace-streams/millrace/topologytest"
 )
 
 func (b *builder) addStore(o op) error {
 	s, err := newStore(o, b.cached)
 	if err != nil {
 		return err
+	}
+	if b.stores[s.name] != nil {
+		return fmt.Errorf("%w store %s", errTwice, s.name)
 	}
 	b.stores[s.name] = s
 	return nil
@@ -31,7 +36,7 @@ func (b *builder) process(o op) error {
 	var specs []processor.StoreSpec
 	for _, name := range o.texts("stores") {
 		if b.stores[name] == nil {
-			return notYet("process with store %s", name)
+			return b.noStore(name)
 		}
 		stores = append(stores, b.stores[name])
 		specs = append(specs, b.stores[name].spec)
@@ -57,6 +62,22 @@ func (b *builder) process(o op) error {
 		b.addReader(s.reader)
 	}
 	return nil
+}
+
+// noStore is the error of a processor with a store that was not added. In Kafka Streams it may be a table's.
+func (b *builder) noStore(name string) error {
+	isTable := func(o op) bool { return o.child("materialized").text("name") == name }
+	if slices.ContainsFunc(b.c.Topology, isTable) {
+		return notYet("a processor with the store of a table")
+	}
+	return fmt.Errorf("%w store %s", errUnknown, name)
+}
+
+// addUnused adds readers for the stores that no processor has. Kafka Streams makes those too.
+func (b *builder) addUnused() {
+	for _, s := range b.stores {
+		b.addReader(storeReader{s.name, s.keys, s.values, func(*topologytest.Driver) ([]row, error) { return nil, nil }})
+	}
 }
 
 func (b *builder) addReader(r storeReader) {

@@ -127,6 +127,9 @@ func (b *builder) split(o op) error {
 	}
 	var cases []branchCase
 	for i, branch := range o.children("branches") {
+		if err := branch.only("a branch", "fn name"); err != nil {
+			return err
+		}
 		when, err := predicateOf(branch.text("fn"))
 		if err != nil {
 			return err
@@ -165,7 +168,7 @@ func (b *builder) repartition(o op) error {
 	if n, ok := o.number("partitions"); ok {
 		opts = append(opts, topology.Partitions(int32(n)))
 	}
-	b.streams[o.id()] = s.countNullKeys(b.built.nullKeys).repartition(b.names.grouping(name, false), opts)
+	b.streams[o.id()] = s.countNullKeys(b.built.nullKeys).repartition(name, opts)
 	return nil
 }
 

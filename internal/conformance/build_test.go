@@ -33,7 +33,7 @@ type builder struct {
 	cached bool
 
 	streams map[string]stream
-	groups  map[string]*group
+	groups  map[string]windowed
 	tables  map[string]table
 	stores  map[string]*store
 
@@ -44,7 +44,7 @@ type builder struct {
 func build(c *testCase) (*built, error) {
 	b := &builder{
 		c: c, b: topology.New(), names: namesOf(c), cached: cacheBytes(c) > 0,
-		streams: map[string]stream{}, groups: map[string]*group{}, tables: map[string]table{}, stores: map[string]*store{},
+		streams: map[string]stream{}, groups: map[string]windowed{}, tables: map[string]table{}, stores: map[string]*store{},
 	}
 	b.built = &built{names: b.names, nullKeys: new(int64)}
 	interpret := b.dsl
@@ -54,6 +54,7 @@ func build(c *testCase) (*built, error) {
 	if err := interpret(); err != nil {
 		return b.built, err
 	}
+	b.addUnused()
 	var err error
 	b.built.t, err = b.b.Build()
 	return b.built, err

@@ -1,31 +1,32 @@
 package conformance
 
 import (
-	"bytes"
 	"encoding/json"
-	"errors"
-	"io/fs"
-	"os"
-	"path/filepath"
+	"math"
+	"slices"
 	"strings"
-	"testing"
+	"time"
 )
 
 // testCase is a case of the corpus. The corpus's README describes the fields.
 type testCase struct {
-	Name, Area, API, TwinOf, Describe string
-	Tags                              []string
-	Config                            map[string]any
-	WallClockStart                    int64
-	Topics                            map[string]topicOf
-	Topology                          []op
-	InternalTopics                    []string
-	Steps                             []step
-	Stopped                           bool
-	Stores                            map[string]storeContent
-	DroppedRecords                    *int64
-	InternalDigest                    map[string]digest
-	BuildError                        map[string]string
+	Name, Area, Description, API, TwinOf, Describe string
+
+	Tags           []string
+	Config         map[string]any
+	WallClockStart int64
+	Topics         map[string]topicOf
+	Topology       []op
+	InternalTopics []string
+	Steps          []step
+	Stopped        bool
+	Stores         map[string]storeContent
+	DroppedRecords *int64
+	InternalDigest map[string]digest
+	BuildError     map[string]string
+
+	file    string // where it is
+	unknown error  // a field that is not one of these
 }
 
 type topicOf struct{ Role, Key, Value string }
@@ -109,6 +110,16 @@ func (o op) ms(name string) int64 {
 	return n
 }
 
+// duration returns a number of milliseconds; one that is too large for a duration is the longest there is.
+func (o op) duration(name string) time.Duration { return duration(o.ms(name)) }
+
+func duration(ms int64) time.Duration {
+	if longest := math.MaxInt64 / int64(time.Millisecond); ms > longest {
+		ms = longest
+	}
+	return time.Duration(ms) * time.Millisecond
+}
+
 func (o op) flag(name string) bool {
 	b, _ := o[name].(bool)
 	return b
@@ -140,81 +151,16 @@ func (o op) children(name string) []op {
 
 // knows returns an error if the operation has a parameter that is not in the list: a case must not pass because half of it was ignored.
 func (o op) knows(names string) error {
+	return o.only(o.text("op"), "op id from "+names)
+}
+
+// only is knows for the parameters of something within an operation, which what names.
+func (o op) only(what, names string) error {
 	known := strings.Fields(names)
 	for name, v := range o {
-		if v == nil || name == "op" || name == "id" || name == "from" {
-			continue
-		}
-		if !contains(known, name) {
-			return notYet("%s with %s", o.text("op"), name)
+		if v != nil && !slices.Contains(known, name) {
+			return notYet("%s with %s", what, name)
 		}
 	}
 	return nil
-}
-
-func contains(list []string, s string) bool {
-	for _, t := range list {
-		if s == t {
-			return true
-		}
-	}
-	return false
-}
-
-// corpusDirs returns the directories where the corpus may be. Tests run in the package's directory, two below the module's root.
-func corpusDirs() []string {
-	list := os.Getenv("MILLRACE_CONFORMANCE")
-	if list == "" {
-		list = filepath.Join("..", "shared", "conformance")
-	}
-	dirs := filepath.SplitList(list)
-	for i, dir := range dirs {
-		if !filepath.IsAbs(dir) {
-			dirs[i] = filepath.Join("..", "..", dir)
-		}
-	}
-	return dirs
-}
-
-// loadCases reads all cases; it skips the test if there are none.
-func loadCases(t *testing.T) []*testCase {
-	t.Helper()
-	var cases []*testCase
-	for _, dir := range corpusDirs() {
-		if inner := filepath.Join(dir, "cases"); exists(inner) {
-			dir = inner
-		}
-		files, err := filepath.Glob(filepath.Join(dir, "*.json"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, file := range files {
-			var more []*testCase
-			readJSON(t, file, &more)
-			cases = append(cases, more...)
-		}
-	}
-	if len(cases) == 0 {
-		t.Skipf("no cases in %q: set MILLRACE_CONFORMANCE to the conformance corpus", corpusDirs())
-	}
-	return cases
-}
-
-func exists(path string) bool {
-	_, err := os.Stat(path)
-	return !errors.Is(err, fs.ErrNotExist)
-}
-
-// readJSON keeps numbers as they are written: longs have 64 bits.
-func readJSON(t *testing.T, file string, v any) {
-	t.Helper()
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	d := json.NewDecoder(bytes.NewReader(text))
-	d.UseNumber()
-	if err := d.Decode(v); err != nil {
-		t.Fatalf("%s: %v", file, err)
-	}
 }

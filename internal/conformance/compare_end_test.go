@@ -21,7 +21,7 @@ func (c *comparison) digests() {
 	}
 	want := map[string]digest{}
 	for name, d := range c.c.InternalDigest {
-		want[c.o.built.names.topic(name)] = d
+		want[c.o.built.names.here(name)] = d
 	}
 	for topic, records := range c.o.topics {
 		if _, ok := want[topic]; !ok && c.aspectOf(topic) == inInternal {
@@ -58,12 +58,13 @@ func digestOf(records []topologytest.Record) digest {
 // stores compares the content of the stores at the end.
 func (c *comparison) stores() {
 	for _, name := range slices.Sorted(maps.Keys(c.c.Stores)) {
-		rows, ok := c.o.stores[name]
+		rows, ok := c.o.stores[c.o.built.names.here(name)]
 		if !ok {
 			c.differs(inStores, "there is no store %s", name)
 			continue
 		}
-		want, got := c.wantRows(name, c.c.Stores[name]), c.gotRows(name, rows, c.c.Stores[name].Type)
+		r := c.o.readers[c.o.built.names.here(name)]
+		want, got := c.wantRows(r, c.c.Stores[name]), c.gotRows(r, rows, c.c.Stores[name].Type)
 		if isWindow(c.c.Stores[name].Type) {
 			// The order of all rows is that of a store's layout, which differs between kinds of stores in Kafka Streams too.
 			slices.Sort(want)
@@ -78,8 +79,7 @@ func (c *comparison) stores() {
 func isWindow(kind string) bool { return strings.HasSuffix(kind, "window") }
 
 // wantRows writes rows as texts, as gotRows does. Only timestamped stores have timestamps.
-func (c *comparison) wantRows(name string, content storeContent) (out []string) {
-	r := c.o.readers[name]
+func (c *comparison) wantRows(r storeReader, content storeContent) (out []string) {
 	for _, e := range content.Entries {
 		key, at := e.Key, ""
 		if isWindow(content.Type) {
@@ -88,7 +88,7 @@ func (c *comparison) wantRows(name string, content storeContent) (out []string) 
 				Start, End int64
 			}
 			if err := json.Unmarshal(e.Key, &w); err != nil {
-				c.differs(inStores, "store %s: %v", name, err)
+				c.differs(inStores, "store %s: %v", r.name, err)
 				return nil
 			}
 			key, at = w.Key, fmt.Sprintf("[%d-", w.Start)
@@ -104,8 +104,7 @@ func (c *comparison) wantRows(name string, content storeContent) (out []string) 
 	return out
 }
 
-func (c *comparison) gotRows(name string, rows []row, kind string) (out []string) {
-	r := c.o.readers[name]
+func (c *comparison) gotRows(r storeReader, rows []row, kind string) (out []string) {
 	for _, row := range rows {
 		at := ""
 		if isWindow(kind) {

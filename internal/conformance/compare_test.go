@@ -100,7 +100,7 @@ func (c *comparison) compareStep(want *step, got *observedStep) {
 		return // internal records are only digested
 	}
 	for _, name := range slices.Sorted(maps.Keys(want.Internal)) {
-		topic := c.o.built.names.topic(name)
+		topic := c.o.built.names.here(name)
 		seen[topic] = true
 		c.records(inInternal, topic, c.wantInternal(want.Internal[name]), got.topics[topic])
 	}

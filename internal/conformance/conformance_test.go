@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -15,17 +16,12 @@ func TestConformance(t *testing.T) {
 	cases := loadCases(t)
 	list := loadDepartures(t)
 	results := newResults()
-	twins := map[string]*testCase{}
-	for _, c := range cases {
-		if c.TwinOf != "" {
-			twins[c.TwinOf] = c
-		}
-	}
+	twins := twinsOf(cases)
 	t.Run("cases", func(t *testing.T) {
 		for _, c := range cases {
 			t.Run(c.Name, func(t *testing.T) {
 				t.Parallel()
-				end := judge(t, c, twins[c.Name], list)
+				end := judge(t, c, twins[c], list)
 				results.add(c, end)
 				if end.ending == notThere {
 					t.Skip("not yet: " + end.why)
@@ -59,7 +55,12 @@ type result struct {
 }
 
 // judge runs a case and compares it. It fails t if the result is fails.
-func judge(t *testing.T, c, twin *testCase, list *departures) result {
+func judge(t *testing.T, c, twin *testCase, list *departures) (end result) {
+	defer func() {
+		if v := recover(); v != nil {
+			end = fail(t, fmt.Sprintf("%s: a mistake in the case, or in the runner: %v\n%s", c.file, v, debug.Stack()))
+		}
+	}()
 	o, err := run(t, c)
 	var missing *notYetError
 	if errors.As(err, &missing) {
@@ -67,6 +68,9 @@ func judge(t *testing.T, c, twin *testCase, list *departures) result {
 	}
 	if err != nil {
 		return fail(t, err.Error())
+	}
+	if c.unknown != nil {
+		return result{notThere, c.unknown.Error()}
 	}
 	if why := list.notCompared(c); why != "" {
 		return result{notThere, why}
@@ -106,19 +110,19 @@ func show3(found []difference) string {
 
 // results are those of all cases.
 type results struct {
-	mu     sync.Mutex
-	byName map[string]result
-	areas  map[string]*[4]int
+	mu    sync.Mutex
+	all   map[*testCase]result
+	areas map[string]*[4]int
 }
 
 func newResults() *results {
-	return &results{byName: map[string]result{}, areas: map[string]*[4]int{}}
+	return &results{all: map[*testCase]result{}, areas: map[string]*[4]int{}}
 }
 
 func (r *results) add(c *testCase, end result) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.byName[c.Name] = end
+	r.all[c] = end
 	if r.areas[c.Area] == nil {
 		r.areas[c.Area] = new([4]int)
 	}
@@ -144,19 +148,20 @@ func (r *results) table() string {
 
 // lines lists the cases with an ending.
 func (r *results) lines(e ending) string {
-	var b strings.Builder
-	for _, name := range slices.Sorted(maps.Keys(r.byName)) {
-		if end := r.byName[name]; end.ending == e {
-			fmt.Fprintf(&b, "%s: %s\n", name, end.why)
+	var lines []string
+	for c, end := range r.all {
+		if end.ending == e {
+			lines = append(lines, fmt.Sprintf("%s: %s\n", c.Name, end.why))
 		}
 	}
-	return b.String()
+	slices.Sort(lines)
+	return strings.Join(lines, "")
 }
 
 // reasons counts the cases with an ending by reason.
 func (r *results) reasons(e ending) string {
 	count := map[string]int{}
-	for _, end := range r.byName {
+	for _, end := range r.all {
 		if end.ending == e {
 			count[end.why]++
 		}

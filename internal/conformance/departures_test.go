@@ -27,7 +27,9 @@ type departure struct {
 func loadDepartures(t *testing.T) *departures {
 	t.Helper()
 	var d departures
-	readJSON(t, "departures.json", &d)
+	if err := readJSON("departures.json", &d); err != nil {
+		t.Fatal(err)
+	}
 	for _, one := range slices.Concat(d.Cases, d.Tags, d.NotCompared) {
 		if one.Name == "" || one.Reason == "" {
 			t.Errorf("departures.json: an entry without name or reason: %+v", *one)

@@ -1,7 +1,5 @@
 package conformance
 
-import "math"
-
 type (
 	// aggregator folds a record into an aggregate; reducer combines two values, or the aggregates of two sessions.
 	aggregator func(k, v, agg any) (any, error)
@@ -85,14 +83,9 @@ var aggregators = map[string]func(arg string) aggregator{
 		}
 		return n, err
 	}),
-	"sum": folding(sum),
-	"sub": folding(sub),
-	"max": folding(func(a, b any) (any, error) {
-		if a == nil {
-			a = int64(math.MinInt64)
-		}
-		return larger(a, b)
-	}),
+	"sum":     folding(sum),
+	"sub":     folding(sub),
+	"max":     folding(larger),
 	"last":    folding(last),
 	"keep":    folding(first),
 	"null-on": func(x string) aggregator { return folding(nullOn(x))("") },

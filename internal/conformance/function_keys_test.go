@@ -144,7 +144,8 @@ var pairMappers = map[string]func(arg string) pairs{
 			if equals(v, x) {
 				return nil, errors.New("the mapper returned null instead of a pair")
 			}
-			return []pair{{k, v}}, nil
+			key, err := keyMappers["first-char"]("")(k, v)
+			return []pair{{key, v}}, err
 		}
 	},
 }

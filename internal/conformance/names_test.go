@@ -11,9 +11,9 @@ import (
 
 // names are the made-up names in a case, in order of number, by role.
 type names struct {
-	byRole map[string][]string
-	taken  map[string]bool // names that the case gives to stores
-	alias  map[string]string
+	byRole    map[string][]string
+	groupings map[string]bool   // names of what has a repartition topic
+	alias     map[string]string // Millrace's names of stores and changelogs that cannot have the case's
 }
 
 var madeUp = regexp.MustCompile(`K(?:STREAM|TABLE)-(?:[A-Z]+-)+[0-9]{10}`)
@@ -33,8 +33,9 @@ func namesOf(c *testCase) *names {
 		n.byRole[role] = append(n.byRole[role], name)
 	}
 	for _, o := range c.Topology {
-		if name := o.child("materialized").text("name"); name != "" {
-			n.taken[name] = true
+		switch o.text("op") {
+		case "groupBy", "groupByKey", "repartition":
+			n.groupings[o.text("name")] = true
 		}
 	}
 	return n
@@ -51,19 +52,20 @@ func (n *names) next(role, id string) string {
 	return role + "-" + id
 }
 
-// grouping returns the name of a grouping whose repartition topic is called after base in Kafka Streams: base, unless the table has that name. In
-// Millrace a grouping and a table cannot have one name; alias knows the topic's other name then.
-func (n *names) grouping(base string, ofTable bool) string {
-	if !ofTable && !n.taken[base] {
+// table returns the name of a table that is called base in Kafka Streams: base, unless a grouping has that name. In Millrace the two cannot have one
+// name; the grouping keeps it, because the name of its repartition topic can be in the data: a processor writes it, or a dead letter.
+func (n *names) table(base string) string {
+	if !n.groupings[base] {
 		return base
 	}
-	name := base + "-by"
-	n.alias[internalTopic(base, "repartition")] = internalTopic(name, "repartition")
+	name := base + "-table"
+	n.alias[base] = name
+	n.alias[internalTopic(base, "changelog")] = internalTopic(name, "changelog")
 	return name
 }
 
-// topic returns Millrace's name of a topic of the case.
-func (n *names) topic(name string) string {
+// here returns Millrace's name of a store or topic of the case.
+func (n *names) here(name string) string {
 	if other := n.alias[name]; other != "" {
 		return other
 	}

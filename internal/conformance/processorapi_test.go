@@ -37,49 +37,65 @@ func (b *builder) processorAPI() error {
 	return nil
 }
 
-// connections returns the stores that each processor is given. Millrace wants them with the processor, Kafka Streams takes them afterwards.
+// connections adds the stores, and returns those that each processor is given. Millrace wants them with the processor, Kafka Streams takes them
+// afterwards.
 func (b *builder) connections() (map[string][]string, error) {
 	given := map[string][]string{}
-	connect := func(processor, store string) {
-		if !slices.Contains(given[processor], store) {
+	added := map[string]bool{} // processors, up to here
+	connect := func(processor, store string) error {
+		switch {
+		case !added[processor]:
+			return fmt.Errorf("%w processor %s", errUnknown, processor)
+		case b.stores[store] == nil:
+			return fmt.Errorf("%w store %s", errUnknown, store)
+		case !slices.Contains(given[processor], store):
 			given[processor] = append(given[processor], store)
 		}
+		return nil
 	}
 	for _, o := range b.c.Topology {
+		var stores, processors []string
+		var err error
 		switch o.text("op") {
+		case "processor":
+			added[o.text("name")] = true
 		case "store":
-			if err := b.addStore(o); err != nil {
-				return nil, err
-			}
-			for _, p := range o.texts("processors") {
-				connect(p, o.text("name"))
-			}
+			err = b.addStore(o)
+			stores, processors = o.texts("name"), o.texts("processors")
 		case "connect":
-			for _, s := range append(o.texts("store"), o.texts("stores")...) {
-				for _, p := range append(o.texts("processor"), o.texts("processors")...) {
-					connect(p, s)
-				}
+			err = o.knows("processor processors store stores")
+			stores, processors = append(o.texts("store"), o.texts("stores")...), append(o.texts("processor"), o.texts("processors")...)
+		}
+		for _, s := range stores {
+			for _, p := range processors {
+				err = errors.Join(err, connect(p, s))
 			}
+		}
+		if err != nil {
+			return nil, err
 		}
 	}
 	return given, nil
 }
 
-// errUnknownParent is the error of a node that is added to one that does not exist. Nothing in Millrace's API can say that.
-var errUnknownParent = errors.New("there is no stream of an unknown node")
+// Mistakes of names, which nothing in Millrace's API can make: it passes handles.
+var (
+	errUnknown = errors.New("there is no")
+	errTwice   = errors.New("there is already a")
+)
 
 // input returns the merged streams of a node's parents. What each parent forwards to the node passes a node of its own if there are several, so that
-// a parent can forward to it by name: childOf tells the names.
+// a parent can forward to it by name, see routes; behind it all of them are untyped.
 func (b *builder) input(o op) (stream, error) {
 	parents := o.texts("from")
 	var in stream
 	for _, parent := range parents {
 		s := b.streams[parent]
 		if s == nil {
-			return nil, fmt.Errorf("%w %s", errUnknownParent, parent)
+			return nil, fmt.Errorf("%w node %s", errUnknown, parent)
 		}
 		if len(parents) > 1 {
-			s = s.peek([]topology.Option{topology.Named(between(parent, o.text("name")))})
+			s = s.flatMap(same, untyped, untyped, []topology.Option{topology.Named(between(parent, o.text("name")))})
 		}
 		if in == nil {
 			in = s
@@ -92,6 +108,8 @@ func (b *builder) input(o op) (stream, error) {
 	}
 	return in, nil
 }
+
+func same(k, v any) ([]pair, error) { return []pair{{k, v}}, nil }
 
 func between(parent, child string) string { return parent + "-to-" + child }
 
@@ -118,7 +136,7 @@ func (b *builder) processor(o op, given []string) error {
 	for _, name := range o.texts("stores") {
 		s := b.stores[name]
 		if s == nil {
-			return notYet("a processor with store %s", name)
+			s = &store{name: name} // using it fails
 		}
 		stores = append(stores, s)
 	}
@@ -157,7 +175,6 @@ func (b *builder) sink(o op) error {
 		return err
 	}
 	name := o.text("name")
-	same := func(k, v any) ([]pair, error) { return []pair{{k, v}}, nil }
 	in.flatMap(same, keys, values, []topology.Option{topology.Named(name)}).to(o.text("topic"), []topology.SinkOption{topology.Named(name + "-sink")})
 	return nil
 }

@@ -62,7 +62,8 @@ func options(c *testCase) ([]topologytest.Option, error) {
 		case key == "deserialization.exception.handler":
 			policy.Decode = action
 		case key == "processing.exception.handler":
-			policy.Process = action
+			// A value of another type than the sink's serde is an error of the sink's node in Kafka Streams.
+			policy.Process, policy.Produce = action, action
 		case key == "production.exception.handler":
 			policy.Produce = action
 		default:
@@ -87,17 +88,23 @@ func run(t *testing.T, c *testCase) (o *observed, err error) {
 		o.buildErr = err
 		return o, nil
 	}
-	if len(c.BuildError) > 0 {
+	d, err := start(t, o.built, opts)
+	if err != nil {
+		o.buildErr = err
 		return o, nil
 	}
-	r := &recorder{TB: t}
-	defer r.stop(&err)
-	d := topologytest.New(r, o.built.t, opts...)
-	err = o.play(d, c)
-	return o, err
+	return o, o.play(d, c)
 }
 
-func (o *observed) play(d *topologytest.Driver, c *testCase) error {
+// start returns the driver with its processors initialized, or the error of that. In Kafka Streams' test driver it belongs to building.
+func start(t *testing.T, b *built, opts []topologytest.Option) (d *topologytest.Driver, err error) {
+	r := &recorder{TB: t}
+	defer stop(&err)
+	return topologytest.New(r, b.t, opts...), nil
+}
+
+func (o *observed) play(d *topologytest.Driver, c *testCase) (err error) {
+	defer stop(&err)
 	read := map[string]int{}
 	for i := range c.Steps {
 		s := observedStep{topics: map[string][]topologytest.Record{}}
@@ -128,7 +135,10 @@ func (o *observed) play(d *topologytest.Driver, c *testCase) error {
 // sender returns what carries a step out.
 func sender(d *topologytest.Driver, c *testCase, s *step) (func(), error) {
 	if s.AdvanceWallClock != nil {
-		return func() { d.Advance(time.Duration(*s.AdvanceWallClock) * time.Millisecond) }, nil
+		return func() { d.Advance(duration(*s.AdvanceWallClock)) }, nil
+	}
+	if s.Pipe == "" {
+		return nil, notYet("a step that neither pipes nor advances the clock")
 	}
 	serdes, err := serdesOf(c, s.Pipe)
 	if err != nil {
@@ -201,7 +211,7 @@ func (r *recorder) Fatalf(format string, args ...any) {
 func (r *recorder) Errorf(format string, args ...any) { r.TB.Errorf(format, args...) }
 
 // stop turns a Fatalf into an error.
-func (r *recorder) stop(err *error) {
+func stop(err *error) {
 	if v := recover(); v != nil {
 		failed, ok := v.(driverFailed)
 		if !ok {

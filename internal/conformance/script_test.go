@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 	"time"
@@ -12,6 +13,7 @@ import (
 type script struct {
 	kind     string
 	params   op
+	process  func(*handler, processor.Record[any, any]) error
 	stores   []*store              // that it uses
 	attached []processor.StoreSpec // that it was given; a case may use one that it was not given
 	routes   map[string]string     // names of children by those of the case
@@ -19,35 +21,45 @@ type script struct {
 	flat     flat
 }
 
-// scripts are the kinds of processors that handle a record.
-var scripts = map[string]func(*handler, processor.Record[any, any]) error{
-	"passthrough":             (*handler).forward,
-	"drop":                    func(*handler, processor.Record[any, any]) error { return nil },
-	"record-info":             (*handler).recordInfo,
-	"header-add":              (*handler).headerAdd,
-	"header-remove":           (*handler).headerRemove,
-	"ts-add":                  (*handler).tsAdd,
-	"throw-on":                (*handler).throwOn,
-	"forward-then-throw":      (*handler).forwardThenThrow,
-	"forward-twice":           (*handler).forwardTwice,
-	"map-value":               (*handler).mapValue,
-	"value":                   (*handler).mapValue,
-	"flat":                    (*handler).flatMap,
-	"route":                   (*handler).route,
-	"dedupe":                  (*handler).dedupe,
-	"count":                   (*handler).count,
-	"count-emit-on-punctuate": (*handler).countOnly,
-	"scheduler":               (*handler).forward,
-	"schedule-on-record":      (*handler).scheduleOnRecord,
-	"store-cmd":               (*handler).storeCommand,
+// kind is a kind of processor.
+type kind struct {
+	process func(*handler, processor.Record[any, any]) error
+	params  string // what it is given
+}
+
+var kinds = map[string]kind{
+	"passthrough":             {(*handler).forward, ""},
+	"drop":                    {func(*handler, processor.Record[any, any]) error { return nil }, ""},
+	"record-info":             {(*handler).recordInfo, ""},
+	"header-add":              {(*handler).headerAdd, "key val"},
+	"header-remove":           {(*handler).headerRemove, "key"},
+	"ts-add":                  {(*handler).tsAdd, "ms"},
+	"throw-on":                {(*handler).throwOn, "val"},
+	"forward-then-throw":      {(*handler).forwardThenThrow, "val"},
+	"forward-twice":           {(*handler).forwardTwice, ""},
+	"map-value":               {(*handler).mapValue, "fn"},
+	"value":                   {(*handler).mapValue, "fn"},
+	"flat":                    {(*handler).flatMap, "fn"},
+	"route":                   {(*handler).route, "routes"},
+	"dedupe":                  {(*handler).dedupe, ""},
+	"count":                   {(*handler).count, ""},
+	"count-emit-on-punctuate": {(*handler).countOnly, "type interval"},
+	"scheduler":               {(*handler).forward, "schedules"},
+	"schedule-on-record":      {(*handler).scheduleOnRecord, "schedules"},
+	"store-cmd":               {(*handler).storeCommand, "store"},
 }
 
 // newScript reads the processor of an operation.
 func newScript(params op, stores []*store, attached []processor.StoreSpec) (*script, error) {
 	p := &script{kind: params.text("kind"), params: params, stores: stores, attached: attached}
-	if scripts[p.kind] == nil {
+	k, ok := kinds[p.kind]
+	if !ok {
 		return nil, notYet("processor %q", p.kind)
 	}
+	if err := params.only("processor "+p.kind, "kind "+k.params); err != nil {
+		return nil, err
+	}
+	p.process = k.process
 	var err error
 	switch fn := params.text("fn"); p.kind {
 	case "map-value", "value":
@@ -55,16 +67,21 @@ func newScript(params op, stores []*store, attached []processor.StoreSpec) (*scr
 	case "flat":
 		p.flat, err = flatOf(fn)
 	case "store-cmd":
-		if err := storeCommandExists(params.text("store")); err != nil {
-			return nil, err
-		}
+		err = storeCommandExists(params.text("store"))
+	case "count-emit-on-punctuate":
+		err = scheduleExists(params)
 	}
 	for _, s := range params.children("schedules") {
-		if t := s.text("type"); t != "stream" && t != "wall" {
-			return nil, notYet("schedule of %q", t)
-		}
+		err = errors.Join(err, scheduleExists(s), s.only("a schedule", "type interval label startTime cancelAfter throw info"))
 	}
 	return p, err
+}
+
+func scheduleExists(s op) error {
+	if t := s.text("type"); t != "stream" && t != "wall" {
+		return notYet("schedule of %q", t)
+	}
+	return nil
 }
 
 // scripted is a script in a task.
@@ -86,7 +103,7 @@ func (s *scripted[K]) Init(ctx processor.Context[any, any]) error {
 }
 
 func (s *scripted[K]) Process(_ processor.Context[any, any], r processor.Record[K, any]) error {
-	return scripts[s.h.kind](&s.h, recordOf(keyOf(r), r.Value, r.Timestamp, r.Headers))
+	return s.h.process(&s.h, recordOf(keyOf(r), r.Value, r.Timestamp, r.Headers))
 }
 
 // handler is the state of a script in a task.
@@ -107,9 +124,7 @@ func (h *handler) forwardValue(r processor.Record[any, any], v any) error {
 }
 
 func (h *handler) recordInfo(r processor.Record[any, any]) error {
-	m := h.ctx.Metadata()
-	return h.forwardValue(r, fmt.Sprintf("%s/%d/%d st=%d wc=%d ts=%d v=%s",
-		m.Topic, m.Partition, m.Offset, int64(h.ctx.StreamTime()), h.ctx.Now().UnixMilli(), int64(r.Timestamp), javaText(r.Value)))
+	return h.forwardValue(r, fmt.Sprintf("%s ts=%d v=%s", h.position(), int64(r.Timestamp), javaText(r.Value)))
 }
 
 // headerAdd changes the headers of the record that is forwarded; in Java they are one object, which siblings see changed.
@@ -268,20 +283,21 @@ func (h *handler) schedule(params op) {
 		label := params.text("label")
 		text := fmt.Sprintf("%s#%d@%d", label, calls, now.UnixMilli())
 		if params.flag("info") {
-			text += h.info()
+			text += " meta=" + h.position()
 		}
 		h.ctx.Forward(recordOf(label, text, processor.TimestampOf(now), nil))
 		return nil
 	})
 }
 
-func (h *handler) info() string {
+// position says where the record comes from, and what the clocks show. In a punctuator there is no topic.
+func (h *handler) position() string {
 	m := h.ctx.Metadata()
 	topic := m.Topic
 	if topic == "" {
 		topic = "null"
 	}
-	return fmt.Sprintf(" meta=%s/%d/%d st=%d wc=%d", topic, m.Partition, m.Offset, int64(h.ctx.StreamTime()), h.ctx.Now().UnixMilli())
+	return fmt.Sprintf("%s/%d/%d st=%d wc=%d", topic, m.Partition, m.Offset, int64(h.ctx.StreamTime()), h.ctx.Now().UnixMilli())
 }
 
 // every makes the schedule of type, interval and startTime.
@@ -291,7 +307,7 @@ func (h *handler) every(params op, f func(now time.Time) error) processor.Schedu
 		kind = processor.WallClock
 	}
 	call := func(_ processor.Context[any, any], now time.Time) error { return f(now) }
-	interval := time.Duration(params.ms("interval")) * time.Millisecond
+	interval := params.duration("interval")
 	if start, ok := params.number("startTime"); ok {
 		return h.ctx.EveryFrom(time.UnixMilli(start), interval, kind, call)
 	}

@@ -2,7 +2,6 @@ package conformance
 
 import (
 	"fmt"
-	"time"
 
 	"github.com/millrace-streams/millrace/processor"
 	"github.com/millrace-streams/millrace/state"
@@ -84,8 +83,7 @@ func (s *store) addWindows(o op, every bool) {
 	add(o.isOff("logging"), windowstore.WithoutChangelog())
 	add(o.flag("retainDuplicates"), windowstore.RetainDuplicates())
 	add(every, windowstore.EveryUpdate())
-	ms := func(name string) time.Duration { return time.Duration(o.ms(name)) * time.Millisecond }
-	spec := windowstore.New[any, any](s.name, s.keys, s.values, ms("windowSize"), ms("retention"), opts...)
+	spec := windowstore.New[any, any](s.name, s.keys, s.values, o.duration("windowSize"), o.duration("retention"), opts...)
 	s.spec, s.reader = spec, windowReader[any](s.name, s.keys, s.values)
 	s.open = func(ctx processor.Context[any, any]) any { return windowstore.Open(ctx, spec) }
 }
@@ -97,6 +95,9 @@ func openStore[S any](h *handler) (S, error) {
 		return none, fmt.Errorf("the processor has no store")
 	}
 	s := h.stores[0]
+	if s.open == nil {
+		return none, fmt.Errorf("%w store %s", errUnknown, s.name)
+	}
 	if h.opened[s.name] == nil {
 		if h.opened == nil {
 			h.opened = map[string]any{}

@@ -21,14 +21,17 @@ func storeCommandExists(kind string) error {
 	return notYet("commands for a %s store", kind)
 }
 
-// storeCommand runs the value of the record as a command, and forwards the result.
+// storeCommand runs the value of the record as a command, and forwards the result, which may be an error.
 func (h *handler) storeCommand(r processor.Record[any, any]) error {
 	result, err := h.runCommand(strings.Split(javaText(r.Value), " "))
 	if err != nil {
-		return err
+		result = commandError + err.Error()
 	}
 	return h.forwardValue(r, result)
 }
+
+// commandError begins the result of a command that fails.
+const commandError = "error: "
 
 func (h *handler) runCommand(words []string) (string, error) {
 	c := command{words: words[1:], keys: h.stores[0].keys}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -87,7 +88,7 @@ var basicSerdes = map[string]*dynamic{
 	"short":  adapt("short", serde.Int16, jsonAs[int16]),
 	"double": adapt("double", serde.Float64, jsonAs[float64]),
 	"float":  adapt("float", serde.Float32, jsonAs[float32]),
-	"bytes":  adapt("bytes", serde.Bytes, jsonAs[[]byte]),
+	"bytes":  adapt("bytes", serde.Bytes, jsonBytes),
 	"uuid":   adapt("uuid", serde.UUID, jsonAs[uuid.UUID]),
 }
 
@@ -95,6 +96,15 @@ func jsonAs[T any](text json.RawMessage) (any, error) {
 	var v T
 	err := json.Unmarshal(text, &v)
 	return v, err
+}
+
+// jsonBytes reads bytes in a windowed key; elsewhere {"hex": ..} is a value of any serde.
+func jsonBytes(text json.RawMessage) (any, error) {
+	data, ok := hexOf(text)
+	if !ok {
+		return nil, errors.New("bytes are written as {\"hex\": ..}")
+	}
+	return data, nil
 }
 
 // serdeOf returns the serde that the corpus calls name.

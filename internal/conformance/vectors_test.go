@@ -26,13 +26,16 @@ type layout struct {
 
 func loadLayouts(t *testing.T, kind string) (out []layout) {
 	t.Helper()
-	for _, dir := range corpusDirs() {
+	dirs, _ := corpusDirs()
+	for _, dir := range dirs {
 		file := filepath.Join(dir, "vectors", "layouts.json")
 		if !exists(file) {
 			continue
 		}
 		var all []layout
-		readJSON(t, file, &all)
+		if err := readJSON(file, &all); err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
 		for _, l := range all {
 			if l.Kind == kind {
 				out = append(out, l)
@@ -40,7 +43,7 @@ func loadLayouts(t *testing.T, kind string) (out []layout) {
 		}
 	}
 	if len(out) == 0 {
-		t.Skipf("no vectors of kind %s in %q: set MILLRACE_CONFORMANCE to the conformance corpus", kind, corpusDirs())
+		t.Skipf("no vectors of kind %s in %q: set MILLRACE_CONFORMANCE to the conformance corpus", kind, dirs)
 	}
 	return out
 }

@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"reflect"
-	"strings"
 	"time"
 
 	"github.com/millrace-streams/millrace/internal/assignment"
@@ -202,22 +200,17 @@ func fits[K, V any](q *query, table Queryable[K, V]) error {
 	case !windowed && q.layout != nil:
 		return errors.New("it is a windowed table, with keys of type serde.Windowed")
 	}
-	keys := table.KeySerde()
-	if same := sameSerde(q.keys, keys); !windowed && !same || windowed && !strings.HasSuffix(fmt.Sprint(keys), fmt.Sprint(q.keys)) {
-		return fmt.Errorf("its keys are %v, not %v", q.keys, keys)
+	keys, values := any(table.KeySerde()), any(table.ValueSerde())
+	if w, ok := keys.(interface{ Inner() any }); ok && windowed {
+		keys = w.Inner()
 	}
-	if values := table.ValueSerde(); !sameSerde(q.values, values) {
-		return fmt.Errorf("its values are %v, not %v", q.values, values)
+	switch {
+	case q.keys != nil && !graph.SameSerde(q.keys, keys):
+		return fmt.Errorf("its keys are %s, not %s", serde.Name(q.keys), serde.Name(keys))
+	case q.values != nil && !graph.SameSerde(q.values, values):
+		return fmt.Errorf("its values are %s, not %s", serde.Name(q.values), serde.Name(values))
 	}
 	return nil
-}
-
-// sameSerde reports whether two serdes write the same, as far as they tell; nil is not known.
-func sameSerde(store, asked any) bool {
-	if store == nil {
-		return true
-	}
-	return reflect.TypeOf(store) == reflect.TypeOf(asked) && fmt.Sprint(store) == fmt.Sprint(asked)
 }
 
 // query is a query of one store.

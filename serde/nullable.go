@@ -37,7 +37,7 @@ func (n nullable[T]) Absent(v *T) bool {
 	return v == nil || absent(n.inner, *v)
 }
 
-func (n nullable[T]) String() string { return fmt.Sprintf("nullable %v", n.inner) }
+func (n nullable[T]) String() string { return "nullable " + Name(n.inner) }
 
 type partitionedNullable[T any] struct {
 	nullable[T]

@@ -1,5 +1,7 @@
 package serde
 
+import "fmt"
+
 // Serde turns values of one type into bytes and back. Implementations must be safe for use by several goroutines at once.
 type Serde[T any] interface {
 	// Append appends the encoding of v to dst and returns the extended slice, as append does. It must not keep dst. An error means
@@ -24,4 +26,16 @@ type Optional[T any] interface {
 // Encode returns the encoding of v in a slice of its own.
 func Encode[T any](s Serde[T], v T) ([]byte, error) {
 	return s.Append(nil, v)
+}
+
+// Name returns how messages call a serde: what its String says, else its type. The fields of a serde are not looked at, since it may be in use. It is
+// "none" for nil.
+func Name(s any) string {
+	switch s := s.(type) {
+	case nil:
+		return "none"
+	case fmt.Stringer:
+		return s.String()
+	}
+	return fmt.Sprintf("%T", s)
 }

@@ -82,7 +82,10 @@ func (s windowed[K, F]) AppendPartitionKey(dst []byte, v Windowed[K]) ([]byte, e
 	return out, nil
 }
 
-func (s windowed[K, F]) String() string { return fmt.Sprintf("%s %v", s.format.name(), s.inner) }
+// Inner returns the serde of the key without the window, for packages that do not know its type.
+func (s windowed[K, F]) Inner() any { return s.inner }
+
+func (s windowed[K, F]) String() string { return s.format.name() + " " + Name(s.inner) }
 
 type optionalWindowed[K any, F windowFormat] struct {
 	windowed[K, F]

@@ -2,38 +2,17 @@ package topology
 
 import (
 	"fmt"
-	"reflect"
 	"strings"
 
+	"github.com/millrace-streams/millrace/internal/graph"
 	"github.com/millrace-streams/millrace/serde"
 )
 
-// sameSerde reports whether two serdes write the same, as far as that can be known: they have the same type, and say the same of themselves if
-// they have a String, as the standard ones do.
-func sameSerde(a, b any) bool {
-	if reflect.TypeOf(a) != reflect.TypeOf(b) {
-		return false
-	}
-	s, ok := a.(fmt.Stringer)
-	return !ok || s.String() == b.(fmt.Stringer).String()
-}
-
 // agree reports whether streams with these serdes may be merged; a serde that is not there agrees with any.
-func agree[T any](a, b serde.Serde[T]) bool { return a == nil || b == nil || sameSerde(a, b) }
-
-// serdeName names a serde in problems.
-func serdeName(s any) string {
-	switch s := s.(type) {
-	case nil:
-		return "none"
-	case fmt.Stringer:
-		return s.String()
-	}
-	return fmt.Sprintf("%T", s)
-}
+func agree[T any](a, b serde.Serde[T]) bool { return a == nil || b == nil || graph.SameSerde(a, b) }
 
 func serdeNames(keys, values any) string {
-	return serdeName(keys) + "/" + serdeName(values)
+	return serde.Name(keys) + "/" + serde.Name(values)
 }
 
 // format names what a serde writes, for the comparison with earlier versions of a topology: "?" where that is not known. The

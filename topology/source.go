@@ -85,10 +85,10 @@ func sameTopics(a, b []string) bool {
 // difference says in what two sources of the same topics differ; "" if in nothing.
 func (s *sourceNode) difference(t *sourceNode) string {
 	switch {
-	case !sameSerde(s.keys, t.keys):
-		return fmt.Sprintf("their key serdes (%s and %s)", serdeName(s.keys), serdeName(t.keys))
-	case !sameSerde(s.values, t.values):
-		return fmt.Sprintf("their value serdes (%s and %s)", serdeName(s.values), serdeName(t.values))
+	case !graph.SameSerde(s.keys, t.keys):
+		return fmt.Sprintf("their key serdes (%s and %s)", serde.Name(s.keys), serde.Name(t.keys))
+	case !graph.SameSerde(s.values, t.values):
+		return fmt.Sprintf("their value serdes (%s and %s)", serde.Name(s.values), serde.Name(t.values))
 	case s.opts.extractor != nil || t.opts.extractor != nil:
 		return "TimestampFrom (functions cannot be compared)"
 	case s.opts.timestamps != t.opts.timestamps:

@@ -76,7 +76,8 @@ func New(t *topology.Topology, cfg Config) (*App, error) {
 //
 // When ctx ends, Run finishes the records that are being processed, commits, leaves the group, and returns nil; Config.CloseTimeout bounds that. It returns
 // an error that wraps a *processor.Error when the error policy has said Fail: everything else has then been committed, and a restart resumes at that record.
-// Brokers that cannot be reached are no error: Run logs, and keeps trying until ctx ends.
+// Brokers that cannot be reached are no error: Run logs, and keeps trying until ctx ends. A state directory that takes nothing more, since its disk is full or broken, is one; the
+// state in it stays as of an earlier commit, and a restart with room on the disk goes on from there.
 func (a *App) Run(ctx context.Context) error {
 	if a.ran.Swap(true) {
 		return ErrRunTwice

@@ -45,6 +45,7 @@ type DB struct {
 	closed    bool
 	tables    map[string]*Table
 
+	disk      *disk
 	pebble    *pebble.DB // nil before the first persistent table
 	ids       map[string]uint32
 	lastID    uint32
@@ -72,6 +73,7 @@ func Open(o Options) (*DB, error) {
 	d := &DB{
 		o:         o,
 		log:       o.Logger,
+		disk:      newDisk(o.FS),
 		tables:    map[string]*Table{},
 		ids:       map[string]uint32{},
 		positions: map[string]int64{},
@@ -169,12 +171,16 @@ func (d *DB) Stamp() time.Time {
 }
 
 // Apply makes the changes of b visible: all of them or, after a crash, none. It does not wait for the disk: a crash may lose the last batches, never one without
-// those that follow it. b is empty afterwards and may be used again. After an error nothing is visible.
+// those that follow it. b is empty afterwards and may be used again. After an error nothing is visible. When the disk has refused a change, which may be one of a batch before, every
+// Apply fails: the database must be closed, and has the state of an earlier batch when it is opened again.
 func (d *DB) Apply(b *Batch) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.closed {
 		return ErrClosed
+	}
+	if err := d.refused(); err != nil {
+		return err
 	}
 	if b.pebble != nil && !b.pebble.Empty() {
 		if err := b.pebble.Commit(pebble.NoSync); err != nil {
@@ -241,7 +247,16 @@ func (d *DB) Flush() error {
 	if d.pebble == nil || d.closed {
 		return nil
 	}
-	return d.pebble.Flush()
+	return errors.Join(d.pebble.Flush(), d.refused())
+}
+
+// refused returns an error if the disk has refused a change.
+func (d *DB) refused() error {
+	if err := d.disk.refused(); err != nil {
+		return fmt.Errorf("the disk does not take the state in %s, which stays as it was at an earlier commit: put the disk right (if it is full, make room) and start "+
+			"again, then the state is brought up to date from Kafka: %w", d.o.Dir, err)
+	}
+	return nil
 }
 
 // Close flushes and closes the database, and ends the snapshots that are open. A second Close does nothing.
@@ -262,10 +277,10 @@ func (d *DB) close(flush bool) error {
 	if d.pebble == nil {
 		return err
 	}
-	if flush {
+	if flush && d.disk.refused() == nil {
 		err = errors.Join(err, d.pebble.Flush())
 	}
-	if err = errors.Join(err, d.pebble.Close()); err != nil {
+	if err = errors.Join(err, d.pebble.Close(), d.disk.refused()); err != nil {
 		return fmt.Errorf("close the state in %s: %w", d.o.Dir, err)
 	}
 	return nil

@@ -17,8 +17,7 @@ func (l pebbleLogger) Errorf(format string, args ...any) {
 	l.log.Error("pebble: " + message(format, args))
 }
 
-// Fatalf is called when the disk refuses what has to be written (full, read-only, broken). Pebble does not expect it to return. The state on disk stays a state of some
-// commit, so a restart goes on from there.
+// Fatalf is called when what is on the disk cannot be what was written there. Pebble does not expect it to return.
 func (l pebbleLogger) Fatalf(format string, args ...any) {
 	text := message(format, args)
 	l.log.Error("pebble: cannot go on: " + text)

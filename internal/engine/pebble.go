@@ -2,6 +2,7 @@ package engine
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"time"
 
@@ -38,7 +39,7 @@ func metaKey(kind byte, name string) []byte {
 
 func (d *DB) pebbleOptions() *pebble.Options {
 	o := &pebble.Options{
-		FS:                          d.o.FS,
+		FS:                          d.disk,
 		Cache:                       d.o.Shared.blocks,
 		FileCache:                   d.o.Shared.files,
 		FormatMajorVersion:          pebbleFormat,
@@ -67,7 +68,7 @@ func (d *DB) openPebble() error {
 		return fmt.Errorf("open the state in %s (if it is damaged, remove the directory: the state is restored from Kafka): %w", d.o.Dir, err)
 	}
 	d.pebble = db
-	if err := d.readMeta(); err != nil {
+	if err := errors.Join(d.readMeta(), d.refused()); err != nil {
 		d.pebble = nil
 		_ = db.Close()
 		return fmt.Errorf("read the state in %s: %w", d.o.Dir, err)

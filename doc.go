@@ -22,6 +22,13 @@
 // Order: records of one partition are processed in the order of their offsets. Among the partitions of one task the record with the
 // smallest timestamp is next. Nothing is promised between tasks.
 //
+// # Starting over
+//
+// State that a changed topology, or changed topics, would make wrong or lose is refused at start, with an error that says what to do. Where it says to reset
+// the application: stop all its processes, delete its internal topics (<ApplicationID>-...-changelog and <ApplicationID>-...-repartition), the
+// offsets of its group, which has the name of the application ID, and its state directories. It then begins as if it had never run. Another ApplicationID
+// does the same, and leaves what there is.
+//
 // # Memory
 //
 // Config.StateMemory bounds what stores hold in memory, Config.BufferMemory the records that were fetched and not processed yet.

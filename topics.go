@@ -154,6 +154,10 @@ func (r *session) prepareTopics() error {
 	if err := r.checkCounts(); err != nil {
 		return err
 	}
+	for _, u := range r.graph.UnevenStores(counts) {
+		r.log.Warn("records with equal keys do not meet in a store: their topics have different numbers of partitions; topology.Repartition would bring them together",
+			"store", u.Store, "partitions", u.Counts)
+	}
 	specs := r.internalTopics()
 	return r.untilReachable("preparing internal topics", func(ctx context.Context) error {
 		described, err := topics.Ensure(ctx, r.client, specs)

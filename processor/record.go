@@ -1,6 +1,10 @@
 package processor
 
-import "time"
+import (
+	"fmt"
+	"strconv"
+	"time"
+)
 
 // Timestamp is a point in event time: milliseconds since 1970-01-01T00:00:00Z, as Kafka records carry it. A negative timestamp is
 // invalid in a record.
@@ -18,13 +22,26 @@ func (t Timestamp) Add(d time.Duration) Timestamp { return t + Timestamp(d.Milli
 // Sub returns the duration t-u.
 func (t Timestamp) Sub(u Timestamp) time.Duration { return time.Duration(t-u) * time.Millisecond }
 
-// String formats the timestamp as RFC 3339 with milliseconds, in UTC.
-func (t Timestamp) String() string { return t.Time().Format("2006-01-02T15:04:05.000Z") }
+// String formats the timestamp as RFC 3339 with milliseconds, in UTC. Of a negative one, which is no time, it returns the number.
+func (t Timestamp) String() string {
+	if t < 0 {
+		return strconv.FormatInt(int64(t), 10)
+	}
+	return t.Time().Format("2006-01-02T15:04:05.000Z")
+}
 
 // Header is one header of a Kafka record. A nil Value is a header without a value.
 type Header struct {
 	Key   string
 	Value []byte
+}
+
+// String returns key and value as in batch="1577836805000", for logs and tests; without a value it is the key alone.
+func (h Header) String() string {
+	if h.Value == nil {
+		return h.Key
+	}
+	return fmt.Sprintf("%s=%q", h.Key, h.Value)
 }
 
 // Headers are a record's headers in order; keys may repeat. A Headers value is never changed in place by Millrace, and user code must

@@ -36,7 +36,9 @@
 // does where the key may have changed since the last source or repartition, by [Map], [FlatMap], [SelectKey] or [Process]. A function for values that has to see the key goes into
 // [MapValuesRecord] or [FlatMapValuesRecord], which leave it as it is.
 //
-// Topics from which records are grouped together without a repartitioning must have equally many partitions, which is checked at start.
+// Topics from which records are grouped together without a repartitioning must have equally many partitions, which is checked at start. The
+// same holds for topics whose records are to meet in a store of [Process]; whether they are is known to the processor alone, so that there unequal numbers only
+// give a warning in the log.
 //
 // # Absent keys and values
 //

@@ -321,3 +321,14 @@ func wantLetter(t *testing.T, d *topologytest.Driver, p place) {
 		t.Errorf("the letter has headers %q, want %q", headers, want)
 	}
 }
+
+func TestTopologyThatFeedsItself(t *testing.T) {
+	t.Parallel()
+	b := topology.New()
+	topology.Source(b, "in", serde.String, serde.String).To("in")
+	d := topologytest.New(t, build(t, b))
+	err := d.Try(func() { topologytest.Input(d, "in", serde.String, serde.String).Send("k", "v", time.UnixMilli(0)) })
+	if err == nil || !strings.Contains(err.Error(), "write to a topic that it reads") {
+		t.Errorf("got %v", err)
+	}
+}

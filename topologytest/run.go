@@ -2,6 +2,7 @@ package topologytest
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -11,13 +12,19 @@ import (
 )
 
 // settle processes and, without a commit interval, commits until there is nothing left to do.
-func (d *Driver) settle() error {
-	for {
+func (d *Driver) settle() error { return d.untilIdle(d.o.commitInterval == 0) }
+
+// maxRounds is far beyond what any topology needs that comes to rest: a round takes records one topic further, in Java's order one record.
+const maxRounds = 100_000
+
+// untilIdle processes, and commits the workers that are due, or all, until there is nothing left to do. A topology that feeds itself never comes to that.
+func (d *Driver) untilIdle(all bool) error {
+	for range maxRounds {
 		n, err := d.process()
 		if err != nil {
 			return err
 		}
-		committed, err := d.commitDue(d.o.commitInterval == 0)
+		committed, err := d.commitDue(all)
 		if err != nil {
 			return err
 		}
@@ -25,6 +32,7 @@ func (d *Driver) settle() error {
 			return nil
 		}
 	}
+	return fmt.Errorf("the topology does not come to rest: after %d rounds of processing and committing there is more to do. Does it write to a topic that it reads?", maxRounds)
 }
 
 // process processes what is visible, and returns how many records that were.
@@ -87,21 +95,7 @@ func (d *Driver) Commit() {
 	d.do(d.commitAll)
 }
 
-func (d *Driver) commitAll() error {
-	for {
-		n, err := d.process()
-		if err != nil {
-			return err
-		}
-		committed, err := d.commitDue(true)
-		if err != nil {
-			return err
-		}
-		if n == 0 && !committed {
-			return nil
-		}
-	}
-}
+func (d *Driver) commitAll() error { return d.untilIdle(true) }
 
 // Advance moves the clock. On its way it stops whenever a wall-clock punctuator or a commit is due, and carries it out.
 func (d *Driver) Advance(by time.Duration) {

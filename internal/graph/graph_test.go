@@ -90,6 +90,19 @@ func TestSubTopologies(t *testing.T) {
 	}
 }
 
+func TestUnevenStores(t *testing.T) {
+	t.Parallel()
+	g := newBuild("shared", "own", "even").source("a", "two").source("b", "six").source("c", "2")
+	for name, stores := range map[string][]string{"a": {"shared", "own"}, "b": {"shared"}, "c": {"even"}} {
+		g.add(&Node{Name: name + "-processor", Kind: Processor, Stores: stores}, name)
+	}
+	g.add(&Node{Name: "d", Kind: Processor, Stores: []string{"even"}}, "a", "c")
+	got := g.graph().UnevenStores(map[Topic]int32{{Name: "two"}: 2, {Name: "six"}: 6, {Name: "2"}: 2})
+	if len(got) != 1 || got[0].Store != "shared" || !strings.Contains(got[0].Counts, "six has 6") || !strings.Contains(got[0].Counts, "two has 2") {
+		t.Errorf("got %v, want the store that is shared", got)
+	}
+}
+
 func TestPartitionCounts(t *testing.T) {
 	t.Parallel()
 	counts := map[string]int32{"four": 4, "six": 6, "two": 2}

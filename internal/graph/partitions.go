@@ -3,6 +3,7 @@ package graph
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -86,13 +87,39 @@ func (g *Graph) checkCounts(counts map[Topic]int32) error {
 	return errors.Join(problems...)
 }
 
+// Uneven is a store to which records come from topics with different numbers of partitions.
+type Uneven struct {
+	Store  string
+	Counts string // the topics with their numbers
+}
+
+// UnevenStores returns the stores in which records with equal keys do not all meet. Those of keyed nodes are not among them: PartitionCounts refuses them.
+// A processor of the user's own may not need that keys meet.
+func (g *Graph) UnevenStores(counts map[Topic]int32) (uneven []Uneven) {
+	for _, s := range g.Stores {
+		var read []Topic
+		seen := make(map[*Node]bool)
+		for _, n := range s.Nodes {
+			read = upstream(n, read, seen)
+		}
+		if slices.ContainsFunc(read, func(t Topic) bool { return counts[t] != counts[read[0]] }) {
+			uneven = append(uneven, Uneven{s.Name, listed(read, counts)})
+		}
+	}
+	return uneven
+}
+
 func unequal(group []Topic, counts map[Topic]int32) error {
+	return fmt.Errorf("topics whose records are grouped together must have equally many partitions, but %s: send them through topology.Repartition",
+		listed(group, counts))
+}
+
+func listed(group []Topic, counts map[Topic]int32) string {
 	var texts []string
 	for _, t := range group {
 		texts = append(texts, fmt.Sprintf("%s has %d", t.Name, counts[t]))
 	}
-	return fmt.Errorf("topics whose records are grouped together must have equally many partitions, but %s: send them through topology.Repartition",
-		strings.Join(texts, ", "))
+	return strings.Join(texts, ", ")
 }
 
 // Conflicts returns an error if a topic that the graph reads or writes has the name that one of the application's internal topics has.

@@ -84,12 +84,17 @@ func (o options) check(rest []string) error {
 	switch {
 	case len(rest) > 0:
 		return fmt.Errorf("%q: there are flags only, no arguments", rest[0])
-	case o.interval <= 0:
-		return fmt.Errorf("-interval %v: want more than 0", o.interval)
+	case o.interval < time.Millisecond:
+		return fmt.Errorf("-interval %v: want at least 1ms", o.interval)
 	case o.window < o.interval || o.window%o.interval != 0:
 		return fmt.Errorf("-window %v: want a multiple of -interval %v", o.window, o.interval)
+	case o.duration < 0:
+		return fmt.Errorf("-duration %v: want 0, which is no end, or more", o.duration)
 	case o.rate < 1:
 		return fmt.Errorf("-rate %d: want at least 1", o.rate)
+	case !o.embedded():
+		_, err := broker.Seeds(o.brokers)
+		return err
 	}
 	return nil
 }
@@ -109,15 +114,11 @@ func run(ctx context.Context, o options, out, logs io.Writer) error {
 		return err
 	}
 	defer remove()
-	brokers := strings.Split(o.brokers, ",")
-	if o.embedded() {
-		var stop func()
-		if brokers, stop, err = broker.Embedded(dir); err != nil {
-			return err
-		}
-		defer stop()
-		fmt.Fprintf(logs, "the embedded broker is at %s\n", strings.Join(brokers, ","))
+	brokers, stop, err := o.cluster(dir, logs)
+	if err != nil {
+		return err
 	}
+	defer stop()
 	client, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	if err != nil {
 		return err
@@ -135,6 +136,19 @@ func run(ctx context.Context, o options, out, logs io.Writer) error {
 	}
 	err = o.work(ctx, brokers, dir, topics, out, logs)
 	return errors.Join(err, stopReplay())
+}
+
+// cluster returns the brokers that were asked for, or starts one here, with its data in dir.
+func (o options) cluster(dir string, logs io.Writer) (brokers []string, stop func(), err error) {
+	if !o.embedded() {
+		brokers, err = broker.Seeds(o.brokers)
+		return brokers, func() {}, err
+	}
+	if brokers, stop, err = broker.Embedded(dir); err != nil {
+		return nil, nil, err
+	}
+	fmt.Fprintf(logs, "the embedded broker is at %s\n", strings.Join(brokers, ","))
+	return brokers, stop, nil
 }
 
 // work runs the job until ctx ends.

@@ -12,7 +12,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"time"
 
@@ -35,8 +34,8 @@ func main() {
 	flag.StringVar(&o.brokers, "brokers", "", "Kafka's `host:port`s, separated by commas (default: a broker inside this program)")
 	flag.StringVar(&o.stateDir, "state-dir", "", "`directory` of what the program goes on with after a restart (default: a temporary one for this run)")
 	flag.Parse()
-	if flag.NArg() > 0 {
-		fmt.Fprintln(os.Stderr, "wordcount: unexpected argument", flag.Arg(0))
+	if err := o.check(flag.Args()); err != nil {
+		fmt.Fprintln(os.Stderr, "wordcount:", err)
 		os.Exit(2)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -45,6 +44,21 @@ func main() {
 		fmt.Fprintln(os.Stderr, "wordcount:", err)
 		os.Exit(1)
 	}
+}
+
+func (o options) check(rest []string) error {
+	switch {
+	case len(rest) > 0:
+		return fmt.Errorf("%q: there are flags only, no arguments", rest[0])
+	case o.interval < time.Millisecond:
+		return fmt.Errorf("-interval %v: want at least 1ms", o.interval)
+	case o.duration < 0:
+		return fmt.Errorf("-duration %v: want 0, which is no end, or more", o.duration)
+	case o.brokers != "":
+		_, err := broker.Seeds(o.brokers)
+		return err
+	}
+	return nil
 }
 
 // run counts until ctx or the duration ends, or something fails. Batches go to stdout, everything else that is said to stderr.
@@ -123,7 +137,8 @@ func stateDir(asked string, stderr io.Writer) (dir string, cleanUp func(), err e
 // cluster returns the brokers that were asked for, or starts one here, with its data in dir.
 func cluster(asked, dir string) (brokers []string, stop func(), err error) {
 	if asked != "" {
-		return strings.Split(asked, ","), func() {}, nil
+		brokers, err = broker.Seeds(asked)
+		return brokers, func() {}, err
 	}
 	return broker.Embedded(dir)
 }

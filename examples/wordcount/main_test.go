@@ -172,3 +172,25 @@ func TestAddressInUse(t *testing.T) {
 		t.Errorf("error is %v, want one that names %s", err, address)
 	}
 }
+
+func TestBadFlags(t *testing.T) {
+	t.Parallel()
+	good := options{interval: time.Second, brokers: "a:9092, b:9092"}
+	if err := good.check(nil); err != nil {
+		t.Error(err)
+	}
+	for want, change := range map[string]func(*options){
+		"-interval 0s":   func(o *options) { o.interval = 0 },
+		"-duration -1s":  func(o *options) { o.duration = -time.Second },
+		"-brokers a,,b:": func(o *options) { o.brokers = "a,,b" },
+	} {
+		bad := good
+		change(&bad)
+		if err := bad.check(nil); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error is %v, want one that has %s", err, want)
+		}
+	}
+	if err := good.check([]string{"kafka"}); err == nil || !strings.Contains(err.Error(), `"kafka"`) {
+		t.Errorf("with an argument: %v", err)
+	}
+}

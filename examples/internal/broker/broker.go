@@ -37,6 +37,17 @@ func Embedded(dir string) (brokers []string, stop func(), err error) {
 	return c.ListenAddrs(), func() { c.Close(); _ = j.close(); _ = lock.Close() }, nil
 }
 
+// Seeds cuts the text of the flag -brokers into the brokers that it names.
+func Seeds(brokers string) ([]string, error) {
+	seeds := strings.Split(brokers, ",")
+	for i, seed := range seeds {
+		if seeds[i] = strings.TrimSpace(seed); seeds[i] == "" {
+			return nil, fmt.Errorf("-brokers %s: want host:port, or several separated by commas", brokers)
+		}
+	}
+	return seeds, nil
+}
+
 // open starts a broker that notes its commits in a journal.
 func open(data, path string) (*kfake.Cluster, *journal, error) {
 	j, err := openJournal(data, path)

@@ -67,7 +67,7 @@ func parse(args []string, errors io.Writer) (options, error) {
 	flags.StringVar(&o.name, "name", "tweets", "`name` of the application and of its topics")
 	flags.DurationVar(&o.interval, "interval", 5*time.Second, "length of a batch")
 	flags.DurationVar(&o.window, "window", time.Minute, "the longer time that is counted over, a multiple of -interval")
-	flags.DurationVar(&o.duration, "duration", 0, "end after this time; 0: run until interrupted")
+	flags.DurationVar(&o.duration, "duration", 0, "end after running for this time; 0: run until interrupted")
 	flags.IntVar(&o.rate, "rate", 50, "tweets a second that the replay writes")
 	flags.Var(&o.terms, "terms", "`terms` of interest, comma separated")
 	flags.Var(&o.domains, "domains", "`domains` of interest: tweets that link there are kept too")
@@ -104,11 +104,6 @@ func (o options) embedded() bool { return o.brokers == "" }
 
 // run is the program: a broker if none is given, topics, the replay, and the job, until ctx ends.
 func run(ctx context.Context, o options, out, logs io.Writer) error {
-	if o.duration > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, o.duration)
-		defer cancel()
-	}
 	dir, remove, err := o.directory(logs)
 	if err != nil {
 		return err
@@ -133,6 +128,11 @@ func run(ctx context.Context, o options, out, logs io.Writer) error {
 		if stopReplay, err = startReplay(ctx, client, topics.inputs(), o.rate); err != nil {
 			return err
 		}
+	}
+	if o.duration > 0 { // from here on: the beginning is not to be cut short
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, o.duration)
+		defer cancel()
 	}
 	err = o.work(ctx, brokers, dir, topics, out, logs)
 	return errors.Join(err, stopReplay())

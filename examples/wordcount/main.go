@@ -30,7 +30,7 @@ func main() {
 	flag.StringVar(&o.listen, "listen", "", "`address` on which lines arrive over TCP, as in :9999 (default localhost:9999 if there is no -dir)")
 	flag.StringVar(&o.dir, "dir", "", "`directory` whose new files are read line by line")
 	flag.DurationVar(&o.interval, "interval", 10*time.Second, "length of a batch")
-	flag.DurationVar(&o.duration, "duration", 0, "time after which the program ends (default: when it is interrupted)")
+	flag.DurationVar(&o.duration, "duration", 0, "time of running after which the program ends (default: when it is interrupted)")
 	flag.StringVar(&o.brokers, "brokers", "", "Kafka's `host:port`s, separated by commas (default: a broker inside this program)")
 	flag.StringVar(&o.stateDir, "state-dir", "", "`directory` of what the program goes on with after a restart (default: a temporary one for this run)")
 	flag.Parse()
@@ -63,11 +63,6 @@ func (o options) check(rest []string) error {
 
 // run counts until ctx or the duration ends, or something fails. Batches go to stdout, everything else that is said to stderr.
 func run(ctx context.Context, o options, stdout, stderr io.Writer) error {
-	if o.duration > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, o.duration)
-		defer cancel()
-	}
 	log := slog.New(slog.NewTextHandler(stderr, nil))
 	dir, cleanUp, err := stateDir(o.stateDir, stderr)
 	if err != nil {
@@ -103,6 +98,11 @@ func run(ctx context.Context, o options, stdout, stderr io.Writer) error {
 	inputs, err := o.open(dir, log)
 	if err != nil {
 		return err
+	}
+	if o.duration > 0 { // from here on: the beginning is not to be cut short
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, o.duration)
+		defer cancel()
 	}
 	return count(ctx, app, func(ctx context.Context) error { return readAll(ctx, inputs, client, log) })
 }

@@ -40,12 +40,14 @@ type life struct {
 	app   *App
 	line  *line
 	fs    *vfs.MemFS
+	began time.Time
 	stop  context.CancelFunc
 	ended chan struct{} // closed when it was killed, or Run has returned
 	err   error         // of Run
 
-	once   sync.Once
-	killed bool // guarded by p.mu
+	once    sync.Once
+	killed  bool      // guarded by p.mu
+	commits sync.Once // the first one
 }
 
 func newProcess(w *world, index int, dir string) *process {
@@ -99,15 +101,15 @@ const (
 func (p *process) start() *life {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	l := &life{p: p, line: newLine(p.w.net.DialContext), fs: p.fs, ended: make(chan struct{})}
-	p.due = time.Now().Add(mishapPatience)
+	l := &life{p: p, line: newLine(p.w.net.DialContext), fs: p.fs, began: time.Now(), ended: make(chan struct{})}
+	p.due = l.began.Add(mishapPatience)
 	topo, err := crashTopology(func() { l.at(inProcessing) })
 	if err != nil {
 		panic(err)
 	}
 	l.app, err = New(topo, Config{
 		ApplicationID: crashApp, Brokers: []string{"127.0.0.1:9092"}, StateDir: p.dir, Workers: p.w.workers, CommitInterval: p.w.commitInterval, Guarantee: p.w.guarantee,
-		SessionTimeout: crashSession, TransactionTimeout: p.w.transactionTimeout, CloseTimeout: 20 * time.Second,
+		SessionTimeout: p.w.session, TransactionTimeout: p.w.transactionTimeout, CloseTimeout: 20 * time.Second,
 		ClientOptions: []kgo.Opt{kgo.Dialer(l.line.DialContext)}, Hooks: []Hook{watcher{l}}, Logger: p.w.logger(p.name),
 	})
 	if err != nil {
@@ -230,6 +232,7 @@ func (h watcher) OnCommit(c Commit) {
 	w.mu.Lock()
 	if c.Err == nil {
 		w.commits++
+		h.l.commits.Do(func() { w.comebacks = append(w.comebacks, time.Since(h.l.began)) })
 	} else {
 		w.aborts++
 	}

@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -17,7 +18,7 @@ import (
 // A seed decides about input and mishaps, not about the order of goroutines, so a seed that has failed may have to run more than once:
 //
 //	MILLRACE_TORTURE=full go test -run 'Torture|Crash|Unknown|Mutations' .         many seeds
-//	MILLRACE_TORTURE=1 MILLRACE_SEED=17 MILLRACE_TORTURE_LOG=/tmp go test ...       one seed; its log, with the requests that decide, is /tmp/17.log
+//	MILLRACE_TORTURE=1 MILLRACE_SEED=17 MILLRACE_TORTURE_LOG=/tmp go test ...       one seed, as a failure says it; its log, with the requests that decide, is /tmp/17.log
 
 // runs is how many seeds to run: a few in every test run, more with MILLRACE_TORTURE=full, or the number that it is.
 func runs(few, full int) int {
@@ -44,6 +45,9 @@ func (w *world) report(t *testing.T) {
 	for _, v := range w.violations {
 		t.Error(v)
 	}
+	if t.Failed() {
+		t.Logf("again: MILLRACE_TORTURE=1 MILLRACE_SEED=%d MILLRACE_TORTURE_LOG=/tmp go test -run '^%s$' .", w.turn, strings.ReplaceAll(t.Name(), "/", "$/^"))
+	}
 }
 
 // TestTorture lets anything happen to two to four processes.
@@ -54,7 +58,7 @@ func TestTorture(t *testing.T) {
 		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
 			rng := rand.New(rand.NewPCG(seed, 2))
 			torture(t, crashConfig{
-				seed: seed, processes: 2 + rng.IntN(3), workers: 1 + rng.IntN(3), records: 300, every: 10 * time.Millisecond, plan: anything(10),
+				seed: seed, turn: seed, processes: 2 + rng.IntN(3), workers: 1 + rng.IntN(3), records: 300, every: 10 * time.Millisecond, plan: anything(10),
 				commitInterval: time.Duration(5+rng.IntN(100)) * time.Millisecond, transactionTimeout: time.Duration(2+4*rng.IntN(3)) * time.Second,
 			}).report(t)
 		})
@@ -67,7 +71,7 @@ func TestTortureAtLeastOnce(t *testing.T) {
 	for i := range runs(1, 50) {
 		seed := firstSeed() + uint64(i)
 		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
-			torture(t, crashConfig{seed: seed, guarantee: AtLeastOnce, processes: 3, records: 300, every: 10 * time.Millisecond, plan: anything(8)}).report(t)
+			torture(t, crashConfig{seed: seed, turn: seed, guarantee: AtLeastOnce, processes: 3, records: 300, every: 10 * time.Millisecond, plan: anything(8)}).report(t)
 		})
 	}
 }
@@ -77,12 +81,38 @@ func TestCrashAtEachStep(t *testing.T) {
 	t.Parallel()
 	for i, at := range allPlaces {
 		t.Run(string(at), func(t *testing.T) {
-			for seed := range runs(1, 20) {
+			for n := range runs(1, 20) {
+				turn := firstSeed() + uint64(n)
 				torture(t, crashConfig{
-					seed: uint64(i + 100*seed), processes: 2, records: 200, every: 10 * time.Millisecond,
+					seed: uint64(i) + 100*turn, turn: turn, processes: 2, records: 200, every: 10 * time.Millisecond,
 					plan: always(4, func(rng *rand.Rand) mishap { return crashAt(rng, at) }),
 				}).report(t)
 			}
+		})
+	}
+}
+
+// TestKilledIsBackAtOnce holds that a process that was killed, wherever it was, and starts again with its directory waits for nothing that takes long: not for a session, not for a
+// transaction to time out, not for a rebalance. The clock is virtual, so the figure is what it waits for, and not how fast the machine is.
+func TestKilledIsBackAtOnce(t *testing.T) {
+	t.Parallel()
+	const atOnce, kills = time.Second, 3
+	for i, at := range commitPlaces {
+		t.Run(string(at), func(t *testing.T) {
+			w := torture(t, crashConfig{
+				seed: uint64(i), processes: 1, records: 200, every: 10 * time.Millisecond, session: time.Minute, transactionTimeout: time.Minute,
+				plan: always(kills, func(rng *rand.Rand) mishap { return crashAt(rng, at) }),
+			})
+			w.report(t)
+			if n := w.happened[mishap{kind: crash, at: at}.String()]; n != kills {
+				t.Fatalf("killed %d times", n)
+			}
+			for _, d := range w.comebacks { // the last life is among them
+				if d > atOnce {
+					t.Errorf("%v from a start to the first commit", d)
+				}
+			}
+			t.Log(w.comebacks)
 		})
 	}
 }
@@ -92,9 +122,10 @@ func TestUnknownOutcomes(t *testing.T) {
 	t.Parallel()
 	for i, kind := range []kind{loseRequest, loseAnswer, crashUnsent, crashSent} {
 		t.Run(string(kind), func(t *testing.T) {
-			for seed := range runs(1, 20) {
+			for n := range runs(1, 20) {
+				turn := firstSeed() + uint64(n)
 				torture(t, crashConfig{
-					seed: uint64(i + 100*seed), processes: 2, records: 200, every: 10 * time.Millisecond,
+					seed: uint64(i) + 100*turn, turn: turn, processes: 2, records: 200, every: 10 * time.Millisecond,
 					plan: always(4, func(rng *rand.Rand) mishap {
 						return mishap{kind: kind, at: beforeEnd, n: rng.IntN(4), keep: rng.IntN(101), lasts: time.Duration(rng.IntN(4000)) * time.Millisecond}
 					}),

@@ -28,11 +28,14 @@ import (
 // crashConfig is what one run is made of.
 type crashConfig struct {
 	seed      uint64
+	turn      uint64 // MILLRACE_SEED of this run alone
 	processes int
 	records   int           // at least; input goes on until all mishaps have happened, up to mostRecords times as many
 	every     time.Duration // between two inputs
 	// transactionTimeout is 2 s unless it is set.
 	transactionTimeout time.Duration
+	// session is crashSession unless it is set.
+	session time.Duration
 	// workers is 2 unless it is set; commitInterval 40 ms.
 	workers        int
 	commitInterval time.Duration
@@ -75,7 +78,8 @@ type world struct {
 	happened   map[string]int
 	commits    int
 	aborts     int
-	restored   int // stores that were restored
+	restored   int             // stores that were restored
+	comebacks  []time.Duration // of each life, from its start to its first commit
 }
 
 // torture runs one world and returns it after the end.
@@ -83,6 +87,7 @@ func torture(t *testing.T, cfg crashConfig) *world {
 	t.Helper()
 	w := &world{crashConfig: cfg, happened: map[string]int{}}
 	setDefault(&w.transactionTimeout, 2*time.Second)
+	setDefault(&w.session, crashSession)
 	setDefault(&w.workers, 2)
 	setDefault(&w.commitInterval, 40*time.Millisecond)
 	dir := t.TempDir()

@@ -166,34 +166,38 @@ func TestFaultsInTransactions(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			c := newCluster(t, kfake.SeedTopics(2, "in", "out"))
-			topo, table := counting(t)
-			wiped, seen := &wipes{}, &told{}
-			cfg := c.config("app", t.TempDir())
-			cfg.TransactionTimeout = 3 * time.Second
-			cfg.Hooks = []millrace.Hook{wiped, seen}
-			app := run(t, topo, cfg)
-			c.send("in", values(0, 30)...)
-			c.read("out", 30)
-			fault := c.Fault(tc.fault)
-			c.send("in", values(30, 30)...)
-			c.read("out", 60)
-			c.send("in", values(60, 30)...)
-			checkCounts(t, c.read("out", 90))
-			if fault.Hits() == 0 {
-				t.Error("the fault was never met")
-			}
-			n, ok, err := millrace.Get(context.Background(), app.App, table, "v3")
-			for errors.Is(err, millrace.ErrNotHere) {
-				n, ok, err = millrace.Get(context.Background(), app.App, table, "v3")
-			}
-			if want := int64(c.countOf("v3", 90)); err != nil || !ok || n != want {
-				t.Errorf("v3 is %d, %v, %v; want %d", n, ok, err, want)
-			}
-			if wiped.n.Load() > 0 {
-				t.Error("state was wiped")
-			}
-			app.stop()
+			virtually(t, func(t *testing.T, c *cluster) {
+				topo, table := counting(t)
+				wiped, seen := &wipes{}, &told{}
+				cfg := c.config("app", t.TempDir())
+				cfg.TransactionTimeout = 3 * time.Second
+				cfg.Hooks = []millrace.Hook{wiped, seen}
+				app := run(t, topo, cfg)
+				c.send("in", values(0, 30)...)
+				c.read("out", 30)
+				fault := c.Fault(tc.fault)
+				c.send("in", values(30, 30)...)
+				c.read("out", 60)
+				c.send("in", values(60, 30)...)
+				checkCounts(t, c.read("out", 90))
+				if fault.Hits() == 0 {
+					t.Error("the fault was never met")
+				}
+				var n int64
+				var ok bool
+				var err error
+				eventually(t, "the partition is here", func() bool {
+					n, ok, err = millrace.Get(context.Background(), app.App, table, "v3")
+					return !errors.Is(err, millrace.ErrNotHere)
+				})
+				if want := int64(c.countOf("v3", 90)); err != nil || !ok || n != want {
+					t.Errorf("v3 is %d, %v, %v; want %d", n, ok, err, want)
+				}
+				if wiped.n.Load() > 0 {
+					t.Error("state was wiped")
+				}
+				app.stop()
+			}, kfake.SeedTopics(2, "in", "out"))
 		})
 	}
 }

@@ -25,23 +25,24 @@ func TestLatestIsWhereItStartedFirst(t *testing.T) {
 	}
 	t.Run("unknown outcome", func(t *testing.T) {
 		t.Parallel()
-		c := newCluster(t, kfake.SeedTopics(1, "in", "out"))
-		c.send("in", "a=1")
-		running := newStates()
-		cfg := c.config("app", t.TempDir())
-		cfg.TransactionTimeout = 2 * time.Second
-		cfg.Hooks = []millrace.Hook{running}
-		app := run(t, latest(), cfg)
-		running.await(t, millrace.Running)
-		fault := c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.EndTxn}, Err: kerr.UnknownServerError, Count: 2})
-		c.send("in", "b=2", "c=3")
-		if got := c.read("out", 2); !slices.Equal(got, []string{"b=2", "c=3"}) {
-			t.Errorf("got %v", got)
-		}
-		if fault.Hits() == 0 {
-			t.Error("the fault was never met")
-		}
-		app.stop()
+		virtually(t, func(t *testing.T, c *cluster) {
+			c.send("in", "a=1")
+			running := newStates()
+			cfg := c.config("app", t.TempDir())
+			cfg.TransactionTimeout = 2 * time.Second
+			cfg.Hooks = []millrace.Hook{running}
+			app := run(t, latest(), cfg)
+			running.await(t, millrace.Running)
+			fault := c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.EndTxn}, Err: kerr.UnknownServerError, Count: 2})
+			c.send("in", "b=2", "c=3")
+			if got := c.read("out", 2); !slices.Equal(got, []string{"b=2", "c=3"}) {
+				t.Errorf("got %v", got)
+			}
+			if fault.Hits() == 0 {
+				t.Error("the fault was never met")
+			}
+			app.stop()
+		}, kfake.SeedTopics(1, "in", "out"))
 	})
 	t.Run("restart", func(t *testing.T) {
 		t.Parallel()

@@ -23,96 +23,98 @@ import (
 // Run ends well wherever its start has got to when the context ends, and the next run goes on.
 func TestCancelledAtEachPointOfTheStart(t *testing.T) {
 	t.Parallel()
-	c := newCluster(t, kfake.SeedTopics(2, "in", "out"))
-	topo, _ := counting(t)
-	dir := t.TempDir()
-	app := run(t, topo, c.config("app", dir))
-	c.send("in", values(0, 20)...)
-	c.read("out", 20)
-	app.stop()
-	var left atomic.Int64 // requests until something is cancelled
-	var now atomic.Pointer[context.CancelFunc]
-	c.Control(func(kmsg.Request) (kmsg.Response, error, bool) {
-		c.KeepControl()
-		if cancel := now.Load(); cancel != nil && left.Add(-1) <= 0 {
-			(*cancel)()
-		}
-		return nil, nil, false
-	})
-	for n := range 20 {
-		cfg := c.config("app", dir)
-		if n%2 == 1 {
-			cfg.StateDir = t.TempDir() // with a restore
-		}
-		ctx, cancel := context.WithCancel(context.Background())
-		left.Store(int64(4 * n))
-		now.Store(&cancel)
-		if n == 0 {
-			cancel()
-		}
-		app, err := millrace.New(topo, cfg)
-		if err != nil {
-			t.Fatal(err)
-		}
-		ended := make(chan error, 1)
-		go func() { ended <- app.Run(ctx) }()
-		select {
-		case err := <-ended:
-			if err != nil {
-				t.Errorf("cancelled at request %d: %v", 4*n, err)
+	virtually(t, func(t *testing.T, c *cluster) {
+		topo, _ := counting(t)
+		dir := t.TempDir()
+		app := run(t, topo, c.config("app", dir))
+		c.send("in", values(0, 20)...)
+		c.read("out", 20)
+		app.stop()
+		var left atomic.Int64 // requests until something is cancelled
+		var now atomic.Pointer[context.CancelFunc]
+		c.Control(func(kmsg.Request) (kmsg.Response, error, bool) {
+			c.KeepControl()
+			if cancel := now.Load(); cancel != nil && left.Add(-1) <= 0 {
+				(*cancel)()
 			}
-		case <-time.After(patience):
-			t.Fatalf("cancelled at request %d: Run does not return", 4*n)
+			return nil, nil, false
+		})
+		for n := range 20 {
+			cfg := c.config("app", dir)
+			if n%2 == 1 {
+				cfg.StateDir = t.TempDir() // with a restore
+			}
+			ctx, cancel := context.WithCancel(context.Background())
+			left.Store(int64(4 * n))
+			now.Store(&cancel)
+			if n == 0 {
+				cancel()
+			}
+			app, err := millrace.New(topo, cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ended := make(chan error, 1)
+			go func() { ended <- app.Run(ctx) }()
+			select {
+			case err := <-ended:
+				if err != nil {
+					t.Errorf("cancelled at request %d: %v", 4*n, err)
+				}
+			case <-time.After(patience):
+				t.Fatalf("cancelled at request %d: Run does not return", 4*n)
+			}
+			cancel()
+			if app.State() != millrace.Closed {
+				t.Errorf("cancelled at request %d: state %v", 4*n, app.State())
+			}
 		}
-		cancel()
-		if app.State() != millrace.Closed {
-			t.Errorf("cancelled at request %d: state %v", 4*n, app.State())
-		}
-	}
-	now.Store(nil)
-	app = run(t, topo, c.config("app", dir))
-	c.send("in", values(20, 20)...)
-	checkCounts(t, c.read("out", 40))
-	app.stop()
+		now.Store(nil)
+		app = run(t, topo, c.config("app", dir))
+		c.send("in", values(20, 20)...)
+		checkCounts(t, c.read("out", 40))
+		app.stop()
+	}, kfake.SeedTopics(2, "in", "out"))
 }
 
 // While processes with two versions of the topology are in one group, those with the leader's version work, and the others take over when the last of these is gone.
 func TestRollOut(t *testing.T) {
 	t.Parallel()
-	c := newCluster(t, kfake.SeedTopics(2, "in", "in2", "out"))
-	older, _ := counting(t)
-	b := topology.New()
-	in := topology.Source(b, "in", serde.String, serde.String)
-	table := topology.GroupBy(in, "by-value", func(v string) string { return v }, serde.String).Count("counts", topology.EveryUpdate())
-	topology.MapValues(table.Stream(), func(n int64) string { return fmt.Sprint(n) }, serde.String).To("out")
-	topology.GroupByKey(topology.Source(b, "in2", serde.String, serde.String), "by-key").Count("more")
-	newer := build(t, b)
+	virtually(t, func(t *testing.T, c *cluster) {
+		older, _ := counting(t)
+		b := topology.New()
+		in := topology.Source(b, "in", serde.String, serde.String)
+		table := topology.GroupBy(in, "by-value", func(v string) string { return v }, serde.String).Count("counts", topology.EveryUpdate())
+		topology.MapValues(table.Stream(), func(n int64) string { return fmt.Sprint(n) }, serde.String).To("out")
+		topology.GroupByKey(topology.Source(b, "in2", serde.String, serde.String), "by-key").Count("more")
+		newer := build(t, b)
 
-	dirs := []string{t.TempDir(), t.TempDir()}
-	var apps []*running
-	for _, dir := range dirs {
-		apps = append(apps, run(t, older, c.config("app", dir)))
-	}
-	sent := 0
-	send := func() {
-		t.Helper()
-		c.send("in", values(sent, 20)...)
-		sent += 20
-		checkCounts(t, c.read("out", sent))
-	}
-	send()
-	for i, dir := range dirs {
-		apps[i].stop()
-		apps[i] = run(t, newer, c.config("app", dir))
+		dirs := []string{t.TempDir(), t.TempDir()}
+		var apps []*running
+		for _, dir := range dirs {
+			apps = append(apps, run(t, older, c.config("app", dir)))
+		}
+		sent := 0
+		send := func() {
+			t.Helper()
+			c.send("in", values(sent, 20)...)
+			sent += 20
+			checkCounts(t, c.read("out", sent))
+		}
 		send()
-	}
-	eventually(t, "all tasks run in the new version", func() bool {
-		return len(apps[0].Snapshot().Tasks)+len(apps[1].Snapshot().Tasks) == 6 && len(apps[0].Snapshot().Tasks) == 3
-	})
-	send()
-	for _, app := range apps {
-		app.stop()
-	}
+		for i, dir := range dirs {
+			apps[i].stop()
+			apps[i] = run(t, newer, c.config("app", dir))
+			send()
+		}
+		eventually(t, "all tasks run in the new version", func() bool {
+			return len(apps[0].Snapshot().Tasks)+len(apps[1].Snapshot().Tasks) == 6 && len(apps[0].Snapshot().Tasks) == 3
+		})
+		send()
+		for _, app := range apps {
+			app.stop()
+		}
+	}, kfake.SeedTopics(2, "in", "in2", "out"))
 }
 
 // One process runs 256 partitions, each with a store, and starts again with them.
@@ -163,29 +165,30 @@ func (a *assignments) OnRebalance(r millrace.Rebalance) {
 // Tasks that are taken away as soon as they were given, before they have started, lose and double nothing.
 func TestFastRebalances(t *testing.T) {
 	t.Parallel()
-	c := newCluster(t, kfake.SeedTopics(4, "in", "out"))
-	topo, _ := counting(t)
-	stays := run(t, topo, c.config("app", t.TempDir()))
-	c.send("in", values(0, 10)...)
-	c.read("out", 10)
-	sent := 10
-	for range 5 {
-		first := &assignments{came: make(chan struct{})}
-		cfg := c.config("app", t.TempDir())
-		cfg.Hooks = []millrace.Hook{first}
-		goes, hurries := run(t, topo, cfg), run(t, topo, c.config("app", t.TempDir()))
-		c.send("in", values(sent, 10)...)
-		sent += 10
-		select {
-		case <-first.came:
-		case <-time.After(patience):
-			t.Fatal("it gets no tasks")
+	virtually(t, func(t *testing.T, c *cluster) {
+		topo, _ := counting(t)
+		stays := run(t, topo, c.config("app", t.TempDir()))
+		c.send("in", values(0, 10)...)
+		c.read("out", 10)
+		sent := 10
+		for range 5 {
+			first := &assignments{came: make(chan struct{})}
+			cfg := c.config("app", t.TempDir())
+			cfg.Hooks = []millrace.Hook{first}
+			goes, hurries := run(t, topo, cfg), run(t, topo, c.config("app", t.TempDir()))
+			c.send("in", values(sent, 10)...)
+			sent += 10
+			select {
+			case <-first.came:
+			case <-time.After(patience):
+				t.Fatal("it gets no tasks")
+			}
+			goes.stop()
+			hurries.stop() // wherever it is
 		}
-		goes.stop()
-		hurries.stop() // wherever it is
-	}
-	checkCounts(t, c.read("out", sent))
-	stays.stop()
+		checkCounts(t, c.read("out", sent))
+		stays.stop()
+	}, kfake.SeedTopics(4, "in", "out"))
 }
 
 const changelog = "app-counts-changelog"

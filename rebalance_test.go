@@ -40,21 +40,22 @@ func values(from, n int) []string {
 
 func TestTwoProcessesShareAndTakeOver(t *testing.T) {
 	t.Parallel()
-	c := newCluster(t, kfake.SeedTopics(4, "in", "out"))
-	topo, _ := counting(t)
-	first := run(t, topo, c.config("app", t.TempDir()))
-	c.send("in", values(0, 50)...)
-	c.read("out", 50)
-	second := run(t, topo, c.config("app", t.TempDir()))
-	c.send("in", values(50, 50)...)
-	eventually(t, "both have tasks", func() bool { return len(second.Snapshot().Tasks) == 4 && len(first.Snapshot().Tasks) == 4 })
-	c.send("in", values(100, 50)...)
-	c.read("out", 150)
-	second.stop()
-	c.send("in", values(150, 50)...)
-	checkCounts(t, c.read("out", 200))
-	eventually(t, "the first has all tasks", func() bool { return len(first.Snapshot().Tasks) == 8 })
-	first.stop()
+	virtually(t, func(t *testing.T, c *cluster) {
+		topo, _ := counting(t)
+		first := run(t, topo, c.config("app", t.TempDir()))
+		c.send("in", values(0, 50)...)
+		c.read("out", 50)
+		second := run(t, topo, c.config("app", t.TempDir()))
+		c.send("in", values(50, 50)...)
+		eventually(t, "both have tasks", func() bool { return len(second.Snapshot().Tasks) == 4 && len(first.Snapshot().Tasks) == 4 })
+		c.send("in", values(100, 50)...)
+		c.read("out", 150)
+		second.stop()
+		c.send("in", values(150, 50)...)
+		checkCounts(t, c.read("out", 200))
+		eventually(t, "the first has all tasks", func() bool { return len(first.Snapshot().Tasks) == 8 })
+		first.stop()
+	}, kfake.SeedTopics(4, "in", "out"))
 }
 
 // eventually waits until a condition holds.

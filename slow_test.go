@@ -49,14 +49,15 @@ func TestSlowRecordsAreCommittedInTime(t *testing.T) {
 // A broker that allows only short transactions lets an application start again whose transactions are short enough.
 func TestBrokerWithShortTransactions(t *testing.T) {
 	t.Parallel()
-	c := newCluster(t, kfake.SeedTopics(1, "in", "out"), kfake.BrokerConfigs(map[string]string{"transaction.max.timeout.ms": "5000"}))
-	cfg := c.config("app", t.TempDir())
-	cfg.TransactionTimeout = 4 * time.Second
-	for i := range 2 {
-		cfg.Workers = 2 - i // the second run ends the transactions of a worker that it does not have
-		app := run(t, passthrough(t), cfg)
-		c.send("in", "a=1")
-		c.read("out", i+1)
-		app.stop()
-	}
+	virtually(t, func(t *testing.T, c *cluster) {
+		cfg := c.config("app", t.TempDir())
+		cfg.TransactionTimeout = 4 * time.Second
+		for i := range 2 {
+			cfg.Workers = 2 - i // the second run ends the transactions of a worker that it does not have
+			app := run(t, passthrough(t), cfg)
+			c.send("in", "a=1")
+			c.read("out", i+1)
+			app.stop()
+		}
+	}, kfake.SeedTopics(1, "in", "out"), kfake.BrokerConfigs(map[string]string{"transaction.max.timeout.ms": "5000"}))
 }

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"testing"
 	"testing/synctest"
@@ -25,7 +27,10 @@ func TestApplication(t *testing.T) {
 }
 
 func testApplication(t *testing.T) {
-	const each = 250 * time.Millisecond
+	const (
+		each = 250 * time.Millisecond
+		soon = 500 * time.Millisecond // of the virtual clock: what the start waits for
+	)
 	var net kfake.VirtualNetwork
 	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.Ports(9092), kfake.ListenFn(net.Listen),
 		kfake.SeedTopics(4, "words"), kfake.SeedTopics(1, "n"), kfake.SeedTopics(2, "rows"), kfake.SeedTopics(1, "window"))
@@ -123,8 +128,12 @@ func testApplication(t *testing.T) {
 		}
 	}
 
+	began := time.Now()
 	stopA := start()
 	until(3)
+	if first := time.UnixMilli(slices.Min(slices.Collect(maps.Keys(counted)))); first.Sub(began) > each+soon {
+		t.Errorf("the first batch ends %v after the start", first.Sub(began))
+	}
 	stopB := start()
 	until(6)
 	stopA()

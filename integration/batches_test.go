@@ -3,7 +3,6 @@ package integration
 import (
 	"encoding/binary"
 	"maps"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -105,15 +104,12 @@ func (j *batchJob) send(n int) {
 }
 
 func (j *batchJob) torment(with torture) {
-	seed := uint64(time.Now().UnixNano())
-	j.t.Logf("seed %d", seed)
-	random := rand.New(rand.NewPCG(seed, 0))
+	random := seeded(j.t)
 	for k := range with.kills {
 		j.send(with.records / with.kills / 2)
 		i := random.IntN(j.s.processes)
 		if j.s.leave && k%3 == 0 {
 			other := (i + 1) % j.s.processes
-			j.running[other].line("state ") // it hears signals
 			j.running[other].stop()
 			j.end(other)
 			j.launch(other)

@@ -1,7 +1,6 @@
 package integration
 
 import (
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -57,9 +56,7 @@ func (c *cluster) kill(t *testing.T, s scenario, with torture) {
 	c.createTopic(t, in, partitions)
 	c.createTopic(t, out, partitions)
 	c.cleanUp(t, application)
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
-	random := rand.New(rand.NewPCG(seed, 0))
+	random := seeded(t)
 
 	dirs := make([]string, s.processes)
 	running := make([]*process, s.processes)
@@ -206,7 +203,7 @@ func (c *cluster) dataLag(t *testing.T, admin *kadm.Client, group string, topics
 			lag++
 		case !ok && end.Offset > 0:
 			lag += end.Offset
-		case ok && at.At < end.Offset && c.hasRecords(t, end.Topic, end.Partition, at.At, end.Offset):
+		case ok && at.At < end.Offset && c.hasRecords(t, admin, end.Topic, end.Partition, at.At, end.Offset):
 			lag += end.Offset - at.At
 		}
 	})

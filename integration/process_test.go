@@ -57,6 +57,8 @@ type process struct {
 	err   error // of Wait, after done
 	logTo *os.File
 
+	hears chan struct{} // closed when it has said something, and so hears signals, or has ended
+
 	mu    sync.Mutex
 	wipes []string // what the process said about state that it gave up
 }
@@ -82,7 +84,7 @@ func startIn(t *testing.T, dir string, p *program, args ...string) *process {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	proc := &process{t: t, cmd: cmd, lines: make(chan string, 1<<16), done: make(chan struct{}), logTo: logTo}
+	proc := &process{t: t, cmd: cmd, lines: make(chan string, 1<<16), done: make(chan struct{}), logTo: logTo, hears: make(chan struct{})}
 	go proc.wait(out)
 	t.Cleanup(proc.cleanUp)
 	return proc
@@ -91,7 +93,9 @@ func startIn(t *testing.T, dir string, p *program, args ...string) *process {
 // wait owns the process: it hands out its lines and takes its end.
 func (p *process) wait(out io.Reader) {
 	scanner := bufio.NewScanner(out)
+	var heard sync.Once
 	for scanner.Scan() {
+		heard.Do(func() { close(p.hears) })
 		if rest, ok := strings.CutPrefix(scanner.Text(), "wiped "); ok {
 			p.mu.Lock()
 			p.wipes = append(p.wipes, rest)
@@ -104,6 +108,7 @@ func (p *process) wait(out io.Reader) {
 		}
 	}
 	p.err = p.cmd.Wait()
+	heard.Do(func() { close(p.hears) })
 	close(p.lines)
 	close(p.done)
 }
@@ -128,6 +133,11 @@ func (p *process) kill() {
 // stop asks the process to end, and fails the test if it does not end well.
 func (p *process) stop() {
 	p.t.Helper()
+	select { // a signal that comes before the program has asked for it would kill it
+	case <-p.hears:
+	case <-time.After(patience):
+		p.t.Errorf("the process has said nothing within %v", patience)
+	}
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-p.done:
@@ -172,6 +182,20 @@ func (p *process) line(prefix string) string {
 			p.t.Fatalf("the process did not print %q within %v", prefix, patience)
 		}
 	}
+}
+
+// generations returns the generations of the group in which the process was given tasks or lost them, once it has ended and if nobody has asked for its lines.
+func (p *process) generations() (all []string) {
+	p.t.Helper()
+	for line := range p.lines {
+		if rest, ok := strings.CutPrefix(line, "rebalance "); ok {
+			all = append(all, strings.Fields(rest)[0])
+		}
+	}
+	if len(all) == 0 {
+		p.t.Fatal("the process was in no generation of its group")
+	}
+	return all
 }
 
 // wiped returns what the process has said about local state that it gave up.

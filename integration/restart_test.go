@@ -76,19 +76,23 @@ func (a *app) next(value string, start func()) time.Duration {
 	}
 }
 
-// TestKilledProcessIsBackAtOnce: it waits neither for its session nor for its transaction to time out, which here take longer than the test.
+// TestKilledProcessIsBackAtOnce: it waits neither for its session nor for its transaction to time out, which here take longer than the test, and the group does not rebalance.
 func TestKilledProcessIsBackAtOnce(t *testing.T) {
 	a := kafka(t).app(t, 4)
 	timeouts := []string{"-session", "10m", "-transaction", "10m"}
 	p := a.start(timeouts...)
 	want := a.count(p, 20_000, 1000)
 	p.kill()
+	before := p.generations()
 
 	var again *process
 	key := keyOf(7)
 	took := a.next(key, func() { again = a.start(timeouts...) })
 	t.Logf("first output %v after the start", took) // below 2 s on a machine that has the time
 	again.stop()
+	if after := again.generations(); after[0] != before[len(before)-1] {
+		t.Errorf("the group went from generation %v to %v", before, after)
+	}
 	if wiped := again.wiped(); len(wiped) > 0 {
 		t.Errorf("state was wiped: %v", wiped)
 	}
@@ -147,6 +151,7 @@ func TestDeletedChangelogWipesWithItsReason(t *testing.T) {
 		if errors.Is(topics[changelog].Err, kerr.UnknownTopicOrPartition) {
 			break
 		}
+		pause(10 * time.Millisecond)
 	}
 	p = a.start()
 	p.line("state running")

@@ -4,6 +4,9 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -71,6 +74,21 @@ func (c *cluster) cleanUp(t *testing.T, application string) {
 			}
 		}
 	})
+}
+
+// seeded returns the random numbers that decide when processes are killed. A run that has failed says how to repeat its choices; what the processes had done by then is
+// up to the machine.
+func seeded(t *testing.T) *rand.Rand {
+	t.Helper()
+	seed := uint64(time.Now().UnixNano())
+	if s := os.Getenv("MILLRACE_SEED"); s != "" {
+		var err error
+		if seed, err = strconv.ParseUint(s, 10, 64); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Logf("again with the same choices: MILLRACE_SEED=%d go test -run '^%s$' ./integration", seed, strings.ReplaceAll(t.Name(), "/", "$/^"))
+	return rand.New(rand.NewPCG(seed, 0))
 }
 
 // keyOf is the i-th of the keys that produceKeyed uses.
@@ -163,9 +181,16 @@ func (c *cluster) counts(t *testing.T, topic string) map[string][]int64 {
 	return got
 }
 
-// hasRecords reports whether there is a committed record in [from, to) of a partition, or only transaction markers and aborted ones.
-func (c *cluster) hasRecords(t *testing.T, topic string, partition int32, from, to int64) bool {
+// hasRecords reports whether there is a record at from or later of a partition that ends at end, and that is or may still be committed, or only transaction markers and aborted ones.
+func (c *cluster) hasRecords(t *testing.T, admin *kadm.Client, topic string, partition int32, from, end int64) bool {
 	t.Helper()
+	stable, err := admin.ListCommittedOffsets(t.Context(), topic)
+	if err != nil {
+		return true
+	}
+	if at, ok := stable.Lookup(topic, partition); !ok || at.Err != nil || at.Offset < end {
+		return true // an open transaction hides what is there
+	}
 	client, err := kgo.NewClient(kgo.SeedBrokers(c.brokers), kgo.FetchMaxWait(100*time.Millisecond), kgo.KeepControlRecords(),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {partition: kgo.NewOffset().At(from)}}))
@@ -173,19 +198,20 @@ func (c *cluster) hasRecords(t *testing.T, topic string, partition int32, from, 
 		t.Fatal(err)
 	}
 	defer client.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	const long = patience / 6 // what was to be read may have been purged meanwhile
+	ctx, cancel := context.WithTimeout(t.Context(), long)
 	defer cancel()
 	for ctx.Err() == nil {
 		for _, r := range client.PollFetches(ctx).Records() {
 			if !r.Attrs.IsControl() {
 				return true
 			}
-			if r.Offset+1 >= to {
+			if r.Offset+1 >= end {
 				return false
 			}
 		}
 	}
-	return true // an open transaction hides what is there
+	return true
 }
 
 // pause lets a process that runs beside the test go on for a while; what it does meanwhile cannot be waited for, as when it is to be

@@ -77,13 +77,26 @@ func size(dir string) (n int64) {
 	return n
 }
 
+// seeded returns the random numbers that decide when the program is ended. A run that has failed says how to repeat its choices; what the program had done by then is
+// up to the machine.
+func seeded(t *testing.T) *rand.Rand {
+	t.Helper()
+	seed := uint64(time.Now().UnixNano())
+	if s := os.Getenv("MILLRACE_SEED"); s != "" {
+		var err error
+		if seed, err = strconv.ParseUint(s, 10, 64); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Logf("again with the same choices: MILLRACE_SEED=%d go test -run '^%s$' ./examples/tweets", seed, t.Name())
+	return rand.New(rand.NewPCG(seed, 0))
+}
+
 // TestRestart: interrupted and killed at random points, and started again with the same state directory, the program counts each tweet in
 // exactly one batch, and writes all that it writes exactly once.
 func TestRestart(t *testing.T) {
 	t.Parallel()
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
-	random := rand.New(rand.NewPCG(seed, 0))
+	random := seeded(t)
 	dir := t.TempDir()
 	args := []string{"-interval", "500ms", "-window", "2s", "-rate", "300", "-terms", "a,e,kafka,の", "-verbose", "-state-dir", dir}
 
@@ -244,6 +257,27 @@ func checkPrinted(t *testing.T, text string) {
 		}
 		seen[line] = true
 	}
+}
+
+// TestFirstBatchIsSoon: from the start to the first batch it takes the interval and at most two seconds. The machine's own speed is taken out of that: a slow one gets ten times as
+// long as it needs for the broker and its topics, and each gets several tries, of which one has to be in time. What the program waits for would be there in each.
+func TestFirstBatchIsSoon(t *testing.T) {
+	t.Parallel()
+	const interval, tries = 100 * time.Millisecond, 5
+	for range tries {
+		began := time.Now()
+		p := start(t, "-interval", interval.String(), "-window", "1s")
+		p.stderr.WaitFor(t, "beginning of the job", func(text string) bool { return strings.Contains(text, "tweets come from") })
+		limit := interval + 2*time.Second + 10*time.Since(began)
+		p.stdout.WaitFor(t, "batch", func(text string) bool { return strings.Contains(text, "Time: ") })
+		took := time.Since(began)
+		p.end(t, syscall.SIGKILL)
+		if took <= limit {
+			return
+		}
+		t.Logf("%v to the first batch, of %v", took, limit)
+	}
+	t.Error("the first batch is late each time")
 }
 
 // TestDuration: the program ends by itself after -duration, and leaves nothing behind.

@@ -106,7 +106,11 @@ func TestWordcount(t *testing.T) {
 	p := start(t, options{listen: "127.0.0.1:0", dir: folder, interval: 500 * time.Millisecond})
 	state := p.said(t, `state is kept in (\S+)`)
 	p.said(t, `(waiting for new files)`)
-	if err := os.WriteFile(filepath.Join(folder, "a.txt"), []byte("über und\nüber\n"), 0o644); err != nil {
+	hidden, seen := filepath.Join(folder, ".a.txt"), filepath.Join(folder, "a.txt")
+	if err := os.WriteFile(hidden, []byte("über und\nüber\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(hidden, seen); err != nil { // a file that is seen while it is empty counts as read, should the writing pause
 		t.Fatal(err)
 	}
 	p.write(t, "to be or\r\nnot to be\r\n\r\n über")

@@ -50,7 +50,7 @@ func newWorld(t *testing.T, topics map[string]int32) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(cluster.Close)
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute) // only a test that fails takes so long
 	t.Cleanup(cancel)
 	return &world{t: t, cluster: cluster, ctx: ctx, holder: map[TopicPartition]string{}, changed: make(chan struct{}, 1)}
 }

@@ -22,7 +22,7 @@ func TestRealBroker(t *testing.T) {
 	if brokers == "" {
 		t.Skip("needs a real Kafka broker: set MILLRACE_BROKERS to its address")
 	}
-	ctx, cancel := context.WithTimeout(background, time.Minute)
+	ctx, cancel := context.WithTimeout(background, 5*time.Minute)
 	defer cancel()
 	must := func(err error) {
 		t.Helper()
@@ -32,9 +32,13 @@ func TestRealBroker(t *testing.T) {
 	}
 	opts := []kgo.Opt{kgo.SeedBrokers(strings.Split(brokers, ",")...)}
 	name := "restore-" + strings.ToLower(rand.Text())
-	p, err := kgo.NewClient(append(opts, kgo.TransactionalID(name), kgo.TransactionTimeout(3*time.Second), kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
-	must(err)
-	defer p.Close()
+	producer := func(id string, timeout time.Duration) *kgo.Client {
+		p, err := kgo.NewClient(append(opts, kgo.TransactionalID(id), kgo.TransactionTimeout(timeout), kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
+		must(err)
+		t.Cleanup(p.Close)
+		return p
+	}
+	p := producer(name, 5*time.Minute) // nothing waits for this one
 	admin := kadm.NewClient(p)
 	compact := "compact,delete"
 	created, err := admin.CreateTopics(ctx, 8, 1, map[string]*string{"cleanup.policy": &compact}, name)
@@ -42,7 +46,7 @@ func TestRealBroker(t *testing.T) {
 	must(created.Error())
 	defer admin.DeleteTopics(background, name)
 
-	r, err := New(Config{Opts: opts, MissingTimeout: 500 * time.Millisecond})
+	r, err := New(Config{Opts: opts, MissingTimeout: 5 * time.Second})
 	must(err)
 	defer r.Close()
 	parts := make([]Partition, 8)
@@ -86,6 +90,7 @@ func TestRealBroker(t *testing.T) {
 	}
 
 	// A transaction that nobody ends is aborted by the broker.
+	p = producer(name+"-gone", 5*time.Second)
 	start = time.Now() // before it begins, so that however slow the test is, the timeout of the transaction lies between here and the end of the restore
 	must(p.BeginTransaction())
 	must(p.ProduceSync(ctx, &kgo.Record{Topic: name, Key: []byte("never"), Value: []byte("never")}).FirstErr())

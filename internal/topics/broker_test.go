@@ -19,7 +19,7 @@ func TestRealBroker(t *testing.T) {
 	if brokers == "" {
 		t.Skip("needs a real Kafka broker: set MILLRACE_BROKERS to its address")
 	}
-	ctx, cancel := context.WithTimeout(background, time.Minute)
+	ctx, cancel := context.WithTimeout(background, 5*time.Minute)
 	defer cancel()
 	cl, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(brokers, ",")...), kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	if err != nil {

@@ -13,6 +13,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
+// patience is how long the test on a real broker waits for what must happen. Only a test that fails takes so long.
+const patience = 5 * time.Minute
+
 // TestRealBroker checks what a fake broker cannot show: markers that are still being written, the offsets topic, the
 // checks of the group coordinator.
 func TestRealBroker(t *testing.T) {
@@ -20,7 +23,7 @@ func TestRealBroker(t *testing.T) {
 	if brokers == "" {
 		t.Skip("needs a real Kafka broker: set MILLRACE_BROKERS to its address")
 	}
-	ctx, cancel := context.WithTimeout(background, time.Minute)
+	ctx, cancel := context.WithTimeout(background, patience)
 	defer cancel()
 	opts := []kgo.Opt{kgo.SeedBrokers(strings.Split(brokers, ",")...)}
 	cl, err := kgo.NewClient(opts...)
@@ -44,7 +47,7 @@ func TestRealBroker(t *testing.T) {
 
 	producer := func(id string) *Producer {
 		t.Helper()
-		p, err := New(ctx, Config{Opts: opts, TransactionalID: app + id, Group: app})
+		p, err := New(ctx, Config{Opts: opts, TransactionalID: app + id, Group: app, TransactionTimeout: patience})
 		must(err)
 		t.Cleanup(p.Close)
 		must(p.Init(ctx))
@@ -198,13 +201,13 @@ func stable(ctx context.Context, admin *kadm.Client, topic string) bool {
 // expectEventually asks until the answer is yes: a real broker writes markers on its own time.
 func expectEventually(t *testing.T, f func() bool) {
 	t.Helper()
-	deadline, tick := time.After(10*time.Second), time.NewTicker(10*time.Millisecond)
+	deadline, tick := time.After(patience), time.NewTicker(10*time.Millisecond)
 	defer tick.Stop()
 	for !f() {
 		select {
 		case <-tick.C:
 		case <-deadline:
-			t.Fatal("still not so after 10 s")
+			t.Fatalf("still not so after %v", patience)
 		}
 	}
 }

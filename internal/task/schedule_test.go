@@ -71,6 +71,8 @@ func TestWallClockPunctuation(t *testing.T) {
 		{"phase of the call", -1, []int64{1009, 1010, 1015, 1020, 1055, 1059, 1060, 1070}, []int64{1010, 1020, 1055, 1060, 1070}, 1080},
 		{"start ahead", 1003, []int64{1002, 1003, 1013, 1038, 1043}, []int64{1003, 1013, 1038, 1043}, 1053},
 		{"start in the past", 7, []int64{1006, 1007, 1017}, []int64{1007, 1017}, 1027},
+		{"start in the past, a slot now", 990, []int64{1005, 1010}, []int64{1010}, 1020},
+		{"start now", 1000, []int64{1005, 1010}, []int64{1005, 1010}, 1020},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

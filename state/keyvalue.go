@@ -31,7 +31,7 @@ type KeyValueStore[K, V any] interface {
 
 	// Put sets the value of key. Its timestamp is that of the record being processed; in a punctuator, the punctuator's.
 	Put(key K, value V) error
-	// PutTimestamped is Put with a timestamp.
+	// PutTimestamped is Put with a timestamp. A negative one is an error: no broker takes a record with it, and so neither would the changelog.
 	PutTimestamped(key K, value V, at processor.Timestamp) error
 	// PutIfAbsent puts value if key has none. Otherwise it changes nothing, and returns the value that is there, and true.
 	PutIfAbsent(key K, value V) (V, bool, error)
@@ -163,6 +163,9 @@ func (s *keyValue[K, V]) origin() engine.Origin {
 func (s *keyValue[K, V]) Put(key K, value V) error { return s.put(key, value, s.now()) }
 
 func (s *keyValue[K, V]) PutTimestamped(key K, value V, at processor.Timestamp) error {
+	if at < 0 {
+		return fmt.Errorf("store %s: the timestamp %d is negative", s.name, int64(at))
+	}
 	return s.put(key, value, int64(at))
 }
 

@@ -30,7 +30,7 @@ type Store[K, V any] interface {
 	// Put sets the value of key in the window that begins at start. Its timestamp is that of the record being processed; in a punctuator, the
 	// punctuator's. An expired window is not written; see the package documentation.
 	Put(key K, value V, start processor.Timestamp) error
-	// PutTimestamped is Put with a timestamp.
+	// PutTimestamped is Put with a timestamp. A negative one is an error: no broker takes a record with it, and so neither would the changelog.
 	PutTimestamped(key K, value V, start, at processor.Timestamp) error
 	// Delete removes the value of key in the window that begins at start.
 	Delete(key K, start processor.Timestamp) error
@@ -227,6 +227,9 @@ func (s *store[K, V]) Put(key K, value V, start processor.Timestamp) error {
 }
 
 func (s *store[K, V]) PutTimestamped(key K, value V, start, at processor.Timestamp) error {
+	if at < 0 {
+		return fmt.Errorf("window store %s: the timestamp %d is negative", s.name, int64(at))
+	}
 	return s.put(key, value, true, int64(start), int64(at))
 }
 

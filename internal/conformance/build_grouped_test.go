@@ -52,10 +52,13 @@ func (b *builder) groupByKey(g *group, o op, s stream) error {
 	if s.isRekeyedByUs() {
 		return notYet("groupByKey after an operator for values that Millrace has for records only")
 	}
-	if g.repartitions = s.isRekeyed(); g.repartitions {
-		s = s.countNullKeys(b.built.nullKeys)
+	g.repartitions = s.isRekeyed()
+	g.make = func(name string) grouped {
+		if g.repartitions {
+			return s.countNullKeys(b.built.nullKeys).groupByKey(name)
+		}
+		return s.groupByKey(name)
 	}
-	g.make = s.groupByKey
 	return o.knows("name")
 }
 

@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"iter"
 	"strconv"
@@ -83,12 +84,7 @@ func (c command) onKeyValue(s keyValue, name string) (string, error) {
 	case "put":
 		return ok, s.Put(c.arg(0), c.arg(1))
 	case "putAll":
-		for i := 0; i+1 < len(c.words); i += 2 {
-			if err := s.Put(c.arg(i), c.arg(i+1)); err != nil {
-				return "", err
-			}
-		}
-		return ok, nil
+		return ok, c.putAll(s)
 	case "putIfAbsent":
 		return text(s.PutIfAbsent(c.arg(0), c.arg(1)))
 	case "delete":
@@ -99,12 +95,32 @@ func (c command) onKeyValue(s keyValue, name string) (string, error) {
 		}
 		return text(s.Get(c.arg(0)))
 	}
+	if name == "prefixScan" && c.arg(0) == nil {
+		return "", errNullArg
+	}
 	rows := c.keyValueRows(s, name)
 	if rows == nil {
 		return unknown(name)
 	}
 	return list(rows, func(e state.Entry[any, any]) string { return javaText(e.Key) + "=" + javaText(e.Value) })
 }
+
+// putAll puts nothing if one of the keys is null.
+func (c command) putAll(s keyValue) error {
+	for i := 0; i < len(c.words); i += 2 {
+		if c.arg(i) == nil {
+			return errNullArg
+		}
+	}
+	for i := 0; i+1 < len(c.words); i += 2 {
+		if err := s.Put(c.arg(i), c.arg(i+1)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+var errNullArg = errors.New("an argument is null")
 
 // keyValueRows returns the rows of a range command. A null bound is open.
 func (c command) keyValueRows(s keyValue, name string) iter.Seq2[state.Entry[any, any], error] {

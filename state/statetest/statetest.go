@@ -213,6 +213,9 @@ func timestamps(t *testing.T, k Task) {
 	put(t, k, "a", "1")
 	check(t, k.Store().PutTimestamped("b", "2", 50))
 	check(t, k.Store().PutTimestamped("b", "3", 40))
+	if k.Store().PutTimestamped("b", "4", -1) == nil {
+		t.Error("a negative timestamp is taken")
+	}
 	for range 2 {
 		for key, at := range map[string]processor.Timestamp{"a": 7, "b": 40} {
 			if _, got, _, err := k.Store().GetTimestamped(key); err != nil || got != at {

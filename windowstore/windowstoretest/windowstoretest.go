@@ -325,6 +325,9 @@ func timestamps(t *testing.T, k Task) {
 	k.SetNow(77)
 	put(t, k, "a", "1", 0)
 	check(t, k.Store().PutTimestamped("b", "2", 0, 99))
+	if k.Store().PutTimestamped("b", "3", 0, -1) == nil {
+		t.Error("a negative timestamp is taken")
+	}
 	each(k, func() {
 		var got []processor.Timestamp
 		for e, err := range k.Store().All() {

@@ -41,7 +41,7 @@ func (b *builder) process(o op) error {
 		stores = append(stores, b.stores[name])
 		specs = append(specs, b.stores[name].spec)
 	}
-	p, err := newScript(o.child("processor"), stores, specs)
+	p, err := newScript(o.child("processor"), stores, specs, b.built.punctuations)
 	if err != nil {
 		return err
 	}

@@ -23,6 +23,9 @@ type built struct {
 
 	// nullKeys is how many records without a key have come to a repartition. Kafka Streams drops them in silence.
 	nullKeys *int64
+
+	// punctuations is how many times punctuators have been called.
+	punctuations *int
 }
 
 // builder builds the topology of a case, operation by operation.
@@ -46,7 +49,7 @@ func build(c *testCase) (*built, error) {
 		c: c, b: topology.New(), names: namesOf(c), cached: cacheBytes(c) > 0,
 		streams: map[string]stream{}, groups: map[string]windowed{}, tables: map[string]table{}, stores: map[string]*store{},
 	}
-	b.built = &built{names: b.names, nullKeys: new(int64)}
+	b.built = &built{names: b.names, nullKeys: new(int64), punctuations: new(int)}
 	interpret := b.dsl
 	if isProcessorAPI(c) {
 		interpret = b.processorAPI

@@ -71,7 +71,8 @@ func (c *comparison) stores() {
 			slices.Sort(got)
 		}
 		if !slices.Equal(want, got) {
-			c.differs(inStores, "store %s:\n   got %s\n  want %s", name, strings.Join(got, ", "), strings.Join(want, ", "))
+			d := c.differs(inStores, "store %s:\n   got %s\n  want %s", name, strings.Join(got, ", "), strings.Join(want, ", "))
+			d.wantRows, d.gotRows = want, got
 		}
 	}
 }

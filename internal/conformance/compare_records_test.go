@@ -22,7 +22,7 @@ type wanted struct {
 }
 
 func (c *comparison) wantOut(topic string, records []outRecord) (out []wanted) {
-	letter := topic == c.c.Config["errors.dead.letter.queue.topic.name"]
+	letter := topic == deadLetterTopic(c.c)
 	serdes := topicSerdes{basicSerdes["bytes"], basicSerdes["bytes"]}
 	if !letter {
 		var err error
@@ -86,9 +86,8 @@ func (c *comparison) headers(list [][]any) (out processor.Headers) {
 
 func (c *comparison) records(a aspect, topic string, want []wanted, got []topologytest.Record) {
 	if !slices.EqualFunc(want, got, sameRecord) {
-		c.differs(a, "topic %s:\n   got %s\n  want %s", topic, showGot(got), showWanted(want))
-		d := &c.found[len(c.found)-1]
-		d.onlyOrder, d.onlyMerged = sameSet(want, got), isPart(want, got)
+		d := c.differs(a, "topic %s:\n   got %s\n  want %s", topic, showGot(got), showWanted(want))
+		d.topic, d.want, d.got = topic, want, got
 		return
 	}
 	for i := range want {

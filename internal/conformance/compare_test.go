@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/millrace-streams/millrace/topologytest"
 )
 
 // aspect is what of a case differs. departures.json allows differences by aspect.
@@ -21,10 +23,15 @@ const (
 )
 
 type difference struct {
-	aspect     aspect
-	text       string
-	onlyOrder  bool // the records of a step are the right ones in another order
-	onlyMerged bool // some of the records of a step are missing
+	aspect aspect
+	step   int // 0: at the end
+	text   string
+
+	topic string // of records in a step
+	want  []wanted
+	got   []topologytest.Record
+
+	wantRows, gotRows []string // of a store
 }
 
 // comparison collects differences.
@@ -35,12 +42,13 @@ type comparison struct {
 	step  int
 }
 
-func (c *comparison) differs(a aspect, format string, args ...any) {
+func (c *comparison) differs(a aspect, format string, args ...any) *difference {
 	text := fmt.Sprintf(format, args...)
 	if c.step > 0 {
 		text = fmt.Sprintf("step %d (%s): %s", c.step, describeStep(&c.c.Steps[c.step-1]), text)
 	}
-	c.found = append(c.found, difference{aspect: a, text: text})
+	c.found = append(c.found, difference{aspect: a, step: c.step, text: text})
+	return &c.found[len(c.found)-1]
 }
 
 func describeStep(s *step) string {
@@ -87,8 +95,6 @@ func (c *comparison) build() (done bool) {
 func (c *comparison) compareStep(want *step, got *observedStep) {
 	if failed := len(want.Error) > 0; failed != (got.err != nil) {
 		c.differs(inError, "error %v, want one: %v %s", got.err, failed, want.Error["message"])
-	}
-	if want.Error == nil && got.err != nil {
 		return // the rest would say the same
 	}
 	seen := map[string]bool{}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -140,18 +141,21 @@ func readJSON(file string, v any) error {
 	return nil
 }
 
-// twinsOf returns the variants of cases, by case. Two files may have cases of one name.
-func twinsOf(cases []*testCase) map[*testCase]*testCase {
+// ampleRetention ends the names of variants whose stores never hide rows from their operators.
+const ampleRetention = "~ample-retention"
+
+// variantsOf returns the variants with ample retention, by case. Two directories may have cases of one name.
+func variantsOf(cases []*testCase) map[*testCase]*testCase {
 	type place struct{ dir, name string }
-	twins := map[place]*testCase{}
+	variants := map[place]*testCase{}
 	for _, c := range cases {
-		if c.TwinOf != "" {
-			twins[place{filepath.Dir(c.file), c.TwinOf}] = c
+		if strings.HasSuffix(c.Name, ampleRetention) {
+			variants[place{filepath.Dir(c.file), c.TwinOf}] = c
 		}
 	}
 	out := map[*testCase]*testCase{}
 	for _, c := range cases {
-		out[c] = twins[place{filepath.Dir(c.file), c.Name}]
+		out[c] = variants[place{filepath.Dir(c.file), c.Name}]
 	}
 	return out
 }

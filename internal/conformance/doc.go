@@ -9,10 +9,11 @@
 // A case ends as one of
 //
 //	pass       nothing differs
-//	departure  it differs, and departures.json says that and why it should
-//	not yet    it uses an operation that Millrace does not have; it is not run
-//	fail       anything else, also a departure that is listed and does not differ any more
+//	departure  each of its differences falls under a rule of departures.json (rules_test.go), which says why it should differ
+//	not yet    it uses an operation, or has a field, that Millrace or the runner does not have; it is not judged
+//	fail       anything else
 //
 // The corpus is looked for in the directories of the path list MILLRACE_CONFORMANCE, relative to the module's root; default ../shared/conformance.
-// A directory may be the corpus (with cases and vectors in it) or a folder of cases. The tests are skipped if there is none.
+// A directory may be the corpus (with cases and vectors in it) or a folder of cases. Without the default directory the tests are skipped; a directory that
+// was asked for and has no cases, and a file that is broken, fail.
 package conformance

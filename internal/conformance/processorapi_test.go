@@ -147,7 +147,7 @@ func (b *builder) processor(o op, given []string) error {
 			b.addReader(s.reader)
 		}
 	}
-	p, err := newScript(o.child("processor"), stores, specs)
+	p, err := newScript(o.child("processor"), stores, specs, b.built.punctuations)
 	if err != nil {
 		return err
 	}

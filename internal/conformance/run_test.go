@@ -24,12 +24,18 @@ type observed struct {
 
 // observedStep is what one step did.
 type observedStep struct {
-	topics map[string][]topologytest.Record
-	err    error
+	topics       map[string][]topologytest.Record
+	punctuations int // calls of punctuators
+	err          error
 }
 
 // cacheBytes is the size of the record cache.
 func cacheBytes(c *testCase) int64 { return op(c.Config).ms("statestore.cache.max.bytes") }
+
+// deadLetterTopic is the topic of dead letters, if the case has one.
+func deadLetterTopic(c *testCase) string { return op(c.Config).text(deadLetterConfig) }
+
+const deadLetterConfig = "errors.dead.letter.queue.topic.name"
 
 // ignoredConfig has no counterpart in Millrace, and no effect on what it does.
 var ignoredConfig = map[string]string{
@@ -46,17 +52,14 @@ func options(c *testCase) ([]topologytest.Option, error) {
 	if cacheBytes(c) == 0 {
 		opts = append(opts, topologytest.EveryUpdate())
 	}
-	var policy processor.ErrorPolicy
-	if s, ok := c.Config["errors.dead.letter.queue.topic.name"].(string); ok {
-		policy.DeadLetterTopic = s
-	}
+	policy := processor.ErrorPolicy{DeadLetterTopic: deadLetterTopic(c)}
 	for key, v := range c.Config {
 		action := processor.Skip
 		if policy.DeadLetterTopic != "" {
 			action = processor.DeadLetter
 		}
 		switch {
-		case ignoredConfig[key] != "" || key == "errors.dead.letter.queue.topic.name":
+		case ignoredConfig[key] != "" || key == deadLetterConfig:
 		case v != "continue":
 			return nil, notYet("config %s=%v", key, v)
 		case key == "deserialization.exception.handler":
@@ -116,7 +119,9 @@ func (o *observed) play(d *topologytest.Driver, c *testCase) (err error) {
 		if err != nil {
 			return fmt.Errorf("step %d: %w", i+1, err)
 		}
+		before := *o.built.punctuations
 		s.err = d.Try(send)
+		s.punctuations = *o.built.punctuations - before
 		for _, topic := range d.Topics() {
 			all := d.Topic(topic)
 			if fresh := all[read[topic]:]; len(fresh) > 0 {

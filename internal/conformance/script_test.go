@@ -19,6 +19,7 @@ type script struct {
 	routes   map[string]string     // names of children by those of the case
 	value    mapper                // of the kinds that have a function
 	flat     flat
+	calls    *int // of punctuators
 }
 
 // kind is a kind of processor.
@@ -50,8 +51,8 @@ var kinds = map[string]kind{
 }
 
 // newScript reads the processor of an operation.
-func newScript(params op, stores []*store, attached []processor.StoreSpec) (*script, error) {
-	p := &script{kind: params.text("kind"), params: params, stores: stores, attached: attached}
+func newScript(params op, stores []*store, attached []processor.StoreSpec, calls *int) (*script, error) {
+	p := &script{kind: params.text("kind"), params: params, stores: stores, attached: attached, calls: calls}
 	k, ok := kinds[p.kind]
 	if !ok {
 		return nil, notYet("processor %q", p.kind)
@@ -306,7 +307,10 @@ func (h *handler) every(params op, f func(now time.Time) error) processor.Schedu
 	if params.text("type") == "wall" {
 		kind = processor.WallClock
 	}
-	call := func(_ processor.Context[any, any], now time.Time) error { return f(now) }
+	call := func(_ processor.Context[any, any], now time.Time) error {
+		*h.calls++
+		return f(now)
+	}
 	interval := params.duration("interval")
 	if start, ok := params.number("startTime"); ok {
 		return h.ctx.EveryFrom(time.UnixMilli(start), interval, kind, call)

@@ -98,7 +98,8 @@ func (t *Task) schedule(n *graph.Node, kind processor.TimeKind, start time.Time,
 	case kind == processor.WallClock:
 		one.next = now + one.interval
 	}
-	if kind == processor.WallClock && one.next < now || kind == processor.StreamTime && t.starting {
+	past := one.next < now && (kind == processor.WallClock || !start.IsZero())
+	if past || kind == processor.StreamTime && t.starting {
 		one.advance(now)
 	}
 	s.all = append(s.all, one)

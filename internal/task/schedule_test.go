@@ -134,19 +134,33 @@ func TestCancelInsideTheCallback(t *testing.T) {
 	}
 }
 
-// A schedule made while a record is processed is due at once in stream time: its first slot is 1970.
+// A schedule made while a record is processed is due at once in stream time: its first slot is 1970. Of a start in the past only the phase
+// counts.
 func TestScheduleMadeInProcess(t *testing.T) {
 	t.Parallel()
-	b := &builder{}
-	b.sink("out", b.process("p", nil, func(p *fakeProcessor, r *rec) error {
-		every(p, processor.StreamTime, -1, 10, r.Value)
-		return nil
-	}, b.source(false, "in")))
-	s := newShell(t, b.graph(), "in")
-	s.start()
-	s.add("in", in("a", "1", 5), in("a", "2", 25))
-	s.run()
-	s.wantOpen("out 1="+none+"@5", "out 2="+none+"@25", "out 1="+none+"@25")
+	for _, test := range []struct {
+		name  string
+		start int64
+		want  []string
+	}{
+		{"from 1970", -1, []string{"out 1=" + none + "@5", "out 2=" + none + "@25", "out 1=" + none + "@25", "out 3=" + none + "@26"}},
+		{"from 5", 5, []string{"out 1=" + none + "@5", "out 1=" + none + "@25"}},
+		{"from 6", 6, []string{"out 1=" + none + "@25", "out 1=" + none + "@26", "out 2=" + none + "@26"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			b := &builder{}
+			b.sink("out", b.process("p", nil, func(p *fakeProcessor, r *rec) error {
+				every(p, processor.StreamTime, test.start, 10, r.Value)
+				return nil
+			}, b.source(false, "in")))
+			s := newShell(t, b.graph(), "in")
+			s.start()
+			s.add("in", in("a", "1", 5), in("a", "2", 25), in("a", "3", 26))
+			s.run()
+			s.wantOpen(test.want...)
+		})
+	}
 }
 
 func TestErrorsOfPunctuators(t *testing.T) {

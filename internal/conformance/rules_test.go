@@ -1,0 +1,264 @@
+package conformance
+
+import (
+	"bytes"
+	"encoding/json"
+	"iter"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/millrace-streams/millrace/topologytest"
+	"github.com/millrace-streams/millrace/windowstore"
+)
+
+// subject is what a difference was found in.
+type subject struct {
+	c *testCase
+	o *observed
+}
+
+// rules tell whether a difference is the departure of their name in departures.json.
+var rules = map[string]func(s *subject, d difference) bool{
+	"null-key-before-repartition":  nullKeyBeforeRepartition,
+	"headers-beside-siblings":      headersBesideSiblings,
+	"punctuators-due-together":     punctuatorsDueTogether,
+	"order-in-memory-windows":      orderInMemoryWindows,
+	"expired-puts":                 expiredPuts,
+	"cached-windows":               cachedWindows,
+	"small-cache":                  smallCacheOverflows,
+	"empty-dead-letter":            emptyDeadLetter,
+	"invalid-utf8":                 invalidUTF8,
+	"null-windowed-key":            nullWindowedKey,
+	"policy-of-timestamps":         policyOfTimestamps,
+	"windows-before-1970":          windowsBefore1970,
+	"schedules-before-1970":        schedulesBefore1970,
+	"end-of-time":                  endOfTime,
+	"get-among-duplicates":         getAmongDuplicates,
+	"windows-without-size":         windowsWithoutSize,
+	"negative-timestamps-in-state": negativeTimestampsInState,
+}
+
+// surplus is how many more records were dropped than in Kafka Streams.
+func (s *subject) surplus() int64 {
+	if s.c.DroppedRecords == nil {
+		return 0
+	}
+	return s.o.dropped - *s.c.DroppedRecords
+}
+
+// nullKeyBeforeRepartition is exact: as many more were dropped as records without a key came to a repartition topic.
+func nullKeyBeforeRepartition(s *subject, _ difference) bool {
+	n := *s.o.built.nullKeys
+	return n > 0 && s.surplus() == n
+}
+
+// expiredPuts is about window stores alone; null keys in front of repartition topics are in the number too.
+func expiredPuts(s *subject, _ difference) bool {
+	more := s.surplus() - *s.o.built.nullKeys
+	return more > 0 && more <= s.o.reasons[windowstore.ExpiredReason]
+}
+
+// headersBesideSiblings is about processors that change the headers of a record that others get after it.
+func headersBesideSiblings(s *subject, _ difference) bool {
+	children := map[string]int{}
+	for _, o := range s.c.Topology {
+		for _, parent := range append(o.texts("from"), o.texts("with")...) {
+			children[parent]++
+		}
+	}
+	return slices.ContainsFunc(s.c.Topology, func(o op) bool {
+		kind := o.child("processor").text("kind")
+		changes := strings.HasPrefix(kind, "header-") || kind == "forward-twice"
+		return changes && slices.ContainsFunc(o.texts("from"), func(parent string) bool { return children[parent] > 1 })
+	})
+}
+
+// punctuatorsDueTogether allows the records of a step in which several punctuators were called in another order, and other results of what folds them from
+// there on.
+func punctuatorsDueTogether(s *subject, d difference) bool {
+	first := slices.IndexFunc(s.o.steps, func(step observedStep) bool { return step.punctuations > 1 })
+	if first < 0 || d.step > 0 && d.step <= first {
+		return false
+	}
+	return sameSet(d.want, d.got) && d.step > 0 || folds(s.c)
+}
+
+func folds(c *testCase) bool {
+	return slices.ContainsFunc(c.Topology, func(o op) bool {
+		name := o.text("op")
+		return name == "reduce" || name == "aggregate" || name == "count" || len(o.texts("stores")) > 0
+	})
+}
+
+// orderInMemoryWindows allows the rows in the result of a store command in another order.
+func orderInMemoryWindows(s *subject, d difference) bool {
+	return s.hasWindows(func(o op) bool { return o.flag("inMemory") }) && pairwise(d, func(w wanted, g topologytest.Record) bool {
+		return bytes.Equal(w.key, g.Key) && slices.Equal(slices.Sorted(rowsIn(w.value)), slices.Sorted(rowsIn(g.Value)))
+	})
+}
+
+// cachedWindows allows rows to be missing, in a store and in the result of a store command.
+func cachedWindows(s *subject, d difference) bool {
+	cached := hasOp(s.c, "windowedBy") || s.hasWindows(func(o op) bool { return o.flag("caching") })
+	if cacheBytes(s.c) == 0 || !cached {
+		return false
+	}
+	if d.aspect == inStores {
+		return isSubset(d.gotRows, d.wantRows)
+	}
+	return pairwise(d, func(w wanted, g topologytest.Record) bool {
+		got := slices.Collect(rowsIn(g.Value))
+		return bytes.Equal(w.key, g.Key) && (string(g.Value) == "null" || isSubset(got, slices.Collect(rowsIn(w.value))))
+	})
+}
+
+// smallCache is a size of Kafka Streams' record cache, in bytes, below which the records of a case may overflow it.
+const smallCache = 10000
+
+func smallCacheOverflows(s *subject, d difference) bool {
+	return cacheBytes(s.c) > 0 && cacheBytes(s.c) < smallCache && isPart(d.want, d.got)
+}
+
+// emptyDeadLetter allows content in a dead letter that has none in Kafka Streams.
+func emptyDeadLetter(s *subject, d difference) bool {
+	return d.topic == deadLetterTopic(s.c) && pairwise(d, func(w wanted, g topologytest.Record) bool {
+		return sameRecord(w, g) || w.key == nil && w.value == nil && *w.at == int64(g.Timestamp)
+	})
+}
+
+// invalidUTF8 allows bytes that are no UTF-8 where Kafka Streams has replaced them.
+func invalidUTF8(s *subject, d difference) bool {
+	return slices.ContainsFunc(s.c.Steps, func(st step) bool { return isInvalidText(st.Key) || isInvalidText(st.Value) }) &&
+		pairwise(d, func(w wanted, g topologytest.Record) bool {
+			return bytes.Equal(replaced(w.key), replaced(g.Key)) && bytes.Equal(replaced(w.value), replaced(g.Value))
+		})
+}
+
+func isInvalidText(text json.RawMessage) bool {
+	if isNull(text) {
+		return false
+	}
+	data, ok := hexOf(text)
+	return ok && !utf8.Valid(data)
+}
+
+// replaced has one replacement character instead of each run of invalid bytes and replacement characters.
+func replaced(data []byte) []byte {
+	return bytes.ToValidUTF8(bytes.ReplaceAll(data, []byte("\uFFFD"), []byte{0xff}), []byte("\uFFFD"))
+}
+
+// nullWindowedKey allows a record without a key where Kafka Streams dereferences its windowed key.
+func nullWindowedKey(s *subject, d difference) bool {
+	st := s.step(d)
+	return st != nil && strings.HasPrefix(s.c.Topics[st.Pipe].Key, "time-windowed:") && isNull(st.Key) &&
+		strings.HasSuffix(st.Error["rootClass"], ".NullPointerException")
+}
+
+// policyOfTimestamps allows a record to be skipped whose timestamp is invalid, where Kafka Streams fails.
+func policyOfTimestamps(s *subject, d difference) bool {
+	st := s.step(d)
+	if st == nil || st.Error == nil || s.c.Config["deserialization.exception.handler"] != "continue" {
+		return false
+	}
+	return st.TS < 0 || slices.ContainsFunc(s.c.Topology, func(o op) bool { return o.has("extractor") && contains(o, st.Pipe) })
+}
+
+// windowsBefore1970 allows everything from the first put of such a window on: it is refused.
+func windowsBefore1970(s *subject, d difference) bool { return s.behindNegativePut(d, "window") }
+
+// negativeTimestampsInState allows everything from the first put of such a row on: it is refused.
+func negativeTimestampsInState(s *subject, d difference) bool {
+	return s.behindNegativePut(d, "timestamped-kv")
+}
+
+// behindNegativePut reports whether a difference shows at or behind the first command to put something at a negative time into a kind of store.
+func (s *subject) behindNegativePut(d difference, kind string) bool {
+	first := slices.IndexFunc(s.c.Steps, func(st step) bool {
+		words := commandOf(&st)
+		at, err := strconv.ParseInt(words[len(words)-1], 10, 64)
+		return words[0] == "put" && err == nil && at < 0
+	})
+	commands := slices.ContainsFunc(s.c.Topology, func(o op) bool { return o.child("processor").text("store") == kind })
+	return commands && first >= 0 && (d.step == 0 || d.step > first)
+}
+
+func schedulesBefore1970(s *subject, _ difference) bool {
+	return slices.ContainsFunc(s.c.Topology, func(o op) bool {
+		return slices.ContainsFunc(o.child("processor").children("schedules"), func(o op) bool { return o.ms("startTime") < 0 })
+	})
+}
+
+// endOfTime allows a record whose window ends beyond the largest timestamp.
+func endOfTime(s *subject, d difference) bool {
+	st := s.step(d)
+	return st != nil && st.Error != nil && slices.ContainsFunc(s.c.Topology, func(o op) bool { return st.TS > math.MaxInt64-o.child("window").ms("size") })
+}
+
+func getAmongDuplicates(s *subject, d difference) bool {
+	st := s.step(d)
+	return st != nil && commandOf(st)[0] == "get" && s.hasWindows(func(o op) bool { return o.flag("retainDuplicates") })
+}
+
+func windowsWithoutSize(s *subject, _ difference) bool {
+	return s.o.buildErr != nil && s.hasWindows(func(o op) bool { return o.ms("windowSize") == 0 })
+}
+
+// rowsIn yields the rows in the result of a store command.
+func rowsIn(value []byte) iter.Seq[string] {
+	return strings.SplitSeq(strings.Trim(string(value), "[]"), ",")
+}
+
+// isSubset reports whether all rows are among others.
+func isSubset(rows, others []string) bool {
+	return !slices.ContainsFunc(rows, func(row string) bool { return row != "" && !slices.Contains(others, row) })
+}
+
+// step is the step of a difference, nil if it was found at the end.
+func (s *subject) step(d difference) *step {
+	if d.step == 0 {
+		return nil
+	}
+	return &s.c.Steps[d.step-1]
+}
+
+// commandOf returns the words of a store command.
+func commandOf(st *step) []string {
+	var text string
+	if json.Unmarshal(st.Value, &text) != nil {
+		return []string{""}
+	}
+	return strings.Split(text, " ")
+}
+
+// hasWindows reports whether the case adds a window store that is so.
+func (s *subject) hasWindows(is func(o op) bool) bool {
+	return slices.ContainsFunc(s.c.Topology, func(o op) bool {
+		name := o.text("op")
+		return (name == "addStore" || name == "store") && strings.HasSuffix(o.text("type"), "window") && is(o)
+	})
+}
+
+func hasOp(c *testCase, name string) bool {
+	return slices.ContainsFunc(c.Topology, func(o op) bool { return o.text("op") == name })
+}
+
+// contains reports whether a source reads a topic.
+func contains(o op, topic string) bool {
+	return slices.Contains(append(o.texts("topic"), o.texts("topics")...), topic)
+}
+
+// pairwise reports whether as many records were wanted, and each pair is so.
+func pairwise(d difference, is func(w wanted, g topologytest.Record) bool) bool {
+	if len(d.want) != len(d.got) || len(d.got) == 0 {
+		return false
+	}
+	for i, w := range d.want {
+		if !is(w, d.got[i]) {
+			return false
+		}
+	}
+	return true
+}

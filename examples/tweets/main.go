@@ -52,8 +52,9 @@ func main() {
 		os.Exit(2)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, o, os.Stdout, os.Stderr); err != nil {
+	context.AfterFunc(ctx, stop) // a second signal ends the program at once
+	err = run(ctx, o, os.Stdout, os.Stderr)
+	if err != nil && !(ctx.Err() != nil && errors.Is(err, ctx.Err())) { // who interrupts the start knows why it ended
 		fmt.Fprintln(os.Stderr, "tweets:", err)
 		os.Exit(1)
 	}

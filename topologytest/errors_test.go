@@ -1,8 +1,10 @@
 package topologytest_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"strings"
 	"testing"
@@ -330,5 +332,19 @@ func TestTopologyThatFeedsItself(t *testing.T) {
 	err := d.Try(func() { topologytest.Input(d, "in", serde.String, serde.String).Send("k", "v", time.UnixMilli(0)) })
 	if err == nil || !strings.Contains(err.Error(), "write to a topic that it reads") {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestPanicThatFailsLogsItsStack(t *testing.T) {
+	t.Parallel()
+	for action, want := range map[processor.Action]bool{processor.Fail: true, processor.Skip: false} {
+		b := topology.New()
+		topology.Source(b, "in", serde.String, serde.String).Peek(func(string) { panic("no") })
+		var log bytes.Buffer
+		d := topologytest.New(t, build(t, b), topologytest.Logger(slog.New(slog.NewTextHandler(&log, nil))), topologytest.ErrorPolicy(processor.ErrorPolicy{Process: action}))
+		_ = d.Try(func() { topologytest.Input(d, "in", serde.String, serde.String).Send("k", "v", time.UnixMilli(0)) })
+		if got := strings.Contains(log.String(), "errors_test.go:") && strings.Contains(log.String(), "stack="); got != want {
+			t.Errorf("%v: the log has a stack: %v, want %v:\n%s", action, got, want, &log)
+		}
 	}
 }

@@ -115,12 +115,16 @@ func (t *Task) act(action processor.Action, n *graph.Node, e *processor.Error) e
 }
 
 func (t *Task) observe(e *processor.Error, action processor.Action) {
-	level := slog.LevelWarn
+	level, attributes := slog.LevelWarn, []any{"action", action.String(), "node", e.Node, "phase", e.Phase.String(),
+		"topic", e.Topic, "partition", e.Partition, "offset", e.Offset, "error", e.Err}
 	if action == processor.Fail {
 		level = slog.LevelError
+		var panicked *processor.PanicError
+		if errors.As(e.Err, &panicked) {
+			attributes = append(attributes, "stack", string(panicked.Stack)) // once: what goes on may panic at every record
+		}
 	}
-	t.logger.Log(t.ctx, level, "error in the topology", "action", action.String(), "node", e.Node, "phase", e.Phase.String(),
-		"topic", e.Topic, "partition", e.Partition, "offset", e.Offset, "error", e.Err)
+	t.logger.Log(t.ctx, level, "error in the topology", attributes...)
 	if t.cfg.Observer != nil {
 		t.cfg.Observer.Errored(e, action)
 	}

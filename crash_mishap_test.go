@@ -5,7 +5,6 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -176,7 +175,7 @@ func (l *life) loseDisk() {
 	p := l.p
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.fs = vfs.NewCrashableMem()
+	p.fs = newDisk()
 	p.leaveDir(false)
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -30,7 +31,7 @@ type process struct {
 	mu   sync.Mutex
 	plan []mishap
 	due  time.Time // after which the first of the plan is given up: its place may not be reached any more
-	fs   *vfs.MemFS
+	fs   *disk
 	dead sync.WaitGroup // lives that were ended and still clean up, which nobody sees
 }
 
@@ -39,7 +40,7 @@ type life struct {
 	p     *process
 	app   *App
 	line  *line
-	fs    *vfs.MemFS
+	fs    *disk
 	began time.Time
 	stop  context.CancelFunc
 	ended chan struct{} // closed when it was killed, or Run has returned
@@ -53,7 +54,7 @@ type life struct {
 func newProcess(w *world, index int, dir string) *process {
 	p := &process{
 		w: w, name: fmt.Sprint(index), rng: rand.New(rand.NewPCG(w.seed, uint64(index)+100)),
-		base: filepath.Join(dir, fmt.Sprint(index)), fs: vfs.NewCrashableMem(),
+		base: filepath.Join(dir, fmt.Sprint(index)), fs: newDisk(),
 	}
 	p.dir = p.base
 	if w.plan != nil {
@@ -150,13 +151,43 @@ func (l *life) kill(keep int) {
 		defer p.mu.Unlock()
 		l.killed = true
 		syncDirs(l.fs, string(filepath.Separator))
-		p.fs = l.fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: keep, RNG: p.rng})
+		p.fs = l.fs.crash(keep, p.rng)
 		p.leaveDir(true)
 		l.stop()
 		if s := l.app.session.Load(); s != nil {
 			s.kill()
 		}
 	})
+}
+
+// disk is a file system that knows what has been synced.
+type disk struct {
+	*vfs.MemFS
+	// crashing is held while a crash is made of it. Two methods of vfs.MemFS take the lock that CrashClone waits for twice, and would never come by it in between.
+	crashing sync.RWMutex
+}
+
+func newDisk() *disk { return &disk{MemFS: vfs.NewCrashableMem()} }
+
+// crash returns the disk as a loss of power would leave it that loses all but keep percent of what was not synced.
+func (d *disk) crash(keep int, rng *rand.Rand) *disk {
+	d.crashing.Lock()
+	defer d.crashing.Unlock()
+	return &disk{MemFS: d.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: keep, RNG: rng})}
+}
+
+// Lock implements vfs.FS.
+func (d *disk) Lock(name string) (io.Closer, error) {
+	d.crashing.RLock()
+	defer d.crashing.RUnlock()
+	return d.MemFS.Lock(name)
+}
+
+// ReuseForWrite implements vfs.FS.
+func (d *disk) ReuseForWrite(from, name string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	d.crashing.RLock()
+	defer d.crashing.RUnlock()
+	return d.MemFS.ReuseForWrite(from, name, category)
 }
 
 // syncDirs makes the directories of databases survive. What is in a database's directory is the database's business.

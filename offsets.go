@@ -39,11 +39,12 @@ func (r *session) untilGone(tasks []*held) (context.Context, context.CancelFunc)
 func (r *session) locateOnce(ctx context.Context, tasks []*held) error {
 	names := r.inputTopics(tasks)
 	admin := kadm.NewClient(r.client)
-	committed, err := r.committedOffsets(ctx, tasks)
+	// The starts come before the committed offsets: should somebody else have the tasks meanwhile, what is purged behind its commits must not look like a loss.
+	starts, err := admin.ListStartOffsets(ctx, names...)
 	if err != nil {
 		return err
 	}
-	starts, err := admin.ListStartOffsets(ctx, names...)
+	committed, err := r.committedOffsets(ctx, r.inputPartitions(tasks))
 	if err != nil {
 		return err
 	}
@@ -71,12 +72,12 @@ func (r *session) locateOnce(ctx context.Context, tasks []*held) error {
 	return nil
 }
 
-// committedOffsets asks for the committed offsets of the tasks' inputs, and gets an error while transactions with offsets of them have not ended. The
+// committedOffsets asks for the committed offsets of partitions, by topic, and gets an error while transactions with offsets of them have not ended. The
 // request has to name the partitions: asked for all that a group has, a broker leaves those out of which it has such offsets only.
-func (r *session) committedOffsets(ctx context.Context, tasks []*held) (kadm.OffsetResponses, error) {
+func (r *session) committedOffsets(ctx context.Context, asked map[string][]int32) (kadm.OffsetResponses, error) {
 	req := kmsg.NewPtrOffsetFetchRequest()
 	req.Group, req.RequireStable = r.cfg.ApplicationID, true
-	for name, partitions := range r.inputPartitions(tasks) {
+	for name, partitions := range asked {
 		topic := kmsg.NewOffsetFetchRequestTopic()
 		topic.Topic, topic.Partitions = name, partitions
 		req.Topics = append(req.Topics, topic)

@@ -120,7 +120,28 @@ func (r *session) backIntoRange(ctx context.Context, topic graph.Topic, partitio
 	if at >= start.Offset && at <= end.Offset {
 		return at, nil
 	}
+	if at < start.Offset {
+		if err := r.passed(ctx, name, partition, start.Offset); err != nil {
+			return 0, err
+		}
+	}
 	return r.outOfRange(topic, partition, at, start.Offset, end.Offset)
+}
+
+// errPassed is transient: the group will take the task away.
+var errPassed = errors.New("another process has processed what comes next and has purged it, so the task is not this process's any more; waiting for the group to say so")
+
+// passed returns errPassed if the group has committed what is not in the log any more: this process has not, so it is one that was taken for dead, and does not know it yet.
+func (r *session) passed(ctx context.Context, topic string, partition int32, start int64) error {
+	committed, err := r.committedOffsets(ctx, map[string][]int32{topic: {partition}})
+	if err != nil {
+		return err
+	}
+	if at, ok := committed.Lookup(topic, partition); ok && at.At >= start {
+		r.log.Warn("the next record was deleted", "topic", topic, "partition", partition, "reason", errPassed)
+		return errPassed
+	}
+	return nil
 }
 
 // watchCalls names tasks whose user code has been running for so long that the transaction may not come through.

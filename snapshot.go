@@ -13,8 +13,8 @@ import (
 // snapshotTimeout bounds how long Snapshot waits for workers, which answer between two batches of records.
 const snapshotTimeout = 200 * time.Millisecond
 
-// Snapshot returns what the application is doing, with its counters and lags. It may be called in any state. The partitions of a task whose worker is in a
-// long call of user code are left out.
+// Snapshot returns what the application is doing, with its counters and lags. It may be called in any state, and waits for
+// workers for 200 ms at most: the partitions of a task whose worker is in a long call of user code are left out, as are those of a task that restores.
 func (a *App) Snapshot() Snapshot {
 	s := Snapshot{State: a.State(), Generation: -1}
 	r := a.session.Load()

@@ -43,7 +43,7 @@ func (s State) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 type Snapshot struct {
 	State      State
 	MemberID   string // in the group; empty before the first join
-	Generation int32  // of the group's assignment
+	Generation int32  // of the group's assignment; -1 before the first
 
 	Records int64 // input records processed, those of aborted transactions included
 	Commits int64

@@ -14,7 +14,7 @@
 //
 // A write is seen by reads of the same task at once. It becomes part of the committed state together with the input records that led to it and the records that were
 // sent, or not at all: an aborted transaction, a crash, a lost disk or a move to another process leave the store as of some commit, the last one when processing
-// goes on. So a store of another task, or of another process, never shows through, and a query shows committed state only.
+// goes on ([WithoutChangelog] gives a part of this up). So a store of another task, or of another process, never shows through, and a query shows committed state only.
 //
 // Every task has an instance of its own. Keys are in order of the unsigned bytes of their encoding, which is not the order of the
 // values for every serde: negative numbers come after positive ones.

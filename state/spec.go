@@ -31,9 +31,10 @@ type options struct {
 // starts, and Config.StateMemory does not bound it.
 func InMemory() Option { return func(o *options) { o.inMemory = true } }
 
-// WithoutChangelog writes no changelog topic. The store is then as lasting as the local disk (with InMemory: as the process), and a
-// task that moves to another process starts with an empty one. A crash may lose the changes of the last commit too:
-// they reach the disk after Kafka has confirmed it, and nothing else keeps them.
+// WithoutChangelog writes no changelog topic. The store is then as lasting as the local disk (with InMemory: as the process), and does not go along
+// when its task moves to another process: the task goes on there with what that process has of it, which is nothing, or, on its disk, the rows of an earlier
+// time when it had the task. A crash may lose the changes of the last commit too: they reach the disk after Kafka has confirmed it, and nothing else keeps
+// them.
 func WithoutChangelog() Option { return func(o *options) { o.noChangelog = true } }
 
 // EveryUpdate writes each update to the changelog, instead of the last one of each key between two commits.

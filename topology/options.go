@@ -171,8 +171,9 @@ func EveryUpdate() StoreOption { return StoreOption{func(c *tableOptions) { c.ev
 // InMemory keeps the table in memory instead of on disk; it is restored whole from its changelog at start.
 func InMemory() StoreOption { return StoreOption{func(c *tableOptions) { c.inMemory = true }} }
 
-// WithoutChangelog keeps no changelog: the table is lost with the disk, and when its task moves to another process. A crash may lose the changes of the last commit too:
-// they reach the disk after Kafka has confirmed it, and nothing else keeps them.
+// WithoutChangelog keeps no changelog: the table is lost with the disk (with InMemory: with the process), and does not go along when its task moves to another
+// process: the task goes on there with what that process has of it, which is nothing, or, on its disk, the rows of an earlier time when it had the task. A
+// crash may lose the changes of the last commit too: they reach the disk after Kafka has confirmed it, and nothing else keeps them.
 func WithoutChangelog() StoreOption {
 	return StoreOption{func(c *tableOptions) { c.withoutChangelog = true }}
 }

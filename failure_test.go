@@ -270,31 +270,32 @@ func TestPartitionsChange(t *testing.T) {
 // An output topic that grows gets keys where Kafka's partitioner then puts them, without a restart.
 func TestOutputGrows(t *testing.T) {
 	t.Parallel()
-	c := newCluster(t, kfake.SeedTopics(1, "in", "out"))
-	seen := &told{}
-	cfg := c.config("app", t.TempDir())
-	cfg.Hooks = []millrace.Hook{seen}
-	app := runWith(t, passthrough(t), cfg, quickly)
-	c.send("in", "a=1")
-	c.read("out", 1)
-	if _, err := kadm.NewClient(c.cl).UpdatePartitions(context.Background(), 4, "out"); err != nil {
-		t.Fatal(err)
-	}
-	key := "a"
-	for serde.Partition([]byte(key), 4) == 0 {
-		key += "a"
-	}
-	n := 1
-	eventually(t, "the key is in its new partition", func() bool {
-		c.send("in", key+"=2")
-		n++
-		c.read("out", n)
-		return c.PartitionInfo("out", serde.Partition([]byte(key), 4)).HighWatermark > 0
-	})
-	app.stop()
-	if f := seen.failed.Load(); f > 5 {
-		t.Errorf("%d transactions failed", f)
-	}
+	virtually(t, func(t *testing.T, c *cluster) {
+		seen := &told{}
+		cfg := c.config("app", t.TempDir())
+		cfg.Hooks = []millrace.Hook{seen}
+		app := runWith(t, passthrough(t), cfg, quickly)
+		c.send("in", "a=1")
+		c.read("out", 1)
+		if _, err := kadm.NewClient(c.cl).UpdatePartitions(context.Background(), 4, "out"); err != nil {
+			t.Fatal(err)
+		}
+		key := "a"
+		for serde.Partition([]byte(key), 4) == 0 {
+			key += "a"
+		}
+		n := 1
+		eventually(t, "the key is in its new partition", func() bool {
+			c.send("in", key+"=2")
+			n++
+			c.read("out", n)
+			return c.PartitionInfo("out", serde.Partition([]byte(key), 4)).HighWatermark > 0
+		})
+		app.stop()
+		if f := seen.failed.Load(); f > 5 {
+			t.Errorf("%d transactions failed", f)
+		}
+	}, kfake.SeedTopics(1, "in", "out"))
 }
 
 // Committed offsets that the log does not have any more are an error that names them, unless the source says otherwise.

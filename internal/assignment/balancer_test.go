@@ -87,6 +87,13 @@ func (p *process) received(r Received) {
 	p.world.notify()
 }
 
+// got is the last assignment; another one may come at any time.
+func (p *process) got() Received {
+	p.world.mu.Lock()
+	defer p.world.mu.Unlock()
+	return p.last
+}
+
 func (p *process) own(partitions map[string][]int32, gained bool) {
 	p.world.mu.Lock()
 	for topic, ps := range partitions {
@@ -167,30 +174,30 @@ func TestBalancerInAGroup(t *testing.T) {
 
 	b := w.start("b", topo, map[TaskID]int64{{0, 1}: 0, {0, 2}: 3})
 	w.until("a and b share", func() bool { return settled(topo, a, b) && len(b.last.Tasks.Active) == 3 })
-	if got := b.last.Tasks.Active[:2]; !slices.Equal(got, []TaskID{{0, 1}, {0, 2}}) {
+	if got := b.got().Tasks.Active[:2]; !slices.Equal(got, []TaskID{{0, 1}, {0, 2}}) {
 		t.Errorf("b has %v: the tasks with state on its disk should move", got)
 	}
-	if b.last.Seen != (Seen{Format: format, Fingerprint: "f", Endpoint: "b:80"}) || b.last.Fingerprint != "f" {
-		t.Errorf("the leader saw %+v", b.last)
+	if got := b.got(); got.Seen != (Seen{Format: format, Fingerprint: "f", Endpoint: "b:80"}) || got.Fingerprint != "f" {
+		t.Errorf("the leader saw %+v", got)
 	}
 
-	kept := [][]TaskID{slices.Clone(a.last.Tasks.Active), slices.Clone(b.last.Tasks.Active)}
+	kept := [][]TaskID{slices.Clone(a.got().Tasks.Active), slices.Clone(b.got().Tasks.Active)}
 	c := w.start("c", topo, nil)
 	w.until("a, b and c share", func() bool { return settled(topo, a, b, c) && len(c.last.Tasks.Active) == 2 })
 	for i, p := range []*process{a, b} {
-		for _, task := range p.last.Tasks.Active {
+		for _, task := range p.got().Tasks.Active {
 			if !slices.Contains(kept[i], task) {
 				t.Errorf("%s got %v when c joined", p.name, task)
 			}
 		}
 	}
 
-	kept = [][]TaskID{slices.Clone(a.last.Tasks.Active), slices.Clone(c.last.Tasks.Active)}
+	kept = [][]TaskID{slices.Clone(a.got().Tasks.Active), slices.Clone(c.got().Tasks.Active)}
 	b.client.Close()
 	w.until("a and c have b's tasks", func() bool { return settled(topo, a, c) })
 	for i, p := range []*process{a, c} {
 		for _, task := range kept[i] {
-			if !slices.Contains(p.last.Tasks.Active, task) {
+			if !slices.Contains(p.got().Tasks.Active, task) {
 				t.Errorf("%s lost %v when b left", p.name, task)
 			}
 		}

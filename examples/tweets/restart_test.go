@@ -98,7 +98,7 @@ func TestRestart(t *testing.T) {
 	t.Parallel()
 	random := seeded(t)
 	dir := t.TempDir()
-	args := []string{"-interval", "500ms", "-window", "2s", "-rate", "300", "-terms", "a,e,kafka,の", "-verbose", "-state-dir", dir}
+	args := []string{"-interval", "1s", "-window", "4s", "-rate", "300", "-terms", "a,e,kafka,の", "-verbose", "-state-dir", dir}
 
 	var printed strings.Builder
 	for _, signal := range []syscall.Signal{syscall.SIGKILL, syscall.SIGINT, syscall.SIGKILL, syscall.SIGKILL} {
@@ -136,9 +136,13 @@ func TestRestart(t *testing.T) {
 		all += n
 	}
 	blocks := func() int { return strings.Count(p.stdout.Text(), "Time: ") }
-	const perBatch, patient = 8, 600
-	for seen := 0; counted() < all && seen < patient*perBatch; seen = blocks() {
+	const perBatch, patient = 8, 600 // batches in which nothing new is counted; only a test that fails sees so many
+	for n, progress := counted(), 0; n < all && blocks() < progress+patient*perBatch; {
+		seen := blocks()
 		p.stdout.WaitFor(t, "batch", func(string) bool { return blocks() > seen })
+		if now := counted(); now > n {
+			n, progress = now, blocks()
+		}
 	}
 	until := blocks() + 2*perBatch // a batch that is printed is written, and so are those before
 	p.stdout.WaitFor(t, "batch", func(string) bool { return blocks() > until })

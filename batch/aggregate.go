@@ -69,7 +69,7 @@ type options[A any] struct {
 }
 
 // Inverse gives the inverse of the reduction, or of merge: f takes what has left the window out of a total. With it a window costs what enters and leaves; without, it
-// merges the batches in the window anew for each key that loses one. f may change total in place and return it.
+// merges the batches in the window anew for each key that loses one. As merge does, with AggregateByKey f may change total in place and return it; with ReduceByKey it must not.
 func Inverse[A any](f func(total, leaving A) A) AggregateOption[A] {
 	return func(o *options[A]) { o.inverse = f }
 }
@@ -132,9 +132,7 @@ func keyAndValue[K, V any](r *processor.Record[K, V]) (K, string) {
 func aggregateBy[K, V, K2, A any](b Batches[K, V], op, name string, ks serde.Serde[K2], as serde.Serde[A], merge func(a, b A) A, opts ...AggregateOption[A]) *aggregation[K2, A] {
 	b.needFunc(op, merge == nil)
 	var o options[A]
-	for _, opt := range opts {
-		opt(&o)
-	}
+	apply(&o, opts)
 	h := &header{e: b.e, op: op, name: name}
 	a := &aggregation[K2, A]{h: h, keys: ks, values: as, merge: merge, inverse: o.inverse}
 	b.e.plan.claim(h)

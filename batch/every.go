@@ -18,6 +18,15 @@ type Batches[K, V any] struct {
 	values serde.Serde[V]
 }
 
+// apply applies options. One that is nil changes nothing, as in package topology.
+func apply[T any, O ~func(*T)](to *T, opts []O) {
+	for _, opt := range opts {
+		if opt != nil {
+			opt(to)
+		}
+	}
+}
+
 // Every cuts the stream into batches by the time of arrival: the wall clock of the process that reads the record, at the moment when the record gets to this operator. Batches are
 // aligned to 1970-01-01T00:00:00Z; interval is in whole milliseconds. See the package documentation for what is in a batch.
 //
@@ -28,9 +37,7 @@ func Every[K, V any](s topology.Stream[K, V], name string, interval time.Duratio
 		panic("batch: the stream belongs to no Builder: start with topology.New and topology.Source")
 	}
 	e := &every{name: name, interval: interval.Milliseconds()}
-	for _, o := range opts {
-		o(e)
-	}
+	apply(e, opts)
 	e.plan = planOf(b)
 	e.plan.add(e)
 	if interval < time.Millisecond || interval%time.Millisecond != 0 {

@@ -40,9 +40,7 @@ func Title(title string) PrintOption { return func(o *printOptions) { o.title = 
 // loses it, and nothing is ever written twice. Write must not block for long: the task waits for it. Its errors are logged.
 func (r Result[K, V]) Print(w io.Writer, opts ...PrintOption) Output {
 	o := printOptions{rows: 10}
-	for _, opt := range opts {
-		opt(&o)
-	}
+	apply(&o, opts)
 	h := r.hang("Print", "print", false)
 	if w == nil {
 		h.e.problem("Print of %q: the writer is nil", r.r.h.fullName())
@@ -81,9 +79,7 @@ const (
 // is [Total] is a record without a key. A batch without rows writes nothing.
 func (r Result[K, V]) To(topic string, opts ...ToOption) Output {
 	var o toOptions
-	for _, opt := range opts {
-		opt(&o)
-	}
+	apply(&o, opts)
 	h := r.hang("To", "to-"+topic, false)
 	return addTo(r, h, topic, o)
 }

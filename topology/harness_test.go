@@ -246,13 +246,6 @@ func (f *fakeTask) Metadata() processor.Metadata {
 
 func (f *fakeTask) Input() *graph.Input { return nil }
 
-func (f *fakeTask) Headers() processor.Headers {
-	if f.current == nil {
-		return nil
-	}
-	return f.current.Headers
-}
-
 func (f *fakeTask) Send(out graph.Output) error {
 	if !f.discard {
 		f.sent = append(f.sent, out)

@@ -118,18 +118,6 @@ func (b *Batch) applyMemory() {
 	}
 }
 
-// Size returns the bytes of the batch.
-func (b *Batch) Size() int {
-	n := 0
-	if b.pebble != nil {
-		n = b.pebble.Len()
-	}
-	for _, tb := range b.tables {
-		n += tb.bytes
-	}
-	return n
-}
-
 // Reset empties the batch.
 func (b *Batch) Reset() {
 	if b.pebble != nil {
@@ -139,7 +127,6 @@ func (b *Batch) Reset() {
 	}
 	for _, tb := range b.tables {
 		tb.changes = cut(tb.changes, 0)
-		tb.bytes = 0
 	}
 	b.meta = cut(b.meta, 0)
 }
@@ -152,7 +139,6 @@ type TableBatch struct {
 	batch   *Batch
 	table   *Table
 	changes []memoryChange // of an in-memory table
-	bytes   int            // of changes
 }
 
 // memoryChange is a set (row != nil), a deletion, or a deletion of a range.
@@ -233,7 +219,6 @@ func (b *TableBatch) DeleteRange(from, to []byte) error {
 
 func (b *TableBatch) addMemory(c memoryChange) {
 	b.changes = append(b.changes, c)
-	b.bytes += len(c.key) + len(c.row) + len(c.end)
 }
 
 // room refuses what would make the batch larger than Pebble can take; it panics then.

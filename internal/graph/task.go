@@ -70,7 +70,6 @@ type Task interface {
 	Logger() *slog.Logger
 
 	Metadata() processor.Metadata // of the current record; none in punctuators and Flush
-	Headers() processor.Headers   // of the current input record
 	// Input returns the current input record if it may be needed after it has been processed, for the dead letter of a flush that is about it; else nil.
 	Input() *Input
 	StreamTime() processor.Timestamp

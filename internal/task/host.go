@@ -58,13 +58,6 @@ func (h *host) Input() *graph.Input {
 // noRecord is the metadata outside of any record.
 var noRecord = processor.Metadata{Partition: -1, Offset: -1}
 
-func (h *host) Headers() processor.Headers {
-	if in := h.t.current; in != nil {
-		return in.Headers
-	}
-	return nil
-}
-
 // ErrNoTopic says that a topic that was chosen for a record does not exist.
 var ErrNoTopic = errors.New("there is no such topic: create it, or correct what chooses it")
 

@@ -178,11 +178,7 @@ func (a *acks) first() error {
 	if r == nil || !isRefusal(err) {
 		return err
 	}
-	refused := &RefusedError{Topic: r.Topic, Partition: r.Partition, Record: r, Err: err}
-	if t, ok := r.Context.(*tagged); ok {
-		refused.Tag = t.tag
-	}
-	return refused
+	return &RefusedError{Topic: r.Topic, Partition: r.Partition, Record: r, Err: err}
 }
 
 // take empties a for the next transaction and returns the positions of the tracked topics.
@@ -206,10 +202,4 @@ func merge(positions map[string]map[int32]int64, topic string, partition int32, 
 		positions[topic] = partitions
 	}
 	partitions[partition] = max(partitions[partition], next)
-}
-
-// tagged carries a caller's tag through kgo, which hands a record's Context back untouched.
-type tagged struct {
-	context.Context
-	tag any
 }

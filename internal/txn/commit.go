@@ -233,7 +233,6 @@ func (p *Producer) reset() {
 	p.inTxn = false
 	p.produced = 0
 	p.started = time.Time{}
-	p.lastTag = nil
 }
 
 // lastWords is how long a step that decides a transaction goes on when the caller's context has ended.

@@ -95,8 +95,7 @@ func OutcomeOf(err error) Outcome {
 type RefusedError struct {
 	Topic     string
 	Partition int32
-	Tag       any // what ProduceTagged was given, nil after Produce
-	Record    *kgo.Record
+	Record    *kgo.Record // as Produce was given it
 	Err       error
 }
 

@@ -13,8 +13,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-type origin struct{ offset int64 }
-
 // refused commits p's transaction, which must abort because of one record.
 func refused(w *world, p *Producer, id Identity) *RefusedError {
 	w.Helper()
@@ -31,30 +29,32 @@ func refused(w *world, p *Producer, id Identity) *RefusedError {
 func TestRefusedRecordIsAttributed(t *testing.T) {
 	inWorld(t, func(w *world) {
 		p, id := w.producer("app-1"), w.join("")
-		good, bad := &origin{1}, &origin{2}
-
 		w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: output, Err: kerr.MessageTooLarge})
-		p.ProduceTagged(&kgo.Record{Topic: output, Value: []byte("small")}, good)
-		p.ProduceTagged(&kgo.Record{Topic: output, Value: make([]byte, 5000)}, bad)
-		p.ProduceTagged(&kgo.Record{Topic: output, Value: []byte("small")}, good)
-		if r := refused(w, p, id); r.Tag != bad || r.Topic != output || !errors.Is(r, kerr.MessageTooLarge) {
+		bad := &kgo.Record{Topic: output, Value: make([]byte, 5000)}
+		p.Produce(&kgo.Record{Topic: output, Value: []byte("small")})
+		p.Produce(bad)
+		p.Produce(&kgo.Record{Topic: output, Value: []byte("small")})
+		if r := refused(w, p, id); r.Record != bad || r.Topic != output || !errors.Is(r, kerr.MessageTooLarge) {
 			t.Errorf("got %+v", r)
 		}
 
 		w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: store, Err: kerr.InvalidRecord})
-		p.ProduceTagged(&kgo.Record{Topic: store, Key: []byte("k")}, good)
-		p.ProduceTagged(&kgo.Record{Topic: store}, bad)
-		if r := refused(w, p, id); r.Tag != bad || r.Topic != store {
+		bad = &kgo.Record{Topic: store}
+		p.Produce(&kgo.Record{Topic: store, Key: []byte("k")})
+		p.Produce(bad)
+		if r := refused(w, p, id); r.Record != bad || r.Topic != store {
 			t.Errorf("got %+v", r)
 		}
 
-		p.ProduceTagged(&kgo.Record{Topic: "missing", Partition: -1, Value: []byte("x")}, bad)
-		if r := refused(w, p, id); r.Tag != bad || r.Topic != "missing" || !errors.Is(r, kerr.UnknownTopicOrPartition) {
+		bad = &kgo.Record{Topic: "missing", Partition: -1, Value: []byte("x")}
+		p.Produce(bad)
+		if r := refused(w, p, id); r.Record != bad || r.Topic != "missing" || !errors.Is(r, kerr.UnknownTopicOrPartition) {
 			t.Errorf("got %+v", r)
 		}
 
-		p.ProduceTagged(&kgo.Record{Topic: output, Value: make([]byte, 2<<20)}, bad) // the client refuses it
-		if r := refused(w, p, id); r.Tag != bad || !errors.Is(r, kerr.MessageTooLarge) {
+		bad = &kgo.Record{Topic: output, Value: make([]byte, 2<<20)} // the client refuses it
+		p.Produce(bad)
+		if r := refused(w, p, id); r.Record != bad || !errors.Is(r, kerr.MessageTooLarge) {
 			t.Errorf("got %+v", r)
 		}
 
@@ -196,7 +196,7 @@ func BenchmarkProduce(b *testing.B) {
 	for i := range records {
 		r := &records[i]
 		r.Topic, r.Value = store, value
-		p.ProduceTagged(r, p)
+		p.Produce(r)
 	}
 	if err := p.flush(background); err != nil {
 		b.Fatal(err)

@@ -79,7 +79,6 @@ type Producer struct {
 	ctx     context.Context
 	promise func(*kgo.Record, error)
 	holds   func(topic string, partition int32) bool // kgoHolds
-	lastTag *tagged
 
 	acks      acks
 	inTxn     bool
@@ -155,16 +154,6 @@ func batchLimit(of func(string) int32) func(string) int32 {
 	}
 }
 
-// Bind replaces the context that bounds Produce. Cancelling it makes a blocked Produce fail its record, which fails the
-// transaction; so it is cancelled last, after a graceful close has committed.
-func (p *Producer) Bind(ctx context.Context) {
-	p.ctx = ctx
-	p.lastTag = nil
-}
-
-// Client is the underlying client, for metadata. Producing with it goes around the transaction.
-func (p *Producer) Client() *kgo.Client { return p.cl }
-
 // Transactional reports whether the producer has a transactional ID.
 func (p *Producer) Transactional() bool { return p.cfg.TransactionalID != "" }
 
@@ -222,7 +211,7 @@ func (p *Producer) Started() time.Time { return p.started }
 
 // Produce sends r: to r.Partition if that is not negative, otherwise to where its key belongs. The record belongs to the
 // producer until the next Commit, Flush or Abort has returned. Produce blocks while too much is buffered, until the
-// context given to New or Bind ends. It has no result: the first failure is kept for Err, Flush and Commit.
+// context given to New ends. It has no result: the first failure is kept for Err, Flush and Commit.
 func (p *Producer) Produce(r *kgo.Record) {
 	if err := p.Begin(); err != nil {
 		p.acks.mu.Lock()
@@ -236,16 +225,6 @@ func (p *Producer) Produce(r *kgo.Record) {
 	p.produced++
 	p.acks.add()
 	p.cl.Produce(p.ctx, r, p.promise)
-}
-
-// ProduceTagged is Produce with a tag that a RefusedError hands back, by which the caller knows the input record and the
-// node. Records in a row with the same tag share its memory. The tag must be comparable; a pointer costs nothing.
-func (p *Producer) ProduceTagged(r *kgo.Record, tag any) {
-	if p.lastTag == nil || p.lastTag.tag != tag {
-		p.lastTag = &tagged{p.ctx, tag}
-	}
-	r.Context = p.lastTag
-	p.Produce(r)
 }
 
 // Produced counts the records produced since the last commit, flush or abort.

@@ -185,20 +185,6 @@ func (w *Worker) Stop() {
 	})
 }
 
-// Ask calls f on the worker's goroutine, and returns when it has returned or ctx has ended. f gets nil if the worker does not have the task.
-func (w *Worker) Ask(ctx context.Context, t *Task, f func(*task.Task)) error {
-	answered := make(chan struct{})
-	w.do(func() {
-		defer close(answered)
-		if t.run != nil && w.has(t) {
-			f(t.run)
-		} else {
-			f(nil)
-		}
-	})
-	return w.await(ctx, answered)
-}
-
 // Status returns what the worker's tasks are doing.
 func (w *Worker) Status(ctx context.Context) ([]Status, error) {
 	var all []Status

@@ -245,23 +245,26 @@ func (s *store[K, V]) put(key K, value V, present bool, start, at int64) error {
 	if s.noVal != nil && s.noVal.Absent(value) {
 		present = false
 	}
+	if _, err := s.encode(key); err != nil {
+		return err // no number is used up
+	}
 	seq, err := s.nextSeq(key, start)
 	if err != nil {
 		return err
 	}
-	s.Observe(start)
 	b, err := s.cellKey(key, start, seq)
 	if err != nil {
 		return err
 	}
+	if s.duplicates && !present {
+		return s.logOnly(b, value, false, at)
+	}
+	s.Observe(start)
 	if s.expired(start) {
 		if s.drop != nil {
 			s.drop(ExpiredReason)
 		}
 		return s.logOnly(b, value, present, at)
-	}
-	if s.duplicates && !present {
-		return s.logOnly(b, value, false, at)
 	}
 	_, err = s.cells.Put(b, key, value, present, at, s.origin())
 	return err

@@ -24,7 +24,7 @@ func storeCommandExists(kind string) error {
 
 // storeCommand runs the value of the record as a command, and forwards the result, which may be an error.
 func (h *handler) storeCommand(r processor.Record[any, any]) error {
-	result, err := h.runCommand(strings.Split(javaText(r.Value), " "))
+	result, err := h.runCommand(strings.Split(strings.TrimRight(javaText(r.Value), " "), " "))
 	if err != nil {
 		result = commandError + err.Error()
 	}

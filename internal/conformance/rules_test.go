@@ -40,6 +40,7 @@ var rules = map[string]func(s *subject, d difference) bool{
 	"schedules-before-1970":        schedulesBefore1970,
 	"end-of-time":                  endOfTime,
 	"get-among-duplicates":         getAmongDuplicates,
+	"deletions-among-duplicates":   deletionsAmongDuplicates,
 	"windows-without-size":         windowsWithoutSize,
 	"negative-timestamps-in-state": negativeTimestampsInState,
 }
@@ -230,6 +231,16 @@ func endOfTime(s *subject, d difference) bool {
 func getAmongDuplicates(s *subject, d difference) bool {
 	st := s.step(d)
 	return st != nil && commandOf(st)[0] == "get" && s.hasWindows(func(o op) bool { return o.flag("retainDuplicates") })
+}
+
+// deletionsAmongDuplicates allows what moving the time of an in-memory store changes, from the first deletion on.
+func deletionsAmongDuplicates(s *subject, d difference) bool {
+	first := slices.IndexFunc(s.c.Steps, func(st step) bool {
+		words := commandOf(&st)
+		return words[0] == "put" && len(words) > 2 && words[2] == "~"
+	})
+	here := s.hasWindows(func(o op) bool { return o.flag("inMemory") && o.flag("retainDuplicates") })
+	return here && first >= 0 && (d.step == 0 || d.step > first)
 }
 
 func windowsWithoutSize(s *subject, _ difference) bool {

@@ -14,49 +14,49 @@ const lastGrace = time.Second
 
 // close ends the run: no more starts, what is being processed is finished and committed, the group is left, everything is closed. It returns the failure that ended the
 // run, if any.
-func (r *session) close() error {
-	r.app.setState(Closing)
-	r.mu.Lock()
-	r.closing = true
-	r.mu.Unlock()
-	r.stop()
-	deadline := time.AfterFunc(r.cfg.CloseTimeout, r.kill)
+func (s *session) close() error {
+	s.app.setState(Closing)
+	s.mu.Lock()
+	s.closing = true
+	s.mu.Unlock()
+	s.stop()
+	deadline := time.AfterFunc(s.cfg.CloseTimeout, s.kill)
 	defer deadline.Stop()
-	ctx, cancel := context.WithTimeout(r.hard, r.cfg.CloseTimeout)
+	ctx, cancel := context.WithTimeout(s.hard, s.cfg.CloseTimeout)
 	defer cancel()
 
-	r.starters.Wait()
-	r.end(r.heldTasks(), false)
+	s.starters.Wait()
+	s.end(s.heldTasks(), false)
 	var err error
-	if group := r.membership(); group != nil {
-		if err = group.Stop(ctx, r.cfg.OnClose == Leave); err != nil {
-			r.log.Warn("ending the membership", "error", err)
+	if group := s.membership(); group != nil {
+		if err = group.Stop(ctx, s.cfg.OnClose == Leave); err != nil {
+			s.log.Warn("ending the membership", "error", err)
 		}
 	}
-	for _, w := range r.workers {
+	for _, w := range s.workers {
 		w.Stop()
 	}
-	stuck := r.awaitWorkers()
-	r.kill()
-	r.background.Wait()
+	stuck := s.awaitWorkers()
+	s.kill()
+	s.background.Wait()
 	if stuck {
 		// The databases are in use, so they stay open, and the directory locked.
-		return errors.Join(r.failure, fmt.Errorf("closing took longer than Config.CloseTimeout (%v): user code did not return", r.cfg.CloseTimeout))
+		return errors.Join(s.failure, fmt.Errorf("closing took longer than Config.CloseTimeout (%v): user code did not return", s.cfg.CloseTimeout))
 	}
-	r.closeUnused()
-	r.release()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.failure
+	s.closeUnused()
+	s.release()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.failure
 }
 
 // awaitWorkers waits for the workers, a little longer than they have time. It reports whether one did not come back.
-func (r *session) awaitWorkers() (stuck bool) {
-	for _, w := range r.workers {
+func (s *session) awaitWorkers() (stuck bool) {
+	for _, w := range s.workers {
 		select {
 		case <-w.Done():
 			continue
-		case <-r.hard.Done():
+		case <-s.hard.Done():
 		}
 		grace := time.NewTimer(lastGrace)
 		select {
@@ -70,25 +70,25 @@ func (r *session) awaitWorkers() (stuck bool) {
 }
 
 // release closes what prepare and start have opened.
-func (r *session) release() {
-	if r.restorer != nil {
-		r.restorer.Close()
+func (s *session) release() {
+	if s.restorer != nil {
+		s.restorer.Close()
 	}
-	if r.client != nil {
-		r.client.Close()
+	if s.client != nil {
+		s.client.Close()
 	}
-	if r.shared != nil {
-		r.shared.Close()
+	if s.shared != nil {
+		s.shared.Close()
 	}
-	if err := r.dir.Close(); err != nil {
-		r.log.Warn("closing the state directory", "error", err)
+	if err := s.dir.Close(); err != nil {
+		s.log.Warn("closing the state directory", "error", err)
 	}
 }
 
 // statuses asks the workers what their tasks are doing. Workers that do not answer while ctx lasts are left out.
-func (r *session) statuses(ctx context.Context) []worker.Status {
+func (s *session) statuses(ctx context.Context) []worker.Status {
 	var all []worker.Status
-	for _, w := range r.workers {
+	for _, w := range s.workers {
 		status, err := w.Status(ctx)
 		if err == nil {
 			all = append(all, status...)

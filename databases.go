@@ -24,65 +24,65 @@ type databases struct {
 const openParallel = 8
 
 // openDatabases opens the databases that are there and finds out how far they are behind. What fails here fails, or does not matter, when the task comes.
-func (r *session) openDatabases() {
-	r.databases.open, r.databases.lags = map[assignment.TaskID]*engine.DB{}, map[assignment.TaskID]int64{}
-	dirs, err := r.dir.TaskDirs()
+func (s *session) openDatabases() {
+	s.databases.open, s.databases.lags = map[assignment.TaskID]*engine.DB{}, map[assignment.TaskID]int64{}
+	dirs, err := s.dir.TaskDirs()
 	if err != nil {
-		r.log.Warn("listing the tasks in the state directory", "error", err)
+		s.log.Warn("listing the tasks in the state directory", "error", err)
 		return
 	}
 	var opening sync.WaitGroup
 	slots := make(chan struct{}, openParallel)
 	for _, dir := range dirs {
-		id, ok := r.layout.taskOf(dir)
-		if !ok || len(r.graph.SubTopologies[id.SubTopology].Stores) == 0 {
-			r.removeDirectory(dir)
+		id, ok := s.layout.taskOf(dir)
+		if !ok || len(s.graph.SubTopologies[id.SubTopology].Stores) == 0 {
+			s.removeDirectory(dir)
 			continue
 		}
 		slots <- struct{}{}
 		opening.Go(func() {
 			defer func() { <-slots }()
-			db, err := r.openDatabase(id, len(dirs))
+			db, err := s.openDatabase(id, len(dirs))
 			if err != nil {
-				r.log.Warn("opening a database ahead of its task", "task", id.String(), "error", err)
+				s.log.Warn("opening a database ahead of its task", "task", id.String(), "error", err)
 				return
 			}
-			r.databases.mu.Lock()
-			r.databases.open[id] = db
-			r.databases.mu.Unlock()
+			s.databases.mu.Lock()
+			s.databases.open[id] = db
+			s.databases.mu.Unlock()
 		})
 	}
 	opening.Wait()
-	ctx, cancel := context.WithTimeout(r.soft, topicsEvery)
+	ctx, cancel := context.WithTimeout(s.soft, topicsEvery)
 	defer cancel()
-	if err := r.measureLags(ctx); err != nil {
-		r.log.Warn("asking for the ends of changelogs", "error", err)
+	if err := s.measureLags(ctx); err != nil {
+		s.log.Warn("asking for the ends of changelogs", "error", err)
 	}
 }
 
 // removeDirectory removes what an earlier version of the topology has left behind: a task whose stores belong to other tasks now, which have restored them from
 // their changelogs.
-func (r *session) removeDirectory(dir string) {
-	r.log.Info("removing the state of a task", "directory", dir, "reason", "the topology has no such task with stores any more")
-	if err := r.dir.Destroy(dir); err != nil {
-		r.log.Warn("removing the state of a task", "directory", dir, "error", err)
+func (s *session) removeDirectory(dir string) {
+	s.log.Info("removing the state of a task", "directory", dir, "reason", "the topology has no such task with stores any more")
+	if err := s.dir.Destroy(dir); err != nil {
+		s.log.Warn("removing the state of a task", "directory", dir, "error", err)
 	}
 }
 
 // openDatabase opens a task's database; n is how many there are.
-func (r *session) openDatabase(id assignment.TaskID, n int) (*engine.DB, error) {
-	dir, err := r.dir.TaskDir(r.layout.dirOf(id))
+func (s *session) openDatabase(id assignment.TaskID, n int) (*engine.DB, error) {
+	dir, err := s.dir.TaskDir(s.layout.dirOf(id))
 	if err != nil {
 		return nil, err
 	}
 	db, err := engine.Open(engine.Options{
-		Dir: dir, FS: r.app.seams.fs, Shared: r.shared, MemTableSize: r.shared.MemTableSize(n), Logger: r.log.With("task", id.String()),
-		KeepCells: r.app.seams.mutations.keepCache,
+		Dir: dir, FS: s.app.seams.fs, Shared: s.shared, MemTableSize: s.shared.MemTableSize(n), Logger: s.log.With("task", id.String()),
+		KeepCells: s.app.seams.mutations.keepCache,
 	})
 	if err != nil {
 		return nil, err
 	}
-	if err := r.openTables(db, r.graph.SubTopologies[id.SubTopology].Stores); err != nil {
+	if err := s.openTables(db, s.graph.SubTopologies[id.SubTopology].Stores); err != nil {
 		db.Close()
 		return nil, err
 	}
@@ -91,7 +91,7 @@ func (r *session) openDatabase(id assignment.TaskID, n int) (*engine.DB, error) 
 
 // openTables opens the tables of a task's stores, and drops those of stores that have moved to other tasks: should they come back, the age of the database would say
 // nothing about theirs.
-func (r *session) openTables(db *engine.DB, stores []*graph.Store) error {
+func (s *session) openTables(db *engine.DB, stores []*graph.Store) error {
 	mine := map[string]bool{}
 	for _, store := range stores {
 		mine[store.Name] = true
@@ -107,7 +107,7 @@ func (r *session) openTables(db *engine.DB, stores []*graph.Store) error {
 		if mine[name] {
 			continue
 		}
-		if err := db.Drop(name, changelogTopic(r.cfg.ApplicationID, name), "the topology has it in another task now, or not any more"); err != nil {
+		if err := db.Drop(name, changelogTopic(s.cfg.ApplicationID, name), "the topology has it in another task now, or not any more"); err != nil {
 			return err
 		}
 	}
@@ -115,17 +115,17 @@ func (r *session) openTables(db *engine.DB, stores []*graph.Store) error {
 }
 
 // measureLags counts the changelog records that each open database has not seen.
-func (r *session) measureLags(ctx context.Context) error {
-	if len(r.databases.open) == 0 {
+func (s *session) measureLags(ctx context.Context) error {
+	if len(s.databases.open) == 0 {
 		return nil
 	}
-	ends, err := kadm.NewClient(r.client).ListEndOffsets(ctx, r.topics.changelogs()...)
+	ends, err := kadm.NewClient(s.client).ListEndOffsets(ctx, s.topics.changelogs()...)
 	if err != nil {
 		return err
 	}
-	for id, db := range r.databases.open {
+	for id, db := range s.databases.open {
 		var lag int64
-		for _, store := range r.graph.SubTopologies[id.SubTopology].Stores {
+		for _, store := range s.graph.SubTopologies[id.SubTopology].Stores {
 			spec := store.Spec.(engine.Spec)
 			if spec.Changelog().Kind == engine.NoChangelog {
 				continue
@@ -134,12 +134,12 @@ func (r *session) measureLags(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			topic := changelogTopic(r.cfg.ApplicationID, store.Name)
+			topic := changelogTopic(s.cfg.ApplicationID, store.Name)
 			at, _ := db.Position(table, topic)
 			end, _ := ends.Lookup(topic, id.Partition)
 			lag += max(end.Offset-at, 0)
 		}
-		r.databases.lags[id] = lag
+		s.databases.lags[id] = lag
 	}
 	return nil
 }
@@ -172,13 +172,13 @@ func (d *databases) snapshot() map[assignment.TaskID]int64 {
 }
 
 // closeUnused closes what nobody has taken. Who wants one of them meanwhile waits, and opens it anew.
-func (r *session) closeUnused() {
-	r.databases.mu.Lock()
-	defer r.databases.mu.Unlock()
-	for id, db := range r.databases.open {
+func (s *session) closeUnused() {
+	s.databases.mu.Lock()
+	defer s.databases.mu.Unlock()
+	for id, db := range s.databases.open {
 		if err := db.Close(); err != nil {
-			r.log.Warn("closing the database of a task that is not here", "task", id.String(), "error", err)
+			s.log.Warn("closing the database of a task that is not here", "task", id.String(), "error", err)
 		}
 	}
-	r.databases.open = nil
+	s.databases.open = nil
 }

@@ -61,31 +61,31 @@ func (l *layout) taskOf(dir string) (assignment.TaskID, bool) {
 }
 
 // checkShape compares the topology with the one that the directory was used with before.
-func (r *session) checkShape() error {
-	r.layout = layout{app: r.cfg.ApplicationID, graph: r.graph, shape: r.graph.Shape(), dirs: map[string]int{}}
-	if err := r.graph.Conflicts(r.cfg.ApplicationID); err != nil {
+func (s *session) checkShape() error {
+	s.layout = layout{app: s.cfg.ApplicationID, graph: s.graph, shape: s.graph.Shape(), dirs: map[string]int{}}
+	if err := s.graph.Conflicts(s.cfg.ApplicationID); err != nil {
 		return err
 	}
-	was, found, err := r.recordedLayout()
+	was, found, err := s.recordedLayout()
 	if err != nil || !found {
 		return err
 	}
-	if err := r.layout.shape.Incompatible(was.Shape); err != nil {
+	if err := s.layout.shape.Incompatible(was.Shape); err != nil {
 		return fmt.Errorf("the topology does not fit the state that this application has:\n%w\n"+
 			"Leave these stores as they were, give the application a new ID, or stop all processes and reset the application: "+
-			"delete its internal topics, its group's offsets and its state directories (here %s)", err, r.dir.Path())
+			"delete its internal topics, its group's offsets and its state directories (here %s)", err, s.dir.Path())
 	}
-	r.layout.dirs = was.Directories
+	s.layout.dirs = was.Directories
 	return nil
 }
 
-func (r *session) recordedLayout() (was recorded, found bool, err error) {
-	_, description, found := r.dir.Topology()
+func (s *session) recordedLayout() (was recorded, found bool, err error) {
+	_, description, found := s.dir.Topology()
 	if !found {
 		return recorded{}, false, nil
 	}
 	if err := json.Unmarshal(description, &was); err != nil {
-		return recorded{}, false, fmt.Errorf("the description of the topology in %s cannot be read: %w; remove the directory to restore its state from Kafka", r.dir.Path(), err)
+		return recorded{}, false, fmt.Errorf("the description of the topology in %s cannot be read: %w; remove the directory to restore its state from Kafka", s.dir.Path(), err)
 	}
 	if was.Directories == nil {
 		was.Directories = map[string]int{}
@@ -94,22 +94,22 @@ func (r *session) recordedLayout() (was recorded, found bool, err error) {
 }
 
 // checkCounts compares the numbers of partitions with those that the directory was used with before.
-func (r *session) checkCounts() error {
-	was, found, err := r.recordedLayout()
+func (s *session) checkCounts() error {
+	was, found, err := s.recordedLayout()
 	if err != nil || !found {
 		return err
 	}
 	var problems []error
-	for t, n := range r.layout.counts {
+	for t, n := range s.layout.counts {
 		before, known := was.Partitions[t.Name]
 		if !known || before == n {
 			continue
 		}
-		if r.independentOfCount(t) {
-			r.log.Info("a topic has another number of partitions than before", "topic", t.In(r.cfg.ApplicationID), "before", before, "now", n)
+		if s.independentOfCount(t) {
+			s.log.Info("a topic has another number of partitions than before", "topic", t.In(s.cfg.ApplicationID), "before", before, "now", n)
 			continue
 		}
-		problems = append(problems, fmt.Errorf("topic %s had %d partitions when this application ran last, and has %d now", t.In(r.cfg.ApplicationID), before, n))
+		problems = append(problems, fmt.Errorf("topic %s had %d partitions when this application ran last, and has %d now", t.In(s.cfg.ApplicationID), before, n))
 	}
 	if len(problems) == 0 {
 		return nil
@@ -117,17 +117,17 @@ func (r *session) checkCounts() error {
 	slices.SortFunc(problems, func(a, b error) int { return cmp.Compare(a.Error(), b.Error()) })
 	return fmt.Errorf("%w: %w\nKeys would lie in other partitions than their state. Give the topics as many partitions as before, or stop all processes and reset "+
 		"the application: delete its internal topics, its group's offsets and its state directories (here %s)",
-		errPartitionsChanged, errors.Join(problems...), r.dir.Path())
+		errPartitionsChanged, errors.Join(problems...), s.dir.Path())
 }
 
 // independentOfCount says that nothing depends on the number of partitions of a topic: what reads it keeps no state and feeds
 // nothing that does.
-func (r *session) independentOfCount(t graph.Topic) bool {
-	for _, sub := range r.graph.SubTopologies {
+func (s *session) independentOfCount(t graph.Topic) bool {
+	for _, sub := range s.graph.SubTopologies {
 		if !slices.Contains(sub.Sources, t) {
 			continue
 		}
-		if len(sub.Stores) > 0 || slices.ContainsFunc(r.graph.Repartitions, func(p *graph.RepartitionTopic) bool { return p.From == sub.ID }) {
+		if len(sub.Stores) > 0 || slices.ContainsFunc(s.graph.Repartitions, func(p *graph.RepartitionTopic) bool { return p.From == sub.ID }) {
 			return false
 		}
 	}
@@ -135,8 +135,8 @@ func (r *session) independentOfCount(t graph.Topic) bool {
 }
 
 // saveLayout writes the layout into the state directory; new sub-topologies get numbers there.
-func (r *session) saveLayout() error {
-	l := &r.layout
+func (s *session) saveLayout() error {
+	l := &s.layout
 	next := 0
 	for _, number := range l.dirs {
 		next = max(next, number+1)
@@ -155,5 +155,5 @@ func (r *session) saveLayout() error {
 	if err != nil {
 		return fmt.Errorf("description of the topology: %w", err)
 	}
-	return r.dir.SetTopology(l.shape.Fingerprint(), description)
+	return s.dir.SetTopology(l.shape.Fingerprint(), description)
 }

@@ -15,15 +15,15 @@ import (
 )
 
 // locate finds where tasks begin to read: at the offsets that the group has committed, or where their sources say.
-func (r *session) locate(tasks []*held) error {
-	ctx, cancel := r.untilGone(tasks)
+func (s *session) locate(tasks []*held) error {
+	ctx, cancel := s.untilGone(tasks)
 	defer cancel()
-	return retry(ctx, r.log, "reading committed offsets", func(ctx context.Context) error { return r.locateOnce(ctx, tasks) })
+	return retry(ctx, s.log, "reading committed offsets", func(ctx context.Context) error { return s.locateOnce(ctx, tasks) })
 }
 
 // untilGone returns a context that ends with the run, or when one of the tasks is taken away.
-func (r *session) untilGone(tasks []*held) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(r.soft)
+func (s *session) untilGone(tasks []*held) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(s.soft)
 	var stops []func() bool
 	for _, h := range tasks {
 		stops = append(stops, context.AfterFunc(h.ctx, cancel))
@@ -36,15 +36,15 @@ func (r *session) untilGone(tasks []*held) (context.Context, context.CancelFunc)
 	}
 }
 
-func (r *session) locateOnce(ctx context.Context, tasks []*held) error {
-	names := r.inputTopics(tasks)
-	admin := kadm.NewClient(r.client)
+func (s *session) locateOnce(ctx context.Context, tasks []*held) error {
+	names := s.inputTopics(tasks)
+	admin := kadm.NewClient(s.client)
 	// The starts come before the committed offsets: should somebody else have the tasks meanwhile, what is purged behind its commits must not look like a loss.
 	starts, err := admin.ListStartOffsets(ctx, names...)
 	if err != nil {
 		return err
 	}
-	committed, err := r.committedOffsets(ctx, r.inputPartitions(tasks))
+	committed, err := s.committedOffsets(ctx, s.inputPartitions(tasks))
 	if err != nil {
 		return err
 	}
@@ -58,11 +58,11 @@ func (r *session) locateOnce(ctx context.Context, tasks []*held) error {
 	}
 	for _, h := range tasks {
 		h.task.Inputs = nil
-		for _, topic := range r.graph.SubTopologies[h.id.SubTopology].Sources {
-			if h.id.Partition >= r.layout.counts[topic] {
+		for _, topic := range s.graph.SubTopologies[h.id.SubTopology].Sources {
+			if h.id.Partition >= s.layout.counts[topic] {
 				continue
 			}
-			in, err := r.input(topic, h.id.Partition, committed, starts, ends, tops)
+			in, err := s.input(topic, h.id.Partition, committed, starts, ends, tops)
 			if err != nil {
 				return err
 			}
@@ -74,15 +74,15 @@ func (r *session) locateOnce(ctx context.Context, tasks []*held) error {
 
 // committedOffsets asks for the committed offsets of partitions, by topic, and gets an error while transactions with offsets of them have not ended. The
 // request has to name the partitions: asked for all that a group has, a broker leaves those out of which it has such offsets only.
-func (r *session) committedOffsets(ctx context.Context, asked map[string][]int32) (kadm.OffsetResponses, error) {
+func (s *session) committedOffsets(ctx context.Context, asked map[string][]int32) (kadm.OffsetResponses, error) {
 	req := kmsg.NewPtrOffsetFetchRequest()
-	req.Group, req.RequireStable = r.cfg.ApplicationID, true
+	req.Group, req.RequireStable = s.cfg.ApplicationID, true
 	for name, partitions := range asked {
 		topic := kmsg.NewOffsetFetchRequestTopic()
 		topic.Topic, topic.Partitions = name, partitions
 		req.Topics = append(req.Topics, topic)
 	}
-	resp, err := req.RequestWith(ctx, r.client)
+	resp, err := req.RequestWith(ctx, s.client)
 	if err != nil {
 		return nil, err
 	}
@@ -106,11 +106,11 @@ func (r *session) committedOffsets(ctx context.Context, asked map[string][]int32
 }
 
 // inputPartitions are the partitions that tasks read, by full topic name.
-func (r *session) inputPartitions(tasks []*held) map[string][]int32 {
+func (s *session) inputPartitions(tasks []*held) map[string][]int32 {
 	partitions := map[string][]int32{}
 	for _, h := range tasks {
-		for _, topic := range r.graph.SubTopologies[h.id.SubTopology].Sources {
-			if name := topic.In(r.cfg.ApplicationID); h.id.Partition < r.layout.counts[topic] {
+		for _, topic := range s.graph.SubTopologies[h.id.SubTopology].Sources {
+			if name := topic.In(s.cfg.ApplicationID); h.id.Partition < s.layout.counts[topic] {
 				partitions[name] = append(partitions[name], h.id.Partition)
 			}
 		}
@@ -118,7 +118,7 @@ func (r *session) inputPartitions(tasks []*held) map[string][]int32 {
 	return partitions
 }
 
-func (r *session) inputTopics(tasks []*held) []string {
+func (s *session) inputTopics(tasks []*held) []string {
 	var names []string
 	seen := map[int32]bool{}
 	for _, h := range tasks {
@@ -126,15 +126,15 @@ func (r *session) inputTopics(tasks []*held) []string {
 			continue
 		}
 		seen[h.id.SubTopology] = true
-		for _, topic := range r.graph.SubTopologies[h.id.SubTopology].Sources {
-			names = append(names, topic.In(r.cfg.ApplicationID))
+		for _, topic := range s.graph.SubTopologies[h.id.SubTopology].Sources {
+			names = append(names, topic.In(s.cfg.ApplicationID))
 		}
 	}
 	return names
 }
 
-func (r *session) input(topic graph.Topic, partition int32, committed kadm.OffsetResponses, starts, ends, tops kadm.ListedOffsets) (worker.Input, error) {
-	name := topic.In(r.cfg.ApplicationID)
+func (s *session) input(topic graph.Topic, partition int32, committed kadm.OffsetResponses, starts, ends, tops kadm.ListedOffsets) (worker.Input, error) {
+	name := topic.In(s.cfg.ApplicationID)
 	at, ok := committed.Lookup(name, partition)
 	if !ok {
 		at.At = -1
@@ -149,7 +149,7 @@ func (r *session) input(topic graph.Topic, partition int32, committed kadm.Offse
 		return worker.Input{}, fmt.Errorf("offsets of %s/%d: %w", name, partition, kerr.UnknownTopicOrPartition)
 	}
 	in := worker.Input{Committed: task.Committed{Topic: name, Partition: partition, Offset: at.At, Metadata: at.Metadata}, End: end.Offset}
-	opts := r.sourceOptions(topic)
+	opts := s.sourceOptions(topic)
 	switch {
 	case at.At < 0 && opts.StartAt == graph.Latest:
 		in.Offset, in.Fresh = end.Offset, true
@@ -157,7 +157,7 @@ func (r *session) input(topic graph.Topic, partition int32, committed kadm.Offse
 		in.Offset = start.Offset
 	case at.At < start.Offset || at.At > top.Offset: // a tool may have set it beyond open transactions
 		var err error
-		if in.Offset, err = r.outOfRange(topic, partition, at.At, start.Offset, top.Offset); err != nil {
+		if in.Offset, err = s.outOfRange(topic, partition, at.At, start.Offset, top.Offset); err != nil {
 			return worker.Input{}, err
 		}
 	}
@@ -165,17 +165,17 @@ func (r *session) input(topic graph.Topic, partition int32, committed kadm.Offse
 }
 
 // outOfRange returns where to read on when the log has no longer, or does not have yet, what comes next.
-func (r *session) outOfRange(topic graph.Topic, partition int32, at, start, end int64) (int64, error) {
-	name := topic.In(r.cfg.ApplicationID)
-	switch r.sourceOptions(topic).OutOfRange {
+func (s *session) outOfRange(topic graph.Topic, partition int32, at, start, end int64) (int64, error) {
+	name := topic.In(s.cfg.ApplicationID)
+	switch s.sourceOptions(topic).OutOfRange {
 	case graph.OutOfRangeEarliest:
-		r.log.Warn("the next record is not in the log; going on at its start", "topic", name, "partition", partition, "offset", at, "start", start, "end", end)
+		s.log.Warn("the next record is not in the log; going on at its start", "topic", name, "partition", partition, "offset", at, "start", start, "end", end)
 		return start, nil
 	case graph.OutOfRangeLatest:
-		r.log.Warn("the next record is not in the log; going on at its end", "topic", name, "partition", partition, "offset", at, "start", start, "end", end)
+		s.log.Warn("the next record is not in the log; going on at its end", "topic", name, "partition", partition, "offset", at, "start", start, "end", end)
 		return end, nil
 	}
-	return 0, &outOfRangeError{name, partition, at, start, end, r.cfg.ApplicationID}
+	return 0, &outOfRangeError{name, partition, at, start, end, s.cfg.ApplicationID}
 }
 
 // outOfRangeError says that records between the committed offset and the log were lost, which the source does not allow.
@@ -192,8 +192,8 @@ func (e *outOfRangeError) Error() string {
 }
 
 // sourceOptions are those of the source that reads a topic.
-func (r *session) sourceOptions(topic graph.Topic) graph.SourceOptions {
-	for _, n := range r.graph.Nodes {
+func (s *session) sourceOptions(topic graph.Topic) graph.SourceOptions {
+	for _, n := range s.graph.Nodes {
 		for _, t := range n.Topics {
 			if t == topic {
 				return n.SourceOpts
@@ -204,9 +204,9 @@ func (r *session) sourceOptions(topic graph.Topic) graph.SourceOptions {
 }
 
 // topicOf finds a topic of the topology by its full name.
-func (r *session) topicOf(name string) (graph.Topic, bool) {
-	for t := range r.layout.counts {
-		if t.In(r.cfg.ApplicationID) == name {
+func (s *session) topicOf(name string) (graph.Topic, bool) {
+	for t := range s.layout.counts {
+		if t.In(s.cfg.ApplicationID) == name {
 			return t, true
 		}
 	}

@@ -184,10 +184,10 @@ func ask[K, V any](app *App, table Queryable[K, V]) (*query, error) {
 	if err := fits(q, table); err != nil {
 		return nil, fmt.Errorf("query of store %s: %w: use the handle that belongs to this application's topology", q.store, err)
 	}
-	if state := app.State(); q.r == nil || state >= Closed {
+	if state := app.State(); q.session == nil || state >= Closed {
 		return nil, q.wrap(fmt.Errorf("%w: the application is %v", ErrNotHere, state))
 	}
-	q.partitions = q.r.layout.tasks(q.sub.ID)
+	q.partitions = q.session.layout.tasks(q.sub.ID)
 	return q, nil
 }
 
@@ -215,7 +215,7 @@ func fits[K, V any](q *query, table Queryable[K, V]) error {
 
 // query is a query of one store.
 type query struct {
-	r          *session
+	session    *session
 	store      string
 	sub        *graph.SubTopology
 	partitions int32
@@ -230,7 +230,7 @@ func (a *App) query(store string) (*query, error) {
 			if s.Name != store {
 				continue
 			}
-			q := &query{r: a.session.Load(), store: store, sub: sub}
+			q := &query{session: a.session.Load(), store: store, sub: sub}
 			if windows, ok := s.Spec.(interface{ Layout() engine.WindowLayout }); ok {
 				layout := windows.Layout()
 				q.layout = &layout
@@ -303,14 +303,14 @@ func (q *query) get(ctx context.Context, partition int32, key []byte) ([]byte, b
 // snapshot returns the committed state of the store's partition.
 func (q *query) snapshot(partition int32) (*engine.Snapshot, error) {
 	id := assignment.TaskID{SubTopology: int32(q.sub.ID), Partition: partition}
-	q.r.mu.Lock()
-	h := q.r.tasks[id]
+	q.session.mu.Lock()
+	h := q.session.tasks[id]
 	restoring := h != nil && !h.running
 	var db *engine.DB
 	if h != nil && h.running {
 		db = h.task.DB
 	}
-	q.r.mu.Unlock()
+	q.session.mu.Unlock()
 	switch {
 	case restoring:
 		return nil, fmt.Errorf("partition %d is being restored: %w", partition, ErrNotHere)
@@ -323,16 +323,16 @@ func (q *query) snapshot(partition int32) (*engine.Snapshot, error) {
 // here are the partitions that can be read, in order.
 func (q *query) here() []int32 {
 	var partitions []int32
-	for _, id := range q.r.heldTasks() {
+	for _, id := range q.session.heldTasks() {
 		if int(id.SubTopology) != q.sub.ID {
 			continue
 		}
-		q.r.mu.Lock()
-		h := q.r.tasks[id]
+		q.session.mu.Lock()
+		h := q.session.tasks[id]
 		if h != nil && h.running {
 			partitions = append(partitions, id.Partition)
 		}
-		q.r.mu.Unlock()
+		q.session.mu.Unlock()
 	}
 	return partitions
 }

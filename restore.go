@@ -16,41 +16,41 @@ import (
 // restore brings tasks to the state of their last commit, wherever that was made, and gives them to their workers, each as soon as it is ready. It does not
 // wait. The order matters: the committed offsets are read first, which waits for transactions that a former owner has left open, and the ends of the
 // changelogs afterwards, so that all that belongs to the offsets lies below them.
-func (r *session) restore(tasks []*held) {
-	r.mu.Lock()
-	if r.closing {
-		r.mu.Unlock()
+func (s *session) restore(tasks []*held) {
+	s.mu.Lock()
+	if s.closing {
+		s.mu.Unlock()
 		for _, h := range tasks {
-			r.finish(h)
+			s.finish(h)
 		}
 		return
 	}
-	r.starters.Add(1)
-	r.mu.Unlock()
+	s.starters.Add(1)
+	s.mu.Unlock()
 	go func() {
-		defer r.starters.Done()
-		if tasks = r.located(tasks); len(tasks) == 0 {
+		defer s.starters.Done()
+		if tasks = s.located(tasks); len(tasks) == 0 {
 			return
 		}
 		var groups sync.WaitGroup
-		for _, group := range split(tasks, r.cfg.Workers) {
-			groups.Go(func() { r.restoreGroup(group) })
+		for _, group := range split(tasks, s.cfg.Workers) {
+			groups.Go(func() { s.restoreGroup(group) })
 		}
 		groups.Wait()
-		r.closeUnused()
+		s.closeUnused()
 	}()
 }
 
 // located finds where tasks begin to read, and returns them without those that were taken away meanwhile.
-func (r *session) located(tasks []*held) []*held {
+func (s *session) located(tasks []*held) []*held {
 	for len(tasks) > 0 {
-		err := r.locate(tasks)
+		err := s.locate(tasks)
 		if err == nil {
 			return tasks
 		}
-		left := r.withoutGone(tasks)
+		left := s.withoutGone(tasks)
 		if len(left) == len(tasks) {
-			r.abandon(tasks, err)
+			s.abandon(tasks, err)
 			return nil
 		}
 		tasks = left
@@ -59,11 +59,11 @@ func (r *session) located(tasks []*held) []*held {
 }
 
 // withoutGone ends the tasks that were taken away, or that the end of the run has stopped, and returns the others.
-func (r *session) withoutGone(tasks []*held) []*held {
+func (s *session) withoutGone(tasks []*held) []*held {
 	var left []*held
 	for _, h := range tasks {
 		if h.ctx.Err() != nil {
-			r.finish(h)
+			s.finish(h)
 		} else {
 			left = append(left, h)
 		}
@@ -81,25 +81,25 @@ func split(tasks []*held, n int) [][]*held {
 }
 
 // abandon ends tasks that cannot be started. Unless the reason is that they, or the run, have ended, the application fails.
-func (r *session) abandon(tasks []*held, err error) {
-	ended := r.soft.Err() != nil
+func (s *session) abandon(tasks []*held, err error) {
+	ended := s.soft.Err() != nil
 	for _, h := range tasks {
 		ended = ended || h.ctx.Err() != nil
 	}
 	if !ended {
-		r.fail(err)
+		s.fail(err)
 	}
 	for _, h := range tasks {
-		r.finish(h)
+		s.finish(h)
 	}
 }
 
 // restoreGroup restores tasks with one client.
-func (r *session) restoreGroup(tasks []*held) {
-	job := &restoring{r: r}
+func (s *session) restoreGroup(tasks []*held) {
+	job := &restoring{session: s}
 	for _, h := range tasks {
 		if err := job.add(h); err != nil {
-			r.abandon([]*held{h}, fmt.Errorf("task %v: %w", h.id, err))
+			s.abandon([]*held{h}, fmt.Errorf("task %v: %w", h.id, err))
 		}
 	}
 	job.run()
@@ -107,11 +107,11 @@ func (r *session) restoreGroup(tasks []*held) {
 
 // restoring is the work of restoreGroup. One goroutine uses it.
 type restoring struct {
-	r     *session
-	parts []*changelog
-	left  map[*held]int // changelogs that are not restored
-	began time.Time
-	again error // why the current read has to be repeated
+	session *session
+	parts   []*changelog
+	left    map[*held]int // changelogs that are not restored
+	began   time.Time
+	again   error // why the current read has to be repeated
 }
 
 // changelog is the changelog of one store of one task.
@@ -128,7 +128,7 @@ type changelog struct {
 
 // add opens a task's database and notes what it has to catch up. A task without changelogs runs at once.
 func (j *restoring) add(h *held) error {
-	logs, err := j.r.openTask(h)
+	logs, err := j.session.openTask(h)
 	if err != nil {
 		return err
 	}
@@ -136,7 +136,7 @@ func (j *restoring) add(h *held) error {
 		j.left = map[*held]int{}
 	}
 	if len(logs) == 0 {
-		j.r.runTask(h)
+		j.session.runTask(h)
 		return nil
 	}
 	j.left[h] = len(logs)
@@ -145,19 +145,19 @@ func (j *restoring) add(h *held) error {
 }
 
 // openTask opens the database of a task, if it has stores and no database yet.
-func (r *session) openTask(h *held) ([]*changelog, error) {
+func (s *session) openTask(h *held) ([]*changelog, error) {
 	if h.task.Budget == nil {
-		h.task.Budget = r.shared.NewBudget()
+		h.task.Budget = s.shared.NewBudget()
 	}
-	sub := r.graph.SubTopologies[h.id.SubTopology]
+	sub := s.graph.SubTopologies[h.id.SubTopology]
 	if len(sub.Stores) == 0 {
 		return nil, nil
 	}
 	if h.task.DB == nil {
-		db := r.databases.take(h.id)
+		db := s.databases.take(h.id)
 		if db == nil {
 			var err error
-			if db, err = r.openDatabase(h.id, r.statefulTasks()); err != nil {
+			if db, err = s.openDatabase(h.id, s.statefulTasks()); err != nil {
 				return nil, err
 			}
 		}
@@ -174,7 +174,7 @@ func (r *session) openTask(h *held) ([]*changelog, error) {
 		if spec.Changelog().Kind == engine.NoChangelog {
 			continue
 		}
-		topic := changelogTopic(r.cfg.ApplicationID, store.Name)
+		topic := changelogTopic(s.cfg.ApplicationID, store.Name)
 		h.task.Changelogs = append(h.task.Changelogs, topic)
 		log := &changelog{task: h, store: store.Name, spec: spec, table: table}
 		log.Topic, log.Partition.Partition = topic, h.id.Partition
@@ -184,10 +184,10 @@ func (r *session) openTask(h *held) ([]*changelog, error) {
 }
 
 // statefulTasks is the number of tasks with a database among those that the process holds.
-func (r *session) statefulTasks() int {
+func (s *session) statefulTasks() int {
 	n := 0
-	for _, id := range r.heldTasks() {
-		if len(r.graph.SubTopologies[id.SubTopology].Stores) > 0 {
+	for _, id := range s.heldTasks() {
+		if len(s.graph.SubTopologies[id.SubTopology].Stores) > 0 {
 			n++
 		}
 	}
@@ -208,14 +208,14 @@ func (j *restoring) run() {
 		if err == nil || len(j.pending()) == 0 {
 			continue
 		}
-		if !transient(err) && j.r.soft.Err() == nil {
+		if !transient(err) && j.session.soft.Err() == nil {
 			j.failAll(err)
 			return
 		}
-		if j.r.soft.Err() == nil && ctx.Err() == nil {
-			j.r.log.Warn("restoring is tried again", "in", retries.Delay(failures), "error", err)
+		if j.session.soft.Err() == nil && ctx.Err() == nil {
+			j.session.log.Warn("restoring is tried again", "in", retries.Delay(failures), "error", err)
 		}
-		_ = retries.Sleep(j.r.soft, failures) // pending sees the end
+		_ = retries.Sleep(j.session.soft, failures) // pending sees the end
 	}
 }
 
@@ -229,7 +229,7 @@ func (j *restoring) pending() []*changelog {
 		}
 		if h.ctx.Err() != nil {
 			j.left[h] = 0
-			j.r.finish(h)
+			j.session.finish(h)
 			continue
 		}
 		log.From, log.TopicID = -1, restore.TopicID{}
@@ -246,7 +246,7 @@ func (j *restoring) pending() []*changelog {
 
 // context ends when the run ends, or when all tasks are gone.
 func (j *restoring) context(parts []*changelog) (context.Context, func()) {
-	ctx, cancel := context.WithCancel(j.r.soft)
+	ctx, cancel := context.WithCancel(j.session.soft)
 	var gone sync.WaitGroup
 	var stops []func() bool
 	seen := map[*held]bool{}
@@ -288,7 +288,7 @@ func (j *restoring) read(ctx context.Context, parts []*changelog) error {
 		j.finished(parts[p], next, err, ids)
 	}
 	j.again = nil
-	err = j.r.restorer.Restore(ctx, asked, sink, done, func(p restore.Progress) { j.progress(parts, p) })
+	err = j.session.restorer.Restore(ctx, asked, sink, done, func(p restore.Progress) { j.progress(parts, p) })
 	if individual {
 		return j.again
 	}
@@ -309,7 +309,7 @@ func (j *restoring) prepare(ctx context.Context, parts []*changelog) (map[string
 			old = append(old, log)
 		}
 	}
-	ids, err := j.r.restorer.TopicIDs(ctx, names...)
+	ids, err := j.session.restorer.TopicIDs(ctx, names...)
 	if err != nil || len(old) == 0 {
 		return ids, err
 	}
@@ -317,12 +317,12 @@ func (j *restoring) prepare(ctx context.Context, parts []*changelog) (map[string
 	for i, log := range old {
 		asked[i] = log.Partition
 	}
-	ranges, err := j.r.restorer.Offsets(ctx, asked)
+	ranges, err := j.session.restorer.Offsets(ctx, asked)
 	if err != nil {
 		return nil, err
 	}
 	for i, log := range old {
-		if ranges[i].Err == nil && log.From+j.r.markers() < ranges[i].HighWatermark {
+		if ranges[i].Err == nil && log.From+j.session.markers() < ranges[i].HighWatermark {
 			j.wipe(log, "it is behind, and so old that deletions of that time may be gone from the changelog (delete.retention.ms)")
 		}
 	}
@@ -330,8 +330,8 @@ func (j *restoring) prepare(ctx context.Context, parts []*changelog) (map[string
 }
 
 // markers is how many offsets come behind the position of a store that has seen everything: the last commit's own marker.
-func (r *session) markers() int64 {
-	if r.cfg.Guarantee == ExactlyOnce {
+func (s *session) markers() int64 {
+	if s.cfg.Guarantee == ExactlyOnce {
 		return 1
 	}
 	return 0
@@ -343,7 +343,7 @@ func (j *restoring) tombstonesGone(log *changelog) bool {
 		return false
 	}
 	stamp := log.task.task.DB.Stamp()
-	return !stamp.IsZero() && time.Since(stamp) > j.r.topics.deleteRetention(log.Topic)
+	return !stamp.IsZero() && time.Since(stamp) > j.session.topics.deleteRetention(log.Topic)
 }
 
 // apply writes a batch of records and the position behind it.
@@ -393,10 +393,10 @@ func (j *restoring) finished(log *changelog, next int64, err error, ids map[stri
 		j.report(log, next, next, true)
 		if j.left[log.task]--; j.left[log.task] == 0 {
 			if err := j.stamp(log.task); err != nil {
-				j.r.log.Warn("the age of restored state was not noted", "task", log.task.id.String(), "error", err)
+				j.session.log.Warn("the age of restored state was not noted", "task", log.task.id.String(), "error", err)
 			}
-			j.r.log.Debug("restored", "task", log.task.id.String(), "took", time.Since(j.began))
-			j.r.runTask(log.task)
+			j.session.log.Debug("restored", "task", log.task.id.String(), "took", time.Since(j.began))
+			j.session.runTask(log.task)
 		}
 		return
 	}
@@ -435,12 +435,12 @@ func (j *restoring) wipe(log *changelog, reason string) {
 	}
 	log.From, log.TopicID, log.wiped = -1, restore.TopicID{}, true
 	wiped := StateWiped{Task: log.task.task.ID, Store: log.store, Reason: reason}
-	each(j.r.log, j.r.hooks, func(h HookStateWiped) { h.OnStateWiped(wiped) })
+	each(j.session.log, j.session.hooks, func(h HookStateWiped) { h.OnStateWiped(wiped) })
 }
 
 // failAll fails the application; pending then ends the tasks.
 func (j *restoring) failAll(err error) {
-	j.r.fail(err)
+	j.session.fail(err)
 	for _, log := range j.parts {
 		if j.left[log.task] > 0 {
 			log.task.cancel()
@@ -460,7 +460,7 @@ func (j *restoring) progress(parts []*changelog, p restore.Progress) {
 
 func (j *restoring) report(log *changelog, position, end int64, done bool) {
 	progress := RestoreProgress{Task: log.task.task.ID, Store: log.store, Changelog: log.Topic, Position: position, End: end, Done: done}
-	each(j.r.log, j.r.hooks, func(h HookRestore) { h.OnRestoreProgress(progress) })
+	each(j.session.log, j.session.hooks, func(h HookRestore) { h.OnRestoreProgress(progress) })
 }
 
 // changelogTopic is the name of a store's changelog.

@@ -73,113 +73,113 @@ type counters struct {
 
 // run does the work of Run.
 func (a *App) run(ctx context.Context) (err error) {
-	r := &session{
+	s := &session{
 		app: a, cfg: a.cfg, graph: a.graph, log: a.cfg.Logger.With("application", a.cfg.ApplicationID), hooks: a.cfg.Hooks,
 		tasks: map[assignment.TaskID]*held{}, failed: make(chan struct{}),
 	}
-	r.hard, r.kill = context.WithCancel(context.WithoutCancel(ctx))
-	defer r.kill()
-	r.soft, r.stop = context.WithCancel(ctx)
-	defer r.stop()
-	if r.dir, err = statedir.Open(r.cfg.StateDir, r.cfg.ApplicationID); err != nil {
+	s.hard, s.kill = context.WithCancel(context.WithoutCancel(ctx))
+	defer s.kill()
+	s.soft, s.stop = context.WithCancel(ctx)
+	defer s.stop()
+	if s.dir, err = statedir.Open(s.cfg.StateDir, s.cfg.ApplicationID); err != nil {
 		return err
 	}
-	r.log = r.log.With("process", r.dir.ProcessID())
-	if err := r.prepare(); err != nil {
-		r.release()
+	s.log = s.log.With("process", s.dir.ProcessID())
+	if err := s.prepare(); err != nil {
+		s.release()
 		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 			return nil
 		}
 		return err
 	}
-	if err := r.start(); err != nil {
-		r.fail(err)
+	if err := s.start(); err != nil {
+		s.fail(err)
 	}
-	a.session.Store(r)
+	a.session.Store(s)
 	select {
 	case <-ctx.Done():
-		r.log.Info("closing")
-	case <-r.failed:
+		s.log.Info("closing")
+	case <-s.failed:
 	}
-	return r.close()
+	return s.close()
 }
 
 // prepare checks everything that can be checked before the group is joined.
-func (r *session) prepare() error {
-	if err := r.checkShape(); err != nil {
+func (s *session) prepare() error {
+	if err := s.checkShape(); err != nil {
 		return err
 	}
-	client, err := kgo.NewClient(r.clientOptions()...)
+	client, err := kgo.NewClient(s.clientOptions()...)
 	if err != nil {
 		return fmt.Errorf("kafka client: %w", err)
 	}
-	r.client, r.topics = client, newTopicTable(client)
-	if err := r.prepareTopics(); err != nil {
+	s.client, s.topics = client, newTopicTable(client)
+	if err := s.prepareTopics(); err != nil {
 		return err
 	}
-	if err := r.saveLayout(); err != nil {
+	if err := s.saveLayout(); err != nil {
 		return err
 	}
-	return r.fence()
+	return s.fence()
 }
 
 // clientOptions are what every client gets.
-func (r *session) clientOptions(more ...kgo.Opt) []kgo.Opt {
+func (s *session) clientOptions(more ...kgo.Opt) []kgo.Opt {
 	var opts []kgo.Opt
-	if len(r.cfg.Brokers) > 0 {
-		opts = append(opts, kgo.SeedBrokers(r.cfg.Brokers...))
+	if len(s.cfg.Brokers) > 0 {
+		opts = append(opts, kgo.SeedBrokers(s.cfg.Brokers...))
 	}
 	// kgo waits 5 s between two looks at the metadata, which would be the pause at each move of a leader.
-	opts = append(opts, kgo.ClientID(r.cfg.ApplicationID), kgo.MetadataMinAge(metadataMinAge))
+	opts = append(opts, kgo.ClientID(s.cfg.ApplicationID), kgo.MetadataMinAge(metadataMinAge))
 	// Pushing metrics to the broker makes each client's Close wait a second for a broker that is gone.
 	opts = append(opts, kgo.DisableClientMetrics())
-	opts = append(opts, r.cfg.ClientOptions...)
+	opts = append(opts, s.cfg.ClientOptions...)
 	return append(opts, more...)
 }
 
-func (r *session) transactionalID(index int) string {
-	return fmt.Sprintf("%s-%s-%d", r.cfg.ApplicationID, r.dir.ProcessID(), index)
+func (s *session) transactionalID(index int) string {
+	return fmt.Sprintf("%s-%s-%d", s.cfg.ApplicationID, s.dir.ProcessID(), index)
 }
 
 // fence records the transactional IDs of this run, and ends the transactions that former runs have left open under other ones. Those under the same IDs end when
 // the workers initialise their producers, while the group is being joined; whoever reads committed offsets waits for it.
-func (r *session) fence() error {
-	if r.cfg.Guarantee != ExactlyOnce {
+func (s *session) fence() error {
+	if s.cfg.Guarantee != ExactlyOnce {
 		return nil
 	}
 	var mine []string
-	for i := range r.cfg.Workers {
-		mine = append(mine, r.transactionalID(i))
+	for i := range s.cfg.Workers {
+		mine = append(mine, s.transactionalID(i))
 	}
-	former := slices.DeleteFunc(r.dir.TransactionalIDs(), func(id string) bool { return slices.Contains(mine, id) })
-	if err := r.dir.RecordTransactionalID(mine...); err != nil {
+	former := slices.DeleteFunc(s.dir.TransactionalIDs(), func(id string) bool { return slices.Contains(mine, id) })
+	if err := s.dir.RecordTransactionalID(mine...); err != nil {
 		return err
 	}
-	return r.untilReachable("fencing former transactions", func(ctx context.Context) error {
-		return txn.Fence(ctx, r.clientOptions(), former)
+	return s.untilReachable("fencing former transactions", func(ctx context.Context) error {
+		return txn.Fence(ctx, s.clientOptions(), former)
 	})
 }
 
 // start makes the parts and joins the group.
-func (r *session) start() (err error) {
-	r.shared = engine.NewShared(r.cfg.StateMemory)
-	r.restorer, err = restore.New(restore.Config{Opts: r.clientOptions(), BufferBytes: r.cfg.BufferMemory / 2, Logger: r.log})
+func (s *session) start() (err error) {
+	s.shared = engine.NewShared(s.cfg.StateMemory)
+	s.restorer, err = restore.New(restore.Config{Opts: s.clientOptions(), BufferBytes: s.cfg.BufferMemory / 2, Logger: s.log})
 	if err != nil {
 		return err
 	}
-	if err := r.startFetcher(); err != nil {
+	if err := s.startFetcher(); err != nil {
 		return err
 	}
-	r.openDatabases()
-	for i := range r.cfg.Workers {
-		w := worker.New(r.workerConfig(i))
-		r.workers = append(r.workers, w)
-		go w.Run(r.hard)
+	s.openDatabases()
+	for i := range s.cfg.Workers {
+		w := worker.New(s.workerConfig(i))
+		s.workers = append(s.workers, w)
+		go w.Run(s.hard)
 	}
-	r.spawn(r.watchTopics)
-	r.spawn(r.purge)
-	r.spawn(r.watchCalls)
-	return r.join()
+	s.spawn(s.watchTopics)
+	s.spawn(s.purge)
+	s.spawn(s.watchCalls)
+	return s.join()
 }
 
 const (
@@ -191,123 +191,123 @@ const (
 	rebalanceTimeout = 60 * time.Second
 )
 
-func (r *session) startFetcher() error {
-	opts := r.clientOptions(
+func (s *session) startFetcher() error {
+	opts := s.clientOptions(
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(), kgo.ConsumeResetOffset(kgo.NoResetOffset()),
-		kgo.FetchMaxWait(fetchMaxWait), kgo.FetchMaxBytes(int32(min(r.cfg.BufferMemory, 50<<20))),
-		kgo.FetchMaxPartitionBytes(int32(min(r.cfg.BufferMemory, 1<<20))),
+		kgo.FetchMaxWait(fetchMaxWait), kgo.FetchMaxBytes(int32(min(s.cfg.BufferMemory, 50<<20))),
+		kgo.FetchMaxPartitionBytes(int32(min(s.cfg.BufferMemory, 1<<20))),
 	)
-	fetcher, err := worker.NewFetcher(worker.FetcherConfig{Opts: opts, Memory: r.cfg.BufferMemory, Trouble: r.fetchTrouble, Logger: r.log})
+	fetcher, err := worker.NewFetcher(worker.FetcherConfig{Opts: opts, Memory: s.cfg.BufferMemory, Trouble: s.fetchTrouble, Logger: s.log})
 	if err != nil {
 		return err
 	}
-	r.fetcher = fetcher
-	r.background.Go(func() { fetcher.Run(r.hard) })
+	s.fetcher = fetcher
+	s.background.Go(func() { fetcher.Run(s.hard) })
 	return nil
 }
 
-func (r *session) workerConfig(index int) worker.Config {
+func (s *session) workerConfig(index int) worker.Config {
 	return worker.Config{
-		Index: index, ApplicationID: r.cfg.ApplicationID, Graph: r.graph, Policy: r.cfg.Errors, EveryUpdate: r.cfg.EveryUpdate,
-		Transactional: r.cfg.Guarantee == ExactlyOnce, CommitInterval: r.cfg.CommitInterval, TransactionTimeout: r.cfg.TransactionTimeout,
-		NewProducer: func() (*txn.Producer, error) { return r.newProducer(index) },
-		Identity:    r.identity, Fetcher: r.fetcher, Topics: r.topics, Host: host{r}, Logger: r.log,
-		Mutations: worker.Mutations{ApplyFirst: r.app.seams.mutations.applyFirst, KeepTimes: r.app.seams.mutations.keepTimes},
+		Index: index, ApplicationID: s.cfg.ApplicationID, Graph: s.graph, Policy: s.cfg.Errors, EveryUpdate: s.cfg.EveryUpdate,
+		Transactional: s.cfg.Guarantee == ExactlyOnce, CommitInterval: s.cfg.CommitInterval, TransactionTimeout: s.cfg.TransactionTimeout,
+		NewProducer: func() (*txn.Producer, error) { return s.newProducer(index) },
+		Identity:    s.identity, Fetcher: s.fetcher, Topics: s.topics, Host: host{s}, Logger: s.log,
+		Mutations: worker.Mutations{ApplyFirst: s.app.seams.mutations.applyFirst, KeepTimes: s.app.seams.mutations.keepTimes},
 	}
 }
 
-func (r *session) newProducer(index int) (*txn.Producer, error) {
+func (s *session) newProducer(index int) (*txn.Producer, error) {
 	cfg := txn.Config{
-		Opts: r.clientOptions(), TransactionTimeout: r.cfg.TransactionTimeout, Group: r.cfg.ApplicationID,
-		BatchMaxBytes: func(topic string) int32 { return int32(r.topics.MaxMessageBytes(topic)) },
-		Refresh:       r.refresh, Logger: r.log,
+		Opts: s.clientOptions(), TransactionTimeout: s.cfg.TransactionTimeout, Group: s.cfg.ApplicationID,
+		BatchMaxBytes: func(topic string) int32 { return int32(s.topics.MaxMessageBytes(topic)) },
+		Refresh:       s.refresh, Logger: s.log,
 	}
-	if r.cfg.Guarantee == ExactlyOnce {
-		cfg.TransactionalID = r.transactionalID(index)
+	if s.cfg.Guarantee == ExactlyOnce {
+		cfg.TransactionalID = s.transactionalID(index)
 	}
-	if step := r.app.seams.step; step != nil {
-		cfg.Hook = func(s txn.Step) error { return step(index, s) }
+	if step := s.app.seams.step; step != nil {
+		cfg.Hook = func(at txn.Step) error { return step(index, at) }
 	}
-	p, err := txn.New(r.hard, cfg)
+	p, err := txn.New(s.hard, cfg)
 	if err != nil {
 		return nil, err
 	}
-	for _, topic := range r.topics.changelogs() {
+	for _, topic := range s.topics.changelogs() {
 		p.Track(topic)
 	}
 	return p, nil
 }
 
-func (r *session) identity() txn.Identity {
-	if g := r.membership(); g != nil {
+func (s *session) identity() txn.Identity {
+	if g := s.membership(); g != nil {
 		return g.Identity()
 	}
 	return txn.Identity{Generation: -1}
 }
 
-func (r *session) refresh(ctx context.Context, stale txn.Identity) (txn.Identity, error) {
-	if g := r.membership(); g != nil {
+func (s *session) refresh(ctx context.Context, stale txn.Identity) (txn.Identity, error) {
+	if g := s.membership(); g != nil {
 		return g.Refresh(ctx, stale)
 	}
 	return txn.Identity{}, errors.New("not a member of the group")
 }
 
-func (r *session) membership() membership.Membership {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.group
+func (s *session) membership() membership.Membership {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.group
 }
 
-func (r *session) join() error {
+func (s *session) join() error {
 	group, err := membership.Join(membership.Config{
-		Opts: r.clientOptions(), Group: r.cfg.ApplicationID, InstanceID: r.dir.ProcessID(),
-		Topology: r.assignmentTopology(), Subscription: r.subscription,
-		SessionTimeout: r.cfg.SessionTimeout, RebalanceTimeout: cmp.Or(r.app.seams.rebalanceTimeout, rebalanceTimeout), Handler: groupHandler{r}, Logger: r.log,
-		LiveIdentity: r.app.seams.mutations.liveIdentity,
+		Opts: s.clientOptions(), Group: s.cfg.ApplicationID, InstanceID: s.dir.ProcessID(),
+		Topology: s.assignmentTopology(), Subscription: s.subscription,
+		SessionTimeout: s.cfg.SessionTimeout, RebalanceTimeout: cmp.Or(s.app.seams.rebalanceTimeout, rebalanceTimeout), Handler: groupHandler{s}, Logger: s.log,
+		LiveIdentity: s.app.seams.mutations.liveIdentity,
 	})
 	if err != nil {
 		return err
 	}
-	r.mu.Lock()
-	r.group = group
-	r.mu.Unlock()
+	s.mu.Lock()
+	s.group = group
+	s.mu.Unlock()
 	return nil
 }
 
 // assignmentTopology is the graph as the group's leader needs it.
-func (r *session) assignmentTopology() assignment.Topology {
-	t := assignment.Topology{Fingerprint: r.layout.shape.Fingerprint()}
-	for _, sub := range r.graph.SubTopologies {
-		s := assignment.SubTopology{ID: int32(sub.ID), Stateful: len(sub.Stores) > 0}
+func (s *session) assignmentTopology() assignment.Topology {
+	t := assignment.Topology{Fingerprint: s.layout.shape.Fingerprint()}
+	for _, sub := range s.graph.SubTopologies {
+		with := assignment.SubTopology{ID: int32(sub.ID), Stateful: len(sub.Stores) > 0}
 		for _, topic := range sub.Sources {
-			s.Sources = append(s.Sources, assignment.Source{Topic: topic.In(r.cfg.ApplicationID)})
+			with.Sources = append(with.Sources, assignment.Source{Topic: topic.In(s.cfg.ApplicationID)})
 		}
-		t.SubTopologies = append(t.SubTopologies, s)
+		t.SubTopologies = append(t.SubTopologies, with)
 	}
 	return t
 }
 
 // spawn runs f until it returns, which it does soon after soft has ended.
-func (r *session) spawn(f func()) { r.background.Go(f) }
+func (s *session) spawn(f func()) { s.background.Go(f) }
 
 // fail ends the run with err, unless something has failed before.
-func (r *session) fail(err error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.failure != nil {
+func (s *session) fail(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.failure != nil {
 		return
 	}
-	r.failure = err
-	r.log.Error("failed", "error", err)
-	close(r.failed)
+	s.failure = err
+	s.log.Error("failed", "error", err)
+	close(s.failed)
 }
 
 // retries are of what Kafka has refused.
 var retries = backoff.Backoff{First: 50 * time.Millisecond, Last: 2 * time.Second}
 
 // untilReachable repeats f until it succeeds, the run ends, or the error is one that no waiting puts right.
-func (r *session) untilReachable(doing string, f func(context.Context) error) error {
-	return retry(r.soft, r.log, doing, f)
+func (s *session) untilReachable(doing string, f func(context.Context) error) error {
+	return retry(s.soft, s.log, doing, f)
 }
 
 func retry(ctx context.Context, log *slog.Logger, doing string, f func(context.Context) error) error {

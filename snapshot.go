@@ -17,27 +17,27 @@ const snapshotTimeout = 200 * time.Millisecond
 // workers for 200 ms at most: the partitions of a task whose worker is in a long call of user code are left out, as are those of a task that restores.
 func (a *App) Snapshot() Snapshot {
 	s := Snapshot{State: a.State(), Generation: -1}
-	r := a.session.Load()
-	if r == nil {
+	session := a.session.Load()
+	if session == nil {
 		return s
 	}
-	s.Records, s.Commits, s.Aborts = r.counters.records.Load(), r.counters.commits.Load(), r.counters.aborts.Load()
-	s.Dropped, s.Errors = r.counters.dropped.Load(), r.counters.errors.Load()
-	if r.fetcher != nil {
-		s.BufferedBytes = r.fetcher.Buffered()
+	s.Records, s.Commits, s.Aborts = session.counters.records.Load(), session.counters.commits.Load(), session.counters.aborts.Load()
+	s.Dropped, s.Errors = session.counters.dropped.Load(), session.counters.errors.Load()
+	if session.fetcher != nil {
+		s.BufferedBytes = session.fetcher.Buffered()
 	}
-	if r.shared != nil {
-		s.StateBytes, _ = r.shared.Used()
+	if session.shared != nil {
+		s.StateBytes, _ = session.shared.Used()
 	}
-	s.MemberID = r.identity().MemberID
-	ctx, cancel := context.WithTimeout(r.hard, snapshotTimeout)
+	s.MemberID = session.identity().MemberID
+	ctx, cancel := context.WithTimeout(session.hard, snapshotTimeout)
 	defer cancel()
-	statuses := r.statuses(ctx)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	s.Generation = r.generation
-	for id, h := range r.tasks {
-		t := TaskSnapshot{ID: r.taskID(id), Worker: h.index, Restoring: !h.running}
+	statuses := session.statuses(ctx)
+	session.mu.Lock()
+	defer session.mu.Unlock()
+	s.Generation = session.generation
+	for id, h := range session.tasks {
+		t := TaskSnapshot{ID: session.taskID(id), Worker: h.index, Restoring: !h.running}
 		for _, status := range statuses {
 			if (assignment.TaskID{SubTopology: int32(status.ID.SubTopology), Partition: status.ID.Partition}) == id {
 				t.LastCommit = status.LastCommit

@@ -48,51 +48,51 @@ func explainFailure(err error) error {
 var readRetries = backoff.Backoff{First: 500 * time.Millisecond, Last: 2 * time.Second}
 
 // fetchTrouble is told by the fetcher that a partition cannot be read. The fetcher does not wait for what is done about it.
-func (r *session) fetchTrouble(feed *worker.Feed, position int64, err error) {
-	r.spawn(func() { r.readOn(feed, position, err) })
+func (s *session) fetchTrouble(feed *worker.Feed, position int64, err error) {
+	s.spawn(func() { s.readOn(feed, position, err) })
 }
 
 // readOn makes the fetcher go on with a partition, or fails the application.
-func (r *session) readOn(feed *worker.Feed, position int64, err error) {
-	for failures := 1; r.soft.Err() == nil && !feed.Closed(); failures++ {
-		at, failure := r.putRight(feed, position, err)
+func (s *session) readOn(feed *worker.Feed, position int64, err error) {
+	for failures := 1; s.soft.Err() == nil && !feed.Closed(); failures++ {
+		at, failure := s.putRight(feed, position, err)
 		switch {
 		case failure == nil && at < position:
-			r.fetcher.Rewind(feed, position, at)
+			s.fetcher.Rewind(feed, position, at)
 			return
 		case failure == nil:
-			r.fetcher.Resume(feed, at)
+			s.fetcher.Resume(feed, at)
 			return
 		case feed.Closed(): // whoever reads the partition now may be further
 			return
 		case !transient(failure):
-			r.fail(fmt.Errorf("reading %s/%d: %w", feed.Topic, feed.Partition, failure))
+			s.fail(fmt.Errorf("reading %s/%d: %w", feed.Topic, feed.Partition, failure))
 			return
 		}
-		_ = readRetries.Sleep(r.soft, failures) // the loop sees the end
+		_ = readRetries.Sleep(s.soft, failures) // the loop sees the end
 	}
 }
 
 // putRight returns where to read a partition on.
-func (r *session) putRight(feed *worker.Feed, position int64, err error) (int64, error) {
-	ctx, cancel := context.WithTimeout(r.soft, topicsEvery)
+func (s *session) putRight(feed *worker.Feed, position int64, err error) (int64, error) {
+	ctx, cancel := context.WithTimeout(s.soft, topicsEvery)
 	defer cancel()
 	var lost *kgo.ErrDataLoss
 	switch {
 	case errors.Is(err, kerr.OffsetOutOfRange), errors.As(err, &lost):
-		topic, ok := r.topicOf(feed.Topic)
+		topic, ok := s.topicOf(feed.Topic)
 		if !ok {
 			return 0, err
 		}
-		return r.backIntoRange(ctx, topic, feed.Partition, position)
+		return s.backIntoRange(ctx, topic, feed.Partition, position)
 	case errors.Is(err, kerr.UnknownTopicOrPartition), errors.Is(err, kerr.UnknownTopicID), errors.Is(err, kerr.InconsistentTopicID):
-		if changed := r.compareTopics(ctx); changed != nil {
+		if changed := s.compareTopics(ctx); changed != nil {
 			return 0, &finalError{changed}
 		}
 	case !transient(err):
 		return 0, err
 	}
-	r.log.Warn("reading a partition failed; trying again", "topic", feed.Topic, "partition", feed.Partition, "offset", position, "error", err)
+	s.log.Warn("reading a partition failed; trying again", "topic", feed.Topic, "partition", feed.Partition, "offset", position, "error", err)
 	return position, backoff.Sleep(ctx, readRetries.First)
 }
 
@@ -101,9 +101,9 @@ type finalError struct{ error }
 
 func (e *finalError) Unwrap() error { return e.error }
 
-func (r *session) backIntoRange(ctx context.Context, topic graph.Topic, partition int32, at int64) (int64, error) {
-	name := topic.In(r.cfg.ApplicationID)
-	admin := kadm.NewClient(r.client)
+func (s *session) backIntoRange(ctx context.Context, topic graph.Topic, partition int32, at int64) (int64, error) {
+	name := topic.In(s.cfg.ApplicationID)
+	admin := kadm.NewClient(s.client)
 	starts, err := admin.ListStartOffsets(ctx, name)
 	if err != nil {
 		return 0, err
@@ -121,41 +121,41 @@ func (r *session) backIntoRange(ctx context.Context, topic graph.Topic, partitio
 		return at, nil
 	}
 	if at < start.Offset {
-		if err := r.passed(ctx, name, partition, start.Offset); err != nil {
+		if err := s.passed(ctx, name, partition, start.Offset); err != nil {
 			return 0, err
 		}
 	}
-	return r.outOfRange(topic, partition, at, start.Offset, end.Offset)
+	return s.outOfRange(topic, partition, at, start.Offset, end.Offset)
 }
 
 // errPassed is transient: the group will take the task away.
 var errPassed = errors.New("another process has processed what comes next and has purged it, so the task is not this process's any more; waiting for the group to say so")
 
 // passed returns errPassed if the group has committed what is not in the log any more: this process has not, so it is one that was taken for dead, and does not know it yet.
-func (r *session) passed(ctx context.Context, topic string, partition int32, start int64) error {
-	committed, err := r.committedOffsets(ctx, map[string][]int32{topic: {partition}})
+func (s *session) passed(ctx context.Context, topic string, partition int32, start int64) error {
+	committed, err := s.committedOffsets(ctx, map[string][]int32{topic: {partition}})
 	if err != nil {
 		return err
 	}
 	if at, ok := committed.Lookup(topic, partition); ok && at.At >= start {
-		r.log.Warn("the next record was deleted", "topic", topic, "partition", partition, "reason", errPassed)
+		s.log.Warn("the next record was deleted", "topic", topic, "partition", partition, "reason", errPassed)
 		return errPassed
 	}
 	return nil
 }
 
 // watchCalls names tasks whose user code has been running for so long that the transaction may not come through.
-func (r *session) watchCalls() {
-	limit := r.cfg.TransactionTimeout / 2
-	reported := make([]time.Time, len(r.workers))
-	for backoff.Sleep(r.soft, min(limit/4, time.Second)) == nil {
-		for i, w := range r.workers {
+func (s *session) watchCalls() {
+	limit := s.cfg.TransactionTimeout / 2
+	reported := make([]time.Time, len(s.workers))
+	for backoff.Sleep(s.soft, min(limit/4, time.Second)) == nil {
+		for i, w := range s.workers {
 			t, since := w.Busy()
 			if t == nil || time.Since(since) < limit || reported[i].Equal(since) {
 				continue
 			}
 			reported[i] = since
-			r.log.Warn("user code runs for longer than half the transaction timeout; if it does not return in time, the transaction is aborted and its records are processed again",
+			s.log.Warn("user code runs for longer than half the transaction timeout; if it does not return in time, the transaction is aborted and its records are processed again",
 				"worker", i, "sub_topology", t.ID.SubTopology, "partition", t.ID.Partition, "running", time.Since(since), "stack", w.Stack())
 		}
 	}

@@ -20,7 +20,11 @@
 // that a topology does: a function that calls another service calls it again when a transaction aborts.
 //
 // Order: records of one partition are processed in the order of their offsets. Among the partitions of one task the record with the
-// smallest timestamp is next. Nothing is promised between tasks.
+// smallest timestamp is next. Nothing is promised between tasks. Package topology says it in full.
+//
+// Time: the time of a record is its timestamp, never the clock. Windows close by stream time, which each windowed aggregation keeps for itself in each task: the
+// largest timestamp that has reached it. It never goes back, and it survives restarts, rebalances and lost disks; it moves only with records. Do not assume that it is the same
+// in two tasks, or that a window closes while nothing arrives. The wall clock of the process drives wall-clock punctuators and batches, and nothing else.
 //
 // # Starting over
 //

@@ -175,7 +175,7 @@ func (o options) work(ctx context.Context, brokers []string, dir string, topics 
 	}
 	fmt.Fprintf(logs, "tweets come from %s; see also %s\n", strings.Join(topics.inputs(), " and "), strings.Join(topics.outputs(), ", "))
 	err = app.Run(ctx)
-	fmt.Fprintf(logs, "%d tweets were broken and went to %s\n", broken.n.Load(), topics.broken)
+	fmt.Fprintf(logs, "broken tweets, which went to %s: %d\n", topics.broken, broken.n.Load())
 	return err
 }
 

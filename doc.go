@@ -24,7 +24,8 @@
 //
 // Time: the time of a record is its timestamp, never the clock. Windows close by stream time, which each windowed aggregation keeps for itself in each task: the
 // largest timestamp that has reached it. It never goes back, and it survives restarts, rebalances and lost disks; it moves only with records. Do not assume that it is the same
-// in two tasks, or that a window closes while nothing arrives. The wall clock of the process drives wall-clock punctuators and batches, and nothing else.
+// in two tasks, or that a window closes while nothing arrives. The wall clock of the process drives wall-clock punctuators, and the
+// batches that are cut by arrival, and nothing else.
 //
 // # Starting over
 //

@@ -110,14 +110,14 @@ func (o op) ms(name string) int64 {
 	return n
 }
 
+// longest is how many milliseconds the longest duration has.
+const longest = math.MaxInt64 / int64(time.Millisecond)
+
 // duration returns a number of milliseconds; one that is too large for a duration is the longest there is.
 func (o op) duration(name string) time.Duration { return duration(o.ms(name)) }
 
 func duration(ms int64) time.Duration {
-	if longest := math.MaxInt64 / int64(time.Millisecond); ms > longest {
-		ms = longest
-	}
-	return time.Duration(ms) * time.Millisecond
+	return time.Duration(min(ms, longest)) * time.Millisecond
 }
 
 func (o op) flag(name string) bool {

@@ -132,7 +132,7 @@ func timeWindowed(keys *dynamic, size time.Duration) *dynamic {
 
 // windowSize returns a window size in milliseconds as a duration; one that is too long for that stands for windows without end.
 func windowSize(ms int64) time.Duration {
-	if ms > math.MaxInt64/int64(time.Millisecond) {
+	if ms > longest {
 		return math.MaxInt64
 	}
 	return time.Duration(ms) * time.Millisecond

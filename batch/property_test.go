@@ -31,7 +31,11 @@ var (
 // TestAnyHistory runs random records, steps of the clock, commits, crashes and restarts, and compares what comes out with a naive model.
 func TestAnyHistory(t *testing.T) {
 	t.Parallel()
-	for seed := *firstSeed; seed < *firstSeed+*seeds; seed++ {
+	n := *seeds
+	if testing.Short() {
+		n = min(n, 8)
+	}
+	for seed := *firstSeed; seed < *firstSeed+n; seed++ {
 		t.Run(strconv.Itoa(seed), func(t *testing.T) {
 			t.Parallel()
 			newHistory(t, uint64(seed)).run()

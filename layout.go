@@ -72,8 +72,7 @@ func (s *session) checkShape() error {
 	}
 	if err := s.layout.shape.Incompatible(was.Shape); err != nil {
 		return fmt.Errorf("the topology does not fit the state that this application has:\n%w\n"+
-			"Leave these stores as they were, give the application a new ID, or stop all processes and reset the application: "+
-			"delete its internal topics, its group's offsets and its state directories (here %s)", err, s.dir.Path())
+			"Leave these stores as they were, give the application a new ID, or %s", err, s.howToReset())
 	}
 	s.layout.dirs = was.Directories
 	return nil
@@ -115,9 +114,13 @@ func (s *session) checkCounts() error {
 		return nil
 	}
 	slices.SortFunc(problems, func(a, b error) int { return cmp.Compare(a.Error(), b.Error()) })
-	return fmt.Errorf("%w: %w\nKeys would lie in other partitions than their state. Give the topics as many partitions as before, or stop all processes and reset "+
-		"the application: delete its internal topics, its group's offsets and its state directories (here %s)",
-		errPartitionsChanged, errors.Join(problems...), s.dir.Path())
+	return fmt.Errorf("%w: %w\nKeys would lie in other partitions than their state. Give the topics as many partitions as before, or %s",
+		errPartitionsChanged, errors.Join(problems...), s.howToReset())
+}
+
+// howToReset is the advice that ends the errors about state that does not fit.
+func (s *session) howToReset() string {
+	return "stop all processes and reset the application: delete its internal topics, its group's offsets and its state directories (here " + s.dir.Path() + ")"
 }
 
 // independentOfCount says that nothing depends on the number of partitions of a topic: what reads it keeps no state and feeds

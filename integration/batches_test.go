@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace-streams/millrace/batch"
+	"github.com/millrace-streams/millrace/internal/seedtest"
 )
 
 // TestBatchesKill kills processes that count in batches, and holds that no batch is lost or doubled, that all results of a batch are about the same records, and that
@@ -104,7 +105,7 @@ func (j *batchJob) send(n int) {
 }
 
 func (j *batchJob) torment(with torture) {
-	random := seeded(j.t)
+	random := seedtest.Rand(j.t, "./integration")
 	for k := range with.kills {
 		j.send(with.records / with.kills / 2)
 		i := random.IntN(j.s.processes)

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/millrace-streams/millrace/internal/seedtest"
 	"github.com/twmb/franz-go/pkg/kadm"
 )
 
@@ -56,7 +57,7 @@ func (c *cluster) kill(t *testing.T, s scenario, with torture) {
 	c.createTopic(t, in, partitions)
 	c.createTopic(t, out, partitions)
 	c.cleanUp(t, application)
-	random := seeded(t)
+	random := seedtest.Rand(t, "./integration")
 
 	dirs := make([]string, s.processes)
 	running := make([]*process, s.processes)

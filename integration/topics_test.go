@@ -4,9 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
-	"math/rand/v2"
-	"os"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -74,21 +71,6 @@ func (c *cluster) cleanUp(t *testing.T, application string) {
 			}
 		}
 	})
-}
-
-// seeded returns the random numbers that decide when processes are killed. A run that has failed says how to repeat its choices; what the processes had done by then is
-// up to the machine.
-func seeded(t *testing.T) *rand.Rand {
-	t.Helper()
-	seed := uint64(time.Now().UnixNano())
-	if s := os.Getenv("MILLRACE_SEED"); s != "" {
-		var err error
-		if seed, err = strconv.ParseUint(s, 10, 64); err != nil {
-			t.Fatal(err)
-		}
-	}
-	t.Logf("again with the same choices: MILLRACE_SEED=%d go test -run '^%s$' ./integration", seed, strings.ReplaceAll(t.Name(), "/", "$/^"))
-	return rand.New(rand.NewPCG(seed, 0))
 }
 
 // keyOf is the i-th of the keys that produceKeyed uses.

@@ -340,17 +340,22 @@ func TestNullableFunctions(t *testing.T) {
 		"values a:b@2", "keys a:b@2", "flat a:b@2", "flat a:-@2")
 }
 
-// TestHeaders passes headers on, and keeps siblings apart that append to them.
-func TestHeaders(t *testing.T) {
-	t.Parallel()
-	b := New()
-	s := Source(b, "in", serde.String, serde.String)
-	for _, topic := range []string{"one", "two"} {
+// appendHeaders gives each topic the records with its name as one more header.
+func appendHeaders(s Stream[string, string], topics ...string) {
+	for _, topic := range topics {
 		Map(s, func(r rec) rec {
 			r.Headers = append(r.Headers, processor.Header{Key: topic})
 			return r
 		}, serde.String, serde.String).To(topic)
 	}
+}
+
+// TestHeaders passes headers on, and keeps siblings apart that append to them.
+func TestHeaders(t *testing.T) {
+	t.Parallel()
+	b := New()
+	s := Source(b, "in", serde.String, serde.String)
+	appendHeaders(s, "one", "two")
 	f := run(t, b)
 	headers := make(processor.Headers, 1, 10)
 	headers[0] = processor.Header{Key: "h", Value: []byte("1")}
@@ -380,12 +385,7 @@ func TestHeadersWithRoom(t *testing.T) {
 			t.Parallel()
 			b := New()
 			s := change(Source(b, "in", serde.String, serde.String))
-			for _, topic := range []string{"one", "two"} {
-				Map(s, func(r rec) rec {
-					r.Headers = append(r.Headers, processor.Header{Key: topic})
-					return r
-				}, serde.String, serde.String).To(topic)
-			}
+			appendHeaders(s, "one", "two")
 			f := run(t, b)
 			f.send("in", "k:v@1")
 			for i, topic := range []string{"one", "two"} {

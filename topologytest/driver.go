@@ -232,5 +232,5 @@ func (observer) Errored(*processor.Error, processor.Action)       {}
 
 // wrap names the task.
 func (r *runner) wrap(err error) error {
-	return fmt.Errorf("task %d_%d: %w", r.id.SubTopology, r.id.Partition, err)
+	return fmt.Errorf("task %s: %w", r.id, err)
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"io/fs"
 	"maps"
-	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,6 +19,7 @@ import (
 	"github.com/millrace-streams/millrace/batch"
 	"github.com/millrace-streams/millrace/examples/internal/broker"
 	"github.com/millrace-streams/millrace/examples/internal/exampletest"
+	"github.com/millrace-streams/millrace/internal/seedtest"
 )
 
 // program is a process of the program.
@@ -77,26 +77,11 @@ func size(dir string) (n int64) {
 	return n
 }
 
-// seeded returns the random numbers that decide when the program is ended. A run that has failed says how to repeat its choices; what the program had done by then is
-// up to the machine.
-func seeded(t *testing.T) *rand.Rand {
-	t.Helper()
-	seed := uint64(time.Now().UnixNano())
-	if s := os.Getenv("MILLRACE_SEED"); s != "" {
-		var err error
-		if seed, err = strconv.ParseUint(s, 10, 64); err != nil {
-			t.Fatal(err)
-		}
-	}
-	t.Logf("again with the same choices: MILLRACE_SEED=%d go test -run '^%s$' ./examples/tweets", seed, t.Name())
-	return rand.New(rand.NewPCG(seed, 0))
-}
-
 // TestRestart: interrupted and killed at random points, and started again with the same state directory, the program counts each tweet in
 // exactly one batch, and writes all that it writes exactly once.
 func TestRestart(t *testing.T) {
 	t.Parallel()
-	random := seeded(t)
+	random := seedtest.Rand(t, "./examples/tweets")
 	dir := t.TempDir()
 	args := []string{"-interval", "1s", "-window", "4s", "-rate", "300", "-terms", "a,e,kafka,の", "-verbose", "-state-dir", dir}
 

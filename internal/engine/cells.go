@@ -140,7 +140,7 @@ func (c *Cells[K, V]) decode(data []byte) (value V, err error) {
 
 // insert adds a cell. It makes room first: the new cell must not be the one that goes.
 func (c *Cells[K, V]) insert(key []byte, valueSize int) *Cell[K, V] {
-	if c.env.Budget.crowded() {
+	if c.env.Budget.Crowded() {
 		c.evict(2, 32)
 	}
 	cell := &Cell[K, V]{key: string(key), size: c.base + int32(len(key)+valueSize)}

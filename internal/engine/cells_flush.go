@@ -119,11 +119,11 @@ func (c *Cells[K, V]) Committed() {
 
 // Trim lets cached rows go, and room that was needed once, while the process holds more than it may and the task more than its part; see Store.Trim.
 func (c *Cells[K, V]) Trim() {
-	if !c.env.Budget.crowded() {
+	if !c.env.Budget.Crowded() {
 		return
 	}
 	c.shrink()
-	for c.env.Budget.crowded() && c.evict(len(c.ring)/16+64, len(c.ring)) > 0 {
+	for c.env.Budget.Crowded() && c.evict(len(c.ring)/16+64, len(c.ring)) > 0 {
 	}
 	const sparse = 4
 	if len(c.cells) < c.most/sparse {

@@ -130,11 +130,8 @@ func (b *Budget) addDirty(n int64) {
 	}
 }
 
-// Crowded reports whether the stores of the task should be trimmed.
-func (b *Budget) Crowded() bool { return b.crowded() }
-
-// crowded reports whether cached rows of this task should go: the process holds more than it may, and the task more than its part of it.
-func (b *Budget) crowded() bool {
+// Crowded reports whether cached rows of this task should go: the process holds more than it may, and the task more than its part of it.
+func (b *Budget) Crowded() bool {
 	if b == nil {
 		return false
 	}

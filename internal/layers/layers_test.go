@@ -39,6 +39,7 @@ var mayImport = map[string][]string{
 
 	// Pieces of the shell. They do not know each other, other than through the worker.
 	"internal/backoff":    {},
+	"internal/seedtest":   {},
 	"internal/assignment": {},
 	"internal/statedir":   {},
 	"internal/txn":        {"internal/backoff"},

@@ -93,7 +93,7 @@ func (t *Task) flushStores() error {
 func (t *Task) flushError(store string, err error) error {
 	var value *engine.EncodeError
 	if !errors.As(err, &value) || value.Origin.Topic == "" {
-		return fmt.Errorf("task %s: flush store %s: %w", t.name(), store, err)
+		return fmt.Errorf("task %s: flush store %s: %w", t.cfg.ID, store, err)
 	}
 	o := value.Origin
 	return &processor.Error{Phase: processor.Produce, Node: store, Topic: o.Topic, Partition: o.Partition, Offset: o.Offset, Err: err}
@@ -136,14 +136,14 @@ func (t *Task) Finish(positions map[string]int64) (err error) {
 	defer t.contain(&err)
 	t.begun = nil
 	if err := t.apply(g, positions); err != nil {
-		return t.fail(fmt.Errorf("task %s: %w", t.name(), err))
+		return t.fail(fmt.Errorf("task %s: %w", t.cfg.ID, err))
 	}
 	for _, s := range t.stores {
 		s.instance.Committed()
 	}
 	t.cfg.Memory.forget(g.offsets, g.calls)
 	if err := g.tell(); err != nil {
-		return t.fail(fmt.Errorf("task %s: OnCommitted: %w", t.name(), err))
+		return t.fail(fmt.Errorf("task %s: OnCommitted: %w", t.cfg.ID, err))
 	}
 	return nil
 }

@@ -92,7 +92,7 @@ func (h *host) Store(name string) (processor.Store, error) {
 		}
 		return nil, fmt.Errorf("store %q is not for users: %T", name, s.instance)
 	}
-	return nil, fmt.Errorf("task %s has no store %q", h.t.name(), name)
+	return nil, fmt.Errorf("task %s has no store %q", h.t.cfg.ID, name)
 }
 
 func (h *host) Schedule(n *graph.Node, kind processor.TimeKind, start time.Time, interval time.Duration, f func(time.Time) error) processor.Schedule {

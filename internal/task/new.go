@@ -34,7 +34,7 @@ func New(cfg Config) (*Task, error) {
 	}
 	t.nodes = &host{t}
 	if err := t.open(); err != nil {
-		return nil, errors.Join(fmt.Errorf("task %s: %w", t.name(), err), t.Close())
+		return nil, errors.Join(fmt.Errorf("task %s: %w", t.cfg.ID, err), t.Close())
 	}
 	return t, nil
 }

@@ -76,7 +76,7 @@ func (t *Task) Add(topic string, partition int32, records []graph.Input) error {
 	}
 	q := t.byName[Partition{topic, partition}]
 	if q == nil {
-		return fmt.Errorf("task %s: %s/%d is not one of its input partitions", t.name(), topic, partition)
+		return fmt.Errorf("task %s: %s/%d is not one of its input partitions", t.cfg.ID, topic, partition)
 	}
 	return q.add(records)
 }
@@ -303,8 +303,4 @@ func (t *Task) contain(err *error) {
 	if v := recover(); v != nil {
 		*err = t.fail(t.errorOf("task", processor.Process, panicError(v)))
 	}
-}
-
-func (t *Task) name() string {
-	return fmt.Sprintf("%d_%d", t.cfg.ID.SubTopology, t.cfg.ID.Partition)
 }

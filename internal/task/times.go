@@ -62,7 +62,7 @@ func (t *Task) carried(values map[string]int64, changed bool) (map[string]int64,
 	}
 	if t.times == nil {
 		return nil, fmt.Errorf("task %s: the operator times and positions of the sub-topology (%d) take %d bytes of offset metadata, more than %d: "+
-			"use fewer positions, or divide it with Repartition", t.name(), len(values), size, maxMetadata)
+			"use fewer positions, or divide it with Repartition", t.cfg.ID, len(values), size, maxMetadata)
 	}
 	if changed {
 		t.times.Put([]byte(m.encode()))

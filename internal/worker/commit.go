@@ -13,9 +13,6 @@ import (
 	"github.com/millrace-streams/millrace/processor"
 )
 
-// name is how logs call a task.
-func name(t *Task) string { return fmt.Sprintf("%d_%d", t.ID.SubTopology, t.ID.Partition) }
-
 // commitIfDue commits if there is something to commit and the interval has passed, if a task or the memory asks for it, or if there is nothing
 // else to do.
 func (w *Worker) commitIfDue(worked bool) {

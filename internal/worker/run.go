@@ -31,7 +31,7 @@ func (w *Worker) open(t *Task) {
 	}
 	run, err := task.New(task.Config{
 		ApplicationID: w.cfg.ApplicationID, Graph: w.cfg.Graph, ID: t.ID, Inputs: inputs, Fresh: fresh, DB: t.DB, Budget: t.Budget,
-		Out: &outbox{w: w, t: t}, Policy: w.cfg.Policy, EveryUpdate: w.cfg.EveryUpdate, Logger: w.cfg.Logger.With("task", name(t)), Observer: w.cfg.Host.Observer(t),
+		Out: &outbox{w: w, t: t}, Policy: w.cfg.Policy, EveryUpdate: w.cfg.EveryUpdate, Logger: w.cfg.Logger.With("task", t.ID.String()), Observer: w.cfg.Host.Observer(t),
 		Memory: t.Memory, Context: w.ctx, Now: time.Now(), Sleep: backoff.Sleep,
 	})
 	if err != nil {
@@ -79,7 +79,7 @@ func (w *Worker) dropAll() {
 
 func (w *Worker) end(t *Task) {
 	if err := t.close(); err != nil {
-		w.cfg.Logger.Warn("closing a task", "task", name(t), "error", err)
+		w.cfg.Logger.Warn("closing a task", "task", t.ID.String(), "error", err)
 	}
 	w.cfg.Host.Dropped(t)
 }
@@ -97,7 +97,7 @@ func (w *Worker) abort() {
 			t.keepTimes()
 		}
 		if err := t.close(); err != nil {
-			w.cfg.Logger.Warn("closing a task", "task", name(t), "error", err)
+			w.cfg.Logger.Warn("closing a task", "task", t.ID.String(), "error", err)
 		}
 	}
 	w.releaseOutputs()
@@ -201,7 +201,7 @@ func (w *Worker) taskFailed(t *Task, err error) {
 		w.failAfter(t, err)
 		return
 	}
-	w.cfg.Logger.Info("aborting to replay", "task", name(t), "error", replay.Err)
+	w.cfg.Logger.Info("aborting to replay", "task", t.ID.String(), "error", replay.Err)
 	w.abort()
 	w.reopen()
 }
@@ -214,7 +214,7 @@ func (w *Worker) rewind(t *Task, b *batch) {
 		return
 	}
 	i := t.feed(b.feed)
-	w.cfg.Logger.Warn("the log of an input ends earlier than before; aborting to read it again", "task", name(t), "topic", b.feed.Topic, "partition", b.feed.Partition,
+	w.cfg.Logger.Warn("the log of an input ends earlier than before; aborting to read it again", "task", t.ID.String(), "topic", b.feed.Topic, "partition", b.feed.Partition,
 		"position", b.position, "next", b.next)
 	w.abort()
 	in := &t.Inputs[i]

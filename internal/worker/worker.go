@@ -261,7 +261,7 @@ func (w *Worker) work() (worked bool) {
 // trim has tasks give memory back that others need. Those that process records do so by themselves.
 func (w *Worker) trim() {
 	for _, t := range w.tasks {
-		if t.run != nil && t.Budget != nil && t.Budget.Crowded() {
+		if t.run != nil && t.Budget.Crowded() {
 			t.run.Trim()
 		}
 	}

@@ -3,7 +3,6 @@ package millrace
 import (
 	"context"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -11,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace-streams/millrace/internal/engine"
+	"github.com/millrace-streams/millrace/internal/kafkatest"
 	"github.com/millrace-streams/millrace/serde"
 	"github.com/millrace-streams/millrace/topology"
 )
@@ -20,13 +20,7 @@ import (
 func TestTasksLostAndAssignedAtTheEnd(t *testing.T) {
 	t.Parallel()
 	dir, fs := t.TempDir(), vfs.NewMem()
-	synctest.Test(t, func(t *testing.T) {
-		net := new(kfake.VirtualNetwork)
-		cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.Ports(9092), kfake.ListenFn(net.Listen), kfake.SeedTopics(1, "in"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer cluster.Close()
+	kafkatest.Virtual(t, func(t *testing.T, cluster *kafkatest.Cluster) {
 		entered, leave := make(chan struct{}), make(chan struct{})
 		b := topology.New()
 		stream := topology.Source(b, "in", serde.String, serde.String).Peek(func(string) {
@@ -38,8 +32,7 @@ func TestTasksLostAndAssignedAtTheEnd(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		opts := []kgo.Opt{kgo.Dialer(net.DialContext)}
-		app, err := New(topo, Config{ApplicationID: "app", Brokers: []string{"127.0.0.1:9092"}, StateDir: dir, Workers: 1, CloseTimeout: time.Second, ClientOptions: opts})
+		app, err := New(topo, Config{ApplicationID: "app", Brokers: cluster.ListenAddrs(), StateDir: dir, Workers: 1, CloseTimeout: time.Second, ClientOptions: cluster.Dial()})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -48,11 +41,7 @@ func TestTasksLostAndAssignedAtTheEnd(t *testing.T) {
 		defer stop()
 		ended := make(chan error)
 		go func() { ended <- app.Run(ctx) }()
-		cl, err := kgo.NewClient(append(opts, kgo.SeedBrokers("127.0.0.1:9092"))...)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer cl.Close()
+		cl := cluster.Client()
 		if err := cl.ProduceSync(ctx, &kgo.Record{Topic: "in", Key: []byte("k")}).FirstErr(); err != nil {
 			t.Fatal(err)
 		}
@@ -88,5 +77,5 @@ func TestTasksLostAndAssignedAtTheEnd(t *testing.T) {
 			}
 			db.Close()
 		}
-	})
+	}, kfake.SeedTopics(1, "in"))
 }

@@ -102,7 +102,7 @@ const (
 func (p *process) start() *life {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	l := &life{p: p, line: newLine(p.w.net.DialContext), fs: p.fs, began: time.Now(), ended: make(chan struct{})}
+	l := &life{p: p, line: newLine(p.w.cluster.Net.DialContext), fs: p.fs, began: time.Now(), ended: make(chan struct{})}
 	p.due = l.began.Add(mishapPatience)
 	topo, err := crashTopology(func() { l.at(inProcessing) })
 	if err != nil {

@@ -22,6 +22,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/millrace-streams/millrace/internal/kafkatest"
 	"github.com/millrace-streams/millrace/serde"
 )
 
@@ -60,8 +61,7 @@ const (
 // world is a cluster with the processes of one application, on a virtual network and under a virtual clock.
 type world struct {
 	crashConfig
-	net     kfake.VirtualNetwork
-	cluster *kfake.Cluster
+	cluster *kafkatest.Cluster
 	ctx     context.Context // ends when the processes are to end for good
 	calm    context.Context // ends when nothing may happen to them any more
 	soothe  context.CancelFunc
@@ -99,12 +99,8 @@ func torture(t *testing.T, cfg crashConfig) *world {
 		}
 	}()
 	synctest.Test(t, func(t *testing.T) {
-		var err error
-		w.cluster, err = kfake.NewCluster(kfake.NumBrokers(2), kfake.Ports(9092, 9093), kfake.ListenFn(w.net.Listen), kfake.GroupMinSessionTimeout(100*time.Millisecond),
+		w.cluster = kafkatest.InBubble(t, kfake.NumBrokers(2), kfake.Ports(9092, 9093),
 			kfake.SeedTopics(crashPartitions, append([]string{inTopic}, outTopics...)...))
-		if err != nil {
-			t.Fatal(err)
-		}
 		defer w.cluster.Close()
 		w.run(dir)
 	})
@@ -166,7 +162,7 @@ func pause(ctx context.Context, d time.Duration) {
 }
 
 func (w *world) client(opts ...kgo.Opt) *kgo.Client {
-	cl, err := kgo.NewClient(append(opts, kgo.SeedBrokers("127.0.0.1:9092"), kgo.Dialer(w.net.DialContext))...)
+	cl, err := kgo.NewClient(append(opts, kgo.SeedBrokers("127.0.0.1:9092"), kgo.Dialer(w.cluster.Net.DialContext))...)
 	if err != nil {
 		panic(err)
 	}

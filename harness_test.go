@@ -7,13 +7,13 @@ import (
 	"os"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace-streams/millrace"
+	"github.com/millrace-streams/millrace/internal/kafkatest"
 	"github.com/millrace-streams/millrace/processor"
 	"github.com/millrace-streams/millrace/serde"
 	"github.com/millrace-streams/millrace/topology"
@@ -22,53 +22,27 @@ import (
 // patience is how long a test waits for what must happen. Only a test that fails takes so long.
 const patience = 2 * time.Minute
 
-// cluster is a fake Kafka, and a client of it.
+// cluster is a fake Kafka, and a client of it that partitions by key as Kafka does.
 type cluster struct {
-	*kfake.Cluster
-	t    testing.TB
-	cl   *kgo.Client
-	dial []kgo.Opt // how a client reaches it: empty for one on the loopback interface
+	*kafkatest.Cluster
+	t  testing.TB
+	cl *kgo.Client
 }
 
 func newCluster(t testing.TB, opts ...kfake.Opt) *cluster {
 	t.Helper()
-	c := &cluster{t: t}
-	c.begin(opts...)
-	return c
+	return withClient(t, kafkatest.New(t, opts...))
 }
 
-// begin starts the cluster.
-func (c *cluster) begin(opts ...kfake.Opt) {
-	c.t.Helper()
-	var err error
-	c.Cluster, err = kfake.NewCluster(append([]kfake.Opt{kfake.NumBrokers(1), kfake.GroupMinSessionTimeout(100 * time.Millisecond)}, opts...)...)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	c.t.Cleanup(c.Close)
-	c.cl = c.client(kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)))
-}
-
-// virtually runs a test on a virtual network and under a virtual clock (testing/synctest): what it says about time does not depend on the machine.
+// virtually runs a test on a virtual network and under a virtual clock: the result does
+// not depend on the speed of the machine.
 func virtually(t *testing.T, test func(t *testing.T, c *cluster), opts ...kfake.Opt) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
-		net := new(kfake.VirtualNetwork)
-		c := &cluster{t: t, dial: []kgo.Opt{kgo.Dialer(net.DialContext)}}
-		c.begin(append(opts, kfake.Ports(9092), kfake.ListenFn(net.Listen))...)
-		test(t, c)
-	})
+	kafkatest.Virtual(t, func(t *testing.T, c *kafkatest.Cluster) { test(t, withClient(t, c)) }, opts...)
 }
 
-// client returns a client of the cluster, closed at the end of the test.
-func (c *cluster) client(opts ...kgo.Opt) *kgo.Client {
-	c.t.Helper()
-	cl, err := kgo.NewClient(append(append(opts, kgo.SeedBrokers(c.ListenAddrs()...)), c.dial...)...)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	c.t.Cleanup(cl.Close)
-	return cl
+func withClient(t testing.TB, c *kafkatest.Cluster) *cluster {
+	return &cluster{c, t, c.Client(kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)))}
 }
 
 // send produces records "key=value" with timestamps one second apart.
@@ -97,7 +71,7 @@ func (c *cluster) read(topic string, n int) []string {
 	c.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	cl := c.client(kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+	cl := c.Client(kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.FetchMaxWait(50*time.Millisecond))
 	defer cl.Close()
 	var got []string
@@ -138,7 +112,7 @@ type running struct {
 func (c *cluster) config(id, dir string) millrace.Config {
 	cfg := millrace.Config{
 		ApplicationID: id, Brokers: c.ListenAddrs(), StateDir: dir, Workers: 2, CommitInterval: 20 * time.Millisecond,
-		SessionTimeout: time.Minute, TransactionTimeout: time.Minute, CloseTimeout: patience, ClientOptions: c.dial,
+		SessionTimeout: time.Minute, TransactionTimeout: time.Minute, CloseTimeout: patience, ClientOptions: c.Dial(),
 	}
 	if t, ok := c.t.(*testing.T); ok { // seen when the test fails
 		cfg.Logger = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))

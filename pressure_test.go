@@ -19,7 +19,7 @@ import (
 // fill produces n records of size bytes to one partition, with timestamps from 0, step ms apart.
 func (c *cluster) fill(topic string, partition int32, n, size int, step int64) {
 	c.t.Helper()
-	cl := c.client(kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerBatchCompression(kgo.NoCompression()))
+	cl := c.Client(kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerBatchCompression(kgo.NoCompression()))
 	value := bytes.Repeat([]byte("x"), size)
 	for i := range n {
 		r := &kgo.Record{Topic: topic, Partition: partition, Key: fmt.Append(nil, i), Value: value, Timestamp: time.UnixMilli(int64(i) * step)}

@@ -49,7 +49,7 @@ func TestDeletedRecordsAreNotWaitedFor(t *testing.T) {
 func TestCommittedOffsetBehindAnOpenTransaction(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, kfake.SeedTopics(1, "in", "out"))
-	writer := c.client(kgo.TransactionalID("writer"), kgo.DefaultProduceTopic("in"))
+	writer := c.Client(kgo.TransactionalID("writer"), kgo.DefaultProduceTopic("in"))
 	ctx := context.Background()
 	if err := writer.BeginTransaction(); err != nil {
 		t.Fatal(err)

@@ -7,13 +7,13 @@ import (
 	"strconv"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/millrace-streams/millrace/internal/kafkatest"
 	"github.com/millrace-streams/millrace/serde"
 	"github.com/millrace-streams/millrace/topology"
 )
@@ -39,19 +39,8 @@ func (c deaf) Write(b []byte) (int, error) {
 func TestZombieWantsToReadWhatIsPurged(t *testing.T) {
 	t.Parallel()
 	dirs := []string{t.TempDir(), t.TempDir()}
-	synctest.Test(t, func(t *testing.T) {
-		vnet := new(kfake.VirtualNetwork)
-		cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.Ports(9092), kfake.ListenFn(vnet.Listen), kfake.SeedTopics(1, "in", "out"), kfake.GroupMinSessionTimeout(100*time.Millisecond))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer cluster.Close()
-		ctx := t.Context()
-		cl, err := kgo.NewClient(kgo.SeedBrokers("127.0.0.1:9092"), kgo.Dialer(vnet.DialContext))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer cl.Close()
+	kafkatest.Virtual(t, func(t *testing.T, cluster *kafkatest.Cluster) {
+		ctx, cl := t.Context(), cluster.Client()
 		sent := 0
 		send := func(n int) {
 			for range n {
@@ -78,7 +67,7 @@ func TestZombieWantsToReadWhatIsPurged(t *testing.T) {
 				t.Fatal(err)
 			}
 			app, err := New(topo, Config{
-				ApplicationID: "app", Brokers: []string{"127.0.0.1:9092"}, StateDir: dir, Workers: 1, SessionTimeout: time.Second, ClientOptions: []kgo.Opt{kgo.Dialer(dial)},
+				ApplicationID: "app", Brokers: cluster.ListenAddrs(), StateDir: dir, Workers: 1, SessionTimeout: time.Second, ClientOptions: []kgo.Opt{kgo.Dialer(dial)},
 			})
 			if err != nil {
 				t.Fatal(err)
@@ -92,7 +81,7 @@ func TestZombieWantsToReadWhatIsPurged(t *testing.T) {
 		repartition := func() kfake.PartitionInfo { return *cluster.PartitionInfo("app-same-repartition", 0) }
 		outputs := func() int64 { return cluster.PartitionInfo("out", 0).LastStableOffset }
 
-		l := newLine(vnet.DialContext)
+		l := newLine(cluster.Net.DialContext)
 		var held atomic.Pointer[chan struct{}]
 		zombie, stopZombie, zombieEnded := start(dirs[0], func(ctx context.Context, network, host string) (net.Conn, error) {
 			c, err := l.DialContext(ctx, network, host)
@@ -102,7 +91,7 @@ func TestZombieWantsToReadWhatIsPurged(t *testing.T) {
 		await("the first process works", func() bool { return outputs() >= 10 && repartition().LogStartOffset >= 10 })
 		l.freeze()
 		end := repartition().HighWatermark
-		_, stop, ended := start(dirs[1], vnet.DialContext)
+		_, stop, ended := start(dirs[1], cluster.Net.DialContext)
 		send(10)
 		await("the second process works", func() bool { return repartition().LogStartOffset > end })
 		before := outputs()
@@ -127,5 +116,5 @@ func TestZombieWantsToReadWhatIsPurged(t *testing.T) {
 		if err := <-zombieEnded; err != nil {
 			t.Error(err)
 		}
-	})
+	}, kfake.SeedTopics(1, "in", "out"))
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/millrace-streams/millrace"
 	"github.com/millrace-streams/millrace/batch"
+	"github.com/millrace-streams/millrace/internal/kafkatest"
 	"github.com/millrace-streams/millrace/serde"
 	"github.com/millrace-streams/millrace/topology"
 )
@@ -31,20 +32,10 @@ func testApplication(t *testing.T) {
 		each = 250 * time.Millisecond
 		soon = 500 * time.Millisecond // of the virtual clock: what the start waits for
 	)
-	var net kfake.VirtualNetwork
-	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.Ports(9092), kfake.ListenFn(net.Listen),
+	cluster := kafkatest.InBubble(t,
 		kfake.SeedTopics(4, "words"), kfake.SeedTopics(1, "n"), kfake.SeedTopics(2, "rows"), kfake.SeedTopics(1, "window"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(cluster.Close)
-	dial := kgo.Dialer(net.DialContext)
-	client, err := kgo.NewClient(kgo.SeedBrokers(cluster.ListenAddrs()...), dial, kgo.RecordPartitioner(kgo.RoundRobinPartitioner()),
+	client := cluster.Client(kgo.RecordPartitioner(kgo.RoundRobinPartitioner()),
 		kgo.ConsumeTopics("n", "rows", "window"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchIsolationLevel(kgo.ReadCommitted()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(client.Close)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 
@@ -63,7 +54,7 @@ func testApplication(t *testing.T) {
 		rows.Window(time.Minute).Top(1).Print(&printed)
 		app, err := millrace.New(build(t, b), millrace.Config{
 			ApplicationID: "app", Brokers: cluster.ListenAddrs(), StateDir: t.TempDir(), Workers: 2, CommitInterval: 20 * time.Millisecond,
-			ClientOptions: []kgo.Opt{dial},
+			ClientOptions: cluster.Dial(),
 		})
 		if err != nil {
 			t.Fatal(err)

@@ -9,10 +9,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/millrace-streams/millrace/examples/internal/exampletest"
+	"github.com/millrace-streams/millrace/internal/kafkatest"
 )
 
 func newSocket(t *testing.T, k *kafka) (*socket, string) {
@@ -109,11 +109,7 @@ func TestSocketEnds(t *testing.T) {
 // TestSocketSlowedDown: while Kafka does not answer, the program reads no more than its buffer holds; later all lines arrive.
 func TestSocketSlowedDown(t *testing.T) {
 	t.Parallel()
-	c, err := kfake.NewCluster(kfake.NumBrokers(1))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(c.Close)
+	c := kafkatest.New(t)
 	k := kafkaAt(t, c.ListenAddrs())
 	answer := make(chan struct{})
 	c.ControlKey(kmsg.Produce.Int16(), func(kmsg.Request) (kmsg.Response, error, bool) {

@@ -11,6 +11,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace-streams/millrace/internal/kafkatest"
 )
 
 // The balancer in real clients, against a broker in the process.
@@ -30,7 +32,7 @@ type process struct {
 // world sees all processes at once.
 type world struct {
 	t       *testing.T
-	cluster *kfake.Cluster
+	cluster *kafkatest.Cluster
 	ctx     context.Context
 
 	mu      sync.Mutex
@@ -44,12 +46,7 @@ func newWorld(t *testing.T, topics map[string]int32) *world {
 	for topic, n := range topics {
 		opts = append(opts, kfake.SeedTopics(n, topic))
 	}
-	cluster, err := kfake.NewCluster(append(opts, kfake.NumBrokers(1),
-		kfake.BrokerConfigs(map[string]string{"group.initial.rebalance.delay.ms": "0"}))...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(cluster.Close)
+	cluster := kafkatest.New(t, append(opts, kfake.BrokerConfigs(map[string]string{"group.initial.rebalance.delay.ms": "0"}))...)
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute) // only a test that fails takes so long
 	t.Cleanup(cancel)
 	return &world{t: t, cluster: cluster, ctx: ctx, holder: map[TopicPartition]string{}, changed: make(chan struct{}, 1)}

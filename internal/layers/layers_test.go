@@ -40,6 +40,7 @@ var mayImport = map[string][]string{
 	// Pieces of the shell. They do not know each other, other than through the worker.
 	"internal/backoff":    {},
 	"internal/seedtest":   {},
+	"internal/kafkatest":  {},
 	"internal/assignment": {},
 	"internal/statedir":   {},
 	"internal/txn":        {"internal/backoff"},

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -18,6 +17,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/millrace-streams/millrace/internal/assignment"
+	"github.com/millrace-streams/millrace/internal/kafkatest"
 	"github.com/millrace-streams/millrace/internal/txn"
 )
 
@@ -150,29 +150,19 @@ func (c *gated) Read(b []byte) (int, error)  { n, err := c.Conn.Read(b); c.l.gat
 // world is a cluster with a topic of four partitions on a virtual network and under a virtual clock: no session ends because the machine is busy.
 type world struct {
 	*testing.T
-	*kfake.Cluster
-	net *kfake.VirtualNetwork
+	*kafkatest.Cluster
 }
 
 func inWorld(t *testing.T, f func(*world)) {
 	t.Helper()
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		w := &world{T: t, net: new(kfake.VirtualNetwork)}
-		var err error
-		w.Cluster, err = kfake.NewCluster(kfake.NumBrokers(1), kfake.Ports(9092), kfake.ListenFn(w.net.Listen), kfake.GroupMinSessionTimeout(100*time.Millisecond), kfake.SeedTopics(4, "in"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer w.Close()
-		f(w)
-	})
+	kafkatest.Virtual(t, func(t *testing.T, c *kafkatest.Cluster) { f(&world{t, c}) }, kfake.SeedTopics(4, "in"))
 }
 
 func (w *world) join(instance string, handler Handler, opts ...kgo.Opt) *Classic {
 	w.Helper()
-	opts = append([]kgo.Opt{kgo.SeedBrokers("127.0.0.1:9092"), kgo.Dialer(w.net.DialContext), kgo.MetadataMinAge(20 * time.Millisecond),
-		kgo.RetryBackoffFn(func(int) time.Duration { return 20 * time.Millisecond })}, opts...)
+	opts = append(append(w.Options(), kgo.MetadataMinAge(20*time.Millisecond),
+		kgo.RetryBackoffFn(func(int) time.Duration { return 20 * time.Millisecond })), opts...)
 	m, err := Join(Config{
 		Opts: opts, Group: "app", InstanceID: instance,
 		Topology: assignment.Topology{Fingerprint: "f", SubTopologies: []assignment.SubTopology{{Sources: []assignment.Source{{Topic: "in"}}}}},
@@ -243,7 +233,7 @@ func TestStayKeepsTheTasks(t *testing.T) {
 // A member that was taken for dead has no identity from the moment it learns so until its tasks are dropped, and its old identity is not refreshed.
 func TestNoIdentityWhileTasksAreLost(t *testing.T) {
 	inWorld(t, func(w *world) {
-		l := newLine(w.net)
+		l := newLine(w.Net)
 		ra, rb := newRecorder(), newRecorder()
 		var a *Classic
 		var before, during txn.Identity

@@ -8,13 +8,14 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/millrace-streams/millrace/internal/kafkatest"
 )
 
 var background = context.Background()
@@ -24,21 +25,13 @@ const changelog = "app-counts-changelog"
 // world is a cluster on a virtual network inside a synctest bubble, so that waiting costs nothing.
 type world struct {
 	*testing.T
-	net     kfake.VirtualNetwork
-	cluster *kfake.Cluster
+	cluster *kafkatest.Cluster
 }
 
 func inWorld(t *testing.T, partitions int32, f func(*world)) {
 	t.Helper()
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		w := &world{T: t}
-		cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.Ports(9092), kfake.ListenFn(w.net.Listen), kfake.SeedTopics(partitions, changelog))
-		w.must(err)
-		defer cluster.Close()
-		w.cluster = cluster
-		f(w)
-	})
+	kafkatest.Virtual(t, func(t *testing.T, c *kafkatest.Cluster) { f(&world{t, c}) }, kfake.SeedTopics(partitions, changelog))
 }
 
 func (w *world) must(err error) {
@@ -48,13 +41,9 @@ func (w *world) must(err error) {
 	}
 }
 
-func (w *world) options() []kgo.Opt {
-	return []kgo.Opt{kgo.SeedBrokers("127.0.0.1:9092"), kgo.Dialer(w.net.DialContext)}
-}
-
 func (w *world) restorer(change ...func(*Config)) *Restorer {
 	w.Helper()
-	cfg := Config{Opts: w.options()}
+	cfg := Config{Opts: w.cluster.Options()}
 	for _, c := range change {
 		c(&cfg)
 	}
@@ -67,7 +56,7 @@ func (w *world) restorer(change ...func(*Config)) *Restorer {
 // producer is transactional unless id is empty.
 func (w *world) producer(id string, opts ...kgo.Opt) *kgo.Client {
 	w.Helper()
-	opts = append(append(w.options(), kgo.RecordPartitioner(kgo.ManualPartitioner())), opts...)
+	opts = append(append(w.cluster.Options(), kgo.RecordPartitioner(kgo.ManualPartitioner())), opts...)
 	if id != "" {
 		opts = append(opts, kgo.TransactionalID(id))
 	}

@@ -6,13 +6,14 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/millrace-streams/millrace/internal/kafkatest"
 )
 
 var background = context.Background()
@@ -21,20 +22,9 @@ var background = context.Background()
 func inCluster(t *testing.T, f func(*testing.T, *kfake.Cluster, *kgo.Client)) {
 	t.Helper()
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		var net kfake.VirtualNetwork
-		cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.Ports(9092), kfake.ListenFn(net.Listen), kfake.SeedTopics(4, "tweets"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer cluster.Close()
-		cl, err := kgo.NewClient(kgo.SeedBrokers("127.0.0.1:9092"), kgo.Dialer(net.DialContext), kgo.RecordPartitioner(kgo.ManualPartitioner()))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer cl.Close()
-		f(t, cluster, cl)
-	})
+	kafkatest.Virtual(t, func(t *testing.T, c *kafkatest.Cluster) {
+		f(t, c.Cluster, c.Client(kgo.RecordPartitioner(kgo.ManualPartitioner())))
+	}, kfake.SeedTopics(4, "tweets"))
 }
 
 func specs() []Spec {

@@ -355,7 +355,7 @@ func TestUnknownOutcome(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			inWorld(t, func(w *world) {
-				l := &line{dial: w.net.DialContext}
+				l := &line{dial: w.cluster.Net.DialContext}
 				use := func(c *Config) { c.Opts = append(c.Opts, kgo.Dialer(l.DialContext)) }
 				p, id := w.producer("app-1", use), w.join("")
 				produce(p, "a")
@@ -383,7 +383,7 @@ func TestUnknownOutcome(t *testing.T) {
 
 func TestUnansweredOffsetCommitIsUnknown(t *testing.T) {
 	inWorld(t, func(w *world) {
-		l := &line{dial: w.net.DialContext}
+		l := &line{dial: w.cluster.Net.DialContext}
 		p, id := w.producer("app-1", func(c *Config) { c.Opts = append(c.Opts, kgo.Dialer(l.DialContext)) }), w.join("")
 		l.arm(kmsg.OffsetCommit, false)
 		_, err := p.Commit(background, id, at(1))
@@ -435,7 +435,7 @@ func TestFenceEndsOldTransactions(t *testing.T) {
 			w.must(p.cl.Flush(background))
 			old = append(old, p)
 		}
-		w.must(Fence(background, w.options(), append(ids, "app-never-used")))
+		w.must(Fence(background, w.cluster.Options(), append(ids, "app-never-used")))
 		w.expect(-1)
 		for i, p := range old {
 			_, err := p.Commit(background, id, at(int64(i)))
@@ -455,12 +455,12 @@ func TestFenceEndsOldTransactions(t *testing.T) {
 func TestFenceWaitsForABusyCoordinator(t *testing.T) {
 	inWorld(t, func(w *world) {
 		fault := w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.InitProducerID}, Err: kerr.ConcurrentTransactions, Count: 4})
-		w.must(Fence(background, w.options(), []string{"app-1"}))
+		w.must(Fence(background, w.cluster.Options(), []string{"app-1"}))
 		if fault.Hits() != 4 {
 			t.Errorf("%d hits", fault.Hits())
 		}
 		w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.InitProducerID}, Err: kerr.TransactionalIDAuthorizationFailed})
-		if err := Fence(background, w.options(), []string{"app-1"}); !errors.Is(err, kerr.TransactionalIDAuthorizationFailed) {
+		if err := Fence(background, w.cluster.Options(), []string{"app-1"}); !errors.Is(err, kerr.TransactionalIDAuthorizationFailed) {
 			t.Errorf("got %v", err)
 		}
 	})
@@ -524,7 +524,7 @@ func TestTransactionThatOutlivesItsTimeout(t *testing.T) {
 
 func TestUnreachableBrokerDoesNotHang(t *testing.T) {
 	inWorld(t, func(w *world) {
-		l := &line{dial: w.net.DialContext}
+		l := &line{dial: w.cluster.Net.DialContext}
 		p, id := w.producer("app-1", func(c *Config) { c.Opts = append(c.Opts, kgo.Dialer(l.DialContext)) }), w.join("")
 		produce(p, "a")
 		l.arm(kmsg.Produce, true)
@@ -539,7 +539,7 @@ func TestUnreachableBrokerDoesNotHang(t *testing.T) {
 
 func TestUnreachableBrokerDoesNotHoldUpTheEnd(t *testing.T) {
 	inWorld(t, func(w *world) {
-		l := &line{dial: w.net.DialContext}
+		l := &line{dial: w.cluster.Net.DialContext}
 		p, id := w.producer("app-1", func(c *Config) { c.Opts = append(c.Opts, kgo.Dialer(l.DialContext)) }), w.join("")
 		ctx, cancel := context.WithCancel(background)
 		l.arm(kmsg.Produce, true)

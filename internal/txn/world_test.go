@@ -9,20 +9,20 @@ import (
 	"slices"
 	"sync"
 	"testing"
-	"testing/synctest"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/millrace-streams/millrace/internal/kafkatest"
 )
 
 // world is a cluster on a virtual network inside a synctest bubble, so that timeouts cost nothing.
 type world struct {
 	*testing.T
-	net     kfake.VirtualNetwork
-	cluster *kfake.Cluster
+	cluster *kafkatest.Cluster
 	admin   *kgo.Client
 }
 
@@ -37,30 +37,9 @@ const (
 func inWorld(t *testing.T, f func(*world), opts ...kfake.Opt) {
 	t.Helper()
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		w := &world{T: t}
-		all := append([]kfake.Opt{kfake.NumBrokers(1), kfake.Ports(9092), kfake.ListenFn(w.net.Listen), kfake.SeedTopics(3, input, output, store)}, opts...)
-		cluster, err := kfake.NewCluster(all...)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer cluster.Close()
-		w.cluster = cluster
-		w.admin = w.client()
-		f(w)
-	})
-}
-
-func (w *world) options() []kgo.Opt {
-	return []kgo.Opt{kgo.SeedBrokers("127.0.0.1:9092"), kgo.Dialer(w.net.DialContext)}
-}
-
-func (w *world) client(opts ...kgo.Opt) *kgo.Client {
-	w.Helper()
-	cl, err := kgo.NewClient(append(w.options(), opts...)...)
-	w.must(err)
-	w.Cleanup(cl.Close)
-	return cl
+	kafkatest.Virtual(t, func(t *testing.T, c *kafkatest.Cluster) {
+		f(&world{T: t, cluster: c, admin: c.Client()})
+	}, append([]kfake.Opt{kfake.SeedTopics(3, input, output, store)}, opts...)...)
 }
 
 func (w *world) must(err error) {
@@ -73,7 +52,7 @@ func (w *world) must(err error) {
 // producer makes and initialises a producer; change may alter its configuration.
 func (w *world) producer(id string, change ...func(*Config)) *Producer {
 	w.Helper()
-	cfg := Config{Opts: w.options(), TransactionalID: id, Group: group}
+	cfg := Config{Opts: w.cluster.Options(), TransactionalID: id, Group: group}
 	for _, c := range change {
 		c(&cfg)
 	}
@@ -153,7 +132,7 @@ func (w *world) visible() []string {
 			ends[info.Partition] = info.HighWatermark
 		}
 	}
-	cl := w.client(kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{output: partitions}),
+	cl := w.cluster.Client(kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{output: partitions}),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords())
 	for len(ends) > 0 {
 		cl.PollFetches(context.Background()).EachRecord(func(r *kgo.Record) {

@@ -12,6 +12,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace-streams/millrace/internal/kafkatest"
 )
 
 // patience is how long a test waits for what must happen. Only a test that fails takes so long.
@@ -28,19 +30,11 @@ type bench struct {
 
 func newBench(t *testing.T, memory int64) *bench {
 	t.Helper()
-	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(2, "in"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(c.Close)
-	seeds := kgo.SeedBrokers(c.ListenAddrs()...)
-	b := &bench{t: t, to: newInbox(), trouble: make(chan error, 10)}
-	if b.cl, err = kgo.NewClient(seeds, kgo.RecordPartitioner(kgo.ManualPartitioner())); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(b.cl.Close)
+	c := kafkatest.New(t, kfake.SeedTopics(2, "in"))
+	b := &bench{t: t, to: newInbox(), trouble: make(chan error, 10), cl: c.Client(kgo.RecordPartitioner(kgo.ManualPartitioner()))}
+	var err error
 	b.Fetcher, err = NewFetcher(FetcherConfig{
-		Opts: []kgo.Opt{seeds, kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(), kgo.ConsumeResetOffset(kgo.NoResetOffset()),
+		Opts: []kgo.Opt{kgo.SeedBrokers(c.ListenAddrs()...), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(), kgo.ConsumeResetOffset(kgo.NoResetOffset()),
 			kgo.FetchMaxWait(20 * time.Millisecond), kgo.FetchMaxPartitionBytes(10_000), kgo.MetadataMinAge(20 * time.Millisecond)},
 		Memory: memory, Trouble: func(_ *Feed, _ int64, err error) { b.trouble <- err }, Logger: slog.New(slog.DiscardHandler),
 	})

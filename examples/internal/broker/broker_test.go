@@ -9,11 +9,11 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
-	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/millrace-streams/millrace/examples/internal/broker"
+	"github.com/millrace-streams/millrace/internal/kafkatest"
 )
 
 // TestEmbeddedGoesOn: a program that ends and starts again with the same directory finds its topics and records.
@@ -54,16 +54,8 @@ func TestEmbeddedGoesOn(t *testing.T) {
 // TestCreateWaits: Create returns when the brokers know the new topics' leaders, or when its context ends.
 func TestCreateWaits(t *testing.T) {
 	t.Parallel()
-	c, err := kfake.NewCluster(kfake.NumBrokers(1))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(c.Close)
-	client, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(client.Close)
+	c := kafkatest.New(t)
+	client := c.Client()
 
 	answers := []*kerr.Error{kerr.UnknownTopicOrPartition, kerr.LeaderNotAvailable}
 	var asked atomic.Int64

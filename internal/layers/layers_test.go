@@ -46,6 +46,7 @@ var mayImport = map[string][]string{
 	"internal/txn":        {"internal/backoff"},
 	"internal/restore":    {"internal/backoff"},
 	"internal/topics":     {"internal/backoff"},
+	"internal/registry":   {"internal/backoff"},
 	"internal/membership": {"internal/assignment", "internal/txn"},
 	"internal/worker": {"internal/membership", "internal/txn", "internal/restore", "internal/topics", "internal/backoff",
 		"internal/task", "internal/graph", "internal/engine", "processor", "serde"},

@@ -1,0 +1,100 @@
+package registry
+
+import (
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+)
+
+// TopicID tells a topic from another one that had the same name before it. The zero value is
+// unknown.
+type TopicID = kadm.TopicID
+
+// Kind is the kind of a store. A reader keeps kinds that it does not know.
+type Kind string
+
+const (
+	// KeyValue is a store from keys to values.
+	KeyValue Kind = "key-value"
+	// Window is a store from keys and window starts to values.
+	Window Kind = "window"
+	// Times holds the operator times of a sub-topology. The runtime makes it.
+	Times Kind = "times"
+)
+
+// Record says what the rows of one store mean and where they come from. An empty field is
+// unknown, and is compared with nothing.
+type Record struct {
+	Store       string
+	Application string // owner of the store and of its changelog
+	SubTopology string // name of the part of the topology that has the store
+	Kind        Kind
+	Windows     Windows // zero without windows
+	Duplicates  bool    // a window store that keeps all values of a key and a window
+
+	// KeyFormat and ValueFormat name what the serdes write. They are no Go types.
+	KeyFormat, ValueFormat string
+
+	// Changelog is the topic that holds the rows. It is "" for a store without one; ChangelogID
+	// and Partitions are zero then.
+	Changelog   string
+	ChangelogID TopicID
+	Partitions  int32
+
+	// Inputs are all topics that the store's tasks read, sorted by name.
+	Inputs []Input
+
+	// Removed is when the store was removed by name. It is zero while the store exists. The
+	// other fields of a removed store are those it had last.
+	Removed time.Time
+
+	// Newer says that a newer version of the library wrote the record. All fields but Store,
+	// Application, Changelog, ChangelogID and Removed are zero then.
+	Newer bool
+}
+
+// Windows are the windows of a store. Two stores whose Windows differ give different rows for
+// the same records.
+type Windows struct {
+	Size    time.Duration // math.MaxInt64 without end
+	Advance time.Duration // between two starts; 0 if there is one window, or if it is unknown
+	Start   time.Time     // of the one window that has no end
+}
+
+// Input is a topic that the tasks of a store read.
+type Input struct {
+	Topic      string // full name: that of a repartition topic has the application ID in front
+	ID         TopicID
+	Partitions int32
+	Internal   bool // a repartition topic of the application
+
+	// Since holds, for each partition of the changelog, the high watermark at the time when the
+	// input was added to the record. It is nil for the inputs of a new store. Before a task
+	// produces a record at or beyond Since[p], it commits its starting offset of partition p of
+	// the input. So the input's offset was lost if it is missing and the changelog partition
+	// holds a committed record at or beyond Since[p].
+	Since []int64
+}
+
+// SinceOf returns Since of a changelog partition, 0 if there is none.
+func (i Input) SinceOf(partition int32) int64 {
+	if int(partition) >= len(i.Since) {
+		return 0
+	}
+	return i.Since[partition]
+}
+
+// View is what the registry held at one moment. It is immutable. The zero View is empty.
+type View struct {
+	// TopicID is the ID of the registry's topic, zero if there was no topic.
+	TopicID TopicID
+
+	stores map[string]Record
+}
+
+// Store returns the record of a store. found is false for a store that was never recorded, and
+// true for one that was removed.
+func (v View) Store(name string) (r Record, found bool) {
+	r, found = v.stores[name]
+	return r, found
+}

@@ -2,6 +2,7 @@ package millrace
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -47,8 +48,24 @@ func (s *session) prepareTopics() error {
 	return s.untilReachable("preparing internal topics", func(ctx context.Context) error {
 		described, err := topics.Ensure(ctx, s.client, specs)
 		s.topics.add(described)
+		if err == nil {
+			s.warnOf(described)
+		}
 		return err
 	})
+}
+
+// warnOf logs what is not right with the internal topics, though the application can run.
+func (s *session) warnOf(described map[string]topics.Topic) {
+	for _, name := range slices.Sorted(maps.Keys(described)) {
+		topic := described[name]
+		if topic.Configs == nil {
+			s.log.Warn("the configuration of an internal topic could not be read, so it was not checked: allow the application the operation DescribeConfigs on it", "topic", name)
+		}
+		for _, f := range topic.Warnings {
+			s.log.Warn("an internal topic is not configured as the application needs it", "topic", name, "finding", f.String(), "command", topic.Command)
+		}
+	}
 }
 
 // topicsPoll is how often topics are looked for that may be created yet.

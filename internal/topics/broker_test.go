@@ -3,6 +3,7 @@ package topics
 import (
 	"context"
 	"crypto/rand"
+	"log/slog"
 	"os"
 	"strings"
 	"sync"
@@ -63,9 +64,7 @@ func TestRealBroker(t *testing.T) {
 	}
 	repartition := names[2]
 	produce(t, cl, repartition, 10)
-	if err := Purge(ctx, cl, map[string]map[int32]int64{repartition: {0: 7}}); err != nil {
-		t.Fatal(err)
-	}
+	NewPurger(cl, slog.New(slog.NewTextHandler(t.Output(), nil))).Purge(ctx, Offsets{repartition: {0: 7}})
 	starts, err := kadm.NewClient(cl).ListStartOffsets(ctx, repartition)
 	if err != nil {
 		t.Fatal(err)

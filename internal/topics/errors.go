@@ -11,7 +11,8 @@ type MismatchError struct {
 	Kind    Kind
 	Found   int32 // partitions
 	Want    int32
-	Configs []string // what is wrong with its configuration, in words
+	Configs []Finding // what is wrong with its configuration
+	Command string    // puts the configuration right; empty if nothing is wrong with it
 }
 
 func (e *MismatchError) Error() string {
@@ -21,8 +22,32 @@ func (e *MismatchError) Error() string {
 			"Give them %d partitions again, or stop all instances, reset the application (delete its internal topics, its group's offsets and its state directories) and start it again",
 			e.Found, e.Want, e.Found))
 	}
-	if len(e.Configs) > 0 {
-		wrong = append(wrong, strings.Join(e.Configs, "; ")+". Alter the topic's configuration")
+	for _, f := range e.Configs {
+		wrong = append(wrong, f.String())
 	}
-	return fmt.Sprintf("internal topic %q (%s) does not fit: %s", e.Topic, e.Kind, strings.Join(wrong, "; and "))
+	text := fmt.Sprintf("internal topic %q (%s) does not fit: %s", e.Topic, e.Kind, strings.Join(wrong, "; "))
+	if e.Command != "" {
+		text += ". To put its configuration right: " + e.Command
+	}
+	return text
+}
+
+// Command returns the command that gives a topic the settings that the findings expect. It is
+// empty if there is nothing that can be set.
+func Command(brokers []string, topic string, findings []Finding) string {
+	var set []string
+	for _, f := range findings {
+		value := f.Want
+		if strings.Contains(value, ",") {
+			value = "[" + value + "]"
+		}
+		if !f.LeftOut {
+			set = append(set, f.Setting+"="+value)
+		}
+	}
+	if len(set) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("kafka-configs.sh --bootstrap-server %s --alter --entity-type topics --entity-name %s --add-config '%s'",
+		strings.Join(brokers, ","), topic, strings.Join(set, ","))
 }

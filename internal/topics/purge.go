@@ -2,32 +2,104 @@ package topics
 
 import (
 	"context"
-	"fmt"
+	"errors"
+	"log/slog"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// Purge deletes the records of repartition topics below the given offsets, which the application has committed. It is
-// best effort: a partition that fails is purged with the next commit.
-func Purge(ctx context.Context, cl *kgo.Client, below map[string]map[int32]int64) error {
-	var offsets kadm.Offsets
-	for topic, partitions := range below {
+// Purger deletes records that the application does not need any more: those of repartition
+// topics that it has processed, and those of windowed changelogs whose windows have expired.
+// One goroutine uses it.
+type Purger struct {
+	admin  *kadm.Client
+	log    *slog.Logger
+	purged Offsets
+	warned map[warning]time.Time
+}
+
+type warning struct{ topic, cause string }
+
+// warnEvery is how often a cause is logged that keeps a topic from being purged.
+const warnEvery = time.Hour
+
+// NewPurger makes a Purger.
+func NewPurger(cl *kgo.Client, log *slog.Logger) *Purger {
+	return &Purger{admin: kadm.NewClient(cl), log: log, purged: Offsets{}, warned: map[warning]time.Time{}}
+}
+
+// Purge deletes the records below the given offsets. Partitions whose offset has not grown
+// since they were purged last are left alone. A refusal is logged, once an hour for each topic
+// and cause, and is no failure: the partition is purged by a later call.
+func (p *Purger) Purge(ctx context.Context, below Offsets) {
+	var due kadm.Offsets
+	for topic, partitions := range below.Since(p.purged) {
 		for partition, offset := range partitions {
-			if offset > 0 {
-				offsets.AddOffset(topic, partition, offset, -1)
+			due.AddOffset(topic, partition, offset, -1)
+		}
+	}
+	if len(due) == 0 {
+		return
+	}
+	responses, err := p.admin.DeleteRecords(ctx, due)
+	for topic, partitions := range responses {
+		for partition, r := range partitions {
+			if r.Err != nil {
+				p.warn(topic, r.Err)
+				continue
+			}
+			p.purged.Set(topic, partition, below[topic][partition])
+		}
+	}
+	if err != nil && ctx.Err() == nil {
+		p.warn("", err)
+	}
+}
+
+func (p *Purger) warn(topic string, err error) {
+	key := warning{topic, err.Error()}
+	if at, ok := p.warned[key]; ok && time.Since(at) < warnEvery {
+		return
+	}
+	p.warned[key] = time.Now()
+	p.log.Warn("records that are not needed any more could not be deleted, so the topic grows; trying again",
+		"topic", topic, "error", err, "advice", purgeAdvice(err))
+}
+
+func purgeAdvice(err error) string {
+	switch {
+	case errors.Is(err, kerr.TopicAuthorizationFailed):
+		return "allow the application the operation Delete on the topic"
+	case errors.Is(err, kerr.PolicyViolation):
+		return "add delete to the topic's cleanup.policy"
+	}
+	return "none: this may pass"
+}
+
+// Offsets are offsets by topic and partition.
+type Offsets map[string]map[int32]int64
+
+// Set sets the offset of a partition.
+func (o Offsets) Set(topic string, partition int32, offset int64) {
+	if o[topic] == nil {
+		o[topic] = map[int32]int64{}
+	}
+	o[topic][partition] = offset
+}
+
+// Since returns the offsets that are larger than earlier ones. A partition that is not there
+// counts as 0.
+func (o Offsets) Since(earlier Offsets) Offsets {
+	larger := Offsets{}
+	for topic, partitions := range o {
+		for partition, offset := range partitions {
+			if offset > earlier[topic][partition] {
+				larger.Set(topic, partition, offset)
 			}
 		}
 	}
-	if len(offsets) == 0 {
-		return nil
-	}
-	responses, err := kadm.NewClient(cl).DeleteRecords(ctx, offsets)
-	if err == nil {
-		err = responses.Error()
-	}
-	if err != nil {
-		return fmt.Errorf("purging repartition topics: %w", err)
-	}
-	return nil
+	return larger
 }

@@ -1,40 +1,11 @@
 package topics
 
 import (
-	"fmt"
+	"maps"
+	"slices"
 	"strconv"
-	"strings"
 	"time"
 )
-
-// Kind of an internal topic.
-type Kind uint8
-
-const (
-	// ChangelogCompact keeps the last value of each key: the changelog of a key-value store.
-	ChangelogCompact Kind = iota
-	// ChangelogWindowed keeps the last value of each key until the store's retention is over: the changelog of a window or
-	// session store.
-	ChangelogWindowed
-	// Repartition keeps records until the application has processed them and purges them itself.
-	Repartition
-)
-
-func (k Kind) String() string {
-	switch k {
-	case ChangelogCompact:
-		return "changelog of a key-value store"
-	case ChangelogWindowed:
-		return "changelog of a window store"
-	case Repartition:
-		return "repartition topic"
-	}
-	return fmt.Sprintf("Kind(%d)", uint8(k))
-}
-
-// retentionMargin is what a windowed changelog keeps beyond its store's retention, as Kafka Streams does
-// (windowstore.changelog.additional.retention.ms): brokers go by wall clock and record time, stores by stream time.
-const retentionMargin = 24 * time.Hour
 
 // Spec is an internal topic as the application needs it.
 type Spec struct {
@@ -43,76 +14,94 @@ type Spec struct {
 	ReplicationFactor int16 // -1 is the broker's default
 	Kind              Kind
 	Retention         time.Duration     // of the store; ChangelogWindowed only
-	Configs           map[string]string // topic configurations of the user's; they replace the ones below
+	Configs           map[string]string // topic configurations of the user's; they replace ours, and are not judged
 }
 
 // configs is what the topic is created with.
 func (s Spec) configs() map[string]string {
-	c := make(map[string]string)
-	switch s.Kind {
-	case ChangelogCompact:
-		c["cleanup.policy"] = "compact"
-	case ChangelogWindowed:
-		c["cleanup.policy"] = "compact,delete"
-		// The retention of windows without end is the longest Duration.
-		c["retention.ms"] = strconv.FormatInt(s.Retention.Milliseconds()+retentionMargin.Milliseconds(), 10)
-	case Repartition:
-		c["cleanup.policy"] = "delete"
-		c["retention.ms"] = "-1"
-		// Purging works by whole segments, so small ones keep the topic small.
-		c["segment.bytes"] = strconv.Itoa(50 << 20)
+	c := map[string]string{cleanupPolicy: kinds[s.Kind].policy}
+	for _, set := range settings {
+		if set.scope.has(s.Kind) && !set.legacy {
+			c[set.name] = set.value
+		}
 	}
-	// Stream time is made of the records' own timestamps.
-	c["message.timestamp.type"] = "CreateTime"
-	for k, v := range s.Configs {
-		c[k] = v
-	}
+	maps.Copy(c, s.Configs)
 	return c
 }
 
-// judge returns what is wrong with the configuration of an existing topic, nil if nothing is. Configurations that could
-// not be read are not judged.
-func (s Spec) judge(found map[string]string) []string {
-	var wrong []string
-	policy, known := found["cleanup.policy"]
-	_, chosen := s.Configs["cleanup.policy"]
-	known = known && !chosen // the user has said that it is to be so
-	compacts, deletes := hasPolicy(policy, "compact"), hasPolicy(policy, "delete")
-	add := func(format string, args ...any) { wrong = append(wrong, fmt.Sprintf(format, args...)) }
-	switch s.Kind {
-	case ChangelogCompact:
-		if known && (!compacts || deletes) {
-			add("cleanup.policy is %q, expected \"compact\": state that is not written again would be deleted", policy)
-		}
-	case ChangelogWindowed:
-		if known && !compacts && !deletes {
-			add("cleanup.policy is %q, expected \"compact,delete\"", policy)
-		}
-		if deletes && tooShort(found["retention.ms"], s.Retention) {
-			add("retention.ms is %s, expected at least the store's retention of %d: windows that the store still has would be deleted",
-				found["retention.ms"], s.Retention.Milliseconds())
-		}
-	case Repartition:
-		if known && (compacts || !deletes) {
-			add("cleanup.policy is %q, expected \"delete\": compaction would remove records that were not processed", policy)
-		}
-		if r, known := found["retention.ms"]; known && r != "-1" && s.Configs["retention.ms"] == "" {
-			add("retention.ms is %s, expected -1: records could be deleted before they are processed", r)
-		}
-	}
-	return wrong
+// Finding is a setting of an internal topic that is not as the application needs it.
+type Finding struct {
+	Setting string
+	Found   string
+	Want    string
+	Reason  string // why it matters
+	LeftOut bool   // the brokers do not take the setting; Found is empty
 }
 
-func hasPolicy(policies, want string) bool {
-	for p := range strings.SplitSeq(policies, ",") {
-		if strings.TrimSpace(p) == want {
-			return true
-		}
+func (f Finding) String() string {
+	if f.LeftOut {
+		return f.Setting + "=" + f.Want + " was left out: " + f.Reason
 	}
-	return false
+	return f.Setting + " is " + strconv.Quote(f.Found) + ", expected " + strconv.Quote(f.Want) + ": " + f.Reason
 }
 
-func tooShort(retentionMillis string, needed time.Duration) bool {
-	n, err := strconv.ParseInt(retentionMillis, 10, 64)
-	return err == nil && n >= 0 && n < needed.Milliseconds()
+// judge compares the configuration of an existing topic with the spec: what is refused, and
+// what is warned of. Settings that the broker does not report are not judged.
+func (s Spec) judge(found map[string]string) (refused, warned []Finding) {
+	for _, j := range slices.Concat([]judgement{s.judgePolicy(found)}, s.judgeSettings(found)) {
+		_, chosen := s.Configs[j.Setting]
+		switch {
+		case j.Setting == "" || chosen:
+		case j.refused:
+			refused = append(refused, j.Finding)
+		default:
+			warned = append(warned, j.Finding)
+		}
+	}
+	return refused, warned
+}
+
+// judgement is a Finding and whether the topic is refused for it. The zero value finds nothing.
+type judgement struct {
+	Finding
+	refused bool
+}
+
+func (s Spec) judgePolicy(all map[string]string) judgement {
+	found, known := all[cleanupPolicy]
+	kind := kinds[s.Kind]
+	if !known || samePolicy(found, kind.policy) {
+		return judgement{}
+	}
+	// A windowed changelog loses nothing by another policy: it keeps what is not needed any more.
+	return judgement{Finding{Setting: cleanupPolicy, Found: found, Want: kind.policy, Reason: kind.reason}, s.Kind != ChangelogWindowed}
+}
+
+func (s Spec) judgeSettings(all map[string]string) []judgement {
+	var judged []judgement
+	for _, set := range settings {
+		found, known := all[set.name]
+		if !known || !set.scope.has(s.Kind) || set.fits(found, all) || !s.applies(set, all) {
+			continue
+		}
+		judged = append(judged, judgement{Finding{Setting: set.name, Found: found, Want: set.value, Reason: set.reason}, set.refused || s.losesSoon(set.name, found)})
+	}
+	return judged
+}
+
+// applies reports whether a setting has an effect on a topic: one without deletion keeps its
+// records whatever its retention is.
+func (s Spec) applies(set setting, all map[string]string) bool {
+	policy, known := all[cleanupPolicy]
+	return set.scope != onDeleting || !known || hasPolicy(policy, "delete")
+}
+
+// losesSoon reports whether a topic would lose records also while times go on as usual, and
+// not only with old event times or after a pause.
+func (s Spec) losesSoon(setting, found string) bool {
+	if setting != retentionMs {
+		return false
+	}
+	n, err := strconv.ParseInt(found, 10, 64)
+	return s.Kind == Repartition || err == nil && n >= 0 && n < s.Retention.Milliseconds()
 }

@@ -12,7 +12,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // TopicID tells a topic from another one that had the same name before it.
@@ -25,6 +24,11 @@ type Topic struct {
 	MaxMessageBytes int32 // largest batch that it takes; 0 if its configuration may not be read
 	Missing         bool  // it does not exist; the other fields are zero
 	Configs         map[string]string
+
+	// Warnings are the settings of an internal topic that are not as the application
+	// needs them, though it can run; Command puts those right that can be. See Ensure.
+	Warnings []Finding
+	Command  string
 }
 
 // retries are of topics that the brokers do not agree on yet.
@@ -33,9 +37,10 @@ var retries = backoff.Backoff{First: 10 * time.Millisecond, Last: time.Second}
 // ready bounds how long a new topic may be without leaders.
 const ready = 30 * time.Second
 
-// Ensure creates the topics that are missing, checks those that exist, and returns all of them when every partition has
-// a leader. Several processes may call it at once. It returns all problems together: a *MismatchError for each topic
-// that does not fit.
+// Ensure creates the topics that are missing, checks those that exist, and returns all of
+// them when every partition has a leader. Several processes may call it at once. It returns
+// all problems together: a *MismatchError for each topic that does not fit. What does not
+// keep the application from running is in Topic.Warnings, for the caller to log.
 func Ensure(ctx context.Context, cl *kgo.Client, specs []Spec) (map[string]Topic, error) {
 	if len(specs) == 0 {
 		return map[string]Topic{}, nil
@@ -54,98 +59,42 @@ func Ensure(ctx context.Context, cl *kgo.Client, specs []Spec) (map[string]Topic
 			missing = append(missing, s)
 		}
 	}
-	if len(missing) > 0 {
-		if err := create(ctx, cl, missing); err != nil {
-			return nil, err
-		}
+	leftOut, err := create(ctx, cl, missing)
+	if err != nil {
+		return nil, err
 	}
 	// Also without a missing one: another process may have created it a moment ago.
 	if found, err = awaitLeaders(ctx, cl, names); err != nil {
 		return nil, err
 	}
+	return found, check(found, specs, leftOut, seeds(cl))
+}
+
+// check judges the topics, and adds what is only warned of to them.
+func check(found map[string]Topic, specs []Spec, leftOut map[string][]Finding, brokers []string) error {
 	var errs []error
 	for _, s := range specs {
 		t := found[s.Name]
-		mismatch := &MismatchError{Topic: s.Name, Kind: s.Kind, Found: t.Partitions, Want: s.Partitions, Configs: s.judge(t.Configs)}
-		if mismatch.Found != mismatch.Want || len(mismatch.Configs) > 0 {
-			errs = append(errs, mismatch)
-		}
-	}
-	return found, errors.Join(errs...)
-}
-
-// create creates topics, and accepts that another process was faster.
-func create(ctx context.Context, cl *kgo.Client, specs []Spec) error {
-	var failed error
-	for failures := 1; len(specs) > 0; failures++ {
-		req := kmsg.NewPtrCreateTopicsRequest()
-		req.TimeoutMillis = int32(ready / time.Millisecond)
-		for _, s := range specs {
-			req.Topics = append(req.Topics, s.request())
-		}
-		resp, err := req.RequestWith(ctx, cl)
-		if err != nil {
-			return fmt.Errorf("creating internal topics: %w", err)
-		}
-		var again []Spec
-		for _, t := range resp.Topics {
-			err := kerr.ErrorForCode(t.ErrorCode)
-			switch {
-			case err == nil, errors.Is(err, kerr.TopicAlreadyExists):
-			case kerr.IsRetriable(err):
-				i := slices.IndexFunc(specs, func(s Spec) bool { return s.Name == t.Topic })
-				if i >= 0 {
-					again = append(again, specs[i])
-				}
-			default:
-				failed = errors.Join(failed, fmt.Errorf("creating internal topic %q: %w%s%s", t.Topic, err, detail(t.ErrorMessage), advice(err)))
+		refused, warned := s.judge(t.Configs)
+		for _, f := range leftOut[s.Name] {
+			if _, known := t.Configs[f.Setting]; !known { // else it has been judged
+				warned = append(warned, f)
 			}
 		}
-		if failed != nil {
-			return failed
-		}
-		specs = again
-		if len(specs) > 0 {
-			if err := retries.Sleep(ctx, failures); err != nil {
-				return fmt.Errorf("creating internal topics: %w", err)
-			}
+		t.Warnings = warned
+		t.Command = Command(brokers, s.Name, slices.Concat(refused, warned))
+		found[s.Name] = t
+		if t.Partitions != s.Partitions || len(refused) > 0 {
+			errs = append(errs, &MismatchError{Topic: s.Name, Kind: s.Kind, Found: t.Partitions, Want: s.Partitions, Configs: refused, Command: Command(brokers, s.Name, refused)})
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
-func (s Spec) request() kmsg.CreateTopicsRequestTopic {
-	t := kmsg.NewCreateTopicsRequestTopic()
-	t.Topic, t.NumPartitions, t.ReplicationFactor = s.Name, s.Partitions, s.ReplicationFactor
-	if t.ReplicationFactor == 0 {
-		t.ReplicationFactor = -1
-	}
-	for k, v := range s.configs() {
-		c := kmsg.NewCreateTopicsRequestTopicConfig()
-		c.Name, c.Value = k, kmsg.StringPtr(v)
-		t.Configs = append(t.Configs, c)
-	}
-	return t
-}
-
-func detail(message *string) string {
-	if message == nil || *message == "" {
-		return ""
-	}
-	return ": " + *message
-}
-
-// advice says what to do about the errors that users meet.
-func advice(err error) string {
-	switch {
-	case errors.Is(err, kerr.TopicAuthorizationFailed), errors.Is(err, kerr.ClusterAuthorizationFailed):
-		return ": allow the application to create topics with its prefix, or create the topic by hand"
-	case errors.Is(err, kerr.InvalidReplicationFactor):
-		return ": set a replication factor that the number of brokers allows"
-	case errors.Is(err, kerr.PolicyViolation):
-		return ": the cluster's policy forbids it; create the topic by hand or change its configuration"
-	}
-	return ""
+// seeds returns the addresses that the client was given.
+func seeds(cl *kgo.Client) []string {
+	brokers, _ := cl.OptValue(kgo.SeedBrokers).([]string)
+	return brokers
 }
 
 // awaitLeaders describes topics until all of them exist and every partition has a leader.

@@ -1,0 +1,61 @@
+package topics
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Kind of an internal topic.
+type Kind uint8
+
+const (
+	// ChangelogCompact is the changelog of a key-value store: the broker keeps the last
+	// value of each key.
+	ChangelogCompact Kind = iota
+	// ChangelogWindowed is the changelog of a window store. The broker keeps the last
+	// value of each key. The application deletes the records of expired windows itself,
+	// see [Purger].
+	ChangelogWindowed
+	// Repartition is a repartition topic: the application deletes the records that it
+	// has processed, see [Purger].
+	Repartition
+)
+
+// kinds has one line for each kind. The settings of a kind follow from its cleanup policy,
+// see settings.
+var kinds = [...]struct {
+	name   string
+	policy string // cleanup.policy
+	reason string // for the policy
+}{
+	ChangelogCompact:  {"changelog of a key-value store", "compact", "deletion would remove rows that are not written again"},
+	ChangelogWindowed: {"changelog of a window store", "compact,delete", "brokers refuse to delete the records of expired windows with compact alone"},
+	Repartition:       {"repartition topic", "delete", "compaction would remove records before they are processed"},
+}
+
+func (k Kind) String() string {
+	if int(k) >= len(kinds) {
+		return fmt.Sprintf("Kind(%d)", uint8(k))
+	}
+	return kinds[k].name
+}
+
+func (k Kind) compacts() bool { return hasPolicy(kinds[k].policy, "compact") }
+func (k Kind) deletes() bool  { return hasPolicy(kinds[k].policy, "delete") }
+
+// policies returns the parts of a cleanup.policy, sorted.
+func policies(policy string) []string {
+	var parts []string
+	for p := range strings.SplitSeq(policy, ",") {
+		if p = strings.TrimSpace(p); p != "" {
+			parts = append(parts, p)
+		}
+	}
+	slices.Sort(parts)
+	return parts
+}
+
+func hasPolicy(policy, want string) bool { return slices.Contains(policies(policy), want) }
+
+func samePolicy(a, b string) bool { return slices.Equal(policies(a), policies(b)) }

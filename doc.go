@@ -34,6 +34,10 @@
 // offsets of its group, which has the name of the application ID, and its state directories. It then begins as if it had never run. Another ApplicationID
 // does the same, and leaves what there is.
 //
+// # Internal topics
+//
+// Run makes and checks the changelogs and repartition topics. docs/internal-topics.md lists their settings, why each matters, and what Run says of a topic that has others.
+//
 // # Memory
 //
 // Config.StateMemory bounds what stores hold in memory, Config.BufferMemory the records that were fetched and not processed yet.

@@ -275,7 +275,7 @@ func TestOffsetsSince(t *testing.T) {
 // What differs, and does not keep the application from running, is warned of with the command
 // that puts it right.
 func TestWarnings(t *testing.T) {
-	const command = "kafka-configs.sh --bootstrap-server 127.0.0.1:9092 --alter --entity-type topics --entity-name app-it --add-config "
+	const command = "kafka-configs.sh --bootstrap-server localhost:9092 --alter --entity-type topics --entity-name app-it --add-config "
 	for _, tc := range []struct {
 		name    string
 		found   map[string]string

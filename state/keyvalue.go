@@ -105,7 +105,6 @@ func newKeyValue[K, V any](s *keyValueSpec[K, V], env engine.Env) *keyValue[K, V
 func (s *core[K, V]) Name() string                     { return s.name }
 func (s *core[K, V]) StoreName() string                { return s.name }
 func (s *core[K, V]) Cells() *engine.Cells[K, V]       { return s.cells }
-func (s *core[K, V]) KeepOld()                         { s.cells.KeepOld() }
 func (s *core[K, V]) Flush(b *engine.TableBatch) error { return s.cells.Flush(b) }
 func (s *core[K, V]) Committed()                       { s.cells.Committed() }
 func (s *core[K, V]) Trim()                            { s.cells.Trim() }

@@ -54,7 +54,7 @@ func newAggregateInstance[K, V, A any](i instance, a aggregateInstance[K, V, A],
 	if !a.everyUpdate {
 		if a.absent.expressible() {
 			// Only rows that can be deleted can come and go between two commits, and only then is the old row asked for.
-			s.KeepOld()
+			s.Cells().KeepOld()
 		}
 		i.task.OnFlush(i.node, a.flush)
 	}
@@ -65,9 +65,6 @@ func newAggregateInstance[K, V, A any](i instance, a aggregateInstance[K, V, A],
 // cellStore is what the instances of key-value stores are besides. Typed rows are read and written without the store in between.
 type cellStore[K, A any] interface {
 	Cells() *engine.Cells[K, A]
-
-	// KeepOld asks for Cells.Old; it is called before the first change.
-	KeepOld()
 }
 
 // storeOf returns a store of the task as what it must be.

@@ -50,7 +50,7 @@ func newWindowInstance[K, V, A any](i instance, w windowInstance[K, V, A], store
 	w.store, w.streamTime = s, i.task.Time(i.node.Name)
 	if !w.everyUpdate {
 		if w.absent.expressible() {
-			s.KeepOld()
+			s.Cells().KeepOld()
 		}
 		i.task.OnFlush(i.node, w.flush)
 	}

@@ -1,12 +1,9 @@
 package windowstore
 
-import (
-	"iter"
+import "github.com/millrace-streams/millrace/internal/engine"
 
-	"github.com/millrace-streams/millrace/internal/engine"
-)
-
-// The methods by which windowed operators use the store: engine.WindowCellStore.
+// These methods are how windowed operators use the store. They work on its cells, which
+// hide no expired row and refuse no late one: the operator decides what is late.
 
 // AppendKey appends the key of a cell.
 func (s *core[K, V]) AppendKey(dst, key []byte, start int64) []byte {
@@ -19,13 +16,5 @@ func (s *core[K, V]) Start(cellKey []byte) int64 {
 	return start
 }
 
-// Observe moves the store's time forward.
+// Observe moves the store's time forward. Rows expire by that time.
 func (s *core[K, V]) Observe(start int64) { *s.time = max(*s.time, start) }
-
-// Keep says from which start on windows are still needed.
-func (s *core[K, V]) Keep(start int64) { s.keep = start }
-
-// Windows yields all rows of a time range that have not been deleted, expired or not.
-func (s *core[K, V]) Windows(from, to int64, reverse bool) iter.Seq2[engine.Row[K, V], error] {
-	return s.rows(keyRange{}, from, to, reverse)
-}

@@ -95,7 +95,6 @@ type core[K, V any] struct {
 	time      *int64 // the store's time
 	cells     *engine.Cells[K, V]
 
-	keep    int64  // windows with this start or a later one are not deleted
 	deleted []byte // local keys below were deleted
 	forget  bool   // the cells below are still there
 
@@ -125,7 +124,6 @@ func open[K, V any](s *spec[K, V], env engine.Env) (*store[K, V], error) {
 		env:        env,
 		time:       env.Time,
 		cells:      engine.NewCells(engine.CellsConfig[K, V]{Store: s.name, Env: env, Value: s.values, LogFrom: engine.WindowLogFrom}),
-		keep:       math.MaxInt64,
 		duplicates: s.o.duplicates,
 	}
 	c.noKey, _ = s.keys.(serde.Optional[K])
@@ -165,7 +163,6 @@ func (s *core[K, V]) findTime() error {
 func (s *core[K, V]) Name() string               { return s.name }
 func (s *core[K, V]) StoreName() string          { return s.name }
 func (s *core[K, V]) Cells() *engine.Cells[K, V] { return s.cells }
-func (s *core[K, V]) KeepOld()                   { s.cells.KeepOld() }
 
 func (s *core[K, V]) Close() error {
 	s.cells.Close()
@@ -321,7 +318,7 @@ func (s *core[K, V]) Flush(b *engine.TableBatch) error {
 	if err := s.cells.Flush(b); err != nil {
 		return err
 	}
-	below := s.layout.ExpiredBelow(*s.time, s.retention, s.keep)
+	below := s.layout.ExpiredBelow(*s.time, s.retention)
 	if string(below) <= string(s.deleted) {
 		return nil
 	}

@@ -65,10 +65,11 @@ func SplitLocal(local []byte) (key []byte, start int64, seq uint32, ok bool) {
 	return local[WindowLogFrom:n], int64(binary.BigEndian.Uint64(local[n:])), binary.BigEndian.Uint32(local[n+8:]), true
 }
 
-// ExpiredBelow returns the smallest local key that outlives a store time: rows below it belong to segments all of whose starts are <= time-retention
-// and < keep. nil means that nothing has expired.
-func (l WindowLayout) ExpiredBelow(time, retention, keep int64) []byte {
-	live := min(time-retention+1, keep) / l.Interval
+// ExpiredBelow returns the smallest local key that outlives a store time. Rows below it
+// belong to segments all of whose starts are <= time-retention. nil means that nothing has
+// expired.
+func (l WindowLayout) ExpiredBelow(time, retention int64) []byte {
+	live := (time - retention + 1) / l.Interval
 	if live <= 0 {
 		return nil
 	}

@@ -41,19 +41,15 @@ func TestLayoutFor(t *testing.T) {
 func TestExpiredBelow(t *testing.T) {
 	t.Parallel()
 	l := WindowLayout{Interval: 60_000}
-	const never = math.MaxInt64
-	for _, c := range []struct{ time, retention, keep, segment int64 }{
-		{-1, 100_000, never, 0},
-		{159_998, 100_000, never, 0}, // 59_999 is live
-		{159_999, 100_000, never, 1}, // 60_000 is the first that lives
-		{160_000, 100_000, never, 1},
-		{1_000_000, 100_000, never, 15},
-		{1_000_000, 100_000, 130_000, 2},
-		{1_000_000, 100_000, 0, 0},
-		{1_000_000, 100_000, -5, 0},
-		{0, math.MaxInt64, never, 0},
+	for _, c := range []struct{ time, retention, segment int64 }{
+		{-1, 100_000, 0},
+		{159_998, 100_000, 0}, // 59_999 is live
+		{159_999, 100_000, 1}, // 60_000 is the first that lives
+		{160_000, 100_000, 1},
+		{1_000_000, 100_000, 15},
+		{0, math.MaxInt64, 0},
 	} {
-		below := l.ExpiredBelow(c.time, c.retention, c.keep)
+		below := l.ExpiredBelow(c.time, c.retention)
 		if c.segment == 0 {
 			if below != nil {
 				t.Errorf("%+v: %x", c, below)

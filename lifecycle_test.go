@@ -246,7 +246,12 @@ func TestReasonsToWipe(t *testing.T) {
 	}{
 		{"nothing", counts, func(*cluster, *reasons) {}, "", "=3"},
 		{"before the start", counts, func(c *cluster, _ *reasons) { c.deleteAll() }, "which begins at", "=1"},
-		{"windows before the start", windows(t), func(c *cluster, _ *reasons) { c.deleteAll() }, "", "=2"},
+		{"windows before the start", windows(t), func(c *cluster, _ *reasons) { c.deleteAll() }, "have expired", "=1"},
+		{"windows that the broker deletes by its clock", windows(t), func(c *cluster, _ *reasons) {
+			c.alter(changelog, "retention.ms", "90000000")
+			c.deleteAll()
+		}, "", "=2"},
+		{"old windows behind the end", windows(t), func(c *cluster, _ *reasons) { c.expireDeletions(changelog) }, "delete.retention.ms", "=3"},
 		{"behind the end", counts, func(c *cluster, r *reasons) { c.shorten(func() bool { return len(r.all()) == 0 }) }, "Kafka has lost records", "=3"},
 		{"created again", counts, func(c *cluster, _ *reasons) {
 			if err := c.DeleteTopic(changelog); err != nil {

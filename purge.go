@@ -4,14 +4,17 @@ import (
 	"time"
 
 	"github.com/millrace-streams/millrace/internal/backoff"
+	"github.com/millrace-streams/millrace/internal/engine"
 	"github.com/millrace-streams/millrace/internal/topics"
 )
 
 const purgeEvery = 30 * time.Second
 
-// purge deletes what has been processed from the repartition topics.
+// purge deletes from repartition topics what has been processed, and from windowed changelogs
+// what has expired in the stores. The broker's retention cannot do the latter: it compares the
+// records' timestamps with the clock, and windows are open by stream time.
 func (s *session) purge() {
-	if len(s.graph.Repartitions) == 0 {
+	if len(s.graph.Repartitions) == 0 && !s.hasWindows() {
 		return
 	}
 	every := purgeEvery
@@ -20,12 +23,25 @@ func (s *session) purge() {
 	}
 	purger := topics.NewPurger(s.client, s.log)
 	for backoff.Sleep(s.soft, every) == nil {
-		purger.Purge(s.soft, s.processed())
+		purger.Purge(s.soft, s.notNeeded())
 	}
 }
 
-// processed returns up to where the repartition topics have been processed by the tasks that are here.
-func (s *session) processed() topics.Offsets {
+// hasWindows reports whether there is a store with a windowed changelog.
+func (s *session) hasWindows() bool {
+	for _, sub := range s.graph.SubTopologies {
+		for _, store := range sub.Stores {
+			if spec, ok := store.Spec.(engine.Spec); ok && spec.Changelog().Kind == engine.WindowedChangelog {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// notNeeded returns up to where repartition topics have been processed, and windowed changelogs
+// have expired, in the tasks that this process holds.
+func (s *session) notNeeded() topics.Offsets {
 	repartition := map[string]bool{}
 	for _, p := range s.graph.Repartitions {
 		repartition[p.Topic.In(s.cfg.ApplicationID)] = true
@@ -36,6 +52,9 @@ func (s *session) processed() topics.Offsets {
 			if repartition[in.Topic] {
 				below.Set(in.Topic, in.Partition, in.Committed)
 			}
+		}
+		for topic, at := range t.Expired {
+			below.Set(topic, t.ID.Partition, at)
 		}
 	}
 	return below

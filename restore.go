@@ -339,7 +339,7 @@ func (s *session) markers() int64 {
 
 // tombstonesGone says that a compacted changelog may have dropped deletions that the store has not seen.
 func (j *restoring) tombstonesGone(log *changelog) bool {
-	if log.From < 0 || log.wiped || log.spec.Changelog().Kind != engine.CompactChangelog {
+	if log.From < 0 || log.wiped {
 		return false
 	}
 	stamp := log.task.task.DB.Stamp()
@@ -356,6 +356,7 @@ func (j *restoring) apply(log *changelog, records []*kgo.Record, next int64, ids
 	defer b.Close()
 	rows := b.Table(log.table)
 	for _, r := range records {
+		rows.Logged(r.Offset)
 		if err := log.spec.Restore(rows, r.Key, r.Value, r.Timestamp.UnixMilli()); err != nil {
 			return fmt.Errorf("store %s: record at offset %d: %w", log.store, r.Offset, err)
 		}
@@ -414,11 +415,19 @@ func (j *restoring) putRight(log *changelog, err error) {
 		j.wipe(log, "its changelog was deleted and created again")
 	case errors.As(err, &outside) && outside.From > outside.End:
 		j.wipe(log, fmt.Sprintf("it is at offset %d of its changelog, which ends at %d: Kafka has lost records", outside.From, outside.End))
-	case errors.As(err, &outside) && log.spec.Changelog().Kind == engine.WindowedChangelog:
-		// Old windows have expired there; they will expire here.
+	case errors.As(err, &outside) && log.spec.Changelog().Kind == engine.WindowedChangelog && j.session.topics.expires(log.Topic):
+		// The broker has deleted records by its clock, maybe some of windows that are still
+		// open. The store's rows of these are the best there is. Rows of windows that have
+		// expired are deleted at the next commit.
+		j.session.log.Warn("the broker has deleted records of a window store's changelog, maybe of windows that are still open: give the topic retention.ms=-1 and retention.bytes=-1",
+			"store", log.store, "topic", log.Topic, "partition", log.Partition.Partition, "from", outside.From, "to", outside.Start)
 		if err := j.apply(log, nil, outside.Start, map[string]restore.TopicID{log.Topic: log.TopicID}); err != nil {
 			j.failAll(err)
 		}
+	case errors.As(err, &outside) && log.spec.Changelog().Kind == engine.WindowedChangelog:
+		// The changelog was trimmed: no row that is still needed has a record before its
+		// start, so none of the store's rows is needed.
+		j.wipe(log, fmt.Sprintf("all its rows have expired: it is at offset %d of its changelog, which begins at %d", outside.From, outside.Start))
 	case errors.As(err, &outside):
 		j.wipe(log, fmt.Sprintf("it is at offset %d of its changelog, which begins at %d: deletions in between may be gone", outside.From, outside.Start))
 	case transient(err) && !errors.Is(err, restore.ErrMissing):

@@ -70,8 +70,13 @@ func TestOldStateAtTheEndIsKept(t *testing.T) {
 // expireDeletions makes a compacted topic keep deletions for a millisecond.
 func (c *cluster) expireDeletions(topic string) {
 	c.t.Helper()
-	one := "1"
-	alter := []kadm.AlterConfig{{Op: kadm.SetConfig, Name: "delete.retention.ms", Value: &one}}
+	c.alter(topic, "delete.retention.ms", "1")
+}
+
+// alter changes a setting of a topic.
+func (c *cluster) alter(topic, name, value string) {
+	c.t.Helper()
+	alter := []kadm.AlterConfig{{Op: kadm.SetConfig, Name: name, Value: &value}}
 	if _, err := kadm.NewClient(c.cl).AlterTopicConfigs(context.Background(), alter, topic); err != nil {
 		c.t.Fatal(err)
 	}

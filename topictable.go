@@ -109,6 +109,13 @@ func (t *topicTable) setPartitions(topic string, n int32) (before int32, changed
 	return before, true
 }
 
+// expires says that the broker may delete records of a topic by itself. It is true also if the
+// topic's configuration is not known.
+func (t *topicTable) expires(topic string) bool {
+	known, _ := t.lookup(topic)
+	return known.Configs["retention.ms"] != "-1" || known.Configs["retention.bytes"] != "-1"
+}
+
 // deleteRetention is how long a compacted changelog keeps deletions.
 func (t *topicTable) deleteRetention(topic string) time.Duration {
 	const kafkaDefault = 24 * time.Hour

@@ -91,6 +91,7 @@ func (b *Batch) forgetTable(t *Table) {
 	b.meta = append(b.meta, func(d *DB) {
 		delete(d.ids, t.name)
 		delete(d.intervals, t.name)
+		delete(d.firsts, t.name)
 	})
 }
 
@@ -112,6 +113,7 @@ func (b *Batch) applyMemory() {
 		for _, c := range tb.changes {
 			c.apply(tb.table.memory)
 		}
+		tb.applySegments()
 	}
 	for _, f := range b.meta {
 		f(b.db)
@@ -126,7 +128,8 @@ func (b *Batch) Reset() {
 		b.pebble = nil
 	}
 	for _, tb := range b.tables {
-		tb.changes = cut(tb.changes, 0)
+		tb.changes, tb.segments = cut(tb.changes, 0), tb.segments[:0]
+		tb.logged, tb.noted = 0, false
 	}
 	b.meta = cut(b.meta, 0)
 }
@@ -139,6 +142,12 @@ type TableBatch struct {
 	batch   *Batch
 	table   *Table
 	changes []memoryChange // of an in-memory table
+
+	// Of a window store's table; see segments.go.
+	logged   int64 // no change that follows lies before this offset of the changelog
+	segments []segmentChange
+	segment  int64 // of the last change, if noted
+	noted    bool
 }
 
 // memoryChange is a set (row != nil), a deletion, or a deletion of a range.
@@ -168,6 +177,7 @@ func (b *TableBatch) WindowLayout(retention int64) (WindowLayout, error) {
 
 // Set adds a row.
 func (b *TableBatch) Set(key []byte, timestamp int64, value []byte) error {
+	b.note(key)
 	if b.table.memory != nil {
 		row := make([]byte, 0, timestampSize+len(value))
 		row = binary.BigEndian.AppendUint64(row, uint64(timestamp))
@@ -187,6 +197,7 @@ func (b *TableBatch) Set(key []byte, timestamp int64, value []byte) error {
 
 // Delete removes a row.
 func (b *TableBatch) Delete(key []byte) error {
+	b.note(key)
 	if b.table.memory != nil {
 		b.addMemory(memoryChange{key: string(key)})
 		return nil
@@ -205,6 +216,7 @@ func (b *TableBatch) DeleteRange(from, to []byte) error {
 	if to != nil && bytes.Compare(from, to) >= 0 {
 		return nil
 	}
+	b.dropSegments(from, to)
 	if b.table.memory != nil {
 		b.addMemory(memoryChange{key: string(from), isRange: true, end: string(to), bounded: to != nil})
 		return nil

@@ -52,7 +52,8 @@ type DB struct {
 	positions map[string]int64
 	topicIDs  map[string][16]byte
 	times     map[string]int64
-	intervals map[string]int64 // of the segments of window stores, by table
+	intervals map[string]int64           // of the segments of window stores, by table
+	firsts    map[string]map[int64]int64 // offsets of these segments, by table; see segments.go
 	stamp     time.Time
 }
 
@@ -80,6 +81,7 @@ func Open(o Options) (*DB, error) {
 		topicIDs:  map[string][16]byte{},
 		times:     map[string]int64{},
 		intervals: map[string]int64{},
+		firsts:    map[string]map[int64]int64{},
 		snapshots: map[*Snapshot]struct{}{},
 	}
 	return d, nil
@@ -105,9 +107,9 @@ func (d *DB) Table(name string, persistent bool) (*Table, error) {
 		if err != nil {
 			return nil, fmt.Errorf("table %s: %w", name, err)
 		}
-		t.prefix = binary.BigEndian.AppendUint32(nil, id)
+		t.prefix, t.firsts = binary.BigEndian.AppendUint32(nil, id), d.firstsOf(name)
 	} else {
-		t.memory = &tree[[]byte]{}
+		t.memory, t.firsts = &tree[[]byte]{}, map[int64]int64{}
 	}
 	d.tables[name] = t
 	return t, nil
@@ -221,12 +223,12 @@ func (d *DB) Drop(name, topic, reason string) error {
 	d.log.Warn("removing a store's local state", "store", name, "reason", reason)
 	d.mu.Lock()
 	id, known := d.ids[name]
-	opened := d.tables[name] != nil
+	opened, firsts := d.tables[name] != nil, d.firstsOf(name)
 	d.mu.Unlock()
 	if !known || opened {
 		return fmt.Errorf("store %s: it is not there, or open", name)
 	}
-	t := &Table{db: d, name: name, prefix: binary.BigEndian.AppendUint32(nil, id)}
+	t := &Table{db: d, name: name, prefix: binary.BigEndian.AppendUint32(nil, id), firsts: firsts}
 	b := d.NewBatch()
 	defer b.Close()
 	if err := b.Table(t).DeleteRange(nil, nil); err != nil {

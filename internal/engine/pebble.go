@@ -29,6 +29,7 @@ const (
 	metaTime     = 't'
 	metaStamp    = 's'
 	metaInterval = 'w'
+	metaSegment  = 'o'
 )
 
 func metaKey(kind byte, name string) []byte {
@@ -135,6 +136,8 @@ func (d *DB) readEntry(kind byte, name string, value []byte) error {
 		d.stamp = time.UnixMilli(int64(n))
 	case metaInterval:
 		d.intervals[name] = int64(n)
+	case metaSegment:
+		return d.readSegment(name, int64(n))
 	}
 	return nil
 }

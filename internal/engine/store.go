@@ -20,7 +20,7 @@ type ChangelogKind int
 const (
 	NoChangelog       ChangelogKind = iota
 	CompactChangelog                // cleanup.policy compact
-	WindowedChangelog               // cleanup.policy compact,delete; retention.ms = Retention + 24 h
+	WindowedChangelog               // cleanup.policy compact,delete; trimmed up to DB.LiveFrom
 )
 
 // Changelog describes a store's changelog topic, <app>-<store>-changelog.

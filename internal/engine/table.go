@@ -21,7 +21,8 @@ type Table struct {
 	row    []byte        // scratch
 	kept   any           // the last Cells; see Options.KeepCells
 
-	interval int64 // of the segments of a window store; 0: not asked for yet
+	interval int64           // of the segments of a window store; 0: not asked for yet
+	firsts   map[int64]int64 // offsets of the segments of a window store; see segments.go
 }
 
 // Name returns the store's name.
@@ -56,6 +57,9 @@ func (t *Table) WindowLayout(retention int64) (WindowLayout, error) {
 		return layout, nil
 	}
 	if known := t.db.intervals[t.name]; known > 0 {
+		if err := t.findSegments(); err != nil {
+			return layout, err
+		}
 		t.interval = known
 		return WindowLayout{known}, nil
 	}

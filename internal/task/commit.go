@@ -82,7 +82,11 @@ func (t *Task) flushStores() error {
 		t.batch = t.cfg.DB.NewBatch()
 	}
 	for _, s := range t.stores {
-		if err := s.instance.Flush(t.batch.Table(s.table)); err != nil {
+		rows := t.batch.Table(s.table)
+		if at, ok := t.cfg.DB.Position(s.table, s.changelog); ok {
+			rows.Logged(at)
+		}
+		if err := s.instance.Flush(rows); err != nil {
 			return t.fail(t.flushError(s.instance.StoreName(), err))
 		}
 	}

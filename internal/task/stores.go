@@ -76,6 +76,21 @@ func (t *Task) openStore(s *graph.Store) error {
 	return nil
 }
 
+// Expired returns, by full topic name, up to where the task's windowed changelogs hold nothing
+// but what a finished commit has deleted from the stores.
+func (t *Task) Expired() map[string]int64 {
+	expired := map[string]int64{}
+	for _, s := range t.stores {
+		if s.changelog == "" {
+			continue
+		}
+		if at := t.cfg.DB.LiveFrom(s.table, s.changelog); at > 0 {
+			expired[s.changelog] = at
+		}
+	}
+	return expired
+}
+
 // log sends a changelog record. It always goes to the task's own partition, where the restoring task looks for it. No policy applies: without it the
 // committed state could not be restored.
 func (t *Task) log(topic string, key, value []byte, timestamp int64) error {

@@ -29,6 +29,7 @@ type Task struct {
 	careful    bool  // one record at a time, to find the one that takes too long
 	records    int64 // processed since the last commit
 	lastCommit time.Time
+	settled    bool // its last commit, offsets and all, has succeeded
 }
 
 // Input is an input partition of a Task.
@@ -45,6 +46,10 @@ type Status struct {
 	ID         processor.Task
 	LastCommit time.Time
 	Inputs     []InputStatus
+
+	// Expired is up to where its windowed changelogs, by topic, are not needed any more. It
+	// is nil before the first commit.
+	Expired map[string]int64
 }
 
 // InputStatus is one partition of a Status.
@@ -60,6 +65,9 @@ type InputStatus struct {
 
 func (t *Task) status() Status {
 	s := Status{ID: t.ID, LastCommit: t.lastCommit}
+	if t.settled {
+		s.Expired = t.run.Expired()
+	}
 	for i, in := range t.Inputs {
 		feed := t.feeds[i]
 		records, _ := t.run.Buffered(in.Topic, in.Partition)
@@ -115,6 +123,9 @@ func (t *Task) close() error {
 		t.Inputs[i].End = max(t.Inputs[i].End, feed.End())
 		feed.close()
 	}
+	// At least once, the local state may be ahead of the offsets now: what it has deleted may
+	// be needed when the input is read again.
+	t.settled = false
 	t.feeds, t.begun, t.records = nil, nil, 0
 	if t.run == nil {
 		return nil
@@ -145,7 +156,7 @@ func (t *Task) committed(now time.Time) {
 			}
 		}
 	}
-	t.begun, t.records, t.lastCommit = nil, 0, now
+	t.begun, t.records, t.lastCommit, t.settled = nil, 0, now, true
 	t.careful = false
 }
 

@@ -21,6 +21,8 @@ const dir = "state"
 type Record struct {
 	Key, Value []byte
 	Timestamp  int64
+
+	compacted bool
 }
 
 // Task is the part of a task that stores see. It is for one goroutine.
@@ -39,6 +41,7 @@ type Task struct {
 
 	// What Kafka keeps.
 	changelogs map[string][]Record
+	starts     map[string]int64 // of the changelogs: records before were trimmed
 	times      map[string]int64 // with the committed offsets
 }
 
@@ -60,6 +63,7 @@ func New(t testing.TB, memory int64) *Task {
 		fs:         vfs.NewCrashableMem(),
 		Shared:     engine.NewShared(memory),
 		changelogs: map[string][]Record{},
+		starts:     map[string]int64{},
 		times:      map[string]int64{},
 	}
 	k.Budget = k.Shared.NewBudget()
@@ -113,7 +117,7 @@ func (k *Task) Open(spec processor.StoreSpec) engine.Store {
 	}
 	if s.Changelog().Kind != engine.NoChangelog {
 		env.Log = func(key, value []byte, timestamp int64) error {
-			o.pending = append(o.pending, Record{key, value, timestamp})
+			o.pending = append(o.pending, Record{Key: key, Value: value, Timestamp: timestamp})
 			return nil
 		}
 	}
@@ -132,8 +136,16 @@ func (k *Task) restore(s engine.Spec, table *engine.Table) {
 	if from > int64(len(records)) {
 		k.t.Fatalf("store %s: position %d is beyond the changelog's end %d", name, from, len(records))
 	}
+	if from < k.starts[name] {
+		k.check(k.DB.Wipe(table, name, "its changelog begins later"))
+		from = k.starts[name]
+	}
 	b := k.DB.NewBatch()
-	for _, r := range records[from:] {
+	for i, r := range records[from:] {
+		if r.compacted {
+			continue
+		}
+		b.Table(table).Logged(from + int64(i))
 		k.check(s.Restore(b.Table(table), r.Key, r.Value, r.Timestamp))
 	}
 	b.SetPosition(table, name, int64(len(records)))
@@ -152,7 +164,11 @@ func (k *Task) Begin() {
 	k.t.Helper()
 	k.batch = k.DB.NewBatch()
 	for _, o := range k.stores {
-		k.check(o.store.Flush(k.batch.Table(o.table)))
+		rows := k.batch.Table(o.table)
+		if at, ok := k.DB.Position(o.table, o.spec.StoreName()); ok {
+			rows.Logged(at)
+		}
+		k.check(o.store.Flush(rows))
 		o.begun, o.pending = o.pending, nil
 		o.flushed = o.time
 	}
@@ -227,6 +243,42 @@ func (k *Task) LoseDisk() {
 	k.closeStores()
 	k.check(k.DB.Destroy())
 	k.openDB()
+}
+
+// Disk returns a copy of the disk as it is, for UseDisk.
+func (k *Task) Disk() *vfs.MemFS {
+	return k.fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 100, RNG: rand.New(rand.NewPCG(0, 0))})
+}
+
+// UseDisk is a restart on another disk: that of a process which had the task before, say.
+func (k *Task) UseDisk(disk *vfs.MemFS) {
+	k.t.Helper()
+	k.closeStores()
+	k.check(k.DB.Close())
+	k.fs = disk
+	k.openDB()
+}
+
+// TrimChangelog deletes the records of a window store's changelog that are not needed any
+// more, and returns the offset at which it begins.
+func (k *Task) TrimChangelog(store string) int64 {
+	for _, o := range k.stores {
+		if o.spec.StoreName() == store {
+			k.starts[store] = max(k.starts[store], k.DB.LiveFrom(o.table, store))
+		}
+	}
+	return k.starts[store]
+}
+
+// CompactChangelog deletes all records but the last one of each key, as a broker does.
+// Deletions stay.
+func (k *Task) CompactChangelog(store string) {
+	seen := map[string]bool{}
+	records := k.changelogs[store]
+	for i := len(records) - 1; i >= 0; i-- {
+		records[i].compacted = seen[string(records[i].Key)]
+		seen[string(records[i].Key)] = true
+	}
 }
 
 // Changelog returns the confirmed records of a store's changelog, oldest first.

@@ -1,0 +1,167 @@
+package engine
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+)
+
+// A window store's changelog is trimmed from its beginning, up to the first record of a segment
+// that the store still has. For that the table keeps, for each of its segments, an offset at or
+// below the segment's first record:
+//
+//   - Records of a transaction lie at or behind the table's position before it.
+//   - Records that are restored have offsets.
+//   - A segment of which neither is known, as one that an earlier version of the program has
+//     written, has offset 0, so nothing is trimmed until it has expired.
+//
+// A deletion of a row counts like the row. An offset is written in the batch that writes the
+// segment's first row, and removed in the batch that removes the segment.
+
+// segmentChange is what a batch does to the offset of one segment.
+type segmentChange struct {
+	segment int64
+	first   int64
+	gone    bool
+}
+
+// Logged says that the changes which follow lie at this offset of the changelog, or behind it.
+// It starts at 0.
+func (b *TableBatch) Logged(offset int64) { b.logged = offset }
+
+// note is called for each changed key. Only the first change of a segment costs more than a
+// comparison.
+func (b *TableBatch) note(key []byte) {
+	if b.table.interval == 0 || len(key) < segmentSize {
+		return
+	}
+	segment := int64(binary.BigEndian.Uint64(key))
+	if b.noted && segment == b.segment {
+		return
+	}
+	b.segment, b.noted = segment, true
+	if !b.knows(segment) {
+		b.changeSegment(segmentChange{segment: segment, first: b.logged})
+	}
+}
+
+// knows reports whether the segment has an offset, as far as the batch goes.
+func (b *TableBatch) knows(segment int64) bool {
+	for i := len(b.segments) - 1; i >= 0; i-- {
+		if c := b.segments[i]; c.segment == segment {
+			return !c.gone
+		}
+	}
+	_, ok := b.table.firsts[segment]
+	return ok
+}
+
+// dropSegments forgets the segments that lie between two keys as a whole.
+func (b *TableBatch) dropSegments(from, to []byte) {
+	b.noted = false
+	covered := func(segment int64) bool {
+		return bytes.Compare(segmentKey(segment), from) >= 0 && (to == nil || bytes.Compare(segmentKey(segment+1), to) <= 0)
+	}
+	for segment := range b.table.firsts {
+		if covered(segment) && b.knows(segment) {
+			b.changeSegment(segmentChange{segment: segment, gone: true})
+		}
+	}
+	for _, c := range b.segments {
+		if covered(c.segment) && b.knows(c.segment) {
+			b.changeSegment(segmentChange{segment: c.segment, gone: true})
+		}
+	}
+}
+
+func (b *TableBatch) changeSegment(c segmentChange) {
+	b.segments = append(b.segments, c)
+	if !b.table.Persistent() {
+		return
+	}
+	key := metaKey(metaSegment, b.table.name+string(segmentKey(c.segment)))
+	// As in Batch.forget.
+	if c.gone {
+		_ = b.batch.onDisk().Delete(key, nil)
+	} else {
+		_ = b.batch.onDisk().Set(key, binary.BigEndian.AppendUint64(nil, uint64(c.first)), nil)
+	}
+}
+
+// applySegments does in memory what the batch has done on disk.
+func (b *TableBatch) applySegments() {
+	for _, c := range b.segments {
+		if c.gone {
+			delete(b.table.firsts, c.segment)
+		} else {
+			b.table.firsts[c.segment] = c.first
+		}
+	}
+}
+
+// LiveFrom returns the offset of the changelog topic before which no record of any row of a
+// window store's table lies: the records before it are not needed any more. It is 0 if that
+// is not known.
+func (d *DB) LiveFrom(t *Table, topic string) int64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if t.interval == 0 {
+		return 0
+	}
+	live := d.positions[t.metaName(topic)]
+	for _, first := range t.firsts {
+		live = min(live, first)
+	}
+	return live
+}
+
+// findSegments gives segments with rows and without an offset the offset 0. d.mu is held.
+func (t *Table) findSegments() error {
+	var from []byte
+	for {
+		segment, ok, err := t.segmentFrom(from)
+		if err != nil || !ok {
+			return err
+		}
+		if _, known := t.firsts[segment]; !known {
+			t.firsts[segment] = 0
+		}
+		from = segmentKey(segment + 1)
+	}
+}
+
+// segmentFrom returns the segment of the first row at or behind a key.
+func (t *Table) segmentFrom(key []byte) (segment int64, ok bool, err error) {
+	rows, err := t.Scan(key, nil)
+	if err != nil {
+		return 0, false, err
+	}
+	if ok = rows.Next() && len(rows.Key()) >= segmentSize; ok {
+		segment = int64(binary.BigEndian.Uint64(rows.Key()))
+	}
+	return segment, ok, rows.Close()
+}
+
+const segmentSize = 8 // bytes of a segment in a local key
+
+func segmentKey(segment int64) []byte {
+	return binary.BigEndian.AppendUint64(nil, uint64(segment))
+}
+
+// readSegment takes an offset from the metadata: name is the table's and the segment.
+func (d *DB) readSegment(name string, first int64) error {
+	n := len(name) - segmentSize
+	if n < 0 {
+		return fmt.Errorf("segment of a window store has a name of %d bytes", len(name))
+	}
+	d.firstsOf(name[:n])[int64(binary.BigEndian.Uint64([]byte(name[n:])))] = first
+	return nil
+}
+
+// firstsOf returns the offsets of the segments of a table on disk.
+func (d *DB) firstsOf(table string) map[int64]int64 {
+	if d.firsts[table] == nil {
+		d.firsts[table] = map[int64]int64{}
+	}
+	return d.firsts[table]
+}

@@ -96,6 +96,7 @@ const (
 	// crashRebalance is short because kfake, other than Kafka, bounds with it and not with the session how long it waits for a member that has died in the
 	// middle of a rebalance.
 	crashRebalance = 2 * time.Second
+	crashPurge     = 200 * time.Millisecond
 )
 
 // start begins a life.
@@ -116,7 +117,7 @@ func (p *process) start() *life {
 	if err != nil {
 		panic(err)
 	}
-	l.app.seams = seams{step: l.step, fs: p.fs, mutations: p.w.mutations, rebalanceTimeout: crashRebalance}
+	l.app.seams = seams{step: l.step, fs: p.fs, mutations: p.w.mutations, rebalanceTimeout: crashRebalance, purgeEvery: crashPurge}
 	var ctx context.Context
 	ctx, l.stop = context.WithCancel(context.Background())
 	p.dead.Go(func() {

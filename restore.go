@@ -123,7 +123,7 @@ type changelog struct {
 	table *engine.Table
 	end   int64
 	done  bool
-	wiped bool // and being filled since
+	wiped bool // emptied, and being filled since
 }
 
 // add opens a task's database and notes what it has to catch up. A task without changelogs runs at once.
@@ -425,9 +425,9 @@ func (j *restoring) putRight(log *changelog, err error) {
 			j.failAll(err)
 		}
 	case errors.As(err, &outside) && log.spec.Changelog().Kind == engine.WindowedChangelog:
-		// The changelog was trimmed: no row that is still needed has a record before its
-		// start, so none of the store's rows is needed.
-		j.wipe(log, fmt.Sprintf("all its rows have expired: it is at offset %d of its changelog, which begins at %d", outside.From, outside.Start))
+		if err := j.dropExpired(log, outside.Start); err != nil {
+			j.failAll(fmt.Errorf("task %v: dropping expired rows of store %s: %w", log.task.id, log.store, err))
+		}
 	case errors.As(err, &outside):
 		j.wipe(log, fmt.Sprintf("it is at offset %d of its changelog, which begins at %d: deletions in between may be gone", outside.From, outside.Start))
 	case transient(err) && !errors.Is(err, restore.ErrMissing):
@@ -435,6 +435,21 @@ func (j *restoring) putRight(log *changelog, err error) {
 	default:
 		j.failAll(fmt.Errorf("task %v: store %s: %w", log.task.id, log.store, err))
 	}
+}
+
+// dropExpired empties a window store whose changelog was trimmed up to start, which is beyond the
+// store's position. No row that is still needed has a record before start, so none of the
+// store's rows is needed, and nothing is lost.
+func (j *restoring) dropExpired(log *changelog, start int64) error {
+	j.session.log.Info("all rows of a window store have expired since it was here last", "task", log.task.id.String(), "store", log.store, "position", log.From, "start", start)
+	b := log.task.task.DB.NewBatch()
+	defer b.Close()
+	if err := b.Table(log.table).DeleteRange(nil, nil); err != nil {
+		return err
+	}
+	b.SetPosition(log.table, log.Topic, start)
+	log.wiped = true
+	return log.task.task.DB.Apply(b)
 }
 
 func (j *restoring) wipe(log *changelog, reason string) {

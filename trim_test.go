@@ -124,8 +124,8 @@ func TestChangelogIsTrimmed(t *testing.T) {
 				count("b", 30, i+2)
 				app.stop()
 			}
-			if wiped.n.Load() != 1 {
-				t.Errorf("the disk of before the trim was wiped %d times", wiped.n.Load())
+			if wiped.n.Load() != 0 {
+				t.Error("that rows have expired was taken for a loss")
 			}
 		})
 	}

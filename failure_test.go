@@ -476,13 +476,12 @@ func TestTopicThatTakesLess(t *testing.T) {
 			b := topology.New()
 			topology.Repartition(topology.Source(b, "in", serde.String, serde.String), "again").To("out")
 			const each, limit = 40, 700
-			var random [100]byte
 			send := func(n int, size int) {
 				var records []*kgo.Record
 				for range n {
-					_, _ = rand.Read(random[:]) // nothing that can be compressed
-					value := strings.Repeat(hex.EncodeToString(random[:]), size)
-					records = append(records, &kgo.Record{Topic: "in", Key: []byte("k"), Value: []byte(value)})
+					random := make([]byte, size*100)
+					_, _ = rand.Read(random) // nothing that can be compressed
+					records = append(records, &kgo.Record{Topic: "in", Key: []byte("k"), Value: []byte(hex.EncodeToString(random))})
 				}
 				if err := c.cl.ProduceSync(context.Background(), records...).FirstErr(); err != nil {
 					t.Fatal(err)

@@ -210,17 +210,17 @@ func (s *session) workerConfig(index int) worker.Config {
 	return worker.Config{
 		Index: index, ApplicationID: s.cfg.ApplicationID, Graph: s.graph, Policy: s.cfg.Errors, EveryUpdate: s.cfg.EveryUpdate,
 		Transactional: s.cfg.Guarantee == ExactlyOnce, CommitInterval: s.cfg.CommitInterval, TransactionTimeout: s.cfg.TransactionTimeout,
-		NewProducer: func() (*txn.Producer, error) { return s.newProducer(index) },
+		NewProducer: func(caution *txn.Caution) (*txn.Producer, error) { return s.newProducer(index, caution) },
 		Identity:    s.identity, Fetcher: s.fetcher, Topics: s.topics, Host: host{s}, Logger: s.log,
 		Mutations: worker.Mutations{ApplyFirst: s.app.seams.mutations.applyFirst, KeepTimes: s.app.seams.mutations.keepTimes},
 	}
 }
 
-func (s *session) newProducer(index int) (*txn.Producer, error) {
+func (s *session) newProducer(index int, caution *txn.Caution) (*txn.Producer, error) {
 	cfg := txn.Config{
 		Opts: s.clientOptions(), TransactionTimeout: s.cfg.TransactionTimeout, Group: s.cfg.ApplicationID,
-		BatchMaxBytes: func(topic string) int32 { return int32(s.topics.MaxMessageBytes(topic)) },
-		Refresh:       s.refresh, Logger: s.log,
+		BatchMaxBytes: func(topic string) int32 { return int32(s.topics.Limits(topic).MaxBytes) },
+		Caution:       caution, Refresh: s.refresh, Logger: s.log,
 	}
 	if s.cfg.Guarantee == ExactlyOnce {
 		cfg.TransactionalID = s.transactionalID(index)

@@ -20,11 +20,12 @@ type topicTable struct {
 
 	mu    sync.RWMutex
 	known map[string]topics.Topic
-	logs  []string // changelogs
+	limit map[string]*task.Limits // of known topics
+	logs  []string                // changelogs
 }
 
 func newTopicTable(client *kgo.Client) *topicTable {
-	return &topicTable{client: client, known: map[string]topics.Topic{}}
+	return &topicTable{client: client, known: map[string]topics.Topic{}, limit: map[string]*task.Limits{}}
 }
 
 func (t *topicTable) add(described map[string]topics.Topic) {
@@ -33,6 +34,7 @@ func (t *topicTable) add(described map[string]topics.Topic) {
 	for name, topic := range described {
 		if !topic.Missing {
 			t.known[name] = topic
+			t.limit[name] = task.LimitsOf(topic.Configs)
 		}
 	}
 }
@@ -60,10 +62,17 @@ func (t *topicTable) Partitions(ctx context.Context, topic string) (int32, error
 	return described[topic].Partitions, nil
 }
 
-// MaxMessageBytes implements worker.Topics.
-func (t *topicTable) MaxMessageBytes(topic string) int {
-	known, _ := t.lookup(topic)
-	return int(known.MaxMessageBytes)
+// noLimits are those of a topic of which nothing is known.
+var noLimits = new(task.Limits)
+
+// Limits implements worker.Topics.
+func (t *topicTable) Limits(topic string) *task.Limits {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	if l := t.limit[topic]; l != nil {
+		return l
+	}
+	return noLimits
 }
 
 // Refresh implements worker.Topics.
@@ -75,8 +84,8 @@ func (t *topicTable) Refresh(ctx context.Context, topic string) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if known, ok := t.known[topic]; ok {
-		known.MaxMessageBytes, known.Configs = described[topic].MaxMessageBytes, described[topic].Configs
-		t.known[topic] = known
+		known.Configs = described[topic].Configs
+		t.known[topic], t.limit[topic] = known, task.LimitsOf(known.Configs)
 	}
 	return nil
 }

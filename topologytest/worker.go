@@ -153,13 +153,22 @@ func (w *worker) Send(out graph.Output, _ processor.Metadata) error {
 // Partitions implements task.Outbox.
 func (w *worker) Partitions(topic string) (int32, error) { return w.d.logs.partitionsOf(topic), nil }
 
-// MaxMessageBytes implements task.Outbox.
-func (w *worker) MaxMessageBytes(topic string) int {
-	if n := w.d.o.maxBytes[topic]; n > 0 {
-		return n
+// usualLimits are those of a topic that the test says nothing about. Nothing is compressed here.
+var usualLimits = &task.Limits{MaxBytes: defaultMaxBytes, Setting: "max.message.bytes", Uncompressed: true}
+
+// Limits implements task.Outbox.
+func (w *worker) Limits(topic string, _ bool) *task.Limits {
+	n := w.d.o.maxBytes[topic]
+	if n <= 0 {
+		return usualLimits
 	}
-	return defaultMaxBytes
+	limits := *usualLimits
+	limits.MaxBytes = n
+	return &limits
 }
+
+// Oversized implements task.Outbox. It is not called: the limits count before compression.
+func (w *worker) Oversized(graph.Output) int { return 0 }
 
 // dirty reports whether there is something to commit.
 func (w *worker) dirty() bool {

@@ -254,21 +254,21 @@ func (s *store[K, V]) put(key K, value V, present bool, start, at int64) error {
 		return err
 	}
 	if s.duplicates && !present {
-		return s.logOnly(b, value, false, at)
+		return s.logOnly(b, value, false, at, s.origin())
 	}
 	s.Observe(start)
 	if s.expired(start) {
 		if s.drop != nil {
 			s.drop(ExpiredReason)
 		}
-		return s.logOnly(b, value, present, at)
+		return s.logOnly(b, value, present, at, s.origin())
 	}
 	_, err = s.cells.Put(b, key, value, present, at, s.origin())
 	return err
 }
 
 // logOnly writes to the changelog what the store itself does not take.
-func (s *core[K, V]) logOnly(cellKey []byte, value V, present bool, at int64) error {
+func (s *core[K, V]) logOnly(cellKey []byte, value V, present bool, at int64, origin engine.Origin) error {
 	if s.env.Log == nil {
 		return nil
 	}
@@ -280,7 +280,7 @@ func (s *core[K, V]) logOnly(cellKey []byte, value V, present bool, at int64) er
 		}
 	}
 	key := append([]byte(nil), cellKey[engine.WindowLogFrom:]...)
-	return s.env.Log(key, data, at)
+	return s.env.Log(key, data, at, &origin)
 }
 
 // nextSeq returns the sequence number of a put: 0, or the next number of a store that retains duplicates. Numbers begin anew when the store is opened, so

@@ -18,7 +18,7 @@ func countKeys(n int) [][]byte {
 func benchCells(b *testing.B, persistent bool) (*cellTask, *Cells[string, int64]) {
 	k := newCellTask(b, 0, persistent)
 	env := k.env()
-	env.Log = func([]byte, []byte, int64) error { return nil }
+	env.Log = func([]byte, []byte, int64, *Origin) error { return nil }
 	c := NewCells(CellsConfig[string, int64]{Store: "st", Env: env, Value: number{}})
 	b.Cleanup(c.Close)
 	return k, c

@@ -13,7 +13,7 @@ func (c *Cells[K, V]) log(ch *change[K, V], value []byte) error {
 		return nil
 	}
 	// The key is a part of a string, which never changes.
-	if err := c.env.Log(ch.cell.KeyBytes()[c.logFrom:], value, ch.cell.Timestamp); err != nil {
+	if err := c.env.Log(ch.cell.KeyBytes()[c.logFrom:], value, ch.cell.Timestamp, &ch.origin); err != nil {
 		return fmt.Errorf("store %s: write to the changelog: %w", c.store, err)
 	}
 	return nil

@@ -67,7 +67,7 @@ func (k *cellTask) env() Env {
 		Table:       k.table,
 		Budget:      k.budget,
 		EveryUpdate: k.every,
-		Log: func(key, value []byte, timestamp int64) error {
+		Log: func(key, value []byte, timestamp int64, _ *Origin) error {
 			if value == nil {
 				k.logged = append(k.logged, fmt.Sprintf("%s@%d", key, timestamp))
 			} else {
@@ -350,7 +350,7 @@ func TestEmptyKeyIsLogged(t *testing.T) {
 	k := newCellTask(t, 0, true)
 	env := k.env()
 	logged := 0
-	env.Log = func(key, _ []byte, _ int64) error {
+	env.Log = func(key, _ []byte, _ int64, _ *Origin) error {
 		logged++
 		if key == nil {
 			t.Error("an empty key is logged as none")
@@ -377,7 +377,7 @@ func TestLoggedBytesNeverChange(t *testing.T) {
 		keyThen, valueThen string
 	}
 	var records []record
-	env.Log = func(key, value []byte, _ int64) error {
+	env.Log = func(key, value []byte, _ int64, _ *Origin) error {
 		if len(value) != cap(value) {
 			t.Error("there is room behind a logged value")
 		}
@@ -588,7 +588,7 @@ func TestLogErrorIsReturned(t *testing.T) {
 	k := newCellTask(t, 0, true)
 	env := k.env()
 	full := errors.New("full")
-	env.Log = func([]byte, []byte, int64) error { return full }
+	env.Log = func([]byte, []byte, int64, *Origin) error { return full }
 	c := NewCells(CellsConfig[string, int64]{Store: "st", Env: env, Value: number{}})
 	defer c.Close()
 	set(t, c, "a", 1)
@@ -626,7 +626,7 @@ func TestImmutable(t *testing.T) {
 func TestAllocations(t *testing.T) {
 	k := newCellTask(t, 64<<20, true)
 	env := k.env()
-	env.Log = func([]byte, []byte, int64) error { return nil }
+	env.Log = func([]byte, []byte, int64, *Origin) error { return nil }
 	c := NewCells(CellsConfig[string, int64]{Store: "st", Env: env, Value: number{}})
 	defer c.Close()
 	key := []byte("some key")

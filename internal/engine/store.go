@@ -38,7 +38,8 @@ type Env struct {
 	Now func() int64
 
 	// Log sends one record to the changelog, within the open transaction. nil without a changelog. key and value must not change afterwards.
-	Log func(key, value []byte, timestamp int64) error
+	// origin is the last record that changed the row; the error names it if the changelog does not take the row.
+	Log func(key, value []byte, timestamp int64, origin *Origin) error
 
 	// EveryUpdate: log each update at once instead of once per dirty key at Flush.
 	EveryUpdate bool

@@ -64,7 +64,7 @@ func (t *Times) Flush(b *TableBatch) error {
 		return nil
 	}
 	at := t.env.Now()
-	if err := t.env.Log(timesKey, t.row, at); err != nil {
+	if err := t.env.Log(timesKey, t.row, at, &Origin{}); err != nil {
 		return err
 	}
 	row := t.row

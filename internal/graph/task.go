@@ -32,8 +32,8 @@ type Input struct {
 	Topic      string
 	Partition  int32
 	Offset     int64
-	Timestamp  processor.Timestamp
-	Key, Value []byte // nil when absent
+	Timestamp  processor.Timestamp // as in Kafka; while the record is processed, the event time that was extracted
+	Key, Value []byte              // nil when absent
 	Headers    processor.Headers
 }
 
@@ -56,9 +56,6 @@ type Output struct {
 	Timestamp processor.Timestamp
 	Headers   processor.Headers
 	Node      *Node // that sends it; nil for changelogs and dead letters
-
-	// Held says that it was sent while no record was processed: in a flush, such as the merged updates of a table, or by a punctuator. The task sets it.
-	Held bool
 }
 
 // Task is a task as its nodes see it.

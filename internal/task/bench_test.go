@@ -45,6 +45,26 @@ func BenchmarkProcess(b *testing.B) {
 	}
 }
 
+// nowhere takes everything.
+type nowhere struct{ limits Limits }
+
+func (*nowhere) Send(graph.Output, processor.Metadata) error { return nil }
+func (*nowhere) Partitions(string) (int32, error)            { return 1, nil }
+func (n *nowhere) Limits(string, bool) *Limits               { return &n.limits }
+func (*nowhere) Oversized(graph.Output) int                  { return 0 }
+
+func TestSendingARecordAllocatesNothing(t *testing.T) {
+	b := &builder{}
+	sink := b.sink("out", b.source(false, "in"))
+	s := newShell(t, b.graph(), "in")
+	s.cfg.Out = &nowhere{Limits{MaxBytes: 1000, Ahead: 1000, Keyed: true}}
+	s.start()
+	out := graph.Output{Topic: "out", Key: []byte("k"), Value: []byte("v"), Node: sink}
+	if allocs := testing.AllocsPerRun(100, func() { _ = s.task.nodes.Send(out) }); allocs > 0 {
+		t.Errorf("%v allocations, want none", allocs)
+	}
+}
+
 func TestProcessingARecordAllocatesNothing(t *testing.T) {
 	build := &builder{}
 	build.source(false, "a").New = func(graph.Task, *graph.Node, []any) (any, error) { return &countingSource{}, nil }

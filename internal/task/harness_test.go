@@ -97,7 +97,11 @@ type fakeSink struct {
 }
 
 func (s *fakeSink) Receive(r *rec) error {
-	return s.t.Send(graph.Output{Topic: s.n.SinkTopic.Name, Partition: 0, Key: []byte(r.Key), Value: []byte(r.Value), Timestamp: r.Timestamp, Node: s.n})
+	var key []byte
+	if r.Key != "" {
+		key = []byte(r.Key)
+	}
+	return s.t.Send(graph.Output{Topic: s.n.SinkTopic.Name, Partition: 0, Key: key, Value: []byte(r.Value), Timestamp: r.Timestamp, Node: s.n})
 }
 
 // builder makes graphs of one sub-topology.
@@ -157,7 +161,8 @@ type shell struct {
 	offsets   map[Partition]Committed
 	raw       []graph.Output
 	from      []processor.Metadata
-	limit     map[string]int
+	limit     map[string]int     // max.message.bytes
+	limits    map[string]*Limits // instead of it
 	refuse    func(out graph.Output) error
 	drops     []string
 	actions   []string
@@ -187,7 +192,13 @@ func (s *shell) Send(out graph.Output, from processor.Metadata) error {
 }
 
 func (s *shell) Partitions(string) (int32, error) { return 1, nil }
-func (s *shell) MaxMessageBytes(topic string) int { return s.limit[topic] }
+func (s *shell) Limits(topic string, _ bool) *Limits {
+	if l := s.limits[topic]; l != nil {
+		return l
+	}
+	return &Limits{MaxBytes: s.limit[topic], Setting: "max.message.bytes", Uncompressed: true}
+}
+func (s *shell) Oversized(graph.Output) int { panic("the limits count before compression") }
 func (s *shell) Dropped(node, reason string, _ processor.Metadata) {
 	s.drops = append(s.drops, node+": "+reason)
 }

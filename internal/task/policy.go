@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/millrace-streams/millrace/internal/graph"
@@ -15,9 +14,6 @@ import (
 const (
 	defaultRetries = 3
 	defaultBackoff = 100 * time.Millisecond
-
-	// maxErrorText bounds the header of a dead letter: an error may quote its whole input.
-	maxErrorText = 4 << 10
 )
 
 // ReplayError asks the shell to abort the transaction, to make all tasks of it anew, and to go on: the task replays from the last
@@ -36,7 +32,7 @@ func (h *host) Fail(n *graph.Node, phase processor.Phase, cause error, again fun
 		return false, t.failure
 	}
 	e := t.errorOf(n.Name, phase, cause)
-	if t.stopped(cause) {
+	if t.ended(cause) {
 		return false, t.fail(e)
 	}
 	switch action := t.decide(e); action {
@@ -49,8 +45,8 @@ func (h *host) Fail(n *graph.Node, phase processor.Phase, cause error, again fun
 	return ok, failure
 }
 
-// stopped reports whether an error says that the task has to stop, as it has told the user's function: the record is not to blame.
-func (t *Task) stopped(cause error) bool {
+// ended reports whether an error says that the task has to stop, as it has told the user's function: the record is not to blame.
+func (t *Task) ended(cause error) bool {
 	err := t.ctx.Err()
 	return err != nil && errors.Is(cause, err)
 }
@@ -130,10 +126,12 @@ func (t *Task) observe(e *processor.Error, action processor.Action) {
 	}
 }
 
-// retry runs again what failed, in place if that has no effects besides its result, else by a replay of the task. A record that is too large stays so.
+// retry runs again what failed, in place if that has no effects besides its result, else by a replay of the task. A record that its topic's configuration
+// excludes stays so.
 func (t *Task) retry(n *graph.Node, e *processor.Error, again func() error) (ok bool, failure error) {
 	var large *TooLargeError
-	if errors.As(e.Err, &large) {
+	var unfit *UnfitError
+	if errors.As(e.Err, &large) || errors.As(e.Err, &unfit) {
 		return false, t.act(t.exhausted(), n, e)
 	}
 	if again == nil || len(n.Stores) > 0 {
@@ -150,7 +148,7 @@ func (t *Task) retry(n *graph.Node, e *processor.Error, again func() error) (ok 
 		if t.failure != nil {
 			return false, t.failure
 		}
-		if t.stopped(e.Err) {
+		if t.ended(e.Err) {
 			return false, t.fail(e)
 		}
 		var effects bool
@@ -214,39 +212,6 @@ func (t *Task) backoff(attempt int) error {
 	}
 	const most = 10 // doublings, so that the pause cannot overflow
 	return t.cfg.Sleep(t.ctx, d<<min(attempt, most))
-}
-
-// deadLetter sends the input record as it came, with the error in headers. A punctuator has none, nor has the Flush of a processor: the letter then has neither
-// key nor value.
-func (t *Task) deadLetter(e *processor.Error) error {
-	out := graph.Output{Topic: t.cfg.Policy.DeadLetterTopic, Partition: -1, Key: e.Key, Value: e.Value, Timestamp: max(t.eventTime, 0)}
-	var original processor.Headers
-	if in := t.input(); in != nil {
-		original = in.Headers
-		if t.current == nil {
-			out.Timestamp = in.Timestamp
-		}
-	}
-	text := e.Err.Error()
-	if len(text) > maxErrorText {
-		text = text[:maxErrorText]
-	}
-	out.Headers = make(processor.Headers, len(original), len(original)+6)
-	copy(out.Headers, original)
-	for _, header := range [...]struct{ key, value string }{
-		{processor.DeadLetterError, text},
-		{processor.DeadLetterPhase, e.Phase.String()},
-		{processor.DeadLetterNode, e.Node},
-		{processor.DeadLetterTopic, e.Topic},
-		{processor.DeadLetterPartition, strconv.Itoa(int(e.Partition))},
-		{processor.DeadLetterOffset, strconv.FormatInt(e.Offset, 10)},
-	} {
-		out.Headers = append(out.Headers, processor.Header{Key: header.key, Value: []byte(header.value)})
-	}
-	if err := t.checkSize(&out); err != nil {
-		return t.errorOf(e.Node, processor.Produce, errors.Join(fmt.Errorf("dead letter: %w", err), e))
-	}
-	return t.send(out)
 }
 
 // drop counts a dropped record.

@@ -21,6 +21,7 @@ type queue struct {
 	// extractor gets is that of all records before.
 	ready    bool
 	headTime processor.Timestamp
+	logTime  processor.Timestamp // of the head, as in Kafka
 
 	records int
 	bytes   int64
@@ -30,6 +31,9 @@ type queue struct {
 	next          int64               // of the next record to be added; -1: not known
 	end           int64               // what SetEnd told
 	begun         int64               // position of the last Begin
+
+	stops bool // see Task.StopBefore
+	stop  int64
 }
 
 // recordOverhead is what a queued record costs beside its bytes.

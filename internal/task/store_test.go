@@ -75,7 +75,7 @@ func (s *numbers) Flush(b *engine.TableBatch) error {
 	for _, key := range slices.Sorted(maps.Keys(s.filling)) {
 		value := []byte(s.filling[key])
 		if s.env.Log != nil {
-			if err := s.env.Log([]byte(key), value, s.env.Now()); err != nil {
+			if err := s.env.Log([]byte(key), value, s.env.Now(), &engine.Origin{Topic: "in", Offset: 7}); err != nil {
 				return err
 			}
 		}

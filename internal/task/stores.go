@@ -65,8 +65,8 @@ func (t *Task) openStore(s *graph.Store) error {
 	}
 	if spec.Changelog().Kind != engine.NoChangelog {
 		opened.changelog = Changelog(t.cfg.ApplicationID, s.Name)
-		env.Log = func(key, value []byte, timestamp int64) error {
-			return t.log(opened.changelog, key, value, timestamp)
+		env.Log = func(key, value []byte, timestamp int64, origin *engine.Origin) error {
+			return t.log(opened.changelog, key, value, timestamp, origin)
 		}
 	}
 	if opened.instance, err = spec.Open(env); err != nil {
@@ -91,15 +91,20 @@ func (t *Task) Expired() map[string]int64 {
 	return expired
 }
 
-// log sends a changelog record. It always goes to the task's own partition, where the restoring task looks for it. No policy applies: without it the
-// committed state could not be restored.
-func (t *Task) log(topic string, key, value []byte, timestamp int64) error {
+// log sends a changelog record, made by the record that changed the row last. It always goes to the task's own partition, where the restoring task looks for
+// it. No policy applies: without it the committed state could not be restored.
+func (t *Task) log(topic string, key, value []byte, timestamp int64, origin *engine.Origin) error {
+	if t.current == nil && origin.Topic != "" {
+		before := t.origin
+		t.origin = processor.Metadata{Topic: origin.Topic, Partition: origin.Partition, Offset: origin.Offset}
+		defer func() { t.origin = before }()
+	}
 	out := graph.Output{
 		Topic: topic, Partition: t.cfg.ID.Partition,
 		Key: key, Value: value, Timestamp: processor.Timestamp(timestamp),
 	}
-	if err := t.checkSize(&out); err != nil {
-		return t.fail(t.errorOf("store changelog "+topic, processor.Produce, err))
+	if err := t.check(&out); err != nil {
+		return t.refuse(&out, err)
 	}
 	return t.send(out)
 }

@@ -33,12 +33,15 @@ type Task struct {
 	call        string             // while current is nil: the punctuator or the flush
 	now         time.Time
 	eventTime   processor.Timestamp // of the record or the punctuation
+	logTime     processor.Timestamp // of the current record, as in Kafka
 	writeTime   processor.Timestamp // of writes to stores while a node has set it, else -1: then it is eventTime
 	streamTime  processor.Timestamp
 	undecoded   bool   // the record could not be decoded, and has been dropped
 	taken       int    // records taken from the queues by the Process that is going on
 	last        *queue // of the record taken last, and its offset
 	lastOffset  int64
+
+	stops bool // see StopBefore
 
 	schedules [2]schedules // by processor.TimeKind
 	starting  bool         // New is making the nodes
@@ -130,6 +133,9 @@ func (t *Task) choose() (best *queue, err error) {
 				return nil, err
 			}
 		}
+		if q.stopped() {
+			return nil, nil
+		}
 		switch {
 		case q.ready:
 			if best == nil || q.headTime < best.headTime {
@@ -147,8 +153,9 @@ func (t *Task) choose() (best *queue, err error) {
 
 // extract gives the head of the queue its timestamp. Records that have none are dropped on the way.
 func (t *Task) extract(q *queue) error {
-	for !q.empty() {
+	for !q.empty() && !q.stopped() {
 		in := q.head()
+		q.logTime, t.logTime = in.Timestamp, in.Timestamp
 		t.current, t.eventTime = in, max(in.Timestamp, 0)
 		ts, ok, err := q.source.Timestamp(in, q.partitionTime)
 		if err != nil {
@@ -186,7 +193,7 @@ func (t *Task) step(q *queue) error {
 	in := q.head()
 	t.dirty = true
 	t.taken++
-	t.current, t.eventTime = in, q.headTime
+	t.current, t.eventTime, t.logTime = in, q.headTime, q.logTime
 	t.last, t.lastOffset = q, in.Offset
 	partitionTime, streamTime := q.partitionTime, t.streamTime
 	q.partitionTime = max(q.partitionTime, q.headTime)
@@ -204,7 +211,7 @@ func (t *Task) step(q *queue) error {
 			return t.fail(err)
 		}
 	}
-	t.current = nil
+	t.current, in.Timestamp = nil, q.logTime
 	q.pop()
 	if t.undecoded { // nobody has seen it, so time has not passed
 		q.partitionTime, t.streamTime = partitionTime, streamTime

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/millrace-streams/millrace/internal/backoff"
@@ -19,11 +18,10 @@ type TopicID = kadm.TopicID
 
 // Topic as it exists in the cluster.
 type Topic struct {
-	ID              TopicID
-	Partitions      int32
-	MaxMessageBytes int32 // largest batch that it takes; 0 if its configuration may not be read
-	Missing         bool  // it does not exist; the other fields are zero
-	Configs         map[string]string
+	ID         TopicID
+	Partitions int32
+	Missing    bool              // it does not exist; the other fields are zero
+	Configs    map[string]string // nil if they may not be read
 
 	// Warnings are the settings of an internal topic that are not as the application
 	// needs them, though it can run; Command puts those right that can be. See Ensure.
@@ -180,9 +178,6 @@ func Describe(ctx context.Context, cl *kgo.Client, names []string) (map[string]T
 		t.Configs = make(map[string]string, len(c.Configs))
 		for _, kv := range c.Configs {
 			t.Configs[kv.Key] = kv.MaybeValue()
-		}
-		if n, err := strconv.ParseInt(t.Configs["max.message.bytes"], 10, 32); err == nil {
-			t.MaxMessageBytes = int32(n)
 		}
 		described[c.Name] = t
 	}

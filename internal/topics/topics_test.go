@@ -50,7 +50,7 @@ func TestEnsureCreatesAndThenAccepts(t *testing.T) {
 		}
 		for _, s := range specs() {
 			topic := again[s.Name]
-			if topic.Partitions != s.Partitions || topic.ID == (TopicID{}) || topic.ID != first[s.Name].ID || topic.MaxMessageBytes == 0 {
+			if topic.Partitions != s.Partitions || topic.ID == (TopicID{}) || topic.ID != first[s.Name].ID || topic.Configs["max.message.bytes"] == "" {
 				t.Errorf("%s: %+v", s.Name, topic)
 			}
 			for k, v := range s.configs() {
@@ -206,10 +206,10 @@ func TestDescribe(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if d := described["tweets"]; d.Partitions != 4 || d.Missing || d.MaxMessageBytes != 1048588 {
+		if d := described["tweets"]; d.Partitions != 4 || d.Missing || d.Configs["max.message.bytes"] != "1048588" {
 			t.Errorf("tweets: %+v", d)
 		}
-		if d := described["narrow"]; d.MaxMessageBytes != 4096 {
+		if d := described["narrow"]; d.Configs["max.message.bytes"] != "4096" {
 			t.Errorf("narrow: %+v", d)
 		}
 		if !described["missing"].Missing || !described["also-missing"].Missing {
@@ -217,7 +217,7 @@ func TestDescribe(t *testing.T) {
 		}
 		cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.DescribeConfigs}, Resource: "tweets", Err: kerr.TopicAuthorizationFailed})
 		described, err = Describe(background, cl, []string{"tweets"})
-		if err != nil || described["tweets"].Partitions != 4 || described["tweets"].MaxMessageBytes != 0 {
+		if err != nil || described["tweets"].Partitions != 4 || described["tweets"].Configs != nil {
 			t.Errorf("without a right to read the configuration: %+v, %v", described, err)
 		}
 	})

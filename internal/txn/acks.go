@@ -2,10 +2,8 @@ package txn
 
 import (
 	"context"
-	"errors"
 	"sync"
 
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -15,8 +13,13 @@ type acks struct {
 	mu       sync.Mutex
 	sent     int64
 	finished int64
+	accepted int64         // of this transaction
 	wake     chan struct{} // closed when finished reaches sent; nil while nobody waits
-	failure  *failure
+	failure  error         // the first one
+
+	// Refusals of the records in sifted are kept in refused; a refusal of any other record is a failure.
+	sifted  map[*kgo.Record]struct{}
+	refused []refusal
 
 	tracked map[string]struct{}
 	next    map[topicPartition]*int64
@@ -34,7 +37,9 @@ type topicPartition struct {
 	partition int32
 }
 
-type failure struct {
+// refusal is a record that came back with an error. It need not be the cause: kgo fails all records that it holds for a
+// partition with the error of one batch.
+type refusal struct {
 	record *kgo.Record
 	err    error
 }
@@ -44,7 +49,7 @@ func (a *acks) finish(r *kgo.Record, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if err != nil {
-		a.fail(r, err)
+		a.reject(r, err)
 	} else {
 		a.acknowledge(r)
 	}
@@ -56,6 +61,7 @@ func (a *acks) finish(r *kgo.Record, err error) {
 }
 
 func (a *acks) acknowledge(r *kgo.Record) {
+	a.accepted++
 	if r.Topic != a.last.topic || r.Partition != a.last.partition {
 		a.last = topicPartition{r.Topic, r.Partition}
 		a.lastNext = nil
@@ -84,35 +90,52 @@ func (a *acks) acknowledge(r *kgo.Record) {
 	*a.lastNext = max(*a.lastNext, r.Offset+1)
 }
 
-// fail keeps the first failure. Of several records of one partition that fail alike it keeps the likeliest culprit,
-// because kgo fails everything that it holds for a partition with the error of one batch.
-func (a *acks) fail(r *kgo.Record, err error) {
-	f := a.failure
-	if f == nil {
-		a.failure = &failure{r, err}
+// reject keeps a refusal for the sieve, if it has sent the record, and any other error as the failure of the transaction.
+// The caller holds the lock.
+func (a *acks) reject(r *kgo.Record, err error) {
+	if !isRefusal(err) {
+		a.fail(err)
 		return
 	}
-	if f.record == nil || f.record.Topic != r.Topic || f.record.Partition != r.Partition {
+	if _, ok := a.sifted[r]; ok {
+		a.refused = append(a.refused, refusal{r, err})
 		return
 	}
-	switch {
-	case errors.Is(f.err, kerr.MessageTooLarge) && errors.Is(err, kerr.MessageTooLarge):
-		if size(r) > size(f.record) {
-			f.record = r
-		}
-	case errors.Is(f.err, kerr.InvalidRecord) && errors.Is(err, kerr.InvalidRecord):
-		if r.Key == nil && f.record.Key != nil {
-			f.record = r
-		}
+	a.fail(&RefusedError{Topic: r.Topic, Partition: r.Partition, Err: err})
+}
+
+// fail keeps the first failure. The caller holds the lock.
+func (a *acks) fail(err error) {
+	if a.failure == nil {
+		a.failure = err
 	}
 }
 
-func size(r *kgo.Record) int {
-	n := len(r.Key) + len(r.Value)
-	for _, h := range r.Headers {
-		n += len(h.Key) + len(h.Value)
+// failWith is fail for a caller that does not hold the lock.
+func (a *acks) failWith(err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.fail(err)
+}
+
+// sift has the refusals of records kept for takeRefused.
+func (a *acks) sift(records []*kgo.Record) {
+	sifted := make(map[*kgo.Record]struct{}, len(records))
+	for _, r := range records {
+		sifted[r] = struct{}{}
 	}
-	return n
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.sifted = sifted
+}
+
+// takeRefused ends sift. It returns the refusals, those of one partition in the order of their records.
+func (a *acks) takeRefused() []refusal {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	refused := a.refused
+	a.sifted, a.refused = nil, nil
+	return refused
 }
 
 func (a *acks) track(topic string) {
@@ -150,6 +173,13 @@ func (a *acks) wait(ctx context.Context) error {
 	}
 }
 
+// allAnswered reports whether no record is on its way.
+func (a *acks) allAnswered() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.finished == a.sent
+}
+
 // settle takes the topics out of unsettled that holds says kgo holds, and reports whether none is left.
 func (a *acks) settle(holds func(topic string, partition int32) bool) bool {
 	a.mu.Lock()
@@ -167,18 +197,18 @@ func (a *acks) settle(holds func(topic string, partition int32) bool) bool {
 	return true
 }
 
-// first returns the first failure in the caller's terms, or nil.
+// first returns the first failure, or nil.
 func (a *acks) first() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.failure == nil {
-		return nil
-	}
-	r, err := a.failure.record, a.failure.err
-	if r == nil || !isRefusal(err) {
-		return err
-	}
-	return &RefusedError{Topic: r.Topic, Partition: r.Partition, Record: r, Err: err}
+	return a.failure
+}
+
+// acceptedAny reports whether the broker has taken a record since take.
+func (a *acks) acceptedAny() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.accepted > 0
 }
 
 // take empties a for the next transaction and returns the positions of the tracked topics.
@@ -191,6 +221,8 @@ func (a *acks) take() map[string]map[int32]int64 {
 	}
 	a.next = nil
 	a.failure = nil
+	a.accepted = 0
+	a.sifted, a.refused = nil, nil
 	a.last, a.lastNext, a.lastTracked = topicPartition{}, nil, false
 	return positions
 }

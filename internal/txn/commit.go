@@ -41,9 +41,13 @@ func (p *Producer) Commit(ctx context.Context, id Identity, offsets []OffsetComm
 	if !p.inTxn {
 		return Result{Took: p.now().Sub(begun)}, p.CommitOffsets(ctx, id, offsets)
 	}
+	if err := p.Settle(ctx, refuse); err != nil {
+		return Result{}, p.abort(ctx, "flushing", err)
+	}
 	if err := p.commit(ctx, id, offsets); err != nil {
 		return Result{}, err
 	}
+	p.caution.committed()
 	result := Result{Positions: p.acks.take(), Produced: p.produced, Took: p.now().Sub(begun)}
 	mergeAll(p.positions, result.Positions)
 	p.reset()
@@ -63,6 +67,9 @@ func (p *Producer) commit(ctx context.Context, id Identity, offsets []OffsetComm
 	if err := p.hook(AfterFlush); err != nil {
 		return err
 	}
+	if !p.acks.acceptedAny() {
+		return p.commitEmpty(ctx, id, offsets)
+	}
 	if err := p.joinOffsets(ctx, id, offsets); err != nil {
 		return p.abort(ctx, "adding offsets to the transaction", err)
 	}
@@ -76,6 +83,15 @@ func (p *Producer) commit(ctx context.Context, id Identity, offsets []OffsetComm
 		return err
 	}
 	return p.end(ctx)
+}
+
+// commitEmpty commits the positions alone: every record of the transaction was refused, and left out. kgo would abort such a
+// transaction in silence, and the positions with it.
+func (p *Producer) commitEmpty(ctx context.Context, id Identity, offsets []OffsetCommit) error {
+	if err := p.Abort(ctx); err != nil {
+		return err
+	}
+	return p.CommitOffsets(ctx, id, offsets)
 }
 
 // end sends the commit. Whatever it answers but success leaves the outcome open: the request may have arrived.
@@ -131,13 +147,16 @@ func (p *Producer) Flush(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = p.flush(ctx)
+	if err = p.Settle(ctx, refuse); err == nil {
+		err = p.flush(ctx)
+	}
 	positions := p.acks.take()
 	p.reset()
 	p.flushed = nil
 	if err == nil {
 		p.flushed = positions
 		mergeAll(p.positions, positions)
+		p.caution.committed()
 		return p.hook(AfterFlush)
 	}
 	if killsProducer(err) || ctx.Err() != nil {
@@ -165,7 +184,7 @@ func (p *Producer) flush(ctx context.Context) error {
 	return err
 }
 
-// Abort drops the open transaction. After an error, which is Fatal, the producer is replaced; nothing of the
+// Abort drops the open transaction; at least once, the records that are not yet on their way. After an error, which is Fatal, the producer is replaced; nothing of the
 // transaction becomes visible in either case. When ctx has ended it goes on for half a second.
 func (p *Producer) Abort(ctx context.Context) error {
 	if p.dead != nil {
@@ -173,7 +192,7 @@ func (p *Producer) Abort(ctx context.Context) error {
 	}
 	defer p.reset()
 	defer p.acks.take()
-	if !p.inTxn {
+	if !p.inTxn && p.acks.allAnswered() {
 		return nil
 	}
 	ctx, cancel := p.uninterrupted(ctx)
@@ -181,6 +200,9 @@ func (p *Producer) Abort(ctx context.Context) error {
 	err := p.cl.AbortBufferedRecords(ctx)
 	if err == nil {
 		err = p.acks.wait(ctx)
+	}
+	if err == nil && !p.inTxn { // at least once: what was written stays
+		return nil
 	}
 	if err == nil {
 		err = p.settle(ctx)
@@ -231,6 +253,7 @@ func (p *Producer) Dead() bool { return p.dead != nil }
 
 func (p *Producer) reset() {
 	p.inTxn = false
+	p.held = p.held[:0]
 	p.produced = 0
 	p.started = time.Time{}
 }

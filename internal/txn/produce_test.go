@@ -1,16 +1,20 @@
 package txn
 
 import (
+	"bytes"
+	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // refused commits p's transaction, which must abort because of one record.
@@ -26,43 +30,216 @@ func refused(w *world, p *Producer, id Identity) *RefusedError {
 	return r
 }
 
-func TestRefusedRecordIsAttributed(t *testing.T) {
+// The first refusal names the topic and aborts. From then on the records that are refused are found, and the others committed.
+func TestRefusedRecords(t *testing.T) {
+	inWorld(t, func(w *world) {
+		caution := new(Caution)
+		p, id := w.producer("app-1", func(c *Config) { c.Caution = caution }), w.join("")
+		w.refuseValue("bad", kerr.InvalidTimestamp)
+		values := []string{"a", "bad", "b", "c", "bad", "bad", "d"}
+		produce(p, values...)
+		if r := refused(w, p, id); !errors.Is(r, kerr.InvalidTimestamp) {
+			t.Errorf("got %+v", r)
+		}
+		caution.Distrust()
+
+		produce(p, values...)
+		var judged []string
+		w.must(p.Settle(background, func(r *kgo.Record, err error) (bool, error) {
+			if !errors.Is(err, kerr.InvalidTimestamp) {
+				t.Error(err)
+			}
+			judged = append(judged, r.Topic+"="+string(r.Value))
+			return false, nil
+		}))
+		_, err := p.Commit(background, id, at(1))
+		w.must(err)
+		slices.Sort(judged)
+		if want := []string{store + "=bad", store + "=bad", store + "=bad", "out=bad", "out=bad", "out=bad"}; !slices.Equal(judged, want) {
+			t.Errorf("judged %q, want %q", judged, want)
+		}
+		w.expect(1, "a", "b", "c", "d")
+
+		// A transaction of which nothing is left commits its offsets.
+		produce(p, "bad")
+		w.must(p.Settle(background, func(*kgo.Record, error) (bool, error) { return false, nil }))
+		_, err = p.Commit(background, id, at(2))
+		w.must(err)
+		w.expect(2, "a", "b", "c", "d")
+		produce(p, "e")
+		_, err = p.Commit(background, id, at(3))
+		w.must(err)
+		w.expect(3, "a", "b", "c", "d", "e")
+
+		// What nobody judges aborts.
+		produce(p, "bad")
+		if r := refused(w, p, id); !errors.Is(r, kerr.InvalidTimestamp) {
+			t.Errorf("got %+v", r)
+		}
+	})
+}
+
+// A topic that is missing, and a record that the client refuses, are refusals too.
+func TestRefusalsOfTheClient(t *testing.T) {
 	inWorld(t, func(w *world) {
 		p, id := w.producer("app-1"), w.join("")
-		w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: output, Err: kerr.MessageTooLarge})
-		bad := &kgo.Record{Topic: output, Value: make([]byte, 5000)}
-		p.Produce(&kgo.Record{Topic: output, Value: []byte("small")})
-		p.Produce(bad)
-		p.Produce(&kgo.Record{Topic: output, Value: []byte("small")})
-		if r := refused(w, p, id); r.Record != bad || r.Topic != output || !errors.Is(r, kerr.MessageTooLarge) {
+		p.Produce(&kgo.Record{Topic: "missing", Partition: -1, Value: []byte("x")})
+		if r := refused(w, p, id); r.Topic != "missing" || !errors.Is(r, kerr.UnknownTopicOrPartition) {
 			t.Errorf("got %+v", r)
 		}
-
-		w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: store, Err: kerr.InvalidRecord})
-		bad = &kgo.Record{Topic: store}
-		p.Produce(&kgo.Record{Topic: store, Key: []byte("k")})
-		p.Produce(bad)
-		if r := refused(w, p, id); r.Record != bad || r.Topic != store {
+		p.Produce(&kgo.Record{Topic: output, Value: make([]byte, 2<<20)})
+		if r := refused(w, p, id); r.Topic != output || !errors.Is(r, kerr.MessageTooLarge) {
 			t.Errorf("got %+v", r)
 		}
-
-		bad = &kgo.Record{Topic: "missing", Partition: -1, Value: []byte("x")}
-		p.Produce(bad)
-		if r := refused(w, p, id); r.Record != bad || r.Topic != "missing" || !errors.Is(r, kerr.UnknownTopicOrPartition) {
-			t.Errorf("got %+v", r)
-		}
-
-		bad = &kgo.Record{Topic: output, Value: make([]byte, 2<<20)} // the client refuses it
-		p.Produce(bad)
-		if r := refused(w, p, id); r.Record != bad || !errors.Is(r, kerr.MessageTooLarge) {
-			t.Errorf("got %+v", r)
-		}
-
 		produce(p, "a")
 		_, err := p.Commit(background, id, at(1))
 		w.must(err)
 		w.expect(1, "a")
 	})
+}
+
+// A hundred refused among ten thousand cost one abort.
+func TestManyRefusalsCostOneAbort(t *testing.T) {
+	inWorld(t, func(w *world) {
+		caution := new(Caution)
+		p, id := w.producer("app-1", func(c *Config) { c.Caution = caution }), w.join("")
+		w.refuseValue("bad", kerr.InvalidRecord)
+		fill := func() (judged int) {
+			for i := range 10_000 {
+				r := &kgo.Record{Topic: output, Partition: int32(i % 3), Value: fmt.Append(nil, i)}
+				if i%100 == 7 {
+					r.Value = []byte("bad")
+				}
+				p.Produce(r)
+			}
+			w.must(p.Settle(background, func(*kgo.Record, error) (bool, error) { judged++; return false, nil }))
+			return judged
+		}
+		fill()
+		refused(w, p, id)
+		caution.Distrust()
+		if judged := fill(); judged != 100 {
+			t.Errorf("%d judged, want 100", judged)
+		}
+		_, err := p.Commit(background, id, at(1))
+		w.must(err)
+		if n := len(w.visible()); n != 9900 {
+			t.Errorf("%d records, want 9900", n)
+		}
+	})
+}
+
+// After enough records without a refusal, topics are written as before.
+func TestTrustComesBack(t *testing.T) {
+	t.Parallel()
+	c := new(Caution)
+	c.Distrust()
+	if !c.of("a") || !c.of("b") {
+		t.Fatal("trusted at once")
+	}
+	c.sifted(map[string]int{"a": trustAfter, "b": trustAfter - 1}, nil)
+	c.committed()
+	if !c.Any() {
+		t.Error("trusted too early")
+	}
+	if c.of("a") {
+		t.Error("a has earned its trust")
+	}
+	c.sifted(map[string]int{"b": 1}, nil)
+	if !c.of("b") {
+		t.Error("trusted within a transaction")
+	}
+	c.committed()
+	if c.Any() || c.of("a") {
+		t.Error("never trusted again")
+	}
+}
+
+// A search that takes longer than the transaction may ends it, so that the next one can be smaller.
+func TestSearchTakesTooLong(t *testing.T) {
+	inWorld(t, func(w *world) {
+		caution, now := new(Caution), time.Now()
+		caution.Distrust()
+		p, id := w.producer("app-1", func(c *Config) {
+			c.Caution = caution
+			c.Now = func() time.Time { now = now.Add(c.TransactionTimeout / 20); return now }
+			c.TransactionTimeout = 10 * time.Second
+		}), w.join("")
+		w.refuseValue("bad", kerr.InvalidRecord)
+		for range 100 {
+			produce(p, "bad")
+		}
+		w.must(p.Settle(background, func(*kgo.Record, error) (bool, error) { return false, nil }))
+		_, err := p.Commit(background, id, at(1))
+		w.outcome(err, Aborted)
+		var e *Error
+		if !errors.Is(err, ErrSlow) || !errors.As(err, &e) || e.Permanent() {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+// A record that is larger than a batch may be, though not when it is compressed, is let through by the next producer; batches of the others stay
+// small.
+func TestLargeRecordThatCompresses(t *testing.T) {
+	inWorld(t, func(w *world) {
+		caution := new(Caution)
+		cautious := func(c *Config) {
+			c.Caution = caution
+			c.BatchMaxBytes = func(string) int32 { return 1 << 20 }
+		}
+		id := w.join("")
+		large := &kgo.Record{Topic: output, Value: bytes.Repeat([]byte("x"), 3<<20)}
+		p := w.producer("app-1", cautious)
+		if n := p.Compressed(large); n > 1<<20 || n < 1000 {
+			t.Errorf("compressed to %d bytes", n)
+		}
+		p.Widen(output)
+		if err := p.Err(); !errors.Is(err, ErrNarrow) {
+			t.Errorf("got %v", err)
+		}
+		w.must(p.Abort(background))
+		p.Close()
+		p = w.producer("app-1", cautious)
+		var batches atomic.Int64
+		for range 40 { // together they are too large
+			random := make([]byte, 100<<10)
+			_, _ = rand.Read(random)
+			p.Produce(&kgo.Record{Topic: output, Value: random})
+		}
+		p.Produce(large)
+		w.must(p.Settle(background, func(r *kgo.Record, err error) (bool, error) { batches.Add(1); return false, err }))
+		_, err := p.Commit(background, id, at(1))
+		w.must(err)
+		if n := len(w.visible()); n != 41 {
+			t.Errorf("%d records, want 41", n)
+		}
+	})
+}
+
+func TestCompressedIsTheSizeOfTheBatch(t *testing.T) {
+	inWorld(t, func(w *world) {
+		var sizes []int
+		hook := batchSizes(func(n int) { sizes = append(sizes, n) })
+		p, id := w.producer("app-1", func(c *Config) { c.Opts = append(c.Opts, kgo.WithHooks(hook)) }), w.join("")
+		for i := range 3 {
+			r := &kgo.Record{Topic: output, Key: []byte("k"), Value: bytes.Repeat([]byte("abc"), 1000*i), Headers: []kgo.RecordHeader{{Key: "h", Value: []byte("v")}}}
+			want := p.Compressed(r)
+			p.Produce(r)
+			_, err := p.Commit(background, id, at(int64(i)))
+			w.must(err)
+			synctest.Wait()
+			if len(sizes) != i+1 || batchOverhead+sizes[i] != want {
+				t.Errorf("said %d, was %v", want, sizes)
+			}
+		}
+	})
+}
+
+type batchSizes func(int)
+
+func (f batchSizes) OnProduceBatchWritten(_ kgo.BrokerMetadata, _ string, _ int32, m kgo.ProduceBatchMetrics) {
+	f(m.CompressedBytes)
 }
 
 // A partition that the client does not know yet, of a topic that has grown, aborts the transaction, and is there in the replay.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -33,9 +34,13 @@ type Config struct {
 	// Group is the consumer group whose offsets are committed.
 	Group string
 
-	// BatchMaxBytes returns the largest batch that a topic accepts (its max.message.bytes). nil means kgo's default for all
-	// topics: a topic with a smaller limit then refuses batches of records that are each small enough.
+	// BatchMaxBytes returns the largest batch that a topic accepts (the smaller of max.message.bytes and segment.bytes), 0 if
+	// that is not known. nil means kgo's default for all topics: a topic with a smaller limit then refuses batches of records
+	// that are each small enough.
 	BatchMaxBytes func(topic string) int32
+
+	// Caution is what earlier producers of the same worker have learnt about topics. nil: nothing. The Producer changes it.
+	Caution *Caution
 
 	// Refresh is asked when the group says that the identity's generation is over. It returns the identity of the same
 	// member in the current generation, blocking while a rebalance is under way, or an error if the partitions may have
@@ -81,6 +86,9 @@ type Producer struct {
 	holds   func(topic string, partition int32) bool // kgoHolds
 
 	acks      acks
+	caution   *Caution
+	wide      map[string]bool // Caution's wide topics when the producer was made
+	held      []*kgo.Record   // held back until Settle
 	inTxn     bool
 	produced  int64
 	started   time.Time
@@ -103,7 +111,11 @@ func New(ctx context.Context, cfg Config) (*Producer, error) {
 	if cfg.TransactionTimeout == 0 {
 		cfg.TransactionTimeout = DefaultTransactionTimeout
 	}
-	p := &Producer{cfg: cfg, log: cfg.Logger, now: cfg.Now, ctx: ctx, positions: make(map[string]map[int32]int64)}
+	p := &Producer{cfg: cfg, log: cfg.Logger, now: cfg.Now, caution: cfg.Caution, ctx: ctx, positions: make(map[string]map[int32]int64)}
+	if p.caution == nil {
+		p.caution = new(Caution)
+	}
+	p.wide = maps.Clone(p.caution.wide)
 	if p.log == nil {
 		p.log = slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelError + 1}))
 	}
@@ -115,11 +127,9 @@ func New(ctx context.Context, cfg Config) (*Producer, error) {
 	versions := kversion.Stable()
 	versions.SetMaxKeyVersion(int16(kmsg.OffsetCommit), maxOffsetCommit)
 	versions.SetMaxKeyVersion(int16(kmsg.TxnOffsetCommit), maxTxnOffsetCommit)
-	refuse := func(r *kgo.Record, err error) {
+	refuse := func(_ *kgo.Record, err error) {
 		p.cl.ForceMetadataRefresh()
-		p.acks.mu.Lock()
-		defer p.acks.mu.Unlock()
-		p.acks.fail(r, err)
+		p.acks.failWith(err)
 	}
 	// A topic that was just created may be unknown to some broker for a moment; one that does not exist has to be refused
 	// before the flush gives up.
@@ -128,8 +138,8 @@ func New(ctx context.Context, cfg Config) (*Producer, error) {
 	if cfg.TransactionalID != "" {
 		opts = append(opts, kgo.TransactionalID(cfg.TransactionalID), kgo.TransactionTimeout(cfg.TransactionTimeout))
 	}
-	if cfg.BatchMaxBytes != nil {
-		opts = append(opts, kgo.ProducerBatchMaxBytesFn(batchLimit(cfg.BatchMaxBytes)))
+	if cfg.BatchMaxBytes != nil || len(p.wide) > 0 {
+		opts = append(opts, kgo.ProducerBatchMaxBytesFn(p.batchLimit))
 	}
 	cl, err := kgo.NewClient(opts...)
 	if err != nil {
@@ -137,21 +147,6 @@ func New(ctx context.Context, cfg Config) (*Producer, error) {
 	}
 	p.cl, p.raw = cl, cl
 	return p, nil
-}
-
-// batchLimit keeps a topic's limit within what kgo accepts; kgo asks once for the empty topic to validate the options.
-func batchLimit(of func(string) int32) func(string) int32 {
-	const usual, least, most = 1_000_012, 512, 1 << 30
-	return func(topic string) int32 {
-		if topic == "" {
-			return usual
-		}
-		n := of(topic)
-		if n <= 0 {
-			return usual
-		}
-		return min(max(n, least), most)
-	}
 }
 
 // Transactional reports whether the producer has a transactional ID.
@@ -211,18 +206,20 @@ func (p *Producer) Started() time.Time { return p.started }
 
 // Produce sends r: to r.Partition if that is not negative, otherwise to where its key belongs. The record belongs to the
 // producer until the next Commit, Flush or Abort has returned. Produce blocks while too much is buffered, until the
-// context given to New ends. It has no result: the first failure is kept for Err, Flush and Commit.
+// context given to New ends. It has no result: the first failure is kept for Err, Flush and Commit. A record of a topic
+// that is written with Caution is held back until Settle.
 func (p *Producer) Produce(r *kgo.Record) {
 	if err := p.Begin(); err != nil {
-		p.acks.mu.Lock()
-		p.acks.fail(r, err)
-		p.acks.mu.Unlock()
+		p.acks.failWith(err)
 		return
 	}
 	if p.started.IsZero() {
 		p.started = p.now()
 	}
 	p.produced++
+	if p.caution.Any() && p.holdBack(r) {
+		return
+	}
 	p.acks.add()
 	p.cl.Produce(p.ctx, r, p.promise)
 }

@@ -10,6 +10,9 @@ import (
 
 var retries = backoff.Backoff{First: 5 * time.Millisecond, Last: 250 * time.Millisecond}
 
+// doubtRetries are of records whose refusal may be about something else than the records.
+var doubtRetries = backoff.Backoff{First: 50 * time.Millisecond, Last: 500 * time.Millisecond}
+
 // retry repeats fn while it fails with an error that again accepts, until ctx ends. Then it returns the last error of
 // fn, which says more than ctx's.
 func retry(ctx context.Context, again func(error) bool, fn func(context.Context) error) error {

@@ -39,7 +39,7 @@ func inWorld(t *testing.T, f func(*world), opts ...kfake.Opt) {
 	t.Parallel()
 	kafkatest.Virtual(t, func(t *testing.T, c *kafkatest.Cluster) {
 		f(&world{T: t, cluster: c, admin: c.Client()})
-	}, append([]kfake.Opt{kfake.SeedTopics(3, input, output, store)}, opts...)...)
+	}, append([]kfake.Opt{kfake.SeedTopics(3, input, output, store), kafkatest.Names()}, opts...)...)
 }
 
 func (w *world) must(err error) {
@@ -67,6 +67,14 @@ func (w *world) producer(id string, change ...func(*Config)) *Producer {
 func (w *world) join(member string) Identity {
 	w.Helper()
 	return join(w.T, w.admin, group, member)
+}
+
+// refuseValue has the broker refuse records with that value in the output and in the changelog.
+func (w *world) refuseValue(value string, code *kerr.Error) {
+	w.Helper()
+	for _, topic := range []string{output, store} {
+		w.cluster.Refuse(topic, 3, code, func(r kafkatest.Record) bool { return string(r.Value) == value })
+	}
 }
 
 // join makes a member of the group, or lets a member join again, which begins a new generation.

@@ -1,22 +1,17 @@
 package worker
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kerr"
-
-	"github.com/millrace-streams/millrace/internal/task"
 	"github.com/millrace-streams/millrace/internal/txn"
-	"github.com/millrace-streams/millrace/processor"
 )
 
 // commitIfDue commits if there is something to commit and the interval has passed, if a task or the memory asks for it, or if there is nothing
 // else to do.
 func (w *Worker) commitIfDue(worked bool) {
-	dirty, urgent := w.producer.InTransaction() || w.producer.Produced() > 0, w.overdue()
+	dirty, urgent := w.producer.InTransaction() || w.producer.Produced() > 0, w.overdue() || w.pace.left() == 0
 	for _, t := range w.tasks {
 		if t.run == nil || !t.run.Dirty() {
 			continue
@@ -65,7 +60,7 @@ func (w *Worker) commit() {
 	begun := time.Now()
 	report := Commit{Worker: w.cfg.Index}
 	tasks, offsets, ok := w.begin()
-	if !ok {
+	if !ok || !w.settled() {
 		return
 	}
 	if len(tasks) == 0 && w.producer.Produced() == 0 && !w.producer.InTransaction() {
@@ -88,6 +83,7 @@ func (w *Worker) commit() {
 		return
 	}
 	w.failures = 0
+	w.pace.committed()
 	for _, t := range tasks {
 		t.committed(w.lastCommit)
 	}
@@ -180,18 +176,17 @@ func (w *Worker) uncommitted(err error) {
 	w.cfg.Logger.Warn("commit failed", "worker", w.cfg.Index, "error", err)
 	var unfinished *unfinishedError
 	var refused *txn.RefusedError
-	smaller := false
+	renew := false
 	switch {
 	case errors.As(err, &unfinished):
 		w.fail(err)
 		return
-	case errors.As(err, &refused) && w.tooManyTogether(refused):
-		smaller = true
 	case errors.As(err, &refused):
-		if failure := w.remember(refused); failure != nil {
-			w.fail(failure)
-			return
-		}
+		renew = w.distrust(refused)
+	case errors.Is(err, txn.ErrNarrow):
+		renew = true
+	case errors.Is(err, txn.ErrSlow):
+		w.pace.slow()
 	case permanent(err):
 		w.fail(err)
 		return
@@ -200,8 +195,11 @@ func (w *Worker) uncommitted(err error) {
 	switch outcome := txn.OutcomeOf(err); {
 	case outcome == txn.Aborted && !errors.As(err, &ahead):
 		w.backOff()
+		if w.last != nil && time.Now().Before(w.last.until) {
+			w.last.repeat(w.tasks)
+		}
 		w.abort()
-		if smaller {
+		if renew {
 			w.closeProducer()
 		}
 		w.reopen()
@@ -224,49 +222,3 @@ func (w *Worker) crash(pause time.Duration) {
 	w.tasks = nil
 	w.crashAt = time.Now().Add(pause)
 }
-
-// limitTries is how often in a row a batch that should have been small enough is sent again before one of its records is blamed: brokers learn a topic's
-// new configuration one after the other.
-const limitTries = 8
-
-// tooManyTogether says that a batch was refused for its size, of which no record is the cause: before it is sent, each is compared with the topic's limit. The limit must have
-// been lowered since, or was not known, so it is looked up, for the batches of the next producer and for the records of the replay.
-func (w *Worker) tooManyTogether(refused *txn.RefusedError) bool {
-	if !errors.Is(refused, kerr.MessageTooLarge) || w.failures >= limitTries {
-		return false
-	}
-	ctx, cancel := context.WithTimeout(w.ctx, w.cfg.TransactionTimeout/lookups)
-	defer cancel()
-	before := w.cfg.Topics.MaxMessageBytes(refused.Topic)
-	if err := w.cfg.Topics.Refresh(ctx, refused.Topic); err != nil {
-		w.cfg.Logger.Warn("looking up how large a batch may be that a topic has refused", "topic", refused.Topic, "error", err)
-		return false
-	}
-	now := w.cfg.Topics.MaxMessageBytes(refused.Topic)
-	if now != before {
-		w.cfg.Logger.Warn("a topic's max.message.bytes has changed; from now on batches keep to it", "topic", refused.Topic, "before", before, "now", now)
-	}
-	return before > 0 && now > 0
-}
-
-// remember tells the task that the broker has refused one of its records, so that the replay gives it to the error policy. It returns an
-// error if no policy is allowed.
-func (w *Worker) remember(refused *txn.RefusedError) error {
-	from, out, ok := w.outputs.origin(refused.Record)
-	if !ok {
-		return refused
-	}
-	failure := from.task.Memory.Refused(out, from.from, refused)
-	if failure == nil {
-		return nil
-	}
-	node := "topic " + out.Topic
-	if out.Node != nil {
-		node = out.Node.Name
-	}
-	return &processor.Error{
-		Phase: processor.Produce, Node: node, Topic: from.from.Topic, Partition: from.from.Partition, Offset: from.from.Offset, Err: failure,
-	}
-}
-
-var _ task.Outbox = (*outbox)(nil)

@@ -1,7 +1,6 @@
 package worker
 
 import (
-	"context"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -28,40 +27,47 @@ type origin struct {
 	task      *Task
 	node      *graph.Node
 	from      processor.Metadata
-	partition int32 // as the task asked for
-	held      bool
+	input     *graph.Input // if the record is held back
+	partition int32        // as the task asked for
+	tries     int32        // how often the task has had it sent again
 }
 
 // add returns a copy of out as a record that stays where it is.
-func (o *outputs) add(t *Task, out *graph.Output, from processor.Metadata) *kgo.Record {
+func (o *outputs) add(t *Task, out *graph.Output, from processor.Metadata, input *graph.Input) *kgo.Record {
 	if o.used == len(o.chunks)*chunkSize {
 		o.chunks = append(o.chunks, new(chunk))
 	}
 	c, i := o.chunks[o.used/chunkSize], o.used%chunkSize
 	o.used++
-	c.origins[i] = origin{t, out.Node, from, out.Partition, out.Held}
+	c.origins[i] = origin{task: t, node: out.Node, from: from, input: input, partition: out.Partition}
 	r := &c.records[i]
-	*r = kgo.Record{
-		Topic: out.Topic, Partition: out.Partition, Key: out.Key, Value: out.Value,
-		Timestamp: time.UnixMilli(int64(out.Timestamp)), Headers: kafkaHeaders(out.Headers),
-	}
+	*r = recordOf(out)
 	return r
 }
 
-// origin returns where a record came from, and the output as the task sent it.
-func (o *outputs) origin(r *kgo.Record) (origin, graph.Output, bool) {
-	for n := range o.used {
-		c, i := o.chunks[n/chunkSize], n%chunkSize
-		if &c.records[i] != r {
-			continue
-		}
-		from := c.origins[i]
-		return from, graph.Output{
-			Topic: r.Topic, Partition: from.partition, Key: r.Key, Value: r.Value,
-			Timestamp: processor.TimestampOf(r.Timestamp), Headers: headersOf(r.Headers), Node: from.node, Held: from.held,
-		}, true
+func recordOf(out *graph.Output) kgo.Record {
+	return kgo.Record{
+		Topic: out.Topic, Partition: out.Partition, Key: out.Key, Value: out.Value,
+		Timestamp: time.UnixMilli(int64(out.Timestamp)), Headers: kafkaHeaders(out.Headers),
 	}
-	return origin{}, graph.Output{}, false
+}
+
+// origin returns where a record came from. It is called for few records only.
+func (o *outputs) origin(r *kgo.Record) *origin {
+	for n := range o.used {
+		if c, i := o.chunks[n/chunkSize], n%chunkSize; &c.records[i] == r {
+			return &c.origins[i]
+		}
+	}
+	return nil
+}
+
+// output is a record as the task sent it.
+func (o *origin) output(r *kgo.Record) graph.Output {
+	return graph.Output{
+		Topic: r.Topic, Partition: o.partition, Key: r.Key, Value: r.Value,
+		Timestamp: processor.Timestamp(r.Timestamp.UnixMilli()), Headers: headersOf(r.Headers), Node: o.node,
+	}
 }
 
 // keptChunks bounds the memory that is kept from one transaction to the next.
@@ -90,38 +96,4 @@ func kafkaHeaders(headers processor.Headers) []kgo.RecordHeader {
 		out[i] = kgo.RecordHeader(h)
 	}
 	return out
-}
-
-// outbox is what one task sends through.
-type outbox struct {
-	w *Worker
-	t *Task
-
-	// topic is the one that was asked about last, and maxBytes its limit: most tasks write few topics, many records each.
-	topic    string
-	maxBytes int
-}
-
-// Send implements task.Outbox.
-func (o *outbox) Send(out graph.Output, from processor.Metadata) error {
-	o.w.producer.Produce(o.w.outputs.add(o.t, &out, from))
-	return nil
-}
-
-// lookups is the share of the transaction timeout that one look at a topic may take.
-const lookups = 4
-
-// Partitions implements task.Outbox. The transaction, and the worker's context, bound how long Kafka is asked.
-func (o *outbox) Partitions(topic string) (int32, error) {
-	ctx, cancel := context.WithTimeout(o.w.ctx, o.w.cfg.TransactionTimeout/lookups)
-	defer cancel()
-	return o.w.cfg.Topics.Partitions(ctx, topic)
-}
-
-// MaxMessageBytes implements task.Outbox.
-func (o *outbox) MaxMessageBytes(topic string) int {
-	if topic != o.topic || o.maxBytes == 0 {
-		o.topic, o.maxBytes = topic, o.w.cfg.Topics.MaxMessageBytes(topic)
-	}
-	return o.maxBytes
 }

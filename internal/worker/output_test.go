@@ -21,7 +21,7 @@ func TestOutputsKnowWhereTheyCameFrom(t *testing.T) {
 				Topic: "out", Partition: -1, Key: []byte{byte(i), byte(i >> 8)}, Timestamp: processor.Timestamp(i), Node: node,
 				Headers: processor.Headers{{Key: "h", Value: []byte("v")}},
 			}
-			records = append(records, o.add(task, &out, processor.Metadata{Topic: "in", Offset: int64(i)}))
+			records = append(records, o.add(task, &out, processor.Metadata{Topic: "in", Offset: int64(i)}, nil))
 		}
 		for i, r := range records {
 			if r.Timestamp.UnixMilli() != int64(i) || r.Headers[0].Key != "h" {
@@ -29,11 +29,12 @@ func TestOutputsKnowWhereTheyCameFrom(t *testing.T) {
 			}
 		}
 		records[500].Partition = 3 // as the client sets it
-		from, out, ok := o.origin(records[500])
-		if !ok || from.task != task || from.from.Offset != 500 || out.Node != node || out.Partition != -1 || !bytes.Equal(out.Key, []byte{244, 1}) {
-			t.Errorf("round %d: %+v, %+v, %v", round, from, out, ok)
+		from := o.origin(records[500])
+		out := from.output(records[500])
+		if from.task != task || from.from.Offset != 500 || out.Node != node || out.Partition != -1 || !bytes.Equal(out.Key, []byte{244, 1}) {
+			t.Errorf("round %d: %+v, %+v", round, from, out)
 		}
-		if _, _, ok := o.origin(&kgo.Record{}); ok {
+		if o.origin(&kgo.Record{}) != nil {
 			t.Error("a foreign record has an origin")
 		}
 		first := records[0]
@@ -41,7 +42,7 @@ func TestOutputsKnowWhereTheyCameFrom(t *testing.T) {
 		if first.Key != nil || o.used != 0 {
 			t.Error("reset keeps records")
 		}
-		if _, _, ok := o.origin(first); ok {
+		if o.origin(first) != nil {
 			t.Error("a record of a former transaction has an origin")
 		}
 	}

@@ -39,6 +39,9 @@ func (w *Worker) open(t *Task) {
 		return
 	}
 	t.run = run
+	if w.last != nil {
+		w.last.opened(t)
+	}
 	for _, in := range t.Inputs {
 		run.SetEnd(in.Topic, in.Partition, in.End)
 		t.feeds = append(t.feeds, w.cfg.Fetcher.open(in.Topic, in.Partition, in.Offset, w.inbox))
@@ -87,6 +90,7 @@ func (w *Worker) end(t *Task) {
 // abort drops the open transaction and closes the tasks that took part in it, which is all of them.
 func (w *Worker) abort() {
 	w.dirtySince = time.Time{}
+	w.pace.done = 0
 	if w.producer != nil {
 		if err := w.producer.Abort(w.ctx); err != nil {
 			w.cfg.Logger.Warn("aborting a transaction", "worker", w.cfg.Index, "error", err)
@@ -145,7 +149,7 @@ func (w *Worker) renewProducer() {
 	if w.producer != nil || w.failed || w.stopping || time.Now().Before(w.retryAt) {
 		return
 	}
-	p, err := w.cfg.NewProducer()
+	p, err := w.cfg.NewProducer(&w.caution)
 	if err == nil {
 		ctx, cancel := context.WithTimeout(w.ctx, initTimeout)
 		err = p.Init(ctx)
@@ -195,7 +199,7 @@ func (w *Worker) taskFailed(t *Task, err error) {
 	var replay *task.ReplayError
 	switch {
 	case w.last != nil:
-		w.fail(w.last.err)
+		w.failEarlier(t, err)
 		return
 	case !errors.As(err, &replay):
 		w.failAfter(t, err)

@@ -25,8 +25,8 @@ type Config struct {
 	CommitInterval     time.Duration
 	TransactionTimeout time.Duration
 
-	// NewProducer makes a producer that has not been initialised yet.
-	NewProducer func() (*txn.Producer, error)
+	// NewProducer makes a producer that has not been initialised yet, with what is known of topics.
+	NewProducer func(*txn.Caution) (*txn.Producer, error)
 	// Identity is what commits prove ownership with.
 	Identity func() txn.Identity
 	Fetcher  *Fetcher
@@ -47,8 +47,9 @@ type Mutations struct {
 type Topics interface {
 	// Partitions may ask Kafka; it gives up when ctx ends.
 	Partitions(ctx context.Context, topic string) (int32, error)
-	MaxMessageBytes(topic string) int
-	// Refresh asks Kafka again for what MaxMessageBytes says.
+	// Limits never returns nil.
+	Limits(topic string) *task.Limits
+	// Refresh asks Kafka again for what Limits says.
 	Refresh(ctx context.Context, topic string) error
 }
 
@@ -91,6 +92,9 @@ type Worker struct {
 	retryAt  time.Time // of making a producer, and of aborting once more
 	failures int       // commits that did not come through, in a row
 	outputs  outputs
+	caution  txn.Caution
+	pace     pace
+	looked   map[string]time.Time // when a topic was looked up because a record did not fit it
 	tasks    []*Task
 	crashed  []*Task // to be given back to the host
 	crashAt  time.Time
@@ -243,6 +247,10 @@ func (w *Worker) work() (worked bool) {
 			break
 		}
 	}
+	if t, err := w.settle(); err != nil {
+		w.taskFailed(t, err)
+		return true
+	}
 	if w.last != nil {
 		return w.finishLast() || worked
 	}
@@ -293,11 +301,12 @@ func (w *Worker) step(t *Task) (n int, err error) {
 	if t.run == nil {
 		return 0, nil
 	}
-	limit := w.batch
+	limit := w.limit(w.batch)
 	if w.last != nil {
-		if limit = min(limit, w.last.left[t]); limit == 0 {
-			return 0, nil
-		}
+		limit = min(limit, w.last.of(t))
+	}
+	if limit == 0 {
+		return 0, nil
 	}
 	if t.careful {
 		limit = 1
@@ -307,6 +316,7 @@ func (w *Worker) step(t *Task) (n int, err error) {
 	defer w.watch.end()
 	n, err = t.run.Process(begun, limit)
 	t.records += int64(n)
+	w.pace.done += int64(n)
 	if err != nil {
 		return n, err
 	}
@@ -317,7 +327,7 @@ func (w *Worker) step(t *Task) (n int, err error) {
 		t.timed(n, ended.Sub(begun), w.cfg.TransactionTimeout/2)
 	}
 	if w.last != nil {
-		w.last.left[t] -= n
+		w.last.processed(t, n)
 	} else if next, ok := t.run.NextPunctuation(); ok && !ended.Before(next) {
 		if _, err := t.run.Punctuate(ended); err != nil {
 			return n, err

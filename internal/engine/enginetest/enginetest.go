@@ -116,7 +116,7 @@ func (k *Task) Open(spec processor.StoreSpec) engine.Store {
 		Time:        &o.time,
 	}
 	if s.Changelog().Kind != engine.NoChangelog {
-		env.Log = func(key, value []byte, timestamp int64) error {
+		env.Log = func(key, value []byte, timestamp int64, _ *engine.Origin) error {
 			o.pending = append(o.pending, Record{Key: key, Value: value, Timestamp: timestamp})
 			return nil
 		}

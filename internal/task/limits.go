@@ -1,0 +1,177 @@
+package task
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/millrace-streams/millrace/internal/graph"
+	"github.com/millrace-streams/millrace/processor"
+)
+
+// Limits are what a topic's configuration says about the records that it takes. The zero value takes any record.
+type Limits struct {
+	// MaxBytes is the largest batch: the smaller of max.message.bytes and segment.bytes. 0 means that it is not known.
+	MaxBytes int
+	// Setting is the setting that MaxBytes is the value of.
+	Setting string
+
+	// Behind and Ahead are how far a timestamp may lie from the broker's clock, in ms. 0 means no bound.
+	Behind, Ahead int64
+
+	// Keyed: the topic is compacted, so a record needs a key.
+	Keyed bool
+	// Uncompressed: the broker stores batches uncompressed, so their size counts before compression.
+	Uncompressed bool
+}
+
+// LimitsOf reads the limits from a topic's configuration, names and values as Kafka describes them. What is missing there does
+// not limit.
+//
+// Source: Kafka's LogConfig and LogValidator. Before Kafka 3.6 one setting, message.timestamp.difference.max.ms, bounded both
+// sides; up to 3.9 it still does unless the newer settings are used.
+func LimitsOf(configs map[string]string) *Limits {
+	l := &Limits{
+		Keyed:        strings.Contains(configs["cleanup.policy"], "compact"),
+		Uncompressed: configs["compression.type"] == "uncompressed",
+	}
+	for _, setting := range []string{"max.message.bytes", "segment.bytes"} {
+		if n, err := strconv.Atoi(configs[setting]); err == nil && n > 0 && (l.MaxBytes == 0 || n < l.MaxBytes) {
+			l.MaxBytes, l.Setting = n, setting
+		}
+	}
+	if configs["message.timestamp.type"] == "LogAppendTime" {
+		return l // the broker replaces the timestamps
+	}
+	bound := func(setting string) int64 {
+		for _, name := range []string{setting, "message.timestamp.difference.max.ms"} {
+			if ms, err := strconv.ParseInt(configs[name], 10, 64); err == nil && ms >= 0 && ms != math.MaxInt64 {
+				return max(ms, 1)
+			}
+		}
+		return 0
+	}
+	l.Behind, l.Ahead = bound("message.timestamp.before.max.ms"), bound("message.timestamp.after.max.ms")
+	return l
+}
+
+// TooLargeError is the cause of an error when a record is larger than its topic takes.
+type TooLargeError struct {
+	Topic       string
+	Size, Limit int    // bytes; Size is that of a batch that has only the record, compressed
+	Setting     string // that Limit is the value of
+}
+
+// Error names the topic, its limit and the size.
+func (e *TooLargeError) Error() string {
+	return fmt.Sprintf("a record of %d bytes is larger than topic %s takes (%s=%d)", e.Size, e.Topic, e.Setting, e.Limit)
+}
+
+// UnfitError is the cause of an error when a topic's configuration excludes a record for another reason than its size.
+type UnfitError struct{ Topic, Reason string }
+
+// Error names the topic and the reason.
+func (e *UnfitError) Error() string {
+	return fmt.Sprintf("topic %s does not take the record: %s", e.Topic, e.Reason)
+}
+
+// clockSkew is how far the clocks of this machine and of a broker may lie apart. A timestamp that is so close to a bound is left
+// to the broker.
+const clockSkew = int64(10 * time.Minute / time.Millisecond)
+
+// admit reports whether a record is within the limits for sure, without looking close.
+func (l *Limits) admit(out *graph.Output, now int64) bool {
+	return (l.MaxBytes == 0 || batchBound(out) <= l.MaxBytes) && (out.Key != nil || !l.Keyed) && l.timely(out.Timestamp, now)
+}
+
+// timely reports whether the broker may take a timestamp. -1 is no timestamp, which it does not compare.
+func (l *Limits) timely(at processor.Timestamp, now int64) bool {
+	ms := int64(at)
+	return ms == -1 || (l.Ahead == 0 || ms-now <= saturated(l.Ahead)) && (l.Behind == 0 || now-ms <= saturated(l.Behind))
+}
+
+func saturated(bound int64) int64 { return min(bound, math.MaxInt64-clockSkew) + clockSkew }
+
+// unfit returns what other than the size excludes a record, nil if nothing does.
+func (l *Limits) unfit(out *graph.Output, now int64) error {
+	switch {
+	case out.Key == nil && l.Keyed:
+		return &UnfitError{out.Topic, "it has no key, and the topic is compacted"}
+	case l.timely(out.Timestamp, now):
+		return nil
+	}
+	at := time.UnixMilli(int64(out.Timestamp)).UTC().Format(time.RFC3339)
+	if int64(out.Timestamp) > now {
+		return &UnfitError{out.Topic, fmt.Sprintf("its timestamp %s lies too far in the future (message.timestamp.after.max.ms=%d)", at, l.Ahead)}
+	}
+	return &UnfitError{out.Topic, fmt.Sprintf("its timestamp %s lies too far in the past (message.timestamp.before.max.ms=%d)", at, l.Behind)}
+}
+
+// Sizes of a batch that has only one record. Source: Kafka's DefaultRecordBatch and DefaultRecord.
+const batchHeader = 61
+
+// batchBound is no less than the size of out's batch: all varints count as the longest.
+func batchBound(out *graph.Output) int {
+	const record, field = 5 + 1 + 10 + 5 + 5 + 5 + 5, 5
+	size := batchHeader + record + len(out.Key) + len(out.Value)
+	for i := range out.Headers {
+		size += 2*field + len(out.Headers[i].Key) + len(out.Headers[i].Value)
+	}
+	return size
+}
+
+// batchBytes is the size of out's batch, uncompressed.
+func batchBytes(out *graph.Output) int {
+	bytes := func(b []byte) int {
+		if b == nil {
+			return 1
+		}
+		return varint(len(b)) + len(b)
+	}
+	record := 1 + 1 + 1 + bytes(out.Key) + bytes(out.Value) + varint(len(out.Headers))
+	for i := range out.Headers {
+		record += varint(len(out.Headers[i].Key)) + len(out.Headers[i].Key) + bytes(out.Headers[i].Value)
+	}
+	return batchHeader + varint(record) + record
+}
+
+// varint is the length of n as a zigzag varint.
+func varint(n int) int {
+	length := 1
+	for u := uint64(n) << 1; u >= 0x80; u >>= 7 {
+		length++
+	}
+	return length
+}
+
+// check returns an error if what is known of out's topic excludes out.
+func (t *Task) check(out *graph.Output) error {
+	if t.cfg.Out.Limits(out.Topic, false).admit(out, t.now.UnixMilli()) {
+		return nil
+	}
+	err := t.excluded(out, false)
+	if err != nil { // the configuration may have changed
+		err = t.excluded(out, true)
+	}
+	return err
+}
+
+func (t *Task) excluded(out *graph.Output, fresh bool) error {
+	limits := t.cfg.Out.Limits(out.Topic, fresh)
+	if err := limits.unfit(out, t.now.UnixMilli()); err != nil {
+		return err
+	}
+	if limits.MaxBytes == 0 {
+		return nil
+	}
+	size := batchBytes(out)
+	if size > limits.MaxBytes && !limits.Uncompressed {
+		size = t.cfg.Out.Oversized(*out)
+	}
+	if size > limits.MaxBytes {
+		return &TooLargeError{Topic: out.Topic, Size: size, Limit: limits.MaxBytes, Setting: limits.Setting}
+	}
+	return nil
+}

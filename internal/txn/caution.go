@@ -1,0 +1,110 @@
+package txn
+
+// Caution is what a worker has learnt about the topics that it writes. It outlives the worker's producers. One goroutine
+// uses it. The zero value trusts every topic.
+//
+// A Producer holds the records of a topic back, and sends them in groups that it waits for (see Producer.Settle), if
+//
+//   - the topic is distrusted: a record of the worker was refused not long ago, or
+//   - the topic is wide: it gets records that are larger than its batches may be before compression.
+//
+// The first refusal makes all topics distrusted, not only the one that refused: a bad input record often spoils several
+// outputs, and each of them would cost an abort of its own.
+type Caution struct {
+	refused bool            // topics that are not in left are distrusted
+	left    map[string]int  // records that a topic has to take before it is trusted; -1: it is
+	wide    map[string]bool // see Widen
+	group   int             // records of the next group
+}
+
+const (
+	// trustAfter is how many records in a row a topic has to take without a refusal before it is trusted again. Another
+	// refusal then costs another abort.
+	trustAfter = 1 << 16
+
+	trusted = -1
+
+	firstGroup, mostGroup = 256, 4096
+)
+
+// Distrust makes all topics distrusted. The caller has aborted the transaction in which a record was refused.
+func (c *Caution) Distrust() {
+	c.refused = true
+	clear(c.left)
+	c.group = firstGroup
+}
+
+// Widen says that a topic takes a record that is larger than its batches may be before compression. The producers made
+// from now on let such records through.
+func (c *Caution) Widen(topic string) {
+	if c.wide == nil {
+		c.wide = make(map[string]bool)
+	}
+	c.wide[topic] = true
+}
+
+// Any reports whether a topic is distrusted or wide.
+func (c *Caution) Any() bool { return c.refused || len(c.wide) > 0 }
+
+// of reports whether the records of a topic are held back.
+func (c *Caution) of(topic string) bool {
+	if c.wide[topic] {
+		return true
+	}
+	if !c.refused {
+		return false
+	}
+	left, known := c.left[topic]
+	if !known {
+		if c.left == nil {
+			c.left = make(map[string]int)
+		}
+		left = trustAfter
+		c.left[topic] = left
+	}
+	return left != trusted
+}
+
+// sifted tells about a group: the number of records by topic, and the topics that refused one.
+func (c *Caution) sifted(records map[string]int, refused map[string]bool) {
+	for topic, n := range records {
+		switch {
+		case !c.refused || c.left[topic] == trusted:
+		case refused[topic]:
+			c.left[topic] = trustAfter
+		default:
+			c.left[topic] = max(c.left[topic]-n, 0)
+		}
+	}
+	if len(refused) > 0 {
+		c.group = max(c.size()/2, 1)
+	} else {
+		c.group = min(c.size()*2, mostGroup)
+	}
+}
+
+func (c *Caution) size() int {
+	if c.group == 0 {
+		return firstGroup
+	}
+	return c.group
+}
+
+// committed trusts the topics that have earned it. A topic becomes trusted between two transactions only: within one, its
+// refusals are the sieve's, or they end the transaction.
+func (c *Caution) committed() {
+	if !c.refused || len(c.left) == 0 {
+		return
+	}
+	all := true
+	for topic, left := range c.left {
+		if left == 0 {
+			c.left[topic] = trusted
+		}
+		all = all && c.left[topic] == trusted
+	}
+	if all {
+		c.refused = false
+		clear(c.left)
+	}
+}

@@ -1,0 +1,133 @@
+package txn
+
+import (
+	"context"
+	"errors"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+var (
+	// ErrNarrow ends a transaction in which a record is larger than its topic's batches may be before compression. The next
+	// producer lets it through.
+	ErrNarrow = errors.New("a record needs a producer that lets larger batches through")
+
+	// ErrSlow ends a transaction in which the search for refused records takes too long. The next one should be smaller.
+	ErrSlow = errors.New("finding the refused records takes longer than the transaction may")
+)
+
+// Cautious reports whether the next record of a topic would be held back until Settle.
+func (p *Producer) Cautious(topic string) bool {
+	return p.caution.Any() && p.caution.of(topic)
+}
+
+// Widen has records of a topic pass that are larger than its batches may be before compression. This producer does not
+// let them pass, so the open transaction will end with ErrNarrow; the next producer does.
+func (p *Producer) Widen(topic string) {
+	if p.wide[topic] {
+		return
+	}
+	p.caution.Widen(topic)
+	p.acks.failWith(ErrNarrow)
+}
+
+// holdBack keeps a record of a topic that is written with caution. It reports whether it did.
+func (p *Producer) holdBack(r *kgo.Record) bool {
+	if !p.caution.of(r.Topic) {
+		return false
+	}
+	p.held = append(p.held, r)
+	return true
+}
+
+// Settle sends the records that Produce has held back, in groups that it waits for, and asks judge about each record
+// that the broker refuses. judge may Produce; that is settled too. The error is the judge's. Any other failure is kept
+// for Err, Flush and Commit.
+func (p *Producer) Settle(ctx context.Context, judge Judge) error {
+	defer func() { p.held = p.held[:0] }()
+	for from := 0; from < len(p.held) && p.acks.first() == nil; {
+		group := p.cut(p.held[from:])
+		from += len(group)
+		if err := p.sift(ctx, group, judge); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// cut returns the first records, as many as go into one group. What a wide topic gets in one group is no more than a batch
+// of it may have: kgo bounds its batches no longer.
+func (p *Producer) cut(records []*kgo.Record) []*kgo.Record {
+	records = records[:min(len(records), p.caution.size())]
+	if len(p.wide) == 0 {
+		return records
+	}
+	bytes := make(map[string]int)
+	for i, r := range records {
+		if !p.wide[r.Topic] {
+			continue
+		}
+		n := recordBound(r)
+		if before := bytes[r.Topic]; before > 0 && batchOverhead+before+n > p.limit(r.Topic) {
+			return records[:i]
+		}
+		bytes[r.Topic] += n
+	}
+	return records
+}
+
+func (p *Producer) sift(ctx context.Context, group []*kgo.Record, judge Judge) error {
+	var judged error
+	s := sieve{
+		try: func(records []*kgo.Record) ([]refusal, error) { return p.try(ctx, records) },
+		judge: func(r *kgo.Record, err error) (again bool, failure error) {
+			again, judged = judge(r, err)
+			return again, judged
+		},
+		pause: func(tries int) error { return doubtRetries.Sleep(ctx, tries) },
+	}
+	counts := make(map[string]int)
+	for _, r := range group {
+		counts[r.Topic]++
+	}
+	refused, err := s.sift(group)
+	p.caution.sifted(counts, refused)
+	if err != nil && judged == nil {
+		p.acks.failWith(err)
+	}
+	return judged
+}
+
+// try sends records and waits until all are answered.
+func (p *Producer) try(ctx context.Context, records []*kgo.Record) ([]refusal, error) {
+	if p.now().Sub(p.started) > p.cfg.TransactionTimeout/2 {
+		return nil, ErrSlow
+	}
+	p.acks.sift(records)
+	for _, r := range records {
+		p.acks.add()
+		p.cl.Produce(p.ctx, r, p.promise)
+	}
+	if err := p.flush(ctx); err != nil {
+		return nil, err
+	}
+	return p.acks.takeRefused(), nil
+}
+
+// refuse is the judge of a caller that has none.
+func refuse(r *kgo.Record, err error) (again bool, failure error) {
+	return false, &RefusedError{Topic: r.Topic, Partition: r.Partition, Err: err}
+}
+
+// Bounds of what a record takes in a batch: length, attributes, timestamp, offset, and the lengths of key and value and
+// the number of headers as the longest varints.
+const batchOverhead, recordOverhead, fieldOverhead = 61, 5 + 1 + 10 + 5 + 5 + 5 + 5, 5
+
+// recordBound is no less than the size of a record in a batch.
+func recordBound(r *kgo.Record) int {
+	n := recordOverhead + len(r.Key) + len(r.Value)
+	for _, h := range r.Headers {
+		n += 2*fieldOverhead + len(h.Key) + len(h.Value)
+	}
+	return n
+}

@@ -1,0 +1,207 @@
+package txn
+
+import (
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// Judge decides about a record that the broker has refused although it was sent alone. The record may be changed and
+// sent again, or left out. An error ends the transaction.
+type Judge func(r *kgo.Record, err error) (again bool, failure error)
+
+// sieve finds the records of a group that the broker refuses.
+//
+// A broker refuses a batch as a whole, and kgo then fails all that it holds for the partition, with the bare error code.
+// But it does so in order, and nothing lies behind the refused records, since the group was waited for. So they can be
+// sent again within the same transaction: in halves, until a record is refused alone. The order within each partition
+// stays that of the group. The partitions are searched side by side, one piece of each at a time.
+type sieve struct {
+	// try sends records, waits for the answers, and returns the refusals, those of one partition in order.
+	try   func([]*kgo.Record) ([]refusal, error)
+	judge Judge
+	// pause waits before the same records are sent again; tries counts from 1.
+	pause func(tries int) error
+}
+
+// doubts is how often records are sent again unchanged after an error that may not be about them.
+const doubts = 3
+
+// sift returns when each record has been accepted, or left out by the judge. refused are the topics that refused one.
+func (s *sieve) sift(group []*kgo.Record) (refused map[string]bool, err error) {
+	refusals, err := s.try(group)
+	if err != nil || len(refusals) == 0 {
+		return nil, err
+	}
+	refused = make(map[string]bool)
+	for _, r := range refusals {
+		refused[r.record.Topic] = true
+	}
+	strands := strandsOf(group, refusals)
+	for {
+		if err := s.answered(strands, refusals); err != nil {
+			return refused, err
+		}
+		var batch []*kgo.Record
+		for _, l := range strands {
+			batch = append(batch, l.next()...)
+		}
+		if len(batch) == 0 {
+			return refused, nil
+		}
+		if refusals, err = s.try(batch); err != nil {
+			return refused, err
+		}
+	}
+}
+
+// strand is what is undecided of one partition.
+type strand struct {
+	sent  []*kgo.Record // being tried
+	todo  []piece       // in order; they come after sent
+	whole bool          // sent was never divided
+	tries int           // of the same records, after a doubtful error
+}
+
+// piece is a run of records of one partition that is sent together.
+type piece struct {
+	records []*kgo.Record
+	// rest: the other half of what was refused. If the piece before it is accepted, it is spoilt.
+	rest bool
+	// spoilt: it was refused together with records that have been accepted since. So it is divided without another try.
+	spoilt bool
+}
+
+// strandsOf returns the strands of the partitions that have refused records of a group that was sent.
+func strandsOf(group []*kgo.Record, refusals []refusal) []*strand {
+	var strands []*strand
+	byPartition := make(map[topicPartition]*strand)
+	for _, r := range refusals {
+		at := topicPartition{r.record.Topic, r.record.Partition}
+		if byPartition[at] == nil {
+			l := &strand{whole: true}
+			byPartition[at] = l
+			strands = append(strands, l)
+		}
+	}
+	for _, r := range group {
+		if l := byPartition[topicPartition{r.Topic, r.Partition}]; l != nil {
+			l.sent = append(l.sent, r)
+		}
+	}
+	return strands
+}
+
+// next takes the records to be sent next.
+func (l *strand) next() []*kgo.Record {
+	if len(l.todo) == 0 {
+		return nil
+	}
+	for l.todo[0].spoilt && len(l.todo[0].records) > 1 {
+		l.divide(l.pop().records)
+	}
+	l.sent = l.pop().records
+	return l.sent
+}
+
+func (l *strand) pop() piece {
+	p := l.todo[0]
+	l.todo = l.todo[1:]
+	return p
+}
+
+func (l *strand) push(p piece) { l.todo = append([]piece{p}, l.todo...) }
+
+// divide puts records at the front as two pieces.
+func (l *strand) divide(records []*kgo.Record) {
+	n := len(records) / 2
+	l.push(piece{records: records[n:], rest: n > 0})
+	if n > 0 {
+		l.push(piece{records: records[:n]})
+	}
+}
+
+// answered hands each strand what has become of the records that it sent.
+func (s *sieve) answered(strands []*strand, refusals []refusal) error {
+	// Not by partition: a record that was refused before it had one may have one now.
+	byRecord := make(map[*kgo.Record]*strand)
+	for _, l := range strands {
+		for _, r := range l.sent {
+			byRecord[r] = l
+		}
+	}
+	refused := make(map[*strand][]refusal)
+	for _, r := range refusals {
+		l := byRecord[r.record]
+		refused[l] = append(refused[l], r)
+	}
+	for _, l := range strands {
+		if len(l.sent) == 0 {
+			continue
+		}
+		if err := s.answer(l, refused[l]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *sieve) answer(l *strand, refused []refusal) error {
+	sent := l.sent
+	l.sent = nil
+	if len(refused) == 0 {
+		l.accepted()
+		return nil
+	}
+	if len(l.todo) > 0 {
+		l.todo[0].rest = false
+	}
+	left := make([]*kgo.Record, len(refused))
+	for i, r := range refused {
+		left[i] = r.record
+	}
+	alone := len(sent) == 1
+	switch err := refused[0].err; {
+	case IsAboutTopic(err):
+		return s.judgeAll(l, refused)
+	case isDoubtful(err) && l.tries < doubts && (l.whole || alone):
+		l.tries++
+		l.push(piece{records: left})
+		return s.pause(l.tries)
+	case alone:
+		return s.judgeAll(l, refused)
+	default:
+		l.whole, l.tries = false, 0
+		l.divide(left)
+		return nil
+	}
+}
+
+func (l *strand) accepted() {
+	l.whole, l.tries = false, 0
+	if len(l.todo) > 0 && l.todo[0].rest {
+		l.todo[0].rest, l.todo[0].spoilt = false, true
+	}
+}
+
+// judgeAll gives refused records to the judge. From one that is to be sent again on, the others wait for it.
+func (s *sieve) judgeAll(l *strand, refused []refusal) error {
+	l.whole, l.tries = false, 0
+	for i, r := range refused {
+		again, err := s.judge(r.record, r.err)
+		if err != nil {
+			return err
+		}
+		if !again {
+			continue
+		}
+		if i+1 < len(refused) {
+			var behind []*kgo.Record
+			for _, r := range refused[i+1:] {
+				behind = append(behind, r.record)
+			}
+			l.push(piece{records: behind})
+		}
+		l.push(piece{records: []*kgo.Record{r.record}})
+		return nil
+	}
+	return nil
+}

@@ -1,0 +1,180 @@
+package txn
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// picky is a broker with one log per partition. It refuses a batch that holds a bad record, and takes those before it.
+type picky struct {
+	bad   map[*kgo.Record]error
+	logs  map[int32][]string
+	tries int
+	rng   *rand.Rand
+}
+
+func (b *picky) try(records []*kgo.Record) ([]refusal, error) {
+	b.tries++
+	var refused []refusal
+	failed := map[int32]error{}
+	byPartition := map[int32][]*kgo.Record{}
+	var order []int32
+	for _, r := range records {
+		if byPartition[r.Partition] == nil {
+			order = append(order, r.Partition)
+		}
+		byPartition[r.Partition] = append(byPartition[r.Partition], r)
+	}
+	for _, p := range order {
+		rest := byPartition[p]
+		for len(rest) > 0 {
+			n := 1 + b.rng.IntN(len(rest)) // the client makes batches as it likes
+			batch := rest[:n]
+			rest = rest[n:]
+			for _, r := range batch {
+				if b.bad[r] != nil && failed[p] == nil {
+					failed[p] = b.bad[r]
+				}
+			}
+			for _, r := range batch {
+				if failed[p] != nil {
+					refused = append(refused, refusal{r, failed[p]})
+				} else {
+					b.logs[p] = append(b.logs[p], string(r.Value))
+				}
+			}
+		}
+	}
+	return refused, nil
+}
+
+// Whatever records are refused, in whatever partitions, and however the client makes batches of them: the judge meets
+// exactly these, and the others come out in order.
+func TestSieveFindsExactlyTheRefused(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(300) {
+		rng := rand.New(rand.NewPCG(seed, 1))
+		b := &picky{bad: map[*kgo.Record]error{}, logs: map[int32][]string{}, rng: rng}
+		partitions, share := 1+rng.Int32N(4), rng.Float64()
+		if rng.IntN(2) == 0 {
+			share /= 20
+		}
+		var group []*kgo.Record
+		want := map[int32][]string{}
+		for i := range 1 + rng.IntN(200) {
+			r := &kgo.Record{Topic: "out", Partition: rng.Int32N(partitions), Value: fmt.Append(nil, i)}
+			group = append(group, r)
+			if rng.Float64() < share {
+				b.bad[r] = []error{kerr.InvalidTimestamp, kerr.InvalidRecord, kerr.CorruptMessage, kerr.RecordListTooLarge}[rng.IntN(4)]
+			} else {
+				want[r.Partition] = append(want[r.Partition], string(r.Value))
+			}
+		}
+		var judged []*kgo.Record
+		s := sieve{try: b.try, pause: func(int) error { return nil }, judge: func(r *kgo.Record, err error) (bool, error) {
+			if !errors.Is(err, b.bad[r]) || b.bad[r] == nil {
+				t.Errorf("seed %d: record %s blamed with %v, want %v", seed, r.Value, err, b.bad[r])
+			}
+			judged = append(judged, r)
+			return false, nil
+		}}
+		if _, err := s.sift(group); err != nil {
+			t.Fatal(err)
+		}
+		if len(judged) != len(b.bad) {
+			t.Errorf("seed %d: %d judged, want %d", seed, len(judged), len(b.bad))
+		}
+		for p := range partitions {
+			if !slices.Equal(b.logs[p], want[p]) {
+				t.Errorf("seed %d: partition %d: got %v, want %v", seed, p, b.logs[p], want[p])
+			}
+		}
+	}
+}
+
+// A record that is sent again, and accepted then, keeps its place.
+func TestSieveKeepsTheOrderOfWhatIsSentAgain(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(100) {
+		rng := rand.New(rand.NewPCG(seed, 2))
+		b := &picky{bad: map[*kgo.Record]error{}, logs: map[int32][]string{}, rng: rng}
+		var group []*kgo.Record
+		var want []string
+		for i := range 50 {
+			r := &kgo.Record{Topic: "out", Value: fmt.Append(nil, i)}
+			group, want = append(group, r), append(want, string(r.Value))
+			if rng.IntN(5) == 0 {
+				b.bad[r] = []error{kerr.InvalidRecord, kerr.UnknownTopicOrPartition}[rng.IntN(2)]
+			}
+		}
+		s := sieve{try: b.try, judge: func(r *kgo.Record, _ error) (bool, error) {
+			if rng.IntN(2) == 0 {
+				delete(b.bad, r)
+			}
+			return true, nil
+		}}
+		if _, err := s.sift(group); err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(b.logs[0], want) {
+			t.Errorf("seed %d: got %v", seed, b.logs[0])
+		}
+	}
+}
+
+// The number of tries per refused record is about that of a binary search; if all are refused, twice their number.
+func TestSieveTriesSeldom(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct{ records, bad, most int }{{40, 4, 45}, {256, 1, 20}, {256, 256, 520}} {
+		b := &picky{bad: map[*kgo.Record]error{}, logs: map[int32][]string{}, rng: rand.New(rand.NewPCG(1, 1))}
+		var group []*kgo.Record
+		for i := range tc.records {
+			r := &kgo.Record{Topic: "out"}
+			group = append(group, r)
+			if i%(tc.records/tc.bad) == 0 {
+				b.bad[r] = kerr.InvalidRecord
+			}
+		}
+		s := sieve{try: b.try, judge: func(*kgo.Record, error) (bool, error) { return false, nil }}
+		if _, err := s.sift(group); err != nil {
+			t.Fatal(err)
+		}
+		if b.tries > tc.most {
+			t.Errorf("%d of %d: %d tries, want %d at most", tc.bad, tc.records, b.tries, tc.most)
+		}
+		t.Log(tc, b.tries)
+	}
+}
+
+// A refusal that passes is nobody's fault.
+func TestSieveTriesDoubtfulRefusalsAgain(t *testing.T) {
+	t.Parallel()
+	for _, err := range []error{kerr.CorruptMessage, kerr.UnknownServerError} {
+		left, pauses := doubts, 0
+		group := []*kgo.Record{{Value: []byte("a")}, {Value: []byte("b")}}
+		s := sieve{
+			try: func(records []*kgo.Record) (refused []refusal, _ error) {
+				if left--; left >= 0 {
+					for _, r := range records {
+						refused = append(refused, refusal{r, err})
+					}
+				}
+				return refused, nil
+			},
+			judge: func(*kgo.Record, error) (bool, error) { t.Errorf("%v is blamed on a record", err); return false, nil },
+			pause: func(int) error { pauses++; return nil },
+		}
+		if _, err := s.sift(group); err != nil {
+			t.Fatal(err)
+		}
+		if pauses != doubts {
+			t.Errorf("%d pauses", pauses)
+		}
+	}
+}

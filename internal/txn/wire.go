@@ -1,0 +1,61 @@
+package txn
+
+import (
+	"bytes"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// UsualBatch is the largest batch for a topic whose configuration is not known: kgo's default, which is below Kafka's.
+const UsualBatch = 1_000_012
+
+// limit is the largest batch of a topic, in bytes as the broker counts them.
+func (p *Producer) limit(topic string) int {
+	if p.cfg.BatchMaxBytes != nil {
+		if n := p.cfg.BatchMaxBytes(topic); n > 0 {
+			return int(n)
+		}
+	}
+	return UsualBatch
+}
+
+// batchLimit is what kgo is given as the largest batch of a topic. kgo counts the length prefix, a varint, with the
+// batch; the broker does not. kgo asks once for the empty topic to validate the options.
+func (p *Producer) batchLimit(topic string) int32 {
+	const least, most = 512, 1 << 30
+	switch {
+	case topic == "":
+		return UsualBatch
+	case p.wide[topic]:
+		return most // Settle bounds the groups, the broker the batches
+	}
+	n := p.limit(topic)
+	return int32(min(max(n+varintBytes(n), least), most))
+}
+
+func varintBytes(n int) int {
+	bytes := 1
+	for n >>= 7; n > 0; n >>= 7 {
+		bytes++
+	}
+	return bytes
+}
+
+// Compressed returns the size of a batch that has only r, compressed as the client does.
+func (p *Producer) Compressed(r *kgo.Record) int {
+	record := kmsg.Record{TimestampDelta64: 0, Key: r.Key, Value: r.Value}
+	for _, h := range r.Headers {
+		record.Headers = append(record.Headers, kmsg.Header{Key: h.Key, Value: h.Value})
+	}
+	encoded := record.AppendTo(nil)
+	record.Length = int32(len(encoded) - 1) // the length itself was one byte, being 0
+	encoded = record.AppendTo(encoded[:0])
+	size := len(encoded)
+	if compressor, ok := p.cl.OptValue(kgo.WithCompressor).(kgo.Compressor); ok && compressor != nil {
+		if compressed, _ := compressor.Compress(new(bytes.Buffer), encoded); compressed != nil {
+			size = min(size, len(compressed))
+		}
+	}
+	return batchOverhead + size
+}

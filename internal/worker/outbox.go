@@ -1,0 +1,106 @@
+package worker
+
+import (
+	"context"
+	"time"
+
+	"github.com/millrace-streams/millrace/internal/graph"
+	"github.com/millrace-streams/millrace/internal/task"
+	"github.com/millrace-streams/millrace/internal/txn"
+	"github.com/millrace-streams/millrace/processor"
+)
+
+var _ task.Outbox = (*outbox)(nil)
+
+// outbox is what one task sends through.
+type outbox struct {
+	w *Worker
+	t *Task
+
+	// last are two topics that were asked about last, with their limits: most tasks write few topics, many records each.
+	last [2]topicLimits
+	next int // of last, to be replaced
+}
+
+type topicLimits struct {
+	topic  string
+	limits *task.Limits
+}
+
+// Send implements task.Outbox.
+func (o *outbox) Send(out graph.Output, from processor.Metadata) error {
+	var input *graph.Input
+	if o.w.producer.Cautious(out.Topic) {
+		input = o.t.run.Input()
+	}
+	o.w.producer.Produce(o.w.outputs.add(o.t, &out, from, input))
+	return nil
+}
+
+// lookups is the share of the transaction timeout that one look at a topic may take.
+const lookups = 4
+
+// Partitions implements task.Outbox. The transaction, and the worker's context, bound how long Kafka is asked.
+func (o *outbox) Partitions(topic string) (int32, error) {
+	ctx, cancel := context.WithTimeout(o.w.ctx, o.w.cfg.TransactionTimeout/lookups)
+	defer cancel()
+	return o.w.cfg.Topics.Partitions(ctx, topic)
+}
+
+// Limits implements task.Outbox. Where a limit on size is not known, it is what the client lets pass.
+func (o *outbox) Limits(topic string, fresh bool) *task.Limits {
+	if fresh {
+		o.w.lookAgain(topic)
+		o.last = [2]topicLimits{}
+	}
+	for i := range o.last {
+		if l := &o.last[i]; l.topic == topic && l.limits != nil {
+			return l.limits
+		}
+	}
+	limits := *o.w.cfg.Topics.Limits(topic)
+	if limits.MaxBytes == 0 {
+		limits.MaxBytes = txn.UsualBatch
+	}
+	o.last[o.next] = topicLimits{topic, &limits}
+	o.next = 1 - o.next
+	return &limits
+}
+
+// Oversized implements task.Outbox. Of a topic whose limit is not known nothing is too large: the broker decides.
+func (o *outbox) Oversized(out graph.Output) int {
+	limit, size := o.w.cfg.Topics.Limits(out.Topic).MaxBytes, 0
+	if limit > 0 {
+		r := recordOf(&out)
+		size = o.w.producer.Compressed(&r)
+	}
+	if size <= limit {
+		o.w.producer.Widen(out.Topic)
+	}
+	return size
+}
+
+// lookEvery is how often Kafka is asked about a topic at most because a record does not fit it.
+const lookEvery = 10 * time.Second
+
+// lookAgain has a topic's configuration read again, unless that was done a moment ago.
+func (w *Worker) lookAgain(topic string) {
+	now := time.Now()
+	if last, ok := w.looked[topic]; ok && now.Sub(last) < lookEvery {
+		return
+	}
+	if w.looked == nil {
+		w.looked = map[string]time.Time{}
+	}
+	w.looked[topic] = now
+	if err := w.refresh(topic); err != nil {
+		w.cfg.Logger.Warn("looking up what a topic takes", "topic", topic, "error", err)
+	}
+}
+
+// refresh reads a topic's configuration again.
+func (w *Worker) refresh(topic string) error {
+	ctx, cancel := context.WithTimeout(w.ctx, w.cfg.TransactionTimeout/lookups)
+	defer cancel()
+	return w.cfg.Topics.Refresh(ctx, topic)
+}

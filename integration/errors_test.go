@@ -2,11 +2,12 @@ package integration
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -62,7 +63,9 @@ func (p *poison) run(t *testing.T, policy processor.ErrorPolicy) error {
 		case 4:
 			panic("four")
 		case 5:
-			return strings.Repeat("5", 2<<20), nil
+			random := make([]byte, 1<<20) // nothing that can be compressed
+			_, _ = rand.Read(random)
+			return hex.EncodeToString(random), nil
 		}
 		return fmt.Sprint(n), nil
 	}, serde.String, topology.Named("texts"))

@@ -1,0 +1,336 @@
+package integration
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace-streams/millrace"
+	"github.com/millrace-streams/millrace/processor"
+	"github.com/millrace-streams/millrace/serde"
+	"github.com/millrace-streams/millrace/topology"
+)
+
+// refusals is an application that copies records to three topics, by the kind that a value begins with. Each topic refuses some:
+//
+//   - "time" by the broker's default bound on timestamps. The bad one is so close to it that only the broker can tell.
+//   - "key" a record without a key, since it is compacted.
+//   - "size" a record larger than a segment. A batch of good ones may be too large as well.
+//
+// The last two become so when the application has looked at them, so that it cannot know before.
+type refusals struct {
+	c                     *cluster
+	application, in, dead string
+	out                   map[string]string
+	cfg                   millrace.Config
+	topology              *topology.Topology
+}
+
+var refusalKinds = []string{"time", "key", "size"}
+
+func (c *cluster) refusals(t *testing.T, guarantee millrace.Guarantee) *refusals {
+	r := &refusals{c: c, application: name(t, "app"), in: name(t, "in"), dead: name(t, "dead"), out: map[string]string{}}
+	c.createTopic(t, r.in, 1)
+	c.createTopic(t, r.dead, 1)
+	c.cleanUp(t, r.application)
+	b := topology.New()
+	cases := make([]topology.BranchCase[string], len(refusalKinds))
+	for i, kind := range refusalKinds {
+		r.out[kind] = name(t, kind)
+		c.createTopic(t, r.out[kind], 1)
+		cases[i] = topology.Case(kind, func(v string) bool { return strings.HasPrefix(v, kind) })
+	}
+	for i, s := range topology.Source(b, r.in, serde.String, serde.String).Branch("kind", cases...) {
+		s.To(r.out[refusalKinds[i]])
+	}
+	built, err := b.Build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.topology = built
+	large := "5000000"
+	r.alter(t, r.in, "message.timestamp.after.max.ms", "9223372036854775807")
+	r.alter(t, r.in, "max.message.bytes", large)
+	r.alter(t, r.dead, "max.message.bytes", large)
+	r.alter(t, r.out["size"], "max.message.bytes", large)
+	r.cfg = millrace.Config{
+		ApplicationID: r.application, Brokers: []string{c.brokers}, StateDir: filepath.Join(t.TempDir(), "state"), Guarantee: guarantee,
+		Workers: 1, CommitInterval: 300 * time.Millisecond, Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
+	}
+	return r
+}
+
+func (r *refusals) alter(t *testing.T, topic, setting, value string) {
+	t.Helper()
+	responses, err := r.c.admin(t).AlterTopicConfigs(t.Context(), []kadm.AlterConfig{{Op: kadm.SetConfig, Name: setting, Value: &value}}, topic)
+	if err == nil {
+		err = responses[0].Err
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// tighten makes the topics refuse.
+func (r *refusals) tighten(t *testing.T) {
+	t.Helper()
+	r.alter(t, r.out["key"], "cleanup.policy", "compact")
+	r.alter(t, r.out["size"], "segment.bytes", "1048576")
+}
+
+// send writes n good records of each kind, with a bad one in the middle of those in bad.
+func (r *refusals) send(t *testing.T, n int, bad ...string) {
+	t.Helper()
+	random := func(bytes int) string {
+		b := make([]byte, bytes/2)
+		_, _ = rand.Read(b) // nothing that can be compressed
+		return hex.EncodeToString(b)
+	}
+	var records []*kgo.Record
+	add := func(kind, value string) *kgo.Record {
+		record := &kgo.Record{Topic: r.in, Key: []byte("k"), Value: []byte(kind + " " + value)}
+		records = append(records, record)
+		return record
+	}
+	for _, kind := range refusalKinds {
+		for i := range n {
+			value := fmt.Sprint("good", i)
+			if kind == "size" {
+				value += " " + random(120<<10)
+			}
+			add(kind, value)
+			if i != n/2 {
+				continue
+			}
+			for _, b := range bad {
+				switch {
+				case b != kind:
+				case kind == "time":
+					add(kind, "bad").Timestamp = time.Now().Add(time.Hour + 5*time.Minute)
+				case kind == "key":
+					add(kind, "bad").Key = nil
+				case kind == "size":
+					add(kind, "bad "+random(3<<20))
+				}
+			}
+		}
+	}
+	client := r.c.client(t, kgo.ProducerBatchMaxBytes(4<<20))
+	if err := client.ProduceSync(t.Context(), records...).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// run starts the application and returns its end.
+func (r *refusals) run(t *testing.T) (stop func(), done <-chan error) {
+	t.Helper()
+	app, err := millrace.New(r.topology, r.cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- app.Run(ctx) }()
+	return cancel, ended
+}
+
+// drain waits until all input is committed.
+func (r *refusals) drain(t *testing.T, done <-chan error) {
+	t.Helper()
+	admin := r.c.admin(t)
+	deadline := time.After(patience)
+	for r.c.dataLag(t, admin, r.application, r.in) != 0 {
+		select {
+		case err := <-done:
+			t.Fatalf("Run returned %v", err)
+		case <-deadline:
+			t.Fatal("the input is not processed")
+		default:
+			pause(20 * time.Millisecond)
+		}
+	}
+}
+
+// values are the first two words of the values in a topic.
+func (r *refusals) values(t *testing.T, topic string) (values []string) {
+	t.Helper()
+	at := map[string]int{}
+	r.c.committed(t, topic, func(record *kgo.Record) {
+		words := strings.SplitN(string(record.Value), " ", 3)
+		v := strings.Join(words[:min(len(words), 2)], " ")
+		if i, again := at[v]; again && r.cfg.Guarantee == millrace.AtLeastOnce {
+			values[i] = "" // of what was written twice the last one counts
+		}
+		at[v] = len(values)
+		values = append(values, v)
+	})
+	var last []string
+	for _, v := range values {
+		if v != "" {
+			last = append(last, v)
+		}
+	}
+	return last
+}
+
+func goods(kind string, n int) (values []string) {
+	for i := range n {
+		values = append(values, fmt.Sprint(kind, " good", i))
+	}
+	return values
+}
+
+// The policy meets exactly the records that Kafka refuses; all others come out, in order.
+func TestRefusedRecords(t *testing.T) {
+	c := kafka(t)
+	for _, guarantee := range []millrace.Guarantee{millrace.ExactlyOnce, millrace.AtLeastOnce} {
+		for _, action := range []processor.Action{processor.Skip, processor.DeadLetter, processor.Retry} {
+			t.Run(fmt.Sprintf("%v %v", guarantee, action), func(t *testing.T) {
+				t.Parallel()
+				r := c.refusals(t, guarantee)
+				met := make(chan string, 1000)
+				r.cfg.Errors = processor.ErrorPolicy{Exhausted: processor.Skip, Retries: 1, DeadLetterTopic: r.dead, Handle: func(e *processor.Error) processor.Action {
+					met <- strings.Join(strings.SplitN(string(e.Value), " ", 3)[:2], " ")
+					return action
+				}}
+				const n = 30
+				r.send(t, 1)
+				stop, done := r.run(t)
+				r.drain(t, done)
+				r.tighten(t)
+				r.send(t, n, refusalKinds...)
+				r.drain(t, done)
+				stop()
+				if err := <-done; err != nil {
+					t.Fatal(err)
+				}
+				for _, kind := range refusalKinds {
+					want := append(goods(kind, 1), goods(kind, n)...)
+					if guarantee == millrace.AtLeastOnce {
+						want = want[1:]
+					}
+					if diff := cmp.Diff(want, r.values(t, r.out[kind])); diff != "" {
+						t.Errorf("%s (-want +got)\n%s", kind, diff)
+					}
+				}
+				close(met)
+				times := map[string]int{}
+				for v := range met {
+					times[v]++
+				}
+				if len(times) != 3 || times["time bad"] == 0 || times["key bad"] == 0 || times["size bad"] == 0 {
+					t.Errorf("the policy met %v", times)
+				}
+				if action == processor.DeadLetter {
+					r.checkLetters(t)
+				}
+			})
+		}
+	}
+}
+
+// checkLetters looks for the three letters; the dead letter topic does not take the timestamp of the first as it is.
+func (r *refusals) checkLetters(t *testing.T) {
+	t.Helper()
+	letters := map[string]bool{}
+	r.c.committed(t, r.dead, func(record *kgo.Record) {
+		said := map[string]string{}
+		for _, h := range record.Headers {
+			said[h.Key] = string(h.Value)
+		}
+		kind, _, _ := strings.Cut(string(record.Value), " ")
+		letters[kind] = true
+		if moved := said[processor.DeadLetterTimestamp] != ""; moved != (kind == "time") {
+			t.Errorf("letter %s at %v has headers %v", kind, record.Timestamp, said)
+		}
+		if (record.Key == nil) != (kind == "key") {
+			t.Errorf("letter %s has key %q", kind, record.Key)
+		}
+	})
+	if len(letters) != 3 {
+		t.Errorf("letters %v", letters)
+	}
+}
+
+// Fail names exactly the record that Kafka refuses, and commits what came before it.
+func TestFailAtTheRefusedRecord(t *testing.T) {
+	c := kafka(t)
+	for _, guarantee := range []millrace.Guarantee{millrace.ExactlyOnce, millrace.AtLeastOnce} {
+		for i, code := range []error{kerr.InvalidTimestamp, kerr.InvalidRecord, kerr.RecordListTooLarge} {
+			kind := refusalKinds[i]
+			t.Run(fmt.Sprintf("%v %s", guarantee, kind), func(t *testing.T) {
+				t.Parallel()
+				r := c.refusals(t, guarantee)
+				const n = 30
+				r.send(t, 1)
+				_, done := r.run(t)
+				r.drain(t, done)
+				r.tighten(t)
+				r.send(t, n, kind)
+				err := <-done
+				var e *processor.Error
+				bad := int64(len(refusalKinds) + i*n + n/2 + 1)
+				known := strings.Contains(fmt.Sprint(err), "segment.bytes=1048576") // by the second look at the topic
+				if !errors.As(err, &e) || !errors.Is(err, code) && !known || e.Topic != r.in || e.Offset != bad || e.Phase != processor.Produce {
+					t.Fatalf("Run returned %v, want the refusal of record %d", err, bad)
+				}
+				offsets, err := r.c.admin(t).FetchOffsets(t.Context(), r.application)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if at, _ := offsets.Lookup(r.in, 0); at.At != bad {
+					t.Errorf("committed %d, want %d", at.At, bad)
+				}
+				got := r.values(t, r.out[kind])
+				if want := goods(kind, n/2+1); len(got) < len(want) || !cmp.Equal(want, got[len(got)-len(want):]) {
+					t.Errorf("got %v, want %v at the end", got, want)
+				}
+			})
+		}
+	}
+}
+
+// A record that is larger than its topic takes, until it is compressed, is copied.
+func TestRecordThatIsSmallWhenCompressed(t *testing.T) {
+	c := kafka(t)
+	for _, guarantee := range []millrace.Guarantee{millrace.ExactlyOnce, millrace.AtLeastOnce} {
+		t.Run(guarantee.String(), func(t *testing.T) {
+			t.Parallel()
+			r := c.refusals(t, guarantee)
+			client := c.client(t, kgo.ProducerBatchMaxBytes(8<<20), kgo.ProducerBatchCompression(kgo.ZstdCompression()))
+			var want []string
+			for i := range 5 {
+				value := fmt.Sprint("time good", i)
+				want = append(want, value)
+				if i%2 == 1 {
+					value += " " + strings.Repeat("x", 3<<20)
+				}
+				if err := client.ProduceSync(t.Context(), &kgo.Record{Topic: r.in, Key: []byte("k"), Value: []byte(value)}).FirstErr(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			r.cfg.ClientOptions = []kgo.Opt{kgo.ProducerBatchCompression(kgo.ZstdCompression())}
+			stop, done := r.run(t)
+			r.drain(t, done)
+			stop()
+			if err := <-done; err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(want, r.values(t, r.out["time"])); diff != "" {
+				t.Errorf("(-want +got)\n%s", diff)
+			}
+		})
+	}
+}

@@ -39,6 +39,8 @@ func (n nullable[T]) Absent(v *T) bool {
 
 func (n nullable[T]) String() string { return "nullable " + Name(n.inner) }
 
+func (n nullable[T]) FormatName() string { return "nullable " + FormatName(n.inner) }
+
 type partitionedNullable[T any] struct {
 	nullable[T]
 	partitioned Partitioned[T]

@@ -39,3 +39,23 @@ func Name(s any) string {
 	}
 	return fmt.Sprintf("%T", s)
 }
+
+// unknownFormat stands for a format, or the part of one, that a serde does not tell.
+const unknownFormat = "?"
+
+// FormatName names what a serde writes. An application records the name with its state, and
+// refuses to start if the name has changed since.
+//
+// The name is what the method FormatName() string of the serde returns, else what String
+// returns, else "?", which is compared with nothing. The name must not change while the bytes
+// stay the same: a serde whose String contains the name of a Go type needs a FormatName of its
+// own. The name of [JSON] is "json", whatever its type.
+func FormatName(s any) string {
+	switch s := s.(type) {
+	case interface{ FormatName() string }:
+		return s.FormatName()
+	case fmt.Stringer:
+		return s.String()
+	}
+	return unknownFormat
+}

@@ -87,6 +87,8 @@ func (s windowed[K, F]) Inner() any { return s.inner }
 
 func (s windowed[K, F]) String() string { return s.format.name() + " " + Name(s.inner) }
 
+func (s windowed[K, F]) FormatName() string { return s.format.name() + " " + FormatName(s.inner) }
+
 type optionalWindowed[K any, F windowFormat] struct {
 	windowed[K, F]
 	optional Optional[K]

@@ -6,10 +6,12 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/millrace-streams/millrace/internal/engine"
 	"github.com/millrace-streams/millrace/internal/graph"
 	"github.com/millrace-streams/millrace/processor"
+	"github.com/millrace-streams/millrace/serde"
 )
 
 // Topology is a validated topology, ready to run. It is immutable, and may be used by several applications at once.
@@ -73,7 +75,7 @@ func (b *Builder) stores() (stores []*graph.Store, problems []error) {
 			case seen[name]:
 				problems = append(problems, fmt.Errorf("topology: %v: was given store %q twice", n, name))
 			case s == nil:
-				s = &graph.Store{Name: name, Spec: use.spec, Format: use.format}
+				s = &graph.Store{Name: name, Spec: use.spec, Format: use.format, Rows: use.rows}
 				byName[name] = s
 				stores = append(stores, s)
 			case !sameSpec(s.Spec, use.spec):
@@ -116,6 +118,29 @@ func sameSpec(a, b processor.StoreSpec) bool {
 	return reflect.TypeOf(a) == reflect.TypeOf(b) && reflect.ValueOf(a).Comparable() && reflect.ValueOf(b).Comparable() && a == b
 }
 
+// useOf describes the use of a store by a processor.
+func useOf(spec processor.StoreSpec) storeUse {
+	return storeUse{spec: spec, format: formatOf(spec), rows: rowsOf(spec)}
+}
+
+// rowsOf says what formatOf says, in parts. Windows are known by their size only.
+func rowsOf(spec processor.StoreSpec) graph.Rows {
+	var rows graph.Rows
+	serdes, ok := spec.(interface{ Serdes() (keys, values any) })
+	if !ok || isNil(spec) {
+		return rows
+	}
+	keys, values := serdes.Serdes()
+	rows.Kind, rows.Key, rows.Value = graph.KeyValueRows, serde.FormatName(keys), serde.FormatName(values)
+	if w, windows := spec.(interface {
+		Windows() (size time.Duration, duplicates bool)
+	}); windows {
+		rows.Kind = graph.WindowRows
+		rows.Size, rows.Duplicates = w.Windows()
+	}
+	return rows
+}
+
 // formatOf says what a spec of the user's stores, as far as it tells. Retention is no part of it: a window store keeps finding its rows when that changes.
 func formatOf(spec processor.StoreSpec) string {
 	kind := "a store of its processors"
@@ -128,7 +153,7 @@ func formatOf(spec processor.StoreSpec) string {
 		kind = "a window store"
 	}
 	keys, values := serdes.Serdes()
-	return kind + " of " + format(keys) + " to " + format(values)
+	return kind + " of " + serde.FormatName(keys) + " to " + serde.FormatName(values)
 }
 
 // checkSinks reports sinks that write to topics that look like the topology's own.

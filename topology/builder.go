@@ -76,6 +76,7 @@ type node struct {
 type storeUse struct {
 	spec   processor.StoreSpec
 	format string
+	rows   graph.Rows
 }
 
 // String is how problems name a node.

@@ -20,7 +20,7 @@ func Process[K, V, K2, V2 any, P processor.Processor[K, V, K2, V2]](s Stream[K, 
 	s.b.needName(n, name, "its node and its positions")
 	s.b.needFunc(n, newP)
 	for _, spec := range stores {
-		n.stores = append(n.stores, storeUse{spec: spec, format: formatOf(spec)})
+		n.stores = append(n.stores, useOf(spec))
 	}
 	n.make = func(t graph.Task, n *graph.Node, children []any) (any, error) {
 		return newProcess[K, V](instance{t, n}, newP(), children, absenceOf(ks), absenceOf(vs))

@@ -1,9 +1,6 @@
 package topology
 
 import (
-	"fmt"
-	"strings"
-
 	"github.com/millrace-streams/millrace/internal/graph"
 	"github.com/millrace-streams/millrace/serde"
 )
@@ -13,20 +10,6 @@ func agree[T any](a, b serde.Serde[T]) bool { return a == nil || b == nil || gra
 
 func serdeNames(keys, values any) string {
 	return serde.Name(keys) + "/" + serde.Name(values)
-}
-
-// format names what a serde writes, for the comparison with earlier versions of a topology: "?" where that is not known. The
-// type that is kept as JSON is left out, because its name may change and its fields may grow.
-func format(s any) string {
-	str, ok := s.(fmt.Stringer)
-	if !ok {
-		return "?"
-	}
-	text := str.String()
-	if i := strings.Index(text, "json "); i >= 0 {
-		return text[:i+len("json")]
-	}
-	return text
 }
 
 // canonical reports whether each value has exactly one encoding, so that the bytes of a key that was read are those that writing it would give.

@@ -96,10 +96,7 @@ func keyValueStore[K, A any](name string, ks serde.Serde[K], as serde.Serde[A], 
 	if o.everyUpdate {
 		opts = append(opts, state.EveryUpdate())
 	}
-	return storeUse{
-		spec:   state.KeyValue(name, ks, as, opts...),
-		format: "a key-value store of " + format(ks) + " to " + format(as),
-	}
+	return useOf(state.KeyValue(name, ks, as, opts...))
 }
 
 // windowStore describes the store of a windowed table.
@@ -114,8 +111,11 @@ func windowStore[K, A any](name string, ks serde.Serde[K], as serde.Serde[A], w 
 	if o.everyUpdate {
 		opts = append(opts, windowstore.EveryUpdate())
 	}
-	return storeUse{
-		spec:   windowstore.New(name, ks, as, w.size, max(o.retention, w.lifetime(), time.Millisecond), opts...),
-		format: "a window store of " + format(ks) + " to " + format(as) + ", " + w.String(),
+	use := useOf(windowstore.New(name, ks, as, w.size, max(o.retention, w.lifetime(), time.Millisecond), opts...))
+	use.format += ", " + w.String()
+	use.rows.Advance = w.advance
+	if w.kind == unlimited {
+		use.rows.Start = w.start.UnixMilli()
 	}
+	return use
 }

@@ -84,6 +84,9 @@ func (s *spec[K, V]) Changelog() engine.Changelog {
 	return engine.Changelog{Kind: engine.WindowedChangelog, RetentionMs: s.retention.Milliseconds()}
 }
 
+// Windows returns the length of the windows, and whether the store keeps duplicates.
+func (s *spec[K, V]) Windows() (size time.Duration, duplicates bool) { return s.size, s.o.duplicates }
+
 // Layout says where a new store keeps its rows; see engine.Table.WindowLayout.
 func (s *spec[K, V]) Layout() engine.WindowLayout {
 	return engine.LayoutFor(s.retention.Milliseconds())

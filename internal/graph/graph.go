@@ -93,6 +93,9 @@ type Store struct {
 	// are there already would be read wrongly.
 	Format string
 
+	// Rows says the same in parts.
+	Rows Rows
+
 	// Own says that it is the runtime's: it is no part of what the user has described.
 	Own bool
 }

@@ -1,6 +1,8 @@
 package registry
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -32,7 +34,8 @@ type Record struct {
 	Windows     Windows // zero without windows
 	Duplicates  bool    // a window store that keeps all values of a key and a window
 
-	// KeyFormat and ValueFormat name what the serdes write. They are no Go types.
+	// KeyFormat and ValueFormat name what the serdes write, as serde.FormatName does: "?" stands
+	// for what is unknown. They are no Go types.
 	KeyFormat, ValueFormat string
 
 	// Changelog is the topic that holds the rows. It is "" for a store without one; ChangelogID
@@ -58,7 +61,7 @@ type Record struct {
 type Windows struct {
 	Size    time.Duration // math.MaxInt64 without end
 	Advance time.Duration // between two starts; 0 if there is one window, or if it is unknown
-	Start   time.Time     // of the one window that has no end
+	Start   int64         // of the one window that has no end, in ms since 1970
 }
 
 // Input is a topic that the tasks of a store read.
@@ -84,12 +87,20 @@ func (i Input) SinceOf(partition int32) int64 {
 	return i.Since[partition]
 }
 
+// Repartition is a repartition topic of an application.
+type Repartition struct {
+	Topic       string // full name
+	Application string // that writes and reads it
+	Partitions  int32
+}
+
 // View is what the registry held at one moment. It is immutable. The zero View is empty.
 type View struct {
 	// TopicID is the ID of the registry's topic, zero if there was no topic.
 	TopicID TopicID
 
-	stores map[string]Record
+	stores       map[string]Record
+	repartitions map[string]Repartition // by full name
 }
 
 // Store returns the record of a store. found is false for a store that was never recorded, and
@@ -98,3 +109,15 @@ func (v View) Store(name string) (r Record, found bool) {
 	r, found = v.stores[name]
 	return r, found
 }
+
+// Stores returns all records, in order of name.
+func (v View) Stores() []Record {
+	out := make([]Record, 0, len(v.stores))
+	for _, name := range slices.Sorted(maps.Keys(v.stores)) {
+		out = append(out, v.stores[name])
+	}
+	return out
+}
+
+// Empty reports whether the registry holds nothing.
+func (v View) Empty() bool { return len(v.stores)+len(v.repartitions) == 0 }

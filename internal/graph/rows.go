@@ -1,0 +1,44 @@
+package graph
+
+import (
+	"strings"
+	"time"
+)
+
+// Rows says what the rows of a store mean, as far as that is known. It is recorded with the
+// state.
+type Rows struct {
+	Kind       string // KeyValueRows, WindowRows, or "" for another kind
+	Key, Value string // formats, as serde.FormatName names them
+	Duplicates bool   // a window store that keeps all values of a key and a window
+
+	Size    time.Duration // of windows: 0 without windows, math.MaxInt64 without end
+	Advance time.Duration // between the starts of windows, 0 if unknown
+	Start   int64         // of a window without end, in ms
+}
+
+// The kinds of rows.
+const (
+	KeyValueRows = "key-value"
+	WindowRows   = "window"
+)
+
+// FormatsAgree reports whether two names of formats can mean the same: "?" stands for anything.
+func FormatsAgree(a, b string) bool { return a == b || matches(a, b) || matches(b, a) }
+
+// matches reports whether text is pattern with something in place of each "?".
+func matches(pattern, text string) bool {
+	parts := strings.Split(pattern, "?")
+	if len(parts) == 1 {
+		return pattern == text
+	}
+	last := len(parts) - 1
+	text, found := strings.CutPrefix(text, parts[0])
+	for _, part := range parts[1:last] {
+		if !found {
+			return false
+		}
+		_, text, found = strings.Cut(text, part)
+	}
+	return found && strings.HasSuffix(text, parts[last])
+}

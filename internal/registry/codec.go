@@ -1,0 +1,200 @@
+package registry
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+	"time"
+)
+
+// version is that of the values. A field that older versions may ignore needs no new version.
+const version = 1
+
+const (
+	storePrefix       = "store/"
+	repartitionPrefix = "repartition/"
+)
+
+// wire is the JSON of a value. The first group of fields is in every version.
+type wire struct {
+	Version     int    `json:"version"`
+	Application string `json:"application"`
+	Store       string `json:"store,omitempty"`
+	Changelog   string `json:"changelog,omitempty"`
+	ChangelogID string `json:"changelog_id,omitempty"`
+	Topic       string `json:"topic,omitempty"`
+	Removed     string `json:"removed,omitempty"`
+
+	SubTopology   string      `json:"sub_topology,omitempty"`
+	Kind          Kind        `json:"kind,omitempty"`
+	WindowMs      int64       `json:"window_ms,omitempty"` // endless without end
+	AdvanceMs     int64       `json:"advance_ms,omitempty"`
+	WindowStartMs int64       `json:"window_start_ms,omitempty"`
+	Duplicates    bool        `json:"duplicates,omitempty"`
+	Key           string      `json:"key,omitempty"`
+	Value         string      `json:"value,omitempty"`
+	Partitions    int32       `json:"partitions,omitempty"`
+	Inputs        []wireInput `json:"inputs,omitempty"`
+}
+
+type wireInput struct {
+	Topic      string  `json:"topic"`
+	ID         string  `json:"topic_id,omitempty"`
+	Partitions int32   `json:"partitions"`
+	Internal   bool    `json:"internal,omitempty"`
+	Since      []int64 `json:"since,omitempty"`
+}
+
+const endless = -1
+
+// entry is a decoded record of the topic: a store, a repartition topic, or, if both are nil,
+// something that this version does not know.
+type entry struct {
+	key         string
+	store       *Record
+	repartition *Repartition
+}
+
+func storeKey(name string) string        { return storePrefix + name }
+func repartitionKey(topic string) string { return repartitionPrefix + topic }
+func (r Record) encode() ([]byte, error) { return json.Marshal(r.wire()) }
+func (r Repartition) wire() wire {
+	return wire{Version: version, Application: r.Application, Topic: r.Topic, Partitions: r.Partitions}
+}
+func (r Repartition) encode() ([]byte, error) { return json.Marshal(r.wire()) }
+
+func (r Record) wire() wire {
+	w := wire{
+		Version: version, Application: r.Application, Store: r.Store, Changelog: r.Changelog, ChangelogID: encodeID(r.ChangelogID),
+		SubTopology: r.SubTopology, Kind: r.Kind, Duplicates: r.Duplicates, Key: r.KeyFormat, Value: r.ValueFormat, Partitions: r.Partitions,
+		WindowMs: r.Windows.Size.Milliseconds(), AdvanceMs: r.Windows.Advance.Milliseconds(), WindowStartMs: r.Windows.Start,
+	}
+	if r.Windows.Size == math.MaxInt64 {
+		w.WindowMs = endless
+	}
+	if !r.Removed.IsZero() {
+		w.Removed = r.Removed.UTC().Format(time.RFC3339)
+	}
+	for _, in := range r.Inputs {
+		w.Inputs = append(w.Inputs, wireInput{in.Topic, encodeID(in.ID), in.Partitions, in.Internal, in.Since})
+	}
+	return w
+}
+
+// decode reads a record of the topic. The value is not empty.
+func decode(key, value []byte) (entry, error) {
+	e := entry{key: string(key)}
+	name, isStore := strings.CutPrefix(e.key, storePrefix)
+	topic, isRepartition := strings.CutPrefix(e.key, repartitionPrefix)
+	if !isStore && !isRepartition {
+		return e, nil
+	}
+	w, err := parse(value)
+	if err != nil {
+		return e, err
+	}
+	switch {
+	case w.Application == "":
+		err = errors.New("it names no application")
+	case isStore && (name == "" || w.Store != name):
+		err = fmt.Errorf("it is about store %q", w.Store)
+	case isStore:
+		e.store, err = w.record()
+	case topic == "" || w.Topic != topic:
+		err = fmt.Errorf("it is about topic %q", w.Topic)
+	default:
+		e.repartition = &Repartition{Application: w.Application, Topic: w.Topic, Partitions: w.Partitions}
+	}
+	return e, err
+}
+
+// parse reads a value: of one that a newer version wrote, only the fields that are in every
+// version.
+func parse(value []byte) (wire, error) {
+	var common struct {
+		Version     int    `json:"version"`
+		Application string `json:"application"`
+		Store       string `json:"store"`
+		Changelog   string `json:"changelog"`
+		ChangelogID string `json:"changelog_id"`
+		Topic       string `json:"topic"`
+		Removed     string `json:"removed"`
+	}
+	if err := json.Unmarshal(value, &common); err != nil {
+		return wire{}, err
+	}
+	if common.Version < 1 {
+		return wire{}, errors.New("it has no version")
+	}
+	if common.Version > version {
+		return wire{
+			Version: common.Version, Application: common.Application, Store: common.Store, Changelog: common.Changelog,
+			ChangelogID: common.ChangelogID, Topic: common.Topic, Removed: common.Removed,
+		}, nil
+	}
+	var w wire
+	return w, json.Unmarshal(value, &w)
+}
+
+func (w wire) record() (*Record, error) {
+	r := &Record{
+		Store: w.Store, Application: w.Application, SubTopology: w.SubTopology, Kind: w.Kind, Duplicates: w.Duplicates,
+		KeyFormat: w.Key, ValueFormat: w.Value, Changelog: w.Changelog, Partitions: w.Partitions, Newer: w.Version > version,
+	}
+	var err error
+	if r.ChangelogID, err = decodeID(w.ChangelogID); err != nil {
+		return nil, err
+	}
+	if r.Windows, err = w.windows(); err != nil {
+		return nil, err
+	}
+	if w.Removed != "" {
+		if r.Removed, err = time.Parse(time.RFC3339, w.Removed); err != nil {
+			return nil, err
+		}
+	}
+	for _, in := range w.Inputs {
+		id, err := decodeID(in.ID)
+		if err != nil {
+			return nil, err
+		}
+		r.Inputs = append(r.Inputs, Input{in.Topic, id, in.Partitions, in.Internal, in.Since})
+	}
+	return r, nil
+}
+
+func (w wire) windows() (Windows, error) {
+	const most = math.MaxInt64 / int64(time.Millisecond)
+	if w.WindowMs < endless || w.WindowMs > most || w.AdvanceMs < 0 || w.AdvanceMs > most {
+		return Windows{}, fmt.Errorf("it has windows of %d ms every %d ms", w.WindowMs, w.AdvanceMs)
+	}
+	out := Windows{
+		Size: time.Duration(w.WindowMs) * time.Millisecond, Advance: time.Duration(w.AdvanceMs) * time.Millisecond, Start: w.WindowStartMs,
+	}
+	if w.WindowMs == endless {
+		out.Size = math.MaxInt64
+	}
+	return out, nil
+}
+
+// encodeID writes a topic ID as Kafka's tools print it.
+func encodeID(id TopicID) string {
+	if id == (TopicID{}) {
+		return ""
+	}
+	return base64.RawURLEncoding.EncodeToString(id[:])
+}
+
+func decodeID(text string) (id TopicID, err error) {
+	if text == "" {
+		return id, nil
+	}
+	data, err := base64.RawURLEncoding.DecodeString(text)
+	if err != nil || len(data) != len(id) {
+		return id, fmt.Errorf("%q is no topic ID", text)
+	}
+	return TopicID(data), nil
+}

@@ -27,6 +27,19 @@ func ExampleJSON() {
 	// json serde_test.Tweet: decode at byte 12: json: cannot unmarshal number into Go struct field Tweet.author of type string
 }
 
+// The type of a JSON serde may be renamed while an application has state in it: it is no part of
+// the name that is recorded.
+func ExampleFormatName() {
+	type Tweet struct{ Author string }
+	fmt.Println(serde.FormatName(serde.Int64))
+	fmt.Println(serde.FormatName(serde.JSON[Tweet]()))
+	fmt.Println(serde.FormatName(serde.TimeWindowed(serde.String, time.Minute)))
+	// Output:
+	// int64
+	// json
+	// time-windowed (1m0s) string
+}
+
 func ExampleNullable() {
 	counts := serde.Nullable(serde.Int64)
 

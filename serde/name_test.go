@@ -29,3 +29,20 @@ func TestName(t *testing.T) {
 		}
 	}
 }
+
+func TestFormatName(t *testing.T) {
+	t.Parallel()
+	type secret struct{ serde.Serde[string] }
+	for want, s := range map[string]any{
+		"int64":                          serde.Int64,
+		"json":                           serde.JSON[struct{ A int }](),
+		"nullable json":                  serde.Nullable(serde.JSON[int]()),
+		"nullable ?":                     serde.Nullable(serde.Serde[string](secret{serde.String})),
+		"?":                              secret{serde.String},
+		"session-windowed nullable json": serde.SessionWindowed(serde.Nullable(serde.JSON[int]())),
+	} {
+		if got := serde.FormatName(s); got != want {
+			t.Errorf("%T: got %q, want %q", s, got, want)
+		}
+	}
+}

@@ -163,7 +163,7 @@ func (b *Builder) checkSinks(stores []*graph.Store) (problems []error) {
 		internal[r.Topic.Name] = "use the stream or the Grouped that is repartitioned instead"
 	}
 	for _, s := range stores {
-		internal[s.Name+"-changelog"] = "only its store may write to it"
+		internal[s.Name+graph.ChangelogSuffix] = "only its store may write to it"
 	}
 	for _, n := range b.nodes {
 		for name, instead := range internal {

@@ -19,7 +19,7 @@ func Repartition[K, V any](s Stream[K, V], name string, opts ...RepartitionOptio
 
 // repartition adds the three nodes of a repartitioning: they are named as in Kafka Streams, and so is the topic.
 func (s Stream[K, V]) repartition(op, name string, o repartitionOptions) Stream[K, V] {
-	topic := graph.Topic{Name: name + "-repartition", Internal: true}
+	topic := graph.Topic{Name: name + graph.RepartitionSuffix, Internal: true}
 	add := s.b.addPart
 	if checkTopicName(name) != nil || slices.ContainsFunc(s.b.repartitions, func(r *graph.RepartitionTopic) bool { return r.Topic == topic }) {
 		add = s.b.addUnchecked

@@ -127,3 +127,19 @@ type RepartitionTopic struct {
 	Partitions int32 // 0: as many as the topics that feed it
 	From, To   int   // sub-topologies
 }
+
+// The names of internal topics end in one of these.
+const (
+	ChangelogSuffix   = "-changelog"
+	RepartitionSuffix = "-repartition"
+	registrySuffix    = "-stores-registry"
+)
+
+// ChangelogTopic returns the name of a store's changelog.
+func ChangelogTopic(applicationID, store string) string {
+	return applicationID + "-" + store + ChangelogSuffix
+}
+
+// RegistryTopic returns the name of the topic in which an application records what its stores
+// mean. No other internal topic of any application has this name, since they end in another way.
+func RegistryTopic(applicationID string) string { return applicationID + registrySuffix }

@@ -184,6 +184,22 @@ func TestConflicts(t *testing.T) {
 	}
 }
 
+func TestFormatsAgree(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		a, b string
+		want bool
+	}{
+		{"int64", "int64", true}, {"int64", "json", false}, {"?", "json", true}, {"json", "?", true}, {"", "json", false},
+		{"nullable ?", "nullable json", true}, {"nullable ?", "json", false}, {"store of ? to int64", "store of string to int64", true},
+		{"store of ? to int64", "store of string to json", false}, {"of ? to ?, hopping", "of a to b, hopping", true}, {"? to ?", "a by b", false},
+	} {
+		if got := FormatsAgree(tc.a, tc.b); got != tc.want {
+			t.Errorf("%q and %q: %v", tc.a, tc.b, got)
+		}
+	}
+}
+
 func TestShape(t *testing.T) {
 	t.Parallel()
 	base := newBuild("s").source("a", "x").keyed("n", "s", "a").graph().Shape()

@@ -124,12 +124,12 @@ func listed(group []Topic, counts map[Topic]int32) string {
 
 // Conflicts returns an error if a topic that the graph reads or writes has the name that one of the application's internal topics has.
 func (g *Graph) Conflicts(applicationID string) error {
-	internal := make(map[string]string)
+	internal := map[string]string{RegistryTopic(applicationID): "the registry of the stores"}
 	for _, r := range g.Repartitions {
 		internal[r.Topic.In(applicationID)] = "the repartition topic " + r.Topic.Name
 	}
 	for _, s := range g.Stores {
-		internal[applicationID+"-"+s.Name+"-changelog"] = "the changelog of store " + s.Name
+		internal[ChangelogTopic(applicationID, s.Name)] = "the changelog of store " + s.Name
 	}
 	var problems []error
 	check := func(n *Node, t Topic) {

@@ -62,27 +62,51 @@ func (s Shape) Fingerprint() string {
 	return hex.EncodeToString(sum[:8])
 }
 
-// Incompatible compares the shape with that of an earlier version which left state behind, and explains what would be lost or misread: stores that
-// are gone, stores whose rows have another format, and stores whose records come from other topics, so that their keys lie in other
-// partitions. New sources, stores and operators are compatible. It returns nil if there is nothing to say.
+// Misfit is a store that an earlier version of the topology has left behind, and whose state the
+// present one would lose or misread.
+type Misfit struct {
+	Store string
+	Gone  bool // the topology does not have the store any more
+	Err   error
+}
+
+// Incompatible joins the errors of Misfits, nil if there are none.
 func (s Shape) Incompatible(earlier Shape) error {
-	now := s.stores()
 	var problems []error
+	for _, m := range s.Misfits(earlier) {
+		problems = append(problems, m.Err)
+	}
+	return errors.Join(problems...)
+}
+
+// Misfits compares the shape with that of an earlier version which left state behind, and
+// explains what would be lost or misread: stores that are gone, stores whose rows have another
+// format, and stores whose records come from other topics, so that their keys lie in other
+// partitions. New sources, stores and operators are compatible.
+func (s Shape) Misfits(earlier Shape) (misfits []Misfit) {
+	now := s.stores()
 	for _, sub := range earlier.SubTopologies {
 		for _, was := range sub.Stores {
 			is, ok := now[was.Name]
-			switch {
-			case !ok:
-				problems = append(problems, fmt.Errorf("store %s, which the application had before, is gone: its state would be left behind", was.Name))
-			case is.Format != was.Format:
-				problems = append(problems, fmt.Errorf("store %s was %s and is now %s: its rows would be misread", was.Name, was.Format, is.Format))
-			case !overlap(sub.Sources, is.sources):
-				problems = append(problems, fmt.Errorf("store %s was filled from %s and is now filled from %s: its keys would lie in other partitions",
-					was.Name, strings.Join(sub.Sources, ", "), strings.Join(is.sources, ", ")))
+			if err := is.misfit(was, sub.Sources, ok); err != nil {
+				misfits = append(misfits, Misfit{Store: was.Name, Gone: !ok, Err: err})
 			}
 		}
 	}
-	return errors.Join(problems...)
+	return misfits
+}
+
+func (s placedStore) misfit(was StoreShape, sources []string, exists bool) error {
+	switch {
+	case !exists:
+		return fmt.Errorf("store %s, which the application had before, is gone: its state would be left behind", was.Name)
+	case !FormatsAgree(s.Format, was.Format):
+		return fmt.Errorf("store %s was %s and is now %s: its rows would be misread", was.Name, was.Format, s.Format)
+	case !overlap(sources, s.sources):
+		return fmt.Errorf("store %s was filled from %s and is now filled from %s: its keys would lie in other partitions",
+			was.Name, strings.Join(sources, ", "), strings.Join(s.sources, ", "))
+	}
+	return nil
 }
 
 type placedStore struct {

@@ -46,7 +46,7 @@ var mayImport = map[string][]string{
 	"internal/txn":        {"internal/backoff"},
 	"internal/restore":    {"internal/backoff"},
 	"internal/topics":     {"internal/backoff"},
-	"internal/registry":   {"internal/backoff"},
+	"internal/registry":   {"internal/restore", "internal/backoff", "internal/graph", "internal/engine"},
 	"internal/membership": {"internal/assignment", "internal/txn"},
 	"internal/worker": {"internal/membership", "internal/txn", "internal/restore", "internal/topics", "internal/backoff",
 		"internal/task", "internal/graph", "internal/engine", "processor", "serde"},

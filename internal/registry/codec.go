@@ -41,11 +41,10 @@ type wire struct {
 }
 
 type wireInput struct {
-	Topic      string  `json:"topic"`
-	ID         string  `json:"topic_id,omitempty"`
-	Partitions int32   `json:"partitions"`
-	Internal   bool    `json:"internal,omitempty"`
-	Since      []int64 `json:"since,omitempty"`
+	Topic      string `json:"topic"`
+	ID         string `json:"topic_id,omitempty"`
+	Partitions int32  `json:"partitions"`
+	Internal   bool   `json:"internal,omitempty"`
 }
 
 const endless = -1
@@ -60,11 +59,21 @@ type entry struct {
 
 func storeKey(name string) string        { return storePrefix + name }
 func repartitionKey(topic string) string { return repartitionPrefix + topic }
-func (r Record) encode() ([]byte, error) { return json.Marshal(r.wire()) }
-func (r Repartition) wire() wire {
-	return wire{Version: version, Application: r.Application, Topic: r.Topic, Partitions: r.Partitions}
+
+// nameIn returns what follows the prefix in a key, "" if the key does not have the prefix.
+func nameIn(key []byte, prefix string) string {
+	name, ok := strings.CutPrefix(string(key), prefix)
+	if !ok {
+		return ""
+	}
+	return name
 }
-func (r Repartition) encode() ([]byte, error) { return json.Marshal(r.wire()) }
+
+func (r Record) encode() ([]byte, error) { return json.Marshal(r.wire()) }
+
+func (r Repartition) encode() ([]byte, error) {
+	return json.Marshal(wire{Version: version, Application: r.Application, Topic: r.Topic, Partitions: r.Partitions})
+}
 
 func (r Record) wire() wire {
 	w := wire{
@@ -79,7 +88,7 @@ func (r Record) wire() wire {
 		w.Removed = r.Removed.UTC().Format(time.RFC3339)
 	}
 	for _, in := range r.Inputs {
-		w.Inputs = append(w.Inputs, wireInput{in.Topic, encodeID(in.ID), in.Partitions, in.Internal, in.Since})
+		w.Inputs = append(w.Inputs, wireInput{in.Topic, encodeID(in.ID), in.Partitions, in.Internal})
 	}
 	return w
 }
@@ -161,7 +170,7 @@ func (w wire) record() (*Record, error) {
 		if err != nil {
 			return nil, err
 		}
-		r.Inputs = append(r.Inputs, Input{in.Topic, id, in.Partitions, in.Internal, in.Since})
+		r.Inputs = append(r.Inputs, Input{in.Topic, id, in.Partitions, in.Internal})
 	}
 	return r, nil
 }

@@ -70,21 +70,6 @@ type Input struct {
 	ID         TopicID
 	Partitions int32
 	Internal   bool // a repartition topic of the application
-
-	// Since holds, for each partition of the changelog, the high watermark at the time when the
-	// input was added to the record. It is nil for the inputs of a new store. Before a task
-	// produces a record at or beyond Since[p], it commits its starting offset of partition p of
-	// the input. So the input's offset was lost if it is missing and the changelog partition
-	// holds a committed record at or beyond Since[p].
-	Since []int64
-}
-
-// SinceOf returns Since of a changelog partition, 0 if there is none.
-func (i Input) SinceOf(partition int32) int64 {
-	if int(partition) >= len(i.Since) {
-		return 0
-	}
-	return i.Since[partition]
 }
 
 // Repartition is a repartition topic of an application.

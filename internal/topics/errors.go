@@ -19,7 +19,7 @@ func (e *MismatchError) Error() string {
 	var wrong []string
 	if e.Found != e.Want {
 		wrong = append(wrong, fmt.Sprintf("it has %d partitions, expected %d: the number of partitions of the topics that it is derived from has changed. "+
-			"Give them %d partitions again, or stop all instances, reset the application (delete its internal topics, its group's offsets and its state directories) and start it again",
+			"Give them %d partitions again, or stop all instances, reset the application (see \"Starting over\" in the documentation of package millrace: delete its internal topics, its group's offsets and its state directories) and start it again",
 			e.Found, e.Want, e.Found))
 	}
 	for _, f := range e.Configs {

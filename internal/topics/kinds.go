@@ -20,6 +20,8 @@ const (
 	// Repartition is a repartition topic: the application deletes the records that it
 	// has processed, see [Purger].
 	Repartition
+	// Registry is the topic in which the application records what its stores mean.
+	Registry
 )
 
 // kinds has one line for each kind. The settings of a kind follow from its cleanup policy,
@@ -32,6 +34,7 @@ var kinds = [...]struct {
 	ChangelogCompact:  {"changelog of a key-value store", "compact", "deletion would remove rows that are not written again"},
 	ChangelogWindowed: {"changelog of a window store", "compact,delete", "brokers refuse to delete the records of expired windows with compact alone"},
 	Repartition:       {"repartition topic", "delete", "compaction would remove records before they are processed"},
+	Registry:          {"registry of the stores", "compact", "deletion would remove what the stores mean, and a start with an empty state directory would misread them"},
 }
 
 func (k Kind) String() string {

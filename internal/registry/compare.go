@@ -1,0 +1,172 @@
+package registry
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/millrace-streams/millrace/internal/graph"
+)
+
+// Missing returns what has to be written so that the registry says what the topology is now.
+func (v View) Missing(stores []Record, repartitions []Repartition) (c Changes) {
+	for _, now := range stores {
+		was, found := v.Store(now.Store)
+		merged, changed := now, true
+		if found {
+			merged, changed = now.over(was)
+		}
+		if changed {
+			c.Stores = append(c.Stores, merged)
+		}
+	}
+	for _, now := range repartitions {
+		if v.repartitions[now.Topic] != now {
+			c.Repartitions = append(c.Repartitions, now)
+		}
+	}
+	return c
+}
+
+// Misfit is a store whose recorded rows the present topology would lose or misread.
+type Misfit struct {
+	Store     string
+	Changelog string // that holds the rows; "" if there is none
+	Gone      bool   // the topology does not have the store any more
+	Err       error
+}
+
+// Misfits compares the topology, as its stores would be recorded now, with what the registry
+// holds. A store of a recorded topology that keeps no rows is listed like any other: the caller
+// finds out whether it does.
+func (v View) Misfits(now []Record) (misfits []Misfit) {
+	for _, was := range v.Stores() {
+		if !was.Removed.IsZero() {
+			continue
+		}
+		i := slices.IndexFunc(now, func(r Record) bool { return r.Store == was.Store })
+		switch {
+		case i >= 0:
+			if err := now[i].incompatible(was); err != nil {
+				misfits = append(misfits, Misfit{Store: was.Store, Changelog: was.Changelog, Err: err})
+			}
+		case was.Kind != Times: // operator times follow the sub-topology, not the user's stores
+			misfits = append(misfits, Misfit{
+				Store: was.Store, Changelog: was.Changelog, Gone: true,
+				Err: fmt.Errorf("store %s, which the application had before, is gone: its state would be left behind", was.Store),
+			})
+		}
+	}
+	return misfits
+}
+
+// incompatible explains why the rows of an earlier record would be misread, nil if they would
+// not.
+func (r Record) incompatible(was Record) error {
+	if was.Newer {
+		return fmt.Errorf("store %s was recorded by a newer version of the library, which this version cannot compare with: run the newer version", r.Store)
+	}
+	var changes []error
+	changed := func(format string, args ...any) {
+		changes = append(changes, fmt.Errorf("store %s "+format, append([]any{r.Store}, args...)...))
+	}
+	if was.Application != r.Application {
+		changed("belongs to application %s, and this is %s", was.Application, r.Application)
+	}
+	if was.Kind != "" && r.Kind != "" && (was.Kind != r.Kind || was.Duplicates != r.Duplicates) {
+		changed("was a %s and is now a %s: its rows would be misread", was.what(), r.what())
+		return errors.Join(changes...)
+	}
+	for _, part := range []struct{ name, was, is string }{{"keys", was.KeyFormat, r.KeyFormat}, {"values", was.ValueFormat, r.ValueFormat}} {
+		if part.was != "" && part.is != "" && !graph.FormatsAgree(part.was, part.is) {
+			changed("had %s of format %s and has now %s: its rows would be misread", part.name, part.was, part.is)
+		}
+	}
+	if !r.Windows.agree(was.Windows) {
+		changed("had %v and has now %v: its rows would be misread", was.Windows, r.Windows)
+	}
+	return errors.Join(append(changes, r.movedFrom(was)...)...)
+}
+
+func (r Record) what() string {
+	if r.Duplicates {
+		return string(r.Kind) + " store with duplicates"
+	}
+	return string(r.Kind) + " store"
+}
+
+// movedFrom explains why keys would lie in other partitions than their rows.
+func (r Record) movedFrom(was Record) (changes []error) {
+	if len(was.Inputs) > 0 && len(r.Inputs) > 0 && !slices.ContainsFunc(was.Inputs, func(i Input) bool { return r.Input(i.Topic) != nil }) {
+		return []error{fmt.Errorf("store %s was filled from %s and is now filled from %s: its keys would lie in other partitions",
+			r.Store, topicsOf(was.Inputs), topicsOf(r.Inputs))}
+	}
+	for _, before := range was.Inputs {
+		if now := r.Input(before.Topic); now != nil && before.Partitions != now.Partitions && before.Partitions > 0 {
+			changes = append(changes, fmt.Errorf("store %s: topic %s had %d partitions when the store was filled, and has %d now: keys would lie in other partitions than their state",
+				r.Store, before.Topic, before.Partitions, now.Partitions))
+		}
+	}
+	return changes
+}
+
+// Input returns the input with the topic's full name, nil if there is none.
+func (r Record) Input(topic string) *Input {
+	i := slices.IndexFunc(r.Inputs, func(in Input) bool { return in.Topic == topic })
+	if i < 0 {
+		return nil
+	}
+	return &r.Inputs[i]
+}
+
+func topicsOf(inputs []Input) string {
+	names := make([]string, len(inputs))
+	for i, in := range inputs {
+		names[i] = in.Topic
+	}
+	return strings.Join(names, ", ")
+}
+
+// agree reports whether rows in these windows mean the same.
+func (w Windows) agree(was Windows) bool {
+	switch {
+	case w.Size != was.Size:
+		return false
+	case w.Size == math.MaxInt64:
+		return w.Start == was.Start
+	}
+	return w.Advance == was.Advance || w.Advance == 0 || was.Advance == 0
+}
+
+// String describes the windows, as in "windows of 1m0s every 5s".
+func (w Windows) String() string {
+	switch {
+	case w.Size == 0:
+		return "no windows"
+	case w.Size == math.MaxInt64:
+		return fmt.Sprintf("a window without end from %s", time.UnixMilli(w.Start).UTC().Format(time.RFC3339Nano))
+	case w.Advance == 0:
+		return fmt.Sprintf("windows of %v", w.Size)
+	}
+	return fmt.Sprintf("windows of %v every %v", w.Size, w.Advance)
+}
+
+// over returns the record that is to be written over an earlier one: what is not known now stays
+// as it was. changed is false if nothing has to be written.
+func (r Record) over(was Record) (merged Record, changed bool) {
+	if !was.Removed.IsZero() || was.Newer {
+		return r, true
+	}
+	if unknown(r.KeyFormat) {
+		r.KeyFormat = was.KeyFormat
+	}
+	if unknown(r.ValueFormat) {
+		r.ValueFormat = was.ValueFormat
+	}
+	return r, !r.equal(was)
+}
+
+func unknown(format string) bool { return format == "" || format == "?" }

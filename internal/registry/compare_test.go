@@ -1,0 +1,93 @@
+package registry
+
+import (
+	"math"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestMisfits(t *testing.T) {
+	t.Parallel()
+	was := full()
+	was.Removed = time.Time{}
+	for name, tc := range map[string]struct {
+		change func(*Record)
+		want   string // "" fits
+	}{
+		"nothing":            {func(*Record) {}, ""},
+		"a changelog anew":   {func(r *Record) { r.ChangelogID = TopicID{9} }, ""},
+		"one more input":     {func(r *Record) { r.Inputs = append(r.Inputs, Input{Topic: "more", Partitions: 1}) }, ""},
+		"one input less":     {func(r *Record) { r.Inputs = r.Inputs[:1] }, ""},
+		"another input":      {func(r *Record) { r.Inputs = []Input{{Topic: "other", Partitions: 4}} }, "was filled from in, tweets-by-key-repartition and is now filled from other"},
+		"an unknown format":  {func(r *Record) { r.KeyFormat, r.ValueFormat = "?", "" }, ""},
+		"partly unknown":     {func(r *Record) { r.ValueFormat = "nullable ?" }, ""},
+		"another value":      {func(r *Record) { r.ValueFormat = "int64" }, "had values of format nullable json and has now int64"},
+		"another key":        {func(r *Record) { r.KeyFormat = "uuid" }, "had keys of format string and has now uuid"},
+		"another part":       {func(r *Record) { r.ValueFormat = "other ?" }, "values of format"},
+		"another size":       {func(r *Record) { r.Windows.Size = 30 * time.Second }, "had windows of 1m0s every 5s and has now windows of 30s every 5s"},
+		"another advance":    {func(r *Record) { r.Windows.Advance = time.Second }, "has now windows of 1m0s every 1s"},
+		"an unknown advance": {func(r *Record) { r.Windows.Advance = 0 }, ""},
+		"no end":             {func(r *Record) { r.Windows = Windows{Size: math.MaxInt64} }, "a window without end from 1970"},
+		"no windows":         {func(r *Record) { r.Kind, r.Windows, r.Duplicates = KeyValue, Windows{}, false }, "was a window store with duplicates and is now a key-value store"},
+		"no duplicates":      {func(r *Record) { r.Duplicates = false }, "is now a window store"},
+		"another owner":      {func(r *Record) { r.Application = "b" }, "belongs to application tweets, and this is b"},
+		"another count":      {func(r *Record) { r.Inputs = slices.Clone(r.Inputs); r.Inputs[0].Partitions = 8 }, "topic in had 4 partitions when the store was filled, and has 8 now"},
+		"another name":       {func(r *Record) { r.Store = "other" }, "store counts, which the application had before, is gone"},
+	} {
+		now := was
+		tc.change(&now)
+		got := View{stores: map[string]Record{"counts": was}}.Misfits([]Record{now})
+		switch {
+		case tc.want == "" && len(got) > 0:
+			t.Errorf("%s: %v", name, got[0].Err)
+		case tc.want != "" && (len(got) != 1 || !strings.Contains(got[0].Err.Error(), tc.want) || got[0].Changelog != was.Changelog):
+			t.Errorf("%s: %+v, want %q", name, got, tc.want)
+		}
+	}
+}
+
+func TestWhatDoesNotBind(t *testing.T) {
+	t.Parallel()
+	removed, times, newer := full(), Record{Store: "in-times", Application: "a", Kind: Times}, Record{Store: "n", Application: "a", Newer: true}
+	view := View{stores: map[string]Record{removed.Store: removed, times.Store: times, newer.Store: newer}}
+	if got := view.Misfits(nil); len(got) != 1 || got[0].Store != "n" || !got[0].Gone {
+		t.Errorf("got %+v, want the store that a newer version has recorded", got)
+	}
+	if got := view.Misfits([]Record{{Store: "n", Application: "a"}}); len(got) != 1 || !strings.Contains(got[0].Err.Error(), "newer version") {
+		t.Errorf("got %+v", got)
+	}
+}
+
+// What is not known any more stays recorded; what has changed is written.
+func TestWhatIsWritten(t *testing.T) {
+	t.Parallel()
+	was := full()
+	was.Removed = time.Time{}
+	view := View{stores: map[string]Record{"counts": was}, repartitions: map[string]Repartition{"r": {Topic: "r", Application: "a", Partitions: 1}}}
+	now := was
+	now.ValueFormat = "?"
+	if c := view.Missing([]Record{now}, []Repartition{{Topic: "r", Application: "a", Partitions: 1}}); !c.empty() {
+		t.Errorf("wrote %+v", c)
+	}
+	now.ChangelogID = TopicID{9}
+	c := view.Missing([]Record{now}, []Repartition{{Topic: "s", Application: "a", Partitions: 1}})
+	if len(c.Stores) != 1 || c.Stores[0].ValueFormat != was.ValueFormat || c.Stores[0].ChangelogID != now.ChangelogID || len(c.Repartitions) != 1 {
+		t.Errorf("wrote %+v", c)
+	}
+	view.stores["counts"] = full() // removed
+	if c := view.Missing([]Record{now}, nil); len(c.Stores) != 1 || c.Stores[0].ValueFormat != "?" || !c.Stores[0].Removed.IsZero() {
+		t.Errorf("a store that comes back: wrote %+v", c)
+	}
+}
+
+func TestRivals(t *testing.T) {
+	t.Parallel()
+	topics := []string{"a-b-c-changelog", "a-b-r-s-repartition", "a-b-stores-registry", "a-b--changelog", "-x-changelog"}
+	got := rivals("a-b", topics)
+	slices.Sort(got)
+	if want := []string{"a", "a-b-r"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}

@@ -1,0 +1,61 @@
+package registry
+
+import (
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/millrace-streams/millrace/internal/engine"
+	"github.com/millrace-streams/millrace/internal/graph"
+)
+
+// Topics tells the ID and the number of partitions of a topic by its full name; zero where
+// they are not known.
+type Topics func(name string) (TopicID, int32)
+
+// Describe returns what is to be recorded of the stores and repartition topics of a topology.
+func Describe(application string, g *graph.Graph, topics Topics) (stores []Record, repartitions []Repartition) {
+	for _, sub := range g.SubTopologies {
+		inputs := inputsOf(application, sub, topics)
+		for _, store := range sub.Stores {
+			stores = append(stores, describe(application, sub, store, inputs, topics))
+		}
+	}
+	for _, p := range g.Repartitions {
+		name := p.Topic.In(application)
+		_, partitions := topics(name)
+		repartitions = append(repartitions, Repartition{Topic: name, Application: application, Partitions: partitions})
+	}
+	return stores, repartitions
+}
+
+func describe(application string, sub *graph.SubTopology, store *graph.Store, inputs []Input, topics Topics) Record {
+	rows := store.Rows
+	r := Record{
+		Store: store.Name, Application: application, SubTopology: sub.Name, Kind: Kind(rows.Kind),
+		Windows:    Windows{Size: rows.Size, Advance: rows.Advance, Start: rows.Start},
+		Duplicates: rows.Duplicates, KeyFormat: rows.Key, ValueFormat: rows.Value, Inputs: inputs,
+	}
+	if store.Own {
+		r.Kind = Times
+	}
+	if spec, ok := store.Spec.(engine.Spec); ok && spec.Changelog().Kind != engine.NoChangelog {
+		r.Changelog = graph.ChangelogTopic(application, store.Name)
+		r.ChangelogID, r.Partitions = topics(r.Changelog)
+	}
+	return r
+}
+
+func inputsOf(application string, sub *graph.SubTopology, topics Topics) []Input {
+	var inputs []Input
+	for _, t := range sub.Sources {
+		in := Input{Topic: t.In(application), Internal: t.Internal}
+		in.ID, in.Partitions = topics(in.Topic)
+		inputs = append(inputs, in)
+	}
+	slices.SortFunc(inputs, func(a, b Input) int { return strings.Compare(a.Topic, b.Topic) })
+	return inputs
+}
+
+// equal reports whether two records are written alike.
+func (r Record) equal(other Record) bool { return reflect.DeepEqual(r.wire(), other.wire()) }

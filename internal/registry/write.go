@@ -1,0 +1,180 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"reflect"
+	"slices"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace-streams/millrace/internal/backoff"
+)
+
+// Changes are what a write puts into the registry.
+type Changes struct {
+	Stores       []Record
+	Repartitions []Repartition
+	Forget       []string // stores whose records are deleted
+}
+
+func (c Changes) empty() bool { return len(c.Stores)+len(c.Repartitions)+len(c.Forget) == 0 }
+
+const (
+	// transactionTimeout bounds how long a writer that dies keeps readers waiting.
+	transactionTimeout = 10 * time.Second
+	// writeTimeout bounds one attempt.
+	writeTimeout = 30 * time.Second
+)
+
+// contention is how long a writer waits after another one has fenced it.
+var contention = backoff.Backoff{First: 20 * time.Millisecond, Last: time.Second}
+
+// Update reads the registry to its end, asks decide what to change, and writes that in one
+// transaction, unless it is nothing. Between decide's last call and the write nobody else has
+// written: if another writer comes in between, decide is asked again with what that one wrote.
+// An error of decide ends Update.
+func (r *Registry) Update(ctx context.Context, decide func(View) (Changes, error)) (View, error) {
+	view, err := r.Refresh(ctx)
+	if err != nil {
+		return view, err
+	}
+	changes, err := decide(view)
+	if err != nil || changes.empty() {
+		return view, err
+	}
+	for attempt := 1; ; attempt++ {
+		err := r.write(ctx, decide)
+		var refused *refusal
+		switch {
+		case errors.As(err, &refused):
+			return r.view, refused.error
+		case err == nil || !contended(err):
+			return r.view, r.explain(err)
+		}
+		// Writers that wait equally long would go on fencing each other.
+		wait := contention.Delay(attempt)
+		if err := backoff.Sleep(ctx, wait/2+rand.N(wait)); err != nil {
+			return r.view, err
+		}
+	}
+}
+
+// refusal is an error of decide.
+type refusal struct{ error }
+
+// errUndecided says that a transaction has ended in a way that the writer does not know.
+var errUndecided = errors.New("the transaction of the registry was not confirmed")
+
+// contended says that another writer was faster, or that the outcome has to be read.
+func contended(err error) bool {
+	return errors.Is(err, errUndecided) || errors.Is(err, kerr.ProducerFenced) || errors.Is(err, kerr.InvalidProducerEpoch) ||
+		errors.Is(err, kerr.InvalidTxnState) || errors.Is(err, kerr.InvalidProducerIDMapping) || errors.Is(err, kerr.ConcurrentTransactions) ||
+		errors.Is(err, kerr.TransactionAbortable)
+}
+
+// write is one attempt: fence, read, decide, write.
+func (r *Registry) write(ctx context.Context, decide func(View) (Changes, error)) error {
+	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
+	defer cancel()
+	cl, err := kgo.NewClient(append(slices.Clone(r.cfg.Opts),
+		kgo.TransactionalID(r.topic), kgo.TransactionTimeout(transactionTimeout), kgo.RecordPartitioner(kgo.ManualPartitioner()),
+		kgo.RequiredAcks(kgo.AllISRAcks()), kgo.ProducerLinger(0))...)
+	if err != nil {
+		return err
+	}
+	defer cl.Close()
+	if _, _, err := cl.ProducerID(ctx); err != nil {
+		return err
+	}
+	view, err := r.Refresh(ctx)
+	if err != nil {
+		return err
+	}
+	changes, err := decide(view)
+	if err != nil {
+		return &refusal{err}
+	}
+	if changes.empty() {
+		return nil
+	}
+	records, err := r.encode(changes)
+	if err != nil {
+		return err
+	}
+	if err := commit(ctx, cl, records); err != nil {
+		return err
+	}
+	return r.confirm(ctx, changes)
+}
+
+func commit(ctx context.Context, cl *kgo.Client, records []*kgo.Record) error {
+	if err := cl.BeginTransaction(); err != nil {
+		return err
+	}
+	if err := cl.ProduceSync(ctx, records...).FirstErr(); err != nil {
+		// The next writer's initialisation aborts the transaction too.
+		return errors.Join(err, cl.EndTransaction(ctx, kgo.TryAbort))
+	}
+	if err := cl.EndTransaction(ctx, kgo.TryCommit); err != nil {
+		return fmt.Errorf("%w: %w", errUndecided, err)
+	}
+	return nil
+}
+
+// confirm reads back what was written.
+func (r *Registry) confirm(ctx context.Context, changes Changes) error {
+	view, err := r.Refresh(ctx)
+	if err != nil {
+		return err
+	}
+	for _, want := range changes.Stores {
+		if got, ok := view.Store(want.Store); !ok || !reflect.DeepEqual(got.wire(), want.wire()) {
+			return fmt.Errorf("%w: store %s", errUndecided, want.Store)
+		}
+	}
+	return nil
+}
+
+func (r *Registry) encode(c Changes) ([]*kgo.Record, error) {
+	var records []*kgo.Record
+	add := func(key string, value []byte, err error) error {
+		records = append(records, &kgo.Record{Topic: r.topic, Key: []byte(key), Value: value})
+		return err
+	}
+	for _, s := range c.Stores {
+		value, err := s.encode()
+		if err := add(storeKey(s.Store), value, err); err != nil {
+			return nil, fmt.Errorf("store %s: %w", s.Store, err)
+		}
+	}
+	for _, p := range c.Repartitions {
+		value, err := p.encode()
+		if err := add(repartitionKey(p.Topic), value, err); err != nil {
+			return nil, fmt.Errorf("topic %s: %w", p.Topic, err)
+		}
+	}
+	for _, name := range c.Forget {
+		_ = add(storeKey(name), nil, nil)
+	}
+	return records, nil
+}
+
+// explain says what to do about errors that users meet.
+func (r *Registry) explain(err error) error {
+	if err == nil {
+		return nil
+	}
+	advice := ""
+	switch {
+	case errors.Is(err, kerr.TransactionalIDAuthorizationFailed):
+		advice = fmt.Sprintf("; allow the application to Write with the transactional ID %s, also with AtLeastOnce", r.topic)
+	case errors.Is(err, kerr.TopicAuthorizationFailed):
+		advice = "; allow the application to Read and Write the topic"
+	}
+	return fmt.Errorf("writing what the stores mean to topic %s: %w%s", r.topic, err, advice)
+}

@@ -59,7 +59,7 @@ func TestPrint(t *testing.T) {
 	d.Advance(5 * time.Second)
 	d.Advance(5 * time.Second)
 	const rule = "-------------------------------------------\n"
-	head := func(ms int) string { return fmt.Sprintf("%sTime: %d ms\n%s", rule, ms, rule) }
+	head := func(ms int) string { return rule + "Time: " + printed(int64(ms)) + "\n" + rule }
 	rows := ""
 	for i := range 10 {
 		rows += fmt.Sprintf("(w%02d,1)\n", i)
@@ -388,7 +388,7 @@ func TestSeveral(t *testing.T) {
 			got = append(got, line)
 		}
 	}
-	want := "Time: 1000005000 ms,2,Time: 1000005000 ms,1,Time: 1000010000 ms,0,Time: 1000010000 ms,0,Time: 1000010000 ms,1"
+	want := "Time: 1970-01-12 13:46:45,2,Time: 1970-01-12 13:46:45,1,Time: 1970-01-12 13:46:50,0,Time: 1970-01-12 13:46:50,0,Time: 1970-01-12 13:46:50,1"
 	if strings.Join(got, ",") != want {
 		t.Errorf("got %s\nwant %s", strings.Join(got, ","), want)
 	}

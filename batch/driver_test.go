@@ -42,7 +42,7 @@ func TestSample(t *testing.T) {
 		rows string
 	}{{5000, "6\n"}, {5000, rows}, {5000, rows}, {10000, "0\n"}, {10000, ""}, {10000, rows}} {
 		const rule = "-------------------------------------------\n"
-		want += fmt.Sprintf("%sTime: %d ms\n%s%s\n", rule, start+block.at, rule, block.rows)
+		want += fmt.Sprintf("%sTime: %s\n%s%s\n", rule, printed(int64(start+block.at)), rule, block.rows)
 	}
 	if out.String() != want {
 		t.Errorf("printed\n%s\nwant\n%s", &out, want)

@@ -33,8 +33,18 @@ func Rows(n int) PrintOption { return func(o *printOptions) { o.rows = n } }
 // Title is what stands behind the batch's end, to tell blocks apart. Default: nothing.
 func Title(title string) PrintOption { return func(o *printOptions) { o.title = title } }
 
-// Print writes each batch as Spark Streaming does: a rule, the batch's end in milliseconds, a rule, up to ten rows, "..." if there are more, and an empty line. A row is
-// (key,value), or the value alone where the key is [Total], with both as fmt.Sprint formats them.
+// Print writes each batch as PySpark's pprint does: a rule, the batch's end, a rule, up to
+// ten rows, "..." if there are more, and an empty line:
+//
+//	-------------------------------------------
+//	Time: 2026-11-29 02:51:30
+//	-------------------------------------------
+//	(ann,3)
+//	(bob,1)
+//
+// The time is local ([time.Local]), with a fraction of a second only if the batch ends
+// between two seconds. A row is (key,value), or the value alone if the key is [Total]. Keys
+// and values are formatted by fmt.Sprint.
 //
 // A batch is written with one call of Write, in the process that holds the gather task, after its transaction has been committed. A crash in between
 // loses it, and nothing is ever written twice. Write must not block for long: the task waits for it. Its errors are logged.

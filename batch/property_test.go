@@ -349,9 +349,9 @@ func pairs(all []pair) func(func(string, int64) bool) {
 func (h *history) checkPrinted(ends []int64, counts, byValue map[int64]map[string]int64) {
 	rest := h.printed.String()
 	for _, end := range ends {
-		for _, rows := range []string{fmt.Sprintln(counts[end][""]), printed(best(byValue[end]))} {
+		for _, rows := range []string{fmt.Sprintln(counts[end][""]), printedRows(best(byValue[end]))} {
 			const rule = "-------------------------------------------\n"
-			block := fmt.Sprintf("%sTime: %d ms\n%s%s\n", rule, end, rule, rows)
+			block := fmt.Sprintf("%sTime: %s\n%s%s\n", rule, printed(end), rule, rows)
 			rest = strings.TrimPrefix(rest, block)
 		}
 	}
@@ -360,7 +360,7 @@ func (h *history) checkPrinted(ends []int64, counts, byValue map[int64]map[strin
 	}
 }
 
-func printed(rows []pair) (text string) {
+func printedRows(rows []pair) (text string) {
 	for _, r := range rows {
 		text += fmt.Sprintf("(%s,%d)\n", r.v, r.n)
 	}

@@ -75,11 +75,15 @@ func addPrint[K, V any](r Result[K, V], h *header, w io.Writer, o printOptions) 
 	})
 }
 
+// printedTime formats a batch's end in local time, as PySpark's pprint does: 2026-11-29
+// 02:51:30. A fraction of a second is only written if there is one.
+func printedTime(ms int64) string { return time.UnixMilli(ms).Format("2006-01-02 15:04:05.999") }
+
 const rule = "-------------------------------------------\n"
 
 // block is a batch in the form of Spark Streaming's print.
 func block[K, V any](b span, rows []kept[K, V], o printOptions) []byte {
-	text := fmt.Appendf(nil, "%sTime: %d ms", rule, b.to)
+	text := append([]byte(rule+"Time: "), printedTime(b.to)...)
 	if o.title != "" {
 		text = append(append(text, "  "...), o.title...)
 	}

@@ -28,10 +28,10 @@ func TestTitle(t *testing.T) {
 	d.Advance(time.Second)
 
 	const rule = "-------------------------------------------\n"
-	want := rule + "Time: 6000 ms  values, as they come\n" + rule + "(a,1)\n...\n\n" +
-		rule + "Time: 6000 ms\n" + rule + "2\n\n" +
-		rule + "Time: 7000 ms  values, as they come\n" + rule + "\n" +
-		rule + "Time: 7000 ms\n" + rule + "0\n\n"
+	want := rule + "Time: 1970-01-01 00:00:06  values, as they come\n" + rule + "(a,1)\n...\n\n" +
+		rule + "Time: 1970-01-01 00:00:06\n" + rule + "2\n\n" +
+		rule + "Time: 1970-01-01 00:00:07  values, as they come\n" + rule + "\n" +
+		rule + "Time: 1970-01-01 00:00:07\n" + rule + "0\n\n"
 	if got := out.String(); got != want {
 		t.Errorf("printed\n%s\nwant\n%s", got, want)
 	}

@@ -213,7 +213,7 @@ func (j *batchJob) checkEnds(ends []int64) {
 	}
 }
 
-var printedBatch = regexp.MustCompile(`Time: (\d+) ms\n-+\n(\d+)\n\n`)
+var printedBatch = regexp.MustCompile(`Time: (.+)\n-+\n(\d+)\n\n`)
 
 // checkPrinted holds that each batch was printed at most once, and right.
 func (j *batchJob) checkPrinted(totals map[int64]map[string]int64) {
@@ -223,7 +223,11 @@ func (j *batchJob) checkPrinted(totals map[int64]map[string]int64) {
 			j.t.Errorf("batch %s was printed twice", block[1])
 		}
 		seen[block[1]] = true
-		end, _ := strconv.ParseInt(block[1], 10, 64)
+		at, err := time.ParseInLocation(time.DateTime, block[1], time.Local)
+		if err != nil {
+			j.t.Fatal(err)
+		}
+		end := at.UnixMilli()
 		if n := strconv.FormatInt(totals[end][""], 10); !j.s.atLeastOnce && n != block[2] {
 			j.t.Errorf("batch %d: %s was printed, want %s", end, block[2], n)
 		}

@@ -61,7 +61,7 @@ func (n *naive) termsOf(t Tweet) []string { return matched(t, n.o.terms) }
 // block is how a batch is printed: at most ten rows.
 func blockOf(end time.Time, title string, rows []string) string {
 	const rule = "-------------------------------------------\n"
-	text := rule + "Time: " + strconv.FormatInt(end.UnixMilli(), 10) + " ms  " + title + "\n" + rule
+	text := rule + "Time: " + end.Local().Format("2006-01-02 15:04:05.999") + "  " + title + "\n" + rule
 	for i, row := range rows {
 		if i == 10 {
 			text += "...\n"

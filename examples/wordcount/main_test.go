@@ -70,7 +70,7 @@ func (p *program) write(t *testing.T, text string) {
 }
 
 var (
-	block = regexp.MustCompile(`^-{43}\nTime: \d+ ms\n-{43}\n((?:\(.*,\d+\)\n){0,10})(?:\.\.\.\n)?\n`)
+	block = regexp.MustCompile(`^-{43}\nTime: \d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?\n-{43}\n((?:\(.*,\d+\)\n){0,10})(?:\.\.\.\n)?\n`)
 	row   = regexp.MustCompile(`(?m)^\((.*),(\d+)\)$`)
 )
 

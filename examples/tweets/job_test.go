@@ -224,13 +224,15 @@ func TestJobLeavesOut(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := topologytest.New(t, topo)
+	start := time.Date(2026, 11, 29, 2, 51, 29, 0, time.UTC)
+	d := topologytest.New(t, topo, topologytest.Start(start))
 	for _, value := range []string{`null`, `{}`, `{"delete":{"status":{"id":1}}}`, `{"id":2,"retweeted_status":{"id":1}}`, `{"id":3}`} {
 		d.Send("x-more", 0, nil, []byte(value), 0)
 	}
 	d.Send("x", 0, nil, nil, 0)
 	d.Advance(time.Second)
-	if got := out.String(); !strings.Contains(got, " ms  tweets\n-------------------------------------------\n1\n") {
-		t.Errorf("printed\n%s", got)
+	want := blockOf(start.Add(time.Second), "tweets", []string{"1"})
+	if got := out.String(); !strings.HasPrefix(got, want) {
+		t.Errorf("printed\n%s\nwant it to begin with\n%s", got, want)
 	}
 }

@@ -1,6 +1,9 @@
 // Package registry records in Kafka what the state of an application means, so that a process
 // with an empty state directory is refused where one with a disk is.
 //
+// Start-up does not use this package yet. Until it does, only the state directory guards the
+// topology.
+//
 // # The topic
 //
 // The registry is the compacted topic <application>-stores-registry with one partition. No

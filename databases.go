@@ -107,7 +107,7 @@ func (s *session) openTables(db *engine.DB, stores []*graph.Store) error {
 		if mine[name] {
 			continue
 		}
-		if err := db.Drop(name, changelogTopic(s.cfg.ApplicationID, name), "the topology has it in another task now, or not any more"); err != nil {
+		if err := db.Drop(name, graph.ChangelogTopic(s.cfg.ApplicationID, name), "the topology has it in another task now, or not any more"); err != nil {
 			return err
 		}
 	}
@@ -134,7 +134,7 @@ func (s *session) measureLags(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			topic := changelogTopic(s.cfg.ApplicationID, store.Name)
+			topic := graph.ChangelogTopic(s.cfg.ApplicationID, store.Name)
 			at, _ := db.Position(table, topic)
 			end, _ := ends.Lookup(topic, id.Partition)
 			lag += max(end.Offset-at, 0)

@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace-streams/millrace/internal/engine"
+	"github.com/millrace-streams/millrace/internal/graph"
 	"github.com/millrace-streams/millrace/internal/restore"
 )
 
@@ -174,7 +175,7 @@ func (s *session) openTask(h *held) ([]*changelog, error) {
 		if spec.Changelog().Kind == engine.NoChangelog {
 			continue
 		}
-		topic := changelogTopic(s.cfg.ApplicationID, store.Name)
+		topic := graph.ChangelogTopic(s.cfg.ApplicationID, store.Name)
 		h.task.Changelogs = append(h.task.Changelogs, topic)
 		log := &changelog{task: h, store: store.Name, spec: spec, table: table}
 		log.Topic, log.Partition.Partition = topic, h.id.Partition
@@ -485,9 +486,4 @@ func (j *restoring) progress(parts []*changelog, p restore.Progress) {
 func (j *restoring) report(log *changelog, position, end int64, done bool) {
 	progress := RestoreProgress{Task: log.task.task.ID, Store: log.store, Changelog: log.Topic, Position: position, End: end, Done: done}
 	each(j.session.log, j.session.hooks, func(h HookRestore) { h.OnRestoreProgress(progress) })
-}
-
-// changelogTopic is the name of a store's changelog.
-func changelogTopic(applicationID, store string) string {
-	return applicationID + "-" + store + "-changelog"
 }

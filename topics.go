@@ -148,7 +148,7 @@ func (s *session) internalTopics() []topics.Spec {
 				continue
 			}
 			topic := topics.Spec{
-				Name: changelogTopic(s.cfg.ApplicationID, store.Name), Partitions: s.layout.tasks(sub.ID), ReplicationFactor: s.cfg.ReplicationFactor,
+				Name: graph.ChangelogTopic(s.cfg.ApplicationID, store.Name), Partitions: s.layout.tasks(sub.ID), ReplicationFactor: s.cfg.ReplicationFactor,
 			}
 			if c := spec.Changelog(); c.Kind == engine.WindowedChangelog {
 				topic.Kind, topic.Retention = topics.ChangelogWindowed, time.Duration(c.RetentionMs)*time.Millisecond

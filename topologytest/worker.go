@@ -63,7 +63,7 @@ func (r *runner) restore(s *graph.Store) error {
 	if err != nil {
 		return err
 	}
-	topic := task.Changelog(r.w.d.o.applicationID, s.Name)
+	topic := graph.ChangelogTopic(r.w.d.o.applicationID, s.Name)
 	from, _ := r.disk.db.Position(table, topic)
 	records := r.w.d.logs.read(topic, r.id.Partition, from)
 	if len(records) == 0 {
@@ -212,7 +212,7 @@ func (w *worker) commit(dying []*runner) error {
 func (r *runner) changelogEnds() map[string]int64 {
 	ends := make(map[string]int64, len(r.stores))
 	for _, s := range r.stores {
-		topic := task.Changelog(r.w.d.o.applicationID, s.Name)
+		topic := graph.ChangelogTopic(r.w.d.o.applicationID, s.Name)
 		if end := r.w.d.logs.end(topic, r.id.Partition); end > 0 {
 			ends[topic] = end
 		}

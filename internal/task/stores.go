@@ -16,11 +16,6 @@ type store struct {
 	changelog string // full name of the topic; empty if it has none
 }
 
-// Changelog returns the full name of a store's changelog topic.
-func Changelog(applicationID, storeName string) string {
-	return applicationID + "-" + storeName + "-changelog"
-}
-
 func (t *Task) openStores() error {
 	_, stores, _ := t.parts()
 	if len(stores) > 0 && t.cfg.DB == nil {
@@ -64,7 +59,7 @@ func (t *Task) openStore(s *graph.Store) error {
 		env.Time = t.cells.storeTime(s.Name)
 	}
 	if spec.Changelog().Kind != engine.NoChangelog {
-		opened.changelog = Changelog(t.cfg.ApplicationID, s.Name)
+		opened.changelog = graph.ChangelogTopic(t.cfg.ApplicationID, s.Name)
 		env.Log = func(key, value []byte, timestamp int64, origin *engine.Origin) error {
 			return t.log(opened.changelog, key, value, timestamp, origin)
 		}

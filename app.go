@@ -35,7 +35,8 @@ type seams struct {
 	step func(worker int, s txn.Step) error
 	// fs holds the databases; nil is the disk.
 	fs vfs.FS
-	// topicsEvery and purgeEvery replace the intervals at which topics are looked at, and records deleted that are not needed any more.
+	// topicsEvery and purgeEvery replace the intervals at which topics are looked at, and
+	// records deleted that are not needed any more.
 	topicsEvery, purgeEvery time.Duration
 	// rebalanceTimeout replaces the constant.
 	rebalanceTimeout time.Duration

@@ -36,7 +36,8 @@
 //
 // # Internal topics
 //
-// Run makes and checks the changelogs and repartition topics. docs/internal-topics.md lists their settings, why each matters, and what Run says of a topic that has others.
+// Run makes and checks the changelogs and repartition topics. docs/internal-topics.md
+// lists their settings, why each matters, and what Run says of a topic that has others.
 //
 // # Memory
 //

@@ -82,7 +82,8 @@ func goodAndBad(rng *rand.Rand, n int, share float64) []string {
 	return values
 }
 
-// lastOnes drops what was written more than once, at least once: of each value the last one counts. Under exactly-once it does nothing to a right result.
+// lastOnes drops what was written more than once, at least once: of each value the last
+// one counts. Under exactly-once it does nothing to a right result.
 func lastOnes(values []string) []string {
 	at := map[string]int{}
 	for i, v := range values {
@@ -97,7 +98,8 @@ func lastOnes(values []string) []string {
 	return last
 }
 
-// Whatever pattern of records a broker refuses, with whatever code, under both guarantees, in a sink or a repartition topic: the policy meets exactly these, all
+// Whatever pattern of records a broker refuses, with whatever code, under both
+// guarantees, in a sink or a repartition topic: the policy meets exactly these, all
 // others come out in order, and one abort is what it costs.
 func TestRefusedRecordsMeetThePolicy(t *testing.T) {
 	t.Parallel()
@@ -175,7 +177,8 @@ func TestRefusedRecordsMeetThePolicy(t *testing.T) {
 	}
 }
 
-// check compares the values of partitions. A key goes to one partition of the output, whichever that is.
+// check compares the values of partitions. A key goes to one partition of the output,
+// whichever that is.
 func check(t *testing.T, topic string, guarantee millrace.Guarantee, got, want [][]string) {
 	t.Helper()
 	byKey := func(values [][]string) map[int][]string { // value i has the key i % partitions
@@ -197,7 +200,8 @@ func check(t *testing.T, topic string, guarantee millrace.Guarantee, got, want [
 	}
 }
 
-// Fail names exactly the record that is refused, and commits what came before it; a restart stops there again.
+// Fail names exactly the record that is refused, and commits what came before it; a
+// restart stops there again.
 func TestFailStopsAtTheRefusedRecord(t *testing.T) {
 	t.Parallel()
 	for _, guarantee := range []millrace.Guarantee{millrace.ExactlyOnce, millrace.AtLeastOnce} {
@@ -239,7 +243,8 @@ func TestFailStopsAtTheRefusedRecord(t *testing.T) {
 	}
 }
 
-// A changelog that refuses a row fails in the name of the last input that changed it. What came before that is committed.
+// A changelog that refuses a row fails in the name of the last input that changed it.
+// What came before that is committed.
 func TestRefusedRowFails(t *testing.T) {
 	t.Parallel()
 	for _, guarantee := range []millrace.Guarantee{millrace.ExactlyOnce, millrace.AtLeastOnce} {
@@ -251,7 +256,8 @@ func TestRefusedRowFails(t *testing.T) {
 				in := topology.Source(b, "in", serde.String, serde.String)
 				table := topology.GroupByKey(in, "by-key").Reduce("last", func(_, v string) string { return v })
 				table.Stream().To("out")
-				// The row of k is refused after the records 2 and 4, which a commit merges: 4 is found first, and then 2.
+				// The row of k is refused after the records 2 and 4, which a commit
+				// merges: 4 is found first, and then 2.
 				c.send("in", "a=good", "b=good", "k=bad1", "c=good", "k=bad2", "d=good")
 				c.Refuse("app-last-changelog", 1, kerr.InvalidRecord, isBad)
 				cfg := c.config("app", t.TempDir())
@@ -291,7 +297,8 @@ func TestFailInTwoTasks(t *testing.T) {
 	}
 }
 
-// What a punctuator sends, and the merged row of a table, meet the policy too, although no record is being processed.
+// What a punctuator sends, and the merged row of a table, meet the policy too, although
+// no record is being processed.
 func TestRefusedOutputOfAFlush(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, kfake.SeedTopics(1, "in", "out", "dead"), kafkatest.Names())
@@ -359,7 +366,8 @@ func TestDeadLetterIsRefused(t *testing.T) {
 	}
 }
 
-// A record of 3 MB that is small when it is compressed is copied, between others, without a policy. One that is not meets the policy.
+// A record of 3 MB that is small when it is compressed is copied, between others, without
+// a policy. One that is not meets the policy.
 func TestSizesCountAfterCompression(t *testing.T) {
 	t.Parallel()
 	for _, guarantee := range []millrace.Guarantee{millrace.ExactlyOnce, millrace.AtLeastOnce} {
@@ -392,7 +400,8 @@ func TestSizesCountAfterCompression(t *testing.T) {
 	}
 }
 
-// The codes that only old brokers, or damaged bytes, give are not blamed on a record that the broker takes when it is asked again.
+// The codes that only old brokers, or damaged bytes, give are not blamed on a record that
+// the broker takes when it is asked again.
 func TestCorruptMessageIsRetried(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, kfake.SeedTopics(1, "in", "out"), kafkatest.Names())

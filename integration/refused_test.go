@@ -23,9 +23,11 @@ import (
 	"github.com/millrace-streams/millrace/topology"
 )
 
-// refusals is an application that copies records to three topics, by the kind that a value begins with. Each topic refuses some:
+// refusals is an application that copies records to three topics, by the kind that a
+// value begins with. Each topic refuses some:
 //
-//   - "time" by the broker's default bound on timestamps. The bad one is so close to it that only the broker can tell.
+//   - "time" by the broker's default bound on timestamps. The bad one is so close to it
+//     that only the broker can tell.
 //   - "key" a record without a key, since it is compacted.
 //   - "size" a record larger than a segment. A batch of good ones may be too large as well.
 //
@@ -241,7 +243,8 @@ func TestRefusedRecords(t *testing.T) {
 	}
 }
 
-// checkLetters looks for the three letters; the dead letter topic does not take the timestamp of the first as it is.
+// checkLetters looks for the three letters; the dead letter topic does not take the
+// timestamp of the first as it is.
 func (r *refusals) checkLetters(t *testing.T) {
 	t.Helper()
 	letters := map[string]bool{}

@@ -37,17 +37,20 @@ func (p Phase) String() string {
 type Action int
 
 const (
-	// Fail stops the application: Run returns the error. What came before the record is committed, if that takes no longer than a few seconds, and a restart
-	// resumes at the record.
+	// Fail stops the application: Run returns the error. What came before the record is
+	// committed, if that takes no longer than a few seconds, and a restart resumes at the
+	// record.
 	Fail Action = iota
 	// Skip drops what the failing node was given, counts and logs it, and goes on with the next. Siblings of the node, what it forwarded
 	// before, and what it wrote to stores before stay.
 	Skip
 	// DeadLetter is Skip, and writes the input record as it was to the dead letter topic, within the same transaction.
 	DeadLetter
-	// Retry calls the function again, up to ErrorPolicy.Retries times, and then does as ErrorPolicy.Exhausted says. A function whose node
-	// has stores, or that has forwarded already, is not called again on its own: the transaction aborts and the task replays from the last commit.
-	// A record that the broker refuses is sent again. One that the configuration of its topic excludes is not.
+	// Retry calls the function again, up to ErrorPolicy.Retries times, and then does as
+	// ErrorPolicy.Exhausted says. A function whose node has stores, or that has forwarded
+	// already, is not called again on its own: the transaction aborts and the task
+	// replays from the last commit. A record that the broker refuses is sent again. One
+	// that the configuration of its topic excludes is not.
 	Retry
 )
 
@@ -68,11 +71,13 @@ func (a Action) String() string {
 
 // ErrorPolicy says what happens to errors, by phase. The zero value fails at every error.
 //
-// Under every action the committed offsets stay right: a skipped record is committed past, a failed one never is. A record that a
-// changelog cannot take always fails, whatever the policy; the error names the input record that changed the row last.
+// Under every action the committed offsets stay right: a skipped record is committed
+// past, a failed one never is. A record that a changelog cannot take always fails,
+// whatever the policy; the error names the input record that changed the row last.
 //
-// A broker refuses a whole batch for one record in it. The policy meets the records that are refused when they are sent alone, and no
-// others; the first refusal costs an abort. Sizes count as the broker counts them, after compression.
+// A broker refuses a whole batch for one record in it. The policy meets the records that
+// are refused when they are sent alone, and no others; the first refusal costs an abort.
+// Sizes count as the broker counts them, after compression.
 type ErrorPolicy struct {
 	// Decode, Process and Produce are the actions of the three phases. Default: Fail.
 	Decode, Process, Produce Action
@@ -127,15 +132,21 @@ func (p ErrorPolicy) Validate() error {
 	return errors.Join(problems...)
 }
 
-// Headers of a dead letter, beside those of the input record. Key, value and timestamp are the input record's as they are in Kafka. Behind a table that merges
-// updates, that is the record that changed the row last. Without a record, in a punctuator or in Flush, key and value are absent, and the topic is empty.
+// Headers of a dead letter, beside those of the input record. Key, value and timestamp
+// are the input record's as they are in Kafka. Behind a table that merges updates, that
+// is the record that changed the row last. Without a record, in a punctuator or in Flush,
+// key and value are absent, and the topic is empty.
 //
 // The dead letter topic may not take a record as it is:
 //
-//   - If it does not take the timestamp, the letter has the current time, and the original in [DeadLetterTimestamp].
-//   - If it is compacted and the record has no key, the key is "topic/partition@offset" of the record, which [DeadLetterOmitted] says.
-//   - If the letter is too large, the value is left out; if that is not enough, the record's headers, then the key. [DeadLetterOmitted] says what.
-//   - If the topic refuses all of that, the letter is lost, with an error in the log. The application goes on.
+//   - If it does not take the timestamp, the letter has the current time, and the
+//     original in [DeadLetterTimestamp].
+//   - If it is compacted and the record has no key, the key is "topic/partition@offset"
+//     of the record, which [DeadLetterOmitted] says.
+//   - If the letter is too large, the value is left out; if that is not enough, the
+//     record's headers, then the key. [DeadLetterOmitted] says what.
+//   - If the topic refuses all of that, the letter is lost, with an error in the log. The
+//     application goes on.
 //   - If the topic is gone, or must not be written, the application fails.
 const (
 	DeadLetterError     = "millrace.error"     // text of the error
@@ -145,9 +156,11 @@ const (
 	DeadLetterPartition = "millrace.partition" // partition of the input record, decimal
 	DeadLetterOffset    = "millrace.offset"    // offset of the input record, decimal
 
-	// DeadLetterTimestamp is the input record's timestamp in ms, decimal. It is there only if the dead letter has another timestamp.
+	// DeadLetterTimestamp is the input record's timestamp in ms, decimal. It is there
+	// only if the dead letter has another timestamp.
 	DeadLetterTimestamp = "millrace.timestamp"
-	// DeadLetterOmitted names what the dead letter lacks because the topic does not take it: "value: 3145728 bytes". There may be several.
+	// DeadLetterOmitted names what the dead letter lacks because the topic does not take
+	// it: "value: 3145728 bytes". There may be several.
 	DeadLetterOmitted = "millrace.omitted"
 )
 

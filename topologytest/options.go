@@ -70,8 +70,8 @@ func JavaOrder() Option { return func(o *options) { o.javaOrder = true } }
 // ErrorPolicy is Config.Errors of the application. Default: every error fails. The pauses between retries take no time.
 func ErrorPolicy(p processor.ErrorPolicy) Option { return func(o *options) { o.policy = p } }
 
-// MaxMessageBytes sets max.message.bytes of a topic. Default: Kafka's, 1048588. The driver compares the size before compression; a
-// broker compares the compressed size.
+// MaxMessageBytes sets max.message.bytes of a topic. Default: Kafka's, 1048588. The
+// driver compares the size before compression; a broker compares the compressed size.
 func MaxMessageBytes(topic string, n int) Option {
 	return func(o *options) { o.maxBytes[topic] = n }
 }

@@ -9,9 +9,10 @@
 //
 // # Layout of the database
 //
-// Keys begin with a 4-byte big-endian table ID. ID 0 holds the metadata: 'f' the format, 'n'+name the table's ID, 'p'+topic
-// the changelog position, 'i'+topic the topic's ID, 't'+name an operator time, 's' the wall-clock stamp of the last commit,
-// 'w'+name the interval of a window store's segments in ms, 'o'+name+segment an offset at or before the first changelog record of one of
-// these segments.
-// Rows of stores are [8B timestamp][value]; see [WindowLayout] for the keys of window stores.
+// Keys begin with a 4-byte big-endian table ID. ID 0 holds the metadata: 'f' the format,
+// 'n'+name the table's ID, 'p'+topic the changelog position, 'i'+topic the topic's ID,
+// 't'+name an operator time, 's' the wall-clock stamp of the last commit, 'w'+name the
+// interval of a window store's segments in ms, 'o'+name+segment an offset at or before
+// the first changelog record of one of these segments. Rows of stores are [8B
+// timestamp][value]; see [WindowLayout] for the keys of window stores.
 package engine

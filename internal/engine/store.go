@@ -37,8 +37,9 @@ type Env struct {
 	// Now returns the timestamp (ms) that a write gets unless it says another: the current record's, or the punctuation's.
 	Now func() int64
 
-	// Log sends one record to the changelog, within the open transaction. nil without a changelog. key and value must not change afterwards.
-	// origin is the last record that changed the row; the error names it if the changelog does not take the row.
+	// Log sends one record to the changelog, within the open transaction. nil without a
+	// changelog. key and value must not change afterwards. origin is the last record that
+	// changed the row; the error names it if the changelog does not take the row.
 	Log func(key, value []byte, timestamp int64, origin *Origin) error
 
 	// EveryUpdate: log each update at once instead of once per dirty key at Flush.

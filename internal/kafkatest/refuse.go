@@ -8,7 +8,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kversion"
 )
 
-// Names is the option of a cluster for [Cluster.Refuse]: produce requests name topics, instead of giving their IDs.
+// Names is the option of a cluster for [Cluster.Refuse]: produce requests name topics,
+// instead of giving their IDs.
 func Names() kfake.Opt {
 	const lastByName = 12
 	versions := kversion.Stable()

@@ -117,14 +117,16 @@ func TestWriteAndRead(t *testing.T) {
 	})
 }
 
-// Writers that start at once write one after the other, each knowing what the others wrote: no write is lost.
+// Writers that start at once write one after the other, each knowing what the others
+// wrote: no write is lost.
 func TestSeveralWritersAtOnce(t *testing.T) {
 	inWorld(t, func(w *world) {
 		var writers sync.WaitGroup
 		for i := range 5 {
 			r := w.registry("app")
 			writers.Go(func() {
-				// Each adds itself to the format of one record, which only works if it has read the last one.
+				// Each adds itself to the format of one record, which only works if it
+				// has read the last one.
 				_, err := r.Update(background, func(v View) (Changes, error) {
 					now := store("shared")
 					was, _ := v.Store("shared")

@@ -61,19 +61,23 @@ type Committed struct {
 
 // Outbox takes what a task sends. Its methods are called inside Process, Punctuate and Begin, on the caller's goroutine.
 type Outbox interface {
-	// Send takes a record for the open transaction. from is the input record that it came from; from.Topic is empty in punctuators and in
-	// Begin, unless the record of a merged update is known. An error fails the task. A refusal that comes later is told to Task.Refused.
+	// Send takes a record for the open transaction. from is the input record that it came
+	// from; from.Topic is empty in punctuators and in Begin, unless the record of a
+	// merged update is known. An error fails the task. A refusal that comes later is told
+	// to Task.Refused.
 	Send(out graph.Output, from processor.Metadata) error
 
 	// Partitions returns the number of partitions of a topic, by its full name. Of a topic that does not exist the error is an ErrNoTopic, which is given to
 	// the error policy; after any other the task replays from its last commit.
 	Partitions(topic string) (int32, error)
 
-	// Limits returns what is known of the records that the topic takes, never nil. With fresh, Kafka is asked again, if that was not done of late.
+	// Limits returns what is known of the records that the topic takes, never nil. With
+	// fresh, Kafka is asked again, if that was not done of late.
 	Limits(topic string, fresh bool) *Limits
 
-	// Oversized is asked about a record whose batch is larger than Limits.MaxBytes before compression. It returns the size that the broker would see. The
-	// record is sent if that is not too large.
+	// Oversized is asked about a record whose batch is larger than Limits.MaxBytes before
+	// compression. It returns the size that the broker would see. The record is sent if
+	// that is not too large.
 	Oversized(out graph.Output) int
 }
 

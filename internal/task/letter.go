@@ -14,8 +14,9 @@ import (
 // maxErrorText bounds the header of a dead letter: an error may quote its whole input.
 const maxErrorText = 4 << 10
 
-// deadLetter sends the input record as it is in Kafka, with the error in headers. A punctuator has none, nor has the Flush of a processor: the letter then has neither
-// key nor value. What the topic does not take is left out, and said to be in a header.
+// deadLetter sends the input record as it is in Kafka, with the error in headers. A
+// punctuator has none, nor has the Flush of a processor: the letter then has neither key
+// nor value. What the topic does not take is left out, and said to be in a header.
 func (t *Task) deadLetter(e *processor.Error) error {
 	out := graph.Output{Topic: t.cfg.Policy.DeadLetterTopic, Partition: -1, Key: e.Key, Value: e.Value, Timestamp: max(t.eventTime, 0)}
 	if in := t.input(); in != nil {
@@ -65,8 +66,9 @@ func (t *Task) fit(out *graph.Output) {
 	}
 }
 
-// reduced returns a dead letter that the broker has refused with less of what it may have been refused for. When nothing is left to be changed, the
-// letter is lost, which is logged: it is no reason to end the application.
+// reduced returns a dead letter that the broker has refused with less of what it may have
+// been refused for. When nothing is left to be changed, the letter is lost, which is
+// logged: it is no reason to end the application.
 func (t *Task) reduced(r *Refusal) *graph.Output {
 	out := r.Out
 	out.Headers = slices.Clone(out.Headers)
@@ -145,7 +147,8 @@ func note(out *graph.Output, key, value string) {
 	out.Headers = append(out.Headers, processor.Header{Key: key, Value: []byte(value)})
 }
 
-// notes are the headers that come behind those of the record, which may have been a dead letter itself.
+// notes are the headers that come behind those of the record, which may have been a dead
+// letter itself.
 func notes(out *graph.Output) processor.Headers {
 	for i := len(out.Headers) - 1; i >= 0; i-- {
 		if out.Headers[i].Key == processor.DeadLetterError {

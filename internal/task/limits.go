@@ -11,27 +11,32 @@ import (
 	"github.com/millrace-streams/millrace/processor"
 )
 
-// Limits are what a topic's configuration says about the records that it takes. The zero value takes any record.
+// Limits are what a topic's configuration says about the records that it takes. The zero
+// value takes any record.
 type Limits struct {
-	// MaxBytes is the largest batch: the smaller of max.message.bytes and segment.bytes. 0 means that it is not known.
+	// MaxBytes is the largest batch: the smaller of max.message.bytes and segment.bytes.
+	// 0 means that it is not known.
 	MaxBytes int
 	// Setting is the setting that MaxBytes is the value of.
 	Setting string
 
-	// Behind and Ahead are how far a timestamp may lie from the broker's clock, in ms. 0 means no bound.
+	// Behind and Ahead are how far a timestamp may lie from the broker's clock, in ms. 0
+	// means no bound.
 	Behind, Ahead int64
 
 	// Keyed: the topic is compacted, so a record needs a key.
 	Keyed bool
-	// Uncompressed: the broker stores batches uncompressed, so their size counts before compression.
+	// Uncompressed: the broker stores batches uncompressed, so their size counts before
+	// compression.
 	Uncompressed bool
 }
 
-// LimitsOf reads the limits from a topic's configuration, names and values as Kafka describes them. What is missing there does
-// not limit.
+// LimitsOf reads the limits from a topic's configuration, names and values as Kafka
+// describes them. What is missing there does not limit.
 //
-// Source: Kafka's LogConfig and LogValidator. Before Kafka 3.6 one setting, message.timestamp.difference.max.ms, bounded both
-// sides; up to 3.9 it still does unless the newer settings are used.
+// Source: Kafka's LogConfig and LogValidator. Before Kafka 3.6 one setting,
+// message.timestamp.difference.max.ms, bounded both sides; up to 3.9 it still does unless
+// the newer settings are used.
 func LimitsOf(configs map[string]string) *Limits {
 	l := &Limits{
 		Keyed:        strings.Contains(configs["cleanup.policy"], "compact"),
@@ -69,7 +74,8 @@ func (e *TooLargeError) Error() string {
 	return fmt.Sprintf("a record of %d bytes is larger than topic %s takes (%s=%d)", e.Size, e.Topic, e.Setting, e.Limit)
 }
 
-// UnfitError is the cause of an error when a topic's configuration excludes a record for another reason than its size.
+// UnfitError is the cause of an error when a topic's configuration excludes a record for
+// another reason than its size.
 type UnfitError struct{ Topic, Reason string }
 
 // Error names the topic and the reason.
@@ -77,8 +83,8 @@ func (e *UnfitError) Error() string {
 	return fmt.Sprintf("topic %s does not take the record: %s", e.Topic, e.Reason)
 }
 
-// clockSkew is how far the clocks of this machine and of a broker may lie apart. A timestamp that is so close to a bound is left
-// to the broker.
+// clockSkew is how far the clocks of this machine and of a broker may lie apart. A
+// timestamp that is so close to a bound is left to the broker.
 const clockSkew = int64(10 * time.Minute / time.Millisecond)
 
 // admit reports whether a record is within the limits for sure, without looking close.
@@ -86,7 +92,8 @@ func (l *Limits) admit(out *graph.Output, now int64) bool {
 	return (l.MaxBytes == 0 || batchBound(out) <= l.MaxBytes) && (out.Key != nil || !l.Keyed) && l.timely(out.Timestamp, now)
 }
 
-// timely reports whether the broker may take a timestamp. -1 is no timestamp, which it does not compare.
+// timely reports whether the broker may take a timestamp. -1 is no timestamp, which it
+// does not compare.
 func (l *Limits) timely(at processor.Timestamp, now int64) bool {
 	ms := int64(at)
 	return ms == -1 || (l.Ahead == 0 || ms-now <= saturated(l.Ahead)) && (l.Behind == 0 || now-ms <= saturated(l.Behind))

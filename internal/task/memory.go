@@ -9,8 +9,9 @@ import (
 	"github.com/millrace-streams/millrace/processor"
 )
 
-// Memory is what the worker remembers of a task over aborts: how often a record was replayed, and which took too long. It lives as long as
-// the process has the task; it is used by one goroutine at a time.
+// Memory is what the worker remembers of a task over aborts: how often a record was
+// replayed, and which took too long. It lives as long as the process has the task; it is
+// used by one goroutine at a time.
 type Memory struct {
 	replays map[place]int
 	stalls  map[place]time.Duration

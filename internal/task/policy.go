@@ -45,7 +45,8 @@ func (h *host) Fail(n *graph.Node, phase processor.Phase, cause error, again fun
 	return ok, failure
 }
 
-// ended reports whether an error says that the task has to stop, as it has told the user's function: the record is not to blame.
+// ended reports whether an error says that the task has to stop, as it has told the
+// user's function: the record is not to blame.
 func (t *Task) ended(cause error) bool {
 	err := t.ctx.Err()
 	return err != nil && errors.Is(cause, err)
@@ -126,8 +127,8 @@ func (t *Task) observe(e *processor.Error, action processor.Action) {
 	}
 }
 
-// retry runs again what failed, in place if that has no effects besides its result, else by a replay of the task. A record that its topic's configuration
-// excludes stays so.
+// retry runs again what failed, in place if that has no effects besides its result, else
+// by a replay of the task. A record that its topic's configuration excludes stays so.
 func (t *Task) retry(n *graph.Node, e *processor.Error, again func() error) (ok bool, failure error) {
 	var large *TooLargeError
 	var unfit *UnfitError

@@ -17,11 +17,13 @@ type Refusal struct {
 	Gone  bool // the topic is missing, or may not be written: it refuses every record
 }
 
-// Refused gives an output that the broker has refused to the error policy. It returns what is to be sent in its place, within the same
-// transaction; nil if nothing. It must not be called inside another method of the task.
+// Refused gives an output that the broker has refused to the error policy. It returns
+// what is to be sent in its place, within the same transaction; nil if nothing. It must
+// not be called inside another method of the task.
 //
-// The output of a sink or of a repartition topic meets the policy. A changelog record fails, because the committed state could not be
-// restored without it. A dead letter is reduced until the topic takes it.
+// The output of a sink or of a repartition topic meets the policy. A changelog record
+// fails, because the committed state could not be restored without it. A dead letter is
+// reduced until the topic takes it.
 func (t *Task) Refused(r Refusal) (again *graph.Output, failure error) {
 	if t.failure != nil {
 		return nil, t.failure
@@ -59,5 +61,6 @@ func (t *Task) refusedOutput(r *Refusal, e *processor.Error) (again *graph.Outpu
 	return &r.Out, nil
 }
 
-// Input is the record that the task is about: the one being processed, or the one that a flush is about and that was kept. nil if there is none.
+// Input is the record that the task is about: the one being processed, or the one that a
+// flush is about and that was kept. nil if there is none.
 func (t *Task) Input() *graph.Input { return t.input() }

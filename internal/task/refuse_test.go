@@ -68,7 +68,8 @@ func TestRefusedOutput(t *testing.T) {
 	}
 }
 
-// Whatever the policy, a changelog record that is refused fails, in the name of the record that changed the row.
+// Whatever the policy, a changelog record that is refused fails, in the name of the
+// record that changed the row.
 func TestRefusedChangelogRecordFails(t *testing.T) {
 	t.Parallel()
 	s, _ := storeShell(t, numbersSpec{name: "numbers", persistent: true})
@@ -130,7 +131,8 @@ func TestRefusedDeadLetter(t *testing.T) {
 	}
 }
 
-// What the topic's configuration excludes meets the policy before it is sent; a dead letter is made to fit.
+// What the topic's configuration excludes meets the policy before it is sent; a dead
+// letter is made to fit.
 func TestConfigurationExcludesRecords(t *testing.T) {
 	t.Parallel()
 	const hour = int64(time.Hour / time.Millisecond)

@@ -1,7 +1,8 @@
 package task
 
-// StopBefore makes Process stop as soon as the record comes to the head of its queue: a replay commits what came before a record that
-// fails. Each input partition may have one such record.
+// StopBefore makes Process stop as soon as the record comes to the head of its queue: a
+// replay commits what came before a record that fails. Each input partition may have one
+// such record.
 func (t *Task) StopBefore(topic string, partition int32, offset int64) {
 	if q := t.byName[Partition{topic, partition}]; q != nil {
 		q.stops, q.stop, t.stops = true, offset, true

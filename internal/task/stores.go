@@ -86,8 +86,9 @@ func (t *Task) Expired() map[string]int64 {
 	return expired
 }
 
-// log sends a changelog record, made by the record that changed the row last. It always goes to the task's own partition, where the restoring task looks for
-// it. No policy applies: without it the committed state could not be restored.
+// log sends a changelog record, made by the record that changed the row last. It always
+// goes to the task's own partition, where the restoring task looks for it. No policy
+// applies: without it the committed state could not be restored.
 func (t *Task) log(topic string, key, value []byte, timestamp int64, origin *engine.Origin) error {
 	if t.current == nil && origin.Topic != "" {
 		before := t.origin

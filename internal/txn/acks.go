@@ -17,7 +17,8 @@ type acks struct {
 	wake     chan struct{} // closed when finished reaches sent; nil while nobody waits
 	failure  error         // the first one
 
-	// Refusals of the records in sifted are kept in refused; a refusal of any other record is a failure.
+	// Refusals of the records in sifted are kept in refused; a refusal of any other
+	// record is a failure.
 	sifted  map[*kgo.Record]struct{}
 	refused []refusal
 
@@ -37,8 +38,8 @@ type topicPartition struct {
 	partition int32
 }
 
-// refusal is a record that came back with an error. It need not be the cause: kgo fails all records that it holds for a
-// partition with the error of one batch.
+// refusal is a record that came back with an error. It need not be the cause: kgo fails
+// all records that it holds for a partition with the error of one batch.
 type refusal struct {
 	record *kgo.Record
 	err    error
@@ -90,8 +91,8 @@ func (a *acks) acknowledge(r *kgo.Record) {
 	*a.lastNext = max(*a.lastNext, r.Offset+1)
 }
 
-// reject keeps a refusal for the sieve, if it has sent the record, and any other error as the failure of the transaction.
-// The caller holds the lock.
+// reject keeps a refusal for the sieve, if it has sent the record, and any other error as
+// the failure of the transaction. The caller holds the lock.
 func (a *acks) reject(r *kgo.Record, err error) {
 	if !isRefusal(err) {
 		a.fail(err)
@@ -129,7 +130,8 @@ func (a *acks) sift(records []*kgo.Record) {
 	a.sifted = sifted
 }
 
-// takeRefused ends sift. It returns the refusals, those of one partition in the order of their records.
+// takeRefused ends sift. It returns the refusals, those of one partition in the order of
+// their records.
 func (a *acks) takeRefused() []refusal {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -1,15 +1,18 @@
 package txn
 
-// Caution is what a worker has learnt about the topics that it writes. It outlives the worker's producers. One goroutine
-// uses it. The zero value trusts every topic.
+// Caution is what a worker has learnt about the topics that it writes. It outlives the
+// worker's producers. One goroutine uses it. The zero value trusts every topic.
 //
-// A Producer holds the records of a topic back, and sends them in groups that it waits for (see Producer.Settle), if
+// A Producer holds the records of a topic back, and sends them in groups that it waits
+// for (see Producer.Settle), if
 //
 //   - the topic is distrusted: a record of the worker was refused not long ago, or
-//   - the topic is wide: it gets records that are larger than its batches may be before compression.
+//   - the topic is wide: it gets records that are larger than its batches may be before
+//     compression.
 //
-// The first refusal makes all topics distrusted, not only the one that refused: a bad input record often spoils several
-// outputs, and each of them would cost an abort of its own.
+// The first refusal makes all topics distrusted, not only the one that refused: a bad
+// input record often spoils several outputs, and each of them would cost an abort of its
+// own.
 type Caution struct {
 	refused bool            // topics that are not in left are distrusted
 	left    map[string]int  // records that a topic has to take before it is trusted; -1: it is
@@ -18,8 +21,8 @@ type Caution struct {
 }
 
 const (
-	// trustAfter is how many records in a row a topic has to take without a refusal before it is trusted again. Another
-	// refusal then costs another abort.
+	// trustAfter is how many records in a row a topic has to take without a refusal
+	// before it is trusted again. Another refusal then costs another abort.
 	trustAfter = 1 << 16
 
 	trusted = -1
@@ -27,15 +30,16 @@ const (
 	firstGroup, mostGroup = 256, 4096
 )
 
-// Distrust makes all topics distrusted. The caller has aborted the transaction in which a record was refused.
+// Distrust makes all topics distrusted. The caller has aborted the transaction in which a
+// record was refused.
 func (c *Caution) Distrust() {
 	c.refused = true
 	clear(c.left)
 	c.group = firstGroup
 }
 
-// Widen says that a topic takes a record that is larger than its batches may be before compression. The producers made
-// from now on let such records through.
+// Widen says that a topic takes a record that is larger than its batches may be before
+// compression. The producers made from now on let such records through.
 func (c *Caution) Widen(topic string) {
 	if c.wide == nil {
 		c.wide = make(map[string]bool)
@@ -90,8 +94,9 @@ func (c *Caution) size() int {
 	return c.group
 }
 
-// committed trusts the topics that have earned it. A topic becomes trusted between two transactions only: within one, its
-// refusals are the sieve's, or they end the transaction.
+// committed trusts the topics that have earned it. A topic becomes trusted between two
+// transactions only: within one, its refusals are the sieve's, or they end the
+// transaction.
 func (c *Caution) committed() {
 	if !c.refused || len(c.left) == 0 {
 		return

@@ -85,8 +85,8 @@ func (p *Producer) commit(ctx context.Context, id Identity, offsets []OffsetComm
 	return p.end(ctx)
 }
 
-// commitEmpty commits the positions alone: every record of the transaction was refused, and left out. kgo would abort such a
-// transaction in silence, and the positions with it.
+// commitEmpty commits the positions alone: every record of the transaction was refused,
+// and left out. kgo would abort such a transaction in silence, and the positions with it.
 func (p *Producer) commitEmpty(ctx context.Context, id Identity, offsets []OffsetCommit) error {
 	if err := p.Abort(ctx); err != nil {
 		return err
@@ -184,8 +184,10 @@ func (p *Producer) flush(ctx context.Context) error {
 	return err
 }
 
-// Abort drops the open transaction; at least once, the records that are not yet on their way. After an error, which is Fatal, the producer is replaced; nothing of the
-// transaction becomes visible in either case. When ctx has ended it goes on for half a second.
+// Abort drops the open transaction; at least once, the records that are not yet on their
+// way. After an error, which is Fatal, the producer is replaced; nothing of the
+// transaction becomes visible in either case. When ctx has ended it goes on for half a
+// second.
 func (p *Producer) Abort(ctx context.Context) error {
 	if p.dead != nil {
 		return &Error{Fatal, "aborting", p.dead}

@@ -27,15 +27,19 @@
 //
 // # Refused records
 //
-// A broker refuses a whole batch for one record in it, and kgo then fails every record that it holds for the partition, with
-// the bare error code. Records that were produced meanwhile may already lie behind the refused ones. So the first refusal aborts,
-// and makes the Caution of the worker distrust its topics. From then on Produce holds records back, and Settle sends them in groups
-// that it waits for. Nothing lies behind a group, so a refused part of it can be sent again, in halves, within the same
-// transaction, until a record is refused alone. The caller's Judge decides about that one. See sieve for the search.
+// A broker refuses a whole batch for one record in it, and kgo then fails every record
+// that it holds for the partition, with the bare error code. Records that were produced
+// meanwhile may already lie behind the refused ones. So the first refusal aborts, and
+// makes the Caution of the worker distrust its topics. From then on Produce holds records
+// back, and Settle sends them in groups that it waits for. Nothing lies behind a group,
+// so a refused part of it can be sent again, in halves, within the same transaction,
+// until a record is refused alone. The caller's Judge decides about that one. See sieve
+// for the search.
 //
-// Batches keep to the size that the topic takes, before compression: what kgo counts. A record that fits only when it is
-// compressed needs a producer that lets larger batches through, and then Settle bounds the groups in place of kgo. Such a topic is
-// called wide.
+// Batches keep to the size that the topic takes, before compression: what kgo counts. A
+// record that fits only when it is compressed needs a producer that lets larger batches
+// through, and then Settle bounds the groups in place of kgo. Such a topic is called
+// wide.
 //
 // A Producer is used by one goroutine.
 package txn

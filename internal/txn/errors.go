@@ -90,8 +90,9 @@ func OutcomeOf(err error) Outcome {
 	return Unknown
 }
 
-// RefusedError says that the broker (or the client in its name) refused a record for good. Unless a Judge was told of it,
-// the record is not known: it is one of those that were sent to the partition (see sieve).
+// RefusedError says that the broker (or the client in its name) refused a record for
+// good. Unless a Judge was told of it, the record is not known: it is one of those that
+// were sent to the partition (see sieve).
 type RefusedError struct {
 	Topic     string
 	Partition int32
@@ -108,21 +109,23 @@ func (e *RefusedError) Unwrap() error { return e.Err }
 // is larger than what the client saw last, which looks again before the replay.
 var errPartition = errors.New("the topic has no such partition")
 
-// isRefusal reports whether err is about a record or its topic, rather than about the connection, the transaction or the
-// producer.
+// isRefusal reports whether err is about a record or its topic, rather than about the
+// connection, the transaction or the producer.
 func isRefusal(err error) bool {
 	return isOneOf(err, kerr.MessageTooLarge, kerr.RecordListTooLarge, kerr.InvalidRecord, kerr.InvalidTimestamp, kerr.PolicyViolation,
 		kerr.UnsupportedForMessageFormat, kerr.UnsupportedCompressionType) || IsAboutTopic(err) || isDoubtful(err)
 }
 
-// IsAboutTopic reports whether err refuses every record of the topic alike: it is missing, or must not be written.
+// IsAboutTopic reports whether err refuses every record of the topic alike: it is
+// missing, or must not be written.
 func IsAboutTopic(err error) bool {
 	return isOneOf(err, kerr.InvalidTopicException, kerr.UnknownTopicOrPartition, kerr.TopicAuthorizationFailed)
 }
 
-// isDoubtful reports whether err is a refusal that may be about something else. CORRUPT_MESSAGE is what old brokers answer to
-// a record without a key for a compacted topic, and what any broker answers to bytes that were damaged on the way. The other
-// two are what becomes of an exception that a broker, or a plug-in of it, has no code for.
+// isDoubtful reports whether err is a refusal that may be about something else.
+// CORRUPT_MESSAGE is what old brokers answer to a record without a key for a compacted
+// topic, and what any broker answers to bytes that were damaged on the way. The other two
+// are what becomes of an exception that a broker, or a plug-in of it, has no code for.
 func isDoubtful(err error) bool {
 	return isOneOf(err, kerr.CorruptMessage, kerr.UnknownServerError, kerr.InvalidRequest)
 }

@@ -30,7 +30,8 @@ func refused(w *world, p *Producer, id Identity) *RefusedError {
 	return r
 }
 
-// The first refusal names the topic and aborts. From then on the records that are refused are found, and the others committed.
+// The first refusal names the topic and aborts. From then on the records that are refused
+// are found, and the others committed.
 func TestRefusedRecords(t *testing.T) {
 	inWorld(t, func(w *world) {
 		caution := new(Caution)
@@ -179,8 +180,8 @@ func TestSearchTakesTooLong(t *testing.T) {
 	})
 }
 
-// A record that is larger than a batch may be, though not when it is compressed, is let through by the next producer; batches of the others stay
-// small.
+// A record that is larger than a batch may be, though not when it is compressed, is let
+// through by the next producer; batches of the others stay small.
 func TestLargeRecordThatCompresses(t *testing.T) {
 	inWorld(t, func(w *world) {
 		caution := new(Caution)

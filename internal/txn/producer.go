@@ -34,12 +34,14 @@ type Config struct {
 	// Group is the consumer group whose offsets are committed.
 	Group string
 
-	// BatchMaxBytes returns the largest batch that a topic accepts (the smaller of max.message.bytes and segment.bytes), 0 if
-	// that is not known. nil means kgo's default for all topics: a topic with a smaller limit then refuses batches of records
-	// that are each small enough.
+	// BatchMaxBytes returns the largest batch that a topic accepts (the smaller of
+	// max.message.bytes and segment.bytes), 0 if that is not known. nil means kgo's
+	// default for all topics: a topic with a smaller limit then refuses batches of
+	// records that are each small enough.
 	BatchMaxBytes func(topic string) int32
 
-	// Caution is what earlier producers of the same worker have learnt about topics. nil: nothing. The Producer changes it.
+	// Caution is what earlier producers of the same worker have learnt about topics. nil:
+	// nothing. The Producer changes it.
 	Caution *Caution
 
 	// Refresh is asked when the group says that the identity's generation is over. It returns the identity of the same
@@ -204,10 +206,11 @@ func (p *Producer) InTransaction() bool { return p.inTxn }
 // produced. It is the zero time if nothing was produced.
 func (p *Producer) Started() time.Time { return p.started }
 
-// Produce sends r: to r.Partition if that is not negative, otherwise to where its key belongs. The record belongs to the
-// producer until the next Commit, Flush or Abort has returned. Produce blocks while too much is buffered, until the
-// context given to New ends. It has no result: the first failure is kept for Err, Flush and Commit. A record of a topic
-// that is written with Caution is held back until Settle.
+// Produce sends r: to r.Partition if that is not negative, otherwise to where its key
+// belongs. The record belongs to the producer until the next Commit, Flush or Abort has
+// returned. Produce blocks while too much is buffered, until the context given to New
+// ends. It has no result: the first failure is kept for Err, Flush and Commit. A record
+// of a topic that is written with Caution is held back until Settle.
 func (p *Producer) Produce(r *kgo.Record) {
 	if err := p.Begin(); err != nil {
 		p.acks.failWith(err)

@@ -8,11 +8,12 @@ import (
 )
 
 var (
-	// ErrNarrow ends a transaction in which a record is larger than its topic's batches may be before compression. The next
-	// producer lets it through.
+	// ErrNarrow ends a transaction in which a record is larger than its topic's batches
+	// may be before compression. The next producer lets it through.
 	ErrNarrow = errors.New("a record needs a producer that lets larger batches through")
 
-	// ErrSlow ends a transaction in which the search for refused records takes too long. The next one should be smaller.
+	// ErrSlow ends a transaction in which the search for refused records takes too long.
+	// The next one should be smaller.
 	ErrSlow = errors.New("finding the refused records takes longer than the transaction may")
 )
 
@@ -21,8 +22,9 @@ func (p *Producer) Cautious(topic string) bool {
 	return p.caution.Any() && p.caution.of(topic)
 }
 
-// Widen has records of a topic pass that are larger than its batches may be before compression. This producer does not
-// let them pass, so the open transaction will end with ErrNarrow; the next producer does.
+// Widen has records of a topic pass that are larger than its batches may be before
+// compression. This producer does not let them pass, so the open transaction will end
+// with ErrNarrow; the next producer does.
 func (p *Producer) Widen(topic string) {
 	if p.wide[topic] {
 		return
@@ -40,9 +42,10 @@ func (p *Producer) holdBack(r *kgo.Record) bool {
 	return true
 }
 
-// Settle sends the records that Produce has held back, in groups that it waits for, and asks judge about each record
-// that the broker refuses. judge may Produce; that is settled too. The error is the judge's. Any other failure is kept
-// for Err, Flush and Commit.
+// Settle sends the records that Produce has held back, in groups that it waits for, and
+// asks judge about each record that the broker refuses. judge may Produce; that is
+// settled too. The error is the judge's. Any other failure is kept for Err, Flush and
+// Commit.
 func (p *Producer) Settle(ctx context.Context, judge Judge) error {
 	defer func() { p.held = p.held[:0] }()
 	for from := 0; from < len(p.held) && p.acks.first() == nil; {
@@ -55,8 +58,8 @@ func (p *Producer) Settle(ctx context.Context, judge Judge) error {
 	return nil
 }
 
-// cut returns the first records, as many as go into one group. What a wide topic gets in one group is no more than a batch
-// of it may have: kgo bounds its batches no longer.
+// cut returns the first records, as many as go into one group. What a wide topic gets in
+// one group is no more than a batch of it may have: kgo bounds its batches no longer.
 func (p *Producer) cut(records []*kgo.Record) []*kgo.Record {
 	records = records[:min(len(records), p.caution.size())]
 	if len(p.wide) == 0 {
@@ -119,8 +122,8 @@ func refuse(r *kgo.Record, err error) (again bool, failure error) {
 	return false, &RefusedError{Topic: r.Topic, Partition: r.Partition, Err: err}
 }
 
-// Bounds of what a record takes in a batch: length, attributes, timestamp, offset, and the lengths of key and value and
-// the number of headers as the longest varints.
+// Bounds of what a record takes in a batch: length, attributes, timestamp, offset, and
+// the lengths of key and value and the number of headers as the longest varints.
 const batchOverhead, recordOverhead, fieldOverhead = 61, 5 + 1 + 10 + 5 + 5 + 5 + 5, 5
 
 // recordBound is no less than the size of a record in a batch.

@@ -4,18 +4,21 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// Judge decides about a record that the broker has refused although it was sent alone. The record may be changed and
-// sent again, or left out. An error ends the transaction.
+// Judge decides about a record that the broker has refused although it was sent alone.
+// The record may be changed and sent again, or left out. An error ends the transaction.
 type Judge func(r *kgo.Record, err error) (again bool, failure error)
 
 // sieve finds the records of a group that the broker refuses.
 //
-// A broker refuses a batch as a whole, and kgo then fails all that it holds for the partition, with the bare error code.
-// But it does so in order, and nothing lies behind the refused records, since the group was waited for. So they can be
-// sent again within the same transaction: in halves, until a record is refused alone. The order within each partition
-// stays that of the group. The partitions are searched side by side, one piece of each at a time.
+// A broker refuses a batch as a whole, and kgo then fails all that it holds for the
+// partition, with the bare error code. But it does so in order, and nothing lies behind
+// the refused records, since the group was waited for. So they can be sent again within
+// the same transaction: in halves, until a record is refused alone. The order within each
+// partition stays that of the group. The partitions are searched side by side, one piece
+// of each at a time.
 type sieve struct {
-	// try sends records, waits for the answers, and returns the refusals, those of one partition in order.
+	// try sends records, waits for the answers, and returns the refusals, those of one
+	// partition in order.
 	try   func([]*kgo.Record) ([]refusal, error)
 	judge Judge
 	// pause waits before the same records are sent again; tries counts from 1.
@@ -25,7 +28,8 @@ type sieve struct {
 // doubts is how often records are sent again unchanged after an error that may not be about them.
 const doubts = 3
 
-// sift returns when each record has been accepted, or left out by the judge. refused are the topics that refused one.
+// sift returns when each record has been accepted, or left out by the judge. refused are
+// the topics that refused one.
 func (s *sieve) sift(group []*kgo.Record) (refused map[string]bool, err error) {
 	refusals, err := s.try(group)
 	if err != nil || len(refusals) == 0 {
@@ -66,11 +70,13 @@ type piece struct {
 	records []*kgo.Record
 	// rest: the other half of what was refused. If the piece before it is accepted, it is spoilt.
 	rest bool
-	// spoilt: it was refused together with records that have been accepted since. So it is divided without another try.
+	// spoilt: it was refused together with records that have been accepted since. So it
+	// is divided without another try.
 	spoilt bool
 }
 
-// strandsOf returns the strands of the partitions that have refused records of a group that was sent.
+// strandsOf returns the strands of the partitions that have refused records of a group
+// that was sent.
 func strandsOf(group []*kgo.Record, refusals []refusal) []*strand {
 	var strands []*strand
 	byPartition := make(map[topicPartition]*strand)
@@ -182,7 +188,8 @@ func (l *strand) accepted() {
 	}
 }
 
-// judgeAll gives refused records to the judge. From one that is to be sent again on, the others wait for it.
+// judgeAll gives refused records to the judge. From one that is to be sent again on, the
+// others wait for it.
 func (s *sieve) judgeAll(l *strand, refused []refusal) error {
 	l.whole, l.tries = false, 0
 	for i, r := range refused {

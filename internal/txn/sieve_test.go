@@ -11,7 +11,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// picky is a broker with one log per partition. It refuses a batch that holds a bad record, and takes those before it.
+// picky is a broker with one log per partition. It refuses a batch that holds a bad
+// record, and takes those before it.
 type picky struct {
 	bad   map[*kgo.Record]error
 	logs  map[int32][]string
@@ -54,8 +55,8 @@ func (b *picky) try(records []*kgo.Record) ([]refusal, error) {
 	return refused, nil
 }
 
-// Whatever records are refused, in whatever partitions, and however the client makes batches of them: the judge meets
-// exactly these, and the others come out in order.
+// Whatever records are refused, in whatever partitions, and however the client makes
+// batches of them: the judge meets exactly these, and the others come out in order.
 func TestSieveFindsExactlyTheRefused(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(300) {
@@ -128,7 +129,8 @@ func TestSieveKeepsTheOrderOfWhatIsSentAgain(t *testing.T) {
 	}
 }
 
-// The number of tries per refused record is about that of a binary search; if all are refused, twice their number.
+// The number of tries per refused record is about that of a binary search; if all are
+// refused, twice their number.
 func TestSieveTriesSeldom(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct{ records, bad, most int }{{40, 4, 45}, {256, 1, 20}, {256, 256, 520}} {

@@ -7,7 +7,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// UsualBatch is the largest batch for a topic whose configuration is not known: kgo's default, which is below Kafka's.
+// UsualBatch is the largest batch for a topic whose configuration is not known: kgo's
+// default, which is below Kafka's.
 const UsualBatch = 1_000_012
 
 // limit is the largest batch of a topic, in bytes as the broker counts them.
@@ -20,8 +21,9 @@ func (p *Producer) limit(topic string) int {
 	return UsualBatch
 }
 
-// batchLimit is what kgo is given as the largest batch of a topic. kgo counts the length prefix, a varint, with the
-// batch; the broker does not. kgo asks once for the empty topic to validate the options.
+// batchLimit is what kgo is given as the largest batch of a topic. kgo counts the length
+// prefix, a varint, with the batch; the broker does not. kgo asks once for the empty
+// topic to validate the options.
 func (p *Producer) batchLimit(topic string) int32 {
 	const least, most = 512, 1 << 30
 	switch {

@@ -12,9 +12,11 @@
 //
 // # Records that the broker refuses
 //
-// The first refusal aborts. In the replay the producer holds records back; the worker has it send them between two calls of the
-// tasks, and at each commit. A record that is refused alone goes to its task ([task.Task.Refused]), which asks the error policy. Under
-// Fail the worker aborts once more, repeats what came before the record, and commits that.
+// The first refusal aborts. In the replay the producer holds records back; the worker has
+// it send them between two calls of the tasks, and at each commit. A record that is
+// refused alone goes to its task ([task.Task.Refused]), which asks the error policy.
+// Under Fail the worker aborts once more, repeats what came before the record, and
+// commits that.
 //
 // # Input that has to be read again
 //

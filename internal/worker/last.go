@@ -11,9 +11,11 @@ import (
 // last is the end of a worker whose task has failed at a record: what was processed before that record is processed once more and committed, so that
 // a restart resumes there, and not a commit interval earlier.
 //
-// What the repetition commits may fail too, at another record. Of two changes of a row that are merged into one changelog record, the second is blamed
-// first; if the row is refused after the first change as well, that one is blamed next. And another task may have a failing record of its own. Then the
-// repetition begins anew, and stops before that record too.
+// What the repetition commits may fail too, at another record. Of two changes of a row
+// that are merged into one changelog record, the second is blamed first; if the row is
+// refused after the first change as well, that one is blamed next. And another task may
+// have a failing record of its own. Then the repetition begins anew, and stops before
+// that record too.
 type last struct {
 	err   error
 	stops map[*Task]map[task.Partition]int64 // offsets of failing records
@@ -23,7 +25,8 @@ type last struct {
 	repetition int // counts them
 }
 
-// lastTimeout bounds the repetitions. After it the application fails without that commit, which is as correct.
+// lastTimeout bounds the repetitions. After it the application fails without that commit,
+// which is as correct.
 const lastTimeout = 5 * time.Second
 
 // failAfter fails because of a task's error, after a commit of what was processed before.
@@ -43,7 +46,8 @@ func (w *Worker) failAfter(t *Task, err error) {
 	w.reopen()
 }
 
-// failEarlier goes on with a repetition in which a task has failed, by another one that stops before that record. It fails for good if that is not possible.
+// failEarlier goes on with a repetition in which a task has failed, by another one that
+// stops before that record. It fails for good if that is not possible.
 func (w *Worker) failEarlier(t *Task, err error) {
 	var at *processor.Error
 	if !errors.As(err, &at) || at.Topic == "" || time.Now().After(w.last.until) || !w.last.stopBefore(t, at) {
@@ -64,7 +68,8 @@ func (l *last) repeat(tasks []*Task) {
 	}
 }
 
-// stopBefore adds a record to stop before. It returns false if it is none of a partition, or not before the one that the partition has.
+// stopBefore adds a record to stop before. It returns false if it is none of a partition,
+// or not before the one that the partition has.
 func (l *last) stopBefore(t *Task, at *processor.Error) bool {
 	if l.stops[t] == nil {
 		l.stops[t] = map[task.Partition]int64{}

@@ -17,7 +17,8 @@ type outbox struct {
 	w *Worker
 	t *Task
 
-	// last are two topics that were asked about last, with their limits: most tasks write few topics, many records each.
+	// last are two topics that were asked about last, with their limits: most tasks write
+	// few topics, many records each.
 	last [2]topicLimits
 	next int // of last, to be replaced
 }
@@ -40,14 +41,16 @@ func (o *outbox) Send(out graph.Output, from processor.Metadata) error {
 // lookups is the share of the transaction timeout that one look at a topic may take.
 const lookups = 4
 
-// Partitions implements task.Outbox. The transaction, and the worker's context, bound how long Kafka is asked.
+// Partitions implements task.Outbox. The transaction, and the worker's context, bound how
+// long Kafka is asked.
 func (o *outbox) Partitions(topic string) (int32, error) {
 	ctx, cancel := context.WithTimeout(o.w.ctx, o.w.cfg.TransactionTimeout/lookups)
 	defer cancel()
 	return o.w.cfg.Topics.Partitions(ctx, topic)
 }
 
-// Limits implements task.Outbox. Where a limit on size is not known, it is what the client lets pass.
+// Limits implements task.Outbox. Where a limit on size is not known, it is what the
+// client lets pass.
 func (o *outbox) Limits(topic string, fresh bool) *task.Limits {
 	if fresh {
 		o.w.lookAgain(topic)
@@ -67,7 +70,8 @@ func (o *outbox) Limits(topic string, fresh bool) *task.Limits {
 	return &limits
 }
 
-// Oversized implements task.Outbox. Of a topic whose limit is not known nothing is too large: the broker decides.
+// Oversized implements task.Outbox. Of a topic whose limit is not known nothing is too
+// large: the broker decides.
 func (o *outbox) Oversized(out graph.Output) int {
 	limit, size := o.w.cfg.Topics.Limits(out.Topic).MaxBytes, 0
 	if limit > 0 {

@@ -11,7 +11,8 @@ import (
 	"github.com/millrace-streams/millrace/internal/txn"
 )
 
-// settle sends what the producer has held back. A record that the broker refuses is given to the task that sent it; t is the one that fails for it.
+// settle sends what the producer has held back. A record that the broker refuses is given
+// to the task that sent it; t is the one that fails for it.
 func (w *Worker) settle() (t *Task, failure error) {
 	if w.producer == nil {
 		return nil, nil
@@ -49,10 +50,11 @@ func (w *Worker) settled() bool {
 	return false
 }
 
-// distrust goes on after a transaction in which a record was refused. It reports whether a new producer is needed.
+// distrust goes on after a transaction in which a record was refused. It reports whether
+// a new producer is needed.
 //
-// A refusal for its size may mean that the topic takes less than before. So the topic is looked up, for the batches of the next producer and for the records of the
-// replay.
+// A refusal for its size may mean that the topic takes less than before. So the topic is
+// looked up, for the batches of the next producer and for the records of the replay.
 func (w *Worker) distrust(refused *txn.RefusedError) (renew bool) {
 	w.caution.Distrust()
 	if !errors.Is(refused, kerr.MessageTooLarge) && !errors.Is(refused, kerr.RecordListTooLarge) {

@@ -22,7 +22,9 @@ import (
 	"github.com/millrace-streams/millrace/internal/seedtest"
 	"github.com/millrace-streams/millrace/processor"
 	"github.com/millrace-streams/millrace/serde"
+	"github.com/millrace-streams/millrace/state"
 	"github.com/millrace-streams/millrace/topology"
+	"github.com/millrace-streams/millrace/windowstore"
 )
 
 // sendAll produces values to the partitions of a topic in turn, in one go.
@@ -276,6 +278,64 @@ func TestRefusedRowFails(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+var (
+	rowOf    = state.KeyValue("row-of", serde.String, serde.String)
+	windowOf = windowstore.New("window-of", serde.String, serde.String, time.Hour, time.Hour)
+)
+
+// rows keeps values in a store that a processor has opened itself.
+type rows struct {
+	windowed bool
+	put      func(key, value string, at processor.Timestamp) error
+}
+
+func (p *rows) Init(ctx processor.Context[string, string]) error {
+	if p.windowed {
+		p.put = windowstore.Open(ctx, windowOf).Put
+		return nil
+	}
+	s := state.Open(ctx, rowOf)
+	p.put = func(key, value string, _ processor.Timestamp) error { return s.Put(key, value) }
+	return nil
+}
+
+func (p *rows) Process(ctx processor.Context[string, string], r processor.Record[string, string]) error {
+	return p.put(r.Key, r.Value, r.Timestamp)
+}
+
+// The same with the stores of a processor.
+func TestRefusedRowOfAProcessorFails(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		windowed bool
+		spec     processor.StoreSpec
+		topic    string
+	}{{false, rowOf, "app-row-of-changelog"}, {true, windowOf, "app-window-of-changelog"}} {
+		t.Run(tc.topic, func(t *testing.T) {
+			t.Parallel()
+			c := newCluster(t, kfake.SeedTopics(1, "in"), kafkatest.Names())
+			b := topology.New()
+			in := topology.Source(b, "in", serde.String, serde.String)
+			topology.Process(in, "keep", func() *rows { return &rows{windowed: tc.windowed} }, serde.String, serde.String, tc.spec)
+			c.send("in", "a=good", "k=good", "k=bad1", "c=good", "d=good")
+			c.Refuse(tc.topic, 1, kerr.PolicyViolation, isBad)
+			cfg := c.config("app", t.TempDir())
+			cfg.CommitInterval = time.Second
+			err := run(t, build(t, b), cfg).wait()
+			var e *processor.Error
+			if !errors.As(err, &e) || !errors.Is(err, kerr.PolicyViolation) || e.Topic != "in" || e.Offset != 2 {
+				t.Fatalf("got %v, want the refusal of in/0@2", err)
+			}
+			if at := c.committed("app", "in", 0); at != 2 {
+				t.Errorf("committed %d, want 2", at)
+			}
+			if got := c.values(tc.topic, 1)[0]; !slices.Equal(got, []string{"good", "good"}) {
+				t.Errorf("changelog: %q", got)
+			}
+		})
 	}
 }
 

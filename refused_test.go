@@ -339,7 +339,8 @@ func TestRefusedRowOfAProcessorFails(t *testing.T) {
 	}
 }
 
-// Two tasks of a worker fail at records of their own. Both commit what came before theirs.
+// Two tasks of a worker fail at records of their own. Both commit what came before
+// theirs.
 func TestFailInTwoTasks(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, kfake.SeedTopics(2, "in", "out"), kafkatest.Names())
@@ -385,7 +386,8 @@ func TestRefusedOutputOfAFlush(t *testing.T) {
 	app.stop()
 }
 
-// A topic that never takes a dead letter does not end the application; one that is gone does.
+// A topic that never takes a dead letter does not end the application; one that is gone
+// does.
 func TestDeadLetterIsRefused(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {

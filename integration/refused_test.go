@@ -31,7 +31,8 @@ import (
 //   - "key" a record without a key, since it is compacted.
 //   - "size" a record larger than a segment. A batch of good ones may be too large as well.
 //
-// The last two become so when the application has looked at them, so that it cannot know before.
+// The last two become so when the application has looked at them, so that it cannot know
+// before.
 type refusals struct {
 	c                     *cluster
 	application, in, dead string

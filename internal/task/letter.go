@@ -18,7 +18,10 @@ const maxErrorText = 4 << 10
 // punctuator has none, nor has the Flush of a processor: the letter then has neither key
 // nor value. What the topic does not take is left out, and said to be in a header.
 func (t *Task) deadLetter(e *processor.Error) error {
-	out := graph.Output{Topic: t.cfg.Policy.DeadLetterTopic, Partition: -1, Key: e.Key, Value: e.Value, Timestamp: max(t.eventTime, 0)}
+	out := graph.Output{
+		Topic: t.cfg.Policy.DeadLetterTopic, Partition: -1,
+		Key: e.Key, Value: e.Value, Timestamp: max(t.eventTime, 0),
+	}
 	if in := t.input(); in != nil {
 		if out.Timestamp = in.Timestamp; t.current != nil {
 			out.Timestamp = t.logTime
@@ -83,7 +86,8 @@ func (t *Task) reduced(r *Refusal) *graph.Output {
 	return nil
 }
 
-// The functions that follow report whether they have changed the letter; none changes it twice.
+// The functions that follow report whether they have changed the letter; none changes it
+// twice.
 
 // clamp replaces the timestamp by the time of now.
 func (t *Task) clamp(out *graph.Output) bool {
@@ -104,7 +108,8 @@ func giveKey(out *graph.Output) bool {
 		v, _ := out.Headers.Get(name)
 		return v
 	}
-	out.Key = fmt.Appendf(nil, "%s/%s@%s", value(processor.DeadLetterTopic), value(processor.DeadLetterPartition), value(processor.DeadLetterOffset))
+	topic, partition := value(processor.DeadLetterTopic), value(processor.DeadLetterPartition)
+	out.Key = fmt.Appendf(nil, "%s/%s@%s", topic, partition, value(processor.DeadLetterOffset))
 	note(out, processor.DeadLetterOmitted, "key: the record has none, and the topic needs one")
 	return true
 }

@@ -89,7 +89,8 @@ const clockSkew = int64(10 * time.Minute / time.Millisecond)
 
 // admit reports whether a record is within the limits for sure, without looking close.
 func (l *Limits) admit(out *graph.Output, now int64) bool {
-	return (l.MaxBytes == 0 || batchBound(out) <= l.MaxBytes) && (out.Key != nil || !l.Keyed) && l.timely(out.Timestamp, now)
+	fits := l.MaxBytes == 0 || batchBound(out) <= l.MaxBytes
+	return fits && (out.Key != nil || !l.Keyed) && l.timely(out.Timestamp, now)
 }
 
 // timely reports whether the broker may take a timestamp. -1 is no timestamp, which it
@@ -110,13 +111,15 @@ func (l *Limits) unfit(out *graph.Output, now int64) error {
 		return nil
 	}
 	at := time.UnixMilli(int64(out.Timestamp)).UTC().Format(time.RFC3339)
-	if int64(out.Timestamp) > now {
-		return &UnfitError{out.Topic, fmt.Sprintf("its timestamp %s lies too far in the future (message.timestamp.after.max.ms=%d)", at, l.Ahead)}
+	where, setting, bound := "future", "message.timestamp.after.max.ms", l.Ahead
+	if int64(out.Timestamp) < now {
+		where, setting, bound = "past", "message.timestamp.before.max.ms", l.Behind
 	}
-	return &UnfitError{out.Topic, fmt.Sprintf("its timestamp %s lies too far in the past (message.timestamp.before.max.ms=%d)", at, l.Behind)}
+	return &UnfitError{out.Topic, fmt.Sprintf("its timestamp %s lies too far in the %s (%s=%d)", at, where, setting, bound)}
 }
 
-// Sizes of a batch that has only one record. Source: Kafka's DefaultRecordBatch and DefaultRecord.
+// Sizes of a batch that has only one record. Source: Kafka's DefaultRecordBatch and
+// DefaultRecord.
 const batchHeader = 61
 
 // batchBound is no less than the size of out's batch: all varints count as the longest.

@@ -69,7 +69,8 @@ func (c *Caution) of(topic string) bool {
 	return left != trusted
 }
 
-// sifted tells about a group: the number of records by topic, and the topics that refused one.
+// sifted tells about a group: the number of records by topic, and the topics that refused
+// one.
 func (c *Caution) sifted(records map[string]int, refused map[string]bool) {
 	for topic, n := range records {
 		switch {

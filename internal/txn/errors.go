@@ -10,7 +10,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// ErrNoIdentity is returned by a commit whose Identity is empty. It is never sent: brokers accept it from anybody.
+// ErrNoIdentity is returned by a commit whose Identity is empty. It is never sent:
+// brokers accept it from anybody.
 var ErrNoIdentity = errors.New("the group member has no identity")
 
 // ErrDead is returned by a Producer that has ended with Unknown or Fatal before.
@@ -57,10 +58,13 @@ func (e *Error) Error() string { return fmt.Sprintf("%s: %v (%s)", e.Doing, e.Er
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// Permanent reports whether the same input will meet the same error again: a replay alone does not help.
+// Permanent reports whether the same input will meet the same error again: a replay alone
+// does not help.
 //
-// FENCED_INSTANCE_ID is not permanent here. It says that the member has a successor, and that may be this very process: after a session that ended
-// unnoticed its client joins again under another member ID. If it is another process, the group tells the membership.
+// FENCED_INSTANCE_ID is not permanent here. It says that the member has a successor, and
+// that may be this very process: after a session that ended unnoticed its client joins
+// again under another member ID. If it is another process, the group tells the
+// membership.
 func (e *Error) Permanent() bool {
 	var refused *RefusedError
 	if errors.As(e.Err, &refused) {
@@ -78,7 +82,8 @@ func (e *Error) Permanent() bool {
 	return false
 }
 
-// OutcomeOf returns Committed for nil, the outcome of an *Error in err's chain, and Unknown for any other error.
+// OutcomeOf returns Committed for nil, the outcome of an *Error in err's chain, and
+// Unknown for any other error.
 func OutcomeOf(err error) Outcome {
 	if err == nil {
 		return Committed
@@ -105,8 +110,9 @@ func (e *RefusedError) Error() string {
 
 func (e *RefusedError) Unwrap() error { return e.Err }
 
-// errPartition is what an explicit partition gets that the topic does not have, as far as the client knows. It is no refusal: a topic that has just grown
-// is larger than what the client saw last, which looks again before the replay.
+// errPartition is what an explicit partition gets that the topic does not have, as far as
+// the client knows. It is no refusal: a topic that has just grown is larger than what the
+// client saw last, which looks again before the replay.
 var errPartition = errors.New("the topic has no such partition")
 
 // isRefusal reports whether err is about a record or its topic, rather than about the
@@ -134,7 +140,8 @@ func isOneOf(err error, codes ...*kerr.Error) bool {
 	return slices.ContainsFunc(codes, func(code *kerr.Error) bool { return errors.Is(err, code) })
 }
 
-// isFencing reports whether the group has refused the member: it no longer owns what it wants to commit.
+// isFencing reports whether the group has refused the member: it no longer owns what it
+// wants to commit.
 func isFencing(err error) bool {
 	for _, k := range []error{
 		kerr.IllegalGeneration, kerr.UnknownMemberID, kerr.FencedInstanceID, kerr.StaleMemberEpoch, kerr.FencedMemberEpoch,
@@ -147,8 +154,9 @@ func isFencing(err error) bool {
 	return false
 }
 
-// isRetriable reports whether the same offset request may be sent again. An error that is not the broker's answer (a
-// connection that broke) is retriable too: offset requests can be repeated without harm.
+// isRetriable reports whether the same offset request may be sent again. An error that is
+// not the broker's answer (a connection that broke) is retriable too: offset requests can
+// be repeated without harm.
 func isRetriable(err error) bool {
 	if errors.Is(err, kgo.ErrClientClosed) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return false
@@ -165,11 +173,13 @@ func isAnswer(err error) bool {
 	return errors.As(err, &k)
 }
 
-// killsProducer reports whether err makes the client useless. kgo refuses a topic that was deleted and created again
-// until the topic is purged from the client. And a producer whose ID or epoch is no longer its own must not even abort:
-// with transaction.version 2 a broker may take its EndTxn for a repeated one and answer with the epoch of the producer
-// that replaced it, so that two of them would go on in one transaction. The broker has aborted its transaction already,
-// or does so at its timeout or when the ID is initialised.
+// killsProducer reports whether err makes the client useless. kgo refuses a topic that
+// was deleted and created again until the topic is purged from the client. And a producer
+// whose ID or epoch is no longer its own must not even abort: with transaction.version 2
+// a broker may take its EndTxn for a repeated one and answer with the epoch of the
+// producer that replaced it, so that two of them would go on in one transaction. The
+// broker has aborted its transaction already, or does so at its timeout or when the ID is
+// initialised.
 func killsProducer(err error) bool {
 	for _, k := range []error{
 		kgo.ErrClientClosed, kerr.UnknownTopicID, kerr.ProducerFenced, kerr.InvalidProducerEpoch,

@@ -33,7 +33,8 @@ func (p *Producer) Widen(topic string) {
 	p.acks.failWith(ErrNarrow)
 }
 
-// holdBack keeps a record of a topic that is written with caution. It reports whether it did.
+// holdBack keeps a record of a topic that is written with caution. It reports whether it
+// did.
 func (p *Producer) holdBack(r *kgo.Record) bool {
 	if !p.caution.of(r.Topic) {
 		return false

@@ -25,7 +25,8 @@ type sieve struct {
 	pause func(tries int) error
 }
 
-// doubts is how often records are sent again unchanged after an error that may not be about them.
+// doubts is how often records are sent again unchanged after an error that may not be
+// about them.
 const doubts = 3
 
 // sift returns when each record has been accepted, or left out by the judge. refused are
@@ -68,7 +69,8 @@ type strand struct {
 // piece is a run of records of one partition that is sent together.
 type piece struct {
 	records []*kgo.Record
-	// rest: the other half of what was refused. If the piece before it is accepted, it is spoilt.
+	// rest: the other half of what was refused. If the piece before it is accepted, it is
+	// spoilt.
 	rest bool
 	// spoilt: it was refused together with records that have been accepted since. So it
 	// is divided without another try.

@@ -8,8 +8,9 @@ import (
 	"github.com/millrace-streams/millrace/processor"
 )
 
-// last is the end of a worker whose task has failed at a record: what was processed before that record is processed once more and committed, so that
-// a restart resumes there, and not a commit interval earlier.
+// last is the end of a worker whose task has failed at a record: what was processed
+// before that record is processed once more and committed, so that a restart resumes
+// there, and not a commit interval earlier.
 //
 // What the repetition commits may fail too, at another record. Of two changes of a row
 // that are merged into one changelog record, the second is blamed first; if the row is
@@ -68,8 +69,8 @@ func (l *last) repeat(tasks []*Task) {
 	}
 }
 
-// stopBefore adds a record to stop before. It returns false if it is none of a partition,
-// or not before the one that the partition has.
+// stopBefore adds a record to stop before. It returns false if its partition stops there
+// already, or earlier.
 func (l *last) stopBefore(t *Task, at *processor.Error) bool {
 	if l.stops[t] == nil {
 		l.stops[t] = map[task.Partition]int64{}
@@ -104,7 +105,8 @@ func (l *last) of(t *Task) int {
 
 func (l *last) processed(t *Task, n int) { l.left[t] -= n }
 
-// finishLast commits and fails as soon as there is nothing left to repeat. It reports whether it did.
+// finishLast commits and fails as soon as there is nothing left to repeat. It reports
+// whether it did.
 func (w *Worker) finishLast() bool {
 	for _, t := range w.tasks {
 		if w.last.of(t) > 0 && time.Now().Before(w.last.until) {

@@ -84,7 +84,8 @@ func (o *outbox) Oversized(out graph.Output) int {
 	return size
 }
 
-// lookEvery is how often Kafka is asked about a topic at most because a record does not fit it.
+// lookEvery is how often Kafka is asked about a topic at most because a record does not
+// fit it.
 const lookEvery = 10 * time.Second
 
 // lookAgain has a topic's configuration read again, unless that was done a moment ago.

@@ -26,7 +26,8 @@ func (w *Worker) settle() (t *Task, failure error) {
 		w.watch.begin(t, time.Now())
 		defer w.watch.end()
 		out, failure := t.run.Refused(task.Refusal{
-			Out: from.output(r), From: from.from, Input: from.input, Tries: int(from.tries), Err: err, Gone: txn.IsAboutTopic(err),
+			Out: from.output(r), From: from.from, Input: from.input, Tries: int(from.tries),
+			Err: err, Gone: txn.IsAboutTopic(err),
 		})
 		if failure != nil || out == nil {
 			return false, failure
@@ -62,14 +63,16 @@ func (w *Worker) distrust(refused *txn.RefusedError) (renew bool) {
 	}
 	before := w.cfg.Topics.Limits(refused.Topic).MaxBytes
 	if err := w.refresh(refused.Topic); err != nil {
-		w.cfg.Logger.Warn("looking up how large a batch may be that a topic has refused", "topic", refused.Topic, "error", err)
+		w.cfg.Logger.Warn("looking up the size limit of a topic that refused a batch",
+			"topic", refused.Topic, "error", err)
 		return false
 	}
 	now := w.cfg.Topics.Limits(refused.Topic).MaxBytes
 	if now == before {
 		return false
 	}
-	w.cfg.Logger.Warn("a topic takes batches of another size; from now on batches keep to it", "topic", refused.Topic, "before", before, "now", now)
+	w.cfg.Logger.Warn("a topic takes batches of another size; from now on batches keep to it",
+		"topic", refused.Topic, "before", before, "now", now)
 	return true
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"maps"
 	"net"
 	"net/netip"
 	"os"
@@ -28,6 +29,7 @@ type cluster struct {
 	brokers string // plaintext bootstrap address
 	secure  string // SASL_SSL bootstrap address; empty for a cluster of the user's
 	tls     *certificates
+	broker  testcontainers.Container // nil for a cluster of the user's
 	stop    func()
 }
 
@@ -47,6 +49,7 @@ func run(m *testing.M) int {
 	case err == nil:
 		theCluster = c
 		defer c.stop()
+		defer stopHostile()
 	case os.Getenv("CI") != "":
 		log.Printf("in CI the tests on real Kafka must run: %v", err)
 		return 1
@@ -73,14 +76,14 @@ func startCluster(ctx context.Context) (*cluster, error) {
 	if err := exec.Command("docker", "info").Run(); err != nil {
 		return nil, fmt.Errorf("no Docker engine answers (docker info: %w), and MILLRACE_BROKERS is not set", err)
 	}
-	return startSomewhere(ctx)
+	return startSomewhere(ctx, nil)
 }
 
 // startSomewhere tries again with other ports when somebody has taken one of them before the container has.
-func startSomewhere(ctx context.Context) (c *cluster, err error) {
+func startSomewhere(ctx context.Context, env map[string]string) (c *cluster, err error) {
 	const tries = 4
 	for range tries {
-		if c, err = startContainer(ctx); err == nil || !strings.Contains(err.Error(), "port is already allocated") && !strings.Contains(err.Error(), "address already in use") {
+		if c, err = startContainer(ctx, env); err == nil || !strings.Contains(err.Error(), "port is already allocated") && !strings.Contains(err.Error(), "address already in use") {
 			break
 		}
 	}
@@ -89,7 +92,8 @@ func startSomewhere(ctx context.Context) (c *cluster, err error) {
 
 // startContainer runs one combined broker and controller with two listeners that the host reaches: PLAINTEXT, and SECURE with TLS and
 // SCRAM. Host ports are chosen first, because a broker must know the address that it advertises before it starts.
-func startContainer(ctx context.Context) (*cluster, error) {
+// env has further settings of the broker, as variables of the image.
+func startContainer(ctx context.Context, env map[string]string) (*cluster, error) {
 	image := os.Getenv("KAFKA_IMAGE")
 	if image == "" {
 		image = defaultImage
@@ -105,11 +109,13 @@ func startContainer(ctx context.Context) (*cluster, error) {
 	os.Setenv("TESTCONTAINERS_RYUK_DISABLED", "true") // the reaper is an image of its own; the container is removed below
 	loopback := netip.MustParseAddr("127.0.0.1")
 	plain, secure := strconv.Itoa(ports[0]), strconv.Itoa(ports[1])
+	settings := brokerEnv(plain, secure)
+	maps.Copy(settings, env)
 	broker, err := testcontainers.GenericContainer(ctx, testcontainers.GenericContainerRequest{
 		ContainerRequest: testcontainers.ContainerRequest{
 			Image:        image,
 			ExposedPorts: []string{"9092/tcp", "9094/tcp"},
-			Env:          brokerEnv(plain, secure),
+			Env:          settings,
 			HostConfigModifier: func(h *container.HostConfig) {
 				h.PortBindings = network.PortMap{
 					network.MustParsePort("9092/tcp"): {{HostIP: loopback, HostPort: plain}},
@@ -127,7 +133,7 @@ func startContainer(ctx context.Context) (*cluster, error) {
 		_ = testcontainers.TerminateContainer(broker)
 		return nil, fmt.Errorf("start %s: %w", image, err)
 	}
-	c := &cluster{brokers: "127.0.0.1:" + plain, secure: "127.0.0.1:" + secure, tls: certs}
+	c := &cluster{brokers: "127.0.0.1:" + plain, secure: "127.0.0.1:" + secure, tls: certs, broker: broker}
 	c.stop = func() { _ = testcontainers.TerminateContainer(broker) }
 	if err := c.ready(ctx); err != nil {
 		c.stop()

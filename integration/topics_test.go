@@ -42,8 +42,18 @@ func name(t *testing.T, what string) string {
 // createTopic makes a topic that is deleted, with all topics that start with its name, at the end of the test.
 func (c *cluster) createTopic(t *testing.T, topic string, partitions int32) {
 	t.Helper()
+	c.createTopicWith(t, topic, partitions, nil)
+}
+
+// createTopicWith is createTopic with settings of the topic.
+func (c *cluster) createTopicWith(t *testing.T, topic string, partitions int32, settings map[string]string) {
+	t.Helper()
 	admin := c.admin(t)
-	if _, err := admin.CreateTopic(t.Context(), partitions, 1, nil, topic); err != nil {
+	configs := map[string]*string{}
+	for name, value := range settings {
+		configs[name] = &value
+	}
+	if _, err := admin.CreateTopic(t.Context(), partitions, 1, configs, topic); err != nil {
 		t.Fatalf("create topic %s: %v", topic, err)
 	}
 	for { // the controller has made it; brokers hear of it a little later

@@ -11,8 +11,11 @@ type MismatchError struct {
 	Kind    Kind
 	Found   int32 // partitions
 	Want    int32
-	Configs []Finding // what is wrong with its configuration
-	Command string    // puts the configuration right; empty if nothing is wrong with it
+	Configs []Finding // the settings for which the topic is refused
+
+	// Command puts the configuration right, also the settings that are only warned of:
+	// the next start should not meet them. It is empty if nothing is wrong with it.
+	Command string
 }
 
 func (e *MismatchError) Error() string {
@@ -26,7 +29,7 @@ func (e *MismatchError) Error() string {
 		wrong = append(wrong, f.String())
 	}
 	text := fmt.Sprintf("internal topic %q (%s) does not fit: %s", e.Topic, e.Kind, strings.Join(wrong, "; "))
-	if e.Command != "" {
+	if e.Command != "" && len(e.Configs) > 0 {
 		text += ". To put its configuration right: " + e.Command
 	}
 	return text

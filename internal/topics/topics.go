@@ -83,7 +83,7 @@ func check(found map[string]Topic, specs []Spec, leftOut map[string][]Finding, b
 		t.Command = Command(brokers, s.Name, slices.Concat(refused, warned))
 		found[s.Name] = t
 		if t.Partitions != s.Partitions || len(refused) > 0 {
-			errs = append(errs, &MismatchError{Topic: s.Name, Kind: s.Kind, Found: t.Partitions, Want: s.Partitions, Configs: refused, Command: Command(brokers, s.Name, refused)})
+			errs = append(errs, &MismatchError{Topic: s.Name, Kind: s.Kind, Found: t.Partitions, Want: s.Partitions, Configs: refused, Command: t.Command})
 		}
 	}
 	return errors.Join(errs...)

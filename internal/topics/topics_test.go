@@ -147,6 +147,8 @@ func TestMismatchesAreExplained(t *testing.T) {
 			[]string{"CreateTime"}},
 		{"windows by time of writing", map[string]string{"cleanup.policy": "compact,delete", "message.timestamp.type": "LogAppendTime"}, 4,
 			Spec{Partitions: 4, Kind: ChangelogWindowed}, []string{"CreateTime"}},
+		{"by time of writing, and other differences", map[string]string{"cleanup.policy": "compact", "message.timestamp.type": "LogAppendTime", "compression.type": "gzip"},
+			4, Spec{Partitions: 4}, []string{"'message.timestamp.type=CreateTime,compression.type=producer'"}},
 		{name: "endless windows", found: map[string]string{"cleanup.policy": "compact,delete", "retention.ms": "-1"}, count: 4, spec: Spec{Partitions: 4, Kind: ChangelogWindowed, Retention: time.Hour}},
 		{name: "compacted windows", found: map[string]string{"cleanup.policy": "compact"}, count: 4, spec: Spec{Partitions: 4, Kind: ChangelogWindowed, Retention: time.Hour}},
 		{name: "the user's choice", found: map[string]string{"cleanup.policy": "delete", "retention.ms": "60000"}, count: 4,

@@ -187,7 +187,8 @@ func TestFetchingStopsAtTheBound(t *testing.T) {
 	}
 	second := b.open("in", 1, 0, b.to)
 	for _, got := range append(arrived, b.to.take()...) {
-		first.taken(got.bytes, first.held.Load()+got.bytes)
+		first.settle(first.held.Load()+got.bytes, false) // the task takes it and keeps it
+		got.feed.drained(got.bytes)
 	}
 	second.settle(0, true)
 	for found := false; !found; {

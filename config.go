@@ -13,6 +13,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/millrace-streams/millrace/internal/resume"
 	"github.com/millrace-streams/millrace/processor"
 )
 
@@ -45,6 +46,23 @@ const (
 	// rolling restarts.
 	Stay
 )
+
+// Restart says where a task begins to read an input whose position is not known any more, though the state that was made from it is still there.
+type Restart int
+
+const (
+	// RestartRefused ends Run with an error that names the inputs and the choices.
+	RestartRefused Restart = iota
+	// RestartEarliest begins at the first record that the log has.
+	RestartEarliest
+	// RestartLatest begins behind the last record that the log has.
+	RestartLatest
+)
+
+// lostPolicy is what the operator wants for inputs without offsets.
+func (c *Config) lostPolicy() resume.Policy {
+	return resume.Policy{Lost: resume.Choice(c.LostOffsets), Recreated: resume.Choice(c.RecreatedInputs)}
+}
 
 // Config is the configuration of an App. The zero value of a field is its default. New checks all fields.
 type Config struct {
@@ -92,6 +110,15 @@ type Config struct {
 
 	// OnClose is Leave by default.
 	OnClose OnClose
+
+	// LostOffsets says where to begin to read an input whose committed offset expired or was deleted, while the state that was made from it is still there:
+	// RestartEarliest counts records twice, RestartLatest leaves some out. It is not asked if the state on a disk is complete (the task then goes on exactly where
+	// it was), nor if nothing was processed yet. Set it for one start: it would hide the next loss. Default: RestartRefused.
+	LostOffsets Restart
+
+	// RecreatedInputs says where to begin to read an input topic that was deleted and created again, while the state that was made from the former one is
+	// still there: RestartEarliest adds all records of the new topic to the state. Default: RestartRefused.
+	RecreatedInputs Restart
 
 	// StateMemory bounds the bytes that the stores of this process hold in memory: caches, changes that are not committed yet, and
 	// the database's write buffers. What processors hold until the next commit counts as well (see processor.Context), as the partial results of batches do.
@@ -176,6 +203,9 @@ func (c Config) validate() error {
 	check(c.StateDir != "", "StateDir is empty: give a directory that outlives the process")
 	check(c.Guarantee == ExactlyOnce || c.Guarantee == AtLeastOnce, "Guarantee is %d: want ExactlyOnce or AtLeastOnce", int(c.Guarantee))
 	check(c.OnClose == Leave || c.OnClose == Stay, "OnClose is %d: want Leave or Stay", int(c.OnClose))
+	for name, restart := range map[string]Restart{"LostOffsets": c.LostOffsets, "RecreatedInputs": c.RecreatedInputs} {
+		check(restart >= RestartRefused && restart <= RestartLatest, "%s is %d: want RestartRefused, RestartEarliest or RestartLatest", name, int(restart))
+	}
 	check(c.Workers > 0, "Workers is %d: want at least 1", c.Workers)
 	check(c.TransactionTimeout >= time.Second, "TransactionTimeout is %v: want at least 1s", c.TransactionTimeout)
 	check(c.TransactionTimeout <= maxTimeout, "TransactionTimeout is %v: want at most %v, which is all that Kafka's protocol can say", c.TransactionTimeout, maxTimeout)

@@ -3,6 +3,7 @@ package millrace
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -10,6 +11,7 @@ import (
 	"github.com/millrace-streams/millrace/internal/assignment"
 	"github.com/millrace-streams/millrace/internal/engine"
 	"github.com/millrace-streams/millrace/internal/graph"
+	"github.com/millrace-streams/millrace/internal/inputs"
 )
 
 // databases are the databases that lie in the state directory from former runs, opened before the group is joined: how far each is behind decides
@@ -58,6 +60,51 @@ func (s *session) openDatabases() {
 	if err := s.measureLags(ctx); err != nil {
 		s.log.Warn("asking for the ends of changelogs", "error", err)
 	}
+	if err := s.publishDisks(ctx); err != nil {
+		s.log.Warn("telling others what is on this disk; if a task without a committed offset is given to another process, that one cannot go on where the task was", "error", err)
+	}
+}
+
+// publishDisks tells the other processes how far the open databases are whose tasks have lost a committed offset: the group may give such a task to a process
+// that does not have its state, which then restores it, and goes on at the offsets of this disk.
+func (s *session) publishDisks(ctx context.Context) error {
+	asked, disks := map[string][]int32{}, map[inputs.Partition]engine.Progress{}
+	for id, db := range s.databases.open {
+		t := s.locatable(&held{id: id})
+		p, ok, err := db.Progress()
+		if err != nil {
+			return err
+		}
+		if !ok || len(t.Inputs) == 0 {
+			continue
+		}
+		disks[t.Inputs[0]] = p
+		for _, in := range t.Inputs {
+			asked[in.Topic] = append(asked[in.Topic], in.Partition)
+		}
+	}
+	if len(disks) == 0 {
+		return nil
+	}
+	committed, err := inputs.Committed(ctx, s.client, s.cfg.ApplicationID, asked)
+	if err != nil {
+		return err
+	}
+	if err := s.records.Read(ctx, s.restorer); err != nil {
+		return err
+	}
+	for task, p := range disks {
+		if !slices.ContainsFunc(p.Inputs, func(in engine.InputProgress) bool { return !has(committed, in) }) {
+			delete(disks, task)
+		}
+	}
+	return s.records.Publish(ctx, s.client, s.dir.ProcessID(), disks)
+}
+
+// has reports whether an input has a committed offset. It was not asked for inputs that the topology does not have any more.
+func has(committed kadm.OffsetResponses, in engine.InputProgress) bool {
+	at, asked := committed.Lookup(in.Topic, in.Partition)
+	return !asked || at.At >= 0
 }
 
 // removeDirectory removes what an earlier version of the topology has left behind: a task whose stores belong to other tasks now, which have restored them from

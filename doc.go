@@ -30,9 +30,20 @@
 // # Starting over
 //
 // State that a changed topology, or changed topics, would make wrong or lose is refused at start, with an error that says what to do. Where it says to reset
-// the application: stop all its processes, delete its internal topics (<ApplicationID>-...-changelog and <ApplicationID>-...-repartition), the
+// the application: stop all its processes, delete its internal topics (<ApplicationID>-...-changelog, <ApplicationID>-...-repartition and <ApplicationID>-stores-registry), the
 // offsets of its group, which has the name of the application ID, and its state directories. It then begins as if it had never run. Another ApplicationID
 // does the same, and leaves what there is.
+//
+// # Lost offsets
+//
+// Kafka forgets the offsets of a group that has been idle for seven days (offsets.retention.minutes), and those of a topic that is deleted. The state stays. If a disk has
+// the whole of it, the tasks go on exactly where they were. If not, Run returns an error after Config.SessionTimeout, by which time every process with a disk has
+// joined. Then there are four choices: start once with the missing disk; start over, as above; say with Config.LostOffsets, or Config.RecreatedInputs for a topic
+// that was created again, where to begin on top of the state; or set the offsets of the stopped group with Kafka's own tool:
+//
+//	kafka-consumer-groups.sh --bootstrap-server ... --group <ApplicationID> --topic <topic> --reset-offsets --to-latest --execute
+//
+// Offsets that a tool has set are used as they are. A part of the topology whose records reach no store begins where its source says.
 //
 // # Internal topics
 //

@@ -2,23 +2,22 @@ package millrace
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
-	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kerr"
-	"github.com/twmb/franz-go/pkg/kmsg"
-
 	"github.com/millrace-streams/millrace/internal/graph"
-	"github.com/millrace-streams/millrace/internal/task"
-	"github.com/millrace-streams/millrace/internal/worker"
+	"github.com/millrace-streams/millrace/internal/inputs"
 )
 
-// locate finds where tasks begin to read: at the offsets that the group has committed, or where their sources say.
-func (s *session) locate(tasks []*held) error {
+// locate finds where tasks begin to read: at the offsets that the group has committed, or where their sources, their databases or the operator say. The tasks that
+// it returns have to wait.
+func (s *session) locate(tasks []*held) (waiting []*held, err error) {
 	ctx, cancel := s.untilGone(tasks)
 	defer cancel()
-	return retry(ctx, s.log, "reading committed offsets", func(ctx context.Context) error { return s.locateOnce(ctx, tasks) })
+	err = retry(ctx, s.log, "finding where to begin to read", func(ctx context.Context) (err error) {
+		waiting, err = s.locateOnce(ctx, tasks)
+		return err
+	})
+	return waiting, err
 }
 
 // untilGone returns a context that ends with the run, or when one of the tasks is taken away.
@@ -36,73 +35,26 @@ func (s *session) untilGone(tasks []*held) (context.Context, context.CancelFunc)
 	}
 }
 
-func (s *session) locateOnce(ctx context.Context, tasks []*held) error {
-	names := s.inputTopics(tasks)
-	admin := kadm.NewClient(s.client)
-	// The starts come before the committed offsets: should somebody else have the tasks meanwhile, what is purged behind its commits must not look like a loss.
-	starts, err := admin.ListStartOffsets(ctx, names...)
+// locateOnce sets the Inputs of tasks, and commits the offsets at which inputs start that have none. The tasks that it returns have to wait for another
+// process, which may have their state on its disk.
+func (s *session) locateOnce(ctx context.Context, tasks []*held) (waiting []*held, err error) {
+	standings, err := inputs.Standings(ctx, s.client, s.cfg.ApplicationID, s.inputPartitions(tasks))
 	if err != nil {
-		return err
+		return nil, err
 	}
-	committed, err := s.committedOffsets(ctx, s.inputPartitions(tasks))
-	if err != nil {
-		return err
-	}
-	ends, err := admin.ListCommittedOffsets(ctx, names...)
-	if err != nil {
-		return err
-	}
-	tops, err := admin.ListEndOffsets(ctx, names...)
-	if err != nil {
-		return err
+	job := locating{session: s, standings: standings, started: map[inputs.Partition]inputs.TopicID{}}
+	if err := job.readStarts(ctx, tasks); err != nil {
+		return nil, err
 	}
 	for _, h := range tasks {
-		h.task.Inputs = nil
-		for _, topic := range s.graph.SubTopologies[h.id.SubTopology].Sources {
-			if h.id.Partition >= s.layout.counts[topic] {
-				continue
-			}
-			in, err := s.input(topic, h.id.Partition, committed, starts, ends, tops)
-			if err != nil {
-				return err
-			}
-			h.task.Inputs = append(h.task.Inputs, in)
+		if err := job.locate(ctx, h); err != nil {
+			return nil, err
 		}
 	}
-	return nil
-}
-
-// committedOffsets asks for the committed offsets of partitions, by topic, and gets an error while transactions with offsets of them have not ended. The
-// request has to name the partitions: asked for all that a group has, a broker leaves those out of which it has such offsets only.
-func (s *session) committedOffsets(ctx context.Context, asked map[string][]int32) (kadm.OffsetResponses, error) {
-	req := kmsg.NewPtrOffsetFetchRequest()
-	req.Group, req.RequireStable = s.cfg.ApplicationID, true
-	for name, partitions := range asked {
-		topic := kmsg.NewOffsetFetchRequestTopic()
-		topic.Topic, topic.Partitions = name, partitions
-		req.Topics = append(req.Topics, topic)
+	if len(job.refused) > 0 {
+		return nil, &lostOffsetsError{job.refused, s.cfg.ApplicationID, s.howToReset()}
 	}
-	resp, err := req.RequestWith(ctx, s.client)
-	if err != nil {
-		return nil, err
-	}
-	if err := kerr.ErrorForCode(resp.ErrorCode); err != nil {
-		return nil, err
-	}
-	committed := kadm.OffsetResponses{}
-	for _, t := range resp.Topics {
-		for _, p := range t.Partitions {
-			if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
-				return nil, fmt.Errorf("%s/%d: %w", t.Topic, p.Partition, err)
-			}
-			at := kadm.Offset{Topic: t.Topic, Partition: p.Partition, At: p.Offset, LeaderEpoch: p.LeaderEpoch}
-			if p.Metadata != nil {
-				at.Metadata = *p.Metadata
-			}
-			committed.Add(kadm.OffsetResponse{Offset: at})
-		}
-	}
-	return committed, nil
+	return job.waiting, job.commit(ctx)
 }
 
 // inputPartitions are the partitions that tasks read, by full topic name.
@@ -116,52 +68,6 @@ func (s *session) inputPartitions(tasks []*held) map[string][]int32 {
 		}
 	}
 	return partitions
-}
-
-func (s *session) inputTopics(tasks []*held) []string {
-	var names []string
-	seen := map[int32]bool{}
-	for _, h := range tasks {
-		if seen[h.id.SubTopology] {
-			continue
-		}
-		seen[h.id.SubTopology] = true
-		for _, topic := range s.graph.SubTopologies[h.id.SubTopology].Sources {
-			names = append(names, topic.In(s.cfg.ApplicationID))
-		}
-	}
-	return names
-}
-
-func (s *session) input(topic graph.Topic, partition int32, committed kadm.OffsetResponses, starts, ends, tops kadm.ListedOffsets) (worker.Input, error) {
-	name := topic.In(s.cfg.ApplicationID)
-	at, ok := committed.Lookup(name, partition)
-	if !ok {
-		at.At = -1
-	}
-	start, found := starts.Lookup(name, partition)
-	end, alsoFound := ends.Lookup(name, partition)
-	top, _ := tops.Lookup(name, partition)
-	if err := errors.Join(at.Err, start.Err, end.Err, top.Err); err != nil {
-		return worker.Input{}, fmt.Errorf("offsets of %s/%d: %w", name, partition, err)
-	}
-	if !found || !alsoFound {
-		return worker.Input{}, fmt.Errorf("offsets of %s/%d: %w", name, partition, kerr.UnknownTopicOrPartition)
-	}
-	in := worker.Input{Committed: task.Committed{Topic: name, Partition: partition, Offset: at.At, Metadata: at.Metadata}, End: end.Offset}
-	opts := s.sourceOptions(topic)
-	switch {
-	case at.At < 0 && opts.StartAt == graph.Latest:
-		in.Offset, in.Fresh = end.Offset, true
-	case at.At < 0:
-		in.Offset = start.Offset
-	case at.At < start.Offset || at.At > top.Offset: // a tool may have set it beyond open transactions
-		var err error
-		if in.Offset, err = s.outOfRange(topic, partition, at.At, start.Offset, top.Offset); err != nil {
-			return worker.Input{}, err
-		}
-	}
-	return in, nil
 }
 
 // outOfRange returns where to read on when the log has no longer, or does not have yet, what comes next.

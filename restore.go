@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -30,7 +31,11 @@ func (s *session) restore(tasks []*held) {
 	s.mu.Unlock()
 	go func() {
 		defer s.starters.Done()
-		if tasks = s.located(tasks); len(tasks) == 0 {
+		ready, waiting := s.located(tasks)
+		if len(waiting) > 0 {
+			s.awaitDisks(waiting)
+		}
+		if tasks = ready; len(tasks) == 0 {
 			return
 		}
 		var groups sync.WaitGroup
@@ -42,21 +47,22 @@ func (s *session) restore(tasks []*held) {
 	}()
 }
 
-// located finds where tasks begin to read, and returns them without those that were taken away meanwhile.
-func (s *session) located(tasks []*held) []*held {
+// located finds where tasks begin to read, and returns them without those that were taken away meanwhile. Those that wait cannot begin yet.
+func (s *session) located(tasks []*held) (ready, waiting []*held) {
 	for len(tasks) > 0 {
-		err := s.locate(tasks)
+		waiting, err := s.locate(tasks)
 		if err == nil {
-			return tasks
+			waits := func(h *held) bool { return slices.Contains(waiting, h) }
+			return slices.DeleteFunc(slices.Clone(tasks), waits), waiting
 		}
 		left := s.withoutGone(tasks)
 		if len(left) == len(tasks) {
 			s.abandon(tasks, err)
-			return nil
+			return nil, nil
 		}
 		tasks = left
 	}
-	return nil
+	return nil, nil
 }
 
 // withoutGone ends the tasks that were taken away, or that the end of the run has stopped, and returns the others.
@@ -371,16 +377,36 @@ func (j *restoring) apply(log *changelog, records []*kgo.Record, next int64, ids
 }
 
 // stamp notes how old the state of a task is that has been restored. Until it has been, it is as old as it was: what was read of a changelog is
-// good for as long as the deletions that follow are kept there.
+// good for as long as the deletions that follow are kept there. It also notes how far the task has come.
 func (j *restoring) stamp(h *held) error {
 	db := h.task.DB
-	if !db.Stamp().Before(j.began) {
-		return nil
-	}
 	b := db.NewBatch()
 	defer b.Close()
-	b.SetStamp(j.began)
+	if db.Stamp().Before(j.began) {
+		b.SetStamp(j.began)
+	}
+	b.SetProgress(j.progressOf(h))
 	return db.Apply(b)
+}
+
+// progressOf is how far a task has come whose changelogs have been restored: the committed offsets were read before their ends.
+func (j *restoring) progressOf(h *held) *engine.Progress {
+	p := &engine.Progress{}
+	for _, in := range h.task.Inputs {
+		p.Inputs = append(p.Inputs, engine.InputProgress{Topic: in.Topic, Partition: in.Partition, TopicID: in.TopicID, Offset: in.Offset, Metadata: in.Metadata})
+	}
+	for _, log := range j.parts {
+		if log.task != h {
+			continue
+		}
+		at := engine.ChangelogProgress{Topic: log.Topic, Position: -1}
+		if next, ok := h.task.DB.Position(log.table, log.Topic); ok {
+			at.Position = next
+		}
+		at.TopicID, _ = h.task.DB.TopicID(log.table, log.Topic)
+		p.Changelogs = append(p.Changelogs, at)
+	}
+	return p
 }
 
 func (j *restoring) finished(log *changelog, next int64, err error, ids map[string]restore.TopicID) {

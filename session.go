@@ -17,6 +17,7 @@ import (
 	"github.com/millrace-streams/millrace/internal/backoff"
 	"github.com/millrace-streams/millrace/internal/engine"
 	"github.com/millrace-streams/millrace/internal/graph"
+	"github.com/millrace-streams/millrace/internal/inputs"
 	"github.com/millrace-streams/millrace/internal/membership"
 	"github.com/millrace-streams/millrace/internal/restore"
 	"github.com/millrace-streams/millrace/internal/statedir"
@@ -42,6 +43,7 @@ type session struct {
 	client    *kgo.Client
 	topics    *topicTable
 	restorer  *restore.Restorer
+	records   *inputs.Records
 	fetcher   *worker.Fetcher
 	workers   []*worker.Worker
 	group     membership.Membership
@@ -60,6 +62,7 @@ type session struct {
 	tasks      map[assignment.TaskID]*held
 	generation int32
 	joined     bool // there has been an assignment
+	joinedAt   time.Time
 	closing    bool // nothing is started any more
 	failure    error
 	failed     chan struct{}
@@ -75,7 +78,7 @@ type counters struct {
 func (a *App) run(ctx context.Context) (err error) {
 	s := &session{
 		app: a, cfg: a.cfg, graph: a.graph, log: a.cfg.Logger.With("application", a.cfg.ApplicationID), hooks: a.cfg.Hooks,
-		tasks: map[assignment.TaskID]*held{}, failed: make(chan struct{}),
+		tasks: map[assignment.TaskID]*held{}, failed: make(chan struct{}), records: inputs.NewRecords(a.cfg.ApplicationID),
 	}
 	s.hard, s.kill = context.WithCancel(context.WithoutCancel(ctx))
 	defer s.kill()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/millrace-streams/millrace/internal/assignment"
 	"github.com/millrace-streams/millrace/internal/task"
@@ -64,6 +65,9 @@ func (s *session) assigned(generation int32, ids []assignment.TaskID) {
 		// Nothing is started any more. And the same tasks may have been lost a moment ago, and still be with a worker: out of time, end does not wait for that.
 		s.mu.Unlock()
 		return
+	}
+	if !s.joined {
+		s.joinedAt = time.Now()
 	}
 	s.generation, s.joined = generation, true
 	fresh := make([]*held, 0, len(ids))

@@ -157,5 +157,8 @@ func (s *session) internalTopics() []topics.Spec {
 			s.topics.logs = append(s.topics.logs, topic.Name)
 		}
 	}
+	if slices.ContainsFunc(s.graph.SubTopologies, func(sub *graph.SubTopology) bool { return len(sub.Stores) > 0 }) {
+		specs = append(specs, topics.Spec{Name: graph.RegistryTopic(s.cfg.ApplicationID), Partitions: 1, ReplicationFactor: s.cfg.ReplicationFactor})
+	}
 	return specs
 }

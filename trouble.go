@@ -12,6 +12,7 @@ import (
 
 	"github.com/millrace-streams/millrace/internal/backoff"
 	"github.com/millrace-streams/millrace/internal/graph"
+	"github.com/millrace-streams/millrace/internal/inputs"
 	"github.com/millrace-streams/millrace/internal/topics"
 	"github.com/millrace-streams/millrace/internal/worker"
 )
@@ -31,9 +32,10 @@ func transient(err error) bool {
 		missing  *missingError
 		mismatch *topics.MismatchError
 		outside  *outOfRangeError
+		lost     *lostOffsetsError
 		auth     *kadm.AuthError
 	)
-	return !errors.As(err, &missing) && !errors.As(err, &mismatch) && !errors.As(err, &outside) && !errors.As(err, &auth)
+	return !errors.As(err, &missing) && !errors.As(err, &lost) && !errors.As(err, &mismatch) && !errors.As(err, &outside) && !errors.As(err, &auth)
 }
 
 // explainFailure says what to do about failures of workers that have a name in Kafka only.
@@ -133,7 +135,7 @@ var errPassed = errors.New("another process has processed what comes next and ha
 
 // passed returns errPassed if the group has committed what is not in the log any more: this process has not, so it is one that was taken for dead, and does not know it yet.
 func (s *session) passed(ctx context.Context, topic string, partition int32, start int64) error {
-	committed, err := s.committedOffsets(ctx, map[string][]int32{topic: {partition}})
+	committed, err := inputs.Committed(ctx, s.client, s.cfg.ApplicationID, map[string][]int32{topic: {partition}})
 	if err != nil {
 		return err
 	}

@@ -195,7 +195,7 @@ func (w *worker) commit(dying []*runner) error {
 	}
 	w.open = nil
 	for _, o := range offsets {
-		w.d.committed[task.Partition{Topic: o.Topic, Partition: o.Partition}] = task.Committed(o)
+		w.d.committed[task.Partition{Topic: o.Topic, Partition: o.Partition}] = task.Committed{Topic: o.Topic, Partition: o.Partition, Offset: o.Offset, Metadata: o.Metadata}
 	}
 	for _, r := range w.tasks {
 		if slices.Contains(dying, r) {

@@ -13,6 +13,6 @@
 // 'n'+name the table's ID, 'p'+topic the changelog position, 'i'+topic the topic's ID,
 // 't'+name an operator time, 's' the wall-clock stamp of the last commit, 'w'+name the
 // interval of a window store's segments in ms, 'o'+name+segment an offset at or before
-// the first changelog record of one of these segments. Rows of stores are [8B
-// timestamp][value]; see [WindowLayout] for the keys of window stores.
+// the first changelog record of one of these segments, 'r' the [Progress]. Rows of stores
+// are [8B timestamp][value]; see [WindowLayout] for the keys of window stores.
 package engine

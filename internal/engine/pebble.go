@@ -30,6 +30,7 @@ const (
 	metaStamp    = 's'
 	metaInterval = 'w'
 	metaSegment  = 'o'
+	metaProgress = 'r'
 )
 
 func metaKey(kind byte, name string) []byte {
@@ -121,6 +122,8 @@ func (d *DB) readEntry(kind byte, name string, value []byte) error {
 			return fmt.Errorf("topic ID of %s has %d bytes", name, len(value))
 		}
 		d.topicIDs[name] = [16]byte(value)
+		return nil
+	case metaProgress: // read when it is asked for
 		return nil
 	}
 	n, err := fixed(value)

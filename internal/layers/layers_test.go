@@ -47,6 +47,8 @@ var mayImport = map[string][]string{
 	"internal/restore":    {"internal/backoff"},
 	"internal/topics":     {"internal/backoff"},
 	"internal/registry":   {"internal/restore", "internal/backoff", "internal/graph", "internal/engine"},
+	"internal/resume":     {},
+	"internal/inputs":     {"internal/graph", "internal/engine", "internal/restore", "internal/resume"},
 	"internal/membership": {"internal/assignment", "internal/txn"},
 	"internal/worker": {"internal/membership", "internal/txn", "internal/restore", "internal/topics", "internal/backoff",
 		"internal/task", "internal/graph", "internal/engine", "processor", "serde"},

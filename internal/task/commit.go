@@ -121,10 +121,8 @@ func (t *Task) offsets(carried map[string]int64, changed bool) []Offset {
 }
 
 func (q *queue) offset(carried map[string]int64) Offset {
-	return Offset{
-		Topic: q.topic, Partition: q.partition, Offset: q.position,
-		Metadata: metadata{partitionTime: q.partitionTime, values: carried}.encode(),
-	}
+	q.metadata = metadata{partitionTime: q.partitionTime, values: carried}.encode()
+	return Offset{Topic: q.topic, Partition: q.partition, Offset: q.position, Metadata: q.metadata}
 }
 
 // Finish applies the commit that Begin began, after Kafka has confirmed it: one atomic batch of the database. positions has, by full topic name, the next
@@ -173,14 +171,33 @@ func (t *Task) apply(g *generation, positions map[string]int64) error {
 	}
 	for _, s := range t.stores {
 		if next, ok := positions[s.changelog]; ok && s.changelog != "" {
+			s.position = next
 			t.batch.SetPosition(s.table, s.changelog, next)
 		}
 	}
+	t.batch.SetProgress(t.reached())
 	for name, v := range g.values {
 		t.batch.SetTime(name, v)
 	}
 	t.batch.SetStamp(t.now)
 	return t.cfg.DB.Apply(t.batch)
+}
+
+// reached returns the progress of the commit that is being finished. It is valid until the next call.
+func (t *Task) reached() *engine.Progress {
+	p := &t.progress
+	p.Inputs, p.Changelogs = p.Inputs[:0], p.Changelogs[:0]
+	for _, q := range t.queues {
+		p.Inputs = append(p.Inputs, engine.InputProgress{
+			Topic: q.topic, Partition: q.partition, TopicID: q.topicID, Offset: q.begun, Metadata: q.metadata,
+		})
+	}
+	for _, s := range t.stores {
+		if s.changelog != "" {
+			p.Changelogs = append(p.Changelogs, engine.ChangelogProgress{Topic: s.changelog, TopicID: s.topicID, Position: s.position})
+		}
+	}
+	return p
 }
 
 // failOutside gives an error of a punctuator or a flush to the policy, unless it is the end of the task.

@@ -50,6 +50,7 @@ type Config struct {
 // Committed is the last commit of an input partition.
 type Committed struct {
 	Topic     string // full name
+	TopicID   [16]byte
 	Partition int32
 
 	// Offset is the offset of the first record that Add will bring: the committed offset, or where a group without one starts. -1 is "not known";

@@ -241,7 +241,7 @@ func (s *shell) commit() {
 func (s *shell) confirm(c Commit) {
 	s.tb.Helper()
 	for _, o := range c.Offsets {
-		s.offsets[Partition{o.Topic, o.Partition}] = Committed(o)
+		s.offsets[Partition{o.Topic, o.Partition}] = Committed{Topic: o.Topic, Partition: o.Partition, Offset: o.Offset, Metadata: o.Metadata}
 	}
 	s.committed, s.open = append(s.committed, s.open...), nil
 	if err := s.task.Finish(nil); err != nil {

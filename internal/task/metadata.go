@@ -114,3 +114,10 @@ func cutInt32(b []byte) (int32, []byte, error) {
 	}
 	return int32(binary.BigEndian.Uint32(b)), b[4:], nil
 }
+
+// IsMetadata reports whether the metadata of a committed offset come from a task, or from Kafka
+// Streams, and not from a tool that has set the offset.
+func IsMetadata(text string) bool {
+	_, err := decodeMetadata(text)
+	return text != "" && err == nil
+}

@@ -88,8 +88,8 @@ func (t *Task) addQueues() (values []map[string]int64) {
 		}
 		values = append(values, m.values)
 		q := &queue{
-			topic: in.Topic, partition: in.Partition, partitionTime: m.partitionTime,
-			position: in.Offset, next: in.Offset, begun: in.Offset, end: -1,
+			topic: in.Topic, topicID: in.TopicID, partition: in.Partition, partitionTime: m.partitionTime,
+			position: in.Offset, next: in.Offset, begun: in.Offset, end: -1, metadata: in.Metadata,
 		}
 		if slices.Contains(t.cfg.Fresh, Partition{in.Topic, in.Partition}) {
 			q.begun, t.dirty = -1, true

@@ -10,6 +10,7 @@ import (
 // queue holds the records of one input partition that have been fetched and not yet processed.
 type queue struct {
 	topic     string
+	topicID   [16]byte
 	partition int32
 	node      *graph.Node
 	source    graph.SourceNode
@@ -31,6 +32,7 @@ type queue struct {
 	next          int64               // of the next record to be added; -1: not known
 	end           int64               // what SetEnd told
 	begun         int64               // position of the last Begin
+	metadata      string              // of the last Begin that moved the position
 
 	stops bool // see Task.StopBefore
 	stop  int64

@@ -158,7 +158,7 @@ func TestCommitAppliesStores(t *testing.T) {
 		t.Errorf("the database has %q before the transaction is confirmed", got)
 	}
 	for _, o := range c.Offsets {
-		s.offsets[Partition{o.Topic, o.Partition}] = Committed(o)
+		s.offsets[Partition{o.Topic, o.Partition}] = Committed{Topic: o.Topic, Partition: o.Partition, Offset: o.Offset, Metadata: o.Metadata}
 	}
 	if err := s.task.Finish(map[string]int64{"app-numbers-changelog": 11}); err != nil {
 		t.Fatal(err)

@@ -14,6 +14,8 @@ type store struct {
 	instance  engine.Store
 	table     *engine.Table
 	changelog string // full name of the topic; empty if it has none
+	topicID   [16]byte
+	position  int64 // in the changelog, -1 at first
 }
 
 func (t *Task) openStores() error {
@@ -48,7 +50,7 @@ func (t *Task) openStore(s *graph.Store) error {
 	if err != nil {
 		return err
 	}
-	opened := &store{table: table}
+	opened := &store{table: table, position: -1}
 	env := engine.Env{
 		Table:       table,
 		Budget:      t.cfg.Budget,
@@ -60,6 +62,10 @@ func (t *Task) openStore(s *graph.Store) error {
 	}
 	if spec.Changelog().Kind != engine.NoChangelog {
 		opened.changelog = graph.ChangelogTopic(t.cfg.ApplicationID, s.Name)
+		opened.topicID, _ = t.cfg.DB.TopicID(table, opened.changelog)
+		if at, ok := t.cfg.DB.Position(table, opened.changelog); ok {
+			opened.position = at
+		}
 		env.Log = func(key, value []byte, timestamp int64, origin *engine.Origin) error {
 			return t.log(opened.changelog, key, value, timestamp, origin)
 		}

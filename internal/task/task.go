@@ -53,6 +53,7 @@ type Task struct {
 	begun           *generation
 	calls           []string // for the Memory: what has been called since the last Begin
 	batch           *engine.Batch
+	progress        engine.Progress // scratch of reached
 
 	dropped map[string]int64
 	failure error // sticky

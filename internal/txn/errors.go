@@ -154,6 +154,10 @@ func isFencing(err error) bool {
 	return false
 }
 
+// Fences reports whether the group has refused the member with err: the member may not own
+// any more what it wanted to commit.
+func Fences(err error) bool { return err != nil && isFencing(err) }
+
 // isRetriable reports whether the same offset request may be sent again. An error that is
 // not the broker's answer (a connection that broke) is retriable too: offset requests can
 // be repeated without harm.

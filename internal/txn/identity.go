@@ -1,6 +1,10 @@
 package txn
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+)
 
 // Identity is what a group member proves with each commit that it still owns its partitions. The caller takes it while
 // the partitions are its own; a later value of the same client may belong to a member that has lost and rejoined, and
@@ -30,6 +34,7 @@ func (id Identity) instance() *string {
 // OffsetCommit is one input partition's position: Offset is the next record to process.
 type OffsetCommit struct {
 	Topic       string
+	TopicID     kadm.TopicID // only Commit needs it
 	Partition   int32
 	Offset      int64
 	LeaderEpoch int32 // of the last processed record; -1 if unknown

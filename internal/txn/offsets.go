@@ -29,7 +29,7 @@ func (p *Producer) CommitOffsets(ctx context.Context, id Identity, offsets []Off
 	defer cancel()
 	unsure := false // a request went out whose answer never came
 	err := p.owned(ctx, id, func(ctx context.Context, id Identity) error {
-		err := p.offsetCommit(ctx, id, offsets)
+		err := commitOffsets(ctx, p.raw, p.cfg.Group, id, offsets)
 		unsure = unsure || err != nil && !isAnswer(err)
 		return err
 	})
@@ -87,32 +87,6 @@ func (p *Producer) owned(ctx context.Context, id Identity, request func(context.
 		id = fresh
 	}
 	return fmt.Errorf("%w: %d rebalances during one commit", kerr.IllegalGeneration, maxRefreshes)
-}
-
-func (p *Producer) offsetCommit(ctx context.Context, id Identity, offsets []OffsetCommit) error {
-	req := kmsg.NewPtrOffsetCommitRequest()
-	req.Group, req.Generation, req.MemberID, req.InstanceID = p.cfg.Group, id.Generation, id.MemberID, id.instance()
-	for topic, commits := range byTopic(offsets) {
-		t := kmsg.NewOffsetCommitRequestTopic()
-		t.Topic = topic
-		for _, c := range commits {
-			tp := kmsg.NewOffsetCommitRequestTopicPartition()
-			tp.Partition, tp.Offset, tp.LeaderEpoch, tp.Metadata = c.Partition, c.Offset, c.LeaderEpoch, &c.Metadata
-			t.Partitions = append(t.Partitions, tp)
-		}
-		req.Topics = append(req.Topics, t)
-	}
-	resp, err := req.RequestWith(ctx, p.raw)
-	if err != nil {
-		return err
-	}
-	var worst codes
-	for _, t := range resp.Topics {
-		for _, tp := range t.Partitions {
-			worst.add(t.Topic, tp.Partition, tp.ErrorCode)
-		}
-	}
-	return worst.err
 }
 
 func (p *Producer) txnOffsetCommit(ctx context.Context, id Identity, offsets []OffsetCommit) error {

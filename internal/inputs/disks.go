@@ -1,0 +1,138 @@
+package inputs
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace-streams/millrace/internal/engine"
+)
+
+const diskPrefix = "disk/"
+
+// diskKey names what a process has on disk of the task that reads a partition.
+type diskKey struct {
+	process string
+	input   Partition // the first of the task
+}
+
+func (k diskKey) String() string { return diskPrefix + k.process + "/" + k.input.String() }
+
+func parseDiskKey(key string) (k diskKey, ok bool) {
+	rest, ok := strings.CutPrefix(key, diskPrefix)
+	if !ok {
+		return k, false
+	}
+	process, partition, _ := strings.Cut(rest, "/")
+	k.process = process
+	k.input, ok = parsePartition(partition)
+	return k, ok
+}
+
+// disk is the JSON of a disk record: an engine.Progress.
+type disk struct {
+	Version    int             `json:"version"`
+	Inputs     []diskInput     `json:"inputs"`
+	Changelogs []diskChangelog `json:"changelogs"`
+}
+
+type diskInput struct {
+	Topic     string `json:"topic"`
+	Partition int32  `json:"partition"`
+	TopicID   string `json:"topic_id"`
+	Offset    int64  `json:"offset"`
+	Metadata  string `json:"metadata"`
+}
+
+type diskChangelog struct {
+	Topic    string `json:"topic"`
+	TopicID  string `json:"topic_id"`
+	Position int64  `json:"position"`
+}
+
+// Publish writes what this process has on disk, so that another one that is given the task can
+// go on there. A task is named by its first input. Tasks of which the process has published
+// something before, and which are not among those given, are taken back.
+func (s *Records) Publish(ctx context.Context, cl *kgo.Client, process string, disks map[Partition]engine.Progress) error {
+	var records []*kgo.Record
+	for input, p := range disks {
+		value, err := json.Marshal(diskOf(p))
+		if err != nil {
+			return err
+		}
+		records = append(records, &kgo.Record{Topic: s.topic, Key: []byte(diskKey{process, input}.String()), Value: value})
+	}
+	s.mu.Lock()
+	for k := range s.disks {
+		if _, again := disks[k.input]; k.process == process && !again {
+			records = append(records, &kgo.Record{Topic: s.topic, Key: []byte(k.String())})
+		}
+	}
+	s.mu.Unlock()
+	if err := cl.ProduceSync(ctx, records...).FirstErr(); err != nil {
+		return fmt.Errorf("writing what is on disk to topic %s: %w", s.topic, err)
+	}
+	return nil
+}
+
+// Published returns what processes have published of the task that has the input.
+func (s *Records) Published(input Partition) []engine.Progress {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var found []engine.Progress
+	for _, p := range s.disks {
+		if slices.ContainsFunc(p.Inputs, func(in engine.InputProgress) bool { return in.Topic == input.Topic && in.Partition == input.Partition }) {
+			found = append(found, p)
+		}
+	}
+	return found
+}
+
+func (s *Records) applyDisk(k diskKey, value []byte) error {
+	if len(value) == 0 {
+		delete(s.disks, k)
+		return nil
+	}
+	var d disk
+	err := json.Unmarshal(value, &d)
+	if err == nil {
+		s.disks[k], err = d.progress()
+	}
+	if err != nil {
+		return fmt.Errorf("the record %v is damaged: %w", k, err)
+	}
+	return nil
+}
+
+func diskOf(p engine.Progress) disk {
+	d := disk{Version: startVersion}
+	for _, in := range p.Inputs {
+		d.Inputs = append(d.Inputs, diskInput{in.Topic, in.Partition, encodeID(in.TopicID), in.Offset, in.Metadata})
+	}
+	for _, log := range p.Changelogs {
+		d.Changelogs = append(d.Changelogs, diskChangelog{log.Topic, encodeID(log.TopicID), log.Position})
+	}
+	return d
+}
+
+func (d disk) progress() (p engine.Progress, err error) {
+	for _, in := range d.Inputs {
+		id, err := decodeID(in.TopicID)
+		if err != nil {
+			return engine.Progress{}, err
+		}
+		p.Inputs = append(p.Inputs, engine.InputProgress{Topic: in.Topic, Partition: in.Partition, TopicID: id, Offset: in.Offset, Metadata: in.Metadata})
+	}
+	for _, log := range d.Changelogs {
+		id, err := decodeID(log.TopicID)
+		if err != nil {
+			return engine.Progress{}, err
+		}
+		p.Changelogs = append(p.Changelogs, engine.ChangelogProgress{Topic: log.Topic, TopicID: id, Position: log.Position})
+	}
+	return p, nil
+}

@@ -1,0 +1,155 @@
+package inputs
+
+import (
+	"context"
+	"slices"
+
+	"github.com/millrace-streams/millrace/internal/engine"
+	"github.com/millrace-streams/millrace/internal/restore"
+	"github.com/millrace-streams/millrace/internal/resume"
+)
+
+// Task is a task as far as the facts about its inputs depend on it.
+type Task struct {
+	Partition int32
+	Inputs    []Partition
+
+	// Changelogs are those of its own stores, of which it has the partition Partition.
+	Changelogs []string
+	// Downstream are the repartition topics and changelogs that records of the task can reach,
+	// all partitions of them.
+	Downstream []restore.Partition
+	// Local says that it has a store on disk that has no changelog.
+	Local bool
+
+	// Progress returns what the task's database has. It is called only if an offset is missing.
+	Progress func() (p engine.Progress, ok bool, err error)
+}
+
+// Leads reports whether records of the task can reach a store. Of a task whose records reach
+// none, offsets can be lost without harm to any state.
+func (t *Task) Leads() bool { return len(t.Changelogs)+len(t.Downstream) > 0 || t.Local }
+
+// Facts gathers facts about the inputs of tasks.
+type Facts struct {
+	Records  *Records
+	Restorer *restore.Restorer
+	ID       func(topic string) TopicID // of the topic as it is now
+	ByTool   func(metadata string) bool // whether a tool, and not the library, has committed it
+}
+
+// Judge judges where a task begins to read its inputs. It also returns what its database has,
+// for inputs that begin AtDisk.
+func (f *Facts) Judge(ctx context.Context, t *Task, standings map[Partition]Standing, policy resume.Policy) ([]resume.Verdict, engine.Progress, error) {
+	ins := make([]resume.Input, len(t.Inputs))
+	for i, p := range t.Inputs {
+		ins[i] = f.input(p, standings[p], t.Leads())
+	}
+	if !slices.ContainsFunc(ins, resume.Input.Suspect) {
+		return resume.Judge(ins, false, policy), engine.Progress{}, nil
+	}
+	progress, complete, err := f.suspect(ctx, t, ins)
+	if err != nil {
+		return nil, progress, err
+	}
+	return resume.Judge(ins, complete, policy), progress, nil
+}
+
+func (f *Facts) input(p Partition, at Standing, leads bool) resume.Input {
+	in := resume.Input{ID: resume.TopicID(f.ID(p.Topic)), Offset: at.Committed, Unwritten: at.End == 0, Disk: -1}
+	in.ByTool = at.Committed >= 0 && f.ByTool(at.Metadata)
+	if leads {
+		var id TopicID
+		id, in.Started = f.Records.Lookup(p)
+		in.StartID = resume.TopicID(id)
+	}
+	return in
+}
+
+// suspect adds the facts that take reading.
+func (f *Facts) suspect(ctx context.Context, t *Task, ins []resume.Input) (progress engine.Progress, complete bool, err error) {
+	progress, onDisk, err := t.Progress()
+	if err != nil {
+		return progress, false, err
+	}
+	left, err := f.leftBehind(ctx, t)
+	if err != nil {
+		return progress, false, err
+	}
+	if onDisk {
+		if complete, err = f.complete(ctx, t, progress); err != nil {
+			return progress, false, err
+		}
+	}
+	if !complete {
+		elsewhere, found, err := f.elsewhere(ctx, t)
+		if err != nil {
+			return progress, false, err
+		}
+		if found {
+			progress, complete = elsewhere, true
+		}
+	}
+	for i, p := range t.Inputs {
+		ins[i].LeftBehind = left || t.Local && onDisk
+		for _, have := range progress.Inputs {
+			if have.Topic == p.Topic && have.Partition == p.Partition {
+				ins[i].Disk, ins[i].DiskID = have.Offset, resume.TopicID(have.TopicID)
+			}
+		}
+	}
+	return progress, complete, nil
+}
+
+// elsewhere returns what another process has on disk, if that is complete: of several, the one
+// whose offsets are largest, since records that change no state move offsets only. State that
+// no changelog has is on the other disk, and not on this one.
+func (f *Facts) elsewhere(ctx context.Context, t *Task) (best engine.Progress, found bool, err error) {
+	if t.Local || len(t.Inputs) == 0 {
+		return best, false, nil
+	}
+	for _, p := range f.Records.Published(t.Inputs[0]) {
+		complete, err := f.complete(ctx, t, p)
+		if err != nil {
+			return best, false, err
+		}
+		if complete && (!found || offsets(p) > offsets(best)) {
+			best, found = p, true
+		}
+	}
+	return best, found, nil
+}
+
+func offsets(p engine.Progress) (sum int64) {
+	for _, in := range p.Inputs {
+		sum += in.Offset
+	}
+	return sum
+}
+
+// leftBehind reports whether a topic that the task's records reach holds a committed record.
+func (f *Facts) leftBehind(ctx context.Context, t *Task) (bool, error) {
+	parts := slices.Clone(t.Downstream)
+	for _, topic := range t.Changelogs {
+		parts = append(parts, restore.Partition{Topic: topic, Partition: t.Partition, From: -1})
+	}
+	held, err := f.Restorer.Holds(ctx, parts)
+	return slices.ContainsFunc(held, func(h restore.Holding) bool { return h.Records }), err
+}
+
+// complete reports whether no changelog of the task holds a committed record at or beyond the
+// positions that the database has.
+func (f *Facts) complete(ctx context.Context, t *Task, progress engine.Progress) (bool, error) {
+	var parts []restore.Partition
+	for _, topic := range t.Changelogs {
+		part := restore.Partition{Topic: topic, Partition: t.Partition, From: -1}
+		for _, have := range progress.Changelogs {
+			if have.Topic == topic {
+				part.From, part.TopicID = have.Position, restore.TopicID(have.TopicID)
+			}
+		}
+		parts = append(parts, part)
+	}
+	held, err := f.Restorer.Holds(ctx, parts)
+	return !slices.ContainsFunc(held, func(h restore.Holding) bool { return h.Records || h.Foreign }), err
+}

@@ -1,0 +1,80 @@
+package inputs
+
+import (
+	"context"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace-streams/millrace/internal/restore"
+)
+
+// What one process writes is what another one reads, records of other kinds beside it or not.
+func TestStartsAreReadAsWritten(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "app-stores-registry"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cluster.Close()
+	opts := []kgo.Opt{kgo.SeedBrokers(cluster.ListenAddrs()...)}
+	cl, err := kgo.NewClient(opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
+	restorer, err := restore.New(restore.Config{Opts: opts})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer restorer.Close()
+	check := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	mine, theirs := NewRecords("app"), NewRecords("app")
+	check(theirs.Read(ctx, restorer))
+	one, other := Partition{"in.a-b_c", 0}, Partition{"in.a-b_c", 12}
+	check(mine.Write(ctx, cl, map[Partition]TopicID{one: {1}, other: {2}}))
+	check(cl.ProduceSync(ctx, &kgo.Record{Topic: "app-stores-registry", Key: []byte("store/counts"), Value: []byte("{}")}).FirstErr())
+	if _, found := theirs.Lookup(one); found {
+		t.Error("found before it was read")
+	}
+	for _, s := range []*Records{mine, theirs} {
+		check(s.Read(ctx, restorer))
+		for p, want := range map[Partition]TopicID{one: {1}, other: {2}} {
+			if id, found := s.Lookup(p); !found || id != want {
+				t.Errorf("%v: got %v, %v", p, id, found)
+			}
+		}
+		if _, found := s.Lookup(Partition{"in.a-b_c", 1}); found {
+			t.Error("found what was not written")
+		}
+	}
+	check(mine.Write(ctx, cl, map[Partition]TopicID{one: {3}}))
+	check(theirs.Read(ctx, restorer))
+	if id, _ := theirs.Lookup(one); id != (TopicID{3}) {
+		t.Errorf("got %v after an update", id)
+	}
+	check(cl.ProduceSync(ctx, &kgo.Record{Topic: "app-stores-registry", Key: []byte("start/in/0"), Value: []byte("no JSON")}).FirstErr())
+	if err := theirs.Read(ctx, restorer); err == nil {
+		t.Error("a damaged record is not noticed")
+	}
+}
+
+func FuzzKey(f *testing.F) {
+	f.Add("start/in/0")
+	f.Add("start/in/-1")
+	f.Add("start//0")
+	f.Add("store/in/0")
+	f.Fuzz(func(t *testing.T, text string) {
+		p, ok := parseKey(text)
+		if again, okAgain := parseKey(startPrefix + p.String()); ok && (!okAgain || again != p) {
+			t.Errorf("%q is %v, whose key is %q", text, p, startPrefix+p.String())
+		}
+	})
+}

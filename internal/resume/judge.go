@@ -1,0 +1,152 @@
+package resume
+
+// TopicID tells a topic from another one that had the same name before it. The zero value is
+// unknown, and is equal to every other.
+type TopicID [16]byte
+
+func (id TopicID) differs(other TopicID) bool {
+	return id != other && id != TopicID{} && other != TopicID{}
+}
+
+// Choice is what the operator wants for an input whose offset is not known any more, though
+// its records have left something behind.
+type Choice int
+
+const (
+	Refuse Choice = iota
+	Earliest
+	Latest
+)
+
+// Policy holds the operator's choices.
+type Policy struct {
+	Lost      Choice // the offset is gone
+	Recreated Choice // the topic is another one
+}
+
+// Input holds the facts about one input partition of a task.
+type Input struct {
+	ID TopicID // of the topic as it is now
+
+	// Offset is what the group has committed, -1 if nothing. ByTool says that it was not
+	// committed by the library, which writes metadata: somebody has set it.
+	Offset int64
+	ByTool bool
+
+	// Started says that there is a start record. StartID is the topic that it is about.
+	Started bool
+	StartID TopicID
+
+	// LeftBehind says that the input's records have left something behind, as the package
+	// documentation says. It is not asked for an input with an offset of the same topic.
+	LeftBehind bool
+
+	// Unwritten says that the partition never held a record.
+	Unwritten bool
+
+	// Disk is the offset that the task's database has, -1 if none. DiskID is the topic that it
+	// belongs to.
+	Disk   int64
+	DiskID TopicID
+}
+
+// Begin says where a task begins to read an input.
+type Begin int
+
+const (
+	// AtCommitted: at the committed offset.
+	AtCommitted Begin = iota
+	// AtSource: where the source says, since nothing was processed yet or nothing was left behind.
+	AtSource
+	// AtDisk: at the offset that the database has.
+	AtDisk
+	// AtEarliest and AtLatest: where the operator says.
+	AtEarliest
+	AtLatest
+	// Refused: nowhere, until the operator has decided.
+	Refused
+)
+
+// Loss says what became of the committed offset.
+type Loss int
+
+const (
+	// NotLost: the input has its offset, or never had one.
+	NotLost Loss = iota
+	// Lost: the offset expired or was deleted.
+	Lost
+	// Recreated: the topic was deleted and made again.
+	Recreated
+)
+
+// Verdict is the judgement on one input.
+type Verdict struct {
+	Begin Begin
+	Loss  Loss
+}
+
+// Open reports whether a process that has a complete copy of the task's state on its disk
+// would do better.
+func (v Verdict) Open() bool { return v.Loss == Lost && v.Begin != AtSource && v.Begin != AtDisk }
+
+// Suspect reports whether the facts LeftBehind, Unwritten and those of the disk decide about
+// the input. They take reading to gather, so they are left out for all others.
+func (in Input) Suspect() bool {
+	return in.Started && in.Offset < 0 || in.stale()
+}
+
+// stale reports whether the offset is one of ours and belongs to a topic that is gone: the
+// broker drops such offsets, unless it was down or busy then.
+func (in Input) stale() bool {
+	return in.Started && in.Offset >= 0 && !in.ByTool && in.StartID.differs(in.ID)
+}
+
+// Judge returns the verdict on each input of a task. complete says that no changelog of the
+// task holds a committed record at or beyond the positions that its database has.
+func Judge(inputs []Input, complete bool, policy Policy) []Verdict {
+	complete = complete && !behind(inputs)
+	verdicts := make([]Verdict, len(inputs))
+	for i, in := range inputs {
+		verdicts[i] = in.judge(complete, policy)
+	}
+	return verdicts
+}
+
+// behind reports whether the group has committed an input beyond the offset on the disk: then
+// another process has had the task since, though it changed no state.
+func behind(inputs []Input) bool {
+	for _, in := range inputs {
+		if in.Offset >= 0 && !in.ByTool && in.Disk >= 0 && in.Offset > in.Disk && !in.DiskID.differs(in.ID) && !in.stale() {
+			return true
+		}
+	}
+	return false
+}
+
+func (in Input) judge(complete bool, policy Policy) Verdict {
+	switch {
+	case !in.Suspect() && in.Offset >= 0:
+		return Verdict{AtCommitted, NotLost}
+	case !in.Suspect():
+		return Verdict{AtSource, NotLost}
+	case in.StartID.differs(in.ID):
+		return in.decide(Recreated, policy.Recreated)
+	case in.Unwritten:
+		return Verdict{AtSource, Lost}
+	case in.LeftBehind && complete && in.Disk >= 0 && !in.DiskID.differs(in.ID):
+		return Verdict{AtDisk, Lost}
+	}
+	return in.decide(Lost, policy.Lost)
+}
+
+func (in Input) decide(loss Loss, choice Choice) Verdict {
+	switch {
+	case !in.LeftBehind:
+		return Verdict{AtSource, loss}
+	case choice == Earliest:
+		return Verdict{AtEarliest, loss}
+	case choice == Latest:
+		return Verdict{AtLatest, loss}
+	}
+	return Verdict{Refused, loss}
+}

@@ -1,0 +1,310 @@
+package millrace
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/millrace-streams/millrace/internal/backoff"
+	"github.com/millrace-streams/millrace/internal/engine"
+	"github.com/millrace-streams/millrace/internal/graph"
+	"github.com/millrace-streams/millrace/internal/inputs"
+	"github.com/millrace-streams/millrace/internal/restore"
+	"github.com/millrace-streams/millrace/internal/resume"
+	"github.com/millrace-streams/millrace/internal/task"
+	"github.com/millrace-streams/millrace/internal/txn"
+	"github.com/millrace-streams/millrace/internal/worker"
+)
+
+// locating is one try to find where tasks begin to read. One goroutine uses it.
+type locating struct {
+	session   *session
+	standings map[inputs.Partition]inputs.Standing
+
+	starts  []txn.OffsetCommit                  // to be committed
+	started map[inputs.Partition]inputs.TopicID // to be recorded
+	waiting []*held                             // for a process with their state
+	refused []lostInput
+}
+
+// readStarts reads the start records, if there may be one that this process does not know and
+// that matters.
+func (l *locating) readStarts(ctx context.Context, tasks []*held) error {
+	for _, h := range tasks {
+		t := l.session.locatable(h)
+		if !t.Leads() {
+			continue
+		}
+		for _, p := range t.Inputs {
+			id, found := l.session.records.Lookup(p)
+			if !found || id != l.session.topicID(p.Topic) || l.standings[p].Committed < 0 {
+				return l.session.records.Read(ctx, l.session.restorer)
+			}
+		}
+	}
+	return nil
+}
+
+// locate finds where one task begins.
+func (l *locating) locate(ctx context.Context, h *held) error {
+	s := l.session
+	t := s.locatable(h)
+	facts := &inputs.Facts{
+		Records: s.records, Restorer: s.restorer, ID: s.topicID,
+		ByTool: func(metadata string) bool { return !task.IsMetadata(metadata) },
+	}
+	verdicts, disk, err := facts.Judge(ctx, t, l.standings, s.cfg.lostPolicy())
+	if err != nil {
+		return fmt.Errorf("task %v: %w", h.id, err)
+	}
+	if l.waits(h, t, verdicts) {
+		return nil
+	}
+	h.task.Inputs = nil
+	for i, p := range t.Inputs {
+		if verdicts[i].Begin == resume.Refused {
+			l.refused = append(l.refused, lostInput{p, h.id.String(), verdicts[i].Loss})
+			continue
+		}
+		in, err := l.input(p, verdicts[i], disk)
+		if err != nil {
+			return err
+		}
+		h.task.Inputs = append(h.task.Inputs, in)
+		l.note(t, p, verdicts[i], in)
+	}
+	return nil
+}
+
+// waits reports whether the task waits for a process with its state on disk, which may still be on its way into the group.
+func (l *locating) waits(h *held, t *inputs.Task, verdicts []resume.Verdict) bool {
+	left := time.Until(l.session.disksUntil())
+	if left <= 0 {
+		return false
+	}
+	for i, v := range verdicts {
+		if v.Open() {
+			l.session.log.Warn("the committed offset of an input was lost, and the state that this process has on disk is not complete; waiting for a process that has it",
+				"task", h.id.String(), "input", t.Inputs[i].String(), "at_most", left)
+			l.waiting = append(l.waiting, h)
+			return true
+		}
+	}
+	return false
+}
+
+// input returns where an input begins.
+func (l *locating) input(p inputs.Partition, v resume.Verdict, disk engine.Progress) (worker.Input, error) {
+	at := l.standings[p]
+	in := worker.Input{Committed: task.Committed{Topic: p.Topic, TopicID: l.session.topicID(p.Topic), Partition: p.Partition}, End: at.LastStable}
+	topic, _ := l.session.topicOf(p.Topic)
+	latest := l.session.sourceOptions(topic).StartAt == graph.Latest
+	switch v.Begin {
+	case resume.AtCommitted:
+		in.Offset, in.Metadata = at.Committed, at.Metadata
+	case resume.AtDisk:
+		for _, have := range disk.Inputs {
+			if have.Topic == p.Topic && have.Partition == p.Partition {
+				in.Offset, in.Metadata = have.Offset, have.Metadata
+			}
+		}
+	case resume.AtSource:
+		in.Offset = at.Start
+		if latest {
+			in.Offset = at.LastStable
+		}
+	case resume.AtEarliest:
+		in.Offset = at.Start
+	case resume.AtLatest:
+		in.Offset = at.LastStable
+	}
+	if in.Offset < at.Start || in.Offset > at.End { // a tool may have set it beyond open transactions
+		var err error
+		if in.Offset, err = l.session.outOfRange(topic, p.Partition, in.Offset, at.Start, at.End); err != nil {
+			return worker.Input{}, err
+		}
+	}
+	l.tell(p, v, in.Offset)
+	return in, nil
+}
+
+// tell logs what became of an offset that was lost.
+func (l *locating) tell(p inputs.Partition, v resume.Verdict, offset int64) {
+	if v.Loss == resume.NotLost {
+		return
+	}
+	what := "the committed offset of an input was lost; "
+	if v.Loss == resume.Recreated {
+		what = "an input topic was deleted and created again; "
+	}
+	switch v.Begin {
+	case resume.AtDisk:
+		what += "the state on disk is complete, so the task goes on at the offset that is kept with it"
+	case resume.AtSource:
+		what += "nothing that was made from it is left, so the task begins where the source says"
+	default:
+		what += "the task begins where the configuration says, on top of the state that was made from it before"
+	}
+	l.session.log.Warn(what, "topic", p.Topic, "partition", p.Partition, "offset", offset)
+}
+
+// note notes what has to be committed and recorded before the task may process a record.
+func (l *locating) note(t *inputs.Task, p inputs.Partition, v resume.Verdict, in worker.Input) {
+	if v.Begin != resume.AtCommitted {
+		l.starts = append(l.starts, txn.OffsetCommit{
+			Topic: p.Topic, TopicID: in.TopicID, Partition: p.Partition, Offset: in.Offset, LeaderEpoch: -1, Metadata: in.Metadata,
+		})
+	}
+	if id, found := l.session.records.Lookup(p); t.Leads() && (!found || id != in.TopicID) {
+		l.started[p] = in.TopicID
+	}
+}
+
+// errNotMember is transient: the group will say whose the tasks are.
+var errNotMember = errors.New("the group does not take the offsets at which tasks start from this process")
+
+// commit commits and records where inputs start.
+func (l *locating) commit(ctx context.Context) error {
+	s := l.session
+	if len(l.starts) > 0 {
+		err := txn.CommitOffsets(ctx, s.client, s.cfg.ApplicationID, s.identity(), l.starts)
+		if txn.Fences(err) || errors.Is(err, kerr.RebalanceInProgress) {
+			return fmt.Errorf("%w: %v", errNotMember, err)
+		}
+		if err != nil {
+			return fmt.Errorf("committing where inputs start: %w", err)
+		}
+	}
+	if len(l.started) == 0 {
+		return nil
+	}
+	return s.records.Write(ctx, s.client, l.started)
+}
+
+// locatable describes a task to those who judge where it begins.
+func (s *session) locatable(h *held) *inputs.Task {
+	sub := s.graph.SubTopologies[h.id.SubTopology]
+	t := &inputs.Task{Partition: h.id.Partition, Progress: func() (engine.Progress, bool, error) { return s.progress(h) }}
+	for _, topic := range sub.Sources {
+		if h.id.Partition < s.layout.counts[topic] {
+			t.Inputs = append(t.Inputs, inputs.Partition{Topic: topic.In(s.cfg.ApplicationID), Partition: h.id.Partition})
+		}
+	}
+	for _, store := range sub.Stores {
+		spec, ok := store.Spec.(engine.Spec)
+		switch {
+		case !ok: // openTask says so
+		case spec.Changelog().Kind != engine.NoChangelog:
+			t.Changelogs = append(t.Changelogs, graph.ChangelogTopic(s.cfg.ApplicationID, store.Name))
+		case spec.Persistent():
+			t.Local = true
+		}
+	}
+	t.Downstream = s.downstream(sub.ID, map[int]bool{})
+	return t
+}
+
+// downstream returns the repartition topics, and the changelogs, that lie behind a sub-topology, in all partitions. Repartition topics that lead to no store are left out.
+func (s *session) downstream(sub int, seen map[int]bool) (parts []restore.Partition) {
+	if seen[sub] {
+		return nil
+	}
+	seen[sub] = true
+	for _, r := range s.graph.Repartitions {
+		if r.From != sub {
+			continue
+		}
+		behind := s.downstream(r.To, seen)
+		for _, store := range s.graph.SubTopologies[r.To].Stores {
+			if spec, ok := store.Spec.(engine.Spec); ok && spec.Changelog().Kind != engine.NoChangelog {
+				behind = append(behind, partitionsOf(graph.ChangelogTopic(s.cfg.ApplicationID, store.Name), s.layout.tasks(r.To))...)
+			}
+		}
+		if len(behind) > 0 {
+			parts = append(append(parts, partitionsOf(r.Topic.In(s.cfg.ApplicationID), s.layout.counts[r.Topic])...), behind...)
+		}
+	}
+	return parts
+}
+
+func partitionsOf(topic string, n int32) []restore.Partition {
+	parts := make([]restore.Partition, n)
+	for i := range parts {
+		parts[i] = restore.Partition{Topic: topic, Partition: int32(i), From: -1}
+	}
+	return parts
+}
+
+// progress returns what the task's database has, and opens it for that.
+func (s *session) progress(h *held) (engine.Progress, bool, error) {
+	if _, err := s.openTask(h); err != nil || h.task.DB == nil {
+		return engine.Progress{}, false, err
+	}
+	return h.task.DB.Progress()
+}
+
+func (s *session) topicID(topic string) inputs.TopicID {
+	known, _ := s.topics.lookup(topic)
+	return known.ID
+}
+
+// disksUntil is until when tasks wait for processes that have their state on disk: a process that was started together with this one has joined by then.
+func (s *session) disksUntil() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.joinedAt.Add(s.cfg.SessionTimeout)
+}
+
+// awaitDisks tries to start tasks again when the time for others to join is over, unless they were taken away.
+func (s *session) awaitDisks(tasks []*held) {
+	s.starters.Go(func() {
+		ctx, cancel := s.untilGone(tasks)
+		_ = backoff.Sleep(ctx, time.Until(s.disksUntil())) // withoutGone sees why it ended
+		cancel()
+		if left := s.withoutGone(tasks); len(left) > 0 {
+			s.restore(left)
+		}
+	})
+}
+
+// lostInput is an input whose committed offset was lost.
+type lostInput struct {
+	inputs.Partition
+	task string
+	loss resume.Loss
+}
+
+// lostOffsetsError says that tasks cannot be started without counting records twice, or leaving some out.
+type lostOffsetsError struct {
+	lost  []lostInput
+	group string
+	reset string
+}
+
+func (e *lostOffsetsError) Error() string {
+	var lost, recreated []string
+	for _, in := range e.lost {
+		name := fmt.Sprintf("%v (task %s)", in.Partition, in.task)
+		if in.loss == resume.Recreated {
+			recreated = append(recreated, name)
+		} else {
+			lost = append(lost, name)
+		}
+	}
+	var parts []string
+	if len(lost) > 0 {
+		parts = append(parts, fmt.Sprintf("group %s has lost its committed offsets of %s: they expired or were deleted, while the state that was made from these inputs is still there. "+
+			"From the beginning, records would be counted twice; from the end, some would be left out. Set Config.LostOffsets to RestartEarliest or RestartLatest for one start, "+
+			"or set the offsets with kafka-consumer-groups.sh --group %s --reset-offsets", e.group, strings.Join(lost, ", "), e.group))
+	}
+	if len(recreated) > 0 {
+		parts = append(parts, fmt.Sprintf("the topics of %s were deleted and created again, while the state that was made from the former ones is still there. "+
+			"Set Config.RecreatedInputs to RestartEarliest or RestartLatest, to go on with the state and the new records, or set the offsets with kafka-consumer-groups.sh "+
+			"--group %s --reset-offsets", strings.Join(recreated, ", "), e.group))
+	}
+	return strings.Join(parts, "\n") + "\nOr, to count from the beginning, " + e.reset
+}

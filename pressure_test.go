@@ -59,6 +59,20 @@ func TestInputMemoryIsBounded(t *testing.T) {
 	app.stop()
 }
 
+// What a task has taken and not processed counts as buffered, also while user code keeps it busy.
+func TestTakenInputCountsAsBuffered(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, kfake.SeedTopics(1, "in"))
+	c.fill("in", 0, 100, 1000, 1)
+	goOn := make(chan struct{})
+	b := topology.New()
+	topology.Source(b, "in", serde.String, serde.Bytes).ForEach(func(record) error { <-goOn; return nil })
+	app := run(t, build(t, b), c.config("app", t.TempDir()))
+	eventually(t, "all that was fetched counts", func() bool { return app.Snapshot().BufferedBytes >= 100*1000 })
+	close(goOn)
+	app.stop()
+}
+
 // Records of two topics are taken in order of their timestamps, though one topic comes later out of the broker.
 func TestMergeByTimestamp(t *testing.T) {
 	t.Parallel()

@@ -294,13 +294,25 @@ func (f *Fetcher) full() bool {
 	return true
 }
 
-// drained tells that a worker has taken a batch out of the inbox.
+// drained tells that a batch has left the inbox and is dropped.
 func (feed *Feed) drained(bytes int64) {
 	feed.fetched.Add(-bytes)
 	feed.fetcher.buffered.Add(-bytes)
 }
 
-// settle tells how much the task still holds, and whether it waits for the partition. It wakes the fetcher when that matters.
+// taken tells that a batch has left the inbox for the task's queues, which hold held bytes of
+// this partition now. The sum changes in one step: between two steps the memory would look
+// free, and more would be fetched into it.
+func (feed *Feed) taken(bytes, held int64) {
+	feed.fetched.Add(-bytes)
+	feed.fetcher.buffered.Add(held - feed.held.Swap(held) - bytes)
+	if bytes > 0 {
+		feed.waited.Store(false)
+	}
+}
+
+// settle tells how much the task still holds, and whether it waits for the partition. It
+// wakes the fetcher when that matters.
 func (feed *Feed) settle(held int64, waited bool) {
 	f := feed.fetcher
 	f.buffered.Add(held - feed.held.Swap(held))

@@ -187,8 +187,7 @@ func TestFetchingStopsAtTheBound(t *testing.T) {
 	}
 	second := b.open("in", 1, 0, b.to)
 	for _, got := range append(arrived, b.to.take()...) {
-		first.settle(first.held.Load()+got.bytes, false) // the task takes it and keeps it
-		got.feed.drained(got.bytes)
+		first.taken(got.bytes, first.held.Load()+got.bytes)
 	}
 	second.settle(0, true)
 	for found := false; !found; {

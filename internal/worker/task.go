@@ -91,15 +91,19 @@ func (t *Task) feed(f *Feed) int {
 
 // take hands what was fetched to the task.
 func (t *Task) take(b *batch) error {
+	topic, partition := b.feed.Topic, b.feed.Partition
 	if len(b.inputs) > 0 {
-		if err := t.run.Add(b.feed.Topic, b.feed.Partition, b.inputs); err != nil {
+		if err := t.run.Add(topic, partition, b.inputs); err != nil {
+			b.feed.drained(b.bytes)
 			return err
 		}
 	}
 	if b.next >= 0 {
-		t.run.SetPosition(b.feed.Topic, b.feed.Partition, b.next)
+		t.run.SetPosition(topic, partition, b.next)
 	}
-	t.run.SetEnd(b.feed.Topic, b.feed.Partition, b.end)
+	t.run.SetEnd(topic, partition, b.end)
+	_, held := t.run.Buffered(topic, partition)
+	b.feed.taken(b.bytes, held)
 	return nil
 }
 

@@ -278,22 +278,31 @@ func (w *Worker) trim() {
 // takeFetched empties the inbox. What came for a task that is not here any more is dropped.
 func (w *Worker) takeFetched() {
 	for _, b := range w.inbox.take() {
-		b.feed.drained(b.bytes)
-		if b.feed.closed.Load() {
-			continue
-		}
-		for _, t := range w.tasks {
-			if t.run == nil || t.feed(b.feed) < 0 {
-				continue
-			}
-			if b.rewound {
-				w.rewind(t, &b)
-			} else if err := t.take(&b); err != nil {
+		t := w.reader(b.feed)
+		switch {
+		case t == nil:
+			b.feed.drained(b.bytes)
+		case b.rewound:
+			w.rewind(t, &b)
+		default:
+			if err := t.take(&b); err != nil {
 				w.taskFailed(t, err)
 			}
-			break
 		}
 	}
+}
+
+// reader returns the task that reads a feed, or nil.
+func (w *Worker) reader(f *Feed) *Task {
+	if f.closed.Load() {
+		return nil
+	}
+	for _, t := range w.tasks {
+		if t.run != nil && t.feed(f) >= 0 {
+			return t
+		}
+	}
+	return nil
 }
 
 // step processes a batch of a task, and the wall-clock punctuations that are due.

@@ -34,8 +34,10 @@ var mayImport = map[string][]string{
 	"topology":                    {"internal/graph", "internal/engine", "windowstore", "state", "processor", "serde"},
 	"batch":                       {"topology", "windowstore", "state", "processor", "serde"},
 
+	"internal/batchsize": {},
+
 	// The core: no goroutine, no clock, no socket, no Kafka client (see forbidden).
-	"internal/task": {"internal/graph", "internal/engine", "processor", "serde"},
+	"internal/task": {"internal/batchsize", "internal/graph", "internal/engine", "processor", "serde"},
 
 	// Pieces of the shell. They do not know each other, other than through the worker.
 	"internal/backoff":    {},
@@ -43,7 +45,7 @@ var mayImport = map[string][]string{
 	"internal/kafkatest":  {},
 	"internal/assignment": {},
 	"internal/statedir":   {},
-	"internal/txn":        {"internal/backoff"},
+	"internal/txn":        {"internal/backoff", "internal/batchsize"},
 	"internal/restore":    {"internal/backoff"},
 	"internal/topics":     {"internal/backoff"},
 	"internal/registry":   {"internal/restore", "internal/backoff", "internal/graph", "internal/engine"},

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/millrace-streams/millrace/internal/batchsize"
 	"github.com/millrace-streams/millrace/internal/graph"
 	"github.com/millrace-streams/millrace/processor"
 )
@@ -89,7 +90,7 @@ const clockSkew = int64(10 * time.Minute / time.Millisecond)
 
 // admit reports whether a record is within the limits for sure, without looking close.
 func (l *Limits) admit(out *graph.Output, now int64) bool {
-	fits := l.MaxBytes == 0 || batchBound(out) <= l.MaxBytes
+	fits := l.MaxBytes == 0 || batchsize.Overhead+batchsize.Bound(out.Key, out.Value, out.Headers) <= l.MaxBytes
 	return fits && (out.Key != nil || !l.Keyed) && l.timely(out.Timestamp, now)
 }
 
@@ -118,44 +119,6 @@ func (l *Limits) unfit(out *graph.Output, now int64) error {
 	return &UnfitError{out.Topic, fmt.Sprintf("its timestamp %s lies too far in the %s (%s=%d)", at, where, setting, bound)}
 }
 
-// Sizes of a batch that has only one record. Source: Kafka's DefaultRecordBatch and
-// DefaultRecord.
-const batchHeader = 61
-
-// batchBound is no less than the size of out's batch: all varints count as the longest.
-func batchBound(out *graph.Output) int {
-	const record, field = 5 + 1 + 10 + 5 + 5 + 5 + 5, 5
-	size := batchHeader + record + len(out.Key) + len(out.Value)
-	for i := range out.Headers {
-		size += 2*field + len(out.Headers[i].Key) + len(out.Headers[i].Value)
-	}
-	return size
-}
-
-// batchBytes is the size of out's batch, uncompressed.
-func batchBytes(out *graph.Output) int {
-	bytes := func(b []byte) int {
-		if b == nil {
-			return 1
-		}
-		return varint(len(b)) + len(b)
-	}
-	record := 1 + 1 + 1 + bytes(out.Key) + bytes(out.Value) + varint(len(out.Headers))
-	for i := range out.Headers {
-		record += varint(len(out.Headers[i].Key)) + len(out.Headers[i].Key) + bytes(out.Headers[i].Value)
-	}
-	return batchHeader + varint(record) + record
-}
-
-// varint is the length of n as a zigzag varint.
-func varint(n int) int {
-	length := 1
-	for u := uint64(n) << 1; u >= 0x80; u >>= 7 {
-		length++
-	}
-	return length
-}
-
 // check returns an error if what is known of out's topic excludes out.
 func (t *Task) check(out *graph.Output) error {
 	if t.cfg.Out.Limits(out.Topic, false).admit(out, t.now.UnixMilli()) {
@@ -176,7 +139,7 @@ func (t *Task) excluded(out *graph.Output, fresh bool) error {
 	if limits.MaxBytes == 0 {
 		return nil
 	}
-	size := batchBytes(out)
+	size := batchsize.Of(out.Key, out.Value, out.Headers)
 	if size > limits.MaxBytes && !limits.Uncompressed {
 		size = t.cfg.Out.Oversized(*out)
 	}

@@ -15,6 +15,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace-streams/millrace/internal/batchsize"
 )
 
 // refused commits p's transaction, which must abort because of one record.
@@ -230,7 +232,7 @@ func TestCompressedIsTheSizeOfTheBatch(t *testing.T) {
 			_, err := p.Commit(background, id, at(int64(i)))
 			w.must(err)
 			synctest.Wait()
-			if len(sizes) != i+1 || batchOverhead+sizes[i] != want {
+			if len(sizes) != i+1 || batchsize.Overhead+sizes[i] != want {
 				t.Errorf("said %d, was %v", want, sizes)
 			}
 		}

@@ -5,6 +5,8 @@ import (
 	"errors"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace-streams/millrace/internal/batchsize"
 )
 
 var (
@@ -71,8 +73,8 @@ func (p *Producer) cut(records []*kgo.Record) []*kgo.Record {
 		if !p.wide[r.Topic] {
 			continue
 		}
-		n := recordBound(r)
-		if before := bytes[r.Topic]; before > 0 && batchOverhead+before+n > p.limit(r.Topic) {
+		n := batchsize.Bound(r.Key, r.Value, r.Headers)
+		if before := bytes[r.Topic]; before > 0 && batchsize.Overhead+before+n > p.limit(r.Topic) {
 			return records[:i]
 		}
 		bytes[r.Topic] += n
@@ -121,17 +123,4 @@ func (p *Producer) try(ctx context.Context, records []*kgo.Record) ([]refusal, e
 // refuse is the judge of a caller that has none.
 func refuse(r *kgo.Record, err error) (again bool, failure error) {
 	return false, &RefusedError{Topic: r.Topic, Partition: r.Partition, Err: err}
-}
-
-// Bounds of what a record takes in a batch: length, attributes, timestamp, offset, and
-// the lengths of key and value and the number of headers as the longest varints.
-const batchOverhead, recordOverhead, fieldOverhead = 61, 5 + 1 + 10 + 5 + 5 + 5 + 5, 5
-
-// recordBound is no less than the size of a record in a batch.
-func recordBound(r *kgo.Record) int {
-	n := recordOverhead + len(r.Key) + len(r.Value)
-	for _, h := range r.Headers {
-		n += 2*fieldOverhead + len(h.Key) + len(h.Value)
-	}
-	return n
 }

@@ -5,6 +5,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/millrace-streams/millrace/internal/batchsize"
 )
 
 // UsualBatch is the largest batch for a topic whose configuration is not known: kgo's
@@ -59,5 +61,5 @@ func (p *Producer) Compressed(r *kgo.Record) int {
 			size = min(size, len(compressed))
 		}
 	}
-	return batchOverhead + size
+	return batchsize.Overhead + size
 }

@@ -44,6 +44,28 @@ func (d *driver) send(words ...string) {
 	}
 }
 
+// TestForgottenTimestamp: records that a function returns without a timestamp keep that
+// of the record that the function was given.
+func TestForgottenTimestamp(t *testing.T) {
+	t.Parallel()
+	var seen []processor.Timestamp
+	bare := processor.Record[string, string]{Key: "k", Value: "v"}
+	look := func(r processor.Record[string, string]) bool { seen = append(seen, r.Timestamp); return true }
+	d := start(t, func(five words) {
+		mapped := batch.Map(five, func(processor.Record[string, string]) processor.Record[string, string] { return bare },
+			serde.String, serde.String)
+		mapped.FilterRecord(look).Count("map").Print(io.Discard)
+		flat := batch.FlatMap(five, func(processor.Record[string, string]) []processor.Record[string, string] {
+			return []processor.Record[string, string]{bare, bare}
+		}, serde.String, serde.String)
+		flat.FilterRecord(look).Count("flatmap").Print(io.Discard)
+	})
+	d.send("w")
+	if want := processor.TimestampOf(d.Now()); !slices.Equal(seen, []processor.Timestamp{want, want, want}) {
+		t.Errorf("timestamps %v, want three of %v", seen, want)
+	}
+}
+
 func TestPrint(t *testing.T) {
 	t.Parallel()
 	var all, three, total bytes.Buffer

@@ -107,14 +107,17 @@ func (b Batches[K, V]) FilterRecord(keep func(processor.Record[K, V]) bool) Batc
 	return b
 }
 
-// Map turns each record into another one. The record stays in its batch. The serdes may be nil where the key, or the value, is not counted,
-// reduced or sent.
+// Map turns each record into another one. The record stays in its batch. If f returns the
+// zero Timestamp, the record keeps its timestamp. The serdes may be nil where the key, or
+// the value, is not counted, reduced or sent.
 func Map[K, V, K2, V2 any](b Batches[K, V], f func(processor.Record[K, V]) processor.Record[K2, V2], ks serde.Serde[K2], vs serde.Serde[V2]) Batches[K2, V2] {
 	b.needFunc("Map", f == nil)
 	n := attach(b.n, func(next receive[K2, V2]) receive[K, V] {
 		var out processor.Record[K2, V2]
 		return func(r *processor.Record[K, V]) error {
-			out = f(*r)
+			if out = f(*r); out.Timestamp == 0 {
+				out.Timestamp = r.Timestamp
+			}
 			return next(&out)
 		}
 	})
@@ -139,13 +142,18 @@ func MapValues[K, V, V2 any](b Batches[K, V], f func(V) V2, vs serde.Serde[V2]) 
 	return Batches[K, V2]{e: b.e, n: n, keys: b.keys, values: vs}
 }
 
-// FlatMap turns each record into any number of records, which are in the same batch. The slice is read before f is called again.
+// FlatMap turns each record into any number of records, which are in the same batch. A
+// zero Timestamp stands for that of the record f was given. The slice is read before f is
+// called again.
 func FlatMap[K, V, K2, V2 any](b Batches[K, V], f func(processor.Record[K, V]) []processor.Record[K2, V2], ks serde.Serde[K2], vs serde.Serde[V2]) Batches[K2, V2] {
 	b.needFunc("FlatMap", f == nil)
 	n := attach(b.n, func(next receive[K2, V2]) receive[K, V] {
 		var out processor.Record[K2, V2]
 		return func(r *processor.Record[K, V]) error {
 			for _, out = range f(*r) {
+				if out.Timestamp == 0 {
+					out.Timestamp = r.Timestamp
+				}
 				if err := next(&out); err != nil {
 					return err
 				}

@@ -50,7 +50,7 @@ func (k TimeKind) String() string {
 }
 
 // Punctuator is called by a schedule. now is the current time of the schedule's clock, not the slot that was due: slots that were missed
-// collapse into one call. What it forwards has now as its timestamp unless it says otherwise.
+// collapse into one call. What it forwards without a timestamp has now as its timestamp.
 type Punctuator[K2, V2 any] func(ctx Context[K2, V2], now time.Time) error
 
 // Schedule is a punctuator that was scheduled with [Context.Every].
@@ -85,6 +85,14 @@ type Context[K2, V2 any] interface {
 
 	// Forward passes a record to all children, in order, depth first; it returns when they are done with it. An error in a child is
 	// handled by the error policy, and never comes back to the caller.
+	//
+	// A record with the zero Timestamp gets the time of the call, as a write to a store does:
+	//
+	//   - in Process, the timestamp of the record that Process was given;
+	//   - in a punctuator, now;
+	//   - in Init and Flush, StreamTime or, before the first record, Now.
+	//
+	// So the timestamp 1970-01-01T00:00:00.000Z itself cannot be forwarded at another time.
 	Forward(r Record[K2, V2])
 
 	// ForwardTo passes a record to the child with the name; a name that is no child's is an error of the caller, and goes to the

@@ -86,6 +86,8 @@ type Record[K, V any] struct {
 	// NoKey and NoValue say that the Kafka record has no key, or no value (a tombstone). The zero value of Record has both.
 	NoKey, NoValue bool
 
+	// Timestamp is the event time. In a record that user code forwards or returns, zero
+	// stands for the time of the call: see [Context.Forward].
 	Timestamp Timestamp
 	Headers   Headers
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math"
 	"slices"
 	"time"
 
@@ -22,20 +21,18 @@ type nodeContext[K2, V2 any] struct {
 	out       graph.Record[K2, V2]
 	logger    *slog.Logger
 
-	now       processor.Timestamp // of the punctuator that is running; noTime
+	at        processor.Timestamp // of the call that is running, else noTime; see call.go
 	forwarded bool                // during the current call of Process
 	held      int64               // bytes, as the processor says
 	failure   error               // of a child: the task has failed, and nothing more is forwarded
 	misuse    error               // of the context, by the user
 }
 
-// noTime says that no punctuator is running.
-const noTime = math.MinInt64
-
 // call runs a function of the user's, and returns its error, what it did wrong with the context, or the task's failure.
-func (c *nodeContext[K2, V2]) call(f func() error) (err error) {
+func (c *nodeContext[K2, V2]) call(at processor.Timestamp, f func() error) (err error) {
+	c.at = at
 	err = guarded(f)
-	if c.failure != nil {
+	if c.at = noTime; c.failure != nil {
 		return c.failure
 	}
 	return c.mistakes(err)
@@ -86,10 +83,7 @@ func (c *nodeContext[K2, V2]) prepare(r processor.Record[K2, V2]) bool {
 	if c.failure != nil {
 		return false
 	}
-	if r.Timestamp == 0 && c.now != noTime {
-		r.Timestamp = c.now
-	}
-	if r.Timestamp < 0 {
+	if r.Timestamp = timestampOr(r.Timestamp, c.at); r.Timestamp < 0 {
 		c.misused("Forward: the timestamp %d is negative", int64(r.Timestamp))
 		return false
 	}
@@ -116,9 +110,7 @@ func (c *nodeContext[K2, V2]) EveryFrom(start time.Time, interval time.Duration,
 		return noSchedule{}
 	}
 	return c.task.Schedule(c.node, kind, start, interval, func(now time.Time) error {
-		c.now = processor.TimestampOf(now)
-		defer func() { c.now = noTime }()
-		return c.call(func() error { return p(c, now) })
+		return c.call(processor.TimestampOf(now), func() error { return p(c, now) })
 	})
 }
 

@@ -6,8 +6,9 @@ import (
 	"github.com/millrace-streams/millrace/serde"
 )
 
-// FlatMap turns each record into any number of records, which are passed on in order. Timestamps and headers are those of the records that f
-// returns. The slice is read before f is called again.
+// FlatMap turns each record into any number of records, which are passed on in order.
+// Timestamps and headers are those of the records that f returns; a zero Timestamp stands
+// for that of the record f was given. The slice is read before f is called again.
 func FlatMap[K, V, K2, V2 any](s Stream[K, V], f func(processor.Record[K, V]) []processor.Record[K2, V2], ks serde.Serde[K2], vs serde.Serde[V2], opts ...Option) Stream[K2, V2] {
 	return flatMap(s, f, func(r processor.Record[K, V]) ([]processor.Record[K2, V2], error) { return f(r), nil }, ks, vs, opts)
 }
@@ -68,6 +69,7 @@ func (m *flatMapInstance[K, V, K2, V2]) Receive(r *graph.Record[K, V]) error {
 	}
 	for i := range records {
 		m.out.Record = records[i]
+		m.out.Timestamp = timestampOr(records[i].Timestamp, r.Timestamp)
 		normalize(&m.out.Record, m.keys, m.values)
 		if err := m.next.Receive(&m.out); err != nil {
 			return err

@@ -76,9 +76,11 @@ func PartitionTimeForInvalid() SourceOption {
 	return sourceOption(func(c *sourceOptions) { c.timestamps = partitionTimeForInvalid })
 }
 
-// TimestampFrom takes the event time of a record from f, which is given the record with the timestamp that Kafka has for it, and the
-// largest timestamp of the partition so far (-1 at first). A negative result drops the record, and counts it as dropped. An error is
-// one of the phase decode.
+// TimestampFrom takes the event time of a record from f, which is given the record with
+// the timestamp that Kafka has for it, and the largest timestamp of the partition so far
+// (-1 at first). A negative result drops the record, and counts it as dropped. An error is
+// one of the phase decode. The result 0 is 1970, not a missing timestamp: if a record has
+// none, f returns the record's Kafka timestamp, a negative one or an error.
 func TimestampFrom[K, V any](f func(r processor.Record[K, V], partitionTime processor.Timestamp) (processor.Timestamp, error)) SourceOption {
 	return sourceOption(func(c *sourceOptions) { c.timestamps, c.extractor = extracted, f })
 }

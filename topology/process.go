@@ -62,24 +62,26 @@ func newProcess[K, V, K2, V2 any](i instance, p processor.Processor[K, V, K2, V2
 		return nil, err
 	}
 	n := &processInstance[K, V, K2, V2]{processor: p}
-	n.nodeContext = nodeContext[K2, V2]{instance: i, receivers: receivers, keys: keys, values: values, now: noTime}
+	n.nodeContext = nodeContext[K2, V2]{instance: i, receivers: receivers, keys: keys, values: values, at: noTime}
 	n.nodeContext.logger = i.task.Logger().With("node", i.node.Name)
 	if f, ok := p.(processor.Flusher[K2, V2]); ok {
-		i.task.OnFlush(i.node, func() error { return n.call(func() error { return f.Flush(&n.nodeContext) }) })
+		i.task.OnFlush(i.node, func() error {
+			return n.call(timeBetweenRecords(i.task), func() error { return f.Flush(&n.nodeContext) })
+		})
 	}
 	if c, ok := p.(processor.Closer); ok {
 		i.task.OnClose(i.node, c.Close)
 	}
-	if err := n.call(func() error { return p.Init(&n.nodeContext) }); err != nil {
+	if err := n.call(timeBetweenRecords(i.task), func() error { return p.Init(&n.nodeContext) }); err != nil {
 		return nil, fmt.Errorf("method Init: %w", err)
 	}
 	return n, nil
 }
 
 func (n *processInstance[K, V, K2, V2]) Receive(r *graph.Record[K, V]) error {
-	n.forwarded = false
+	n.forwarded, n.at = false, r.Timestamp
 	err := n.process(r)
-	if n.failure != nil {
+	if n.at = noTime; n.failure != nil {
 		return n.failure
 	}
 	if err == nil && n.misuse == nil {
@@ -102,7 +104,7 @@ func (n *processInstance[K, V, K2, V2]) processFailed(r *graph.Record[K, V], err
 	var again func() error
 	if !n.forwarded && len(n.node.Stores) == 0 {
 		again = func() error {
-			err := n.call(func() error { return n.process(r) })
+			err := n.call(r.Timestamp, func() error { return n.process(r) })
 			if n.forwarded {
 				return graph.Effects(err)
 			}

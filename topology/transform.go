@@ -8,8 +8,10 @@ import (
 	"github.com/millrace-streams/millrace/serde"
 )
 
-// Map turns each record into another one, which may have another key. Timestamp and headers are those of the record that f returns; use
-// processor.WithKey and processor.WithValue to keep them. The serdes may be nil where nothing is stored or sent.
+// Map turns each record into another one, which may have another key. Timestamp and
+// headers are those of the record that f returns; use processor.WithKey and
+// processor.WithValue to keep them. If f returns the zero Timestamp, the record keeps its
+// timestamp. The serdes may be nil where nothing is stored or sent.
 func Map[K, V, K2, V2 any](s Stream[K, V], f func(processor.Record[K, V]) processor.Record[K2, V2], ks serde.Serde[K2], vs serde.Serde[V2], opts ...Option) Stream[K2, V2] {
 	return mapRecords(s, f, func(r processor.Record[K, V]) (processor.Record[K2, V2], error) { return f(r), nil }, ks, vs, opts)
 }
@@ -57,10 +59,20 @@ func mapRecords[K, V, K2, V2 any](s Stream[K, V], given any, f func(processor.Re
 		if *out, err = f(in.Record); err != nil {
 			return err
 		}
+		out.Timestamp = timestampOr(out.Timestamp, in.Timestamp)
 		return checkTimestamp(out.Timestamp)
 	}
 	n := addMap(s, "map", nameOf(opts), given, convert, ks, vs)
 	return Stream[K2, V2]{b: s.b, n: n, keys: ks, values: vs, rekeyed: true}
+}
+
+// timestampOr returns the timestamp of a record that user code made: at or, if it set
+// none, that of the call.
+func timestampOr(at, call processor.Timestamp) processor.Timestamp {
+	if at == 0 {
+		return call
+	}
+	return at
 }
 
 // checkTimestamp refuses a timestamp, made by a function of the user's, that no record can have.

@@ -54,7 +54,9 @@ func (in *InputTopic[K, V]) Send(key K, value V, at time.Time, headers ...proces
 	in.SendRecord(processor.Record[K, V]{Key: key, Value: value, Timestamp: processor.TimestampOf(at), Headers: headers})
 }
 
-// SendRecord sends a record, which may lack a key or a value, to the partition of its key; without a key partitions take turns.
+// SendRecord sends a record, which may lack a key or a value, to the partition of its
+// key; without a key partitions take turns. Its zero Timestamp is 1970, as a record in
+// Kafka may have it.
 func (in *InputTopic[K, V]) SendRecord(r processor.Record[K, V]) {
 	in.d.t.Helper()
 	partition := int32(-1)

@@ -58,7 +58,7 @@ const flushCall = "flush"
 
 // flushNodes lets nodes forward what they hold back, parents first.
 func (t *Task) flushNodes() error {
-	t.eventTime = max(t.streamTime, 0)
+	t.eventTime = t.timeBetweenRecords()
 	t.call = flushCall
 	defer func() { t.call = "" }()
 	for _, h := range t.flushes {
@@ -77,7 +77,7 @@ func (t *Task) flushNodes() error {
 
 // flushStores lets the stores log what has changed.
 func (t *Task) flushStores() error {
-	t.eventTime = max(t.streamTime, 0)
+	t.eventTime = t.timeBetweenRecords()
 	if t.batch == nil && len(t.stores) > 0 {
 		t.batch = t.cfg.DB.NewBatch()
 	}

@@ -45,7 +45,7 @@ func (t *Task) open() (err error) {
 	if err := t.orderQueues(); err != nil {
 		return err
 	}
-	t.eventTime = max(t.streamTime, 0)
+	t.eventTime = t.timeBetweenRecords()
 	if err := t.openTimes(); err != nil {
 		return err
 	}

@@ -294,6 +294,15 @@ func (t *Task) Store(name string) (processor.Store, error) { return t.nodes.Stor
 // StreamTime is the largest timestamp taken for processing, -1 at first.
 func (t *Task) StreamTime() processor.Timestamp { return t.streamTime }
 
+// timeBetweenRecords is the time of Init, flushes and what they write: stream time or,
+// before the first record, the wall clock.
+func (t *Task) timeBetweenRecords() processor.Timestamp {
+	if t.streamTime >= 0 {
+		return t.streamTime
+	}
+	return max(processor.TimestampOf(t.now), 0)
+}
+
 // Err returns the error that has ended the task, nil while it runs.
 func (t *Task) Err() error { return t.failure }
 

@@ -34,7 +34,7 @@ const (
 // record was refused.
 func (c *Caution) Distrust() {
 	c.refused = true
-	clear(c.left)
+	c.left = make(map[string]int)
 	c.group = firstGroup
 }
 
@@ -52,17 +52,13 @@ func (c *Caution) Any() bool { return c.refused || len(c.wide) > 0 }
 
 // of reports whether the records of a topic are held back.
 func (c *Caution) of(topic string) bool {
-	if c.wide[topic] {
-		return true
-	}
-	if !c.refused {
-		return false
-	}
+	distrusted := c.refused && c.distrusts(topic) // asked in any case, so that left has the topic
+	return distrusted || c.wide[topic]
+}
+
+func (c *Caution) distrusts(topic string) bool {
 	left, known := c.left[topic]
 	if !known {
-		if c.left == nil {
-			c.left = make(map[string]int)
-		}
 		left = trustAfter
 		c.left[topic] = left
 	}

@@ -3,6 +3,7 @@ package millrace_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"sync"
@@ -235,3 +236,8 @@ func counting(t testing.TB) (*topology.Topology, topology.Table[string, int64]) 
 }
 
 type record = processor.Record[string, []byte]
+
+// logTo is a logger of all levels that writes to w.
+func logTo(w io.Writer) *slog.Logger {
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: slog.LevelInfo}))
+}

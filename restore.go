@@ -13,6 +13,7 @@ import (
 	"github.com/millrace-streams/millrace/internal/engine"
 	"github.com/millrace-streams/millrace/internal/graph"
 	"github.com/millrace-streams/millrace/internal/restore"
+	"github.com/millrace-streams/millrace/internal/transient"
 )
 
 // restore brings tasks to the state of their last commit, wherever that was made, and gives them to their workers, each as soon as it is ready. It does not
@@ -211,15 +212,16 @@ func (j *restoring) run() {
 		}
 		ctx, stop := j.context(parts)
 		err := j.read(ctx, parts)
+		ended := ctx.Err() != nil // before stop ends it
 		stop()
 		if err == nil || len(j.pending()) == 0 {
 			continue
 		}
-		if !transient(err) && j.session.soft.Err() == nil {
+		if !ended && !transient.Is(err) {
 			j.failAll(err)
 			return
 		}
-		if j.session.soft.Err() == nil && ctx.Err() == nil {
+		if !ended {
 			j.session.log.Warn("restoring is tried again", "in", retries.Delay(failures), "error", err)
 		}
 		_ = retries.Sleep(j.session.soft, failures) // pending sees the end
@@ -362,10 +364,9 @@ func (j *restoring) apply(log *changelog, records []*kgo.Record, next int64, ids
 	b := db.NewBatch()
 	defer b.Close()
 	rows := b.Table(log.table)
-	for _, r := range records {
-		rows.Logged(r.Offset)
-		if err := log.spec.Restore(rows, r.Key, r.Value, r.Timestamp.UnixMilli()); err != nil {
-			return fmt.Errorf("store %s: record at offset %d: %w", log.store, r.Offset, err)
+	for i, r := range records {
+		if err := log.row(rows, r, i == 0); err != nil {
+			return fmt.Errorf("record at offset %d: %w", r.Offset, err)
 		}
 	}
 	b.SetPosition(log.table, log.Topic, next)
@@ -374,6 +375,17 @@ func (j *restoring) apply(log *changelog, records []*kgo.Record, next int64, ids
 		b.SetStamp(j.began)
 	}
 	return db.Apply(b)
+}
+
+// row adds a record to rows. With check it also looks whether its key is one of the store.
+func (log *changelog) row(rows *engine.TableBatch, r *kgo.Record, check bool) error {
+	if check {
+		if err := log.spec.CheckKey(r.Key); err != nil {
+			return err
+		}
+	}
+	rows.Logged(r.Offset)
+	return log.spec.Restore(rows, r.Key, r.Value, r.Timestamp.UnixMilli())
 }
 
 // stamp notes how old the state of a task is that has been restored. Until it has been, it is as old as it was: what was read of a changelog is
@@ -457,7 +469,7 @@ func (j *restoring) putRight(log *changelog, err error) {
 		}
 	case errors.As(err, &outside):
 		j.wipe(log, fmt.Sprintf("it is at offset %d of its changelog, which begins at %d: deletions in between may be gone", outside.From, outside.Start))
-	case transient(err) && !errors.Is(err, restore.ErrMissing):
+	case transient.Is(err):
 		j.again = err
 	default:
 		j.failAll(fmt.Errorf("task %v: store %s: %w", log.task.id, log.store, err))

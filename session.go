@@ -15,12 +15,14 @@ import (
 
 	"github.com/millrace-streams/millrace/internal/assignment"
 	"github.com/millrace-streams/millrace/internal/backoff"
+	"github.com/millrace-streams/millrace/internal/dialer"
 	"github.com/millrace-streams/millrace/internal/engine"
 	"github.com/millrace-streams/millrace/internal/graph"
 	"github.com/millrace-streams/millrace/internal/inputs"
 	"github.com/millrace-streams/millrace/internal/membership"
 	"github.com/millrace-streams/millrace/internal/restore"
 	"github.com/millrace-streams/millrace/internal/statedir"
+	"github.com/millrace-streams/millrace/internal/transient"
 	"github.com/millrace-streams/millrace/internal/txn"
 	"github.com/millrace-streams/millrace/internal/worker"
 )
@@ -38,6 +40,7 @@ type session struct {
 
 	dir       *statedir.Dir
 	layout    layout
+	dial      dialer.Func // the user's, bounded; nil for kgo's own, with TLS
 	shared    *engine.Shared
 	databases databases
 	client    *kgo.Client
@@ -108,8 +111,11 @@ func (a *App) run(ctx context.Context) (err error) {
 }
 
 // prepare checks everything that can be checked before the group is joined.
-func (s *session) prepare() error {
-	if err := s.checkShape(); err != nil {
+func (s *session) prepare() (err error) {
+	if err = s.checkShape(); err != nil {
+		return err
+	}
+	if s.dial, err = s.cfg.dialer(); err != nil {
 		return err
 	}
 	client, err := kgo.NewClient(s.clientOptions()...)
@@ -128,15 +134,15 @@ func (s *session) prepare() error {
 
 // clientOptions are what every client gets.
 func (s *session) clientOptions(more ...kgo.Opt) []kgo.Opt {
-	var opts []kgo.Opt
-	if len(s.cfg.Brokers) > 0 {
-		opts = append(opts, kgo.SeedBrokers(s.cfg.Brokers...))
-	}
+	opts := s.cfg.brokers()
 	// kgo waits 5 s between two looks at the metadata, which would be the pause at each move of a leader.
 	opts = append(opts, kgo.ClientID(s.cfg.ApplicationID), kgo.MetadataMinAge(metadataMinAge))
 	// Pushing metrics to the broker makes each client's Close wait a second for a broker that is gone.
 	opts = append(opts, kgo.DisableClientMetrics())
 	opts = append(opts, s.cfg.ClientOptions...)
+	if s.dial != nil {
+		opts = append(opts, kgo.Dialer(s.dial))
+	}
 	return append(opts, more...)
 }
 
@@ -159,9 +165,14 @@ func (s *session) fence() error {
 		return err
 	}
 	return s.untilReachable("fencing former transactions", func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, fenceTimeout)
+		defer cancel()
 		return txn.Fence(ctx, s.clientOptions(), former)
 	})
 }
+
+// fenceTimeout bounds one try to fence, so that the log says what it waits for.
+const fenceTimeout = 15 * time.Second
 
 // start makes the parts and joins the group.
 func (s *session) start() (err error) {
@@ -322,7 +333,7 @@ func retry(ctx context.Context, log *slog.Logger, doing string, f func(context.C
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if !transient(err) {
+		if !transient.Is(err) {
 			return fmt.Errorf("%s: %w", doing, err)
 		}
 		log.Warn("trying again", "doing", doing, "in", retries.Delay(failures), "error", err)

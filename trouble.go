@@ -13,30 +13,9 @@ import (
 	"github.com/millrace-streams/millrace/internal/backoff"
 	"github.com/millrace-streams/millrace/internal/graph"
 	"github.com/millrace-streams/millrace/internal/inputs"
-	"github.com/millrace-streams/millrace/internal/topics"
+	"github.com/millrace-streams/millrace/internal/transient"
 	"github.com/millrace-streams/millrace/internal/worker"
 )
-
-// transient says that an error may go away by itself: brokers that cannot be reached, or are busy. An answer that a broker gives for good, and an
-// error of our own, do not.
-func transient(err error) bool {
-	if errors.As(err, new(*finalError)) {
-		return false
-	}
-	var answer *kerr.Error
-	if errors.As(err, &answer) {
-		return kerr.IsRetriable(answer) || answer == kerr.UnstableOffsetCommit || answer == kerr.ConcurrentTransactions ||
-			answer == kerr.UnknownTopicOrPartition
-	}
-	var (
-		missing  *missingError
-		mismatch *topics.MismatchError
-		outside  *outOfRangeError
-		lost     *lostOffsetsError
-		auth     *kadm.AuthError
-	)
-	return !errors.As(err, &missing) && !errors.As(err, &lost) && !errors.As(err, &mismatch) && !errors.As(err, &outside) && !errors.As(err, &auth)
-}
 
 // explainFailure says what to do about failures of workers that have a name in Kafka only.
 func explainFailure(err error) error {
@@ -67,10 +46,12 @@ func (s *session) readOn(feed *worker.Feed, position int64, err error) {
 			return
 		case feed.Closed(): // whoever reads the partition now may be further
 			return
-		case !transient(failure):
-			s.fail(fmt.Errorf("reading %s/%d: %w", feed.Topic, feed.Partition, failure))
+		case !transient.Is(failure):
+			s.fail(fmt.Errorf("reading %s/%d at offset %d: %w", feed.Topic, feed.Partition, position, failure))
 			return
 		}
+		s.log.Warn("reading a partition failed; trying again", "topic", feed.Topic, "partition", feed.Partition, "offset", position,
+			"in", readRetries.Delay(failures), "error", failure)
 		_ = readRetries.Sleep(s.soft, failures) // the loop sees the end
 	}
 }
@@ -89,19 +70,14 @@ func (s *session) putRight(feed *worker.Feed, position int64, err error) (int64,
 		return s.backIntoRange(ctx, topic, feed.Partition, position)
 	case errors.Is(err, kerr.UnknownTopicOrPartition), errors.Is(err, kerr.UnknownTopicID), errors.Is(err, kerr.InconsistentTopicID):
 		if changed := s.compareTopics(ctx); changed != nil {
-			return 0, &finalError{changed}
+			return 0, changed
 		}
-	case !transient(err):
+	case !transient.Is(err):
 		return 0, err
 	}
 	s.log.Warn("reading a partition failed; trying again", "topic", feed.Topic, "partition", feed.Partition, "offset", position, "error", err)
 	return position, backoff.Sleep(ctx, readRetries.First)
 }
-
-// finalError is not transient, whatever it wraps.
-type finalError struct{ error }
-
-func (e *finalError) Unwrap() error { return e.error }
 
 func (s *session) backIntoRange(ctx context.Context, topic graph.Topic, partition int32, at int64) (int64, error) {
 	name := topic.In(s.cfg.ApplicationID)
@@ -130,18 +106,24 @@ func (s *session) backIntoRange(ctx context.Context, topic graph.Topic, partitio
 	return s.outOfRange(topic, partition, at, start.Offset, end.Offset)
 }
 
-// errPassed is transient: the group will take the task away.
-var errPassed = errors.New("another process has processed what comes next and has purged it, so the task is not this process's any more; waiting for the group to say so")
+// passedError says that another process has the task, which the group is about to take away here.
+type passedError struct{}
 
-// passed returns errPassed if the group has committed what is not in the log any more: this process has not, so it is one that was taken for dead, and does not know it yet.
+func (passedError) Error() string {
+	return "another process has processed what comes next and has purged it, so the task is not this process's any more; waiting for the group to say so"
+}
+
+// Transient is for package transient: the group takes the task away.
+func (passedError) Transient() bool { return true }
+
+// passed returns a passedError if the group has committed what is not in the log any more: this process has not, so it is one that was taken for dead, and does not know it yet.
 func (s *session) passed(ctx context.Context, topic string, partition int32, start int64) error {
 	committed, err := inputs.Committed(ctx, s.client, s.cfg.ApplicationID, map[string][]int32{topic: {partition}})
 	if err != nil {
 		return err
 	}
 	if at, ok := committed.Lookup(topic, partition); ok && at.At >= start {
-		s.log.Warn("the next record was deleted", "topic", topic, "partition", partition, "reason", errPassed)
-		return errPassed
+		return passedError{}
 	}
 	return nil
 }

@@ -43,6 +43,9 @@ func (s *session) compareTopics(ctx context.Context) error {
 	outputs := s.topics.others(names)
 	details, err := kadm.NewClient(s.client).ListTopics(ctx, slices.Concat(names, outputs)...)
 	if err != nil {
+		if s.soft.Err() == nil {
+			s.log.Warn("looking whether the topics are still the same; tried again later", "error", err)
+		}
 		return nil
 	}
 	s.updateOutputs(details, outputs)
@@ -51,6 +54,7 @@ func (s *session) compareTopics(ctx context.Context) error {
 		is, ok := details[name]
 		switch {
 		case !ok || is.Err != nil && !errors.Is(is.Err, kerr.UnknownTopicOrPartition):
+			s.log.Warn("a topic cannot be described; tried again later", "topic", name, "error", is.Err)
 		case is.Err != nil:
 			return fmt.Errorf("topic %s has disappeared while the application runs: an input has to be made again; for an internal topic, reset the application", name)
 		case is.ID != was.ID && was.ID != topics.TopicID{}:

@@ -103,3 +103,6 @@ func (s *keyValueSpec[K, V]) Restore(b *engine.TableBatch, key, value []byte, ti
 	}
 	return b.Set(key, timestamp, value)
 }
+
+// CheckKey implements engine.Spec.
+func (s *keyValueSpec[K, V]) CheckKey(key []byte) error { return engine.CheckKey(s.keys, key) }

@@ -131,16 +131,27 @@ func (s *spec[K, V]) Open(env engine.Env) (engine.Store, error) {
 }
 
 func (s *spec[K, V]) Restore(b *engine.TableBatch, key, value []byte, timestamp int64) error {
+	if err := engine.CheckWindowLog(key, s.o.duplicates); err != nil {
+		return err
+	}
 	layout, err := b.WindowLayout(s.retention.Milliseconds())
 	if err != nil {
 		return err
 	}
 	local, err := layout.AppendLocal(nil, key)
 	if err != nil {
-		return fmt.Errorf("window store %s: %w", s.name, err)
+		return err
 	}
 	if value == nil {
 		return b.Delete(local)
 	}
 	return b.Set(local, timestamp, value)
+}
+
+// CheckKey implements engine.Spec.
+func (s *spec[K, V]) CheckKey(key []byte) error {
+	if err := engine.CheckWindowLog(key, s.o.duplicates); err != nil {
+		return err
+	}
+	return engine.CheckKey(s.keys, engine.WindowLogKey(key))
 }

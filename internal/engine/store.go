@@ -10,8 +10,13 @@ type Spec interface {
 	// Open makes the store's instance for one task. It reads committed state from env.Table.
 	Open(env Env) (Store, error)
 
-	// Restore adds what one changelog record says to b: value == nil is a deletion. It must not keep key or value.
+	// Restore adds what one changelog record says to b: value == nil is a deletion. It must not keep key or value. An error in whose chain is ErrForeignRow
+	// says that the record is none of this store's.
 	Restore(b *TableBatch, key, value []byte, timestamp int64) error
+
+	// CheckKey returns an ErrForeignRow if the store's key serde cannot read the key of a changelog record. It decodes the key, so the runtime calls it for some
+	// records only: a changelog of another store is another one throughout.
+	CheckKey(key []byte) error
 }
 
 // ChangelogKind is the kind of a store's changelog topic.

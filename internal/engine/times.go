@@ -1,6 +1,10 @@
 package engine
 
-import "errors"
+import (
+	"bytes"
+	"errors"
+	"fmt"
+)
 
 // TimesStore is the spec of the store in which a task keeps its operator times and positions when they are too many for the metadata of its offsets. It has
 // one row, and a compacted changelog like other stores, so whoever makes topics and restores stores need not know about it.
@@ -23,6 +27,14 @@ func (s TimesStore) Open(env Env) (Store, error) {
 		return nil, errors.New("the store of operator times needs its changelog")
 	}
 	return &Times{name: s.Name, env: env}, nil
+}
+
+// CheckKey implements Spec. There is one key.
+func (TimesStore) CheckKey(key []byte) error {
+	if !bytes.Equal(key, timesKey) {
+		return fmt.Errorf("%w: its key is %q, not %q", ErrForeignRow, key, timesKey)
+	}
+	return nil
 }
 
 // Restore sets the row.

@@ -3,8 +3,11 @@ package engine
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
+
+	"github.com/millrace-streams/millrace/serde"
 )
 
 // WindowLayout is how rows of a window store are kept: by segments of Interval ms of window starts, so that a segment expires by one range
@@ -48,6 +51,42 @@ func (l WindowLayout) AppendLocal(dst, changelogKey []byte) ([]byte, error) {
 	dst = binary.BigEndian.AppendUint64(dst, uint64(start/l.Interval))
 	return append(dst, changelogKey...), nil
 }
+
+// CheckWindowLog returns an error if no window store can have written a changelog record with this key: the key of a key-value store's changelog has other bytes
+// where a window store has the sequence number, which is 0 unless the store keeps duplicates.
+func CheckWindowLog(changelogKey []byte, duplicates bool) error {
+	n := len(changelogKey) - windowSuffix
+	if n < 0 {
+		return fmt.Errorf("%w: its key has %d bytes, fewer than the %d of a window's start and number", ErrForeignRow, len(changelogKey), windowSuffix)
+	}
+	start, seq := int64(binary.BigEndian.Uint64(changelogKey[n:])), binary.BigEndian.Uint32(changelogKey[n+8:])
+	switch {
+	case start < 0:
+		return fmt.Errorf("%w: its key %q would be of a window that starts at %d ms", ErrForeignRow, changelogKey, start)
+	case seq > math.MaxInt32, seq != 0 && !duplicates:
+		return fmt.Errorf("%w: its key %q would have the sequence number %d", ErrForeignRow, changelogKey, seq)
+	}
+	return nil
+}
+
+// WindowLogKey returns the store's key within a changelog key that CheckWindowLog accepts.
+func WindowLogKey(changelogKey []byte) []byte { return changelogKey[:len(changelogKey)-windowSuffix] }
+
+// CheckKey returns an ErrForeignRow if the serde cannot read a key.
+func CheckKey[K any](keys serde.Serde[K], key []byte) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("%w: its key %q made %s panic: %v", ErrForeignRow, key, serde.Name(keys), v)
+		}
+	}()
+	if _, err := keys.Decode(key); err != nil {
+		return fmt.Errorf("%w: its key %q is none of %s: %w", ErrForeignRow, key, serde.Name(keys), err)
+	}
+	return nil
+}
+
+// ErrForeignRow is in the chain of errors about a changelog record that the store cannot have written.
+var ErrForeignRow = errors.New("this store cannot have written the record: the changelog belongs to another store, or to an earlier version of this one with other keys")
 
 // AppendWindowKey appends a changelog key.
 func AppendWindowKey(dst, key []byte, start int64, seq uint32) []byte {

@@ -41,17 +41,19 @@ var mayImport = map[string][]string{
 
 	// Pieces of the shell. They do not know each other, other than through the worker.
 	"internal/backoff":    {},
+	"internal/dialer":     {},
+	"internal/transient":  {},
 	"internal/seedtest":   {},
 	"internal/kafkatest":  {},
 	"internal/assignment": {},
 	"internal/statedir":   {},
 	"internal/txn":        {"internal/backoff", "internal/batchsize"},
-	"internal/restore":    {"internal/backoff"},
-	"internal/topics":     {"internal/backoff"},
+	"internal/restore":    {"internal/backoff", "internal/transient"},
+	"internal/topics":     {"internal/backoff", "internal/transient"},
 	"internal/registry":   {"internal/restore", "internal/backoff", "internal/graph", "internal/engine"},
 	"internal/resume":     {},
 	"internal/inputs":     {"internal/graph", "internal/engine", "internal/restore", "internal/resume"},
-	"internal/membership": {"internal/assignment", "internal/txn"},
+	"internal/membership": {"internal/assignment", "internal/txn", "internal/transient"},
 	"internal/worker": {"internal/membership", "internal/txn", "internal/restore", "internal/topics", "internal/backoff",
 		"internal/task", "internal/graph", "internal/engine", "processor", "serde"},
 

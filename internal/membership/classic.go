@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace-streams/millrace/internal/assignment"
+	"github.com/millrace-streams/millrace/internal/transient"
 	"github.com/millrace-streams/millrace/internal/txn"
 )
 
@@ -319,5 +320,12 @@ func explain(err error, cfg Config) (error, bool) {
 			return fmt.Errorf("group %s: %s: %w", cfg.Group, what, err), true
 		}
 	}
-	return fmt.Errorf("group %s: %w", cfg.Group, err), false
+	return fmt.Errorf("group %s: %w", cfg.Group, err), final(err)
+}
+
+// final reports that the broker has given an answer that no waiting changes. The client tries again for ever, whatever the answer is.
+func final(err error) bool {
+	var answer *kerr.Error
+	// A coordinator says UNKNOWN_SERVER_ERROR of whatever has gone wrong inside it.
+	return errors.As(err, &answer) && answer != kerr.UnknownServerError && !transient.Is(err)
 }

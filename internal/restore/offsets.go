@@ -29,6 +29,18 @@ type Range struct {
 	Err           error // *MissingError, or why the partition cannot be asked; the rest is invalid then
 }
 
+// warnEvery is how often Offsets says what it waits for.
+const warnEvery = 5 * time.Second
+
+func firstError(ranges []Range) error {
+	for _, r := range ranges {
+		if r.Err != nil {
+			return r.Err
+		}
+	}
+	return nil
+}
+
 // retries are of questions about partitions that have no leader.
 var retries = backoff.Backoff{First: 10 * time.Millisecond, Last: 500 * time.Millisecond}
 
@@ -43,17 +55,22 @@ func (r *Restorer) Offsets(ctx context.Context, parts []Partition) ([]Range, err
 	for _, p := range parts {
 		topics.Add(p.Topic)
 	}
-	missingUntil := time.Now().Add(r.cfg.MissingTimeout)
+	began := time.Now()
+	warned := began
 	for failures := 1; ; failures++ {
 		ranges, err := r.ask(ctx, parts, topics.Topics())
 		if ctx.Err() != nil {
 			return nil, fmt.Errorf("asking for the offsets of changelogs: %w", errors.Join(ctx.Err(), err))
 		}
-		if err == nil && settled(ranges, time.Now().After(missingUntil)) {
+		if err == nil && settled(ranges, time.Since(began) > r.cfg.MissingTimeout) {
 			return ranges, nil
 		}
 		if err != nil && !kerr.IsRetriable(err) {
 			return nil, fmt.Errorf("asking for the offsets of changelogs: %w", err)
+		}
+		if time.Since(warned) >= warnEvery {
+			warned = time.Now()
+			r.log.Warn("changelogs cannot be asked for their offsets yet; trying again", "since", began, "error", errors.Join(err, firstError(ranges)))
 		}
 		if err := retries.Sleep(ctx, failures); err != nil {
 			return nil, fmt.Errorf("asking for the offsets of changelogs: %w", err)
@@ -61,7 +78,7 @@ func (r *Restorer) Offsets(ctx context.Context, parts []Partition) ([]Range, err
 	}
 }
 
-// TopicIDs returns the IDs of the topics that exist.
+// TopicIDs returns the IDs of the topics that exist. It is an error if a topic may not be described.
 func (r *Restorer) TopicIDs(ctx context.Context, topics ...string) (map[string]TopicID, error) {
 	details, err := r.admin.ListTopics(ctx, topics...)
 	if err != nil {
@@ -69,8 +86,11 @@ func (r *Restorer) TopicIDs(ctx context.Context, topics ...string) (map[string]T
 	}
 	ids := make(map[string]TopicID, len(topics))
 	for name, d := range details {
-		if d.Err == nil {
+		switch {
+		case d.Err == nil:
 			ids[name] = d.ID
+		case !kerr.IsRetriable(d.Err): // a topic without a leader, or one that does not exist, is left out
+			return nil, fmt.Errorf("asking for the ID of topic %q: %w", name, d.Err)
 		}
 	}
 	return ids, nil

@@ -11,6 +11,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace-streams/millrace/internal/transient"
 )
 
 // Config of a Restorer.
@@ -282,7 +284,7 @@ func (r *run) judge(p *reading, err error) error {
 	case errors.Is(err, kerr.UnknownTopicID), errors.Is(err, kerr.UnknownTopicOrPartition), errors.Is(err, kerr.InconsistentTopicID):
 		ids, err := r.TopicIDs(r.ctx, p.Topic)
 		if err != nil {
-			return nil // asked again with the next error
+			return r.judge(p, err)
 		}
 		is, exists := ids[p.Topic]
 		switch {
@@ -292,16 +294,11 @@ func (r *run) judge(p *reading, err error) error {
 			return &RecreatedError{Topic: p.Topic, Partition: p.Partition.Partition, Was: p.topicID, Is: is}
 		}
 		return nil
-	case kerr.IsRetriable(err), !isAnswer(err):
+	case transient.Is(err):
 		r.log.Warn("reading a changelog failed and is tried again", "topic", p.Topic, "partition", p.Partition.Partition, "error", err)
 		return nil
 	}
-	return fmt.Errorf("changelog %q partition %d: %w", p.Topic, p.Partition.Partition, err)
-}
-
-func isAnswer(err error) bool {
-	var k *kerr.Error
-	return errors.As(err, &k)
+	return fmt.Errorf("changelog %q partition %d: at offset %d: %w", p.Topic, p.Partition.Partition, p.position, err)
 }
 
 // hand gives the sink what is buffered of p.

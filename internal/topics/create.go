@@ -29,13 +29,15 @@ func create(ctx context.Context, cl *kgo.Client, specs []Spec) (map[string][]Fin
 		missing = append(missing, &creation{Spec: s, configs: s.configs()})
 	}
 	leftOut := map[string][]Finding{}
+	ctx, cancel := context.WithTimeout(ctx, ready)
+	defer cancel()
 	for failures := 1; len(missing) > 0; failures++ {
 		refusals, err := ask(ctx, cl, missing, false)
 		if err != nil {
 			return nil, fmt.Errorf("creating internal topics: %w", err)
 		}
 		var again []*creation
-		var failed error
+		var failed, busy error
 		for _, c := range missing {
 			refusal := refusals[c.Name]
 			retry, err := c.refused(ctx, cl, refusal)
@@ -44,6 +46,7 @@ func create(ctx context.Context, cl *kgo.Client, specs []Spec) (map[string][]Fin
 				failed = errors.Join(failed, err)
 			case retry:
 				again = append(again, c)
+				busy = errors.Join(busy, refusal.reason())
 			case len(c.leftOut) > 0:
 				leftOut[c.Name] = c.leftOut
 			}
@@ -53,7 +56,7 @@ func create(ctx context.Context, cl *kgo.Client, specs []Spec) (map[string][]Fin
 		}
 		if missing = again; len(missing) > 0 {
 			if err := retries.Sleep(ctx, failures); err != nil {
-				return nil, fmt.Errorf("creating internal topics: %w", err)
+				return nil, fmt.Errorf("creating internal topic %q: %w", missing[0].Name, errors.Join(err, busy))
 			}
 		}
 	}
@@ -64,6 +67,13 @@ func create(ctx context.Context, cl *kgo.Client, specs []Spec) (map[string][]Fin
 type refusal struct {
 	err    error
 	detail string // in the broker's words
+}
+
+func (r *refusal) reason() error {
+	if r == nil {
+		return nil
+	}
+	return r.err
 }
 
 func (r *refusal) isConfig() bool {
@@ -125,7 +135,7 @@ func (c *creation) validate(ctx context.Context, cl *kgo.Client, setting string)
 			return r, nil
 		}
 		if err := retries.Sleep(ctx, failures); err != nil {
-			return nil, fmt.Errorf("asking whether internal topic %q can have %s: %w", c.Name, setting, err)
+			return nil, fmt.Errorf("asking whether internal topic %q can have %s: %w", c.Name, setting, errors.Join(err, r.err))
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/millrace-streams/millrace/internal/backoff"
+	"github.com/millrace-streams/millrace/internal/transient"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -32,8 +33,9 @@ type Topic struct {
 // retries are of topics that the brokers do not agree on yet.
 var retries = backoff.Backoff{First: 10 * time.Millisecond, Last: time.Second}
 
-// ready bounds how long a new topic may be without leaders.
-const ready = 30 * time.Second
+// ready bounds how long the brokers may take to agree about topics: to create them, to elect their leaders, to describe them. After it the caller gets a
+// transient error that says what is missing, and tries again.
+const ready = 15 * time.Second
 
 // Ensure creates the topics that are missing, checks those that exist, and returns all of
 // them when every partition has a leader. Several processes may call it at once. It returns
@@ -113,6 +115,9 @@ func awaitLeaders(ctx context.Context, cl *kgo.Client, names []string) (map[stri
 				return found, nil
 			}
 		}
+		if err != nil && !transient.Is(err) {
+			return nil, fmt.Errorf("waiting for internal topics to become ready: %w", err)
+		}
 		if retries.Sleep(ctx, failures) != nil {
 			return nil, fmt.Errorf("waiting for internal topics to become ready (%q): %w", waiting, errors.Join(ctx.Err(), err))
 		}
@@ -186,22 +191,24 @@ func Describe(ctx context.Context, cl *kgo.Client, names []string) (map[string]T
 
 // listTopics asks again while the brokers are still agreeing about a new topic.
 func listTopics(ctx context.Context, admin *kadm.Client, names []string) (kadm.TopicDetails, error) {
+	ctx, cancel := context.WithTimeout(ctx, ready)
+	defer cancel()
 	for failures := 1; ; failures++ {
 		details, err := admin.ListTopics(ctx, names...)
 		if err != nil {
 			return nil, fmt.Errorf("describing topics: %w", err)
 		}
-		settled := true
-		for _, d := range details {
+		var unsettled error
+		for name, d := range details {
 			if d.Err != nil && kerr.IsRetriable(d.Err) && !errors.Is(d.Err, kerr.UnknownTopicOrPartition) {
-				settled = false
+				unsettled = fmt.Errorf("topic %q: %w", name, d.Err)
 			}
 		}
-		if settled {
+		if unsettled == nil {
 			return details, nil
 		}
 		if err := retries.Sleep(ctx, failures); err != nil {
-			return nil, fmt.Errorf("describing topics: %w", err)
+			return nil, fmt.Errorf("describing topics: %w", errors.Join(err, unsettled))
 		}
 	}
 }

@@ -73,7 +73,8 @@ func (e *Error) Permanent() bool {
 	for _, k := range []*kerr.Error{
 		kerr.OffsetMetadataTooLarge, kerr.InvalidCommitOffsetSize, kerr.GroupAuthorizationFailed, kerr.TopicAuthorizationFailed,
 		kerr.ClusterAuthorizationFailed, kerr.TransactionalIDAuthorizationFailed, kerr.InvalidGroupID,
-		kerr.InvalidTransactionTimeout, kerr.UnsupportedVersion,
+		kerr.InvalidTransactionTimeout, kerr.UnsupportedVersion, kerr.SaslAuthenticationFailed, kerr.UnsupportedSaslMechanism,
+		kerr.IllegalSaslState, kerr.SecurityDisabled,
 	} {
 		if errors.Is(e.Err, k) {
 			return true

@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -150,15 +151,14 @@ func (w *Worker) renewProducer() {
 		return
 	}
 	p, err := w.cfg.NewProducer(&w.caution)
-	if err == nil {
-		ctx, cancel := context.WithTimeout(w.ctx, initTimeout)
-		err = p.Init(ctx)
-		cancel()
-		if err != nil {
-			p.Close()
-		}
+	if err != nil { // nothing was sent: it is the configuration
+		w.fail(fmt.Errorf("making a producer: %w", err))
+		return
 	}
-	if err != nil {
+	ctx, cancel := context.WithTimeout(w.ctx, initTimeout)
+	defer cancel()
+	if err := p.Init(ctx); err != nil {
+		p.Close()
 		w.cfg.Logger.Warn("no producer yet; trying again", "worker", w.cfg.Index, "error", err)
 		w.backOff()
 		if permanent(err) {

@@ -2,6 +2,7 @@ package millrace
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"strings"
@@ -25,9 +26,9 @@ type locating struct {
 	session   *session
 	standings map[inputs.Partition]inputs.Standing
 
-	starts  []txn.OffsetCommit                  // to be committed
-	started map[inputs.Partition]inputs.TopicID // to be recorded
-	waiting []*held                             // for a process with their state
+	starts  []txn.OffsetCommit                // to be committed
+	started map[inputs.Partition]inputs.Start // to be recorded
+	waiting []*held                           // for a process with their state
 	refused []lostInput
 }
 
@@ -40,8 +41,8 @@ func (l *locating) readStarts(ctx context.Context, tasks []*held) error {
 			continue
 		}
 		for _, p := range t.Inputs {
-			id, found := l.session.records.Lookup(p)
-			if !found || id != l.session.topicID(p.Topic) || l.standings[p].Committed < 0 {
+			start, found := l.session.records.Started(p)
+			if !found || start.TopicID != l.session.topicID(p.Topic) || l.standings[p].Committed < 0 {
 				return l.session.records.Read(ctx, l.session.restorer)
 			}
 		}
@@ -65,6 +66,9 @@ func (l *locating) locate(ctx context.Context, h *held) error {
 		return nil
 	}
 	h.task.Inputs = nil
+	if h.run == "" {
+		h.run = rand.Text()
+	}
 	for i, p := range t.Inputs {
 		if verdicts[i].Begin == resume.Refused {
 			l.refused = append(l.refused, lostInput{p, h.id.String(), verdicts[i].Loss})
@@ -75,7 +79,7 @@ func (l *locating) locate(ctx context.Context, h *held) error {
 			return err
 		}
 		h.task.Inputs = append(h.task.Inputs, in)
-		l.note(t, p, verdicts[i], in)
+		l.note(h, t.Leads(), verdicts[i], in)
 	}
 	return nil
 }
@@ -106,6 +110,9 @@ func (l *locating) input(p inputs.Partition, v resume.Verdict, disk engine.Progr
 	switch v.Begin {
 	case resume.AtCommitted:
 		in.Offset, in.Metadata = at.Committed, at.Metadata
+	case resume.AtStop:
+		stop, _ := l.session.records.Stopped(p)
+		in.Offset, in.Metadata = stop.Offset, stop.Metadata
 	case resume.AtDisk:
 		for _, have := range disk.Inputs {
 			if have.Topic == p.Topic && have.Partition == p.Partition {
@@ -142,6 +149,8 @@ func (l *locating) tell(p inputs.Partition, v resume.Verdict, offset int64) {
 		what = "an input topic was deleted and created again; "
 	}
 	switch v.Begin {
+	case resume.AtStop:
+		what += "the task goes on where it was stopped, and nothing was processed since"
 	case resume.AtDisk:
 		what += "the state on disk is complete, so the task goes on at the offset that is kept with it"
 	case resume.AtSource:
@@ -153,14 +162,15 @@ func (l *locating) tell(p inputs.Partition, v resume.Verdict, offset int64) {
 }
 
 // note notes what has to be committed and recorded before the task may process a record.
-func (l *locating) note(t *inputs.Task, p inputs.Partition, v resume.Verdict, in worker.Input) {
+func (l *locating) note(h *held, leads bool, v resume.Verdict, in worker.Input) {
 	if v.Begin != resume.AtCommitted {
 		l.starts = append(l.starts, txn.OffsetCommit{
-			Topic: p.Topic, TopicID: in.TopicID, Partition: p.Partition, Offset: in.Offset, LeaderEpoch: -1, Metadata: in.Metadata,
+			Topic: in.Topic, TopicID: in.TopicID, Partition: in.Partition, Offset: in.Offset, LeaderEpoch: -1, Metadata: in.Metadata,
 		})
 	}
-	if id, found := l.session.records.Lookup(p); t.Leads() && (!found || id != in.TopicID) {
-		l.started[p] = in.TopicID
+	p, start := inputs.Partition{Topic: in.Topic, Partition: in.Partition}, inputs.Start{TopicID: in.TopicID, Run: h.run}
+	if had, _ := l.session.records.Started(p); leads && had != start {
+		l.started[p] = start
 	}
 }
 
@@ -182,7 +192,7 @@ func (l *locating) commit(ctx context.Context) error {
 	if len(l.started) == 0 {
 		return nil
 	}
-	return s.records.Write(ctx, s.client, l.started)
+	return s.records.WriteStarts(ctx, s.client, l.started)
 }
 
 // locatable describes a task to those who judge where it begins.

@@ -37,6 +37,27 @@ func (c *cluster) lossConfig(dir string) millrace.Config {
 	return cfg
 }
 
+// lose deletes committed offsets of a group, as their expiry does, and the records that tell
+// where tasks were stopped, so the application's processes have been killed.
+func (c *cluster) lose(topics ...string) {
+	c.t.Helper()
+	c.deleteOffsets(topics...)
+	c.forget("stop/", topics...)
+}
+
+// forget deletes records of the application's registry.
+func (c *cluster) forget(prefix string, topics ...string) {
+	c.t.Helper()
+	for _, topic := range topics {
+		for p := range 4 {
+			record := &kgo.Record{Topic: "app-stores-registry", Key: fmt.Appendf(nil, "%s%s/%d", prefix, topic, p)}
+			if err := c.cl.ProduceSync(context.Background(), record).FirstErr(); err != nil {
+				c.t.Fatal(err)
+			}
+		}
+	}
+}
+
 // deleteOffsets deletes committed offsets of a group, as their expiry does.
 func (c *cluster) deleteOffsets(topics ...string) {
 	c.t.Helper()
@@ -111,7 +132,7 @@ func TestLostOffsetsAreOnTheDisk(t *testing.T) {
 		cfg.Guarantee = g
 		c.send("in", "a=1", "a=2", "a=3", "a=4")
 		c.counted(direct(t, "in"), cfg, 4)
-		c.deleteOffsets("in")
+		c.lose("in")
 		c.send("in", "a=5")
 		if got := c.counted(direct(t, "in"), cfg, 5); !slices.Equal(got, []string{"a=1", "a=2", "a=3", "a=4", "a=5"}) {
 			t.Errorf("got %v", got)
@@ -130,7 +151,7 @@ func TestLostOffsetsAndDisk(t *testing.T) {
 		cfg.Guarantee = g
 		c.send("in", "a=1", "a=2", "a=3", "a=4")
 		c.counted(direct(t, "in"), cfg, 4)
-		c.deleteOffsets("in")
+		c.lose("in")
 		cfg.StateDir = t.TempDir()
 		c.refused(direct(t, "in"), cfg, "in/0", "Config.LostOffsets", "counted twice")
 		c.refused(direct(t, "in"), cfg, "in/0")
@@ -143,7 +164,7 @@ func TestLostOffsetsAndDisk(t *testing.T) {
 			t.Errorf("latest: got %v", got)
 		}
 		app.stop()
-		c.deleteOffsets("in")
+		c.lose("in")
 		cfg.StateDir, cfg.LostOffsets = t.TempDir(), millrace.RestartEarliest
 		if got := c.counted(direct(t, "in"), cfg, 10); got[9] != "a=10" {
 			t.Errorf("earliest: got %v", got)
@@ -171,7 +192,7 @@ func TestLostOffsetsAndOldDisk(t *testing.T) {
 		c.counted(direct(t, "in"), old, 2)
 		c.send("in", "a=3")
 		c.counted(direct(t, "in"), recent, 3)
-		c.deleteOffsets("in")
+		c.lose("in")
 		c.refused(direct(t, "in"), old, "in/0")
 		c.send("in", "a=4")
 		if got := c.counted(direct(t, "in"), recent, 4); got[3] != "a=4" {
@@ -183,7 +204,7 @@ func TestLostOffsetsAndOldDisk(t *testing.T) {
 		app := run(t, direct(t, "in"), old)
 		running.await(t, millrace.Running)
 		app.stop()
-		c.deleteOffsets("in")
+		c.lose("in")
 		c.send("in", "a=5")
 		old.Hooks = nil
 		if got := c.counted(direct(t, "in"), old, 5); got[4] != "a=5" {
@@ -201,12 +222,12 @@ func TestOneOfTwoInputsLosesItsOffset(t *testing.T) {
 		c.send("in", "a=1")
 		c.send("in2", "a=2")
 		c.counted(direct(t, "in", "in2"), cfg, 2)
-		c.deleteOffsets("in2")
+		c.lose("in2")
 		c.send("in2", "a=3")
 		if got := c.counted(direct(t, "in", "in2"), cfg, 3); got[2] != "a=3" {
 			t.Errorf("got %v", got)
 		}
-		c.deleteOffsets("in2")
+		c.lose("in2")
 		cfg.StateDir = t.TempDir()
 		c.refused(direct(t, "in", "in2"), cfg, "in2/0")
 	})
@@ -221,7 +242,7 @@ func TestLostOffsetsBeforeARepartition(t *testing.T) {
 		cfg.Guarantee = g
 		c.send("in", "k=a", "k=a", "k=a", "k=a")
 		c.counted(topo, cfg, 4)
-		c.deleteOffsets("in")
+		c.lose("in")
 		c.refused(topo, cfg, "in/0")
 		cfg.LostOffsets = millrace.RestartLatest
 		app := run(t, topo, cfg)
@@ -229,7 +250,7 @@ func TestLostOffsetsBeforeARepartition(t *testing.T) {
 		app.stop()
 		// The repartition topic's offset is found on the disk.
 		cfg.LostOffsets = millrace.RestartRefused
-		c.deleteOffsets("app-by-value-repartition")
+		c.lose("app-by-value-repartition")
 		c.send("in", "k=a")
 		if got := c.counted(topo, cfg, 5); got[4] != "a=5" {
 			t.Errorf("got %v", got)
@@ -294,7 +315,7 @@ func TestLostOffsetsOfNothing(t *testing.T) {
 		app := run(t, direct(t, "in"), cfg)
 		eventually(t, "the start is committed", func() bool { return c.committed("app", "in", 0) == 0 })
 		app.stop()
-		c.deleteOffsets("in")
+		c.lose("in")
 		c.send("in", "a=1")
 		if got := c.counted(direct(t, "in"), cfg, 1); got[0] != "a=1" {
 			t.Errorf("got %v", got)
@@ -325,7 +346,7 @@ func TestLostOffsetsBehindAnAbort(t *testing.T) {
 		if err := p.EndTransaction(context.Background(), kgo.TryAbort); err != nil {
 			t.Fatal(err)
 		}
-		c.deleteOffsets("in")
+		c.lose("in")
 		c.send("in", "a=1")
 		if got := c.counted(direct(t, "in"), cfg, 1); got[0] != "a=1" {
 			t.Errorf("got %v", got)
@@ -340,7 +361,7 @@ func TestLostOffsetsWaitForTheDisk(t *testing.T) {
 		with, without := c.lossConfig(t.TempDir()), c.lossConfig(t.TempDir())
 		c.send("in", "a=1", "a=2")
 		c.counted(direct(t, "in"), with, 2)
-		c.deleteOffsets("in")
+		c.lose("in")
 		c.send("in", "a=3")
 		assigned := newStates()
 		without.Hooks = []millrace.Hook{assigned}

@@ -42,7 +42,7 @@ func (s *session) locateOnce(ctx context.Context, tasks []*held) (waiting []*hel
 	if err != nil {
 		return nil, err
 	}
-	job := locating{session: s, standings: standings, started: map[inputs.Partition]inputs.TopicID{}}
+	job := locating{session: s, standings: standings, started: map[inputs.Partition]inputs.Start{}}
 	if err := job.readStarts(ctx, tasks); err != nil {
 		return nil, err
 	}

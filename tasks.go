@@ -20,9 +20,10 @@ type held struct {
 	worker *worker.Worker
 	index  int // of the worker
 
-	running    bool // the worker has it
-	wasRunning bool // its state has been restored once
-	gone       bool // it must not run any more
+	running    bool   // the worker has it
+	wasRunning bool   // its state has been restored once
+	gone       bool   // it must not run any more
+	run        string // of its start records
 	cancel     context.CancelFunc
 	ctx        context.Context // of its restoring
 	done       chan struct{}   // closed when nobody has it any more
@@ -172,6 +173,9 @@ func (s *session) end(ids []assignment.TaskID, lost bool) {
 			// Stuck in user code until there was no more time: it has ended without a word.
 		case <-s.hard.Done():
 		}
+	}
+	if !lost {
+		s.recordStops(ending)
 	}
 }
 

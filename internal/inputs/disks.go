@@ -109,7 +109,7 @@ func (s *Records) applyDisk(k diskKey, value []byte) error {
 }
 
 func diskOf(p engine.Progress) disk {
-	d := disk{Version: startVersion}
+	d := disk{Version: recordVersion}
 	for _, in := range p.Inputs {
 		d.Inputs = append(d.Inputs, diskInput{in.Topic, in.Partition, encodeID(in.TopicID), in.Offset, in.Metadata})
 	}

@@ -45,6 +45,9 @@ func (f *Facts) Judge(ctx context.Context, t *Task, standings map[Partition]Stan
 	for i, p := range t.Inputs {
 		ins[i] = f.input(p, standings[p], t.Leads())
 	}
+	if err := f.unrecorded(ctx, t, ins); err != nil {
+		return nil, engine.Progress{}, err
+	}
 	if !slices.ContainsFunc(ins, resume.Input.Suspect) {
 		return resume.Judge(ins, false, policy), engine.Progress{}, nil
 	}
@@ -56,14 +59,47 @@ func (f *Facts) Judge(ctx context.Context, t *Task, standings map[Partition]Stan
 }
 
 func (f *Facts) input(p Partition, at Standing, leads bool) resume.Input {
-	in := resume.Input{ID: resume.TopicID(f.ID(p.Topic)), Offset: at.Committed, Unwritten: at.End == 0, Disk: -1}
+	in := resume.Input{ID: resume.TopicID(f.ID(p.Topic)), Offset: at.Committed, Unwritten: at.End == 0, Stop: -1, Disk: -1}
 	in.ByTool = at.Committed >= 0 && f.ByTool(at.Metadata)
-	if leads {
-		var id TopicID
-		id, in.Started = f.Records.Lookup(p)
-		in.StartID = resume.TopicID(id)
+	if !leads {
+		return in
+	}
+	if start, found := f.Records.Started(p); found {
+		in.Started, in.StartID = true, resume.TopicID(start.TopicID)
+	}
+	if stop, found := f.Records.Stopped(p); found {
+		in.Stop, in.StopID = stop.Offset, resume.TopicID(stop.TopicID)
 	}
 	return in
+}
+
+// unrecorded finds inputs that were started without a start record: by a version of the library
+// that wrote none, or the registry was deleted. If a task has no offset and no start record of
+// any input, and its own changelogs hold a committed record, then it has lost its offsets, since
+// the first commit of such a record has committed an offset too.
+func (f *Facts) unrecorded(ctx context.Context, t *Task, ins []resume.Input) error {
+	known := func(in resume.Input) bool { return in.Started || in.Offset >= 0 }
+	if len(t.Changelogs) == 0 || slices.ContainsFunc(ins, known) {
+		return nil
+	}
+	held, err := f.Restorer.Holds(ctx, t.ownChangelogs())
+	if err != nil || !slices.ContainsFunc(held, holdsRecords) {
+		return err
+	}
+	for i := range ins {
+		ins[i].Started = true
+	}
+	return nil
+}
+
+func holdsRecords(h restore.Holding) bool { return h.Records }
+
+func (t *Task) ownChangelogs() []restore.Partition {
+	parts := make([]restore.Partition, len(t.Changelogs))
+	for i, topic := range t.Changelogs {
+		parts[i] = restore.Partition{Topic: topic, Partition: t.Partition, From: -1}
+	}
+	return parts
 }
 
 // suspect adds the facts that take reading.
@@ -129,26 +165,20 @@ func offsets(p engine.Progress) (sum int64) {
 
 // leftBehind reports whether a topic that the task's records reach holds a committed record.
 func (f *Facts) leftBehind(ctx context.Context, t *Task) (bool, error) {
-	parts := slices.Clone(t.Downstream)
-	for _, topic := range t.Changelogs {
-		parts = append(parts, restore.Partition{Topic: topic, Partition: t.Partition, From: -1})
-	}
-	held, err := f.Restorer.Holds(ctx, parts)
-	return slices.ContainsFunc(held, func(h restore.Holding) bool { return h.Records }), err
+	held, err := f.Restorer.Holds(ctx, slices.Concat(t.Downstream, t.ownChangelogs()))
+	return slices.ContainsFunc(held, holdsRecords), err
 }
 
 // complete reports whether no changelog of the task holds a committed record at or beyond the
 // positions that the database has.
 func (f *Facts) complete(ctx context.Context, t *Task, progress engine.Progress) (bool, error) {
-	var parts []restore.Partition
-	for _, topic := range t.Changelogs {
-		part := restore.Partition{Topic: topic, Partition: t.Partition, From: -1}
+	parts := t.ownChangelogs()
+	for i := range parts {
 		for _, have := range progress.Changelogs {
-			if have.Topic == topic {
-				part.From, part.TopicID = have.Position, restore.TopicID(have.TopicID)
+			if have.Topic == parts[i].Topic {
+				parts[i].From, parts[i].TopicID = have.Position, restore.TopicID(have.TopicID)
 			}
 		}
-		parts = append(parts, part)
 	}
 	held, err := f.Restorer.Holds(ctx, parts)
 	return !slices.ContainsFunc(held, func(h restore.Holding) bool { return h.Records || h.Foreign }), err

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"strconv"
 	"strings"
 	"sync"
@@ -29,38 +30,80 @@ type Partition struct {
 
 func (p Partition) String() string { return fmt.Sprintf("%s/%d", p.Topic, p.Partition) }
 
-const startPrefix = "start/"
+const (
+	startPrefix = "start/"
+	stopPrefix  = "stop/"
+)
 
-// startVersion is that of the values. A field that older versions may ignore needs no new one.
-const startVersion = 1
+// recordVersion is that of the values. A field that older versions may ignore needs no new one.
+const recordVersion = 1
 
+// Start is what a start record says.
+type Start struct {
+	TopicID TopicID
+	// Run tells the start from those before and after it.
+	Run string
+}
+
+// Stop is what a stop record says.
+type Stop struct {
+	Start
+	Offset   int64
+	Metadata string
+}
+
+// start is the JSON of a start record. stop is that of a stop record.
 type start struct {
 	Version int    `json:"version"`
 	TopicID string `json:"topic_id"`
+	Run     string `json:"run"`
 }
 
-// Records are the start and disk records of an application, as this process has read and written them.
-// Its methods may be called by several goroutines.
+type stop struct {
+	start
+	Offset   int64  `json:"offset"`
+	Metadata string `json:"metadata"`
+}
+
+// Records are the start, stop and disk records of an application, as this process has read and
+// written them. Its methods may be called by several goroutines.
 type Records struct {
 	topic string
 
-	mu    sync.Mutex
-	next  int64 // to be read
-	ids   map[Partition]TopicID
-	disks map[diskKey]engine.Progress
+	mu     sync.Mutex
+	next   int64 // to be read
+	starts map[Partition]Start
+	stops  map[Partition]Stop
+	disks  map[diskKey]engine.Progress
 }
 
-// NewRecords returns the start records of an application, of which nothing has been read yet.
+// NewRecords returns the records of an application, of which nothing has been read yet.
 func NewRecords(applicationID string) *Records {
-	return &Records{topic: graph.RegistryTopic(applicationID), next: -1, ids: map[Partition]TopicID{}, disks: map[diskKey]engine.Progress{}}
+	r := &Records{topic: graph.RegistryTopic(applicationID)}
+	r.reset()
+	return r
 }
 
-// Lookup returns the topic ID of the start record of a partition.
-func (s *Records) Lookup(p Partition) (id TopicID, found bool) {
+func (s *Records) reset() {
+	s.next = -1
+	s.starts, s.stops, s.disks = map[Partition]Start{}, map[Partition]Stop{}, map[diskKey]engine.Progress{}
+}
+
+// Started returns the start record of a partition.
+func (s *Records) Started(p Partition) (at Start, found bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	id, found = s.ids[p]
-	return id, found
+	at, found = s.starts[p]
+	return at, found
+}
+
+// Stopped returns the stop record of a partition. It is not found if a task has started to read
+// the partition after that stop.
+func (s *Records) Stopped(p Partition) (at Stop, found bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	at, found = s.stops[p]
+	return at, found && at.Run != "" && at.Run == s.starts[p].Run
 }
 
 // Read reads what other processes have written since the last Read.
@@ -78,9 +121,7 @@ func (s *Records) Read(ctx context.Context, from *restore.Restorer) error {
 	}
 	err := from.Restore(ctx, []restore.Partition{{Topic: s.topic, From: s.next}}, sink, nil, nil)
 	if errors.Is(err, restore.ErrOutOfRange) && s.next >= 0 { // the topic was made again
-		s.next = -1
-		clear(s.ids)
-		clear(s.disks)
+		s.reset()
 		err = from.Restore(ctx, []restore.Partition{{Topic: s.topic, From: s.next}}, sink, nil, nil)
 	}
 	if err != nil {
@@ -95,24 +136,44 @@ func (s *Records) apply(key, value []byte) error {
 	if k, ok := parseDiskKey(string(key)); ok {
 		return s.applyDisk(k, value)
 	}
-	p, ok := parseKey(string(key))
-	if !ok {
-		return nil
+	if p, ok := parseKey(startPrefix, string(key)); ok {
+		return applyTo(s.starts, p, value, "start", start.decode)
 	}
-	if len(value) == 0 {
-		delete(s.ids, p)
-		return nil
+	if p, ok := parseKey(stopPrefix, string(key)); ok {
+		return applyTo(s.stops, p, value, "stop", stop.decode)
 	}
-	var v start
-	if err := json.Unmarshal(value, &v); err != nil {
-		return fmt.Errorf("the start record of %v is damaged: %w", p, err)
-	}
-	id, err := decodeID(v.TopicID)
-	if err != nil {
-		return fmt.Errorf("the start record of %v is damaged: %w", p, err)
-	}
-	s.ids[p] = id
 	return nil
+}
+
+// applyTo takes a value in. decode turns its JSON, a V, into an R.
+func applyTo[V, R any](to map[Partition]R, p Partition, value []byte, kind string, decode func(V) (R, error)) error {
+	if len(value) == 0 {
+		delete(to, p)
+		return nil
+	}
+	var v V
+	err := json.Unmarshal(value, &v)
+	if err == nil {
+		to[p], err = decode(v)
+	}
+	if err != nil {
+		return fmt.Errorf("the %s record of %v is damaged: %w", kind, p, err)
+	}
+	return nil
+}
+
+func (v start) decode() (Start, error) {
+	id, err := decodeID(v.TopicID)
+	return Start{TopicID: id, Run: v.Run}, err
+}
+
+func (v stop) decode() (Stop, error) {
+	at, err := v.start.decode()
+	return Stop{Start: at, Offset: v.Offset, Metadata: v.Metadata}, err
+}
+
+func (at Start) json() start {
+	return start{Version: recordVersion, TopicID: encodeID(at.TopicID), Run: at.Run}
 }
 
 func encodeID(id TopicID) string { return base64.RawURLEncoding.EncodeToString(id[:]) }
@@ -125,29 +186,43 @@ func decodeID(text string) (TopicID, error) {
 	return TopicID(id), nil
 }
 
-// Write writes start records, and returns when all replicas in sync have them.
-func (s *Records) Write(ctx context.Context, cl *kgo.Client, ids map[Partition]TopicID) error {
-	var records []*kgo.Record
-	for p, id := range ids {
-		value, err := json.Marshal(start{Version: startVersion, TopicID: encodeID(id)})
-		if err != nil {
-			return err
-		}
-		records = append(records, &kgo.Record{Topic: s.topic, Key: []byte(startPrefix + p.String()), Value: value})
-	}
-	if err := cl.ProduceSync(ctx, records...).FirstErr(); err != nil {
+// WriteStarts writes start records, and returns when all replicas in sync have them.
+func (s *Records) WriteStarts(ctx context.Context, cl *kgo.Client, starts map[Partition]Start) error {
+	if err := write(ctx, cl, s.topic, startPrefix, starts, func(at Start) any { return at.json() }); err != nil {
 		return fmt.Errorf("writing which inputs were started, to topic %s: %w", s.topic, err)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for p, id := range ids {
-		s.ids[p] = id
-	}
+	maps.Copy(s.starts, starts)
 	return nil
 }
 
-func parseKey(key string) (p Partition, ok bool) {
-	rest, ok := strings.CutPrefix(key, startPrefix)
+// WriteStops writes stop records, and returns when all replicas in sync have them.
+func (s *Records) WriteStops(ctx context.Context, cl *kgo.Client, stops map[Partition]Stop) error {
+	encode := func(at Stop) any { return stop{at.Start.json(), at.Offset, at.Metadata} }
+	if err := write(ctx, cl, s.topic, stopPrefix, stops, encode); err != nil {
+		return fmt.Errorf("writing where inputs were stopped, to topic %s: %w", s.topic, err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	maps.Copy(s.stops, stops)
+	return nil
+}
+
+func write[R any](ctx context.Context, cl *kgo.Client, topic, prefix string, values map[Partition]R, encode func(R) any) error {
+	records := make([]*kgo.Record, 0, len(values))
+	for p, v := range values {
+		value, err := json.Marshal(encode(v))
+		if err != nil {
+			return err
+		}
+		records = append(records, &kgo.Record{Topic: topic, Key: []byte(prefix + p.String()), Value: value})
+	}
+	return cl.ProduceSync(ctx, records...).FirstErr()
+}
+
+func parseKey(prefix, key string) (p Partition, ok bool) {
+	rest, ok := strings.CutPrefix(key, prefix)
 	if !ok {
 		return p, false
 	}

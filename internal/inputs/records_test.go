@@ -39,26 +39,41 @@ func TestStartsAreReadAsWritten(t *testing.T) {
 	mine, theirs := NewRecords("app"), NewRecords("app")
 	check(theirs.Read(ctx, restorer))
 	one, other := Partition{"in.a-b_c", 0}, Partition{"in.a-b_c", 12}
-	check(mine.Write(ctx, cl, map[Partition]TopicID{one: {1}, other: {2}}))
+	check(mine.WriteStarts(ctx, cl, map[Partition]Start{one: {TopicID: TopicID{1}, Run: "a"}, other: {TopicID: TopicID{2}}}))
 	check(cl.ProduceSync(ctx, &kgo.Record{Topic: "app-stores-registry", Key: []byte("store/counts"), Value: []byte("{}")}).FirstErr())
-	if _, found := theirs.Lookup(one); found {
+	if _, found := theirs.Started(one); found {
 		t.Error("found before it was read")
 	}
 	for _, s := range []*Records{mine, theirs} {
 		check(s.Read(ctx, restorer))
 		for p, want := range map[Partition]TopicID{one: {1}, other: {2}} {
-			if id, found := s.Lookup(p); !found || id != want {
-				t.Errorf("%v: got %v, %v", p, id, found)
+			if at, found := s.Started(p); !found || at.TopicID != want {
+				t.Errorf("%v: got %v, %v", p, at, found)
 			}
 		}
-		if _, found := s.Lookup(Partition{"in.a-b_c", 1}); found {
+		if _, found := s.Started(Partition{"in.a-b_c", 1}); found {
 			t.Error("found what was not written")
 		}
 	}
-	check(mine.Write(ctx, cl, map[Partition]TopicID{one: {3}}))
+	stop := Stop{Start: Start{TopicID: TopicID{1}, Run: "a"}, Offset: 7, Metadata: "AgAB"}
+	check(mine.WriteStops(ctx, cl, map[Partition]Stop{one: stop, other: {Start: Start{TopicID: TopicID{2}}, Offset: 7}}))
 	check(theirs.Read(ctx, restorer))
-	if id, _ := theirs.Lookup(one); id != (TopicID{3}) {
-		t.Errorf("got %v after an update", id)
+	if at, found := theirs.Stopped(one); !found || at != stop {
+		t.Errorf("stopped at %v, %v", at, found)
+	}
+	if at, found := theirs.Stopped(other); found {
+		t.Errorf("a stop without a run counts: %v", at)
+	}
+	check(mine.WriteStarts(ctx, cl, map[Partition]Start{one: {TopicID: TopicID{3}, Run: "b"}}))
+	check(theirs.Read(ctx, restorer))
+	if at, _ := theirs.Started(one); at != (Start{TopicID{3}, "b"}) {
+		t.Errorf("got %v after an update", at)
+	}
+	// A process that comes back too late does not bring an old stop to life.
+	check(mine.WriteStops(ctx, cl, map[Partition]Stop{one: stop}))
+	check(theirs.Read(ctx, restorer))
+	if at, found := theirs.Stopped(one); found {
+		t.Errorf("the stop of a former run counts: %v", at)
 	}
 	check(cl.ProduceSync(ctx, &kgo.Record{Topic: "app-stores-registry", Key: []byte("start/in/0"), Value: []byte("no JSON")}).FirstErr())
 	if err := theirs.Read(ctx, restorer); err == nil {
@@ -72,8 +87,8 @@ func FuzzKey(f *testing.F) {
 	f.Add("start//0")
 	f.Add("store/in/0")
 	f.Fuzz(func(t *testing.T, text string) {
-		p, ok := parseKey(text)
-		if again, okAgain := parseKey(startPrefix + p.String()); ok && (!okAgain || again != p) {
+		p, ok := parseKey(startPrefix, text)
+		if again, okAgain := parseKey(startPrefix, startPrefix+p.String()); ok && (!okAgain || again != p) {
 			t.Errorf("%q is %v, whose key is %q", text, p, startPrefix+p.String())
 		}
 	})

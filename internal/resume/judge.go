@@ -44,6 +44,11 @@ type Input struct {
 	// Unwritten says that the partition never held a record.
 	Unwritten bool
 
+	// Stop is the offset of the last stop record, -1 if there is none, or if a task has started
+	// after the stop. StopID is the topic that it belongs to.
+	Stop   int64
+	StopID TopicID
+
 	// Disk is the offset that the task's database has, -1 if none. DiskID is the topic that it
 	// belongs to.
 	Disk   int64
@@ -58,6 +63,8 @@ const (
 	AtCommitted Begin = iota
 	// AtSource: where the source says, since nothing was processed yet or nothing was left behind.
 	AtSource
+	// AtStop: at the offset at which the task was stopped last.
+	AtStop
 	// AtDisk: at the offset that the database has.
 	AtDisk
 	// AtEarliest and AtLatest: where the operator says.
@@ -87,7 +94,9 @@ type Verdict struct {
 
 // Open reports whether a process that has a complete copy of the task's state on its disk
 // would do better.
-func (v Verdict) Open() bool { return v.Loss == Lost && v.Begin != AtSource && v.Begin != AtDisk }
+func (v Verdict) Open() bool {
+	return v.Loss == Lost && v.Begin != AtSource && v.Begin != AtStop && v.Begin != AtDisk
+}
 
 // Suspect reports whether the facts LeftBehind, Unwritten and those of the disk decide about
 // the input. They take reading to gather, so they are left out for all others.
@@ -133,6 +142,8 @@ func (in Input) judge(complete bool, policy Policy) Verdict {
 		return in.decide(Recreated, policy.Recreated)
 	case in.Unwritten:
 		return Verdict{AtSource, Lost}
+	case in.LeftBehind && in.Stop >= 0 && !in.StopID.differs(in.ID):
+		return Verdict{AtStop, Lost}
 	case in.LeftBehind && complete && in.Disk >= 0 && !in.DiskID.differs(in.ID):
 		return Verdict{AtDisk, Lost}
 	}

@@ -11,7 +11,7 @@ var (
 )
 
 // started is an input that was processed up to some offset, which the group has.
-var started = Input{ID: one, Offset: 10, Started: true, StartID: one, LeftBehind: true, Disk: -1}
+var started = Input{ID: one, Offset: 10, Started: true, StartID: one, LeftBehind: true, Stop: -1, Disk: -1}
 
 func with(in Input, change func(*Input)) Input {
 	change(&in)
@@ -22,6 +22,7 @@ func TestJudge(t *testing.T) {
 	t.Parallel()
 	lost := with(started, func(in *Input) { in.Offset = -1 })
 	onDisk := with(lost, func(in *Input) { in.Disk, in.DiskID = 10, one })
+	stopped := with(lost, func(in *Input) { in.Stop, in.StopID = 10, one })
 	again := with(lost, func(in *Input) { in.ID = two })
 	for _, c := range []struct {
 		name     string
@@ -31,15 +32,20 @@ func TestJudge(t *testing.T) {
 		want     Verdict
 	}{
 		{name: "the usual start", in: started, want: Verdict{AtCommitted, NotLost}},
-		{name: "the first start", in: Input{ID: one, Offset: -1, Disk: -1}, want: Verdict{AtSource, NotLost}},
-		{name: "the first start of a new source beside state", in: Input{ID: one, Offset: -1, Disk: -1, LeftBehind: true}, want: Verdict{AtSource, NotLost}},
-		{name: "offsets from before there were start records", in: Input{ID: one, Offset: 10, Disk: -1}, want: Verdict{AtCommitted, NotLost}},
+		{name: "the first start", in: Input{ID: one, Offset: -1, Stop: -1, Disk: -1}, want: Verdict{AtSource, NotLost}},
+		{name: "the first start of a new source beside state", in: Input{ID: one, Offset: -1, Stop: -1, Disk: -1, LeftBehind: true}, want: Verdict{AtSource, NotLost}},
+		{name: "offsets from before there were start records", in: Input{ID: one, Offset: 10, Stop: -1, Disk: -1}, want: Verdict{AtCommitted, NotLost}},
 		{name: "expired", in: lost, want: Verdict{Refused, Lost}},
 		{name: "expired, nothing left behind", in: with(lost, func(in *Input) { in.LeftBehind = false }), want: Verdict{AtSource, Lost}},
 		{name: "expired, never written", in: with(lost, func(in *Input) { in.Unwritten = true }), want: Verdict{AtSource, Lost}},
 		{name: "expired, earliest", in: lost, policy: Policy{Lost: Earliest}, want: Verdict{AtEarliest, Lost}},
 		{name: "expired, latest", in: lost, policy: Policy{Lost: Latest}, want: Verdict{AtLatest, Lost}},
 		{name: "expired, the other policy", in: lost, policy: Policy{Recreated: Earliest}, want: Verdict{Refused, Lost}},
+		{name: "expired, stopped", in: stopped, want: Verdict{AtStop, Lost}},
+		{name: "expired, stopped, old disk", in: with(stopped, func(in *Input) { in.Disk, in.DiskID = 8, one }), want: Verdict{AtStop, Lost}},
+		{name: "expired, stopped, before the policy", in: stopped, policy: Policy{Lost: Latest}, want: Verdict{AtStop, Lost}},
+		{name: "expired, stopped, another topic", in: with(stopped, func(in *Input) { in.StopID = two }), want: Verdict{Refused, Lost}},
+		{name: "recreated, stopped", in: with(stopped, func(in *Input) { in.ID = two }), want: Verdict{Refused, Recreated}},
 		{name: "expired, disk", in: onDisk, complete: true, want: Verdict{AtDisk, Lost}},
 		{name: "expired, disk before the policy", in: onDisk, complete: true, policy: Policy{Lost: Earliest}, want: Verdict{AtDisk, Lost}},
 		{name: "expired, old disk", in: onDisk, want: Verdict{Refused, Lost}},
@@ -114,6 +120,9 @@ func TestRules(t *testing.T) {
 		if got.Begin == AtDisk && !(complete && in.Disk >= 0 && !in.DiskID.differs(in.ID) && !in.StartID.differs(in.ID)) {
 			fail("the disk counts only if it is complete and about this topic")
 		}
+		if got.Begin == AtStop && !(in.Stop >= 0 && !in.StopID.differs(in.ID) && !in.StartID.differs(in.ID)) {
+			fail("a stop counts only if it is about this topic")
+		}
 		choice := policy.Lost
 		if got.Loss == Recreated {
 			choice = policy.Recreated
@@ -135,14 +144,17 @@ func each(f func(in Input, complete bool, policy Policy)) {
 	for _, id := range ids {
 		for _, startID := range ids {
 			for _, diskID := range ids {
-				for bits := range 1 << 6 {
-					in := Input{ID: id, StartID: startID, DiskID: diskID, Offset: -1, Disk: -1}
+				for bits := range 1 << 7 {
+					in := Input{ID: id, StartID: startID, DiskID: diskID, StopID: diskID, Offset: -1, Disk: -1, Stop: -1}
 					in.ByTool, in.Started, in.LeftBehind, in.Unwritten = bits&1 > 0, bits&2 > 0, bits&4 > 0, bits&8 > 0
 					if bits&16 > 0 {
 						in.Offset = 10
 					}
 					if bits&32 > 0 {
 						in.Disk = 10
+					}
+					if bits&64 > 0 {
+						in.Stop = 10
 					}
 					for _, complete := range bools {
 						for lost := Refuse; lost <= Latest; lost++ {

@@ -62,6 +62,7 @@ func (w *Worker) drop(tasks []*Task, lost bool) {
 		if !slices.Contains(tasks, t) {
 			return false
 		}
+		t.Rested = !lost && w.failures == 0 && t.run != nil && !t.run.Dirty()
 		w.end(t)
 		return true
 	}

@@ -22,6 +22,10 @@ type Task struct {
 	// Changelogs are the full names of the topics of its changelogs; the partition is the task's.
 	Changelogs []string
 
+	// Rested says that the worker dropped the task right after a commit: nothing was processed
+	// beyond Inputs. The worker sets it before it calls Host.Dropped.
+	Rested bool
+
 	run   *task.Task
 	feeds []*Feed // as Inputs
 	begun []task.Offset

@@ -42,40 +42,55 @@ func (c *cluster) lossConfig(dir string) millrace.Config {
 func (c *cluster) lose(topics ...string) {
 	c.t.Helper()
 	c.deleteOffsets(topics...)
-	c.forget("stop/", topics...)
+	c.forget("stop", topics...)
 }
 
-// forget deletes records of the application's registry.
-func (c *cluster) forget(prefix string, topics ...string) {
+// forget deletes records of one kind from the application's registry.
+func (c *cluster) forget(kind string, topics ...string) {
 	c.t.Helper()
 	for _, topic := range topics {
 		for p := range 4 {
-			record := &kgo.Record{Topic: "app-stores-registry", Key: fmt.Appendf(nil, "%s%s/%d", prefix, topic, p)}
-			if err := c.cl.ProduceSync(context.Background(), record).FirstErr(); err != nil {
-				c.t.Fatal(err)
-			}
+			c.register(fmt.Sprintf("%s/%s/%d", kind, topic, p), nil)
 		}
+	}
+}
+
+// register writes a record into the application's registry.
+func (c *cluster) register(key string, value []byte) {
+	c.t.Helper()
+	record := &kgo.Record{Topic: "app-stores-registry", Key: []byte(key), Value: value}
+	if err := c.cl.ProduceSync(context.Background(), record).FirstErr(); err != nil {
+		c.t.Fatal(err)
 	}
 }
 
 // deleteOffsets deletes committed offsets of a group, as their expiry does.
 func (c *cluster) deleteOffsets(topics ...string) {
 	c.t.Helper()
-	var set kadm.TopicsSet
-	for _, topic := range topics {
-		set.Add(topic, 0, 1, 2, 3)
-	}
-	admin := kadm.NewClient(c.cl)
-	if _, err := admin.DeleteOffsets(context.Background(), "app", set); err != nil {
-		c.t.Fatal(err)
-	}
 	for _, topic := range topics {
 		for p := range int32(4) {
-			if at := c.committed("app", topic, p); at >= 0 {
-				c.t.Fatalf("%s/%d still has offset %d", topic, p, at)
-			}
+			c.deleteOffset(topic, p)
 		}
 	}
+}
+
+func (c *cluster) deleteOffset(topic string, partition int32) {
+	c.t.Helper()
+	var set kadm.TopicsSet
+	set.Add(topic, partition)
+	if _, err := kadm.NewClient(c.cl).DeleteOffsets(context.Background(), "app", set); err != nil {
+		c.t.Fatal(err)
+	}
+	if at := c.committed("app", topic, partition); at >= 0 {
+		c.t.Fatalf("%s/%d still has offset %d", topic, partition, at)
+	}
+}
+
+// losePartition is lose for one partition.
+func (c *cluster) losePartition(topic string, partition int32) {
+	c.t.Helper()
+	c.deleteOffset(topic, partition)
+	c.register(fmt.Sprintf("stop/%s/%d", topic, partition), nil)
 }
 
 // recreate deletes a topic and makes it again.
@@ -100,8 +115,8 @@ func (c *cluster) counted(topo *topology.Topology, cfg millrace.Config, n int) [
 	return got
 }
 
-// refused runs an application that must not start.
-func (c *cluster) refused(topo *topology.Topology, cfg millrace.Config, words ...string) {
+// refused runs an application that must not start, and returns why it did not.
+func (c *cluster) refused(topo *topology.Topology, cfg millrace.Config, words ...string) error {
 	c.t.Helper()
 	app := run(c.t, topo, cfg)
 	err := app.wait()
@@ -113,6 +128,7 @@ func (c *cluster) refused(topo *topology.Topology, cfg millrace.Config, words ..
 			c.t.Errorf("the error does not say %q: %v", word, err)
 		}
 	}
+	return err
 }
 
 func guarantees(t *testing.T, test func(t *testing.T, c *cluster, g millrace.Guarantee)) {

@@ -49,7 +49,8 @@ const (
 	Stay
 )
 
-// Restart says where a task begins to read an input whose position is not known any more, though the state that was made from it is still there.
+// Restart says where a task begins to read an input whose position is lost, while the state
+// that was made from it is still there. See docs/lost-offsets.md.
 type Restart int
 
 const (
@@ -61,7 +62,9 @@ const (
 	RestartLatest
 )
 
-// lostPolicy is what the operator wants for inputs without offsets.
+func (r Restart) valid() bool { return r >= RestartRefused && r <= RestartLatest }
+
+// lostPolicy holds the operator's choices for inputs without offsets.
 func (c *Config) lostPolicy() resume.Policy {
 	return resume.Policy{Lost: resume.Choice(c.LostOffsets), Recreated: resume.Choice(c.RecreatedInputs)}
 }
@@ -113,13 +116,16 @@ type Config struct {
 	// OnClose is Leave by default.
 	OnClose OnClose
 
-	// LostOffsets says where to begin to read an input whose committed offset expired or was deleted, while the state that was made from it is still there:
-	// RestartEarliest counts records twice, RestartLatest leaves some out. It is not asked if the state on a disk is complete (the task then goes on exactly where
-	// it was), nor if nothing was processed yet. Set it for one start: it would hide the next loss. Default: RestartRefused.
+	// LostOffsets says where a task begins to read an input whose committed offset expired
+	// or was deleted. RestartEarliest counts records twice, RestartLatest leaves some out. It
+	// applies only if the state was made from the input, the task was not stopped in order,
+	// and no disk has the complete state. Set it for one start: it would hide the next loss.
+	// Default: RestartRefused, so Run returns an error.
 	LostOffsets Restart
 
-	// RecreatedInputs says where to begin to read an input topic that was deleted and created again, while the state that was made from the former one is
-	// still there: RestartEarliest adds all records of the new topic to the state. Default: RestartRefused.
+	// RecreatedInputs says where a task begins to read an input topic that was deleted and
+	// created again, if its state was made from the former topic. RestartEarliest adds all
+	// records of the new topic to the state. Default: RestartRefused, so Run returns an error.
 	RecreatedInputs Restart
 
 	// StateMemory bounds the bytes that the stores of this process hold in memory: caches, changes that are not committed yet, and
@@ -205,9 +211,8 @@ func (c Config) validate() error {
 	check(c.StateDir != "", "StateDir is empty: give a directory that outlives the process")
 	check(c.Guarantee == ExactlyOnce || c.Guarantee == AtLeastOnce, "Guarantee is %d: want ExactlyOnce or AtLeastOnce", int(c.Guarantee))
 	check(c.OnClose == Leave || c.OnClose == Stay, "OnClose is %d: want Leave or Stay", int(c.OnClose))
-	for name, restart := range map[string]Restart{"LostOffsets": c.LostOffsets, "RecreatedInputs": c.RecreatedInputs} {
-		check(restart >= RestartRefused && restart <= RestartLatest, "%s is %d: want RestartRefused, RestartEarliest or RestartLatest", name, int(restart))
-	}
+	check(c.LostOffsets.valid(), "LostOffsets is %d: want RestartRefused, RestartEarliest or RestartLatest", int(c.LostOffsets))
+	check(c.RecreatedInputs.valid(), "RecreatedInputs is %d: want RestartRefused, RestartEarliest or RestartLatest", int(c.RecreatedInputs))
 	check(c.Workers > 0, "Workers is %d: want at least 1", c.Workers)
 	check(c.TransactionTimeout >= time.Second, "TransactionTimeout is %v: want at least 1s", c.TransactionTimeout)
 	check(c.TransactionTimeout <= maxTimeout, "TransactionTimeout is %v: want at most %v, which is all that Kafka's protocol can say", c.TransactionTimeout, maxTimeout)

@@ -58,6 +58,8 @@ func TestConfigOfBrokersAndTimeouts(t *testing.T) {
 		"Config.SessionTimeout is 1ns: want at least 100ms":                  func(c *millrace.Config) { c.SessionTimeout = 1 },
 		"Config.SessionTimeout is 720h0m0s: want at most":                    func(c *millrace.Config) { c.SessionTimeout = 30 * 24 * time.Hour },
 		"Config.TransactionTimeout is 720h0m0s: want at most":                func(c *millrace.Config) { c.TransactionTimeout = 30 * 24 * time.Hour },
+		"Config.LostOffsets is 3: want RestartRefused":                       func(c *millrace.Config) { c.LostOffsets = 3 },
+		"Config.RecreatedInputs is -1: want RestartRefused":                  func(c *millrace.Config) { c.RecreatedInputs = -1 },
 		"Config.Errors.DeadLetterTopic is empty although":                    func(c *millrace.Config) { c.Errors.Process = processor.DeadLetter },
 	} {
 		cfg := good

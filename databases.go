@@ -61,12 +61,13 @@ func (s *session) openDatabases() {
 		s.log.Warn("asking for the ends of changelogs", "error", err)
 	}
 	if err := s.publishDisks(ctx); err != nil {
-		s.log.Warn("telling others what is on this disk; if a task without a committed offset is given to another process, that one cannot go on where the task was", "error", err)
+		s.log.Warn("telling other processes what is on this disk; a task that has lost its offsets cannot go on in another process", "error", err)
 	}
 }
 
-// publishDisks tells the other processes how far the open databases are whose tasks have lost a committed offset: the group may give such a task to a process
-// that does not have its state, which then restores it, and goes on at the offsets of this disk.
+// publishDisks tells the other processes how far the open databases are whose tasks have lost
+// a committed offset. The group may give such a task to another process, which then restores
+// the state from the changelogs and goes on at the offsets of this disk.
 func (s *session) publishDisks(ctx context.Context) error {
 	asked, disks := map[string][]int32{}, map[inputs.Partition]engine.Progress{}
 	for id, db := range s.databases.open {
@@ -101,7 +102,8 @@ func (s *session) publishDisks(ctx context.Context) error {
 	return s.records.Publish(ctx, s.client, s.dir.ProcessID(), disks)
 }
 
-// has reports whether an input has a committed offset. It was not asked for inputs that the topology does not have any more.
+// has reports whether an input has a committed offset. Inputs that the topology does not have
+// any more were not asked for.
 func has(committed kadm.OffsetResponses, in engine.InputProgress) bool {
 	at, asked := committed.Lookup(in.Topic, in.Partition)
 	return !asked || at.At >= 0

@@ -36,14 +36,14 @@
 //
 // # Lost offsets
 //
-// Kafka forgets the offsets of a group that has been idle for seven days (offsets.retention.minutes), and those of a topic that is deleted. The state stays. If a disk has
-// the whole of it, the tasks go on exactly where they were. If not, Run returns an error after Config.SessionTimeout, by which time every process with a disk has
-// joined. Then there are four choices: start once with the missing disk; start over, as above; say with Config.LostOffsets, or Config.RecreatedInputs for a topic
-// that was created again, where to begin on top of the state; or set the offsets of the stopped group with Kafka's own tool:
-//
-//	kafka-consumer-groups.sh --bootstrap-server ... --group <ApplicationID> --topic <topic> --reset-offsets --to-latest --execute
-//
-// Offsets that a tool has set are used as they are. A part of the topology whose records reach no store begins where its source says.
+// Kafka forgets the offsets of a group that has been idle for seven days
+// (offsets.retention.minutes), and those of a topic that is deleted. The state stays. If
+// the tasks were stopped in order, or if a disk has their complete state, they go on exactly
+// where they were. If not, Run returns an error after Config.SessionTimeout, by which time
+// every process with a disk has joined. Nothing is counted twice in silence.
+// docs/lost-offsets.md lists the cases and the choices: Config.LostOffsets,
+// Config.RecreatedInputs for a topic that was created again, the missing disk, a reset, or
+// offsets that Kafka's own tool has set.
 //
 // # Internal topics
 //

@@ -112,3 +112,21 @@ func ExampleGet() {
 	// <nil>
 	// committed: 3
 }
+
+// The group was idle for too long and the disks are gone, so Run has returned an error about
+// lost offsets. One start with LostOffsets keeps the counts and goes on with new records.
+func ExampleRestart() {
+	t, _ := countWords()
+	app, err := millrace.New(t, millrace.Config{
+		ApplicationID:   "words",
+		Brokers:         []string{"broker-1:9092"},
+		StateDir:        "/var/lib/words",
+		LostOffsets:     millrace.RestartLatest,
+		RecreatedInputs: millrace.RestartEarliest, // the words topic was created again
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(app.State())
+	// Output: created
+}

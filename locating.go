@@ -84,7 +84,8 @@ func (l *locating) locate(ctx context.Context, h *held) error {
 	return nil
 }
 
-// waits reports whether the task waits for a process with its state on disk, which may still be on its way into the group.
+// waits reports whether the task waits for a process with its state on disk, which may still
+// be about to join.
 func (l *locating) waits(h *held, t *inputs.Task, verdicts []resume.Verdict) bool {
 	left := time.Until(l.session.disksUntil())
 	if left <= 0 {
@@ -218,7 +219,8 @@ func (s *session) locatable(h *held) *inputs.Task {
 	return t
 }
 
-// downstream returns the repartition topics, and the changelogs, that lie behind a sub-topology, in all partitions. Repartition topics that lead to no store are left out.
+// downstream returns the repartition topics and the changelogs behind a sub-topology, in all
+// partitions. Repartition topics that lead to no store are left out.
 func (s *session) downstream(sub int, seen map[int]bool) (parts []restore.Partition) {
 	if seen[sub] {
 		return nil
@@ -262,14 +264,16 @@ func (s *session) topicID(topic string) inputs.TopicID {
 	return known.ID
 }
 
-// disksUntil is until when tasks wait for processes that have their state on disk: a process that was started together with this one has joined by then.
+// disksUntil is until when tasks wait for processes with their state on disk: a process that
+// was started together with this one has joined by then.
 func (s *session) disksUntil() time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.joinedAt.Add(s.cfg.SessionTimeout)
 }
 
-// awaitDisks tries to start tasks again when the time for others to join is over, unless they were taken away.
+// awaitDisks tries to start tasks again when the time for others to join is over, unless the
+// tasks were taken away.
 func (s *session) awaitDisks(tasks []*held) {
 	s.starters.Go(func() {
 		ctx, cancel := s.untilGone(tasks)
@@ -288,7 +292,8 @@ type lostInput struct {
 	loss resume.Loss
 }
 
-// lostOffsetsError says that tasks cannot be started without counting records twice, or leaving some out.
+// lostOffsetsError says that tasks cannot be started without counting records twice, or
+// leaving some out.
 type lostOffsetsError struct {
 	lost  []lostInput
 	group string
@@ -305,16 +310,16 @@ func (e *lostOffsetsError) Error() string {
 			lost = append(lost, name)
 		}
 	}
+	tool := fmt.Sprintf("set the offsets with kafka-consumer-groups.sh --group %s --topic <topic>:<partition> --reset-offsets --to-offset <offset> --execute", e.group)
 	var parts []string
 	if len(lost) > 0 {
-		parts = append(parts, fmt.Sprintf("group %s has lost its committed offsets of %s: they expired or were deleted, while the state that was made from these inputs is still there. "+
-			"From the beginning, records would be counted twice; from the end, some would be left out. Set Config.LostOffsets to RestartEarliest or RestartLatest for one start, "+
-			"or set the offsets with kafka-consumer-groups.sh --group %s --reset-offsets", e.group, strings.Join(lost, ", "), e.group))
+		parts = append(parts, fmt.Sprintf("group %s has lost its committed offsets of %s: they expired or were deleted, while the state that was made from these inputs is "+
+			"still there. Reading from the start, records would be counted twice; from the end, some would be left out. Start the process whose disk has the state, "+
+			"or set Config.LostOffsets to RestartEarliest or RestartLatest for one start, or %s", e.group, strings.Join(lost, ", "), tool))
 	}
 	if len(recreated) > 0 {
 		parts = append(parts, fmt.Sprintf("the topics of %s were deleted and created again, while the state that was made from the former ones is still there. "+
-			"Set Config.RecreatedInputs to RestartEarliest or RestartLatest, to go on with the state and the new records, or set the offsets with kafka-consumer-groups.sh "+
-			"--group %s --reset-offsets", strings.Join(recreated, ", "), e.group))
+			"To go on with that state and the new records, set Config.RecreatedInputs to RestartEarliest or RestartLatest, or %s", strings.Join(recreated, ", "), tool))
 	}
 	return strings.Join(parts, "\n") + "\nOr, to count from the beginning, " + e.reset
 }

@@ -8,7 +8,8 @@ import (
 	"github.com/millrace-streams/millrace/internal/inputs"
 )
 
-// locate finds where tasks begin to read: at the offsets that the group has committed, or where their sources, their databases or the operator say. The tasks that
+// locate finds where tasks begin to read: at the offsets that the group has committed, or
+// where their sources, their last stop, their databases or the operator say. The tasks that
 // it returns have to wait.
 func (s *session) locate(tasks []*held) (waiting []*held, err error) {
 	ctx, cancel := s.untilGone(tasks)
@@ -35,8 +36,9 @@ func (s *session) untilGone(tasks []*held) (context.Context, context.CancelFunc)
 	}
 }
 
-// locateOnce sets the Inputs of tasks, and commits the offsets at which inputs start that have none. The tasks that it returns have to wait for another
-// process, which may have their state on its disk.
+// locateOnce sets the Inputs of tasks, and commits the offsets at which inputs without offsets
+// start. The tasks that it returns have to wait for another process, which may have their
+// state on its disk.
 func (s *session) locateOnce(ctx context.Context, tasks []*held) (waiting []*held, err error) {
 	standings, err := inputs.Standings(ctx, s.client, s.cfg.ApplicationID, s.inputPartitions(tasks))
 	if err != nil {

@@ -48,7 +48,8 @@ func (s *session) restore(tasks []*held) {
 	}()
 }
 
-// located finds where tasks begin to read, and returns them without those that were taken away meanwhile. Those that wait cannot begin yet.
+// located finds where tasks begin to read, and returns them without those that were taken
+// away meanwhile. Those that wait cannot begin yet.
 func (s *session) located(tasks []*held) (ready, waiting []*held) {
 	for len(tasks) > 0 {
 		waiting, err := s.locate(tasks)

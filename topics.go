@@ -158,7 +158,7 @@ func (s *session) internalTopics() []topics.Spec {
 		}
 	}
 	if slices.ContainsFunc(s.graph.SubTopologies, func(sub *graph.SubTopology) bool { return len(sub.Stores) > 0 }) {
-		specs = append(specs, topics.Spec{Name: graph.RegistryTopic(s.cfg.ApplicationID), Partitions: 1, ReplicationFactor: s.cfg.ReplicationFactor})
+		specs = append(specs, topics.Spec{Name: graph.RegistryTopic(s.cfg.ApplicationID), Partitions: 1, ReplicationFactor: s.cfg.ReplicationFactor, Kind: topics.Registry})
 	}
 	return specs
 }

@@ -10,11 +10,24 @@
 //
 //	start/<topic>/<partition>
 //
-// and are JSON: {"version":1, "topic_id":"<base64url>"}. The ID is that of the topic to which
-// the committed offset belongs. A reader ignores fields and keys that it does not know.
+// and are JSON: {"version":1, "topic_id":"<base64url>", "run":"<text>"}. The ID is that of the
+// topic to which the committed offset belongs. The run tells the starts of a partition apart:
+// each assignment of the task has another. A reader ignores fields and keys that it does not
+// know.
 //
 // Only the process that has the task writes the record, and it writes the same whenever it
 // repeats itself, so no transaction is needed.
+//
+// # Stop records
+//
+// A stop record says that a task was stopped right after a commit, and where. Its key is
+//
+//	stop/<topic>/<partition>
+//
+// and its value is that of the start record that the stop has ended, with "offset" and
+// "metadata" as they were committed. It counts only while the partition's start record has the
+// same run. So the next start ends it, and a process that writes its stop too late, when
+// another process has the task, writes one that does not count.
 //
 // # Disk records
 //

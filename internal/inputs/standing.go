@@ -29,7 +29,8 @@ func Standings(ctx context.Context, cl *kgo.Client, group string, partitions map
 		names = append(names, name)
 	}
 	admin := kadm.NewClient(cl)
-	// The starts come before the committed offsets: should somebody else have the tasks meanwhile, what is purged behind its commits must not look like a loss.
+	// The starts come before the committed offsets. If another process has the tasks meanwhile,
+	// records that are purged behind its commits must not look like a loss.
 	starts, err := admin.ListStartOffsets(ctx, names...)
 	if err != nil {
 		return nil, err

@@ -17,6 +17,11 @@
 // so is the repartition topic. If nothing was left behind, the task begins where its source
 // says.
 //
+// # The stop
+//
+// If the task was stopped after a commit and no task has started to read the input since, the
+// stop record has the offset that was lost.
+//
 // # The disk
 //
 // The database of a task keeps offsets and changelog positions in the same batch as the state

@@ -84,11 +84,12 @@ func TestMergeByTimestamp(t *testing.T) {
 	left := topology.Source(b, "left", serde.String, serde.Bytes)
 	right := topology.Source(b, "right", serde.String, serde.Bytes)
 	var n atomic.Int64
-	out := topology.MapValues(left.Merge(right).PeekRecord(func(r record) {
+	out := topology.MapValues(left.Merge(right).PeekRecord(func(r record) error {
 		if int64(r.Timestamp) < last.Swap(int64(r.Timestamp)) {
 			disorder.Add(1)
 		}
 		n.Add(1)
+		return nil
 	}), func(v []byte) []byte { return v[:1] }, serde.Bytes)
 	out.To("out")
 	app := run(t, build(t, b), c.config("app", t.TempDir()))

@@ -116,7 +116,7 @@ func (p *plan) build() error {
 		}
 		counted := e.build()
 		if e.gathers() {
-			all := func(processor.Record[[]byte, message]) bool { return true }
+			all := func(processor.Record[[]byte, message]) (bool, error) { return true, nil }
 			toGather = append(toGather, counted.FilterRecord(all, topology.Named(e.gatherName())))
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/millrace-streams/millrace/internal/graph"
+	"github.com/millrace-streams/millrace/internal/graph/graphtest"
 	"github.com/millrace-streams/millrace/processor"
 	"github.com/millrace-streams/millrace/serde"
 )
@@ -99,10 +100,10 @@ func TestAggregations(t *testing.T) {
 			t.Parallel()
 			b := New()
 			test.build(GroupByKey(Source(b, "in", serde.String, serde.String), "by-key"))
-			f := run(t, b, withPolicy(processor.Skip), withEveryUpdate())
-			f.send("in", test.in...)
-			f.expect(test.out...)
-			f.expectDrops(test.drops...)
+			f := run(t, b, graphtest.WithPolicy(processor.Skip), graphtest.WithEveryUpdate())
+			f.Feed("in", test.in...)
+			f.Expect(test.out...)
+			f.ExpectDrops(test.drops...)
 		})
 	}
 }
@@ -122,31 +123,31 @@ func TestMergedUpdates(t *testing.T) {
 	Aggregate(g, "deleting", emptyString, appendUnless("x"), serde.Nullable(serde.String)).Stream().To("deleting")
 	f := run(t, b)
 
-	for _, in := range []graph.Input{parse("b:1@5"), parse("a:2@9"), parse("b:3@4"), parse("c:x@6"), parse("d:1@1"), parse("d:x@2")} {
+	for _, in := range []graph.Input{graphtest.Parse("b:1@5"), graphtest.Parse("a:2@9"), graphtest.Parse("b:3@4"), graphtest.Parse("c:x@6"), graphtest.Parse("d:1@1"), graphtest.Parse("d:x@2")} {
 		in.Topic = "in"
 		in.Headers = processor.Headers{{Key: string(in.Value)}}
-		if err := f.input(in); err != nil {
+		if err := f.Process(in); err != nil {
 			t.Fatal(err)
 		}
 	}
-	f.expect("each b:1@5", "each a:1@9", "each b:2@5", "each c:1@6", "each d:1@1", "each d:2@2")
-	f.commit()
-	headers := make([]string, 0, len(f.sent))
-	for _, o := range f.sent {
+	f.Expect("each b:1@5", "each a:1@9", "each b:2@5", "each c:1@6", "each d:1@1", "each d:2@2")
+	f.Commit()
+	headers := make([]string, 0, len(f.Sent))
+	for _, o := range f.Sent {
 		headers = append(headers, o.Headers[0].Key)
 	}
 	if got := strings.Join(headers, " "); got != "3 2 x x 3 2" {
 		t.Errorf("headers %q", got)
 	}
-	f.expect("merged b:2@5", "merged a:1@9", "merged c:1@6", "merged d:2@2", "deleting b:13@5", "deleting a:2@9")
+	f.Expect("merged b:2@5", "merged a:1@9", "merged c:1@6", "merged d:2@2", "deleting b:13@5", "deleting a:2@9")
 
-	f.commit()
-	f.expect()
+	f.Commit()
+	f.Expect()
 
-	f.send("in", "a:x@10", "b:x@11", "b:n@12")
-	f.out()
-	f.commit()
-	f.expect("merged a:2@10", "merged b:4@12", "deleting a:-@10", "deleting b:n@12")
+	f.Feed("in", "a:x@10", "b:x@11", "b:n@12")
+	f.Out()
+	f.Commit()
+	f.Expect("merged a:2@10", "merged b:4@12", "deleting a:-@10", "deleting b:n@12")
 }
 
 // TestGroupBy repartitions, and shares the repartition topic.
@@ -157,17 +158,17 @@ func TestGroupBy(t *testing.T) {
 	g := GroupBy(s, "by-length", func(v string) int { return len(v) }, text[int]{})
 	g.count("n").Stream().To("n")
 	g.Reduce("all", concat).Stream().To("all")
-	GroupByRecord(s, "by-null", func(r rec) *string {
+	GroupByRecord(s, "by-null", func(r rec) (*string, error) {
 		if r.Key == "" {
-			return nil
+			return nil, nil
 		}
-		return &r.Key
+		return &r.Key, nil
 	}, serde.Nullable(serde.String)).count("keys").Stream().To("keys")
-	f := run(t, b, withEveryUpdate())
-	f.send("in", "a:xx@1", "-:yy@2", "b:-@3")
-	f.expect("n 2:1@1", "all 2:xx@1", "keys a:1@1", "n 2:2@2", "all 2:xxyy@2")
-	f.expectDrops("by-null-repartition-filter: null key", "n: null value", "all: null value", "keys: null value")
-	if n := len(f.g.Repartitions); n != 2 {
+	f := run(t, b, graphtest.WithEveryUpdate())
+	f.Feed("in", "a:xx@1", "-:yy@2", "b:-@3")
+	f.Expect("n 2:1@1", "all 2:xx@1", "keys a:1@1", "n 2:2@2", "all 2:xxyy@2")
+	f.ExpectDrops("by-null-repartition-filter: null key", "n: null value", "all: null value", "keys: null value")
+	if n := len(f.Graph.Repartitions); n != 2 {
 		t.Errorf("%d repartition topics", n)
 	}
 }
@@ -233,12 +234,12 @@ func TestAggregatorMayChangeItsArgument(t *testing.T) {
 		return agg
 	}, serde.JSON[map[string]int]()).Stream().To("out")
 	f := run(t, b)
-	f.send("in", "k:a@1", "k:b@2", "k:a@3")
-	f.commit()
-	f.expect(`out k:{"a":2,"b":1}@3`)
-	f.send("in", "k:b@4")
-	f.commit()
-	f.expect(`out k:{"a":2,"b":2}@4`)
+	f.Feed("in", "k:a@1", "k:b@2", "k:a@3")
+	f.Commit()
+	f.Expect(`out k:{"a":2,"b":1}@3`)
+	f.Feed("in", "k:b@4")
+	f.Commit()
+	f.Expect(`out k:{"a":2,"b":2}@4`)
 }
 
 // TestAggregateIsCommitted reads a table's changelog.
@@ -247,9 +248,9 @@ func TestAggregateIsCommitted(t *testing.T) {
 	b := New()
 	GroupByKey(Source(b, "in", serde.String, serde.String), "by-key").count("n")
 	f := run(t, b)
-	f.send("in", "k:a@1", "k:b@2")
-	f.commit()
-	log := f.stores.Changelog("n")
+	f.Feed("in", "k:a@1", "k:b@2")
+	f.Commit()
+	log := f.Stores.Changelog("n")
 	if len(log) != 1 || string(log[0].Key) != "k" || string(log[0].Value) != "2" || log[0].Timestamp != 2 {
 		t.Errorf("changelog %v", log)
 	}
@@ -261,9 +262,9 @@ func TestCountIsInt64(t *testing.T) {
 	MapValues(GroupByKey(Source(b, "in", serde.String, serde.String), "by-key").Count("n").Stream(),
 		func(n int64) string { return strconv.FormatInt(n, 10) }, serde.String).To("out")
 	f := run(t, b)
-	f.send("in", "k:a@1", "k:b@2")
-	f.commit()
-	f.expect("out k:2@2")
+	f.Feed("in", "k:a@1", "k:b@2")
+	f.Commit()
+	f.Expect("out k:2@2")
 }
 
 // TestDeletionIsLoggedAtItsOwnTime has a deletion that is older than its row: what is forwarded has the larger time, as in Kafka Streams.
@@ -274,11 +275,11 @@ func TestDeletionIsLoggedAtItsOwnTime(t *testing.T) {
 	optional := serde.Nullable(serde.String)
 	Aggregate(g, "plain", emptyString, appendUnless("x"), optional).Stream().To("out")
 	AggregateWindows(g.Window(Tumbling(ms(10))), "windowed", emptyString, appendUnless("x"), optional)
-	f := run(t, b, withEveryUpdate())
-	f.send("in", "k:a@9", "k:x@5")
-	f.expect("out k:a@9", "out k:-@9")
+	f := run(t, b, graphtest.WithEveryUpdate())
+	f.Feed("in", "k:a@9", "k:x@5")
+	f.Expect("out k:a@9", "out k:-@9")
 	for _, store := range []string{"plain", "windowed"} {
-		if logged := f.stores.Pending(store); len(logged) != 2 || logged[0].Timestamp != 9 || logged[1].Timestamp != 5 || logged[1].Value != nil {
+		if logged := f.Stores.Pending(store); len(logged) != 2 || logged[0].Timestamp != 9 || logged[1].Timestamp != 5 || logged[1].Value != nil {
 			t.Errorf("%s logged %+v", store, logged)
 		}
 	}

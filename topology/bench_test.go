@@ -4,17 +4,18 @@ import (
 	"testing"
 
 	"github.com/millrace-streams/millrace/internal/graph"
+	"github.com/millrace-streams/millrace/internal/graph/graphtest"
 	"github.com/millrace-streams/millrace/processor"
 	"github.com/millrace-streams/millrace/serde"
 )
 
 // benchmarkInput sends records of a thousand keys. Stores are not flushed: what is measured is the way of a record through the nodes.
-func benchmarkInput(b *testing.B, build func(s Stream[string, int64]), opts ...fakeOption) {
+func benchmarkInput(b *testing.B, build func(s Stream[string, int64]), opts ...graphtest.Option) {
 	builder := New()
 	build(Source(builder, "in", serde.String, serde.Int64))
 	f := run(b, builder, opts...)
-	f.discard = true
-	source := f.sources["in"]
+	f.Discard = true
+	source := f.Sources["in"]
 	inputs := make([]graph.Input, 1000)
 	for i := range inputs {
 		key, _ := serde.Encode(serde.String, string(rune('a'+i%26))+string(rune('a'+i/26%26))+string(rune('a'+i/676)))
@@ -24,7 +25,7 @@ func benchmarkInput(b *testing.B, build func(s Stream[string, int64]), opts ...f
 			b.Fatal(err)
 		}
 	}
-	f.current = &inputs[0]
+	f.Current = &inputs[0]
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
 		if err := source.Receive(&inputs[i%len(inputs)]); err != nil {
@@ -78,7 +79,7 @@ func BenchmarkHopping(b *testing.B) {
 func TestNoAllocations(t *testing.T) {
 	builder := New()
 	s := Source(builder, "in", serde.Int64, serde.Int64)
-	counted := MapValues(s.Filter(func(int64) bool { return true }), double, serde.Int64).FilterRecord(func(numbers) bool { return true })
+	counted := MapValues(s.Filter(func(int64) bool { return true }), double, serde.Int64).FilterRecord(func(numbers) (bool, error) { return true, nil })
 	GroupByKey(counted, "by-key").Count("n")
 	GroupByKey(counted, "by-key-2").Window(Hopping(ms(10), ms(5))).Reduce("w", func(a, b int64) int64 { return a + b })
 	Process(counted.Branch("way", Default[int64]("all"))[0].Merge(s), "p", func() *forwarder { return &forwarder{} }, serde.Int64, serde.Int64).Peek(func(int64) {})
@@ -87,9 +88,9 @@ func TestNoAllocations(t *testing.T) {
 	f := run(t, builder)
 	data, _ := serde.Encode(serde.Int64, 7)
 	in := graph.Input{Topic: "in", Key: data, Value: data, Timestamp: 1}
-	f.current = &in
+	f.Current = &in
 	n := testing.AllocsPerRun(1000, func() {
-		if err := f.sources["in"].Receive(&in); err != nil {
+		if err := f.Sources["in"].Receive(&in); err != nil {
 			t.Fatal(err)
 		}
 	})

@@ -2,11 +2,12 @@ package topology
 
 import (
 	"github.com/millrace-streams/millrace/internal/graph"
+	"github.com/millrace-streams/millrace/internal/operator"
 	"github.com/millrace-streams/millrace/processor"
 )
 
-// BranchCase is one way out of a Branch, made by [Case] or [Default]. R is what its predicate sees: the value in [Stream.Branch], the record in
-// [Stream.BranchRecord].
+// BranchCase is one way out of a Branch. [Case] and [Default] make one. R is what its
+// predicate sees: the value in [Stream.Branch], the record in [Stream.BranchRecord].
 type BranchCase[R any] struct {
 	name string
 	when func(R) bool
@@ -21,8 +22,9 @@ func Case[R any](name string, when func(R) bool) BranchCase[R] {
 // Default takes all records that are left. It must be the last case.
 func Default[R any](name string) BranchCase[R] { return BranchCase[R]{name: name, rest: true} }
 
-// Branch splits the stream: a record goes to the first case whose predicate is true for its value, or nowhere. The streams are returned
-// in the order of the cases. Predicates see the zero value where the value is absent.
+// Branch splits the stream. A record goes to the first case whose predicate is true for its
+// value, or nowhere. The streams are returned in the order of the cases. If the value is
+// absent, predicates see the zero value.
 func (s Stream[K, V]) Branch(name string, cases ...BranchCase[V]) []Stream[K, V] {
 	return branch(s, name, cases, func(r *graph.Record[K, V]) V { return r.Value })
 }
@@ -42,17 +44,14 @@ func branch[K, V, R any](s Stream[K, V], name string, cases []BranchCase[R], see
 		}
 		return -1
 	}
-	n := s.b.add(&node{kind: graph.Processor, op: "branch", make: func(t graph.Task, n *graph.Node, children []any) (any, error) {
-		ways, err := receiversOf[K, V](children)
-		return &branchInstance[K, V]{instance: instance{t, n}, choose: choose, ways: ways}, err
-	}}, name, s.n)
+	n := s.b.add(&node{kind: graph.Processor, op: "branch", make: operator.Branch[K, V]{Choose: choose}.New}, name, s.n)
 	s.b.needName(n, name, "its node, and the beginning of those of its branches")
 	checkCases(s.b, n, cases)
 	streams := make([]Stream[K, V], len(cases))
 	for i, c := range cases {
 		streams[i] = s
 		way := n.name + "-" + c.name
-		streams[i].n = s.b.addPart(&node{kind: graph.Processor, op: "branch", make: passThrough[K, V]}, way, way, n)
+		streams[i].n = s.b.addPart(&node{kind: graph.Processor, op: "branch", make: operator.PassThrough[K, V]{}.New}, way, way, n)
 	}
 	return streams
 }
@@ -71,37 +70,4 @@ func checkCases[R any](b *Builder, n *node, cases []BranchCase[R]) {
 			b.problem("%v: the function of case %q is nil", n, c.name)
 		}
 	}
-}
-
-// branchInstance passes each record to one of its children, which are the branches in order.
-type branchInstance[K, V any] struct {
-	instance
-	choose func(*graph.Record[K, V]) int
-	ways   []graph.Receiver[K, V]
-}
-
-func (b *branchInstance[K, V]) Receive(r *graph.Record[K, V]) error {
-	way, err := b.call(r)
-	if err != nil {
-		if way, err = b.callFailed(r, err); err != nil {
-			return err
-		}
-	}
-	if way < 0 {
-		return nil
-	}
-	return b.ways[way].Receive(r)
-}
-
-func (b *branchInstance[K, V]) call(r *graph.Record[K, V]) (way int, err error) {
-	defer graph.Guard(&err)
-	return b.choose(r), nil
-}
-
-func (b *branchInstance[K, V]) callFailed(r *graph.Record[K, V], err error) (way int, failure error) {
-	ok, failure := b.failed(err, func() (err error) { way, err = b.call(r); return err })
-	if !ok {
-		return -1, failure
-	}
-	return way, failure
 }

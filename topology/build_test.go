@@ -308,8 +308,8 @@ func TestSourceTwice(t *testing.T) {
 	Source(b, "in", serde.String, serde.JSON[int]()).To("a")
 	Source(b, "in", serde.String, serde.JSON[int]()).To("b")
 	f := run(t, b)
-	f.send("in", "k:1@1")
-	f.expect("a k:1@1", "b k:1@1")
+	f.Feed("in", "k:1@1")
+	f.Expect("a k:1@1", "b k:1@1")
 }
 
 // TestNames derives names that give way to the user's, and that no insertion changes for what has state.

@@ -69,8 +69,11 @@ type node struct {
 	sinkTopic  graph.Topic
 	sourceOpts graph.SourceOptions
 
-	make func(t graph.Task, n *graph.Node, children []any) (any, error)
+	make maker
 }
+
+// maker makes a node's instance for one task; see graph.Node.New.
+type maker = func(t graph.Task, n *graph.Node, children []any) (any, error)
 
 // storeUse is a store that a node uses.
 type storeUse struct {

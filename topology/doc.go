@@ -81,8 +81,33 @@
 // changed it. A row that comes and goes between two commits is not forwarded at all. With [EveryUpdate], or Config.EveryUpdate for all tables, every update is
 // forwarded at once. Do not count updates: how many there are depends on the commits, only the last one of each row does not.
 //
+// # Functions
+//
+// An operator has up to three forms, which differ in what its function sees and whether the
+// function may fail:
+//
+//	MapValues(s, func(V) V2)                                        sees the value, cannot fail
+//	TryMapValues(s, func(V) (V2, error))                            sees the value, may fail
+//	MapValuesRecord(s, func(processor.Record[K, V]) (V2, error))    sees the record, may fail
+//
+// The rules for these forms, also for operators to come:
+//
+//   - The plain form is for the common case, and its function has the fewest parameters.
+//   - A function that sees the record may always fail. There is no fourth form.
+//   - If the function needs the whole record anyway, as that of [Map], [SelectKey] or
+//     [Aggregate], there are the plain form and the Try form only.
+//   - A function that only chooses a way for the record cannot fail: the predicates of
+//     [Stream.Branch] and [Stream.BranchRecord], and the functions of [Stream.ToTopic] and
+//     [Partitioner].
+//   - If another operator can say the same, there is the plain form only: [Stream.FilterNot]
+//     has no Try form, [Stream.TryFilter] has.
+//   - An operator with two inputs, as a join, has the plain form and the Try form. Its
+//     function sees the two values. In front of it, MapValuesRecord puts what is needed of
+//     the key, the timestamp or the headers into the value.
+//   - What differs otherwise is an option, never another form.
+//
 // # Errors
 //
-// Functions that may fail have Try forms. An error, or a panic, in a function of the user's goes to the application's error policy with the node's name
+// An error, or a panic, in a function of the user's goes to the application's error policy with the node's name
 // and the record's place (see processor.ErrorPolicy). Skipping is local: operators beside the failing one, and what was forwarded before, are not affected.
 package topology

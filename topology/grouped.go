@@ -6,8 +6,8 @@ import (
 	"github.com/millrace-streams/millrace/serde"
 )
 
-// Grouped is a stream whose records with equal keys meet in one task, ready to be aggregated. All aggregations on one Grouped share its
-// repartition topic, if it has one.
+// Grouped is a stream whose records with equal keys meet in one task, ready to be aggregated.
+// All aggregations on one Grouped share its repartition topic, if it has one.
 type Grouped[K, V any] struct {
 	g *grouping[K, V]
 }
@@ -20,20 +20,21 @@ type grouping[K, V any] struct {
 	repartition bool // still to be done
 }
 
-// GroupBy groups by a key that is computed from the value; key sees the zero value where the value is absent. It always sends the records
-// through the topic <app>-<name>-repartition. Records whose key is absent (key may return that if ks is Optional) are dropped, and counted as
-// dropped.
+// GroupBy groups by a key that is computed from the value. If the value is absent, key sees
+// the zero value. The records always go through the topic <app>-<name>-repartition. If ks is
+// Optional, key may return the absent key: that record is dropped, and counted as dropped.
 func GroupBy[K, V, K2 any](s Stream[K, V], name string, key func(V) K2, ks serde.Serde[K2], opts ...GroupOption) Grouped[K2, V] {
 	return groupBy(s, name, key, func(r *graph.Record[K, V]) (K2, error) { return key(r.Value), nil }, ks, opts)
 }
 
-// GroupByRecord is GroupBy with a function that sees the whole record.
-func GroupByRecord[K, V, K2 any](s Stream[K, V], name string, key func(processor.Record[K, V]) K2, ks serde.Serde[K2], opts ...GroupOption) Grouped[K2, V] {
-	return groupBy(s, name, key, func(r *graph.Record[K, V]) (K2, error) { return key(r.Record), nil }, ks, opts)
+// GroupByRecord is GroupBy with a function that sees the whole record and may fail.
+func GroupByRecord[K, V, K2 any](s Stream[K, V], name string, key func(processor.Record[K, V]) (K2, error), ks serde.Serde[K2], opts ...GroupOption) Grouped[K2, V] {
+	return groupBy(s, name, key, func(r *graph.Record[K, V]) (K2, error) { return key(r.Record) }, ks, opts)
 }
 
-// GroupByKey groups by the key that the records have. Only where that may have changed since the last source or repartition (by Map, FlatMap,
-// SelectKey or Process) are the records sent through the topic <app>-<name>-repartition.
+// GroupByKey groups by the key that the records have. If Map, FlatMap, SelectKey or Process
+// may have changed the key since the last source or repartition, the records go through the
+// topic <app>-<name>-repartition. Else they do not.
 func GroupByKey[K, V any](s Stream[K, V], name string, opts ...GroupOption) Grouped[K, V] {
 	g := &grouping[K, V]{s: s, name: name, opts: groupOptions(opts), repartition: s.rekeyed}
 	s.b.claim("groupByKey", name, "the repartition topic, if one is needed")
@@ -59,7 +60,7 @@ func groupOptions(opts []GroupOption) (o repartitionOptions) {
 // Builder returns the builder that the grouped stream belongs to.
 func (g Grouped[K, V]) Builder() *Builder { return g.g.s.b }
 
-// stream returns what the aggregations read.
+// stream returns what the aggregations read. The first call adds the repartitioning.
 func (g Grouped[K, V]) stream() Stream[K, V] {
 	if g.g == nil {
 		panic("topology: the Grouped was not made by GroupBy or GroupByKey")
@@ -71,13 +72,15 @@ func (g Grouped[K, V]) stream() Stream[K, V] {
 	return g.g.s
 }
 
-// Count counts the records of each key. Records without a key or without a value are dropped, and counted as dropped. name is the name of the
-// table and of its store; the changelog is <app>-<name>-changelog.
+// Count counts the records of each key. Records without a key or without a value are dropped,
+// and counted as dropped. name is the name of the table and of its store. The changelog is
+// <app>-<name>-changelog.
 func (g Grouped[K, V]) Count(name string, opts ...TableOption) Table[K, int64] {
 	return aggregate(g, "count", name, count[K, V], serde.Int64, opts)
 }
 
-// Reduce combines the values of each key. The first value is stored as it is. Otherwise it is like Count.
+// Reduce combines the values of each key. The first value is stored as it is. Otherwise it is
+// like Count.
 func (g Grouped[K, V]) Reduce(name string, f func(a, b V) V, opts ...TableOption) Table[K, V] {
 	t := aggregate(g, "reduce", name, reduce[K](f), g.stream().values, opts)
 	t.b.needFunc(t.n, f)
@@ -91,9 +94,10 @@ func (g Grouped[K, V]) TryReduce(name string, f func(a, b V) (V, error), opts ..
 	return t
 }
 
-// Aggregate folds the records of each key into an aggregate, which starts as what initial returns. add may change its argument in place and
-// return it. With an Optional serde (see serde.Nullable) the absent aggregate deletes the row, and the next record starts anew. Otherwise
-// it is like Count.
+// Aggregate folds the records of each key into an aggregate, which starts as what initial
+// returns. add may change its argument in place and return it. If the serde is Optional (see
+// serde.Nullable), an absent aggregate deletes the row, and the next record starts anew.
+// Otherwise it is like Count.
 func Aggregate[K, V, A any](g Grouped[K, V], name string, initial func() A, add func(A, processor.Record[K, V]) A, as serde.Serde[A], opts ...TableOption) Table[K, A] {
 	t := aggregate(g, "aggregate", name, fold(initial, add), as, opts)
 	t.b.needFunc(t.n, initial)
@@ -101,52 +105,11 @@ func Aggregate[K, V, A any](g Grouped[K, V], name string, initial func() A, add 
 	return t
 }
 
-// TryAggregate is Aggregate with a function that may fail. After an error the aggregate must be as it was: the row stays, unless the error
-// policy aborts.
+// TryAggregate is Aggregate with a function that may fail. After an error the aggregate must
+// be as it was: the row stays, unless the error policy aborts.
 func TryAggregate[K, V, A any](g Grouped[K, V], name string, initial func() A, add func(A, processor.Record[K, V]) (A, error), as serde.Serde[A], opts ...TableOption) Table[K, A] {
 	t := aggregate(g, "aggregate", name, tryFold(initial, add), as, opts)
 	t.b.needFunc(t.n, initial)
 	t.b.needFunc(t.n, add)
 	return t
-}
-
-// adder makes the next aggregate of the last one, which is the zero value if there is none.
-type adder[K, V, A any] func(last A, exists bool, r *graph.Record[K, V]) (A, error)
-
-func count[K, V any](n int64, _ bool, _ *graph.Record[K, V]) (int64, error) { return n + 1, nil }
-
-func reduce[K, V any](f func(a, b V) V) adder[K, V, V] {
-	return func(last V, exists bool, r *graph.Record[K, V]) (V, error) {
-		if !exists {
-			return r.Value, nil
-		}
-		return f(last, r.Value), nil
-	}
-}
-
-func tryReduce[K, V any](f func(a, b V) (V, error)) adder[K, V, V] {
-	return func(last V, exists bool, r *graph.Record[K, V]) (V, error) {
-		if !exists {
-			return r.Value, nil
-		}
-		return f(last, r.Value)
-	}
-}
-
-func fold[K, V, A any](initial func() A, add func(A, processor.Record[K, V]) A) adder[K, V, A] {
-	return func(last A, exists bool, r *graph.Record[K, V]) (A, error) {
-		if !exists {
-			last = initial()
-		}
-		return add(last, r.Record), nil
-	}
-}
-
-func tryFold[K, V, A any](initial func() A, add func(A, processor.Record[K, V]) (A, error)) adder[K, V, A] {
-	return func(last A, exists bool, r *graph.Record[K, V]) (A, error) {
-		if !exists {
-			last = initial()
-		}
-		return add(last, r.Record)
-	}
 }

@@ -123,7 +123,7 @@ func (n *nonsense) step() {
 		}
 		n.keep(Process(s, n.name(), newP, n.serde(), n.serde(), orNil[processor.StoreSpec](n, state.KeyValue(n.name(), n.serde(), n.serde()))))
 	case 14:
-		n.keep(s.PeekRecord(orNil(n, func(rec) {})))
+		n.keep(s.PeekRecord(orNil(n, func(rec) error { return nil })))
 	case 15:
 		if n.bad() {
 			n.b.OnBuild(nil)
@@ -191,10 +191,10 @@ func TestSense(t *testing.T) {
 			}
 		}
 		f := run(t, n.b)
-		f.send("in", "k:v@1", "-:v@2", "k:-@3", "l:w@100000")
-		f.commit()
-		if f.failure != nil {
-			t.Errorf("seed %d: %v\n%s", seed, f.failure, text)
+		f.Feed("in", "k:v@1", "-:v@2", "k:-@3", "l:w@100000")
+		f.Commit()
+		if f.Failure != nil {
+			t.Errorf("seed %d: %v\n%s", seed, f.Failure, text)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/millrace-streams/millrace/internal/graph"
+	"github.com/millrace-streams/millrace/internal/graph/graphtest"
 	"github.com/millrace-streams/millrace/processor"
 	"github.com/millrace-streams/millrace/serde"
 )
@@ -39,7 +40,7 @@ func TestOperators(t *testing.T) {
 		},
 		"filterRecord": {
 			func(s Stream[string, string]) {
-				s.FilterRecord(func(r rec) bool { return r.NoKey || r.NoValue }).To("out")
+				s.FilterRecord(func(r rec) (bool, error) { return r.NoKey || r.NoValue, nil }).To("out")
 			},
 			[]string{"a:hi@1", "-:no@2", "c:-@4"},
 			[]string{"out -:no@2", "out c:-@4"},
@@ -52,7 +53,9 @@ func TestOperators(t *testing.T) {
 			[]string{"out a:3@2"},
 		},
 		"peek": {
-			func(s Stream[string, string]) { s.Peek(func(string) {}).PeekRecord(func(rec) {}).To("out") },
+			func(s Stream[string, string]) {
+				s.Peek(func(string) {}).PeekRecord(func(rec) error { return nil }).To("out")
+			},
 			[]string{"a:hi@1", "-:-@2"},
 			[]string{"out a:hi@1", "out -:-@2"},
 		},
@@ -212,9 +215,9 @@ func TestOperators(t *testing.T) {
 			t.Parallel()
 			b := New()
 			test.build(Source(b, "in", serde.String, serde.String))
-			f := run(t, b, withPolicy(processor.Skip))
-			f.send("in", test.in...)
-			f.expect(test.out...)
+			f := run(t, b, graphtest.WithPolicy(processor.Skip))
+			f.Feed("in", test.in...)
+			f.Expect(test.out...)
 		})
 	}
 }
@@ -276,7 +279,7 @@ func TestOperatorErrors(t *testing.T) {
 }
 
 func testActions(t *testing.T, boom error, build func(Stream[string, string], func() error), fail func() error) {
-	start := func(action processor.Action, times int) *fakeTask {
+	start := func(action processor.Action, times int) *graphtest.Task {
 		b := New()
 		build(Source(b, "in", serde.String, serde.String), func() error {
 			if times--; times >= 0 {
@@ -284,28 +287,28 @@ func testActions(t *testing.T, boom error, build func(Stream[string, string], fu
 			}
 			return nil
 		})
-		return run(t, b, withPolicy(action))
+		return run(t, b, graphtest.WithPolicy(action))
 	}
 	f := start(processor.Skip, 1)
-	f.send("in", "a:1@1", "a:2@2")
-	f.expect("out a:2@2")
-	if len(f.failures) != 1 || !strings.HasPrefix(f.failures[0], "op: p") {
-		t.Errorf("failures %q", f.failures)
+	f.Feed("in", "a:1@1", "a:2@2")
+	f.Expect("out a:2@2")
+	if len(f.Failures) != 1 || !strings.HasPrefix(f.Failures[0], "op: p") {
+		t.Errorf("failures %q", f.Failures)
 	}
 
 	f = start(processor.Retry, 1)
-	f.send("in", "a:1@1", "a:2@2")
-	f.expect("out a:1@1", "out a:2@2")
+	f.Feed("in", "a:1@1", "a:2@2")
+	f.Expect("out a:1@1", "out a:2@2")
 
 	f = start(processor.Retry, 2)
-	f.send("in", "a:1@1", "a:2@2")
-	f.expect("out a:2@2")
+	f.Feed("in", "a:1@1", "a:2@2")
+	f.Expect("out a:2@2")
 
 	f = start(processor.Fail, 1)
-	f.send("in", "a:1@1")
-	f.expect()
-	if !errors.Is(f.failure, boom) {
-		t.Errorf("failure %v", f.failure)
+	f.Feed("in", "a:1@1")
+	f.Expect()
+	if !errors.Is(f.Failure, boom) {
+		t.Errorf("failure %v", f.Failure)
 	}
 }
 
@@ -335,8 +338,8 @@ func TestNullableFunctions(t *testing.T) {
 	SelectKey(s, func(r processor.Record[*string, *string]) string { return show(r.Key) }, serde.String).To("keys")
 	FlatMapValues(s, func(v *string) []*string { return []*string{v, nil} }, serde.Nullable(serde.String)).To("flat")
 	f := run(t, b)
-	f.send("in", "-:-@1", "a:b@2")
-	f.expect("values -:nil@1", "keys nil:-@1", "flat -:-@1", "flat -:-@1",
+	f.Feed("in", "-:-@1", "a:b@2")
+	f.Expect("values -:nil@1", "keys nil:-@1", "flat -:-@1", "flat -:-@1",
 		"values a:b@2", "keys a:b@2", "flat a:b@2", "flat a:-@2")
 }
 
@@ -359,11 +362,11 @@ func TestHeaders(t *testing.T) {
 	f := run(t, b)
 	headers := make(processor.Headers, 1, 10)
 	headers[0] = processor.Header{Key: "h", Value: []byte("1")}
-	if err := f.input(graph.Input{Topic: "in", Key: []byte("k"), Headers: headers}); err != nil {
+	if err := f.Process(graph.Input{Topic: "in", Key: []byte("k"), Headers: headers}); err != nil {
 		t.Fatal(err)
 	}
 	for i, topic := range []string{"one", "two"} {
-		if h := f.sent[i].Headers; len(h) != 2 || h[0].Key != "h" || h[1].Key != topic {
+		if h := f.Sent[i].Headers; len(h) != 2 || h[0].Key != "h" || h[1].Key != topic {
 			t.Errorf("%s has headers %v", topic, h)
 		}
 	}
@@ -387,9 +390,9 @@ func TestHeadersWithRoom(t *testing.T) {
 			s := change(Source(b, "in", serde.String, serde.String))
 			appendHeaders(s, "one", "two")
 			f := run(t, b)
-			f.send("in", "k:v@1")
+			f.Feed("in", "k:v@1")
 			for i, topic := range []string{"one", "two"} {
-				if h := f.sent[i].Headers; len(h) != 1 || h[0].Key != topic {
+				if h := f.Sent[i].Headers; len(h) != 1 || h[0].Key != topic {
 					t.Errorf("%s has headers %v", topic, h)
 				}
 			}
@@ -402,20 +405,20 @@ func TestValuesOfRecords(t *testing.T) {
 	t.Parallel()
 	b := New()
 	s := Source(b, "in", serde.String, serde.String)
-	both := MapValuesRecord(s, func(r rec) string { return r.Key + r.Value }, serde.String)
-	several := FlatMapValuesRecord(both, func(r rec) []string { return []string{r.Value, r.Key + "!"} }, serde.String)
+	both := MapValuesRecord(s, func(r rec) (string, error) { return r.Key + r.Value, nil }, serde.String)
+	several := FlatMapValuesRecord(both, func(r rec) ([]string, error) { return []string{r.Value, r.Key + "!"}, nil }, serde.String)
 	several.To("out")
 	GroupByKey(several, "by-key").Count("counts", EveryUpdate()).Stream().To("counts")
 	failing := errors.New("no")
-	TryMapValuesRecord(s, func(rec) (string, error) { return "", failing }, serde.String, Named("map")).To("out")
-	TryFlatMapValuesRecord(s, func(rec) ([]string, error) { return nil, failing }, serde.String, Named("flat")).To("out")
-	f := run(t, b, withPolicy(processor.Skip))
-	if len(f.g.Repartitions) > 0 {
-		t.Errorf("there is a repartition topic: %v", f.g.Repartitions[0].Topic)
+	MapValuesRecord(s, func(rec) (string, error) { return "", failing }, serde.String, Named("map")).To("out")
+	FlatMapValuesRecord(s, func(rec) ([]string, error) { return nil, failing }, serde.String, Named("flat")).To("out")
+	f := run(t, b, graphtest.WithPolicy(processor.Skip))
+	if len(f.Graph.Repartitions) > 0 {
+		t.Errorf("there is a repartition topic: %v", f.Graph.Repartitions[0].Topic)
 	}
-	f.send("in", "k:v@1")
-	f.expect("out k:kv@1", "counts k:\x00\x00\x00\x00\x00\x00\x00\x01@1", "out k:k!@1", "counts k:\x00\x00\x00\x00\x00\x00\x00\x02@1")
-	if want := []string{"map: process: no", "flat: process: no"}; !slices.Equal(f.failures, want) {
-		t.Errorf("failures %q, want %q", f.failures, want)
+	f.Feed("in", "k:v@1")
+	f.Expect("out k:kv@1", "counts k:\x00\x00\x00\x00\x00\x00\x00\x01@1", "out k:k!@1", "counts k:\x00\x00\x00\x00\x00\x00\x00\x02@1")
+	if want := []string{"map: process: no", "flat: process: no"}; !slices.Equal(f.Failures, want) {
+		t.Errorf("failures %q, want %q", f.Failures, want)
 	}
 }

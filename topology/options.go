@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/millrace-streams/millrace/internal/graph"
+	"github.com/millrace-streams/millrace/internal/operator"
 	"github.com/millrace-streams/millrace/processor"
 )
 
@@ -46,7 +47,7 @@ type SourceOption interface{ applySource(*sourceOptions) }
 type sourceOptions struct {
 	nodeOptions
 	graph.SourceOptions
-	timestamps timestamps
+	timestamps operator.TimestampRule
 	extractor  any // func(processor.Record[K, V], processor.Timestamp) (processor.Timestamp, error)
 }
 
@@ -54,26 +55,16 @@ type sourceOption func(*sourceOptions)
 
 func (o sourceOption) applySource(c *sourceOptions) { o(c) }
 
-// timestamps is what a source does about a record's timestamp.
-type timestamps int
-
-const (
-	failOnInvalid timestamps = iota
-	skipInvalid
-	partitionTimeForInvalid
-	extracted
-)
-
 // SkipInvalidTimestamps drops records whose timestamp is negative, and counts them as dropped. By default such a record is an error of
 // the phase decode.
 func SkipInvalidTimestamps() SourceOption {
-	return sourceOption(func(c *sourceOptions) { c.timestamps = skipInvalid })
+	return sourceOption(func(c *sourceOptions) { c.timestamps = operator.SkipInvalid })
 }
 
 // PartitionTimeForInvalid gives a record with a negative timestamp the largest timestamp that its partition has had so far; there
 // being none yet is an error.
 func PartitionTimeForInvalid() SourceOption {
-	return sourceOption(func(c *sourceOptions) { c.timestamps = partitionTimeForInvalid })
+	return sourceOption(func(c *sourceOptions) { c.timestamps = operator.PartitionTimeForInvalid })
 }
 
 // TimestampFrom takes the event time of a record from f, which is given the record with
@@ -82,7 +73,7 @@ func PartitionTimeForInvalid() SourceOption {
 // one of the phase decode. The result 0 is 1970, not a missing timestamp: if a record has
 // none, f returns the record's Kafka timestamp, a negative one or an error.
 func TimestampFrom[K, V any](f func(r processor.Record[K, V], partitionTime processor.Timestamp) (processor.Timestamp, error)) SourceOption {
-	return sourceOption(func(c *sourceOptions) { c.timestamps, c.extractor = extracted, f })
+	return sourceOption(func(c *sourceOptions) { c.timestamps, c.extractor = operator.Extracted, f })
 }
 
 // StartAtLatest lets a group that has no committed offset start at the end of the topic. Default: at the beginning.

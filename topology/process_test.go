@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/millrace-streams/millrace/internal/graph"
+	"github.com/millrace-streams/millrace/internal/graph/graphtest"
 	"github.com/millrace-streams/millrace/processor"
 	"github.com/millrace-streams/millrace/serde"
 	"github.com/millrace-streams/millrace/state"
@@ -64,8 +64,8 @@ func TestProcessForwards(t *testing.T) {
 	s.To("one", Named("first"))
 	s.To("two", Named("second"))
 	f := run(t, b)
-	f.send("in", "a:x@1", "-:-@2")
-	f.expect("one a:x@1", "two a:x@1", "two a:x!@1", "one -:-@2", "two -:-@2", "two -:-@2")
+	f.Feed("in", "a:x@1", "-:-@2")
+	f.Expect("one a:x@1", "two a:x@1", "two a:x!@1", "one -:-@2", "two -:-@2", "two -:-@2")
 }
 
 func TestProcessMisuse(t *testing.T) {
@@ -84,10 +84,10 @@ func TestProcessMisuse(t *testing.T) {
 			t.Parallel()
 			b, s := processed(funcs{process: process})
 			s.To("out")
-			f := run(t, b, withPolicy(processor.Skip))
-			f.send("in", "a:x@1", "a:x@2")
-			if len(f.failures) != 2 || !strings.Contains(f.failures[0], want) || !strings.HasPrefix(f.failures[0], "p: process: ") {
-				t.Errorf("failures %q", f.failures)
+			f := run(t, b, graphtest.WithPolicy(processor.Skip))
+			f.Feed("in", "a:x@1", "a:x@2")
+			if len(f.Failures) != 2 || !strings.Contains(f.Failures[0], want) || !strings.HasPrefix(f.Failures[0], "p: process: ") {
+				t.Errorf("failures %q", f.Failures)
 			}
 		})
 	}
@@ -104,10 +104,10 @@ func TestChildFailureIsSticky(t *testing.T) {
 	s.ForEach(func(rec) error { return errors.New("child") }, Named("child"))
 	s.To("out")
 	f := run(t, b)
-	f.send("in", "a:x@1")
-	f.expect()
-	if !slices.Equal(f.failures, []string{"child: process: child"}) {
-		t.Errorf("failures %q", f.failures)
+	f.Feed("in", "a:x@1")
+	f.Expect()
+	if !slices.Equal(f.Failures, []string{"child: process: child"}) {
+		t.Errorf("failures %q", f.Failures)
 	}
 }
 
@@ -120,11 +120,11 @@ func TestSiblingsOfASkippedChild(t *testing.T) {
 	}})
 	s.ForEach(func(rec) error { return errors.New("child") }, Named("child"))
 	s.To("out")
-	f := run(t, b, withPolicy(processor.Skip))
-	f.send("in", "a:x@1")
-	f.expect("out a:x@1")
-	if !slices.Equal(f.failures, []string{"child: process: child", "p: process: after"}) {
-		t.Errorf("failures %q", f.failures)
+	f := run(t, b, graphtest.WithPolicy(processor.Skip))
+	f.Feed("in", "a:x@1")
+	f.Expect("out a:x@1")
+	if !slices.Equal(f.Failures, []string{"child: process: child", "p: process: after"}) {
+		t.Errorf("failures %q", f.Failures)
 	}
 }
 
@@ -137,8 +137,8 @@ func TestNoRetryAfterForwarding(t *testing.T) {
 		return errors.New("after")
 	}})
 	s.To("out")
-	f := run(t, b, withPolicy(processor.Retry))
-	f.send("in", "a:x@1")
+	f := run(t, b, graphtest.WithPolicy(processor.Retry))
+	f.Feed("in", "a:x@1")
 	if calls != 1 {
 		t.Errorf("%d calls", calls)
 	}
@@ -169,8 +169,8 @@ func TestProcessContext(t *testing.T) {
 	})
 	s.To("out")
 	f := run(t, b)
-	f.send("in", "a:x@7", "a:x@5")
-	f.commit()
+	f.Feed("in", "a:x@7", "a:x@5")
+	f.Commit()
 	want := []string{
 		"init {Topic: Partition:-1 Offset:-1} " + processor.Timestamp(-1).String(),
 		"0 false {Topic:in Partition:0 Offset:0} 7 1000",
@@ -180,10 +180,10 @@ func TestProcessContext(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q\nwant %q", got, want)
 	}
-	if p := f.positions["p/n"]; p == nil || p.Value != 2 || !f.requested {
-		t.Errorf("position %v, requested %v", p, f.requested)
+	if p := f.Positions["p/n"]; p == nil || p.Value != 2 || !f.Requested {
+		t.Errorf("position %v, requested %v", p, f.Requested)
 	}
-	f.expectDrops("p: because", "p: because")
+	f.ExpectDrops("p: because", "p: because")
 }
 
 func TestPunctuators(t *testing.T) {
@@ -202,15 +202,15 @@ func TestPunctuators(t *testing.T) {
 	}})
 	s.To("out")
 	f := run(t, b)
-	if err := f.scheduled[0](time.UnixMilli(42)); err != nil {
+	if err := f.Scheduled[0](time.UnixMilli(42)); err != nil {
 		t.Error(err)
 	}
-	f.expect("out now:-1@42", "out then:@3")
-	if err := f.scheduled[1](time.UnixMilli(42)); err == nil || err.Error() != "no" {
+	f.Expect("out now:-1@42", "out then:@3")
+	if err := f.Scheduled[1](time.UnixMilli(42)); err == nil || err.Error() != "no" {
 		t.Errorf("error %v", err)
 	}
 	var panicked *processor.PanicError
-	if err := f.scheduled[2](time.UnixMilli(42)); !errors.As(err, &panicked) {
+	if err := f.Scheduled[2](time.UnixMilli(42)); !errors.As(err, &panicked) {
 		t.Errorf("error %v", err)
 	}
 }
@@ -228,12 +228,10 @@ func TestFlushAndClose(t *testing.T) {
 	s := Process(Source(b, "in", serde.String, serde.String), "p", newP, serde.String, serde.String)
 	Process(s, "q", newP, serde.String, serde.String).To("out")
 	f := run(t, b)
-	f.commit()
-	f.expect("out flushed:@9")
-	for _, h := range f.closes {
-		if err := h.f(); err != nil {
-			t.Error(err)
-		}
+	f.Commit()
+	f.Expect("out flushed:@9")
+	if err := f.Close(); err != nil {
+		t.Error(err)
 	}
 	if closed != 2 {
 		t.Errorf("closed %d", closed)
@@ -253,8 +251,7 @@ func TestInitErrors(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		f := &fakeTask{tb: t, g: topo.g, sources: map[string]graph.SourceNode{}}
-		if err := f.start(); err == nil || !strings.HasPrefix(err.Error(), want) {
+		if _, err := graphtest.New(t, topo.g); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("error %v, want %s", err, want)
 		}
 	}
@@ -283,10 +280,10 @@ func TestSharedStore(t *testing.T) {
 	Process(Source(b, "one", serde.String, serde.String), "p", newP, serde.String, serde.String, store).To("out")
 	Process(Source(b, "two", serde.String, serde.String), "q", newP, serde.String, serde.String, store).To("out")
 	f := run(t, b)
-	f.send("one", "k:a@1")
-	f.send("two", "k:b@2")
-	f.expect("out k:a@1", "out k:ab@2")
-	if n := len(f.g.SubTopologies); n != 1 || len(f.g.Stores) != 1 {
-		t.Errorf("%d sub-topologies, %d stores", n, len(f.g.Stores))
+	f.Feed("one", "k:a@1")
+	f.Feed("two", "k:b@2")
+	f.Expect("out k:a@1", "out k:ab@2")
+	if n := len(f.Graph.SubTopologies); n != 1 || len(f.Graph.Stores) != 1 {
+		t.Errorf("%d sub-topologies, %d stores", n, len(f.Graph.Stores))
 	}
 }

@@ -6,17 +6,18 @@ import (
 	"strings"
 
 	"github.com/millrace-streams/millrace/internal/graph"
-	"github.com/millrace-streams/millrace/processor"
+	"github.com/millrace-streams/millrace/internal/operator"
 	"github.com/millrace-streams/millrace/serde"
 )
 
-// Source reads a topic. Reading a topic a second time, with the same serdes and options, gives the same stream again.
+// Source reads a topic. A second call for the topic with the same serdes and options returns
+// the same stream.
 func Source[K, V any](b *Builder, topic string, ks serde.Serde[K], vs serde.Serde[V], opts ...SourceOption) Stream[K, V] {
 	return Sources(b, []string{topic}, ks, vs, opts...)
 }
 
-// Sources reads several topics as one stream. There is no order between records of different topics other than the choice by timestamp
-// (see the package documentation).
+// Sources reads several topics as one stream. Between records of different topics there is no
+// order other than the choice by timestamp (see the package documentation).
 func Sources[K, V any](b *Builder, topics []string, ks serde.Serde[K], vs serde.Serde[V], opts ...SourceOption) Stream[K, V] {
 	b.begin()
 	var o sourceOptions
@@ -27,9 +28,9 @@ func Sources[K, V any](b *Builder, topics []string, ks serde.Serde[K], vs serde.
 	if first := b.sameSource(s); first != nil {
 		return Stream[K, V]{b: b, n: first.node, keys: ks, values: vs}
 	}
-	extract, typed := o.extractor.(extractor[K, V])
+	extract, typed := o.extractor.(operator.Extractor[K, V])
 	n := &node{kind: graph.Source, op: "source", sourceOpts: o.SourceOptions, base: strings.Join(topics, "+")}
-	n.make = newSource(ks, vs, canonical(ks), o.timestamps, extract)
+	n.make = operator.Source[K, V]{Keys: ks, Values: vs, KeepKey: canonical(ks), Timestamps: o.timestamps, Extract: extract}.New
 	for _, topic := range topics {
 		n.topics = append(n.topics, graph.Topic{Name: topic})
 	}
@@ -37,7 +38,7 @@ func Sources[K, V any](b *Builder, topics []string, ks serde.Serde[K], vs serde.
 	b.checkSource(s)
 	b.needSerde(n, "key", ks, "which it decodes (serde.Bytes decodes nothing)")
 	b.needSerde(n, "value", vs, "which it decodes (serde.Bytes decodes nothing)")
-	if o.timestamps == extracted {
+	if o.timestamps == operator.Extracted {
 		b.needFunc(n, o.extractor)
 		if !typed {
 			b.problem("%v: the function of TimestampFrom is a %T, the source needs a %T", n, o.extractor, extract)
@@ -45,8 +46,6 @@ func Sources[K, V any](b *Builder, topics []string, ks serde.Serde[K], vs serde.
 	}
 	return Stream[K, V]{b: b, n: n, keys: ks, values: vs}
 }
-
-type extractor[K, V any] = func(processor.Record[K, V], processor.Timestamp) (processor.Timestamp, error)
 
 // sourceNode is what a source was made with.
 type sourceNode struct {
@@ -56,7 +55,8 @@ type sourceNode struct {
 	opts         sourceOptions
 }
 
-// addSource adds a source, which is called after its topics unless the user named it. What hangs on it is called after the topics alone.
+// addSource adds a source. Unless the user named it, it is called after its topics. Derived
+// names of operators below it start with the topics alone.
 func (b *Builder) addSource(n *node, name string) *node {
 	base := n.base
 	if b.add(n, name); n.auto {
@@ -66,7 +66,7 @@ func (b *Builder) addSource(n *node, name string) *node {
 	return n
 }
 
-// sameSource returns the source that reads the same topics in the same way already.
+// sameSource returns the source that already reads the same topics in the same way, or nil.
 func (b *Builder) sameSource(s *sourceNode) *sourceNode {
 	if b == nil || len(s.topics) == 0 {
 		return nil
@@ -82,7 +82,7 @@ func sameTopics(a, b []string) bool {
 	return slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b)))
 }
 
-// difference says in what two sources of the same topics differ; "" if in nothing.
+// difference says in what two sources of the same topics differ. "" means in nothing.
 func (s *sourceNode) difference(t *sourceNode) string {
 	switch {
 	case !graph.SameSerde(s.keys, t.keys):
@@ -101,7 +101,7 @@ func (s *sourceNode) difference(t *sourceNode) string {
 	return ""
 }
 
-// checkSource reports illegal topics and topics that another source reads.
+// checkSource reports illegal topics, and topics that another source reads.
 func (b *Builder) checkSource(s *sourceNode) {
 	if len(s.topics) == 0 {
 		b.problem("%v: has no topics", s.node)
@@ -123,133 +123,4 @@ func (b *Builder) checkSource(s *sourceNode) {
 		}
 		b.sources[topic] = s
 	}
-}
-
-// newSource returns what makes the instance of a source. keepKey says that the bytes of a key that is read are those that writing it would give.
-func newSource[K, V any](ks serde.Serde[K], vs serde.Serde[V], keepKey bool, rule timestamps, extract extractor[K, V]) func(graph.Task, *graph.Node, []any) (any, error) {
-	return func(t graph.Task, n *graph.Node, children []any) (any, error) {
-		next, err := receiverOf[K, V](children)
-		return &sourceInstance[K, V]{
-			instance: instance{t, n}, keys: ks, values: vs, noKey: absenceOf(ks), noValue: absenceOf(vs),
-			keepKey: keepKey, rule: rule, extract: extract, next: next,
-		}, err
-	}
-}
-
-type sourceInstance[K, V any] struct {
-	instance
-	keys    serde.Serde[K]
-	values  serde.Serde[V]
-	noKey   absence[K]
-	noValue absence[V]
-	keepKey bool
-	rule    timestamps
-	extract extractor[K, V]
-	heads   []head[K, V] // of the partitions, decoded for the extractor
-	out     graph.Record[K, V]
-	next    graph.Receiver[K, V]
-}
-
-// head is the decoded record at the head of a partition's queue.
-type head[K, V any] struct {
-	topic     string
-	partition int32
-	offset    int64
-	record    processor.Record[K, V]
-}
-
-func (s *sourceInstance[K, V]) Timestamp(in *graph.Input, partitionTime processor.Timestamp) (ts processor.Timestamp, ok bool, err error) {
-	ts = in.Timestamp
-	if s.rule == extracted {
-		if ts, err = s.extractFrom(in, partitionTime); err != nil {
-			return 0, false, err
-		}
-	}
-	if ts >= 0 {
-		return ts, true, nil
-	}
-	switch s.rule {
-	case skipInvalid, extracted:
-		s.drop(invalidTimestamp)
-		return 0, false, nil
-	case partitionTimeForInvalid:
-		if partitionTime >= 0 {
-			return partitionTime, true, nil
-		}
-		return 0, false, fmt.Errorf("the timestamp %d is invalid, and partition %d of %s has had no valid one yet", int64(ts), in.Partition, in.Topic)
-	}
-	return 0, false, fmt.Errorf("the timestamp %d is invalid: the producer may be older than Kafka 0.10; see topology.SkipInvalidTimestamps and TimestampFrom", int64(ts))
-}
-
-// extractFrom decodes a record, keeps it for Receive, and asks the user's function for its timestamp.
-func (s *sourceInstance[K, V]) extractFrom(in *graph.Input, partitionTime processor.Timestamp) (ts processor.Timestamp, err error) {
-	h := s.headOf(in.Topic, in.Partition)
-	h.offset = -1
-	if err := s.decode(in, &h.record); err != nil {
-		return 0, err
-	}
-	h.offset = in.Offset
-	defer graph.Guard(&err)
-	return s.extract(h.record, partitionTime)
-}
-
-func (s *sourceInstance[K, V]) headOf(topic string, partition int32) *head[K, V] {
-	for i := range s.heads {
-		if h := &s.heads[i]; h.partition == partition && h.topic == topic {
-			return h
-		}
-	}
-	s.heads = append(s.heads, head[K, V]{topic: topic, partition: partition, offset: -1})
-	return &s.heads[len(s.heads)-1]
-}
-
-func (s *sourceInstance[K, V]) Receive(in *graph.Input) error {
-	if !s.decoded(in) {
-		if err := s.decode(in, &s.out.Record); err != nil {
-			if ok, failure := s.decodeFailed(in, err); !ok {
-				return failure
-			}
-		}
-	}
-	s.out.KeyBytes = nil
-	if s.keepKey {
-		s.out.KeyBytes = in.Key
-	}
-	return s.next.Receive(&s.out)
-}
-
-// decoded takes the record that was decoded for the extractor, if it is this one.
-func (s *sourceInstance[K, V]) decoded(in *graph.Input) bool {
-	if s.extract == nil {
-		return false
-	}
-	h := s.headOf(in.Topic, in.Partition)
-	if h.offset != in.Offset {
-		return false
-	}
-	s.out.Record = h.record
-	s.out.Timestamp = in.Timestamp
-	h.offset, h.record = -1, processor.Record[K, V]{}
-	return true
-}
-
-func (s *sourceInstance[K, V]) decodeFailed(in *graph.Input, err error) (ok bool, failure error) {
-	return s.task.Fail(s.node, processor.Decode, err, func() error { return s.decode(in, &s.out.Record) })
-}
-
-func (s *sourceInstance[K, V]) decode(in *graph.Input, r *processor.Record[K, V]) (err error) {
-	defer graph.Guard(&err)
-	*r = processor.Record[K, V]{NoKey: in.Key == nil, NoValue: in.Value == nil, Timestamp: in.Timestamp, Headers: in.Headers}
-	if !r.NoKey {
-		if r.Key, err = s.keys.Decode(in.Key); err != nil {
-			return fmt.Errorf("key: %w", err)
-		}
-	}
-	if !r.NoValue {
-		if r.Value, err = s.values.Decode(in.Value); err != nil {
-			return fmt.Errorf("value: %w", err)
-		}
-	}
-	normalize(r, s.noKey, s.noValue)
-	return nil
 }

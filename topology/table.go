@@ -4,16 +4,18 @@ import (
 	"time"
 
 	"github.com/millrace-streams/millrace/internal/graph"
+	"github.com/millrace-streams/millrace/internal/operator"
 	"github.com/millrace-streams/millrace/serde"
 	"github.com/millrace-streams/millrace/state"
 	"github.com/millrace-streams/millrace/windowstore"
 )
 
-// Table is a handle of a table: the latest value of each key. A table is kept in a store of its name, and can be queried while the
-// application runs.
+// Table is a handle of a table: the latest value of each key. A table is kept in a store of
+// its name, and can be queried while the application runs.
 //
-// The timestamp of a row is the largest of the records that made it. Updates of a row between two commits are forwarded as one, with the timestamp
-// of the row and the headers of the last record, unless [EveryUpdate] is set.
+// The timestamp of a row is the largest of the records that made it. Updates of a row between
+// two commits are forwarded as one, with the timestamp of the row and the headers of the last
+// record. With [EveryUpdate] each update is forwarded at once.
 type Table[K, V any] struct {
 	b      *Builder
 	n      *node
@@ -36,46 +38,34 @@ func (t Table[K, V]) ValueSerde() serde.Serde[V] { return t.values }
 
 // Stream returns the updates of the table. A deleted row is a record without a value.
 func (t Table[K, V]) Stream(opts ...Option) Stream[K, V] {
-	n := t.b.add(&node{kind: graph.Processor, op: "stream", make: passThrough[K, V]}, nameOf(opts), t.n)
+	n := t.b.add(&node{kind: graph.Processor, op: "stream", make: operator.TableStream[K, V]{}.New}, nameOf(opts), t.n)
 	return Stream[K, V]{b: t.b, n: n, keys: t.keys, values: t.values}
 }
 
-// WindowedTable is a handle of a table with one row for each key and window. Otherwise it is like [Table].
+// WindowedTable is a handle of a table with one row for each key and window. It is a [Table]
+// whose keys are serde.Windowed: all operators on tables take its field Table, or are methods
+// of it.
+//
+// Stream gives records that are keyed by key and window. Grouping them with [GroupByKey] needs
+// no repartitioning: all windows of a key are in one partition.
 type WindowedTable[K, V any] struct {
-	b       *Builder
-	n       *node
-	name    string
-	keys    serde.Serde[K]
-	values  serde.Serde[V]
+	Table[serde.Windowed[K], V]
+
 	windows Windows
 }
 
-// Builder returns the builder that the table belongs to.
-func (t WindowedTable[K, V]) Builder() *Builder { return t.b }
-
-// StoreName returns the name of the table's store.
-func (t WindowedTable[K, V]) StoreName() string { return t.name }
-
-// KeySerde returns the serde of the keys with their windows.
-func (t WindowedTable[K, V]) KeySerde() serde.Serde[serde.Windowed[K]] {
-	if t.keys == nil {
-		return nil
+// windowedTable returns the handle of a windowed table. keys is the serde of the keys without
+// their windows.
+func windowedTable[K, V any](b *Builder, n *node, name string, keys serde.Serde[K], values serde.Serde[V], w Windows) WindowedTable[K, V] {
+	t := WindowedTable[K, V]{Table: Table[serde.Windowed[K], V]{b: b, n: n, name: name, values: values}, windows: w}
+	if !isNil(keys) {
+		t.keys = serde.TimeWindowed(keys, w.size)
 	}
-	return serde.TimeWindowed(t.keys, t.windows.size)
+	return t
 }
-
-// ValueSerde returns the serde of the values.
-func (t WindowedTable[K, V]) ValueSerde() serde.Serde[V] { return t.values }
 
 // Windows returns the windows of the table.
 func (t WindowedTable[K, V]) Windows() Windows { return t.windows }
-
-// Stream returns the updates of the table, keyed by key and window. A deleted row is a record without a value. Grouping such a stream by
-// its key needs no repartitioning: all windows of a key are in one partition.
-func (t WindowedTable[K, V]) Stream(opts ...Option) Stream[serde.Windowed[K], V] {
-	n := t.b.add(&node{kind: graph.Processor, op: "stream", make: passThrough[serde.Windowed[K], V]}, nameOf(opts), t.n)
-	return Stream[serde.Windowed[K], V]{b: t.b, n: n, keys: t.KeySerde(), values: t.values}
-}
 
 // checkTable reports what every aggregation needs.
 func (b *Builder) checkTable(n *node, name string, keys, values any) {

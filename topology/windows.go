@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"time"
+
+	"github.com/millrace-streams/millrace/internal/operator"
 )
 
 // Windows says how time is cut into windows. Windows are aligned to 1970-01-01T00:00:00Z; a window holds its start and not its end.
@@ -96,40 +98,10 @@ func (w Windows) lifetime() time.Duration {
 	return w.size + w.grace
 }
 
-// span is Windows in milliseconds.
-type span struct {
-	size, advance, grace int64
-	start                int64 // of an unlimited window
-	unlimited            bool
-}
-
-func (w Windows) span() span {
-	return span{
-		size: w.size.Milliseconds(), advance: w.advance.Milliseconds(), grace: w.grace.Milliseconds(),
-		start: w.start.UnixMilli(), unlimited: w.kind == unlimited,
+// span returns the windows as the operators need them.
+func (w Windows) span() operator.Span {
+	return operator.Span{
+		Size: w.size.Milliseconds(), Advance: w.advance.Milliseconds(), Grace: w.grace.Milliseconds(),
+		Unlimited: w.kind == unlimited, Start: w.start.UnixMilli(),
 	}
 }
-
-// starts returns the first and the last start of the windows that hold ts, and the step between starts; there is none if first > last. Windows
-// with a negative start do not exist.
-func (s *span) starts(ts int64) (first, last, step int64) {
-	if s.unlimited {
-		if ts < s.start {
-			return 0, -1, 1
-		}
-		return s.start, s.start, 1
-	}
-	first = max(0, ts-s.size+s.advance) / s.advance * s.advance
-	return first, ts, s.advance
-}
-
-// end returns the end of the window with the start.
-func (s *span) end(start int64) int64 {
-	if s.unlimited || start > math.MaxInt64-s.size {
-		return math.MaxInt64
-	}
-	return start + s.size
-}
-
-// closed reports whether a window with the end takes no more records at a stream time.
-func (s *span) closed(end, streamTime int64) bool { return end <= streamTime-s.grace }

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/millrace-streams/millrace/internal/graph/graphtest"
 	"github.com/millrace-streams/millrace/processor"
 	"github.com/millrace-streams/millrace/serde"
 )
@@ -131,10 +132,10 @@ func TestWindows(t *testing.T) {
 			t.Parallel()
 			b := New()
 			test.build(GroupByKey(Source(b, "in", serde.String, serde.String), "by-key"))
-			f := run(t, b, withPolicy(processor.Skip), withEveryUpdate())
-			f.send("in", test.in...)
-			f.expect(test.out...)
-			f.expectDrops(test.drops...)
+			f := run(t, b, graphtest.WithPolicy(processor.Skip), graphtest.WithEveryUpdate())
+			f.Feed("in", test.in...)
+			f.Expect(test.out...)
+			f.ExpectDrops(test.drops...)
 		})
 	}
 }
@@ -154,17 +155,17 @@ func TestMergedWindows(t *testing.T) {
 	show(g.count("n"), "out", text[int]{})
 	show(AggregateWindows(g, "d", emptyString, appendUnless("x"), serde.Nullable(serde.String)), "deleting", serde.Nullable(serde.String))
 	f := run(t, b)
-	f.send("in", "a:1@7", "b:1@6", "a:1@3", "c:1@1", "c:x@2")
-	f.expect()
-	f.commit()
-	f.expect("out a/0/10:2@7", "out a/5/15:1@7", "out b/0/10:1@6", "out b/5/15:1@6", "out c/0/10:2@2",
+	f.Feed("in", "a:1@7", "b:1@6", "a:1@3", "c:1@1", "c:x@2")
+	f.Expect()
+	f.Commit()
+	f.Expect("out a/0/10:2@7", "out a/5/15:1@7", "out b/0/10:1@6", "out b/5/15:1@6", "out c/0/10:2@2",
 		"deleting a/0/10:11@7", "deleting a/5/15:1@7", "deleting b/0/10:1@6", "deleting b/5/15:1@6")
-	f.commit()
-	f.expect()
-	f.send("in", "a:x@3")
-	f.commit()
+	f.Commit()
+	f.Expect()
+	f.Feed("in", "a:x@3")
+	f.Commit()
 	// As in Kafka Streams, a deletion that was held back has the timestamp of the record that deleted.
-	f.expect("out a/0/10:3@7", "deleting a/0/10:-@3")
+	f.Expect("out a/0/10:3@7", "deleting a/0/10:-@3")
 }
 
 // TestWindowedKeys sends windowed keys in Kafka's format, to the partition of the key in them.
@@ -172,13 +173,13 @@ func TestWindowedKeys(t *testing.T) {
 	t.Parallel()
 	b := New()
 	GroupByKey(Source(b, "in", serde.String, serde.String), "by-key").Window(Tumbling(ms(10))).Count("n").Stream().To("out")
-	f := run(t, b, withPartitions(7))
-	f.send("in", "key:x@25")
-	f.commit()
-	if len(f.sent) != 1 {
-		t.Fatalf("sent %v", f.sent)
+	f := run(t, b, graphtest.WithPartitions(7))
+	f.Feed("in", "key:x@25")
+	f.Commit()
+	if len(f.Sent) != 1 {
+		t.Fatalf("sent %v", f.Sent)
 	}
-	out := f.sent[0]
+	out := f.Sent[0]
 	if want := "key\x00\x00\x00\x00\x00\x00\x00\x14"; string(out.Key) != want {
 		t.Errorf("key %q, want %q", out.Key, want)
 	}
@@ -194,9 +195,9 @@ func TestStreamTimeIsKept(t *testing.T) {
 	GroupByKey(Source(b, "in", serde.String, serde.String), "by-key").Window(Tumbling(ms(10))).count("n")
 	f := run(t, b)
 	*f.Time("n") = 100
-	f.send("in", "a:x@50")
-	f.expectDrops("n: late record")
-	f.send("in", "a:x@101")
+	f.Feed("in", "a:x@50")
+	f.ExpectDrops("n: late record")
+	f.Feed("in", "a:x@101")
 	if at := *f.Time("n"); at != 101 {
 		t.Errorf("operator time %d", at)
 	}
@@ -224,7 +225,7 @@ func testAgainstModel(t *testing.T, r *rand.Rand) {
 	s := Source(b, "in", serde.String, serde.String)
 	show(AggregateWindows(GroupByKey(s, "by-key").Window(w), "t", func() string { return "" },
 		func(agg string, r rec) string { return agg + r.Value }, serde.String), "out", serde.String)
-	opts := []fakeOption{withEveryUpdate()}
+	opts := []graphtest.Option{graphtest.WithEveryUpdate()}
 	if m.merged = r.IntN(2) == 0; m.merged {
 		opts = nil
 	}
@@ -233,18 +234,18 @@ func testAgainstModel(t *testing.T, r *rand.Rand) {
 		ts := max(0, m.streamTime+r.Int64N(30)-15)
 		key := string(rune('a' + r.IntN(3)))
 		value := string(rune('0' + r.IntN(10)))
-		f.send("in", fmt.Sprintf("%s:%s@%d", key, value, ts))
+		f.Feed("in", fmt.Sprintf("%s:%s@%d", key, value, ts))
 		m.add(key, value, ts)
 		if r.IntN(4) == 0 {
-			f.commit()
+			f.Commit()
 			m.commit()
 		}
 	}
-	f.commit()
+	f.Commit()
 	m.commit()
-	f.expect(m.out...)
-	if len(f.drops) != m.late {
-		t.Errorf("%v: %d dropped, want %d", w, len(f.drops), m.late)
+	f.Expect(m.out...)
+	if len(f.Drops) != m.late {
+		t.Errorf("%v: %d dropped, want %d", w, len(f.Drops), m.late)
 	}
 }
 

@@ -139,7 +139,7 @@ func places() map[string]place {
 			return s.TryFilter(func(v string) (bool, error) { return v != poison, nil })
 		}),
 		"groupBy": process(func(s stream) stream {
-			return topology.GroupByRecord(s, "here", func(r record) string { panics(r.Value); return r.Key }, serde.String).
+			return topology.GroupByRecord(s, "here", func(r record) (string, error) { panics(r.Value); return r.Key, nil }, serde.String).
 				Reduce("r", func(_, v string) string { return v }, topology.EveryUpdate()).Stream()
 		}),
 		"behind a merged table": process(func(s stream) stream {

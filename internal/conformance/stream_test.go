@@ -85,13 +85,13 @@ func (s streamOf[K]) with(t topology.Stream[K, any]) stream {
 }
 
 func (s streamOf[K]) filter(p predicate, opts []topology.Option) stream {
-	return s.with(s.s.FilterRecord(func(r processor.Record[K, any]) bool { return must(p(keyOf(r), r.Value)) }, opts...))
+	return s.with(s.s.FilterRecord(func(r processor.Record[K, any]) (bool, error) { return p(keyOf(r), r.Value) }, opts...))
 }
 
-// mapValues uses Map for a function that looks at the key, because the one of MapValues sees the value alone.
+// mapValues uses MapValuesRecord if the function looks at the key.
 func (s streamOf[K]) mapValues(f mapper, withKey bool, values *dynamic, opts []topology.Option) stream {
 	if withKey {
-		return streamOf[K]{topology.TryMapValuesRecord(s.s, func(r processor.Record[K, any]) (any, error) { return f(keyOf(r), r.Value) },
+		return streamOf[K]{topology.MapValuesRecord(s.s, func(r processor.Record[K, any]) (any, error) { return f(keyOf(r), r.Value) },
 			serde.Serde[any](values), opts...), s.keys, values, s.rekeyed}
 	}
 	return streamOf[K]{topology.TryMapValues(s.s, func(v any) (any, error) { return f(nil, v) }, serde.Serde[any](values), opts...), s.keys, values, s.rekeyed}
@@ -99,7 +99,7 @@ func (s streamOf[K]) mapValues(f mapper, withKey bool, values *dynamic, opts []t
 
 func (s streamOf[K]) flatMapValues(f flat, withKey bool, values *dynamic, opts []topology.Option) stream {
 	if withKey {
-		return streamOf[K]{topology.TryFlatMapValuesRecord(s.s, func(r processor.Record[K, any]) ([]any, error) { return f(keyOf(r), r.Value) },
+		return streamOf[K]{topology.FlatMapValuesRecord(s.s, func(r processor.Record[K, any]) ([]any, error) { return f(keyOf(r), r.Value) },
 			serde.Serde[any](values), opts...), s.keys, values, s.rekeyed}
 	}
 	return streamOf[K]{topology.TryFlatMapValues(s.s, func(v any) ([]any, error) { return f(nil, v) }, serde.Serde[any](values), opts...), s.keys, values, s.rekeyed}
@@ -130,10 +130,11 @@ func (s streamOf[K]) peek(opts []topology.Option) stream {
 }
 
 func (s streamOf[K]) countNullKeys(n *int64) stream {
-	return s.with(s.s.PeekRecord(func(r processor.Record[K, any]) {
+	return s.with(s.s.PeekRecord(func(r processor.Record[K, any]) error {
 		if r.NoKey {
 			*n++
 		}
+		return nil
 	}))
 }
 
@@ -191,6 +192,6 @@ func (s streamOf[K]) groupByKey(name string) grouped {
 }
 
 func (s streamOf[K]) groupBy(name string, f mapper, keys *dynamic) grouped {
-	g := topology.GroupByRecord(s.s, name, func(r processor.Record[K, any]) any { return must(f(keyOf(r), r.Value)) }, serde.Serde[any](keys))
+	g := topology.GroupByRecord(s.s, name, func(r processor.Record[K, any]) (any, error) { return f(keyOf(r), r.Value) }, serde.Serde[any](keys))
 	return groupedOf[any]{g, keys, s.values}
 }

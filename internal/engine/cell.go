@@ -60,6 +60,9 @@ type Cell[K, V any] struct {
 // KeyBytes returns the bytes of the cell's key. They never change, and must not be changed.
 func (c *Cell[K, V]) KeyBytes() []byte { return bytesOf(c.key) }
 
+// Changed reports whether the cell has changed since the last Flush.
+func (c *Cell[K, V]) Changed() bool { return c.dirty != 0 }
+
 // change is what is known of a changed cell until Flush. Cell.dirty is 1 + its index in Cells.changes.
 type change[K, V any] struct {
 	cell   *Cell[K, V]
@@ -72,12 +75,13 @@ type change[K, V any] struct {
 	oldThere bool
 }
 
-// keepOld notes the row before its first change. The value itself can be kept only if nobody changes it in place.
-func (ch *change[K, V]) keepOld(cell *Cell[K, V], immutable bool) {
+// keepOld notes the row before its first change. The value itself can be kept only if nobody
+// changes it in place.
+func (ch *change[K, V]) keepOld(cell *Cell[K, V], unchanging bool) {
 	switch {
 	case !cell.Present:
 		ch.oldKnown = true
-	case immutable:
+	case unchanging:
 		ch.old, ch.oldTime, ch.oldKnown, ch.oldThere = cell.Value, cell.Timestamp, true, true
 	}
 }

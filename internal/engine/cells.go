@@ -30,7 +30,8 @@ type Cells[K, V any] struct {
 	serde     serde.Serde[V]
 	logFrom   int
 	immutable bool
-	old       bool
+	old       bool // Old is asked for
+	oldValues bool // old values are kept, since nobody changes them in place
 
 	cells      map[string]*Cell[K, V]
 	ring       []*Cell[K, V] // all cells, for the clock
@@ -48,6 +49,8 @@ type Cells[K, V any] struct {
 	bytes           int64 // of all cells, and room
 	dirtyBytes      int64 // of both generations
 	committingBytes int64
+	oldBytes        int64  // of the values that changes keep beside those of their cells
+	scratch         []byte // for Copy
 }
 
 // NewCells returns the cells over c.Env.Table.
@@ -76,9 +79,6 @@ func (c *Cells[K, V]) adopt(kept any) {
 		mine.Key, mine.Value, mine.Present, mine.Timestamp = cell.Key, cell.Value, cell.Present, cell.Timestamp
 	}
 }
-
-// KeepOld asks for Old. Rows that are absent, and were at the last Flush, are then not logged, unless every update is. Call it before the first change.
-func (c *Cells[K, V]) KeepOld() { c.old = true }
 
 // Get returns the row's cell; nil if there is no such row.
 func (c *Cells[K, V]) Get(key []byte) (*Cell[K, V], error) {
@@ -228,7 +228,7 @@ func (c *Cells[K, V]) firstChange(cell *Cell[K, V], unread bool) {
 	c.countRoom()
 	cell.dirty = int32(len(c.changes))
 	if c.old && !unread {
-		c.changes[len(c.changes)-1].keepOld(cell, c.immutable)
+		c.keepOld(&c.changes[len(c.changes)-1], cell)
 	}
 	if unread {
 		c.resize(cell, c.typical)
@@ -285,36 +285,6 @@ func (c *Cells[K, V]) Origin(cell *Cell[K, V]) Origin {
 		return Origin{}
 	}
 	return c.changes[cell.dirty-1].origin
-}
-
-// Old returns the row of a changed cell as it was at the last Flush. It may be called when no generation is being committed, as in Task.OnFlush, and after
-// KeepOld.
-func (c *Cells[K, V]) Old(cell *Cell[K, V]) (value V, timestamp int64, present bool, err error) {
-	if cell.dirty == 0 {
-		return cell.Value, cell.Timestamp, cell.Present, nil
-	}
-	ch := &c.changes[cell.dirty-1]
-	if !ch.oldKnown {
-		// The table is the state of the last Flush, which has been committed.
-		if err := c.readOld(ch); err != nil {
-			return value, 0, false, err
-		}
-	}
-	return ch.old, ch.oldTime, ch.oldThere, nil
-}
-
-func (c *Cells[K, V]) readOld(ch *change[K, V]) error {
-	data, timestamp, ok, err := c.env.Table.Get(ch.cell.KeyBytes())
-	if err != nil {
-		return err
-	}
-	if ok {
-		if ch.old, err = c.decode(data); err != nil {
-			return err
-		}
-	}
-	ch.oldTime, ch.oldThere, ch.oldKnown = timestamp, ok, true
-	return nil
 }
 
 // Close gives the memory back. The cells must not be used any more.

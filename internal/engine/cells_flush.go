@@ -58,6 +58,7 @@ func (c *Cells[K, V]) Flush(b *TableBatch) error {
 		cell.dirty, cell.committing = 0, true
 		c.committing = append(c.committing, cell)
 	}
+	c.forgetOld()
 	c.countDirty(-c.changeSize() * int64(len(c.changes)))
 	c.committingBytes = c.dirtyBytes
 	c.changes = cut(c.changes, 0)

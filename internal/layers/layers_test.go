@@ -24,6 +24,7 @@ var mayImport = map[string][]string{
 	"processor":       {"serde"},
 
 	"internal/graph":             {"serde", "processor"},
+	"internal/graph/graphtest":   {"internal/graph", "internal/engine/enginetest", "processor"},
 	"internal/engine":            {"serde", "processor"},
 	"internal/engine/enginetest": {"internal/engine", "serde", "processor"},
 
@@ -31,10 +32,13 @@ var mayImport = map[string][]string{
 	"state/statetest":             {"state", "processor", "serde"},
 	"windowstore":                 {"internal/engine", "state", "processor", "serde"},
 	"windowstore/windowstoretest": {"windowstore", "state", "processor", "serde"},
-	"topology":                    {"internal/graph", "internal/engine", "windowstore", "state", "processor", "serde"},
+	"topology":                    {"internal/operator", "internal/graph", "internal/engine", "windowstore", "state", "processor", "serde"},
 	"batch":                       {"topology", "windowstore", "state", "processor", "serde"},
 
 	"internal/batchsize": {},
+
+	// The nodes know stores by their cells only: whatever has cells can hold a table.
+	"internal/operator": {"internal/graph", "internal/engine", "processor", "serde"},
 
 	// The core: no goroutine, no clock, no socket, no Kafka client (see forbidden).
 	"internal/task": {"internal/batchsize", "internal/graph", "internal/engine", "processor", "serde"},
@@ -73,6 +77,7 @@ var forbidden = []struct{ in, imports, reason string }{
 	{"windowstore", "github.com/twmb/franz-go", "stores log through their task"},
 	{"topologytest", "github.com/twmb/franz-go", "the driver has no broker"},
 	{"internal/task", "github.com/twmb/franz-go", "the core can be tested at any step without a broker"},
+	{"internal/operator", "github.com/twmb/franz-go", "the core can be tested at any step without a broker"},
 	{"internal/graph", "github.com/twmb/franz-go", "the core can be tested at any step without a broker"},
 	{"internal/engine", "github.com/twmb/franz-go", "the core can be tested at any step without a broker"},
 	{"internal/task", "net", "the core has no socket"},

@@ -1,10 +1,11 @@
-package topology
+package operator
 
 import (
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"slices"
 	"time"
 
@@ -14,21 +15,34 @@ import (
 
 // nodeContext is the processor.Context of one node in one task.
 type nodeContext[K2, V2 any] struct {
-	instance
+	base
 	receivers []graph.Receiver[K2, V2] // the children, in order
 	keys      absence[K2]
 	values    absence[V2]
 	out       graph.Record[K2, V2]
 	logger    *slog.Logger
 
-	at        processor.Timestamp // of the call that is running, else noTime; see call.go
+	at        processor.Timestamp // of the running call; else noTime
 	forwarded bool                // during the current call of Process
-	held      int64               // bytes, as the processor says
-	failure   error               // of a child: the task has failed, and nothing more is forwarded
-	misuse    error               // of the context, by the user
+	held      int64               // bytes that the processor says it holds
+	failure   error               // of a child: the task has failed, nothing more is forwarded
+	misuse    error               // mistakes of the user in calls of the context
 }
 
-// call runs a function of the user's, and returns its error, what it did wrong with the context, or the task's failure.
+// noTime means that no call of the processor is running.
+const noTime = math.MinInt64
+
+// timeBetweenRecords is the time of Init and Flush: stream time or, before the first record,
+// the wall clock.
+func timeBetweenRecords(t graph.Task) processor.Timestamp {
+	if at := t.StreamTime(); at >= 0 {
+		return at
+	}
+	return max(processor.TimestampOf(t.Now()), 0)
+}
+
+// call runs a user function. at is the time of the call. It returns the task's failure if a child has failed, else the
+// function's error joined with its mistakes in calls of the context.
 func (c *nodeContext[K2, V2]) call(at processor.Timestamp, f func() error) (err error) {
 	c.at = at
 	err = guarded(f)
@@ -43,7 +57,7 @@ func guarded(f func() error) (err error) {
 	return f()
 }
 
-// mistakes adds what the user did wrong with the context to err.
+// mistakes joins the user's mistakes in calls of the context with err, and forgets them.
 func (c *nodeContext[K2, V2]) mistakes(err error) error {
 	err = errors.Join(c.misuse, err)
 	c.misuse = nil
@@ -78,7 +92,7 @@ func (c *nodeContext[K2, V2]) ForwardTo(child string, r processor.Record[K2, V2]
 	}
 }
 
-// prepare sets out to the record, and reports whether it may be forwarded.
+// prepare sets out to the record, and reports whether the record may be forwarded.
 func (c *nodeContext[K2, V2]) prepare(r processor.Record[K2, V2]) bool {
 	if c.failure != nil {
 		return false
@@ -150,7 +164,7 @@ func (c *nodeContext[K2, V2]) SetPosition(name string, v int64) {
 	p.Value, p.Set = v, true
 }
 
-// position returns the cell of a number, which is called after the node in the task.
+// position returns the cell of a number. In the task the number is called <node>/<name>.
 func (c *nodeContext[K2, V2]) position(name string) *graph.Position {
 	return c.task.Position(c.node.Name + "/" + name)
 }

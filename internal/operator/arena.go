@@ -1,4 +1,4 @@
-package topology
+package operator
 
 import (
 	"fmt"
@@ -7,10 +7,11 @@ import (
 	"github.com/millrace-streams/millrace/serde"
 )
 
-// arena hands out bytes that are never written again: the pieces that it cuts from its chunk stay with whoever got them. A task sends
-// many small keys and values, which so share an allocation.
+// arena hands out bytes that are never written again. It cuts them from a chunk, and a piece
+// stays with its receiver. A task sends many small keys and values, which this way share an
+// allocation.
 type arena struct {
-	chunk []byte // what is left of it is chunk[len:cap]
+	chunk []byte // chunk[len:cap] is free
 }
 
 const (
@@ -29,7 +30,7 @@ func (a *arena) copy(data []byte) []byte {
 	return a.cut(append(a.chunk[len(a.chunk):], data...))
 }
 
-// encode returns the encoding of v; never nil.
+// encodeTo returns the encoding of v, never nil.
 func encodeTo[T any](a *arena, s serde.Serde[T], v T) ([]byte, error) {
 	if cap(a.chunk)-len(a.chunk) < 64 {
 		a.grow(64)
@@ -41,7 +42,8 @@ func encodeTo[T any](a *arena, s serde.Serde[T], v T) ([]byte, error) {
 	return a.cut(out), nil
 }
 
-// cut takes what has been appended to the chunk from it. An encoding for which the chunk was too small is a slice of its own.
+// cut takes from the chunk what was appended to it. If the chunk was too small, out is a
+// slice of its own already.
 func (a *arena) cut(out []byte) []byte {
 	if out == nil {
 		return []byte{}
@@ -57,7 +59,8 @@ func (a *arena) cut(out []byte) []byte {
 	return out[:len(out):len(out)]
 }
 
-// grow starts a chunk with room for n bytes, twice as large as the last up to a limit: most nodes of most tasks send little.
+// grow starts a chunk with room for n bytes. Chunks begin small and double up to a limit,
+// because most nodes of most tasks send little.
 func (a *arena) grow(n int) {
 	size := min(max(2*cap(a.chunk), firstChunk), lastChunk)
 	a.chunk = make([]byte, 0, max(size, n))

@@ -1,0 +1,94 @@
+package engine
+
+import "fmt"
+
+// KeepOld asks for Old. A row that is absent, and was absent at the last Flush, is then not
+// logged, unless every update is. Call it before the first change.
+//
+// An old value is kept only if values of the type cannot be changed in place. Else Old reads
+// it from the table.
+func (c *Cells[K, V]) KeepOld() { c.old = true }
+
+// KeepOldValues is KeepOld for a caller that never changes in place a value that a Flush has
+// seen: the caller gets such a value from Copy. All old values are then kept.
+func (c *Cells[K, V]) KeepOldValues() { c.old, c.oldValues = true, true }
+
+// Copy returns the value of a cell for a function that may change it in place. The value
+// itself is returned if values of its type cannot be changed in place, else what its encoding
+// decodes to.
+func (c *Cells[K, V]) Copy(cell *Cell[K, V]) (value V, err error) {
+	if c.immutable {
+		return cell.Value, nil
+	}
+	if cell.dirty != 0 {
+		if data := c.changes[cell.dirty-1].value; data != nil {
+			return c.decode(data)
+		}
+	}
+	if err := c.encodeScratch(cell.Value); err != nil {
+		return value, err
+	}
+	return c.decode(c.scratch)
+}
+
+// encodeScratch sets scratch to the encoding of a value.
+func (c *Cells[K, V]) encodeScratch(v V) (err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("store %s: encode a value: %w", c.store, err)
+		}
+	}()
+	defer guard(&err)
+	if c.scratch, err = c.serde.Append(c.scratch[:0], v); c.scratch == nil {
+		c.scratch = []byte{}
+	}
+	return err
+}
+
+// keepOld notes what a cell was before its first change.
+func (c *Cells[K, V]) keepOld(ch *change[K, V], cell *Cell[K, V]) {
+	ch.keepOld(cell, c.immutable || c.oldValues)
+	if ch.oldThere && !c.immutable {
+		n := int64(cell.size) - int64(c.base) - int64(len(cell.key))
+		c.oldBytes += n
+		c.count(n)
+		c.countDirty(n)
+	}
+}
+
+// forgetOld gives back what the old values of a generation took.
+func (c *Cells[K, V]) forgetOld() {
+	c.count(-c.oldBytes)
+	c.countDirty(-c.oldBytes)
+	c.oldBytes = 0
+}
+
+// Old returns the row of a changed cell as it was at the last Flush. It may be called after
+// KeepOld or KeepOldValues, and while no generation is being committed, as in Task.OnFlush.
+func (c *Cells[K, V]) Old(cell *Cell[K, V]) (value V, timestamp int64, present bool, err error) {
+	if cell.dirty == 0 {
+		return cell.Value, cell.Timestamp, cell.Present, nil
+	}
+	ch := &c.changes[cell.dirty-1]
+	if !ch.oldKnown {
+		// The table is the state of the last Flush, which has been committed.
+		if err := c.readOld(ch); err != nil {
+			return value, 0, false, err
+		}
+	}
+	return ch.old, ch.oldTime, ch.oldThere, nil
+}
+
+func (c *Cells[K, V]) readOld(ch *change[K, V]) error {
+	data, timestamp, ok, err := c.env.Table.Get(ch.cell.KeyBytes())
+	if err != nil {
+		return err
+	}
+	if ok {
+		if ch.old, err = c.decode(data); err != nil {
+			return err
+		}
+	}
+	ch.oldTime, ch.oldThere, ch.oldKnown = timestamp, ok, true
+	return nil
+}

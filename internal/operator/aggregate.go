@@ -1,0 +1,112 @@
+package operator
+
+import (
+	"fmt"
+
+	"github.com/millrace-streams/millrace/internal/engine"
+	"github.com/millrace-streams/millrace/internal/graph"
+	"github.com/millrace-streams/millrace/serde"
+)
+
+// Adder makes the next aggregate from the last one and a record. If there is no aggregate
+// yet, exists is false and last is the zero value. It may change last in place.
+type Adder[K, V, A any] func(last A, exists bool, r *graph.Record[K, V]) (A, error)
+
+// Aggregate folds the records of each key into a row of a table. Records without a key or
+// without a value are dropped.
+type Aggregate[K, V, A any] struct {
+	Store       string // its name
+	Keys        serde.Serde[K]
+	Values      serde.Serde[A]
+	Add         Adder[K, V, A]
+	EveryUpdate bool // send each update, also if the application merges updates
+}
+
+// New makes the node's instance for one task.
+func (c Aggregate[K, V, A]) New(t graph.Task, n *graph.Node, children []any) (any, error) {
+	s, err := storeOf[cellStore[K, A]](t, c.Store)
+	if err != nil {
+		return nil, err
+	}
+	a := &aggregate[K, V, A]{folding[K, V, K, A]{keys: c.Keys, add: c.Add}}
+	if a.rows, err = openRows[K, K](base{t, n}, s, c.Values, c.EveryUpdate, children); err != nil {
+		return nil, err
+	}
+	a.keyOf = func(cell *engine.Cell[K, A]) (K, []byte) { return cell.Key, cell.KeyBytes() }
+	a.start()
+	return a, nil
+}
+
+type aggregate[K, V, A any] struct{ folding[K, V, K, A] }
+
+func (a *aggregate[K, V, A]) Receive(r *graph.Record[K, V]) error {
+	switch {
+	case r.NoKey:
+		a.drop(nullKey)
+		return nil
+	case r.NoValue:
+		a.drop(nullValue)
+		return nil
+	}
+	key, err := a.keyBytes(r)
+	if err != nil {
+		_, failure := a.failed(err, nil)
+		return failure
+	}
+	if ok, failure := a.fold(r, key); !ok {
+		return failure
+	}
+	return a.emit()
+}
+
+// folding folds records into rows.
+type folding[K, V, R, A any] struct {
+	rows[K, R, A]
+	keys serde.Serde[K]
+	add  Adder[K, V, A]
+	key  []byte // scratch
+}
+
+// keyBytes returns the encoding of the record's key.
+func (f *folding[K, V, R, A]) keyBytes(r *graph.Record[K, V]) ([]byte, error) {
+	if r.KeyBytes != nil {
+		return r.KeyBytes, nil
+	}
+	return f.encodeKey(r)
+}
+
+func (f *folding[K, V, R, A]) encodeKey(r *graph.Record[K, V]) (key []byte, err error) {
+	defer graph.Guard(&err)
+	if f.key, err = f.keys.Append(f.key[:0], r.Key); err != nil {
+		return nil, fmt.Errorf("key: %w", err)
+	}
+	return f.key, nil
+}
+
+// fold takes the record into one row. ok is false after a failure, and after an error of a
+// user function that the error policy has skipped.
+func (f *folding[K, V, R, A]) fold(r *graph.Record[K, V], row []byte) (ok bool, failure error) {
+	broken, err := f.update(r, row)
+	switch {
+	case broken != nil:
+		return false, f.broken(broken)
+	case err != nil:
+		_, failure := f.failed(err, nil)
+		return false, failure
+	}
+	return true, nil
+}
+
+// update changes the row. broken is an error of the store, err one of a user function.
+func (f *folding[K, V, R, A]) update(r *graph.Record[K, V], row []byte) (broken, err error) {
+	defer graph.Guard(&err)
+	cell, last, broken := f.load(row, r.Key)
+	if broken != nil {
+		return broken, nil
+	}
+	value, err := f.add(last, cell.Present, r)
+	if err != nil {
+		return nil, err
+	}
+	return f.set(cell, value, cause{r.Timestamp, r.Headers}), nil
+}

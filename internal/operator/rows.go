@@ -1,0 +1,153 @@
+package operator
+
+import (
+	"fmt"
+
+	"github.com/millrace-streams/millrace/internal/engine"
+	"github.com/millrace-streams/millrace/internal/graph"
+	"github.com/millrace-streams/millrace/processor"
+	"github.com/millrace-streams/millrace/serde"
+)
+
+// rows are the rows of a table, and their way to the children of its node. What an operator
+// adds is only how the next value of a row is made.
+//
+// K is the type of the keys in the store. R is the type of the table's keys, which the
+// children see: K, or serde.Windowed[K].
+type rows[K, R, A any] struct {
+	base
+	absent      absence[A]
+	everyUpdate bool
+	keyOf       func(*engine.Cell[K, A]) (key R, encoding []byte) // encoding may be nil
+	cells       *engine.Cells[K, A]
+	updates     updates[R, A]
+}
+
+// cellStore is what a store's instance must be for an operator that keeps its rows there.
+// The operator reads and writes typed rows without the store in between.
+type cellStore[K, A any] interface {
+	Cells() *engine.Cells[K, A]
+}
+
+// storeOf returns a store of the task as what the operator needs.
+func storeOf[S any](t graph.Task, name string) (S, error) {
+	var none S
+	store, err := t.Store(name)
+	if err != nil {
+		return none, err
+	}
+	s, ok := store.(S)
+	if !ok {
+		return none, fmt.Errorf("store %s is a %T, which is no %T", name, store, &none)
+	}
+	return s, nil
+}
+
+// openRows returns the rows of a store. everyUpdate sends each update at once; without it
+// the updates of a row between two commits are merged.
+func openRows[K, R, A any](b base, s cellStore[K, A], values serde.Serde[A], everyUpdate bool, children []any) (rows[K, R, A], error) {
+	u, err := updatesTo[R, A](children)
+	r := rows[K, R, A]{
+		base: b, absent: absenceOf(values), everyUpdate: everyUpdate || b.task.EveryUpdate(), cells: s.Cells(), updates: u,
+	}
+	switch {
+	case r.everyUpdate:
+	case r.updates.needOld():
+		r.cells.KeepOldValues()
+	case r.absent.expressible():
+		// Only rows that can be deleted can come and go between two commits.
+		r.cells.KeepOld()
+	}
+	return r, err
+}
+
+// start registers the flush of the rows, once they do not move any more.
+func (t *rows[K, R, A]) start() {
+	if !t.everyUpdate {
+		t.task.OnFlush(t.node, t.flush)
+	}
+}
+
+// load returns the cell of a row, and the row's value for a function that may change it in
+// place.
+func (t *rows[K, R, A]) load(keyBytes []byte, key K) (cell *engine.Cell[K, A], value A, err error) {
+	if cell, err = t.cells.Load(keyBytes, key); err != nil {
+		return nil, value, err
+	}
+	if t.updates.needOld() && cell.Present && (t.everyUpdate || !cell.Changed()) {
+		// The children have been sent the value.
+		value, err = t.cells.Copy(cell)
+		return cell, value, err
+	}
+	return cell, cell.Value, nil
+}
+
+// cause is the record that changes a row.
+type cause struct {
+	timestamp processor.Timestamp
+	headers   processor.Headers
+}
+
+// set changes the row of a cell that load returned. The caller calls emit afterwards.
+func (t *rows[K, R, A]) set(cell *engine.Cell[K, A], value A, by cause) error {
+	at := int64(by.timestamp)
+	if cell.Present {
+		at = max(at, cell.Timestamp)
+	}
+	present := !t.absent.is(value)
+	logged := at
+	if !present {
+		// As in Kafka Streams, a deletion is logged with the timestamp of its record alone.
+		logged = int64(by.timestamp)
+	}
+	old, had := cell.Value, cell.Present
+	if err := t.cells.Set(cell, value, present, logged, t.origin(by.headers)); err != nil {
+		return err
+	}
+	if t.everyUpdate {
+		t.prepare(cell, at, by.headers)
+		t.updates.setOld(old, had)
+	}
+	return nil
+}
+
+// emit sends the update of the row that was set last, if every update is sent.
+func (t *rows[K, R, A]) emit() error {
+	if !t.everyUpdate {
+		return nil
+	}
+	return t.updates.send()
+}
+
+// prepare sets the next update to the row of a cell.
+func (t *rows[K, R, A]) prepare(cell *engine.Cell[K, A], at int64, headers processor.Headers) {
+	key, encoding := t.keyOf(cell)
+	t.updates.set(key, encoding, cell.Value, cell.Present, at, headers)
+}
+
+// flush sends the rows that have changed since the last commit.
+func (t *rows[K, R, A]) flush() error {
+	for cell := range t.cells.Dirty() {
+		if err := t.flushRow(cell); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *rows[K, R, A]) flushRow(cell *engine.Cell[K, A]) error {
+	if t.updates.needOld() || !cell.Present {
+		old, _, had, err := t.cells.Old(cell)
+		if err != nil {
+			return t.broken(err)
+		}
+		if !cell.Present && !had {
+			return nil // the row came and went
+		}
+		t.updates.setOld(old, had)
+	}
+	origin := t.cells.Origin(cell)
+	t.prepare(cell, cell.Timestamp, origin.Headers)
+	t.flushing(origin)
+	return t.updates.send()
+}

@@ -1,0 +1,159 @@
+package operator
+
+import (
+	"fmt"
+
+	"github.com/millrace-streams/millrace/internal/graph"
+	"github.com/millrace-streams/millrace/processor"
+	"github.com/millrace-streams/millrace/serde"
+)
+
+// Source decodes the records of topics.
+type Source[K, V any] struct {
+	Keys   serde.Serde[K]
+	Values serde.Serde[V]
+
+	// KeepKey says that encoding a key gives the bytes that it was read from. They are then
+	// passed on with the key.
+	KeepKey bool
+
+	Timestamps TimestampRule
+	Extract    Extractor[K, V] // if Timestamps is Extracted
+}
+
+// Extractor returns the event time of a record. partitionTime is the largest timestamp of
+// the partition so far, -1 at first.
+type Extractor[K, V any] = func(r processor.Record[K, V], partitionTime processor.Timestamp) (processor.Timestamp, error)
+
+// TimestampRule says where a source takes a record's timestamp from, and what it does with a
+// negative one.
+type TimestampRule int
+
+// The rules about timestamps.
+const (
+	FailOnInvalid           TimestampRule = iota // Kafka's; a negative one is an error
+	SkipInvalid                                  // Kafka's; a negative one drops the record
+	PartitionTimeForInvalid                      // Kafka's, else the partition's largest so far
+	Extracted                                    // the extractor's; a negative one drops the record
+)
+
+// New makes the node's instance for one task.
+func (c Source[K, V]) New(t graph.Task, n *graph.Node, children []any) (any, error) {
+	next, err := receiverOf[K, V](children)
+	return &source[K, V]{Source: c, base: base{t, n}, noKey: absenceOf(c.Keys), noValue: absenceOf(c.Values), next: next}, err
+}
+
+type source[K, V any] struct {
+	Source[K, V]
+	base
+	noKey   absence[K]
+	noValue absence[V]
+	heads   []head[K, V] // of the partitions, decoded for the extractor
+	out     graph.Record[K, V]
+	next    graph.Receiver[K, V]
+}
+
+// head is the decoded record at the head of a partition's queue.
+type head[K, V any] struct {
+	topic     string
+	partition int32
+	offset    int64
+	record    processor.Record[K, V]
+}
+
+func (s *source[K, V]) Timestamp(in *graph.Input, partitionTime processor.Timestamp) (ts processor.Timestamp, ok bool, err error) {
+	ts = in.Timestamp
+	if s.Timestamps == Extracted {
+		if ts, err = s.extractFrom(in, partitionTime); err != nil {
+			return 0, false, err
+		}
+	}
+	if ts >= 0 {
+		return ts, true, nil
+	}
+	switch s.Timestamps {
+	case SkipInvalid, Extracted:
+		s.drop(invalidTimestamp)
+		return 0, false, nil
+	case PartitionTimeForInvalid:
+		if partitionTime >= 0 {
+			return partitionTime, true, nil
+		}
+		return 0, false, fmt.Errorf("the timestamp %d is invalid, and partition %d of %s has had no valid one yet", int64(ts), in.Partition, in.Topic)
+	}
+	return 0, false, fmt.Errorf("the timestamp %d is invalid: the producer may be older than Kafka 0.10; see topology.SkipInvalidTimestamps and TimestampFrom", int64(ts))
+}
+
+// extractFrom decodes a record, keeps it for Receive, and asks the extractor for its
+// timestamp.
+func (s *source[K, V]) extractFrom(in *graph.Input, partitionTime processor.Timestamp) (ts processor.Timestamp, err error) {
+	h := s.headOf(in.Topic, in.Partition)
+	h.offset = -1
+	if err := s.decode(in, &h.record); err != nil {
+		return 0, err
+	}
+	h.offset = in.Offset
+	defer graph.Guard(&err)
+	return s.Extract(h.record, partitionTime)
+}
+
+func (s *source[K, V]) headOf(topic string, partition int32) *head[K, V] {
+	for i := range s.heads {
+		if h := &s.heads[i]; h.partition == partition && h.topic == topic {
+			return h
+		}
+	}
+	s.heads = append(s.heads, head[K, V]{topic: topic, partition: partition, offset: -1})
+	return &s.heads[len(s.heads)-1]
+}
+
+func (s *source[K, V]) Receive(in *graph.Input) error {
+	if !s.decoded(in) {
+		if err := s.decode(in, &s.out.Record); err != nil {
+			if ok, failure := s.decodeFailed(in, err); !ok {
+				return failure
+			}
+		}
+	}
+	s.out.KeyBytes = nil
+	if s.KeepKey {
+		s.out.KeyBytes = in.Key
+	}
+	return s.next.Receive(&s.out)
+}
+
+// decoded sets out to the record that was decoded for the extractor, if it is this one.
+func (s *source[K, V]) decoded(in *graph.Input) bool {
+	if s.Extract == nil {
+		return false
+	}
+	h := s.headOf(in.Topic, in.Partition)
+	if h.offset != in.Offset {
+		return false
+	}
+	s.out.Record = h.record
+	s.out.Timestamp = in.Timestamp
+	h.offset, h.record = -1, processor.Record[K, V]{}
+	return true
+}
+
+func (s *source[K, V]) decodeFailed(in *graph.Input, err error) (ok bool, failure error) {
+	return s.task.Fail(s.node, processor.Decode, err, func() error { return s.decode(in, &s.out.Record) })
+}
+
+func (s *source[K, V]) decode(in *graph.Input, r *processor.Record[K, V]) (err error) {
+	defer graph.Guard(&err)
+	*r = processor.Record[K, V]{NoKey: in.Key == nil, NoValue: in.Value == nil, Timestamp: in.Timestamp, Headers: in.Headers}
+	if !r.NoKey {
+		if r.Key, err = s.Keys.Decode(in.Key); err != nil {
+			return fmt.Errorf("key: %w", err)
+		}
+	}
+	if !r.NoValue {
+		if r.Value, err = s.Values.Decode(in.Value); err != nil {
+			return fmt.Errorf("value: %w", err)
+		}
+	}
+	normalize(r, s.noKey, s.noValue)
+	return nil
+}

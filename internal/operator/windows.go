@@ -1,0 +1,113 @@
+package operator
+
+import (
+	"math"
+
+	"github.com/millrace-streams/millrace/internal/engine"
+	"github.com/millrace-streams/millrace/internal/graph"
+	"github.com/millrace-streams/millrace/processor"
+	"github.com/millrace-streams/millrace/serde"
+)
+
+// AggregateWindows folds the records of each key and window into a row of a table. Records
+// without a key are dropped.
+type AggregateWindows[K, V, A any] struct {
+	Store       string // its name
+	Keys        serde.Serde[K]
+	Values      serde.Serde[A]
+	Add         Adder[K, V, A]
+	Span        Span
+	DropAbsent  bool // drop records without a value
+	EveryUpdate bool // send each update, also if the application merges updates
+}
+
+// windowStore is what a store's instance must be for a windowed operator. Its cells hide
+// nothing and refuse nothing: the operator decides what is late. The Key of a cell is the
+// key without the window.
+type windowStore[K, A any] interface {
+	cellStore[K, A]
+
+	// AppendKey appends the key of a cell. Start returns the window's start in one.
+	AppendKey(dst, key []byte, start int64) []byte
+	Start(cellKey []byte) int64
+
+	// Observe tells the store the start of a window that is written. Older rows expire by it.
+	Observe(start int64)
+}
+
+// New makes the node's instance for one task.
+func (c AggregateWindows[K, V, A]) New(t graph.Task, n *graph.Node, children []any) (any, error) {
+	s, err := storeOf[windowStore[K, A]](t, c.Store)
+	if err != nil {
+		return nil, err
+	}
+	w := &windows[K, V, A]{
+		folding: folding[K, V, serde.Windowed[K], A]{keys: c.Keys, add: c.Add},
+		store:   s, span: c.Span, dropAbsent: c.DropAbsent, streamTime: t.Time(n.Name),
+	}
+	if w.rows, err = openRows[K, serde.Windowed[K]](base{t, n}, s, c.Values, c.EveryUpdate, children); err != nil {
+		return nil, err
+	}
+	w.keyOf = w.windowed
+	w.start()
+	return w, nil
+}
+
+type windows[K, V, A any] struct {
+	folding[K, V, serde.Windowed[K], A]
+	store      windowStore[K, A]
+	span       Span
+	dropAbsent bool
+	streamTime *processor.Timestamp // largest timestamp that has reached the operator
+	row        []byte               // scratch
+}
+
+func (w *windows[K, V, A]) Receive(r *graph.Record[K, V]) error {
+	switch {
+	case r.NoKey:
+		w.drop(nullKey)
+		return nil
+	case r.NoValue && w.dropAbsent:
+		w.drop(nullValue)
+		return nil
+	}
+	// The record moves stream time before its own lateness is judged.
+	*w.streamTime = max(*w.streamTime, r.Timestamp)
+	key, err := w.keyBytes(r)
+	if err != nil {
+		_, failure := w.failed(err, nil)
+		return failure
+	}
+	first, last, step := w.span.starts(int64(r.Timestamp))
+	for start := first; start <= last; start += step {
+		if ok, err := w.receive(r, key, start); !ok {
+			return err
+		}
+		if start > math.MaxInt64-step {
+			break
+		}
+	}
+	return nil
+}
+
+// receive takes the record into one window. If it returns false, the record goes into no
+// further window: after an error of a user function the windows before keep the record, and
+// the error policy is asked, and a dead letter written, once for each record.
+func (w *windows[K, V, A]) receive(r *graph.Record[K, V], key []byte, start int64) (ok bool, failure error) {
+	if w.span.closed(w.span.end(start), int64(*w.streamTime)) {
+		w.drop(lateRecord)
+		return true, nil
+	}
+	w.row = w.store.AppendKey(w.row[:0], key, start)
+	if ok, failure := w.fold(r, w.row); !ok {
+		return false, failure
+	}
+	w.store.Observe(start)
+	failure = w.emit()
+	return failure == nil, failure
+}
+
+func (w *windows[K, V, A]) windowed(cell *engine.Cell[K, A]) (serde.Windowed[K], []byte) {
+	start := w.store.Start(cell.KeyBytes())
+	return serde.Windowed[K]{Key: cell.Key, Window: serde.Window{Start: start, End: w.span.end(start)}}, nil
+}

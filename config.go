@@ -146,7 +146,8 @@ type Config struct {
 	// error that names them.
 	WaitForTopics bool
 
-	// Logger gets states and decisions, not records. Default: nil, silent.
+	// Logger gets states, decisions and what is tried again with its cause, not records.
+	// Default: slog.Default(). slog.New(slog.DiscardHandler) is silent.
 	Logger *slog.Logger
 
 	// Hooks are told what happens. Each implements one or more of the Hook interfaces of this package.
@@ -181,7 +182,7 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.BufferMemory, defaultBufferMemory)
 	setDefault(&c.ReplicationFactor, -1)
 	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
+		c.Logger = slog.Default()
 	}
 	return c
 }

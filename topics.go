@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/millrace-streams/millrace/internal/backoff"
 	"github.com/millrace-streams/millrace/internal/engine"
 	"github.com/millrace-streams/millrace/internal/graph"
 	"github.com/millrace-streams/millrace/internal/topics"
@@ -68,16 +67,14 @@ func (s *session) warnOf(described map[string]topics.Topic) {
 	}
 }
 
-// topicsPoll is how often topics are looked for that may be created yet.
-const topicsPoll = 500 * time.Millisecond
-
-// findTopics describes the topics that the application does not make itself, and waits for them if it may.
+// findTopics describes the topics that the application does not make itself, and waits for
+// them if Config.WaitForTopics says so.
 func (s *session) findTopics() error {
 	inputs, outputs := s.foreignTopics()
 	logged := false
 	return s.untilReachable("looking for topics", func(ctx context.Context) error {
 		for {
-			described, err := topics.Describe(ctx, s.client, slices.Concat(inputs, outputs))
+			described, err := topics.Find(ctx, s.client, slices.Concat(inputs, outputs), topics.MissingAfter)
 			if err != nil {
 				return err
 			}
@@ -92,9 +89,6 @@ func (s *session) findTopics() error {
 			if !logged {
 				s.log.Warn("waiting for topics", "inputs", absent.inputs, "outputs", absent.outputs)
 				logged = true
-			}
-			if err := backoff.Sleep(ctx, topicsPoll); err != nil {
-				return err
 			}
 		}
 	})

@@ -20,12 +20,13 @@ type topicTable struct {
 
 	mu    sync.RWMutex
 	known map[string]topics.Topic
+	gone  map[string]bool         // looked for in vain for topics.MissingAfter
 	limit map[string]*task.Limits // of known topics
 	logs  []string                // changelogs
 }
 
 func newTopicTable(client *kgo.Client) *topicTable {
-	return &topicTable{client: client, known: map[string]topics.Topic{}, limit: map[string]*task.Limits{}}
+	return &topicTable{client: client, known: map[string]topics.Topic{}, gone: map[string]bool{}, limit: map[string]*task.Limits{}}
 }
 
 func (t *topicTable) add(described map[string]topics.Topic) {
@@ -34,6 +35,7 @@ func (t *topicTable) add(described map[string]topics.Topic) {
 	for name, topic := range described {
 		if !topic.Missing {
 			t.known[name] = topic
+			delete(t.gone, name)
 			t.limit[name] = task.LimitsOf(topic.Configs)
 		}
 	}
@@ -46,20 +48,39 @@ func (t *topicTable) lookup(topic string) (topics.Topic, bool) {
 	return known, ok
 }
 
-// Partitions implements worker.Topics. A topic that is chosen per record is looked up when it is met first. That one does not exist is a task.ErrNoTopic.
+// Partitions implements worker.Topics. A topic that is chosen per record is looked up when
+// it is met first. If it does not exist, the error is a task.ErrNoTopic: the first time after
+// topics.MissingAfter, afterwards at once.
 func (t *topicTable) Partitions(ctx context.Context, topic string) (int32, error) {
 	if known, ok := t.lookup(topic); ok {
 		return known.Partitions, nil
 	}
-	described, err := topics.Describe(ctx, t.client, []string{topic})
+	described, err := topics.Find(ctx, t.client, []string{topic}, t.patience(topic))
 	if err != nil {
 		return 0, fmt.Errorf("topic %s: %w", topic, err)
 	}
 	if described[topic].Missing {
+		t.miss(topic)
 		return 0, fmt.Errorf("topic %s: %w", topic, task.ErrNoTopic)
 	}
 	t.add(described)
 	return described[topic].Partitions, nil
+}
+
+// patience is how long to look for a topic.
+func (t *topicTable) patience(topic string) time.Duration {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	if t.gone[topic] {
+		return 0
+	}
+	return topics.MissingAfter
+}
+
+func (t *topicTable) miss(topic string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.gone[topic] = true
 }
 
 // noLimits are those of a topic of which nothing is known.

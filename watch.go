@@ -33,8 +33,13 @@ func (s *session) watchTopics() {
 	}
 }
 
-// compareTopics returns an error if a topic is not what it was when the application started. When Kafka cannot be asked it returns nil.
+// compareTopics returns an error if a topic is not what it was when the application started,
+// and stays so for topics.MissingAfter. It returns nil if Kafka cannot be asked.
 func (s *session) compareTopics(ctx context.Context) error {
+	return topics.Confirm(ctx, s.compareOnce)
+}
+
+func (s *session) compareOnce(ctx context.Context) error {
 	names := slices.Clone(s.topics.changelogs())
 	for t := range s.layout.counts {
 		names = append(names, t.In(s.cfg.ApplicationID))

@@ -111,7 +111,7 @@ func awaitLeaders(ctx context.Context, cl *kgo.Client, names []string) (map[stri
 			var found map[string]Topic
 			found, err = Describe(ctx, cl, names)
 			// The next request may reach a broker that does not know a new topic yet.
-			if err == nil && !slices.ContainsFunc(names, func(name string) bool { return found[name].Missing }) {
+			if err == nil && !anyMissing(found) {
 				return found, nil
 			}
 		}
@@ -176,8 +176,11 @@ func Describe(ctx context.Context, cl *kgo.Client, names []string) (map[string]T
 		return nil, fmt.Errorf("describing the configuration of topics: %w", err)
 	}
 	for _, c := range configs {
+		if errors.Is(c.Err, kerr.UnknownTopicOrPartition) { // the broker that was asked does not know it yet, or any more
+			described[c.Name] = Topic{Missing: true}
+		}
 		if c.Err != nil {
-			continue // not allowed, or just deleted
+			continue // not allowed
 		}
 		t := described[c.Name]
 		t.Configs = make(map[string]string, len(c.Configs))

@@ -105,6 +105,10 @@ const (
 	maxTxnOffsetCommit = 5 // below 5, kgo leaves transaction.version 2 in silence
 )
 
+// unknownTopicRetries is how often the metadata of a topic is asked for before its records
+// are refused. The client asks every kgo.MetadataMinAge (100 ms in the runtime).
+const unknownTopicRetries = 30
+
 // New makes a Producer. It sends nothing; Init does. ctx bounds Produce as Bind says.
 func New(ctx context.Context, cfg Config) (*Producer, error) {
 	if cfg.Group == "" {
@@ -135,7 +139,7 @@ func New(ctx context.Context, cfg Config) (*Producer, error) {
 	}
 	// A topic that was just created may be unknown to some broker for a moment; one that does not exist has to be refused
 	// before the flush gives up.
-	opts := append([]kgo.Opt{kgo.UnknownTopicRetries(10), kgo.MetadataMinAge(250 * time.Millisecond)}, cfg.Opts...)
+	opts := append([]kgo.Opt{kgo.UnknownTopicRetries(unknownTopicRetries), kgo.MetadataMinAge(250 * time.Millisecond)}, cfg.Opts...)
 	opts = append(opts, kgo.MaxVersions(versions), kgo.RecordPartitioner(newPartitioner(refuse)))
 	if cfg.TransactionalID != "" {
 		opts = append(opts, kgo.TransactionalID(cfg.TransactionalID), kgo.TransactionTimeout(cfg.TransactionTimeout))

@@ -175,16 +175,26 @@ func (l *locating) note(h *held, leads bool, v resume.Verdict, in worker.Input) 
 	}
 }
 
-// errNotMember is transient: the group will say whose the tasks are.
-var errNotMember = errors.New("the group does not take the offsets at which tasks start from this process")
+// notMemberError says that the group does not take the offsets at which tasks start from this
+// process. It passes: the group will say whose the tasks are.
+type notMemberError struct{ error }
+
+func (e notMemberError) Error() string {
+	return "the group does not take the offsets at which tasks start from this process: " + e.error.Error()
+}
+
+func (e notMemberError) Unwrap() error { return e.error }
+
+// Transient implements what package transient looks for.
+func (notMemberError) Transient() bool { return true }
 
 // commit commits and records where inputs start.
 func (l *locating) commit(ctx context.Context) error {
 	s := l.session
 	if len(l.starts) > 0 {
 		err := txn.CommitOffsets(ctx, s.client, s.cfg.ApplicationID, s.identity(), l.starts)
-		if txn.Fences(err) || errors.Is(err, kerr.RebalanceInProgress) {
-			return fmt.Errorf("%w: %v", errNotMember, err)
+		if txn.Fences(err) || errors.Is(err, kerr.RebalanceInProgress) || errors.Is(err, txn.ErrNoIdentity) {
+			return notMemberError{err}
 		}
 		if err != nil {
 			return fmt.Errorf("committing where inputs start: %w", err)

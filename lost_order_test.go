@@ -211,3 +211,19 @@ func TestRecreatedInputIsLogged(t *testing.T) {
 		}
 	}, kfake.SeedTopics(1, "in", "out"))
 }
+
+// The group may take the task away, or not know the member yet, when the start is committed. That
+// is no failure: the start is committed when the group has settled.
+func TestStartCommitMeetsARebalance(t *testing.T) {
+	t.Parallel()
+	for _, refusal := range []*kerr.Error{kerr.RebalanceInProgress, kerr.IllegalGeneration, kerr.UnknownMemberID, kerr.FencedInstanceID, kerr.NotCoordinator} {
+		t.Run(refusal.Message, func(t *testing.T) {
+			t.Parallel()
+			virtually(t, func(t *testing.T, c *cluster) {
+				c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetCommit}, Err: refusal, Count: 2})
+				c.send("in", "a=1")
+				c.countedTo(direct(t, "in"), c.lossConfig(t.TempDir()), "a=1", 1)
+			}, kfake.SeedTopics(1, "in", "out"))
+		})
+	}
+}

@@ -25,9 +25,10 @@ type sieve struct {
 	pause func(tries int) error
 }
 
-// doubts is how often records are sent again unchanged after an error that may not be
-// about them.
-const doubts = 3
+// A record that is refused alone with an error that may not be about it is sent again:
+// doubts times, or fewDoubts if the broker has taken other records of the partition
+// meanwhile. That makes trouble of the broker unlikely, but it may just have begun.
+const doubts, fewDoubts = 3, 2
 
 // sift returns when each record has been accepted, or left out by the judge. refused are
 // the topics that refused one.
@@ -62,8 +63,10 @@ func (s *sieve) sift(group []*kgo.Record) (refused map[string]bool, err error) {
 type strand struct {
 	sent  []*kgo.Record // being tried
 	todo  []piece       // in order; they come after sent
-	whole bool          // sent was never divided
-	tries int           // of the same records, after a doubtful error
+	tries int           // of a record alone, after a doubtful error
+	// took: records were accepted after those that are undecided had been refused, and
+	// after the last judgement.
+	took bool
 }
 
 // piece is a run of records of one partition that is sent together.
@@ -85,7 +88,7 @@ func strandsOf(group []*kgo.Record, refusals []refusal) []*strand {
 	for _, r := range refusals {
 		at := topicPartition{r.record.Topic, r.record.Partition}
 		if byPartition[at] == nil {
-			l := &strand{whole: true}
+			l := new(strand)
 			byPartition[at] = l
 			strands = append(strands, l)
 		}
@@ -166,25 +169,30 @@ func (s *sieve) answer(l *strand, refused []refusal) error {
 	for i, r := range refused {
 		left[i] = r.record
 	}
-	alone := len(sent) == 1
+	l.took = l.took || len(left) < len(sent)
 	switch err := refused[0].err; {
 	case IsAboutTopic(err):
 		return s.judgeAll(l, refused)
-	case isDoubtful(err) && l.tries < doubts && (l.whole || alone):
+	case len(sent) > 1:
+		l.divide(left)
+		return nil
+	case isDoubtful(err) && l.tries < l.doubts():
 		l.tries++
 		l.push(piece{records: left})
 		return s.pause(l.tries)
-	case alone:
-		return s.judgeAll(l, refused)
-	default:
-		l.whole, l.tries = false, 0
-		l.divide(left)
-		return nil
 	}
+	return s.judgeAll(l, refused)
+}
+
+func (l *strand) doubts() int {
+	if l.took {
+		return fewDoubts
+	}
+	return doubts
 }
 
 func (l *strand) accepted() {
-	l.whole, l.tries = false, 0
+	l.tries, l.took = 0, true
 	if len(l.todo) > 0 && l.todo[0].rest {
 		l.todo[0].rest, l.todo[0].spoilt = false, true
 	}
@@ -193,7 +201,7 @@ func (l *strand) accepted() {
 // judgeAll gives refused records to the judge. From one that is to be sent again on, the
 // others wait for it.
 func (s *sieve) judgeAll(l *strand, refused []refusal) error {
-	l.whole, l.tries = false, 0
+	l.tries, l.took = 0, false
 	for i, r := range refused {
 		again, err := s.judge(r.record, r.err)
 		if err != nil {

@@ -158,7 +158,7 @@ func TestSieveTriesSeldom(t *testing.T) {
 func TestSieveTriesDoubtfulRefusalsAgain(t *testing.T) {
 	t.Parallel()
 	for _, err := range []error{kerr.CorruptMessage, kerr.UnknownServerError} {
-		left, pauses := doubts, 0
+		left, pauses := 1+doubts, 0 // both records together, and one of them alone
 		group := []*kgo.Record{{Value: []byte("a")}, {Value: []byte("b")}}
 		s := sieve{
 			try: func(records []*kgo.Record) (refused []refusal, _ error) {
@@ -177,6 +177,68 @@ func TestSieveTriesDoubtfulRefusalsAgain(t *testing.T) {
 		}
 		if pauses != doubts {
 			t.Errorf("%d pauses", pauses)
+		}
+	}
+}
+
+// A refusal that may pass costs fewDoubts pauses for each record, and none for the others
+// of its batch, if the broker takes others meanwhile.
+func TestSieveSeldomWaits(t *testing.T) {
+	t.Parallel()
+	b := &picky{bad: map[*kgo.Record]error{}, logs: map[int32][]string{}, rng: rand.New(rand.NewPCG(1, 1))}
+	var group []*kgo.Record
+	for i := range 256 {
+		r := &kgo.Record{Topic: "out"}
+		group = append(group, r)
+		if i%50 == 49 {
+			b.bad[r] = kerr.CorruptMessage
+		}
+	}
+	pauses := 0
+	s := sieve{
+		try:   b.try,
+		judge: func(*kgo.Record, error) (bool, error) { return false, nil },
+		pause: func(int) error { pauses++; return nil },
+	}
+	if _, err := s.sift(group); err != nil {
+		t.Fatal(err)
+	}
+	if pauses != fewDoubts*len(b.bad) {
+		t.Errorf("%d pauses for %d records", pauses, len(b.bad))
+	}
+}
+
+// A broker that refuses all for a while, in the midst of a search, costs no record.
+func TestSieveOutlastsTrouble(t *testing.T) {
+	t.Parallel()
+	for after := range 40 {
+		b := &picky{bad: map[*kgo.Record]error{}, logs: map[int32][]string{}, rng: rand.New(rand.NewPCG(1, 1))}
+		var group []*kgo.Record
+		for range 64 {
+			group = append(group, &kgo.Record{Topic: "out"})
+		}
+		b.bad[group[20]] = kerr.InvalidRecord
+		trouble := false
+		s := sieve{
+			try: func(records []*kgo.Record) (refused []refusal, _ error) {
+				if trouble = trouble || b.tries == after; !trouble {
+					return b.try(records)
+				}
+				for _, r := range records {
+					refused = append(refused, refusal{r, kerr.UnknownServerError})
+				}
+				return refused, nil
+			},
+			judge: func(r *kgo.Record, err error) (bool, error) {
+				if r != group[20] {
+					t.Errorf("trouble after %d tries: %v is blamed on a record", after, err)
+				}
+				return false, nil
+			},
+			pause: func(int) error { trouble, after = false, -1; return nil },
+		}
+		if _, err := s.sift(group); err != nil {
+			t.Fatal(err)
 		}
 	}
 }

@@ -2,28 +2,51 @@ package millrace_test
 
 import (
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 )
 
-// TestReadmeQuotesTheExample: the first block of Go in the README stands in the Example word for word.
-func TestReadmeQuotesTheExample(t *testing.T) {
+// Every block of Go in the README stands in code that is compiled and run by tests: in an Example,
+// or in an example program. An Example may be indented.
+func TestReadmeQuotesCode(t *testing.T) {
 	t.Parallel()
 	readme, err := os.ReadFile("README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	example, err := os.ReadFile("example_test.go")
-	if err != nil {
-		t.Fatal(err)
+	blocks := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllSubmatch(readme, -1)
+	if len(blocks) < 5 {
+		t.Errorf("the README has %d blocks of Go; the test should find a program, a topology, a query, a processor and a test", len(blocks))
 	}
-	block := regexp.MustCompile("(?s)```go\n(.*?)```").FindSubmatch(readme)
-	if block == nil {
-		t.Fatal("the README has no block of Go")
+	code := examples(t)
+	for _, block := range blocks {
+		if text := string(block[1]); !strings.Contains(code, text) && !strings.Contains(code, indented(text)) {
+			t.Errorf("no Example and no example program has this block of the README:\n%s", text)
+		}
 	}
-	indented := regexp.MustCompile(`(?m)^(.)`).ReplaceAllString(string(block[1]), "\t$1")
-	if !strings.Contains(string(example), indented) {
-		t.Errorf("this block of the README is not in example_test.go:\n%s", block[1])
+}
+
+// examples returns the code of all Examples and example programs.
+func examples(t *testing.T) string {
+	var all strings.Builder
+	for _, pattern := range []string{"example*_test.go", "*/example*_test.go", "examples/*/main.go"} {
+		files, err := filepath.Glob(pattern)
+		if err != nil || len(files) == 0 {
+			t.Fatalf("no files %s: %v", pattern, err)
+		}
+		for _, file := range files {
+			code, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all.Write(code)
+		}
 	}
+	return all.String()
+}
+
+func indented(block string) string {
+	return regexp.MustCompile(`(?m)^(.)`).ReplaceAllString(block, "\t$1")
 }

@@ -3,6 +3,7 @@ package exampletest
 
 import (
 	"io"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -63,4 +64,17 @@ func (s *Screen) WaitFor(t *testing.T, what string, satisfied func(text string) 
 func (s *Screen) WaitForCount(t *testing.T, part string, n int) {
 	t.Helper()
 	s.WaitFor(t, part, func(text string) bool { return strings.Count(text, part) >= n })
+}
+
+// Interrupt sends the process the signal that Ctrl-C sends. The program under test must be
+// waiting for it already, else the signal ends the test.
+func Interrupt(t *testing.T) {
+	t.Helper()
+	self, err := os.FindProcess(os.Getpid())
+	if err == nil {
+		err = self.Signal(os.Interrupt)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 }

@@ -345,7 +345,7 @@ func TestFailingSinkEndsItsPartitionOnly(t *testing.T) {
 		w.write(p, 0, "a")
 		w.write(p, 1, "b")
 		full := errors.New("disk full")
-		var ended []error = make([]error, 2)
+		var ended = make([]error, 2)
 		err := w.restorer().Restore(background, []Partition{{Topic: changelog, From: -1}, {Topic: changelog, Partition: 1, From: -1}},
 			func(p int, _ []*kgo.Record, _ int64) error {
 				if p == 0 {

@@ -29,19 +29,19 @@ type Feed struct {
 }
 
 // size is the number of bytes that are buffered.
-func (f *Feed) size() int64 { return f.fetched.Load() + f.held.Load() }
+func (feed *Feed) size() int64 { return feed.fetched.Load() + feed.held.Load() }
 
 // Size is the number of bytes buffered and not processed.
-func (f *Feed) Size() int64 { return f.size() }
+func (feed *Feed) Size() int64 { return feed.size() }
 
 // End is the last stable offset that was seen, -1 before.
-func (f *Feed) End() int64 { return f.end.Load() }
+func (feed *Feed) End() int64 { return feed.end.Load() }
 
 // Closed reports whether nobody reads the feed any more.
-func (f *Feed) Closed() bool { return f.closed.Load() }
+func (feed *Feed) Closed() bool { return feed.closed.Load() }
 
 // Paused reports whether the fetcher has paused the partition.
-func (f *Feed) Paused() bool { return f.paused.Load() }
+func (feed *Feed) Paused() bool { return feed.paused.Load() }
 
 // batch is what a fetch has brought of one partition.
 type batch struct {

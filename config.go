@@ -142,6 +142,22 @@ type Config struct {
 	// ReplicationFactor is that of internal topics that this process creates. Default: -1, the brokers' default.
 	ReplicationFactor int16
 
+	// RemoveStores names stores that the application had and the topology does not have any more.
+	// A start without such a store is refused if it holds anything, unless it is named here. Then,
+	// once the group has given this process a task:
+	//
+	//   - its changelog topic is deleted, with all its rows;
+	//   - the registry in Kafka records that it was removed. Later starts, of this and of other
+	//     processes, need not name it any more;
+	//   - its rows in the state directory are deleted when the directory is next opened, which in
+	//     this process is at the start.
+	//
+	// A store that is added again under the name begins empty. So does a store that is renamed,
+	// which is one store removed and one added. A name that the topology has is not removed: a
+	// warning is logged. Take the names from a flag or an environment variable, so that a release
+	// that added a store can be rolled back without a new build. Default: none.
+	RemoveStores []string
+
 	// WaitForTopics makes Run wait, with a line in the log, for input and output topics that do not exist. Default: false, Run returns an
 	// error that names them.
 	WaitForTopics bool

@@ -34,6 +34,14 @@
 // offsets of its group, which has the name of the application ID, and its state directories. It then begins as if it had never run. Another ApplicationID
 // does the same, and leaves what there is.
 //
+// # Stores that change
+//
+// Run records in Kafka what the rows of each store mean: its kind, its windows, the formats of keys and values, its inputs. A topology that would misread the rows is
+// refused, with and without a state directory. A store that holds nothing may change. Retention and grace may always change.
+//
+// A store that holds something and is gone from the topology is refused as well. Config.RemoveStores gives up its rows by name, and says what happens to its
+// changelog and its disk. A renamed store is one store removed and one added.
+//
 // # Lost offsets
 //
 // Kafka forgets the offsets of a group that has been idle for seven days

@@ -10,6 +10,7 @@ import (
 
 	"github.com/millrace-streams/millrace/internal/assignment"
 	"github.com/millrace-streams/millrace/internal/graph"
+	"github.com/millrace-streams/millrace/internal/registry"
 )
 
 // layout is what the state in the directory, and the tasks of the group, depend on.
@@ -17,6 +18,7 @@ type layout struct {
 	app    string
 	graph  *graph.Graph
 	shape  graph.Shape
+	before recorded // by the run before; the zero value if there was none
 	counts map[graph.Topic]int32
 	// dirs are the numbers that stand for the sub-topologies in the names of directories. They are not the sub-topologies' own numbers, because those change when
 	// something is inserted into the topology.
@@ -28,6 +30,13 @@ type recorded struct {
 	Shape       graph.Shape
 	Partitions  map[string]int32 // by name in the topology: repartition topics without the application ID
 	Directories map[string]int
+	Registry    []byte `json:",omitempty"` // ID of the registry's topic
+}
+
+// registry returns the ID of the registry's topic, zero if there was none.
+func (r recorded) registry() (id registry.TopicID) {
+	copy(id[:], r.Registry)
+	return id
 }
 
 // errPartitionsChanged is in the chain of errors about topics that have not as many partitions as they had.
@@ -60,8 +69,8 @@ func (l *layout) taskOf(dir string) (assignment.TaskID, bool) {
 	return id, false
 }
 
-// checkShape compares the topology with the one that the directory was used with before.
-func (s *session) checkShape() error {
+// readLayout reads what the directory was used with before.
+func (s *session) readLayout() error {
 	s.layout = layout{app: s.cfg.ApplicationID, graph: s.graph, shape: s.graph.Shape(), dirs: map[string]int{}}
 	if err := s.graph.Conflicts(s.cfg.ApplicationID); err != nil {
 		return err
@@ -70,11 +79,7 @@ func (s *session) checkShape() error {
 	if err != nil || !found {
 		return err
 	}
-	if err := s.layout.shape.Incompatible(was.Shape); err != nil {
-		return fmt.Errorf("the topology does not fit the state that this application has:\n%w\n"+
-			"Leave these stores as they were, give the application a new ID, or %s", err, s.howToReset())
-	}
-	s.layout.dirs = was.Directories
+	s.layout.before, s.layout.dirs = was, was.Directories
 	return nil
 }
 
@@ -94,10 +99,7 @@ func (s *session) recordedLayout() (was recorded, found bool, err error) {
 
 // checkCounts compares the numbers of partitions with those that the directory was used with before.
 func (s *session) checkCounts() error {
-	was, found, err := s.recordedLayout()
-	if err != nil || !found {
-		return err
-	}
+	was := s.layout.before
 	var problems []error
 	for t, n := range s.layout.counts {
 		before, known := was.Partitions[t.Name]
@@ -120,7 +122,7 @@ func (s *session) checkCounts() error {
 
 // howToReset is the advice that ends the errors about state that does not fit.
 func (s *session) howToReset() string {
-	return "stop all processes and reset the application: delete its internal topics, its group's offsets and its state directories (here " + s.dir.Path() + ")"
+	return "stop all processes and reset the application: delete its internal topics (" + s.cfg.ApplicationID + "-...-changelog, -...-repartition and -stores-registry), its group's offsets and its state directories (here " + s.dir.Path() + ")"
 }
 
 // independentOfCount says that nothing depends on the number of partitions of a topic: what reads it keeps no state and feeds
@@ -151,6 +153,9 @@ func (s *session) saveLayout() error {
 		}
 	}
 	record := recorded{Shape: l.shape, Partitions: map[string]int32{}, Directories: l.dirs}
+	if id := s.guarding.topic; id != (registry.TopicID{}) {
+		record.Registry = id[:]
+	}
 	for t, n := range l.counts {
 		record.Partitions[t.Name] = n
 	}

@@ -32,7 +32,7 @@ func (s *session) restore(tasks []*held) {
 	s.mu.Unlock()
 	go func() {
 		defer s.starters.Done()
-		ready, waiting := s.located(tasks)
+		ready, waiting := s.located(s.enrolled(tasks))
 		if len(waiting) > 0 {
 			s.awaitDisks(waiting)
 		}
@@ -51,20 +51,33 @@ func (s *session) restore(tasks []*held) {
 // located finds where tasks begin to read, and returns them without those that were taken
 // away meanwhile. Those that wait cannot begin yet.
 func (s *session) located(tasks []*held) (ready, waiting []*held) {
+	ready = s.untilDone(tasks, func(tasks []*held) (err error) {
+		waiting, err = s.locate(tasks)
+		return err
+	})
+	if len(ready) == 0 {
+		return nil, nil
+	}
+	waits := func(h *held) bool { return slices.Contains(waiting, h) }
+	return slices.DeleteFunc(slices.Clone(ready), waits), waiting
+}
+
+// untilDone does something for tasks, again without the tasks that are taken away meanwhile, and
+// returns those that are left. If do fails for another reason, the application fails.
+func (s *session) untilDone(tasks []*held, do func([]*held) error) []*held {
 	for len(tasks) > 0 {
-		waiting, err := s.locate(tasks)
+		err := do(tasks)
 		if err == nil {
-			waits := func(h *held) bool { return slices.Contains(waiting, h) }
-			return slices.DeleteFunc(slices.Clone(tasks), waits), waiting
+			return tasks
 		}
 		left := s.withoutGone(tasks)
 		if len(left) == len(tasks) {
 			s.abandon(tasks, err)
-			return nil, nil
+			return nil
 		}
 		tasks = left
 	}
-	return nil, nil
+	return nil
 }
 
 // withoutGone ends the tasks that were taken away, or that the end of the run has stopped, and returns the others.

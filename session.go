@@ -41,6 +41,7 @@ type session struct {
 	dir       *statedir.Dir
 	layout    layout
 	dial      dialer.Func // the user's, bounded; nil for kgo's own, with TLS
+	guarding  guarding
 	shared    *engine.Shared
 	databases databases
 	client    *kgo.Client
@@ -112,7 +113,7 @@ func (a *App) run(ctx context.Context) (err error) {
 
 // prepare checks everything that can be checked before the group is joined.
 func (s *session) prepare() (err error) {
-	if err = s.checkShape(); err != nil {
+	if err = s.readLayout(); err != nil {
 		return err
 	}
 	if s.dial, err = s.cfg.dialer(); err != nil {
@@ -123,6 +124,10 @@ func (s *session) prepare() (err error) {
 		return fmt.Errorf("kafka client: %w", err)
 	}
 	s.client, s.topics = client, newTopicTable(client)
+	s.restorer, err = restore.New(restore.Config{Opts: s.clientOptions(), BufferBytes: s.cfg.BufferMemory / 2, Logger: s.log})
+	if err != nil {
+		return err
+	}
 	if err := s.prepareTopics(); err != nil {
 		return err
 	}
@@ -177,10 +182,6 @@ const fenceTimeout = 15 * time.Second
 // start makes the parts and joins the group.
 func (s *session) start() (err error) {
 	s.shared = engine.NewShared(s.cfg.StateMemory)
-	s.restorer, err = restore.New(restore.Config{Opts: s.clientOptions(), BufferBytes: s.cfg.BufferMemory / 2, Logger: s.log})
-	if err != nil {
-		return err
-	}
 	if err := s.startFetcher(); err != nil {
 		return err
 	}

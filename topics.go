@@ -39,6 +39,9 @@ func (s *session) prepareTopics() error {
 	if err := s.checkCounts(); err != nil {
 		return err
 	}
+	if err := s.checkState(); err != nil {
+		return err
+	}
 	for _, u := range s.graph.UnevenStores(counts) {
 		s.log.Warn("records with equal keys do not meet in a store: their topics have different numbers of partitions; topology.Repartition would bring them together",
 			"store", u.Store, "partitions", u.Counts)
@@ -150,9 +153,6 @@ func (s *session) internalTopics() []topics.Spec {
 			specs = append(specs, topic)
 			s.topics.logs = append(s.topics.logs, topic.Name)
 		}
-	}
-	if slices.ContainsFunc(s.graph.SubTopologies, func(sub *graph.SubTopology) bool { return len(sub.Stores) > 0 }) {
-		specs = append(specs, topics.Spec{Name: graph.RegistryTopic(s.cfg.ApplicationID), Partitions: 1, ReplicationFactor: s.cfg.ReplicationFactor, Kind: topics.Registry})
 	}
 	return specs
 }

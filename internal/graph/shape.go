@@ -109,6 +109,15 @@ func (s placedStore) misfit(was StoreShape, sources []string, exists bool) error
 	return nil
 }
 
+// Stateless reports whether there is no store.
+func (s Shape) Stateless() bool { return len(s.stores()) == 0 }
+
+// Has reports whether there is a store with the name.
+func (s Shape) Has(store string) bool {
+	_, ok := s.stores()[store]
+	return ok
+}
+
 type placedStore struct {
 	StoreShape
 	sources []string

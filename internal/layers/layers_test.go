@@ -54,6 +54,7 @@ var mayImport = map[string][]string{
 	"internal/txn":        {"internal/backoff", "internal/batchsize"},
 	"internal/restore":    {"internal/backoff", "internal/transient"},
 	"internal/topics":     {"internal/backoff", "internal/transient"},
+	"internal/guard":      {"internal/registry", "internal/graph"},
 	"internal/registry":   {"internal/restore", "internal/backoff", "internal/graph", "internal/engine"},
 	"internal/resume":     {},
 	"internal/inputs":     {"internal/graph", "internal/engine", "internal/restore", "internal/resume"},

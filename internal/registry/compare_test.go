@@ -68,7 +68,7 @@ func TestWhatIsWritten(t *testing.T) {
 	view := View{stores: map[string]Record{"counts": was}, repartitions: map[string]Repartition{"r": {Topic: "r", Application: "a", Partitions: 1}}}
 	now := was
 	now.ValueFormat = "?"
-	if c := view.Missing([]Record{now}, []Repartition{{Topic: "r", Application: "a", Partitions: 1}}); !c.empty() {
+	if c := view.Missing([]Record{now}, []Repartition{{Topic: "r", Application: "a", Partitions: 1}}); !c.Empty() {
 		t.Errorf("wrote %+v", c)
 	}
 	now.ChangelogID = TopicID{9}

@@ -1,9 +1,6 @@
 // Package registry records in Kafka what the state of an application means, so that a process
 // with an empty state directory is refused where one with a disk is.
 //
-// Start-up does not use this package yet. Until it does, only the state directory guards the
-// topology.
-//
 // # The topic
 //
 // The registry is the compacted topic <application>-stores-registry with one partition. No
@@ -15,10 +12,11 @@
 //
 //	{"version":1, "application":"tweets", "store":"counts", "kind":"window", ...}
 //
-// A reader ignores fields that it does not know, and keys that do not begin with "store/". A
-// value with a larger version than the reader's is kept as a [Record] with Newer set: the
-// reader knows only that the store exists. A store that was removed keeps a record with
-// Removed set, so that a state directory that still has the store does not bring it back.
+// A reader ignores fields and keys that it does not know. Package inputs keeps its records in
+// the same topic. A value with a larger version than the reader's is kept as a [Record] with
+// Newer set: the reader knows only that the store exists. A store that was removed keeps a
+// record with Removed set, so that a state directory that still has the store does not bring
+// it back.
 //
 // # Writing
 //

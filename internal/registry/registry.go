@@ -71,6 +71,10 @@ func (r *Registry) Refresh(ctx context.Context) (View, error) {
 	return view, nil
 }
 
+// ErrDamaged is in the chain of the error that Refresh returns for a record that is not the
+// registry's.
+var ErrDamaged = errors.New("it is no record of the registry")
+
 // read adds to a view what the topic holds from an offset on, and returns where it ends.
 func read(ctx context.Context, from *restore.Restorer, topic string, view View, position int64) (View, int64, error) {
 	view.stores, view.repartitions = maps.Clone(view.stores), maps.Clone(view.repartitions)
@@ -80,7 +84,7 @@ func read(ctx context.Context, from *restore.Restorer, topic string, view View, 
 	sink := func(_ int, records []*kgo.Record, _ int64) error {
 		for _, record := range records {
 			if err := view.apply(record); err != nil {
-				return fmt.Errorf("offset %d: key %q: %w; if another program wrote the record, write an empty value under its key", record.Offset, record.Key, err)
+				return fmt.Errorf("offset %d: key %q: %w: %w; if another program wrote the record, write an empty value under its key, and else restore it", record.Offset, record.Key, ErrDamaged, err)
 			}
 		}
 		return nil

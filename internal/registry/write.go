@@ -19,10 +19,30 @@ import (
 type Changes struct {
 	Stores       []Record
 	Repartitions []Repartition
-	Forget       []string // stores whose records are deleted
+	Forget       []string // keys whose records are deleted
 }
 
-func (c Changes) empty() bool { return len(c.Stores)+len(c.Repartitions)+len(c.Forget) == 0 }
+// Empty reports whether there is nothing to write.
+func (c Changes) Empty() bool { return len(c.Stores)+len(c.Repartitions)+len(c.Forget) == 0 }
+
+// Undo returns the changes that bring back what an earlier view had.
+func (c Changes) Undo(before View) (undo Changes) {
+	for _, s := range c.Stores {
+		if was, found := before.Store(s.Store); found {
+			undo.Stores = append(undo.Stores, was)
+		} else {
+			undo.Forget = append(undo.Forget, storeKey(s.Store))
+		}
+	}
+	for _, p := range c.Repartitions {
+		if was, found := before.repartitions[p.Topic]; found {
+			undo.Repartitions = append(undo.Repartitions, was)
+		} else {
+			undo.Forget = append(undo.Forget, repartitionKey(p.Topic))
+		}
+	}
+	return undo
+}
 
 const (
 	// transactionTimeout bounds how long a writer that dies keeps readers waiting.
@@ -44,7 +64,7 @@ func (r *Registry) Update(ctx context.Context, decide func(View) (Changes, error
 		return view, err
 	}
 	changes, err := decide(view)
-	if err != nil || changes.empty() {
+	if err != nil || changes.Empty() {
 		return view, err
 	}
 	for attempt := 1; ; attempt++ {
@@ -99,7 +119,7 @@ func (r *Registry) write(ctx context.Context, decide func(View) (Changes, error)
 	if err != nil {
 		return &refusal{err}
 	}
-	if changes.empty() {
+	if changes.Empty() {
 		return nil
 	}
 	records, err := r.encode(changes)
@@ -158,8 +178,8 @@ func (r *Registry) encode(c Changes) ([]*kgo.Record, error) {
 			return nil, fmt.Errorf("topic %s: %w", p.Topic, err)
 		}
 	}
-	for _, name := range c.Forget {
-		_ = add(storeKey(name), nil, nil)
+	for _, key := range c.Forget {
+		records = append(records, &kgo.Record{Topic: r.topic, Key: []byte(key)})
 	}
 	return records, nil
 }

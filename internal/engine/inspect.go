@@ -1,0 +1,33 @@
+package engine
+
+import (
+	"encoding/binary"
+	"errors"
+)
+
+// HoldsUnlogged reports whether the database in o.Dir has a row of a store that never had the
+// changelog, so that the row is nowhere else. The database must not be open. Nothing is made if
+// the directory is empty or does not exist.
+func HoldsUnlogged(o Options, store, changelog string) (holds bool, err error) {
+	d, err := Open(o)
+	if err != nil {
+		return false, err
+	}
+	if files, err := d.o.FS.List(o.Dir); err != nil || len(files) == 0 {
+		return false, nil
+	}
+	defer func() { err = errors.Join(err, d.close(false)) }()
+	if err := d.openPebble(); err != nil {
+		return false, err
+	}
+	id, known := d.ids[store]
+	if _, logged := d.positions[changelog]; !known || logged {
+		return false, nil
+	}
+	rows, err := pebbleIterator(store, d.pebble, binary.BigEndian.AppendUint32(nil, id), nil, nil)
+	if err != nil {
+		return false, err
+	}
+	holds = rows.Next()
+	return holds, rows.Close()
+}

@@ -1,0 +1,294 @@
+package guard
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+
+	"github.com/millrace-streams/millrace/internal/graph"
+	"github.com/millrace-streams/millrace/internal/registry"
+)
+
+// Kafka is what the guard asks about topics, and does to them.
+type Kafka interface {
+	// Holds reports whether a topic holds a committed record; one that does not exist does not.
+	Holds(ctx context.Context, topic string) (bool, error)
+	// Exist returns the IDs of those topics that exist and that the application may see.
+	Exist(ctx context.Context, topics []string) (map[string]registry.TopicID, error)
+	// Delete deletes a topic, and returns when it is gone. One that does not exist is gone.
+	Delete(ctx context.Context, topic string) error
+}
+
+// Disk is what the guard asks about the state directory.
+type Disk interface {
+	// HoldsUnlogged reports whether a database has a row of a store that never had the
+	// changelog. It is asked while no database is open.
+	HoldsUnlogged(store, changelog string) (bool, error)
+}
+
+// Directory is what the state directory says of the run before.
+type Directory struct {
+	Shape graph.Shape
+	// Registry is the ID that the registry's topic had, zero if there was none.
+	Registry registry.TopicID
+}
+
+// Config of a Guard.
+type Config struct {
+	Application string
+	Graph       *graph.Graph
+	Topics      registry.Topics // what is known of the topics
+	Directory   Directory
+	Remove      []string // names of stores, Config.RemoveStores
+	Reset       string   // how to reset the application
+
+	Registry *registry.Registry
+	Kafka    Kafka
+	Disk     Disk
+	Logger   *slog.Logger
+}
+
+// Guard guards the state of one application in one process. One goroutine uses it at a time.
+type Guard struct {
+	cfg Config
+
+	// unlogged is what the disk said of stores during Check. Enrol asks no more, since the
+	// databases are open then: a store that Check did not ask about fits the disk.
+	unlogged map[string]bool
+}
+
+// New makes a Guard.
+func New(cfg Config) *Guard { return &Guard{cfg: cfg, unlogged: map[string]bool{}} }
+
+// Error says that the topology does not fit the state.
+type Error struct {
+	Stores []string // that do not fit, in order of name
+	text   error
+}
+
+func (e *Error) Error() string { return e.text.Error() }
+func (e *Error) Unwrap() error { return e.text }
+
+// Check reads the registry, and returns an *Error if the topology does not fit the state, or a
+// *registry.RivalError if the application shares a topic with another one.
+func (g *Guard) Check(ctx context.Context) error {
+	view, err := g.cfg.Registry.Refresh(ctx)
+	if err != nil {
+		return err
+	}
+	if err := g.cfg.Registry.Rival(ctx, g.internalTopics(view), g.cfg.Kafka.Exist); err != nil {
+		return err
+	}
+	if err := g.askDisk(view); err != nil {
+		return err
+	}
+	if err := g.judge(ctx, view); err != nil {
+		return err
+	}
+	g.explainRemovals(view)
+	return g.adopt(ctx, view)
+}
+
+// internalTopics are the topics that the application takes for its own: those that it has, and
+// the changelogs that it is going to delete.
+func (g *Guard) internalTopics(view registry.View) []string {
+	stores, repartitions := g.now()
+	var names []string
+	for _, s := range stores {
+		if s.Changelog != "" {
+			names = append(names, s.Changelog)
+		}
+	}
+	for _, r := range repartitions {
+		names = append(names, r.Topic)
+	}
+	for _, name := range g.removals(view) {
+		names = append(names, graph.ChangelogTopic(g.cfg.Application, name))
+	}
+	return names
+}
+
+func (g *Guard) now() ([]registry.Record, []registry.Repartition) {
+	return registry.Describe(g.cfg.Application, g.cfg.Graph, g.cfg.Topics)
+}
+
+// judge returns an *Error for the stores that bind and do not fit.
+func (g *Guard) judge(ctx context.Context, view registry.View) error {
+	var binding []registry.Misfit
+	for _, m := range g.misfits(view) {
+		if m.Gone && slices.Contains(g.cfg.Remove, m.Store) {
+			continue
+		}
+		binds, err := g.binds(ctx, m)
+		if err != nil {
+			return fmt.Errorf("reading whether changelog %s of store %s holds anything: %w", m.Changelog, m.Store, err)
+		}
+		if binds {
+			binding = append(binding, m)
+		}
+	}
+	return g.refuse(binding)
+}
+
+// misfits are the stores that do not fit the registry and, where it has no record of them, the
+// state directory.
+func (g *Guard) misfits(view registry.View) []registry.Misfit {
+	now, _ := g.now()
+	misfits := view.Misfits(now)
+	for _, m := range g.cfg.Graph.Shape().Misfits(g.cfg.Directory.Shape) {
+		recorded, found := view.Store(m.Store)
+		if found && (recorded.Changelog != "" || !recorded.Removed.IsZero()) {
+			continue
+		}
+		if slices.ContainsFunc(misfits, func(other registry.Misfit) bool { return other.Store == m.Store }) {
+			continue
+		}
+		misfit := registry.Misfit{Store: m.Store, Gone: m.Gone, Err: m.Err}
+		if !found {
+			misfit.Changelog = graph.ChangelogTopic(g.cfg.Application, m.Store)
+		}
+		misfits = append(misfits, misfit)
+	}
+	slices.SortFunc(misfits, func(a, b registry.Misfit) int { return cmp.Compare(a.Store, b.Store) })
+	return misfits
+}
+
+// binds reports whether the store holds something.
+func (g *Guard) binds(ctx context.Context, m registry.Misfit) (bool, error) {
+	if m.Changelog != "" {
+		if holds, err := g.cfg.Kafka.Holds(ctx, m.Changelog); err != nil || holds {
+			return holds, err
+		}
+	}
+	return g.unlogged[m.Store], nil
+}
+
+// askDisk finds out which of the stores that do not fit have rows on this disk only.
+func (g *Guard) askDisk(view registry.View) error {
+	for _, m := range g.misfits(view) {
+		holds, err := g.cfg.Disk.HoldsUnlogged(m.Store, graph.ChangelogTopic(g.cfg.Application, m.Store))
+		if err != nil {
+			return err
+		}
+		g.unlogged[m.Store] = holds
+	}
+	return nil
+}
+
+func (g *Guard) refuse(misfits []registry.Misfit) error {
+	if len(misfits) == 0 {
+		return nil
+	}
+	e := &Error{}
+	var problems []error
+	var gone []string
+	for _, m := range misfits {
+		e.Stores = append(e.Stores, m.Store)
+		problems = append(problems, m.Err)
+		if m.Gone {
+			gone = append(gone, m.Store)
+		}
+	}
+	advice := "Leave these stores as they were; or give a store that has changed a new name, and name the old one in Config.RemoveStores"
+	if len(gone) > 0 {
+		advice += fmt.Sprintf("; to give up the rows of the stores that are gone, set Config.RemoveStores to %s", strings.Join(gone, ", "))
+	}
+	e.text = fmt.Errorf("the topology does not fit the state that this application has:\n%w\n%s; or give the application a new ID; or %s",
+		errors.Join(problems...), advice, g.cfg.Reset)
+	return e
+}
+
+// Enrol compares again, removes the stores that are to be removed, and records what the state
+// means. It is called when the group has given this process a task, before the task runs.
+func (g *Guard) Enrol(ctx context.Context) error {
+	view, err := g.cfg.Registry.Refresh(ctx)
+	if err != nil {
+		return err
+	}
+	if err := g.judge(ctx, view); err != nil {
+		return err
+	}
+	if err := g.remove(ctx, view); err != nil {
+		return err
+	}
+	var before registry.View
+	var written registry.Changes
+	_, err = g.cfg.Registry.Update(ctx, func(view registry.View) (registry.Changes, error) {
+		if err := g.judge(ctx, view); err != nil {
+			return registry.Changes{}, err
+		}
+		before, written = view, view.Missing(g.now())
+		written.Stores = append(written.Stores, g.tombstones(view)...)
+		return written, nil
+	})
+	if err != nil {
+		return err
+	}
+	return g.withdraw(ctx, before, written)
+}
+
+// withdraw takes back what was written if another application has meanwhile recorded a topic as
+// its own, which it does before it looks: at least one of the two sees the other.
+func (g *Guard) withdraw(ctx context.Context, before registry.View, written registry.Changes) error {
+	if written.Empty() {
+		return nil
+	}
+	rival := g.cfg.Registry.Rival(ctx, g.internalTopics(before), g.cfg.Kafka.Exist)
+	if !errors.As(rival, new(*registry.RivalError)) {
+		return rival
+	}
+	_, err := g.cfg.Registry.Update(ctx, func(registry.View) (registry.Changes, error) { return written.Undo(before), nil })
+	return errors.Join(rival, err)
+}
+
+// adopt logs what is recorded without a comparison: the stores that hold something though neither
+// the registry nor the directory knows them.
+func (g *Guard) adopt(ctx context.Context, view registry.View) error {
+	unknown := g.unrecorded(view)
+	if id := g.cfg.Directory.Registry; id != (registry.TopicID{}) && id != view.TopicID && len(unknown) > 0 {
+		g.cfg.Logger.Warn("the registry of the stores was deleted since this process ran last; it is made again from the topology", "topic", g.cfg.Registry.Topic())
+	}
+	unknown = slices.DeleteFunc(unknown, func(r registry.Record) bool { return g.cfg.Directory.Shape.Has(r.Store) })
+	var topics []string
+	for _, r := range unknown {
+		topics = append(topics, r.Changelog)
+	}
+	if len(topics) == 0 {
+		return nil
+	}
+	existing, err := g.cfg.Kafka.Exist(ctx, topics)
+	if err != nil {
+		return err
+	}
+	var adopted []string
+	for _, r := range unknown {
+		if _, exists := existing[r.Changelog]; !exists {
+			continue
+		}
+		holds, err := g.cfg.Kafka.Holds(ctx, r.Changelog)
+		if err != nil {
+			return err
+		}
+		if holds {
+			adopted = append(adopted, r.Store)
+		}
+	}
+	if len(adopted) > 0 {
+		g.cfg.Logger.Warn("stores hold rows of which nothing is recorded; they are taken for what the topology says, without a comparison",
+			"stores", adopted, "topic", g.cfg.Registry.Topic())
+	}
+	return nil
+}
+
+// unrecorded are the stores with a changelog that the registry has never known.
+func (g *Guard) unrecorded(view registry.View) []registry.Record {
+	stores, _ := g.now()
+	return slices.DeleteFunc(stores, func(r registry.Record) bool {
+		_, found := view.Store(r.Store)
+		return found || r.Changelog == ""
+	})
+}

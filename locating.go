@@ -32,8 +32,8 @@ type locating struct {
 	refused []lostInput
 }
 
-// readStarts reads the start records, if there may be one that this process does not know and
-// that matters.
+// readStarts reads the start records, if there may be one that this process does not know
+// and that matters.
 func (l *locating) readStarts(ctx context.Context, tasks []*held) error {
 	for _, h := range tasks {
 		t := l.session.locatable(h)
@@ -84,8 +84,8 @@ func (l *locating) locate(ctx context.Context, h *held) error {
 	return nil
 }
 
-// waits reports whether the task waits for a process with its state on disk, which may still
-// be about to join.
+// waits reports whether the task waits for a process with its state on disk, which may
+// still be about to join.
 func (l *locating) waits(h *held, t *inputs.Task, verdicts []resume.Verdict) bool {
 	left := time.Until(l.session.disksUntil())
 	if left <= 0 {
@@ -175,8 +175,8 @@ func (l *locating) note(h *held, leads bool, v resume.Verdict, in worker.Input) 
 	}
 }
 
-// notMemberError says that the group does not take the offsets at which tasks start from this
-// process. It passes: the group will say whose the tasks are.
+// notMemberError says that the group does not take the offsets at which tasks start from
+// this process. It passes: the group will say whose the tasks are.
 type notMemberError struct{ error }
 
 func (e notMemberError) Error() string {
@@ -229,8 +229,8 @@ func (s *session) locatable(h *held) *inputs.Task {
 	return t
 }
 
-// downstream returns the repartition topics and the changelogs behind a sub-topology, in all
-// partitions. Repartition topics that lead to no store are left out.
+// downstream returns the repartition topics and the changelogs behind a sub-topology, in
+// all partitions. Repartition topics that lead to no store are left out.
 func (s *session) downstream(sub int, seen map[int]bool) (parts []restore.Partition) {
 	if seen[sub] {
 		return nil
@@ -274,16 +274,16 @@ func (s *session) topicID(topic string) inputs.TopicID {
 	return known.ID
 }
 
-// disksUntil is until when tasks wait for processes with their state on disk: a process that
-// was started together with this one has joined by then.
+// disksUntil is until when tasks wait for processes with their state on disk: a process
+// that was started together with this one has joined by then.
 func (s *session) disksUntil() time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.joinedAt.Add(s.cfg.SessionTimeout)
 }
 
-// awaitDisks tries to start tasks again when the time for others to join is over, unless the
-// tasks were taken away.
+// awaitDisks tries to start tasks again when the time for others to join is over, unless
+// the tasks were taken away.
 func (s *session) awaitDisks(tasks []*held) {
 	s.starters.Go(func() {
 		ctx, cancel := s.untilGone(tasks)

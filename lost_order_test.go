@@ -21,8 +21,8 @@ import (
 	"github.com/millrace-streams/millrace/topology"
 )
 
-// A first start that died at any point before the first commit is no loss: between the commit of
-// the start and its record, or before the commit.
+// A first start that died at any point before the first commit is no loss: between the
+// commit of the start and its record, or before the commit.
 func TestFirstStartThatDiedMidway(t *testing.T) {
 	t.Parallel()
 	guarantees(t, func(t *testing.T, c *cluster, g millrace.Guarantee) {
@@ -42,8 +42,8 @@ func TestFirstStartThatDiedMidway(t *testing.T) {
 	})
 }
 
-// A first transaction that is aborted leaves changelogs with markers only, and the offsets of the
-// start.
+// A first transaction that is aborted leaves changelogs with markers only, and the
+// offsets of the start.
 func TestFirstTransactionThatIsAborted(t *testing.T) {
 	t.Parallel()
 	virtually(t, func(t *testing.T, c *cluster) {
@@ -60,8 +60,8 @@ func TestFirstTransactionThatIsAborted(t *testing.T) {
 	}, kfake.SeedTopics(1, "in", "out"))
 }
 
-// At least once, a process may die when its records are written and its offsets are not. The
-// records are processed again, which is what the guarantee says.
+// At least once, a process may die when its records are written and its offsets are not.
+// The records are processed again, which is what the guarantee says.
 func TestDiedBetweenFlushAndCommit(t *testing.T) {
 	t.Parallel()
 	virtually(t, func(t *testing.T, c *cluster) {
@@ -105,8 +105,8 @@ func TestNewSubTopologyIsNoLoss(t *testing.T) {
 	})
 }
 
-// A disk of a version of the library that kept no offsets with the state, and wrote no start
-// records, is used as before. If the offsets are lost too, nobody knows them.
+// A disk of a version of the library that kept no offsets with the state, and wrote no
+// start records, is used as before. If the offsets are lost too, nobody knows them.
 func TestDiskWithoutOffsets(t *testing.T) {
 	t.Parallel()
 	guarantees(t, func(t *testing.T, c *cluster, g millrace.Guarantee) {
@@ -167,8 +167,9 @@ func (silent) Infof(string, ...any)  {}
 func (silent) Errorf(string, ...any) {}
 func (silent) Fatalf(string, ...any) {}
 
-// A task that is given to a process without its disk goes on at the offsets that the process
-// with the disk has published: with the changelogs the disk proves how far they go.
+// A task that is given to a process without its disk goes on at the offsets that the
+// process with the disk has published: with the changelogs the disk proves how far they
+// go.
 func TestAnotherProcessHasTheDisk(t *testing.T) {
 	t.Parallel()
 	guarantees(t, func(t *testing.T, c *cluster, g millrace.Guarantee) {
@@ -212,8 +213,8 @@ func TestRecreatedInputIsLogged(t *testing.T) {
 	}, kfake.SeedTopics(1, "in", "out"))
 }
 
-// The group may take the task away, or not know the member yet, when the start is committed. That
-// is no failure: the start is committed when the group has settled.
+// The group may take the task away, or not know the member yet, when the start is
+// committed. That is no failure: the start is committed when the group has settled.
 func TestStartCommitMeetsARebalance(t *testing.T) {
 	t.Parallel()
 	for _, refusal := range []*kerr.Error{kerr.RebalanceInProgress, kerr.IllegalGeneration, kerr.UnknownMemberID, kerr.FencedInstanceID, kerr.NotCoordinator} {

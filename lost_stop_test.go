@@ -21,8 +21,8 @@ import (
 
 const byValue = "app-by-value-repartition"
 
-// An application that was stopped in order goes on where it was stopped, with its disks or
-// without them, though the group has forgotten all offsets. The records pass through a
+// An application that was stopped in order goes on where it was stopped, with its disks
+// or without them, though the group has forgotten all offsets. The records pass through a
 // repartition topic, so some tasks have no state of their own.
 func TestStopOutlivesOffsets(t *testing.T) {
 	t.Parallel()
@@ -178,7 +178,8 @@ func TestLostOffsetOfOnePartition(t *testing.T) {
 	}, kfake.SeedTopics(2, "in", "out"))
 }
 
-// Batches hold their records back until they end. What belongs to an open batch is read again.
+// Batches hold their records back until they end. What belongs to an open batch is read
+// again.
 func TestLostOffsetsOfBatches(t *testing.T) {
 	t.Parallel()
 	guarantees(t, func(t *testing.T, c *cluster, g millrace.Guarantee) {

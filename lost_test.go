@@ -37,8 +37,8 @@ func (c *cluster) lossConfig(dir string) millrace.Config {
 	return cfg
 }
 
-// lose deletes committed offsets of a group, as their expiry does, and the records that tell
-// where tasks were stopped, so the application's processes have been killed.
+// lose deletes committed offsets of a group, as their expiry does, and the records that
+// tell where tasks were stopped, so the application's processes have been killed.
 func (c *cluster) lose(topics ...string) {
 	c.t.Helper()
 	c.deleteOffsets(topics...)
@@ -159,7 +159,8 @@ func TestLostOffsetsAreOnTheDisk(t *testing.T) {
 	})
 }
 
-// Without the disk nobody knows what was counted, so the start is refused, and each choice works.
+// Without the disk nobody knows what was counted, so the start is refused, and each
+// choice works.
 func TestLostOffsetsAndDisk(t *testing.T) {
 	t.Parallel()
 	guarantees(t, func(t *testing.T, c *cluster, g millrace.Guarantee) {

@@ -7,8 +7,8 @@ import (
 	"github.com/millrace-streams/millrace/internal/inputs"
 )
 
-// stopTimeout bounds how long tasks that have ended wait for their stop records. Without a
-// record, a task goes on at its committed offsets, or at those on its disk.
+// stopTimeout bounds how long tasks that have ended wait for their stop records. Without
+// a record, a task goes on at its committed offsets, or at those on its disk.
 const stopTimeout = 2 * time.Second
 
 // recordStops records where tasks were stopped, for the case that the group forgets it.
@@ -35,8 +35,8 @@ func (s *session) recordStops(tasks []*held) {
 	}
 }
 
-// addStops adds the stops of a task, unless it may have done something that is not committed, or
-// another task has started to read its inputs.
+// addStops adds the stops of a task, unless it may have done something that is not
+// committed, or another task has started to read its inputs.
 func (s *session) addStops(stops map[inputs.Partition]inputs.Stop, h *held) {
 	select {
 	case <-h.done:

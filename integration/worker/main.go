@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -25,6 +26,23 @@ type options struct {
 	also, alsoOut                           string
 	every, atLeastOnce                      bool
 	session, transaction, interval          time.Duration
+	lost, recreated                         restart
+}
+
+// restart is a millrace.Restart as a flag.
+type restart millrace.Restart
+
+var restarts = []string{millrace.RestartRefused: "refused", millrace.RestartEarliest: "earliest", millrace.RestartLatest: "latest"}
+
+func (r *restart) String() string { return restarts[*r] }
+
+func (r *restart) Set(text string) error {
+	i := slices.Index(restarts, text)
+	if i < 0 {
+		return fmt.Errorf("want one of %v", restarts)
+	}
+	*r = restart(i)
+	return nil
 }
 
 func main() {
@@ -41,6 +59,8 @@ func main() {
 	flag.DurationVar(&o.session, "session", 6*time.Second, "session timeout")
 	flag.DurationVar(&o.transaction, "transaction", 0, "transaction timeout; 0: the default")
 	flag.DurationVar(&o.interval, "interval", 0, "count in batches of this length: by value to -out, all to -also-out")
+	flag.Var(&o.lost, "lost-offsets", "where to begin when offsets were lost: earliest or latest")
+	flag.Var(&o.recreated, "recreated-inputs", "where to begin when a topic was created again: earliest or latest")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
@@ -61,6 +81,8 @@ func run(ctx context.Context, o options) error {
 		StateDir:           o.stateDir,
 		EveryUpdate:        o.every,
 		SessionTimeout:     o.session,
+		LostOffsets:        millrace.Restart(o.lost),
+		RecreatedInputs:    millrace.Restart(o.recreated),
 		TransactionTimeout: o.transaction,
 		CloseTimeout:       2 * time.Minute, // a test that is short of time must not fail for it
 		Logger:             slog.New(slog.NewTextHandler(os.Stderr, nil)),

@@ -8,9 +8,9 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 )
 
-// Progress is how far a task had come when a batch was applied. A database whose changelogs
-// hold no committed record at or beyond these positions has the state of exactly the records
-// below these offsets.
+// Progress is how far a task had come when a batch was applied. A database whose
+// changelogs hold no committed record at or beyond these positions has the state of
+// exactly the records below these offsets.
 type Progress struct {
 	Inputs     []InputProgress
 	Changelogs []ChangelogProgress
@@ -25,21 +25,22 @@ type InputProgress struct {
 	Metadata  string
 }
 
-// ChangelogProgress is the position in the task's partition of a changelog: the offset to read
-// next. It is -1 if nothing was read or written.
+// ChangelogProgress is the position in the task's partition of a changelog: the offset to
+// read next. It is -1 if nothing was read or written.
 type ChangelogProgress struct {
 	Topic    string
 	TopicID  [16]byte
 	Position int64
 }
 
-// progressVersion is the version of the encoding: [1B version][4B n] inputs [4B n] changelogs,
-// an input being [4B length][topic][4B partition][16B topic ID][8B offset][4B length][metadata]
-// and a changelog [4B length][topic][16B topic ID][8B position], all big-endian.
+// progressVersion is the version of the encoding: [1B version][4B n] inputs [4B n]
+// changelogs, an input being [4B length][topic][4B partition][16B topic ID][8B offset][4B
+// length][metadata] and a changelog [4B length][topic][16B topic ID][8B position], all
+// big-endian.
 const progressVersion = 1
 
-// SetProgress notes how far the task has come. It copies p. A database without tables on disk
-// keeps no progress.
+// SetProgress notes how far the task has come. It copies p. A database without tables on
+// disk keeps no progress.
 func (b *Batch) SetProgress(p *Progress) {
 	if b.db.pebble == nil {
 		return
@@ -51,7 +52,8 @@ func (b *Batch) SetProgress(p *Progress) {
 	_ = op.Finish() // as in forget
 }
 
-// Progress returns what the last batch with a progress has noted. ok is false if there was none.
+// Progress returns what the last batch with a progress has noted. ok is false if there
+// was none.
 func (d *DB) Progress() (p Progress, ok bool, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

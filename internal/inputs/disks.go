@@ -54,9 +54,9 @@ type diskChangelog struct {
 	Position int64  `json:"position"`
 }
 
-// Publish writes what this process has on disk, so that another one that is given the task can
-// go on there. A task is named by its first input. Tasks of which the process has published
-// something before, and which are not among those given, are taken back.
+// Publish writes what this process has on disk, so that another one that is given the
+// task can go on there. A task is named by its first input. Tasks of which the process
+// has published something before, and which are not among those given, are taken back.
 func (s *Records) Publish(ctx context.Context, cl *kgo.Client, process string, disks map[Partition]engine.Progress) error {
 	var records []*kgo.Record
 	for input, p := range disks {

@@ -16,18 +16,19 @@ type Task struct {
 
 	// Changelogs are those of its own stores, of which it has the partition Partition.
 	Changelogs []string
-	// Downstream are the repartition topics and changelogs that records of the task can reach,
-	// all partitions of them.
+	// Downstream are the repartition topics and changelogs that records of the task can
+	// reach, all partitions of them.
 	Downstream []restore.Partition
 	// Local says that it has a store on disk that has no changelog.
 	Local bool
 
-	// Progress returns what the task's database has. It is called only if an offset is missing.
+	// Progress returns what the task's database has. It is called only if an offset is
+	// missing.
 	Progress func() (p engine.Progress, ok bool, err error)
 }
 
-// Leads reports whether records of the task can reach a store. Of a task whose records reach
-// none, offsets can be lost without harm to any state.
+// Leads reports whether records of the task can reach a store. Of a task whose records
+// reach none, offsets can be lost without harm to any state.
 func (t *Task) Leads() bool { return len(t.Changelogs)+len(t.Downstream) > 0 || t.Local }
 
 // Facts gathers facts about the inputs of tasks.
@@ -38,8 +39,8 @@ type Facts struct {
 	ByTool   func(metadata string) bool // whether a tool, and not the library, has committed it
 }
 
-// Judge judges where a task begins to read its inputs. It also returns what its database has,
-// for inputs that begin AtDisk.
+// Judge judges where a task begins to read its inputs. It also returns what its database
+// has, for inputs that begin AtDisk.
 func (f *Facts) Judge(ctx context.Context, t *Task, standings map[Partition]Standing, policy resume.Policy) ([]resume.Verdict, engine.Progress, error) {
 	ins := make([]resume.Input, len(t.Inputs))
 	for i, p := range t.Inputs {
@@ -73,10 +74,10 @@ func (f *Facts) input(p Partition, at Standing, leads bool) resume.Input {
 	return in
 }
 
-// unrecorded finds inputs that were started without a start record: by a version of the library
-// that wrote none, or the registry was deleted. If a task has no offset and no start record of
-// any input, and its own changelogs hold a committed record, then it has lost its offsets, since
-// the first commit of such a record has committed an offset too.
+// unrecorded finds inputs that were started without a start record: by a version of the
+// library that wrote none, or the registry was deleted. If a task has no offset and no
+// start record of any input, and its own changelogs hold a committed record, then it has
+// lost its offsets, since the first commit of such a record has committed an offset too.
 func (f *Facts) unrecorded(ctx context.Context, t *Task, ins []resume.Input) error {
 	known := func(in resume.Input) bool { return in.Started || in.Offset >= 0 }
 	if len(t.Changelogs) == 0 || slices.ContainsFunc(ins, known) {
@@ -137,9 +138,9 @@ func (f *Facts) suspect(ctx context.Context, t *Task, ins []resume.Input) (progr
 	return progress, complete, nil
 }
 
-// elsewhere returns what another process has on disk, if that is complete: of several, the one
-// whose offsets are largest, since records that change no state move offsets only. State that
-// no changelog has is on the other disk, and not on this one.
+// elsewhere returns what another process has on disk, if that is complete: of several,
+// the one whose offsets are largest, since records that change no state move offsets
+// only. State that no changelog has is on the other disk, and not on this one.
 func (f *Facts) elsewhere(ctx context.Context, t *Task) (best engine.Progress, found bool, err error) {
 	if t.Local || len(t.Inputs) == 0 {
 		return best, false, nil
@@ -163,14 +164,15 @@ func offsets(p engine.Progress) (sum int64) {
 	return sum
 }
 
-// leftBehind reports whether a topic that the task's records reach holds a committed record.
+// leftBehind reports whether a topic that the task's records reach holds a committed
+// record.
 func (f *Facts) leftBehind(ctx context.Context, t *Task) (bool, error) {
 	held, err := f.Restorer.Holds(ctx, slices.Concat(t.Downstream, t.ownChangelogs()))
 	return slices.ContainsFunc(held, holdsRecords), err
 }
 
-// complete reports whether no changelog of the task holds a committed record at or beyond the
-// positions that the database has.
+// complete reports whether no changelog of the task holds a committed record at or beyond
+// the positions that the database has.
 func (f *Facts) complete(ctx context.Context, t *Task, progress engine.Progress) (bool, error) {
 	parts := t.ownChangelogs()
 	for i := range parts {

@@ -35,7 +35,8 @@ const (
 	stopPrefix  = "stop/"
 )
 
-// recordVersion is that of the values. A field that older versions may ignore needs no new one.
+// recordVersion is that of the values. A field that older versions may ignore needs no
+// new one.
 const recordVersion = 1
 
 // Start is what a start record says.
@@ -65,8 +66,8 @@ type stop struct {
 	Metadata string `json:"metadata"`
 }
 
-// Records are the start, stop and disk records of an application, as this process has read and
-// written them. Its methods may be called by several goroutines.
+// Records are the start, stop and disk records of an application, as this process has
+// read and written them. Its methods may be called by several goroutines.
 type Records struct {
 	topic string
 
@@ -97,8 +98,8 @@ func (s *Records) Started(p Partition) (at Start, found bool) {
 	return at, found
 }
 
-// Stopped returns the stop record of a partition. It is not found if a task has started to read
-// the partition after that stop.
+// Stopped returns the stop record of a partition. It is not found if a task has started
+// to read the partition after that stop.
 func (s *Records) Stopped(p Partition) (at Stop, found bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -130,8 +131,8 @@ func (s *Records) Read(ctx context.Context, from *restore.Restorer) error {
 	return nil
 }
 
-// apply takes a record in. Keys of other kinds, and values of newer versions that do not say
-// what this one needs, are left out.
+// apply takes a record in. Keys of other kinds, and values of newer versions that do not
+// say what this one needs, are left out.
 func (s *Records) apply(key, value []byte) error {
 	if k, ok := parseDiskKey(string(key)); ok {
 		return s.applyDisk(k, value)

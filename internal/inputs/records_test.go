@@ -10,7 +10,8 @@ import (
 	"github.com/millrace-streams/millrace/internal/restore"
 )
 
-// What one process writes is what another one reads, records of other kinds beside it or not.
+// What one process writes is what another one reads, records of other kinds beside it or
+// not.
 func TestStartsAreReadAsWritten(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()

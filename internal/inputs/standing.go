@@ -21,16 +21,16 @@ type Standing struct {
 	Metadata  string
 }
 
-// Standings asks where a group stands in partitions. While transactions with offsets of them
-// have not ended, it returns an error that passes (UNSTABLE_OFFSET_COMMIT).
+// Standings asks where a group stands in partitions. While transactions with offsets of
+// them have not ended, it returns an error that passes (UNSTABLE_OFFSET_COMMIT).
 func Standings(ctx context.Context, cl *kgo.Client, group string, partitions map[string][]int32) (map[Partition]Standing, error) {
 	names := make([]string, 0, len(partitions))
 	for name := range partitions {
 		names = append(names, name)
 	}
 	admin := kadm.NewClient(cl)
-	// The starts come before the committed offsets. If another process has the tasks meanwhile,
-	// records that are purged behind its commits must not look like a loss.
+	// The starts come before the committed offsets. If another process has the tasks
+	// meanwhile, records that are purged behind its commits must not look like a loss.
 	starts, err := admin.ListStartOffsets(ctx, names...)
 	if err != nil {
 		return nil, err
@@ -71,9 +71,10 @@ func Standings(ctx context.Context, cl *kgo.Client, group string, partitions map
 	return standings, nil
 }
 
-// Committed asks for the committed offsets of partitions, and gets an error while transactions
-// with offsets of them have not ended. The request has to name the partitions: asked for all
-// that a group has, a broker leaves those out of which it has such offsets only.
+// Committed asks for the committed offsets of partitions, and gets an error while
+// transactions with offsets of them have not ended. The request has to name the
+// partitions: asked for all that a group has, a broker leaves those out of which it has
+// such offsets only.
 func Committed(ctx context.Context, cl *kgo.Client, group string, partitions map[string][]int32) (kadm.OffsetResponses, error) {
 	req := kmsg.NewPtrOffsetFetchRequest()
 	req.Group, req.RequireStable = group, true

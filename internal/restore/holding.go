@@ -9,11 +9,11 @@ import (
 
 // Holding says what a partition holds at or beyond a position.
 type Holding struct {
-	// Records says that there is a committed record, or that there may have been one: the log
-	// begins beyond the position, so records were deleted or trimmed.
+	// Records says that there is a committed record, or that there may have been one: the
+	// log begins beyond the position, so records were deleted or trimmed.
 	Records bool
-	// Foreign says that the position is not one of this log: it lies beyond the log's end, or
-	// the topic was deleted and created again.
+	// Foreign says that the position is not one of this log: it lies beyond the log's
+	// end, or the topic was deleted and created again.
 	Foreign bool
 }
 
@@ -23,10 +23,10 @@ var errFound = errors.New("found a record")
 // probeRecords is how many records of a partition are read at once to find the first.
 const probeRecords = 16
 
-// Holds says for each partition what it holds at or beyond From, in the order of parts. It
-// reads no further than the first committed record. A From below 0 is offset 0. The high
-// watermark alone proves nothing: an aborted transaction leaves one too. So, like Restore, it
-// waits for open transactions to end.
+// Holds says for each partition what it holds at or beyond From, in the order of parts.
+// It reads no further than the first committed record. A From below 0 is offset 0. The
+// high watermark alone proves nothing: an aborted transaction leaves one too. So, like
+// Restore, it waits for open transactions to end.
 func (r *Restorer) Holds(ctx context.Context, parts []Partition) ([]Holding, error) {
 	probe := *r
 	probe.cfg.BatchRecords = probeRecords
@@ -70,8 +70,8 @@ func (r *Restorer) Holds(ctx context.Context, parts []Partition) ([]Holding, err
 	return held, nil
 }
 
-// onlyExpected reports whether all that Restore has returned was seen by done: it joins the
-// errors of partitions, and returns any other error alone.
+// onlyExpected reports whether all that Restore has returned was seen by done: it joins
+// the errors of partitions, and returns any other error alone.
 func onlyExpected(err error) bool {
 	return errors.Is(err, errFound) || errors.Is(err, ErrRecreated) || errors.Is(err, ErrOutOfRange)
 }

@@ -1,15 +1,15 @@
 package resume
 
-// TopicID tells a topic from another one that had the same name before it. The zero value is
-// unknown, and is equal to every other.
+// TopicID tells a topic from another one that had the same name before it. The zero value
+// is unknown, and is equal to every other.
 type TopicID [16]byte
 
 func (id TopicID) differs(other TopicID) bool {
 	return id != other && id != TopicID{} && other != TopicID{}
 }
 
-// Choice is what the operator wants for an input whose offset is not known any more, though
-// its records have left something behind.
+// Choice is what the operator wants for an input whose offset is not known any more,
+// though its records have left something behind.
 type Choice int
 
 const (
@@ -44,13 +44,13 @@ type Input struct {
 	// Unwritten says that the partition never held a record.
 	Unwritten bool
 
-	// Stop is the offset of the last stop record, -1 if there is none, or if a task has started
-	// after the stop. StopID is the topic that it belongs to.
+	// Stop is the offset of the last stop record, -1 if there is none, or if a task has
+	// started after the stop. StopID is the topic that it belongs to.
 	Stop   int64
 	StopID TopicID
 
-	// Disk is the offset that the task's database has, -1 if none. DiskID is the topic that it
-	// belongs to.
+	// Disk is the offset that the task's database has, -1 if none. DiskID is the topic
+	// that it belongs to.
 	Disk   int64
 	DiskID TopicID
 }
@@ -61,7 +61,8 @@ type Begin int
 const (
 	// AtCommitted: at the committed offset.
 	AtCommitted Begin = iota
-	// AtSource: where the source says, since nothing was processed yet or nothing was left behind.
+	// AtSource: where the source says, since nothing was processed yet or nothing was
+	// left behind.
 	AtSource
 	// AtStop: at the offset at which the task was stopped last.
 	AtStop
@@ -98,20 +99,20 @@ func (v Verdict) Open() bool {
 	return v.Loss == Lost && v.Begin != AtSource && v.Begin != AtStop && v.Begin != AtDisk
 }
 
-// Suspect reports whether the facts LeftBehind, Unwritten and those of the disk decide about
-// the input. They take reading to gather, so they are left out for all others.
+// Suspect reports whether the facts LeftBehind, Unwritten and those of the disk decide
+// about the input. They take reading to gather, so they are left out for all others.
 func (in Input) Suspect() bool {
 	return in.Started && in.Offset < 0 || in.stale()
 }
 
-// stale reports whether the offset is one of ours and belongs to a topic that is gone: the
-// broker drops such offsets, unless it was down or busy then.
+// stale reports whether the offset is one of ours and belongs to a topic that is gone:
+// the broker drops such offsets, unless it was down or busy then.
 func (in Input) stale() bool {
 	return in.Started && in.Offset >= 0 && !in.ByTool && in.StartID.differs(in.ID)
 }
 
-// Judge returns the verdict on each input of a task. complete says that no changelog of the
-// task holds a committed record at or beyond the positions that its database has.
+// Judge returns the verdict on each input of a task. complete says that no changelog of
+// the task holds a committed record at or beyond the positions that its database has.
 func Judge(inputs []Input, complete bool, policy Policy) []Verdict {
 	complete = complete && !behind(inputs)
 	verdicts := make([]Verdict, len(inputs))
@@ -121,8 +122,8 @@ func Judge(inputs []Input, complete bool, policy Policy) []Verdict {
 	return verdicts
 }
 
-// behind reports whether the group has committed an input beyond the offset on the disk: then
-// another process has had the task since, though it changed no state.
+// behind reports whether the group has committed an input beyond the offset on the disk:
+// then another process has had the task since, though it changed no state.
 func behind(inputs []Input) bool {
 	for _, in := range inputs {
 		if in.Offset >= 0 && !in.ByTool && in.Disk >= 0 && in.Offset > in.Disk && !in.DiskID.differs(in.ID) && !in.stale() {

@@ -25,7 +25,7 @@ type versions struct {
 }
 
 func newVersions(t *testing.T) *versions {
-	return &versions{newCluster(t, kfake.SeedTopics(1, "in", "in2", "out")), t, "app", &logged{}}
+	return &versions{newCluster(t, kfake.SeedTopics(1, "in", "out", "out2")), t, "app", &logged{}}
 }
 
 // version is a topology that reads "in", which has strings as keys and values.

@@ -1,0 +1,199 @@
+package millrace_test
+
+import (
+	"context"
+	"strconv"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/millrace-streams/millrace/processor"
+	"github.com/millrace-streams/millrace/serde"
+	"github.com/millrace-streams/millrace/state"
+	"github.com/millrace-streams/millrace/topology"
+)
+
+const countsChangelog = "app-counts-changelog"
+
+func (v *versions) exists(topic string) bool { return v.TopicInfo(topic) != nil }
+
+// A store that holds something is removed by name: its changelog goes, later starts need not name
+// it, and a store of the same name begins empty.
+func TestRemoveStore(t *testing.T) {
+	t.Parallel()
+	v := newVersions(t)
+	disk, other := t.TempDir(), t.TempDir()
+	v.starts(count("counts"), disk, "1")
+	v.starts(count("counts"), other, "2")
+	v.starts(none, disk, "3", "counts")
+	if v.exists(countsChangelog) {
+		t.Error("the changelog is still there")
+	}
+	for _, dir := range []string{disk, other, t.TempDir()} {
+		v.starts(none, dir, "more")
+	}
+	// The release that was rolled back comes again, and finds nothing of before.
+	v.starts(countsTo("out2", "counts"), other, "again")
+	if got := v.read("out2", 1); got[0] != "k=1" {
+		t.Errorf("the store that came back counted %v, want k=1", got)
+	}
+	v.refused(none, disk, "counts", "Config.RemoveStores")
+}
+
+// What Config.RemoveStores names and nobody has, or the topology has, is not removed.
+func TestRemoveStoreThatIsThere(t *testing.T) {
+	t.Parallel()
+	v := newVersions(t)
+	v.starts(count("counts"), t.TempDir(), "1")
+	v.starts(count("counts"), t.TempDir(), "2", "counts", "unknown")
+	if !v.exists(countsChangelog) {
+		t.Error("a store of the topology was removed")
+	}
+	for _, name := range []string{"counts", "unknown"} {
+		if !v.log.has("level=WARN", "Config.RemoveStores", "store="+name) {
+			t.Errorf("nothing was said of %s", name)
+		}
+	}
+}
+
+// A rename is a removal and a new store; a changed store goes under a new name.
+func TestRemoveStoreOnRename(t *testing.T) {
+	t.Parallel()
+	v := newVersions(t)
+	v.starts(count("counts"), t.TempDir(), "1")
+	v.starts(countsTo("out2", "totals"), t.TempDir(), "2", "counts")
+	if got := v.read("out2", 1); got[0] != "k=1" {
+		t.Errorf("got %v, want k=1: a renamed store begins empty", got)
+	}
+}
+
+// A store without a changelog binds only the disk that has its rows.
+func TestUnloggedStore(t *testing.T) {
+	t.Parallel()
+	v := newVersions(t)
+	own := keeps(state.KeyValue("own", serde.String, serde.String, state.WithoutChangelog()), textToText)
+	disk := t.TempDir()
+	v.starts(own, disk, "1")
+	v.refused(none, disk, "own", "Config.RemoveStores to own")
+	v.starts(none, t.TempDir(), "2")
+	v.starts(none, disk, "3", "own")
+	v.starts(none, disk, "4")
+}
+
+func countsTo(topic, name string) version {
+	return func(in topology.Stream[string, string]) {
+		topology.MapValues(topology.GroupByKey(in, "by-key").Count(name, topology.EveryUpdate()).Stream(), func(n int64) string { return strconv.FormatInt(n, 10) }, serde.String).To(topic)
+	}
+}
+
+// Application "a" with store "b-c" and application "a-b" with store "c" would share a changelog.
+func TestSharedChangelogIsRefused(t *testing.T) {
+	t.Parallel()
+	v := newVersions(t)
+	v.app = "a"
+	v.starts(count("b-c"), t.TempDir(), "1")
+	v.app = "a-b"
+	v.refused(count("c"), t.TempDir(), "a-b-c-changelog", "belongs to application a already", "store b-c")
+	v.starts(count("d"), t.TempDir(), "2")
+}
+
+// A directory of an earlier release, which made no registry, is upgraded without a word, and
+// guards its stores in the first start already.
+func TestDirectoryWithoutRegistry(t *testing.T) {
+	t.Parallel()
+	v := newVersions(t)
+	disk := t.TempDir()
+	v.starts(count("counts"), disk, "1")
+	v.forgetRegistry()
+	v.refused(none, disk, "counts")
+	v.forgetRegistry()
+	v.log = &logged{}
+	v.starts(count("counts"), disk, "2")
+	if !v.log.has("level=WARN", "registry of the stores was deleted") {
+		t.Error("nothing was said of the deleted registry")
+	}
+	v.refused(none, t.TempDir(), "counts")
+}
+
+// forgetRegistry deletes the registry, as an operator might.
+func (v *versions) forgetRegistry() {
+	v.t.Helper()
+	if _, err := kadm.NewClient(v.cl).DeleteTopic(context.Background(), v.app+"-stores-registry"); err != nil {
+		v.t.Fatal(err)
+	}
+}
+
+// What may not be made, or not be written, is said once and clearly, instead of being tried for ever.
+func TestRegistryWithoutPermission(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name   string
+		forbid func(kmsg.Request) kmsg.Response
+		parts  []string
+	}{
+		{"create", func(req kmsg.Request) kmsg.Response {
+			create, ok := req.(*kmsg.CreateTopicsRequest)
+			if !ok || len(create.Topics) != 1 || create.Topics[0].Topic != "app-stores-registry" {
+				return nil
+			}
+			resp := create.ResponseKind().(*kmsg.CreateTopicsResponse)
+			resp.Topics = []kmsg.CreateTopicsResponseTopic{{Topic: create.Topics[0].Topic, ErrorCode: kerr.TopicAuthorizationFailed.Code}}
+			return resp
+		}, []string{"app-stores-registry", "allow the application to create topics"}},
+		{"write", func(req kmsg.Request) kmsg.Response {
+			init, ok := req.(*kmsg.InitProducerIDRequest)
+			if !ok || init.TransactionalID == nil || *init.TransactionalID != "app-stores-registry" {
+				return nil
+			}
+			resp := init.ResponseKind().(*kmsg.InitProducerIDResponse)
+			resp.ErrorCode = kerr.TransactionalIDAuthorizationFailed.Code
+			return resp
+		}, []string{"app-stores-registry", "allow the application to Write with the transactional ID"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			v := newVersions(t)
+			v.Control(func(req kmsg.Request) (kmsg.Response, error, bool) {
+				v.KeepControl()
+				resp := c.forbid(req)
+				return resp, nil, resp != nil
+			})
+			v.refused(count("counts"), t.TempDir(), c.parts...)
+		})
+	}
+}
+
+// While a new version and the old one run side by side, the old one is the leader's: the new one has
+// no task, and leaves the registry as it is.
+func TestRollingChange(t *testing.T) {
+	t.Parallel()
+	v := newVersions(t)
+	disk := t.TempDir()
+	app := run(t, v.build(count("counts")), v.config(disk))
+	v.send("in", "k=1")
+	eventually(t, "the record is committed", func() bool { return v.committed("app", "in", 0) == 1 })
+	v.refused(aggregateNamed("counts", serde.String), t.TempDir(), "counts", "misread")
+	more := run(t, v.build(both), v.config(t.TempDir()))
+	v.send("in", "k=2")
+	eventually(t, "the old version goes on", func() bool { return v.committed("app", "in", 0) == 2 })
+	app.stop()
+	v.send("in", "k=3")
+	eventually(t, "the new version takes over", func() bool { return v.committed("app", "in", 0) == 3 })
+	more.stop()
+	v.refused(count("counts"), disk, "more", "gone")
+	v.starts(count("counts"), disk, "4", "more")
+}
+
+func both(in topology.Stream[string, string]) {
+	count("counts")(in)
+	keeps(state.KeyValue("more", serde.String, serde.String), textToText)(in)
+}
+
+func aggregateNamed[A any](name string, as serde.Serde[A]) version {
+	return func(in topology.Stream[string, string]) {
+		topology.Aggregate(topology.GroupByKey(in, "by-key"), name, func() (a A) { return a },
+			func(a A, _ processor.Record[string, string]) A { return a }, as)
+	}
+}

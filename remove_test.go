@@ -2,6 +2,10 @@ package millrace_test
 
 import (
 	"context"
+	"encoding/base64"
+	"encoding/json"
+	"os"
+	"path/filepath"
 	"strconv"
 	"testing"
 
@@ -99,9 +103,9 @@ func TestSharedChangelogIsRefused(t *testing.T) {
 	v.starts(count("d"), t.TempDir(), "2")
 }
 
-// A directory of an earlier release, which made no registry, is upgraded without a word, and
-// guards its stores in the first start already.
-func TestDirectoryWithoutRegistry(t *testing.T) {
+// A registry that an operator has deleted is made again, with a warning. Until then the state
+// directory guards the stores.
+func TestDeletedRegistry(t *testing.T) {
 	t.Parallel()
 	v := newVersions(t)
 	disk := t.TempDir()
@@ -109,12 +113,70 @@ func TestDirectoryWithoutRegistry(t *testing.T) {
 	v.forgetRegistry()
 	v.refused(none, disk, "counts")
 	v.forgetRegistry()
-	v.log = &logged{}
 	v.starts(count("counts"), disk, "2")
 	if !v.log.has("level=WARN", "registry of the stores was deleted") {
 		t.Error("nothing was said of the deleted registry")
 	}
 	v.refused(none, t.TempDir(), "counts")
+}
+
+// A directory of an earlier release, which made no registry, guards its stores, and is upgraded
+// without a word.
+func TestDirectoryOfAnEarlierRelease(t *testing.T) {
+	t.Parallel()
+	v := newVersions(t)
+	disk := t.TempDir()
+	v.starts(count("counts"), disk, "1")
+	v.forgetRegistry()
+	forgetRegistryID(t, filepath.Join(disk, "app", "process.json"))
+	v.refused(none, disk, "counts")
+	v.starts(count("counts"), disk, "2")
+	if v.log.has("level=WARN", "registry") || v.log.has("level=WARN", "stores hold rows") {
+		t.Error("the upgrade was not silent")
+	}
+	v.refused(none, t.TempDir(), "counts")
+}
+
+// forgetRegistryID takes the registry out of what a state directory records.
+func forgetRegistryID(t *testing.T, file string) {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var process map[string]any
+	decode(t, text, &process)
+	topo := process["topology"].(map[string]any)
+	description, err := base64.StdEncoding.DecodeString(topo["description"].(string))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var layout map[string]any
+	decode(t, description, &layout)
+	if layout["Registry"] == nil {
+		t.Fatalf("no registry is recorded in %s", description)
+	}
+	delete(layout, "Registry")
+	topo["description"] = base64.StdEncoding.EncodeToString(encode(t, layout))
+	if err := os.WriteFile(file, encode(t, process), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func decode(t *testing.T, text []byte, into any) {
+	t.Helper()
+	if err := json.Unmarshal(text, into); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func encode(t *testing.T, v any) []byte {
+	t.Helper()
+	text, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
 }
 
 // forgetRegistry deletes the registry, as an operator might.

@@ -11,6 +11,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/millrace-streams/millrace/internal/graph"
+	"github.com/millrace-streams/millrace/internal/shutdown"
 	"github.com/millrace-streams/millrace/internal/txn"
 	"github.com/millrace-streams/millrace/topology"
 )
@@ -75,7 +76,7 @@ func New(t *topology.Topology, cfg Config) (*App, error) {
 
 // Run runs the application until ctx ends or something goes wrong that only a person can put right. It blocks.
 //
-// When ctx ends, Run finishes the records that are being processed, commits, leaves the group, and returns nil; Config.CloseTimeout bounds that. It returns
+// When ctx ends, Run finishes the records that are being processed, commits, leaves the group, and returns nil; Config.CloseTimeout bounds that, whatever is stuck. It returns
 // an error that wraps a *processor.Error when the error policy has said Fail: everything else has then been committed, and a restart resumes at that record.
 // Brokers that cannot be reached are no error: Run logs, and keeps trying until ctx ends. A state directory that takes nothing more, since its disk is full or broken, is one; the
 // state in it stays as of an earlier commit, and a restart with room on the disk goes on from there.
@@ -83,13 +84,30 @@ func (a *App) Run(ctx context.Context) error {
 	if a.ran.Swap(true) {
 		return ErrRunTwice
 	}
-	a.setState(Starting)
-	if err := a.run(ctx); err != nil {
-		a.setState(Failed)
+	s := a.newSession(ctx)
+	defer context.AfterFunc(ctx, s.ending.Begin)()
+	err := s.ending.Bound(func() error { return a.runAndTell(s) })
+	if late := (*shutdown.LateError)(nil); errors.As(err, &late) {
+		err = errors.Join(s.failureSoFar(), err)
+		s.warnOfLate(late)
+		go a.setState(Failed) // a hook may be what is stuck
+	}
+	if err != nil {
 		return fmt.Errorf("millrace: application %s: %w", a.cfg.ApplicationID, err)
 	}
-	a.setState(Closed)
 	return nil
+}
+
+// runAndTell runs the session and sets the state before and after.
+func (a *App) runAndTell(s *session) error {
+	a.setState(Starting)
+	err := s.run()
+	if err != nil {
+		a.setState(Failed)
+	} else {
+		a.setState(Closed)
+	}
+	return err
 }
 
 // State returns the application's state.

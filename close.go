@@ -2,71 +2,70 @@ package millrace
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"time"
 
+	"github.com/millrace-streams/millrace/internal/shutdown"
 	"github.com/millrace-streams/millrace/internal/worker"
 )
 
-// lastGrace is what workers get to come back after their user code was told that there is no more time.
-const lastGrace = time.Second
-
-// close ends the run: no more starts, what is being processed is finished and committed, the group is left, everything is closed. It returns the failure that ended the
-// run, if any.
+// close ends the run: nothing more is started, the records in work are finished and
+// committed, the group is left, everything is closed. It returns the failure that ended the
+// run, if any. It waits for each of these without a limit; Run does not wait longer than
+// Config.CloseTimeout for close. If user code is stuck, its databases stay open, and the
+// directory locked, until it returns.
 func (s *session) close() error {
+	s.ending.Step("a hook that is told that the application closes")
 	s.app.setState(Closing)
 	s.mu.Lock()
 	s.closing = true
 	s.mu.Unlock()
 	s.stop()
-	deadline := time.AfterFunc(s.cfg.CloseTimeout, s.kill)
-	defer deadline.Stop()
-	ctx, cancel := context.WithTimeout(s.hard, s.cfg.CloseTimeout)
-	defer cancel()
 
+	s.ending.Step("the restore of tasks, or a hook that is told of it")
 	s.starters.Wait()
+	s.ending.Step("user code or commits of workers")
 	s.end(s.heldTasks(), false)
-	var err error
 	if group := s.membership(); group != nil {
-		if err = group.Stop(ctx, s.cfg.OnClose == Leave); err != nil {
+		s.ending.Step("the group")
+		if err := group.Stop(s.hard, s.cfg.OnClose == Leave); err != nil {
 			s.log.Warn("ending the membership", "error", err)
 		}
 	}
+	s.ending.Step("user code or commits of workers")
 	for _, w := range s.workers {
 		w.Stop()
 	}
-	stuck := s.awaitWorkers()
-	s.kill()
-	s.background.Wait()
-	if stuck {
-		// The databases are in use, so they stay open, and the directory locked.
-		return errors.Join(s.failure, fmt.Errorf("closing took longer than Config.CloseTimeout (%v): user code did not return", s.cfg.CloseTimeout))
+	for _, w := range s.workers {
+		<-w.Done()
 	}
+	s.kill()
+	s.ending.Step("background work")
+	s.background.Wait()
+	s.ending.Step("databases and connections, which are being closed")
 	s.closeUnused()
 	s.release()
+	return s.failureSoFar()
+}
+
+func (s *session) failureSoFar() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.failure
 }
 
-// awaitWorkers waits for the workers, a little longer than they have time. It reports whether one did not come back.
-func (s *session) awaitWorkers() (stuck bool) {
-	for _, w := range s.workers {
-		select {
-		case <-w.Done():
-			continue
-		case <-s.hard.Done():
-		}
-		grace := time.NewTimer(lastGrace)
-		select {
-		case <-w.Done():
-		case <-grace.C:
-			stuck = true
-		}
-		grace.Stop()
+// warnOfLate logs what Run does not wait for any more.
+func (s *session) warnOfLate(late *shutdown.LateError) {
+	log := s.app.cfg.Logger.With("application", s.cfg.ApplicationID)
+	log.Error("closing is not over in time", "limit", late.Limit, "waiting_for", late.Step)
+	if s.app.session.Load() == nil { // the start is what is stuck
+		return
 	}
-	return stuck
+	for i, w := range s.workers {
+		select {
+		case <-w.Done():
+		default:
+			log.Error("still at work", "worker", i, "stack", w.Stack())
+		}
+	}
 }
 
 // release closes what prepare and start have opened.

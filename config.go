@@ -109,8 +109,11 @@ type Config struct {
 	// move. Default: 15 s. The broker's group.min.session.timeout.ms and group.max.session.timeout.ms bound it.
 	SessionTimeout time.Duration
 
-	// CloseTimeout bounds the graceful end of Run: draining, the last commits, and leaving the group. Afterwards Run returns
-	// anyway; what was not committed is processed again by whoever is next. Default: 30 s.
+	// CloseTimeout bounds the time from the end of Run's context, or from a failure, to the return of Run: draining, the last
+	// commits, leaving the group and closing all that is open. Shortly before (a fifth of it, at most 1 s) the context of user
+	// code and of requests to brokers ends. If something is still stuck when the time is up, Run returns an error that names it,
+	// and the state directory stays locked until it returns or the process ends. Records that were not committed are processed
+	// again by the next process. Default: 20 s, which leaves room within the 30 s that Kubernetes grants.
 	CloseTimeout time.Duration
 
 	// OnClose is Leave by default.
@@ -178,7 +181,7 @@ const (
 	defaultCommitInterval     = 100 * time.Millisecond
 	defaultTransactionTimeout = 10 * time.Second
 	defaultSessionTimeout     = 15 * time.Second
-	defaultCloseTimeout       = 30 * time.Second
+	defaultCloseTimeout       = 20 * time.Second
 	defaultStateMemory        = 256 << 20
 	defaultBufferMemory       = 64 << 20
 	minStateMemory            = 16 << 20

@@ -21,6 +21,7 @@ import (
 	"github.com/millrace-streams/millrace/internal/inputs"
 	"github.com/millrace-streams/millrace/internal/membership"
 	"github.com/millrace-streams/millrace/internal/restore"
+	"github.com/millrace-streams/millrace/internal/shutdown"
 	"github.com/millrace-streams/millrace/internal/statedir"
 	"github.com/millrace-streams/millrace/internal/transient"
 	"github.com/millrace-streams/millrace/internal/txn"
@@ -58,6 +59,8 @@ type session struct {
 	// soft ends when Run begins to close: nothing new is started.
 	soft context.Context
 	stop context.CancelFunc
+	// ending bounds the time between the end of soft, or a failure, and the return of Run.
+	ending *shutdown.Shutdown
 
 	background sync.WaitGroup // goroutines that end with soft
 	starters   sync.WaitGroup // goroutines that start tasks
@@ -78,23 +81,30 @@ type counters struct {
 	records, commits, aborts, dropped, errors atomic.Int64
 }
 
-// run does the work of Run.
-func (a *App) run(ctx context.Context) (err error) {
+// newSession makes a session that ends with ctx. It does nothing before run.
+func (a *App) newSession(ctx context.Context) *session {
 	s := &session{
 		app: a, cfg: a.cfg, graph: a.graph, log: a.cfg.Logger.With("application", a.cfg.ApplicationID), hooks: a.cfg.Hooks,
 		tasks: map[assignment.TaskID]*held{}, failed: make(chan struct{}), records: inputs.NewRecords(a.cfg.ApplicationID),
 	}
 	s.hard, s.kill = context.WithCancel(context.WithoutCancel(ctx))
-	defer s.kill()
 	s.soft, s.stop = context.WithCancel(ctx)
+	s.ending = shutdown.New(s.cfg.CloseTimeout, s.kill)
+	return s
+}
+
+// run does the work of Run.
+func (s *session) run() (err error) {
+	defer s.kill()
 	defer s.stop()
+	s.ending.Step("the start, which was under way")
 	if s.dir, err = statedir.Open(s.cfg.StateDir, s.cfg.ApplicationID); err != nil {
 		return err
 	}
 	s.log = s.log.With("process", s.dir.ProcessID())
 	if err := s.prepare(); err != nil {
 		s.release()
-		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		if s.soft.Err() != nil && errors.Is(err, s.soft.Err()) {
 			return nil
 		}
 		return err
@@ -102,9 +112,9 @@ func (a *App) run(ctx context.Context) (err error) {
 	if err := s.start(); err != nil {
 		s.fail(err)
 	}
-	a.session.Store(s)
+	s.app.session.Store(s)
 	select {
-	case <-ctx.Done():
+	case <-s.soft.Done():
 		s.log.Info("closing")
 	case <-s.failed:
 	}
@@ -145,6 +155,8 @@ func (s *session) clientOptions(more ...kgo.Opt) []kgo.Opt {
 	// Pushing metrics to the broker makes each client's Close wait a second for a broker that is gone.
 	opts = append(opts, kgo.DisableClientMetrics())
 	opts = append(opts, s.cfg.ClientOptions...)
+	// When there is no more time, closing a client does not wait for brokers.
+	opts = append(opts, kgo.WithContext(s.hard))
 	if s.dial != nil {
 		opts = append(opts, kgo.Dialer(s.dial))
 	}
@@ -315,6 +327,7 @@ func (s *session) fail(err error) {
 	s.failure = err
 	s.log.Error("failed", "error", err)
 	close(s.failed)
+	s.ending.Begin()
 }
 
 // retries are of what Kafka has refused.

@@ -48,6 +48,7 @@ var mayImport = map[string][]string{
 	"internal/dialer":     {},
 	"internal/transient":  {},
 	"internal/seedtest":   {},
+	"internal/shutdown":   {},
 	"internal/kafkatest":  {},
 	"internal/assignment": {},
 	"internal/statedir":   {},

@@ -1,0 +1,135 @@
+package millrace
+
+import (
+	"context"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/millrace-streams/millrace/internal/kafkatest"
+	"github.com/millrace-streams/millrace/serde"
+	"github.com/millrace-streams/millrace/topology"
+)
+
+// stuckHook does not return from the call that it is told to be stuck in.
+type stuckHook struct {
+	in      string
+	release chan struct{}
+}
+
+func (h stuckHook) call(name string) {
+	if name == h.in {
+		<-h.release
+	}
+}
+
+func (h stuckHook) OnStateChange(_, to State)         { h.call(to.String()) }
+func (h stuckHook) OnRebalance(Rebalance)             { h.call("rebalance") }
+func (h stuckHook) OnCommit(Commit)                   { h.call("commit") }
+func (h stuckHook) OnRestoreProgress(RestoreProgress) { h.call("restore") }
+
+// closing is an application in which something gets stuck.
+type closing struct {
+	cfg     Config
+	cluster *kafkatest.Cluster
+	line    *line
+	release chan struct{}
+	user    func() // called for each record
+
+	once sync.Once
+}
+
+func (c *closing) topology(t *testing.T) *topology.Topology {
+	b := topology.New()
+	in := topology.Source(b, "in", serde.String, serde.String).Peek(func(string) { c.user() })
+	topology.GroupByKey(in, "by-key").Count("counts")
+	topo, err := b.Build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return topo
+}
+
+// silentAt makes the network silent with the first request of a kind.
+func (c *closing) silentAt(key kmsg.Key) {
+	c.cluster.ControlKey(key.Int16(), func(kmsg.Request) (kmsg.Response, error, bool) {
+		c.once.Do(c.line.freeze)
+		return nil, nil, false
+	})
+}
+
+// Run returns within CloseTimeout, whatever is stuck.
+func TestCloseTimeoutIsABound(t *testing.T) {
+	t.Parallel()
+	const limit = 3 * time.Second
+	cases := map[string]func(*closing){
+		"nothing":         func(*closing) {},
+		"one worker":      func(c *closing) { c.cfg.Workers, c.user = 1, func() { <-c.release } },
+		"two workers":     func(c *closing) { c.user = func() { <-c.release } },
+		"silent brokers":  func(c *closing) { c.user = func() { c.once.Do(c.line.freeze) } },
+		"killed brokers":  func(c *closing) { c.user = func() { c.once.Do(c.line.sever) } },
+		"brokers at last": func(c *closing) { c.silentAt(kmsg.LeaveGroup) },
+		"a dialer without a limit": func(c *closing) {
+			c.cfg.ClientOptions = []kgo.Opt{kgo.Dialer(func(context.Context, string, string) (net.Conn, error) {
+				<-c.release
+				return nil, net.ErrClosed
+			})}
+		},
+	}
+	for _, key := range []kmsg.Key{kmsg.Metadata, kmsg.CreateTopics, kmsg.InitProducerID, kmsg.JoinGroup, kmsg.OffsetFetch, kmsg.ListOffsets, kmsg.Fetch, kmsg.EndTxn} {
+		cases["silence since "+key.Name()] = func(c *closing) { c.silentAt(key) }
+	}
+	for _, call := range []string{"starting", "running", "closing", "closed", "rebalance", "commit", "restore"} {
+		cases["a hook: "+call] = func(c *closing) { c.cfg.Hooks = []Hook{stuckHook{call, c.release}} }
+	}
+	for name, prepare := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			kafkatest.Virtual(t, func(t *testing.T, cluster *kafkatest.Cluster) {
+				c := &closing{cluster: cluster, line: newLine(cluster.Net.DialContext), release: make(chan struct{}), user: func() {}}
+				c.cfg = Config{
+					ApplicationID: "app", Brokers: cluster.ListenAddrs(), StateDir: dir, Workers: 2, CloseTimeout: limit,
+					ClientOptions: []kgo.Opt{kgo.Dialer(c.line.DialContext)},
+				}
+				prepare(c)
+				cl := cluster.Client()
+				for _, key := range []string{"a", "b", "c", "d"} {
+					if err := cl.ProduceSync(t.Context(), &kgo.Record{Topic: "in", Key: []byte(key)}).FirstErr(); err != nil {
+						t.Fatal(err)
+					}
+				}
+				app, err := New(c.topology(t), c.cfg)
+				if err != nil {
+					t.Fatal(err)
+				}
+				ctx, stop := context.WithCancel(context.Background())
+				ended := make(chan error, 1)
+				go func() { ended <- app.Run(ctx) }()
+				<-time.After(30 * time.Second)
+				began := time.Now()
+				stop()
+				err = <-ended
+				if took := time.Since(began); took > limit {
+					t.Errorf("Run took %v to return, with %v", took, err)
+				}
+				if err != nil && !strings.Contains(err.Error(), "CloseTimeout") {
+					t.Error(err)
+				}
+				synctest.Wait()
+				if s := app.State(); s != Closed && s != Failed || (s == Failed) != (err != nil) {
+					t.Errorf("state %v after %v", s, err)
+				}
+				close(c.release)
+				c.line.thaw()
+			}, kfake.SeedTopics(4, "in"))
+		})
+	}
+}

@@ -11,6 +11,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/millrace-streams/millrace/internal/graph"
+	"github.com/millrace-streams/millrace/internal/health"
 	"github.com/millrace-streams/millrace/internal/shutdown"
 	"github.com/millrace-streams/millrace/internal/txn"
 	"github.com/millrace-streams/millrace/topology"
@@ -25,6 +26,8 @@ type App struct {
 
 	ran     atomic.Bool
 	session atomic.Pointer[session] // set when Run is under way, and kept
+
+	health health.Tracker // of what Run needs to reach
 
 	mu    sync.Mutex
 	state State

@@ -10,7 +10,7 @@ import (
 )
 
 // Hook is a value that implements one or more of the interfaces HookStateChange, HookRebalance, HookRestore, HookCommit, HookError,
-// HookDropped and HookStateWiped. Hooks are called by the goroutines that do the work, several at once: they must be safe for that, and
+// HookDropped, HookStateWiped and HookReachability. Hooks are called by the goroutines that do the work, several at once: they must be safe for that, and
 // must return quickly. A hook that panics is logged, and the work goes on. More interfaces may be added later.
 type Hook any
 
@@ -62,6 +62,12 @@ type Commit struct {
 	Err      error         // nil when committed
 }
 
+// HookReachability is told when the cluster, the group or a broker gets out of reach, and
+// when it is within reach again.
+type HookReachability interface {
+	OnReachability(Reachability)
+}
+
 // HookError is told about each error of a task, with what the error policy said.
 type HookError interface {
 	OnError(err *processor.Error, action processor.Action)
@@ -95,7 +101,7 @@ type StateWiped struct {
 
 func isHook(h Hook) bool {
 	switch h.(type) {
-	case HookStateChange, HookRebalance, HookRestore, HookCommit, HookError, HookDropped, HookStateWiped:
+	case HookStateChange, HookRebalance, HookRestore, HookCommit, HookError, HookDropped, HookStateWiped, HookReachability:
 		return true
 	}
 	return false

@@ -70,7 +70,8 @@ type session struct {
 	generation int32
 	joined     bool // there has been an assignment
 	joinedAt   time.Time
-	closing    bool // nothing is started any more
+	commitAt   []time.Time // of the last commit, by worker
+	closing    bool        // nothing is started any more
 	failure    error
 	failed     chan struct{}
 
@@ -89,6 +90,7 @@ func (a *App) newSession(ctx context.Context) *session {
 	}
 	s.hard, s.kill = context.WithCancel(context.WithoutCancel(ctx))
 	s.soft, s.stop = context.WithCancel(ctx)
+	s.commitAt = make([]time.Time, s.cfg.Workers)
 	s.ending = shutdown.New(s.cfg.CloseTimeout, s.kill)
 	return s
 }
@@ -103,8 +105,11 @@ func (s *session) run() (err error) {
 	}
 	s.log = s.log.With("process", s.dir.ProcessID())
 	if err := s.prepare(); err != nil {
+		ended := s.soft.Err() != nil && errors.Is(err, s.soft.Err())
+		s.stop()
+		s.background.Wait()
 		s.release()
-		if s.soft.Err() != nil && errors.Is(err, s.soft.Err()) {
+		if ended {
 			return nil
 		}
 		return err
@@ -138,6 +143,7 @@ func (s *session) prepare() (err error) {
 	if err != nil {
 		return err
 	}
+	s.spawn(s.watchHealth)
 	if err := s.prepareTopics(); err != nil {
 		return err
 	}

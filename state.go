@@ -19,6 +19,8 @@ const (
 	Restoring
 	// Running: all tasks of this process run. There may be none.
 	Running
+	// Unreachable: the cluster or the group is out of reach. Tasks keep their state and wait. Snapshot.Reach says since when.
+	Unreachable
 	// Closing: Run's context has ended, or a task has failed; workers commit what they can.
 	Closing
 	// Closed: Run has returned nil.
@@ -29,7 +31,7 @@ const (
 
 // String returns the state in lower case.
 func (s State) String() string {
-	names := [...]string{"created", "starting", "restoring", "running", "closing", "closed", "failed"}
+	names := [...]string{"created", "starting", "restoring", "running", "unreachable", "closing", "closed", "failed"}
 	if s < 0 || int(s) >= len(names) {
 		return fmt.Sprintf("state(%d)", int(s))
 	}
@@ -53,6 +55,8 @@ type Snapshot struct {
 
 	BufferedBytes int64 // of records fetched and not processed
 	StateBytes    int64 // held in memory by stores
+
+	Reach Reachability // of the cluster and the group
 
 	Tasks []TaskSnapshot // by sub-topology and partition
 }

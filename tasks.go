@@ -20,10 +20,11 @@ type held struct {
 	worker *worker.Worker
 	index  int // of the worker
 
-	running    bool   // the worker has it
-	wasRunning bool   // its state has been restored once
-	gone       bool   // it must not run any more
-	run        string // of its start records
+	running    bool      // the worker has it
+	since      time.Time // when the worker got it
+	wasRunning bool      // its state has been restored once
+	gone       bool      // it must not run any more
+	run        string    // of its start records
 	cancel     context.CancelFunc
 	ctx        context.Context // of its restoring
 	done       chan struct{}   // closed when nobody has it any more
@@ -248,7 +249,7 @@ func (s *session) closeDatabase(h *held) {
 func (s *session) runTask(h *held) {
 	s.mu.Lock()
 	if !h.gone {
-		h.running, h.wasRunning = true, true
+		h.running, h.wasRunning, h.since = true, true, time.Now()
 		h.worker.Adopt(h.task)
 	}
 	gone := h.gone
@@ -273,6 +274,9 @@ func (h host) Commit(c worker.Commit) {
 	if c.Err == nil {
 		counters.commits.Add(1)
 		counters.records.Add(c.Records)
+		h.session.mu.Lock()
+		h.session.commitAt[c.Worker] = time.Now()
+		h.session.mu.Unlock()
 	} else {
 		counters.aborts.Add(1)
 	}
@@ -298,7 +302,7 @@ func (o observer) Errored(err *processor.Error, action processor.Action) {
 	each(o.session.log, o.session.hooks, func(h HookError) { h.OnError(err, action) })
 }
 
-// updateState sets the state from what the tasks are doing.
+// updateState sets the state from what the tasks are doing, and from what is within reach.
 func (s *session) updateState() {
 	s.mu.Lock()
 	state := Running
@@ -309,9 +313,13 @@ func (s *session) updateState() {
 	}
 	joined := s.joined
 	s.mu.Unlock()
-	if joined {
-		s.app.setState(state)
+	switch report := s.app.health.Report(); {
+	case report.Cluster.Out() || report.Group.Out():
+		state = Unreachable
+	case !joined:
+		state = Starting
 	}
+	s.app.setState(state)
 }
 
 // heldTasks returns the IDs of the tasks that this process has, in order.

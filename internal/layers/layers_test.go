@@ -47,6 +47,7 @@ var mayImport = map[string][]string{
 	"internal/backoff":    {},
 	"internal/dialer":     {},
 	"internal/transient":  {},
+	"internal/health":     {"internal/backoff"},
 	"internal/seedtest":   {},
 	"internal/shutdown":   {},
 	"internal/kafkatest":  {},

@@ -1,0 +1,47 @@
+package millrace
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+// Age says how old the rows of one partition of a table are.
+type Age struct {
+	Partition int32
+	// Commit is when the worker of the partition's task has committed last, or, if it was
+	// restored later, when the task was restored.
+	Commit time.Time
+	// Contact is when the cluster and the group have answered last. While they are within
+	// reach, that is a second or two ago, and the rows lack only the records that the task has
+	// not processed yet (PartitionSnapshot.Lag). During an outage it stands still: from
+	// Config.SessionTimeout after it on, another process may have the partition, and newer rows.
+	Contact time.Time
+}
+
+// Ages says how old the rows are with which queries of a table are answered at this moment,
+// for each partition that this process holds and has restored, by partition. It does not
+// block. The error is that of [Get] for a table that cannot be asked.
+func Ages[K, V any](app *App, table Queryable[K, V]) ([]Age, error) {
+	q, err := ask(app, table)
+	if err != nil {
+		return nil, err
+	}
+	contact := app.health.Report().Contact
+	s := q.session
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var ages []Age
+	for id, h := range s.tasks {
+		if int(id.SubTopology) != q.sub.ID || !h.running {
+			continue
+		}
+		at := h.since
+		if commit := s.commitAt[h.index]; commit.After(at) {
+			at = commit
+		}
+		ages = append(ages, Age{Partition: id.Partition, Commit: at, Contact: contact})
+	}
+	slices.SortFunc(ages, func(a, b Age) int { return cmp.Compare(a.Partition, b.Partition) })
+	return ages, nil
+}

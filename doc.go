@@ -53,6 +53,18 @@
 // Config.RecreatedInputs for a topic that was created again, the missing disk, a reset, or
 // offsets that Kafka's own tool has set.
 //
+// # Probes and outages
+//
+// App.Live and App.Ready are the answers to a liveness and a readiness probe, each with its reason. Live is false only after Run has returned an error. A
+// restore, a rebalance or an outage of the brokers does not make it false, because a new start would help none of them. Ready is true while all tasks of the
+// process run and the cluster and the group are within reach.
+//
+// Run asks each broker for a sign of life every second. If the cluster, or the coordinator of the group, does not answer for three to five seconds, State is
+// Unreachable, Snapshot.Reach and HookReachability say since when and why, and a line is logged. Tasks wait, and go on when the brokers answer. Queries are
+// answered as long as the process holds the partition; Ages says how old the rows are.
+//
+// When Run's context ends, Run returns within Config.CloseTimeout, whatever is stuck.
+//
 // # Internal topics
 //
 // Run makes and checks the changelogs and repartition topics. docs/internal-topics.md

@@ -7,8 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	mathrand "math/rand/v2"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -64,10 +67,10 @@ func (c *cluster) refusals(t *testing.T, guarantee millrace.Guarantee) *refusals
 	}
 	r.topology = built
 	large := "5000000"
-	r.alter(t, r.in, "message.timestamp.after.max.ms", "9223372036854775807")
-	r.alter(t, r.in, "max.message.bytes", large)
-	r.alter(t, r.dead, "max.message.bytes", large)
-	r.alter(t, r.out["size"], "max.message.bytes", large)
+	c.alter(t, r.in, "message.timestamp.after.max.ms", "9223372036854775807")
+	c.alter(t, r.in, "max.message.bytes", large)
+	c.alter(t, r.dead, "max.message.bytes", large)
+	c.alter(t, r.out["size"], "max.message.bytes", large)
 	r.cfg = millrace.Config{
 		ApplicationID: r.application, Brokers: []string{c.brokers}, StateDir: filepath.Join(t.TempDir(), "state"), Guarantee: guarantee,
 		Workers: 1, CommitInterval: 300 * time.Millisecond, Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
@@ -75,9 +78,10 @@ func (c *cluster) refusals(t *testing.T, guarantee millrace.Guarantee) *refusals
 	return r
 }
 
-func (r *refusals) alter(t *testing.T, topic, setting, value string) {
+// alter changes a setting of a topic.
+func (c *cluster) alter(t *testing.T, topic, setting, value string) {
 	t.Helper()
-	responses, err := r.c.admin(t).AlterTopicConfigs(t.Context(), []kadm.AlterConfig{{Op: kadm.SetConfig, Name: setting, Value: &value}}, topic)
+	responses, err := c.admin(t).AlterTopicConfigs(t.Context(), []kadm.AlterConfig{{Op: kadm.SetConfig, Name: setting, Value: &value}}, topic)
 	if err == nil {
 		err = responses[0].Err
 	}
@@ -89,8 +93,8 @@ func (r *refusals) alter(t *testing.T, topic, setting, value string) {
 // tighten makes the topics refuse.
 func (r *refusals) tighten(t *testing.T) {
 	t.Helper()
-	r.alter(t, r.out["key"], "cleanup.policy", "compact")
-	r.alter(t, r.out["size"], "segment.bytes", "1048576")
+	r.c.alter(t, r.out["key"], "cleanup.policy", "compact")
+	r.c.alter(t, r.out["size"], "segment.bytes", "1048576")
 }
 
 // send writes n good records of each kind, with a bad one in the middle of those in bad.
@@ -130,7 +134,12 @@ func (r *refusals) send(t *testing.T, n int, bad ...string) {
 			}
 		}
 	}
-	client := r.c.client(t, kgo.ProducerBatchMaxBytes(4<<20))
+	r.produce(t, records)
+}
+
+func (r *refusals) produce(t *testing.T, records []*kgo.Record) {
+	t.Helper()
+	client := r.c.client(t, kgo.ProducerBatchMaxBytes(4<<20), kgo.MaxBufferedRecords(len(records)+1))
 	if err := client.ProduceSync(t.Context(), records...).FirstErr(); err != nil {
 		t.Fatal(err)
 	}
@@ -188,6 +197,17 @@ func (r *refusals) values(t *testing.T, topic string) (values []string) {
 	return last
 }
 
+// outcomes counts what hooks are told.
+type outcomes struct{ aborts, dropped atomic.Int64 }
+
+func (o *outcomes) OnDropped(millrace.Dropped) { o.dropped.Add(1) }
+
+func (o *outcomes) OnCommit(c millrace.Commit) {
+	if c.Err != nil {
+		o.aborts.Add(1)
+	}
+}
+
 func goods(kind string, n int) (values []string) {
 	for i := range n {
 		values = append(values, fmt.Sprint(kind, " good", i))
@@ -241,6 +261,54 @@ func TestRefusedRecords(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// Of 10,000 records Kafka refuses 100, wherever they are: that costs one or two aborts.
+func TestHundredRefusedOfTenThousand(t *testing.T) {
+	c := kafka(t)
+	for _, guarantee := range []millrace.Guarantee{millrace.ExactlyOnce, millrace.AtLeastOnce} {
+		t.Run(guarantee.String(), func(t *testing.T) {
+			t.Parallel()
+			r, seen := c.refusals(t, guarantee), &outcomes{}
+			r.cfg.Hooks = []millrace.Hook{seen}
+			r.cfg.Errors = processor.ErrorPolicy{Produce: processor.DeadLetter, DeadLetterTopic: r.dead}
+			stop, done := r.run(t)
+			r.send(t, 1)
+			r.drain(t, done)
+			r.tighten(t)
+			const n, refused = 10_000, 100
+			records := make([]*kgo.Record, n)
+			for i := range records {
+				records[i] = &kgo.Record{Topic: r.in, Key: []byte("k"), Value: fmt.Append(nil, "key good", i+1)}
+			}
+			for _, i := range mathrand.Perm(n)[:refused] {
+				records[i].Key = nil
+			}
+			want := goods("key", 1)
+			for _, record := range records {
+				if record.Key != nil {
+					want = append(want, string(record.Value))
+				}
+			}
+			begin := time.Now()
+			r.produce(t, records)
+			r.drain(t, done)
+			t.Logf("%v, %d aborts", time.Since(begin), seen.aborts.Load())
+			stop()
+			if err := <-done; err != nil {
+				t.Fatal(err)
+			}
+			if got := r.values(t, r.out["key"]); !slices.Equal(got, want) {
+				t.Errorf("%d values, want %d, in order", len(got), len(want))
+			}
+			if got := len(r.values(t, r.dead)); got != refused {
+				t.Errorf("%d letters, want %d", got, refused)
+			}
+			if aborts, dropped := seen.aborts.Load(), seen.dropped.Load(); aborts > 2 || dropped != refused {
+				t.Errorf("%d aborts, want 2 at most; %d records dropped, want %d", aborts, dropped, refused)
+			}
+		})
 	}
 }
 

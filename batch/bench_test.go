@@ -18,8 +18,8 @@ func BenchmarkStamp(b *testing.B) {
 	every.Count("n").To("out")
 	CountByValue(every.Filter(func(s string) bool { return s != "" }), "v").To("out")
 	s := &stamper[string, string]{stamps: stamps{e: every.e}, root: every.n}
-	ctx := &fakeContext{now: time.UnixMilli(1_000_000), positions: map[string]int64{}, task: processor.Task{Partitions: 1}}
-	if err := s.Init(ctx); err != nil {
+	ctx := &fakeHost{now: time.UnixMilli(1_000_000), positions: map[string]int64{}, task: processor.Task{Partitions: 1}}
+	if err := s.Init(ctx.context()); err != nil {
 		b.Fatal(err)
 	}
 	var values [1000]string
@@ -29,11 +29,11 @@ func BenchmarkStamp(b *testing.B) {
 	b.ReportAllocs()
 	b.ResetTimer()
 	for i := range b.N {
-		if err := s.Process(ctx, processor.NewRecord("k", values[i%len(values)], 1)); err != nil {
+		if err := s.Process(ctx.context(), processor.NewRecord("k", values[i%len(values)], 1)); err != nil {
 			b.Fatal(err)
 		}
 		if i%10_000 == 0 {
-			if err := s.Flush(ctx); err != nil {
+			if err := s.Flush(ctx.context()); err != nil {
 				b.Fatal(err)
 			}
 			ctx.forwarded, ctx.keys = ctx.forwarded[:0], ctx.keys[:0]

@@ -14,9 +14,9 @@ import (
 	"github.com/millrace-streams/millrace/topology"
 )
 
-// fakeContext is the context of a stamping task: its clock is set by the test, and what is forwarded is kept.
-type fakeContext struct {
-	context // nil: what a stamper does not use
+// fakeHost is the host of a stamping task: its clock is set by the test, and what is forwarded is kept.
+type fakeHost struct {
+	processor.Host[[]byte, message] // nil: what a stamper does not use
 
 	now       time.Time
 	task      processor.Task
@@ -32,61 +32,59 @@ type noSchedule struct{}
 
 func (noSchedule) Cancel() {}
 
-func (c *fakeContext) Context() stdcontext.Context { return stdcontext.Background() }
-func (c *fakeContext) Now() time.Time              { return c.now }
-func (c *fakeContext) Task() processor.Task        { return c.task }
-func (c *fakeContext) Commit()                     { c.commits++ }
-func (c *fakeContext) Drop(string)                 {}
-func (c *fakeContext) SetHeld(bytes int64)         { c.held = bytes }
-func (c *fakeContext) Logger() *slog.Logger        { return slog.New(slog.DiscardHandler) }
-func (c *fakeContext) SetPosition(name string, v int64) {
-	c.positions[name] = v
+func (h *fakeHost) context() context { return processor.NewContext[[]byte, message](h) }
+
+func (h *fakeHost) Context() stdcontext.Context { return stdcontext.Background() }
+func (h *fakeHost) Now() time.Time              { return h.now }
+func (h *fakeHost) Task() processor.Task        { return h.task }
+func (h *fakeHost) Commit()                     { h.commits++ }
+func (h *fakeHost) Drop(string)                 {}
+func (h *fakeHost) SetHeld(bytes int64)         { h.held = bytes }
+func (h *fakeHost) Logger() *slog.Logger        { return slog.New(slog.DiscardHandler) }
+func (h *fakeHost) SetPosition(name string, v int64) {
+	h.positions[name] = v
 }
 
-func (c *fakeContext) Position(name string) (int64, bool) {
-	v, ok := c.positions[name]
+func (h *fakeHost) Position(name string) (int64, bool) {
+	v, ok := h.positions[name]
 	return v, ok
 }
 
-func (c *fakeContext) Metadata() processor.Metadata {
-	return processor.Metadata{Topic: "in", Offset: c.offset}
+func (h *fakeHost) Metadata() processor.Metadata {
+	return processor.Metadata{Topic: "in", Offset: h.offset}
 }
 
-func (c *fakeContext) Every(time.Duration, processor.TimeKind, processor.Punctuator[[]byte, message]) processor.Schedule {
+func (h *fakeHost) EveryFrom(time.Time, time.Duration, processor.TimeKind, processor.Punctuator[[]byte, message]) processor.Schedule {
 	return noSchedule{}
 }
 
-func (c *fakeContext) EveryFrom(time.Time, time.Duration, processor.TimeKind, processor.Punctuator[[]byte, message]) processor.Schedule {
-	return noSchedule{}
-}
-
-func (c *fakeContext) Forward(r processor.Record[[]byte, message]) {
+func (h *fakeHost) Forward(r processor.Record[[]byte, message]) {
 	m := r.Value
 	m.payload = slices.Clone(m.payload)
-	c.forwarded, c.keys = append(c.forwarded, m), append(c.keys, string(r.Key))
+	h.forwarded, h.keys = append(h.forwarded, m), append(h.keys, string(r.Key))
 }
 
 // take returns what was forwarded since the last call, as text.
-func (c *fakeContext) take() (out []string) {
-	for i, m := range c.forwarded {
+func (h *fakeHost) take() (out []string) {
+	for i, m := range h.forwarded {
 		switch {
 		case m.kind == partial:
 			n, _ := serde.Int64.Decode(m.payload)
-			out = append(out, fmt.Sprintf("%s %s=%d in %d", m.name, c.keys[i], n, m.to))
+			out = append(out, fmt.Sprintf("%s %s=%d in %d", m.name, h.keys[i], n, m.to))
 		case m.live:
 			out = append(out, fmt.Sprintf("live %d-%d", m.from, m.to))
 		default:
 			out = append(out, fmt.Sprintf("gap %d-%d", m.from, m.to))
 		}
 	}
-	c.forwarded, c.keys = nil, nil
+	h.forwarded, h.keys = nil, nil
 	return out
 }
 
 // stamping is a stamper of strings, which are counted by value, with an interval in ms.
 type stamping struct {
 	*stamper[string, string]
-	*fakeContext
+	*fakeHost
 	t *testing.T
 }
 
@@ -97,20 +95,20 @@ func (s *stamping) start(now int64, interval time.Duration, opts ...EveryOption)
 	s.stamper = &stamper[string, string]{stamps: stamps{e: every.e}, root: every.n}
 	s.now = at(now)
 	s.forwarded, s.keys = nil, nil
-	return s.Init(s.fakeContext)
+	return s.Init(s.context())
 }
 
 func (s *stamping) record(v string) {
 	s.t.Helper()
 	s.offset++
-	if err := s.Process(s.fakeContext, processor.NewRecord(v, v, processor.TimestampOf(s.now))); err != nil {
+	if err := s.Process(s.context(), processor.NewRecord(v, v, processor.TimestampOf(s.now))); err != nil {
 		s.t.Fatal(err)
 	}
 }
 
 func (s *stamping) flush(want ...string) {
 	s.t.Helper()
-	if err := s.Flush(s.fakeContext); err != nil {
+	if err := s.Flush(s.context()); err != nil {
 		s.t.Fatal(err)
 	}
 	if got := s.take(); !slices.Equal(got, want) {
@@ -119,7 +117,7 @@ func (s *stamping) flush(want ...string) {
 }
 
 func newStamping(t *testing.T) *stamping {
-	return &stamping{t: t, fakeContext: &fakeContext{positions: map[string]int64{}, task: processor.Task{Partition: 1, Partitions: 3}}}
+	return &stamping{t: t, fakeHost: &fakeHost{positions: map[string]int64{}, task: processor.Task{Partition: 1, Partitions: 3}}}
 }
 
 func TestStamper(t *testing.T) {
@@ -229,7 +227,7 @@ func TestStamperTellsWhatItHolds(t *testing.T) {
 	if s.held < 1000*one {
 		t.Errorf("1000 values hold %d bytes, one %d", s.held, one)
 	}
-	if err := s.Flush(s.fakeContext); err != nil || s.held != 0 {
+	if err := s.Flush(s.context()); err != nil || s.held != 0 {
 		t.Errorf("after a commit %d bytes are held, %v", s.held, err)
 	}
 	if s.record("a"); s.held != one+8 {

@@ -173,17 +173,22 @@ func TestAbsentValueDeletes(t *testing.T) {
 }
 
 // anyContext has another name than its method Context, so that it can be embedded.
-type anyContext = processor.Context[string, string]
+type host = processor.Host[string, string]
 
 // metadata is the part of a processor's context that Open needs.
 type metadata struct {
-	anyContext
+	host
 	store processor.Store
 	err   error
 }
 
-func (c metadata) Store(string) (processor.Store, error) { return c.store, c.err }
-func (c metadata) Metadata() processor.Metadata {
+// context returns the context of a processor that has m.
+func (m metadata) context() processor.Context[string, string] {
+	return processor.NewContext[string, string](m)
+}
+
+func (m metadata) Store(string) (processor.Store, error) { return m.store, m.err }
+func (m metadata) Metadata() processor.Metadata {
 	return processor.Metadata{Topic: "in", Partition: 3, Offset: 42}
 }
 
@@ -194,7 +199,7 @@ func TestEncodeErrorNamesTheRecord(t *testing.T) {
 		spec := state.KeyValue("st", text{}, text{})
 		k := enginetest.New(t, 0)
 		raw := k.Open(spec)
-		s := state.Open(metadata{store: raw.(processor.Store)}, spec)
+		s := state.Open(metadata{store: raw.(processor.Store)}.context(), spec)
 		if err := s.Put("a", value); err != nil {
 			t.Fatal(err)
 		}
@@ -218,7 +223,7 @@ func TestFailedPutChangesNothing(t *testing.T) {
 		spec := state.KeyValue("st", text{}, text{}, state.EveryUpdate())
 		k := enginetest.New(t, 0)
 		store := func() state.KeyValueStore[string, string] {
-			return state.Open(metadata{store: k.Open(spec).(processor.Store)}, spec)
+			return state.Open(metadata{store: k.Open(spec).(processor.Store)}.context(), spec)
 		}
 		s := store()
 		for _, key := range []string{"old", "dirty"} {
@@ -257,10 +262,10 @@ func TestOpenOfAnotherStorePanicsWithAnError(t *testing.T) {
 	k := newTask(t, state.KeyValue("st", text{}, text{}))
 	for name, open := range map[string]func(){
 		"not attached": func() {
-			state.Open(metadata{err: errors.New("node n was not given the store")}, k.spec)
+			state.Open(metadata{err: errors.New("node n was not given the store")}.context(), k.spec)
 		},
 		"other types": func() {
-			state.Open(metadata{store: k.store}, state.KeyValue("st", text{}, nullable{}))
+			state.Open(metadata{store: k.store}.context(), state.KeyValue("st", text{}, nullable{}))
 		},
 	} {
 		func() {

@@ -33,21 +33,22 @@ func newTask(t testing.TB, spec windowstore.Spec[string, string]) *task {
 }
 
 // anyContext has another name than its method Context, so that it can be embedded.
-type anyContext = processor.Context[string, string]
+type anyHost = processor.Host[string, string]
 
-// context is the part of a processor's context that stores use.
-type context struct {
-	anyContext
+// host is the part of a processor's host that stores use.
+type host struct {
+	anyHost
 	task *task
 	raw  processor.Store
 }
 
-func (c context) Store(string) (processor.Store, error) { return c.raw, nil }
-func (c context) Drop(string)                           { c.task.dropped++ }
-func (c context) Metadata() processor.Metadata          { return processor.Metadata{Topic: "in"} }
+func (h host) Store(string) (processor.Store, error) { return h.raw, nil }
+func (h host) Drop(string)                           { h.task.dropped++ }
+func (h host) Metadata() processor.Metadata          { return processor.Metadata{Topic: "in"} }
 
 func (k *task) open() {
-	k.store = windowstore.Open(context{task: k, raw: k.Task.Open(k.spec).(processor.Store)}, k.spec)
+	h := host{task: k, raw: k.Task.Open(k.spec).(processor.Store)}
+	k.store = windowstore.Open(processor.NewContext[string, string](h), k.spec)
 }
 
 func (k *task) Store() windowstore.Store[string, string] { return k.store }

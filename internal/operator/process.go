@@ -23,29 +23,30 @@ func (c Process[K, V, K2, V2]) New(t graph.Task, n *graph.Node, children []any) 
 		return nil, err
 	}
 	p := &process[K, V, K2, V2]{processor: c.Make()}
-	p.nodeContext = nodeContext[K2, V2]{
+	p.host = host[K2, V2]{
 		base: base{t, n}, receivers: receivers, keys: absenceOf(c.Keys), values: absenceOf(c.Values),
 		at: noTime, logger: t.Logger().With("node", n.Name),
 	}
+	p.context = processor.NewContext(&p.host)
 	return p, p.init()
 }
 
-// process is the instance of a Process node, and the processor's Context.
+// process is the instance of a Process node, and the host of the processor.
 type process[K, V, K2, V2 any] struct {
-	nodeContext[K2, V2]
+	host[K2, V2]
 	processor processor.Processor[K, V, K2, V2]
 }
 
 func (p *process[K, V, K2, V2]) init() error {
 	if f, ok := p.processor.(processor.Flusher[K2, V2]); ok {
 		p.task.OnFlush(p.node, func() error {
-			return p.call(timeBetweenRecords(p.task), func() error { return f.Flush(&p.nodeContext) })
+			return p.call(timeBetweenRecords(p.task), func() error { return f.Flush(p.context) })
 		})
 	}
 	if c, ok := p.processor.(processor.Closer); ok {
 		p.task.OnClose(p.node, c.Close)
 	}
-	if err := p.call(timeBetweenRecords(p.task), func() error { return p.processor.Init(&p.nodeContext) }); err != nil {
+	if err := p.call(timeBetweenRecords(p.task), func() error { return p.processor.Init(p.context) }); err != nil {
 		return fmt.Errorf("method Init: %w", err)
 	}
 	return nil
@@ -69,7 +70,7 @@ func (p *process[K, V, K2, V2]) handle(r *graph.Record[K, V]) (err error) {
 		defer func() { p.task.SetWriteTime(before) }()
 	}
 	defer graph.Guard(&err)
-	return p.processor.Process(&p.nodeContext, r.Record)
+	return p.processor.Process(p.context, r.Record)
 }
 
 // handleFailed gives the error to the policy. A call that has had effects besides its result

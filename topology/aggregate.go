@@ -14,7 +14,7 @@ func aggregate[K, V, A any](g Grouped[K, V], op, name string, add operator.Adder
 	for _, opt := range withoutNil(opts) {
 		opt.applyTable(&o)
 	}
-	n := s.b.add(&node{kind: graph.Processor, op: op, keyed: true}, name, s.n)
+	n := s.b.add(&node{kind: graph.Processor, op: op, keyed: true, table: true}, name, s.n)
 	s.b.checkTable(n, name, s.keys, as)
 	n.make = operator.Aggregate[K, V, A]{Store: name, Keys: s.keys, Values: as, Add: add, EveryUpdate: o.everyUpdate}.New
 	if name != "" && !isNil(s.keys) && !isNil(as) {
@@ -30,7 +30,7 @@ func aggregateWindows[K, V, A any](w Windowed[K, V], op, name string, add operat
 	for _, opt := range withoutNil(opts) {
 		opt.applyWindowedTable(&o)
 	}
-	n := s.b.add(&node{kind: graph.Processor, op: op, keyed: true}, name, s.n)
+	n := s.b.add(&node{kind: graph.Processor, op: op, keyed: true, table: true}, name, s.n)
 	s.b.checkTable(n, name, s.keys, as)
 	possible := s.b.checkWindows(n, w.w, o)
 	_, optional := s.values.(serde.Optional[V])

@@ -61,6 +61,7 @@ type node struct {
 	kind  graph.Kind
 	op    string // what the user called: "filter", "count", ...
 	keyed bool   // see graph.Node
+	table bool   // see graph.Node
 
 	parents []*node
 	stores  []storeUse

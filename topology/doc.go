@@ -46,6 +46,7 @@
 // calling the function, and predicates on values see the zero value. With an Optional serde (serde.Nullable) the functions are called for absent values too.
 //
 //	in front of a repartition topic   records without a key are dropped
+//	SourceTable, ToTable              records without a key are dropped, those without a value delete a row
 //	Count, Reduce, Aggregate          records without a key or a value are dropped
 //	the same over windows             records without a key are dropped, of a Reduce those without a value too
 //
@@ -74,6 +75,27 @@
 // goes back, and it survives restarts, moves to another process and lost disks. A window [start, end) takes records while end > stream time - grace. So a record
 // may be late for one hopping window and in time for the next; it is counted as dropped once for each window that it is late for. Stream time moves only with
 // records: windows on a partition without records stay open.
+//
+// # Tables
+//
+// A table comes from a topic ([SourceTable]), from a stream ([Stream.ToTable]) or from an
+// aggregation. [Table.Filter] and [MapTable] make other tables of it, and [Table.Stream] gives
+// its updates.
+//
+// A table with a store has its rows there. A table without one only passes on what comes:
+//
+//   - SourceTable, ToTable and aggregations have a store, unless they are told [WithoutStore].
+//   - Filter and MapTable have none. [Table.Stored] adds one.
+//
+// A row has the largest timestamp of the records that made it, if an aggregation made it. A
+// row of SourceTable, ToTable or Stored has the timestamp of its record: updates are applied in
+// the order in which they come.
+//
+// The functions of Filter and MapTable see old rows too, where an operator behind them has to
+// know what was there before. So their results must depend on key and value only.
+//
+// A value that an aggregation has forwarded is changed in place no more if a store behind it
+// may keep the value. A function or a processor must not keep such a value in a variable.
 //
 // # Updates of tables
 //

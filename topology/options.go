@@ -39,10 +39,15 @@ func Named(name string) NameOption { return NameOption{name} }
 
 func (o NameOption) applyNode(c *nodeOptions)     { c.name = o.name }
 func (o NameOption) applySource(c *sourceOptions) { c.name = o.name }
-func (o NameOption) applySink(c *sinkOptions)     { c.name = o.name }
+
+func (o NameOption) applySourceTable(c *sourceTableOptions) { o.applySource(&c.source) }
+func (o NameOption) applySink(c *sinkOptions)               { c.name = o.name }
 
 // SourceOption is an option of [Source].
-type SourceOption interface{ applySource(*sourceOptions) }
+type SourceOption interface {
+	SourceTableOption
+	applySource(*sourceOptions)
+}
 
 type sourceOptions struct {
 	nodeOptions
@@ -53,7 +58,8 @@ type sourceOptions struct {
 
 type sourceOption func(*sourceOptions)
 
-func (o sourceOption) applySource(c *sourceOptions) { o(c) }
+func (o sourceOption) applySource(c *sourceOptions)           { o(c) }
+func (o sourceOption) applySourceTable(c *sourceTableOptions) { o(&c.source) }
 
 // SkipInvalidTimestamps drops records whose timestamp is negative, and counts them as dropped. By default such a record is an error of
 // the phase decode.
@@ -143,11 +149,12 @@ type tableOptions struct {
 	everyUpdate      bool
 	inMemory         bool
 	withoutChangelog bool
+	withoutStore     bool
 	retention        time.Duration
 	hasRetention     bool
 }
 
-// StoreOption is an option of any aggregation.
+// StoreOption is an option of any operator that keeps a table in a store.
 type StoreOption struct{ apply func(*tableOptions) }
 
 func (o StoreOption) applyTable(c *tableOptions) {
@@ -156,7 +163,9 @@ func (o StoreOption) applyTable(c *tableOptions) {
 	}
 }
 
-func (o StoreOption) applyWindowedTable(c *tableOptions) { o.applyTable(c) }
+func (o StoreOption) applyWindowedTable(c *tableOptions)     { o.applyTable(c) }
+func (o StoreOption) applyToTable(c *tableOptions)           { o.applyTable(c) }
+func (o StoreOption) applySourceTable(c *sourceTableOptions) { o.applyTable(&c.table) }
 
 // EveryUpdate forwards and logs each update of the table. By default the updates of a row between two commits merge into one.
 func EveryUpdate() StoreOption { return StoreOption{func(c *tableOptions) { c.everyUpdate = true }} }
@@ -180,3 +189,25 @@ func (o windowedTableOption) applyWindowedTable(c *tableOptions) { o(c) }
 func Retention(d time.Duration) WindowedTableOption {
 	return windowedTableOption(func(c *tableOptions) { c.retention, c.hasRetention = d, true })
 }
+
+// SourceTableOption is an option of [SourceTable]: a [SourceOption], a [StoreOption] or
+// [WithoutStore].
+type SourceTableOption interface{ applySourceTable(*sourceTableOptions) }
+
+type sourceTableOptions struct {
+	source sourceOptions
+	table  tableOptions
+}
+
+// ToTableOption is an option of [Stream.ToTable]: a [StoreOption] or [WithoutStore].
+type ToTableOption interface{ applyToTable(*tableOptions) }
+
+// WithoutStoreOption is made by [WithoutStore].
+type WithoutStoreOption struct{}
+
+// WithoutStore does not keep the rows of a table. Each record is then forwarded at once, the
+// rows cannot be queried, and an operator that needs the old rows cannot be attached.
+func WithoutStore() WithoutStoreOption { return WithoutStoreOption{} }
+
+func (WithoutStoreOption) applyToTable(c *tableOptions)           { c.withoutStore = true }
+func (WithoutStoreOption) applySourceTable(c *sourceTableOptions) { c.table.withoutStore = true }

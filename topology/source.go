@@ -19,11 +19,15 @@ func Source[K, V any](b *Builder, topic string, ks serde.Serde[K], vs serde.Serd
 // Sources reads several topics as one stream. Between records of different topics there is no
 // order other than the choice by timestamp (see the package documentation).
 func Sources[K, V any](b *Builder, topics []string, ks serde.Serde[K], vs serde.Serde[V], opts ...SourceOption) Stream[K, V] {
-	b.begin()
 	var o sourceOptions
 	for _, opt := range withoutNil(opts) {
 		opt.applySource(&o)
 	}
+	return sources(b, topics, ks, vs, o)
+}
+
+func sources[K, V any](b *Builder, topics []string, ks serde.Serde[K], vs serde.Serde[V], o sourceOptions) Stream[K, V] {
+	b.begin()
 	s := &sourceNode{topics: topics, keys: ks, values: vs, opts: o}
 	if first := b.sameSource(s); first != nil {
 		return Stream[K, V]{b: b, n: first.node, keys: ks, values: vs}

@@ -10,12 +10,15 @@ import (
 	"github.com/millrace-streams/millrace/windowstore"
 )
 
-// Table is a handle of a table: the latest value of each key. A table is kept in a store of
-// its name, and can be queried while the application runs.
+// Table is a handle of a table: the latest value of each key.
 //
-// The timestamp of a row is the largest of the records that made it. Updates of a row between
-// two commits are forwarded as one, with the timestamp of the row and the headers of the last
-// record. With [EveryUpdate] each update is forwarded at once.
+// The rows of most tables are kept in a store, and can be queried while the application runs.
+// Updates of a row between two commits are forwarded as one, with the timestamp of the row and
+// the headers of the last record. With [EveryUpdate] each update is forwarded at once.
+//
+// Some tables have no store: those that [Table.Filter] and [MapTable] return, and those
+// that were made with [WithoutStore]. They pass on what comes, at once. [Table.Stored] gives
+// them a store.
 type Table[K, V any] struct {
 	b      *Builder
 	n      *node
@@ -27,7 +30,7 @@ type Table[K, V any] struct {
 // Builder returns the builder that the table belongs to.
 func (t Table[K, V]) Builder() *Builder { return t.b }
 
-// StoreName returns the name of the table's store.
+// StoreName returns the name of the table's store, and "" if it has none.
 func (t Table[K, V]) StoreName() string { return t.name }
 
 // KeySerde returns the serde of the keys.

@@ -7,10 +7,6 @@ import (
 )
 
 func (b *builder) filter(o op) error {
-	s, err := b.from(o, "fn name")
-	if err != nil {
-		return err
-	}
 	p, err := predicateOf(o.text("fn"))
 	if err != nil {
 		return err
@@ -21,6 +17,13 @@ func (b *builder) filter(o op) error {
 			yes, err := is(k, v)
 			return !yes, err
 		}
+	}
+	if t := b.tables[o.text("from")]; t != nil {
+		return b.filterTable(o, t, p)
+	}
+	s, err := b.from(o, "fn name")
+	if err != nil {
+		return err
 	}
 	b.streams[o.id()] = s.filter(p, o.named())
 	return nil
@@ -49,6 +52,9 @@ func (b *builder) flatMap(o op) error {
 }
 
 func (b *builder) mapValues(o op) error {
+	if b.tables[o.text("from")] != nil {
+		return b.mapTable(o)
+	}
 	s, err := b.from(o, "fn value name")
 	if err != nil {
 		return err

@@ -16,7 +16,7 @@ type names struct {
 	alias     map[string]string // Millrace's names of stores and changelogs that cannot have the case's
 }
 
-var madeUp = regexp.MustCompile(`K(?:STREAM|TABLE)-(?:[A-Z]+-)+[0-9]{10}`)
+var madeUp = regexp.MustCompile(`(?:K(?:STREAM|TABLE)-(?:[A-Z]+-)+|[a-z0-9]+-STATE-STORE-)[0-9]{10}`)
 
 func namesOf(c *testCase) *names {
 	all := madeUp.FindAllString(c.Describe, -1)

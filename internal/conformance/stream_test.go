@@ -22,6 +22,7 @@ type stream interface {
 	process(name string, p *script, keepsKey bool, keys, values *dynamic) stream
 	to(topic string, opts []topology.SinkOption)
 	toTopic(f mapper, opts []topology.SinkOption)
+	toTable(name string) table
 	groupByKey(name string) grouped
 	groupBy(name string, f mapper, keys *dynamic) grouped
 
@@ -189,6 +190,10 @@ func (s streamOf[K]) toTopic(f mapper, opts []topology.SinkOption) {
 
 func (s streamOf[K]) groupByKey(name string) grouped {
 	return groupedOf[K]{topology.GroupByKey(s.s, name), s.keys, s.values}
+}
+
+func (s streamOf[K]) toTable(name string) table {
+	return tableOf[K, any]{s.s.ToTable(name, topology.WithoutStore()), s.keys, s.values}
 }
 
 func (s streamOf[K]) groupBy(name string, f mapper, keys *dynamic) grouped {

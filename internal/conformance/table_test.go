@@ -47,7 +47,14 @@ func (o tableOptions) windowedOnes() []topology.WindowedTableOption {
 // table is a KTable of a case.
 type table interface {
 	toStream(opts []topology.Option) stream
+	filter(p predicate, opts []topology.Option) table
+	mapValues(f mapper, values *dynamic, opts []topology.Option) table
+
+	// stored keeps the rows in a store, whose rows content reads.
+	stored(name string, o tableOptions) table
 	content() storeReader
+
+	valueSerde() *dynamic
 }
 
 type groupedOf[K any] struct {
@@ -120,6 +127,26 @@ func (t tableOf[K, V]) content() storeReader {
 	return keyValueReader[K, V](t.t.StoreName(), t.keys, t.values)
 }
 
+func (t tableOf[K, V]) filter(p predicate, opts []topology.Option) table {
+	return tableOf[K, V]{t.t.FilterRecord(func(r processor.Record[K, V]) (bool, error) { return p(r.Key, r.Value) }, opts...), t.keys, t.values}
+}
+
+func (t tableOf[K, V]) mapValues(f mapper, values *dynamic, opts []topology.Option) table {
+	mapped := func(r processor.Record[K, V]) (any, error) {
+		if r.NoValue {
+			return f(r.Key, nil)
+		}
+		return f(r.Key, r.Value)
+	}
+	return tableOf[K, any]{topology.MapTableRecord(t.t, mapped, serde.Serde[any](values), opts...), t.keys, values}
+}
+
+func (t tableOf[K, V]) stored(name string, o tableOptions) table {
+	return tableOf[K, V]{t.t.Stored(name, o.plainOnes()...), t.keys, t.values}
+}
+
+func (t tableOf[K, V]) valueSerde() *dynamic { return t.values }
+
 type windowedTableOf[V any] struct {
 	t      topology.WindowedTable[any, V]
 	keys   *dynamic
@@ -130,6 +157,24 @@ func (t windowedTableOf[V]) toStream(opts []topology.Option) stream {
 	keys := timeWindowed(t.keys, t.t.Windows().Size())
 	return streamOf[serde.Windowed[any]]{anyValues(t.t.Stream(opts...), t.values), keys, t.values, no}
 }
+
+// plain is the table as one whose keys are windowed.
+func (t windowedTableOf[V]) plain() tableOf[serde.Windowed[any], V] {
+	return tableOf[serde.Windowed[any], V]{t.t.Table, timeWindowed(t.keys, t.t.Windows().Size()), t.values}
+}
+
+func (t windowedTableOf[V]) filter(p predicate, opts []topology.Option) table {
+	return t.plain().filter(p, opts)
+}
+
+func (t windowedTableOf[V]) mapValues(f mapper, values *dynamic, opts []topology.Option) table {
+	return t.plain().mapValues(f, values, opts)
+}
+
+func (t windowedTableOf[V]) stored(name string, o tableOptions) table {
+	return t.plain().stored(name, o)
+}
+func (t windowedTableOf[V]) valueSerde() *dynamic { return t.values }
 
 func (t windowedTableOf[V]) content() storeReader {
 	return windowReader[V](t.t.StoreName(), t.keys, t.values)

@@ -40,9 +40,18 @@ type Node struct {
 	// have equally many partitions.
 	Keyed bool
 
+	// Table says that the node's instance sends the rows of a table.
+	Table bool
+
 	// New makes the node's instance for one task. children are the instances of Children, in order; the dynamic type of each is a
 	// Receiver of what this node forwards. A Source's instance is a SourceNode.
 	New func(t Task, n *Node, children []any) (any, error)
+}
+
+// SendsOld reports whether the node's instance sends a [Change] to a child that is a
+// [ChangeReceiver]: it has the rows of its table in a store, or its parent sends changes.
+func (n *Node) SendsOld() bool {
+	return n.Table && (len(n.Stores) > 0 || len(n.Parents) == 1 && n.Parents[0].SendsOld())
 }
 
 // Topic names a topic of the graph. Internal topics carry the application ID in front of Name when the application runs:

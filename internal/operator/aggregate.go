@@ -1,10 +1,8 @@
 package operator
 
 import (
-	"fmt"
-
-	"github.com/millrace-streams/millrace/internal/engine"
 	"github.com/millrace-streams/millrace/internal/graph"
+	"github.com/millrace-streams/millrace/processor"
 	"github.com/millrace-streams/millrace/serde"
 )
 
@@ -28,11 +26,11 @@ func (c Aggregate[K, V, A]) New(t graph.Task, n *graph.Node, children []any) (an
 	if err != nil {
 		return nil, err
 	}
-	a := &aggregate[K, V, A]{folding[K, V, K, A]{keys: c.Keys, add: c.Add}}
+	a := &aggregate[K, V, A]{folding[K, V, K, A]{keys: keyEncoder[K]{serde: c.Keys}, add: c.Add}}
 	if a.rows, err = openRows[K, K](base{t, n}, s, c.Values, c.EveryUpdate, children); err != nil {
 		return nil, err
 	}
-	a.keyOf = func(cell *engine.Cell[K, A]) (K, []byte) { return cell.Key, cell.KeyBytes() }
+	a.keyOf = cellKey[K, A]
 	a.start()
 	return a, nil
 }
@@ -48,7 +46,7 @@ func (a *aggregate[K, V, A]) Receive(r *graph.Record[K, V]) error {
 		a.drop(nullValue)
 		return nil
 	}
-	key, err := a.keyBytes(r)
+	key, err := a.keys.bytes(r.KeyBytes, r.Key)
 	if err != nil {
 		_, failure := a.failed(err, nil)
 		return failure
@@ -62,25 +60,8 @@ func (a *aggregate[K, V, A]) Receive(r *graph.Record[K, V]) error {
 // folding folds records into rows.
 type folding[K, V, R, A any] struct {
 	rows[K, R, A]
-	keys serde.Serde[K]
+	keys keyEncoder[K]
 	add  Adder[K, V, A]
-	key  []byte // scratch
-}
-
-// keyBytes returns the encoding of the record's key.
-func (f *folding[K, V, R, A]) keyBytes(r *graph.Record[K, V]) ([]byte, error) {
-	if r.KeyBytes != nil {
-		return r.KeyBytes, nil
-	}
-	return f.encodeKey(r)
-}
-
-func (f *folding[K, V, R, A]) encodeKey(r *graph.Record[K, V]) (key []byte, err error) {
-	defer graph.Guard(&err)
-	if f.key, err = f.keys.Append(f.key[:0], r.Key); err != nil {
-		return nil, fmt.Errorf("key: %w", err)
-	}
-	return f.key, nil
 }
 
 // fold takes the record into one row. ok is false after a failure, and after an error of a
@@ -108,5 +89,9 @@ func (f *folding[K, V, R, A]) update(r *graph.Record[K, V], row []byte) (broken,
 	if err != nil {
 		return nil, err
 	}
-	return f.set(cell, value, cause{r.Timestamp, r.Headers}), nil
+	at := r.Timestamp
+	if cell.Present {
+		at = max(at, processor.Timestamp(cell.Timestamp))
+	}
+	return f.set(cell, value, !f.absent.is(value), at, cause{r.Timestamp, r.Headers}), nil
 }

@@ -30,7 +30,7 @@
 //   - with merged updates, the row as of the last commit;
 //   - with every update sent, the row before the update.
 //
-// A value that was sent as part of a Change is never given to a function that may change it
-// in place: that function gets a copy, decoded from the value's encoding. So a receiver may
-// keep both values of a Change.
+// A value that was sent as part of a Change, or to a node above a store, is never given to a
+// function that may change it in place: that function gets a copy, decoded from the value's
+// encoding. So a receiver may keep both values of a Change, and a store what it is sent.
 package operator

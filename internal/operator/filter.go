@@ -10,19 +10,18 @@ type Filter[K, V any] struct {
 // New makes the node's instance for one task.
 func (c Filter[K, V]) New(t graph.Task, n *graph.Node, children []any) (any, error) {
 	next, err := receiverOf[K, V](children)
-	return &filter[K, V]{Filter: c, base: base{t, n}, next: next}, err
+	return &filter[K, V]{predicate[K, V]{base{t, n}, c.Keep}, next}, err
 }
 
 type filter[K, V any] struct {
-	Filter[K, V]
-	base
+	predicate[K, V]
 	next graph.Receiver[K, V]
 }
 
 func (f *filter[K, V]) Receive(r *graph.Record[K, V]) error {
 	ok, err := f.call(r)
 	if err != nil {
-		if ok, err = f.callFailed(r, err); err != nil {
+		if ok, _, err = f.callFailed(r, err); err != nil {
 			return err
 		}
 	}
@@ -32,14 +31,22 @@ func (f *filter[K, V]) Receive(r *graph.Record[K, V]) error {
 	return f.next.Receive(r)
 }
 
-func (f *filter[K, V]) call(r *graph.Record[K, V]) (ok bool, err error) {
-	defer graph.Guard(&err)
-	return f.Keep(r)
+// predicate calls a user function.
+type predicate[K, V any] struct {
+	base
+	is func(*graph.Record[K, V]) (bool, error)
 }
 
-func (f *filter[K, V]) callFailed(r *graph.Record[K, V], err error) (keep bool, failure error) {
-	ok, failure := f.failed(err, func() (err error) { keep, err = f.call(r); return err })
-	return ok && keep, failure
+func (f *predicate[K, V]) call(r *graph.Record[K, V]) (ok bool, err error) {
+	defer graph.Guard(&err)
+	return f.is(r)
+}
+
+// callFailed gives an error of the function to the error policy. skipped says that the policy
+// has skipped the record, or that the task has failed.
+func (f *predicate[K, V]) callFailed(r *graph.Record[K, V], err error) (yes, skipped bool, failure error) {
+	ok, failure := f.failed(err, func() (err error) { yes, err = f.call(r); return err })
+	return ok && yes, !ok, failure
 }
 
 // KeyFilter drops the records without a key.

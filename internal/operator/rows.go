@@ -2,6 +2,7 @@ package operator
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/millrace-streams/millrace/internal/engine"
 	"github.com/millrace-streams/millrace/internal/graph"
@@ -18,6 +19,7 @@ type rows[K, R, A any] struct {
 	base
 	absent      absence[A]
 	everyUpdate bool
+	copies      bool                                              // a value that was sent is not changed in place any more
 	keyOf       func(*engine.Cell[K, A]) (key R, encoding []byte) // encoding may be nil
 	cells       *engine.Cells[K, A]
 	updates     updates[R, A]
@@ -49,16 +51,29 @@ func openRows[K, R, A any](b base, s cellStore[K, A], values serde.Serde[A], eve
 	u, err := updatesTo[R, A](children)
 	r := rows[K, R, A]{
 		base: b, absent: absenceOf(values), everyUpdate: everyUpdate || b.task.EveryUpdate(), cells: s.Cells(), updates: u,
+		copies: u.needOld() || valuesAreKept(b.node),
 	}
 	switch {
 	case r.everyUpdate:
 	case r.updates.needOld():
 		r.cells.KeepOldValues()
 	case r.absent.expressible():
-		// Only rows that can be deleted can come and go between two commits.
-		r.cells.KeepOld()
+		r.deletable()
 	}
 	return r, err
+}
+
+// deletable says that rows can be deleted. Only such rows can come and go between two commits.
+func (t *rows[K, R, A]) deletable() {
+	if !t.everyUpdate && !t.updates.needOld() {
+		t.cells.KeepOld()
+	}
+}
+
+// valuesAreKept reports whether a node below has a store, in which it may keep the values that
+// it is sent.
+func valuesAreKept(n *graph.Node) bool {
+	return slices.ContainsFunc(n.Children, func(c *graph.Node) bool { return len(c.Stores) > 0 || valuesAreKept(c) })
 }
 
 // start registers the flush of the rows, once they do not move any more.
@@ -74,13 +89,16 @@ func (t *rows[K, R, A]) load(keyBytes []byte, key K) (cell *engine.Cell[K, A], v
 	if cell, err = t.cells.Load(keyBytes, key); err != nil {
 		return nil, value, err
 	}
-	if t.updates.needOld() && cell.Present && (t.everyUpdate || !cell.Changed()) {
-		// The children have been sent the value.
+	if t.copies && cell.Present && (t.everyUpdate || !cell.Changed()) {
+		// The children have been sent the value, and may have kept it.
 		value, err = t.cells.Copy(cell)
 		return cell, value, err
 	}
 	return cell, cell.Value, nil
 }
+
+// cellKey is keyOf of a store whose keys are the table's.
+func cellKey[K, A any](cell *engine.Cell[K, A]) (K, []byte) { return cell.Key, cell.KeyBytes() }
 
 // cause is the record that changes a row.
 type cause struct {
@@ -88,24 +106,20 @@ type cause struct {
 	headers   processor.Headers
 }
 
-// set changes the row of a cell that load returned. The caller calls emit afterwards.
-func (t *rows[K, R, A]) set(cell *engine.Cell[K, A], value A, by cause) error {
-	at := int64(by.timestamp)
-	if cell.Present {
-		at = max(at, cell.Timestamp)
-	}
-	present := !t.absent.is(value)
+// set changes the row of a cell that load returned, or deletes it. at is the row's timestamp.
+// The caller calls emit afterwards.
+func (t *rows[K, R, A]) set(cell *engine.Cell[K, A], value A, present bool, at processor.Timestamp, by cause) error {
 	logged := at
 	if !present {
 		// As in Kafka Streams, a deletion is logged with the timestamp of its record alone.
-		logged = int64(by.timestamp)
+		logged = by.timestamp
 	}
 	old, had := cell.Value, cell.Present
-	if err := t.cells.Set(cell, value, present, logged, t.origin(by.headers)); err != nil {
+	if err := t.cells.Set(cell, value, present, int64(logged), t.origin(by.headers)); err != nil {
 		return err
 	}
 	if t.everyUpdate {
-		t.prepare(cell, at, by.headers)
+		t.prepare(cell, int64(at), by.headers)
 		t.updates.setOld(old, had)
 	}
 	return nil

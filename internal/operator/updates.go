@@ -49,6 +49,12 @@ func (u *updates[K, V]) set(key K, keyBytes []byte, value V, present bool, at in
 	u.out.Value, u.out.NoValue = valueIf(present, value), !present
 }
 
+// setRow sets the new row of the next update to a row with another value, if it is there.
+func (u *updates[K, V]) setRow(r *graph.Record[K, V], value V, present bool) {
+	u.out.Record = *r
+	u.out.Value, u.out.NoValue = valueIf(present, value), !present
+}
+
 // setOld sets the old row of the next update.
 func (u *updates[K, V]) setOld(value V, present bool) {
 	u.out.Old, u.out.NoOld = valueIf(present, value), !present

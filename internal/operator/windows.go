@@ -42,7 +42,7 @@ func (c AggregateWindows[K, V, A]) New(t graph.Task, n *graph.Node, children []a
 		return nil, err
 	}
 	w := &windows[K, V, A]{
-		folding: folding[K, V, serde.Windowed[K], A]{keys: c.Keys, add: c.Add},
+		folding: folding[K, V, serde.Windowed[K], A]{keys: keyEncoder[K]{serde: c.Keys}, add: c.Add},
 		store:   s, span: c.Span, dropAbsent: c.DropAbsent, streamTime: t.Time(n.Name),
 	}
 	if w.rows, err = openRows[K, serde.Windowed[K]](base{t, n}, s, c.Values, c.EveryUpdate, children); err != nil {
@@ -73,7 +73,7 @@ func (w *windows[K, V, A]) Receive(r *graph.Record[K, V]) error {
 	}
 	// The record moves stream time before its own lateness is judged.
 	*w.streamTime = max(*w.streamTime, r.Timestamp)
-	key, err := w.keyBytes(r)
+	key, err := w.keys.bytes(r.KeyBytes, r.Key)
 	if err != nil {
 		_, failure := w.failed(err, nil)
 		return failure

@@ -1,0 +1,126 @@
+package conformance
+
+import (
+	"github.com/millrace-streams/millrace/topology"
+)
+
+// table makes the table of a topic. Kafka Streams keeps its rows only if the case says so, or
+// if an operation on the table needs the old rows.
+func (b *builder) table(o op) error {
+	if err := o.knows("topic key value extractor materialized"); err != nil {
+		return err
+	}
+	keys, err := serdeOf(o.text("key"))
+	if err != nil {
+		return err
+	}
+	values, err := serdeOf(o.text("value"))
+	if err != nil {
+		return err
+	}
+	source, err := extractor(o.text("extractor"))
+	if err != nil {
+		return err
+	}
+	opts := []topology.SourceTableOption{topology.WithoutStore()}
+	for _, opt := range source {
+		opts = append(opts, opt)
+	}
+	t := tableOf[any, any]{topology.SourceTable[any, any](b.b, o.text("topic"), keys, values, opts...), keys, values}
+	return b.keep(o, t, o.text("topic")+"-STATE-STORE")
+}
+
+func (b *builder) toTable(o op) error {
+	s, err := b.from(o, "name materialized")
+	if err != nil {
+		return err
+	}
+	if s.isRekeyedByUs() {
+		return notYet("toTable after an operator for values that Millrace has for records only")
+	}
+	name := o.text("name")
+	if name == "" {
+		name = b.names.next("KSTREAM-TOTABLE", o.id())
+	}
+	if s.isRekeyed() {
+		s = s.countNullKeys(b.built.nullKeys)
+	}
+	return b.keep(o, s.toTable(name), "KSTREAM-TOTABLE-STATE-STORE")
+}
+
+// keep adds a table, and the store of its own that it has in Kafka Streams, if any. role is
+// what a store without a name is called after.
+func (b *builder) keep(o op, t table, role string) error {
+	m := o.child("materialized")
+	name := m.text("name")
+	if name == "" && b.needsStore(o.id()) {
+		name = b.names.next(role, o.id())
+	}
+	b.tables[o.id()] = t
+	if name == "" {
+		return m.only("a table without a store", "")
+	}
+	opts, err := b.materialized(m)
+	if err != nil {
+		return err
+	}
+	t = t.stored(name, opts)
+	b.tables[o.id()] = t
+	b.built.stores = append(b.built.stores, t.content())
+	return nil
+}
+
+// needsStore reports whether an operation on a table needs the old rows, or looks rows up.
+func (b *builder) needsStore(id string) bool {
+	for _, o := range b.c.Topology {
+		if o.text("from") != id && o.text("with") != id {
+			continue
+		}
+		switch o.text("op") {
+		case "filter", "filterNot", "mapValues", "transformValues":
+			if !o.has("materialized") && b.needsStore(o.id()) {
+				return true
+			}
+		case "toStream":
+		default:
+			return true
+		}
+	}
+	return false
+}
+
+func (b *builder) filterTable(o op, t table, p predicate) error {
+	if err := o.knows("fn name materialized"); err != nil {
+		return err
+	}
+	return b.keep(o, t.filter(p, o.named()), "KTABLE-FILTER-STATE-STORE")
+}
+
+// mapTable is mapValues, which is not called for null, and transformValues, which is.
+func (b *builder) mapTable(o op) error {
+	if err := o.knows("fn value name materialized"); err != nil {
+		return err
+	}
+	t := b.tables[o.text("from")]
+	if t == nil {
+		return notYet("%s of a table that Millrace does not have", o.text("op"))
+	}
+	f, err := valueMapperOf(o.text("fn"))
+	if err != nil {
+		return err
+	}
+	values, err := serdeOr(o.text("value"), t.valueSerde())
+	if err != nil {
+		return err
+	}
+	called := f
+	if o.text("op") == "mapValues" {
+		called = func(k, v any) (any, error) {
+			if v == nil {
+				return nil, nil
+			}
+			return f(k, v)
+		}
+	}
+	return b.keep(o, t.mapValues(called, values, o.named()), "KTABLE-MAPVALUES-STATE-STORE")
+}

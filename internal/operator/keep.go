@@ -1,0 +1,61 @@
+package operator
+
+import (
+	"github.com/millrace-streams/millrace/internal/graph"
+	"github.com/millrace-streams/millrace/serde"
+)
+
+// Keep keeps records as the rows of a table: a record is the new row of its key, and a record
+// without a value deletes the row. Records without a key are dropped. A row has the timestamp
+// of its record, also if that is smaller than the one of the row before.
+type Keep[K, V any] struct {
+	Store       string // its name; "" if the rows are not kept, but only passed on
+	Keys        serde.Serde[K]
+	Values      serde.Serde[V]
+	EveryUpdate bool // send each update, also if the application merges updates
+}
+
+// New makes the node's instance for one task.
+func (c Keep[K, V]) New(t graph.Task, n *graph.Node, children []any) (any, error) {
+	if c.Store == "" {
+		return KeyFilter[K, V]{}.New(t, n, children)
+	}
+	s, err := storeOf[cellStore[K, V]](t, c.Store)
+	if err != nil {
+		return nil, err
+	}
+	k := &keep[K, V]{keys: keyEncoder[K]{serde: c.Keys}}
+	if k.rows, err = openRows[K, K](base{t, n}, s, c.Values, c.EveryUpdate, children); err != nil {
+		return nil, err
+	}
+	// A record may delete a row, whatever its serde.
+	k.deletable()
+	k.keyOf = cellKey[K, V]
+	k.start()
+	return k, nil
+}
+
+type keep[K, V any] struct {
+	rows[K, K, V]
+	keys keyEncoder[K]
+}
+
+func (k *keep[K, V]) Receive(r *graph.Record[K, V]) error {
+	if r.NoKey {
+		k.drop(nullKey)
+		return nil
+	}
+	key, err := k.keys.bytes(r.KeyBytes, r.Key)
+	if err != nil {
+		_, failure := k.failed(err, nil)
+		return failure
+	}
+	cell, err := k.cells.Load(key, r.Key)
+	if err != nil {
+		return k.broken(err)
+	}
+	if err := k.set(cell, r.Value, !r.NoValue, r.Timestamp, cause{r.Timestamp, r.Headers}); err != nil {
+		return k.broken(err)
+	}
+	return k.emit()
+}

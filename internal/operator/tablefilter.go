@@ -1,0 +1,81 @@
+package operator
+
+import "github.com/millrace-streams/millrace/internal/graph"
+
+// TableFilter passes on the rows of a table for which Keep returns true. For the children all
+// other rows are absent. Keep is called for rows that are there only.
+type TableFilter[K, V any] struct {
+	Keep func(*graph.Record[K, V]) (bool, error)
+}
+
+// New makes the node's instance for one task. If its parent can send old rows, the filter
+// takes them: if a row is absent for the children, and was, it passes nothing on. Otherwise it
+// cannot know that, and passes on a deletion.
+func (c TableFilter[K, V]) New(t graph.Task, n *graph.Node, children []any) (any, error) {
+	u, err := updatesTo[K, V](children)
+	p := rowPredicate[K, V]{predicate[K, V]{base{t, n}, c.Keep}}
+	if n.Parents[0].SendsOld() {
+		return &changeFilter[K, V]{rowPredicate: p, updates: u}, err
+	}
+	return &tableFilter[K, V]{p, u}, err
+}
+
+// rowPredicate decides which rows the children see.
+type rowPredicate[K, V any] struct{ predicate[K, V] }
+
+// there reports whether a row is there for the children. If skipped is true, nothing is to be
+// passed on: the error policy has skipped the record, or the task has failed.
+func (p *rowPredicate[K, V]) there(r *graph.Record[K, V]) (there, skipped bool, failure error) {
+	if r.NoValue {
+		return false, false, nil
+	}
+	there, err := p.call(r)
+	if err != nil {
+		return p.callFailed(r, err)
+	}
+	return there, false, nil
+}
+
+// tableFilter is the filter of a parent that does not send old rows.
+type tableFilter[K, V any] struct {
+	rowPredicate[K, V]
+	updates updates[K, V]
+}
+
+func (f *tableFilter[K, V]) Receive(r *graph.Record[K, V]) error {
+	there, skipped, failure := f.there(r)
+	if skipped {
+		return failure
+	}
+	f.updates.setRow(r, r.Value, there)
+	return f.updates.send()
+}
+
+// changeFilter is the filter of a parent that sends old rows.
+type changeFilter[K, V any] struct {
+	rowPredicate[K, V]
+	updates updates[K, V]
+	old     graph.Record[K, V] // scratch
+}
+
+func (f *changeFilter[K, V]) ReceiveChange(c *graph.Change[K, V]) error {
+	f.old = oldRow(c)
+	was, skipped, failure := f.there(&f.old)
+	if skipped {
+		return failure
+	}
+	is, skipped, failure := f.there(&c.Record)
+	if skipped || !is && !was {
+		return failure
+	}
+	f.updates.setRow(&c.Record, c.Value, is)
+	f.updates.setOld(c.Old, was)
+	return f.updates.send()
+}
+
+// oldRow returns the old row of a change, with the rest of what the change says.
+func oldRow[K, V any](c *graph.Change[K, V]) graph.Record[K, V] {
+	r := c.Record
+	r.Value, r.NoValue = c.Old, c.NoOld
+	return r
+}

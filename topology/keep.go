@@ -1,0 +1,75 @@
+package topology
+
+import (
+	"github.com/millrace-streams/millrace/internal/graph"
+	"github.com/millrace-streams/millrace/internal/operator"
+	"github.com/millrace-streams/millrace/serde"
+)
+
+// SourceTable reads a topic as a table: a record is the new row of its key, and a record
+// without a value deletes the row. The topic should be compacted. The rows are kept in a store
+// that is called like the topic, so the changelog is <app>-<topic>-changelog.
+//
+// Records without a key are dropped, and counted as dropped. Records are applied in order of
+// offset, and a row has the timestamp of its record: a record with an older timestamp than the
+// row's replaces the row too.
+func SourceTable[K, V any](b *Builder, topic string, ks serde.Serde[K], vs serde.Serde[V], opts ...SourceTableOption) Table[K, V] {
+	var o sourceTableOptions
+	for _, opt := range withoutNil(opts) {
+		opt.applySourceTable(&o)
+	}
+	s := sources(b, []string{topic}, ks, vs, o.source)
+	return s.keep(b.add(&node{op: "table"}, "", s.n), topic, o.table)
+}
+
+// ToTable makes a table of the stream: a record is the new row of its key, and a record
+// without a value deletes the row. name is the name of the table and of its store. Otherwise
+// it is like [SourceTable].
+//
+// If the key may have changed since the last source or repartition, the records go through the
+// topic <app>-<name>-repartition first.
+func (s Stream[K, V]) ToTable(name string, opts ...ToTableOption) Table[K, V] {
+	var o tableOptions
+	for _, opt := range withoutNil(opts) {
+		opt.applyToTable(&o)
+	}
+	if s.rekeyed {
+		s = s.repartition("toTable", name, repartitionOptions{})
+	}
+	n := s.b.add(&node{op: "toTable"}, name, s.n)
+	s.b.needName(n, name, "its table, store and changelog")
+	return s.keep(n, name, o)
+}
+
+// Stored keeps the rows of a table in a store of its own, of that name: they can be queried
+// there, and the table that is returned sends what a table with a store sends. A row keeps its
+// timestamp. It is for tables without a store, but any table can be stored once more.
+func (t Table[K, V]) Stored(name string, opts ...TableOption) Table[K, V] {
+	var o tableOptions
+	for _, opt := range withoutNil(opts) {
+		opt.applyTable(&o)
+	}
+	s := Stream[K, V]{b: t.b, n: t.n, keys: t.keys, values: t.values}
+	n := t.b.add(&node{op: "stored"}, name, t.n)
+	t.b.needName(n, name, "its table, store and changelog")
+	return s.keep(n, name, o)
+}
+
+// keep makes n the node of a table whose rows are the stream's records.
+func (s Stream[K, V]) keep(n *node, store string, o tableOptions) Table[K, V] {
+	n.kind, n.keyed, n.table = graph.Processor, true, true
+	if o.withoutStore {
+		if store = ""; o != (tableOptions{withoutStore: true}) {
+			s.b.problem("%v: has the option WithoutStore and options of a store: remove one of them", n)
+		}
+	}
+	n.make = operator.Keep[K, V]{Store: store, Keys: s.keys, Values: s.values, EveryUpdate: o.everyUpdate}.New
+	if store != "" {
+		s.b.needSerde(n, "key", s.keys, "to store them")
+		s.b.needSerde(n, "value", s.values, "to store them")
+		if !isNil(s.keys) && !isNil(s.values) {
+			n.stores = []storeUse{keyValueStore(store, s.keys, s.values, o)}
+		}
+	}
+	return Table[K, V]{b: s.b, n: n, name: store, keys: s.keys, values: s.values}
+}

@@ -57,41 +57,45 @@ func (b *Builder) checkWindows(n *node, w Windows, o tableOptions) (ok bool) {
 	return len(problems) == 0
 }
 
-func count[K, V any](n int64, _ bool, _ *graph.Record[K, V]) (int64, error) { return n + 1, nil }
+func count[K, V any](n int64, _ bool, _ *graph.Record[K, V]) (int64, bool, error) {
+	return n + 1, true, nil
+}
 
 // reduce takes the first value as it is.
 func reduce[K, V any](f func(a, b V) V) operator.Adder[K, V, V] {
-	return func(last V, exists bool, r *graph.Record[K, V]) (V, error) {
+	return func(last V, exists bool, r *graph.Record[K, V]) (V, bool, error) {
 		if !exists {
-			return r.Value, nil
+			return r.Value, true, nil
 		}
-		return f(last, r.Value), nil
+		return f(last, r.Value), true, nil
 	}
 }
 
 func tryReduce[K, V any](f func(a, b V) (V, error)) operator.Adder[K, V, V] {
-	return func(last V, exists bool, r *graph.Record[K, V]) (V, error) {
+	return func(last V, exists bool, r *graph.Record[K, V]) (_ V, _ bool, err error) {
 		if !exists {
-			return r.Value, nil
+			return r.Value, true, nil
 		}
-		return f(last, r.Value)
+		last, err = f(last, r.Value)
+		return last, true, err
 	}
 }
 
 func fold[K, V, A any](initial func() A, add func(A, processor.Record[K, V]) A) operator.Adder[K, V, A] {
-	return func(last A, exists bool, r *graph.Record[K, V]) (A, error) {
+	return func(last A, exists bool, r *graph.Record[K, V]) (A, bool, error) {
 		if !exists {
 			last = initial()
 		}
-		return add(last, r.Record), nil
+		return add(last, r.Record), true, nil
 	}
 }
 
 func tryFold[K, V, A any](initial func() A, add func(A, processor.Record[K, V]) (A, error)) operator.Adder[K, V, A] {
-	return func(last A, exists bool, r *graph.Record[K, V]) (A, error) {
+	return func(last A, exists bool, r *graph.Record[K, V]) (_ A, _ bool, err error) {
 		if !exists {
 			last = initial()
 		}
-		return add(last, r.Record)
+		last, err = add(last, r.Record)
+		return last, true, err
 	}
 }

@@ -46,6 +46,7 @@
 // calling the function, and predicates on values see the zero value. With an Optional serde (serde.Nullable) the functions are called for absent values too.
 //
 //	in front of a repartition topic   records without a key are dropped
+//	GroupTable                        a row without a key in the group is in no group
 //	SourceTable, ToTable              records without a key are dropped, those without a value delete a row
 //	Count, Reduce, Aggregate          records without a key or a value are dropped
 //	the same over windows             records without a key are dropped, of a Reduce those without a value too
@@ -87,9 +88,18 @@
 //   - SourceTable, ToTable and aggregations have a store, unless they are told [WithoutStore].
 //   - Filter and MapTable have none. [Table.Stored] adds one.
 //
+// A store that is added to a program starts empty. If the application has run before, the
+// store gets only the updates from then on, so a count of groups would miss the rows of
+// before. Give the application another ID, or delete its group and internal topics, to fill it.
+//
 // A row has the largest timestamp of the records that made it, if an aggregation made it. A
 // row of SourceTable, ToTable or Stored has the timestamp of its record: updates are applied in
 // the order in which they come.
+//
+// [GroupTable] groups the rows by a key that is computed from the value, and aggregates the
+// groups: if a row changes, its old value is subtracted from its old group, and its new value
+// is added to its new one. If that is another group, the two change one after the other, and
+// perhaps in different transactions: in between, a row may be in none of them.
 //
 // The functions of Filter and MapTable see old rows too, where an operator behind them has to
 // know what was there before. So their results must depend on key and value only.

@@ -10,6 +10,27 @@ import (
 	"github.com/millrace-streams/millrace/topologytest"
 )
 
+// How many users live in each city. Moving takes a user out of the one count and into the
+// other.
+func ExampleGroupTable() {
+	b := topology.New()
+	cities := topology.SourceTable(b, "cities", serde.String, serde.String)
+	inCity := func(city string) string { return city }
+	topology.GroupTable(cities, "by-city", inCity, serde.String).Count("users-by-city").Stream().To("counts")
+
+	d := start(b, topologytest.EveryUpdate())
+	in := topologytest.Input(d, "cities", serde.String, serde.String)
+	in.Send("ann", "Rome", time.UnixMilli(1))
+	in.Send("bob", "Rome", time.UnixMilli(2))
+	in.Send("ann", "Oslo", time.UnixMilli(3))
+	printTopic(d, "counts", serde.Int64)
+	// Output:
+	// counts: Rome 1
+	// counts: Rome 2
+	// counts: Rome 1
+	// counts: Oslo 1
+}
+
 // The ages of users, and the adults among them in a table of their own.
 func ExampleSourceTable() {
 	b := topology.New()

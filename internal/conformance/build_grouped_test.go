@@ -22,6 +22,9 @@ type windowed struct {
 }
 
 func (b *builder) groupBy(o op) error {
+	if t := b.tables[o.text("from")]; t != nil {
+		return b.groupTable(o, t)
+	}
 	s, err := b.from(o, "fn key name")
 	if err != nil {
 		return err
@@ -115,6 +118,9 @@ func windowsOf(o op) (w topology.Windows, err error) {
 
 // aggregate is count, reduce and aggregate.
 func (b *builder) aggregate(o op) error {
+	if g, ok := b.groupedTables[o.text("from")]; ok {
+		return b.aggregateTable(o, g)
+	}
 	if err := o.knows("name materialized fn init value"); err != nil {
 		return err
 	}

@@ -49,11 +49,11 @@ func (b *builder) toTable(o op) error {
 }
 
 // keep adds a table, and the store of its own that it has in Kafka Streams, if any. role is
-// what a store without a name is called after.
+// what a store without a name is called after. Without a role there is none.
 func (b *builder) keep(o op, t table, role string) error {
 	m := o.child("materialized")
 	name := m.text("name")
-	if name == "" && b.needsStore(o.id()) {
+	if name == "" && role != "" && b.needsStore(o.id()) {
 		name = b.names.next(role, o.id())
 	}
 	b.tables[o.id()] = t
@@ -93,7 +93,7 @@ func (b *builder) filterTable(o op, t table, p predicate) error {
 	if err := o.knows("fn name materialized"); err != nil {
 		return err
 	}
-	return b.keep(o, t.filter(p, o.named()), "KTABLE-FILTER-STATE-STORE")
+	return b.keep(o, t.filter(p, o.named()), "")
 }
 
 // mapTable is mapValues, which is not called for null, and transformValues, which is.
@@ -122,5 +122,5 @@ func (b *builder) mapTable(o op) error {
 			return f(k, v)
 		}
 	}
-	return b.keep(o, t.mapValues(called, values, o.named()), "KTABLE-MAPVALUES-STATE-STORE")
+	return b.keep(o, t.mapValues(called, values, o.named()), "")
 }

@@ -38,7 +38,9 @@ type builder struct {
 	streams map[string]stream
 	groups  map[string]windowed
 	tables  map[string]table
-	stores  map[string]*store
+
+	groupedTables map[string]*tableGroup
+	stores        map[string]*store
 
 	built *built
 }
@@ -47,7 +49,7 @@ type builder struct {
 func build(c *testCase) (*built, error) {
 	b := &builder{
 		c: c, b: topology.New(), names: namesOf(c), cached: cacheBytes(c) > 0,
-		streams: map[string]stream{}, groups: map[string]windowed{}, tables: map[string]table{}, stores: map[string]*store{},
+		streams: map[string]stream{}, groups: map[string]windowed{}, tables: map[string]table{}, groupedTables: map[string]*tableGroup{}, stores: map[string]*store{},
 	}
 	b.built = &built{names: b.names, nullKeys: new(int64), punctuations: new(int)}
 	interpret := b.dsl

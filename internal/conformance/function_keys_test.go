@@ -99,6 +99,9 @@ func upperText(v any) any {
 	return javaUpper(javaText(v))
 }
 
+// errNullPair is what a mapper returns where the one in Java returns null.
+var errNullPair = errors.New("the mapper returned null instead of a pair")
+
 var pairMappers = map[string]func(arg string) pairs{
 	"swap":               onePair(func(k, v any, _ string) (pair, error) { return pair{v, k}, nil }),
 	"upper-both":         onePair(func(k, v any, _ string) (pair, error) { return pair{upperText(k), upperText(v)}, nil }),
@@ -142,7 +145,7 @@ var pairMappers = map[string]func(arg string) pairs{
 	"null-pair-if": func(x string) pairs {
 		return func(k, v any) ([]pair, error) {
 			if equals(v, x) {
-				return nil, errors.New("the mapper returned null instead of a pair")
+				return nil, errNullPair
 			}
 			key, err := keyMappers["first-char"]("")(k, v)
 			return []pair{{key, v}}, err

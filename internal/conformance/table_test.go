@@ -1,6 +1,8 @@
 package conformance
 
 import (
+	"errors"
+
 	"github.com/millrace-streams/millrace/processor"
 	"github.com/millrace-streams/millrace/serde"
 	"github.com/millrace-streams/millrace/state"
@@ -54,6 +56,10 @@ type table interface {
 	stored(name string, o tableOptions) table
 	content() storeReader
 
+	// group groups the rows by what f makes of them.
+	group(name string, f pairs, keys, values *dynamic, nullKeys *int64) topology.GroupedTable[any, any]
+
+	keySerde() *dynamic
 	valueSerde() *dynamic
 }
 
@@ -145,7 +151,64 @@ func (t tableOf[K, V]) stored(name string, o tableOptions) table {
 	return tableOf[K, V]{t.t.Stored(name, o.plainOnes()...), t.keys, t.values}
 }
 
+func (t tableOf[K, V]) keySerde() *dynamic   { return t.keys }
 func (t tableOf[K, V]) valueSerde() *dynamic { return t.values }
+
+// group turns each row into a pair first, since a function of Kafka Streams makes key and
+// value at once. A pair without a value is in no group, and is absent here.
+func (t tableOf[K, V]) group(name string, f pairs, keys, values *dynamic, nullKeys *int64) topology.GroupedTable[any, any] {
+	rows := topology.MapTableRecord(t.t, func(r processor.Record[K, V]) (any, error) {
+		if r.NoValue {
+			return nil, nil
+		}
+		list, err := f(r.Key, r.Value)
+		if errors.Is(err, errNullPair) {
+			return nil, nil
+		}
+		if err != nil || list[0].v == nil {
+			return nil, err
+		}
+		return list[0], nil
+	}, serde.Serde[any](pairValues{values}))
+	return topology.GroupTableRecord(rows, name, func(r processor.Record[K, any]) (any, error) {
+		key := r.Value.(pair).k
+		if key == nil {
+			*nullKeys++
+		}
+		return key, nil
+	}, serde.Serde[any](keys))
+}
+
+// pairValues is a serde of pairs that writes their values only.
+type pairValues struct{ values *dynamic }
+
+func (s pairValues) Append(dst []byte, v any) ([]byte, error) {
+	return s.values.Append(dst, v.(pair).v)
+}
+func (s pairValues) Absent(v any) bool { return v == nil }
+
+func (s pairValues) Decode(data []byte) (any, error) {
+	v, err := s.values.Decode(data)
+	return pair{v: v}, err
+}
+
+// unpaired returns the value of a pair, and any other value as it is.
+func unpaired(v any) any {
+	if p, ok := v.(pair); ok {
+		return p.v
+	}
+	return v
+}
+
+// reducedTable is a reduced table of pairs: t has their values.
+type reducedTable struct {
+	tableOf[any, any]
+	pairs topology.Table[any, any]
+}
+
+func (t reducedTable) content() storeReader {
+	return keyValueReader[any, any](t.pairs.StoreName(), t.keys, t.values)
+}
 
 type windowedTableOf[V any] struct {
 	t      topology.WindowedTable[any, V]
@@ -175,6 +238,11 @@ func (t windowedTableOf[V]) stored(name string, o tableOptions) table {
 	return t.plain().stored(name, o)
 }
 func (t windowedTableOf[V]) valueSerde() *dynamic { return t.values }
+func (t windowedTableOf[V]) keySerde() *dynamic   { return t.plain().keys }
+
+func (t windowedTableOf[V]) group(name string, f pairs, keys, values *dynamic, nullKeys *int64) topology.GroupedTable[any, any] {
+	return t.plain().group(name, f, keys, values, nullKeys)
+}
 
 func (t windowedTableOf[V]) content() storeReader {
 	return windowReader[V](t.t.StoreName(), t.keys, t.values)
@@ -208,7 +276,7 @@ func keyValueReader[K, V any](name string, keys, values *dynamic) storeReader {
 			if err != nil {
 				return nil, err
 			}
-			rows = append(rows, row{key: e.Key, value: e.Value, at: e.Timestamp})
+			rows = append(rows, row{key: e.Key, value: unpaired(e.Value), at: e.Timestamp})
 		}
 		return rows, nil
 	}}

@@ -43,8 +43,9 @@ type Node struct {
 	// Table says that the node's instance sends the rows of a table.
 	Table bool
 
-	// New makes the node's instance for one task. children are the instances of Children, in order; the dynamic type of each is a
-	// Receiver of what this node forwards. A Source's instance is a SourceNode.
+	// New makes the node's instance for one task. children are the instances of Children, in
+	// order. The dynamic type of each is a Receiver of what this node forwards or, if the
+	// node SendsOld, a ChangeReceiver. A Source's instance is a SourceNode.
 	New func(t Task, n *Node, children []any) (any, error)
 }
 

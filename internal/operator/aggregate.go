@@ -7,8 +7,9 @@ import (
 )
 
 // Adder makes the next aggregate from the last one and a record. If there is no aggregate
-// yet, exists is false and last is the zero value. It may change last in place.
-type Adder[K, V, A any] func(last A, exists bool, r *graph.Record[K, V]) (A, error)
+// yet, exists is false and last is the zero value. It may change last in place. If there is no
+// next aggregate, there is false, and the row is deleted.
+type Adder[K, V, A any] func(last A, exists bool, r *graph.Record[K, V]) (next A, there bool, err error)
 
 // Aggregate folds the records of each key into a row of a table. Records without a key or
 // without a value are dropped.
@@ -85,7 +86,7 @@ func (f *folding[K, V, R, A]) update(r *graph.Record[K, V], row []byte) (broken,
 	if broken != nil {
 		return broken, nil
 	}
-	value, err := f.add(last, cell.Present, r)
+	value, there, err := f.add(last, cell.Present, r)
 	if err != nil {
 		return nil, err
 	}
@@ -93,5 +94,5 @@ func (f *folding[K, V, R, A]) update(r *graph.Record[K, V], row []byte) (broken,
 	if cell.Present {
 		at = max(at, processor.Timestamp(cell.Timestamp))
 	}
-	return f.set(cell, value, !f.absent.is(value), at, cause{r.Timestamp, r.Headers}), nil
+	return f.set(cell, value, there && !f.absent.is(value), at, cause{r.Timestamp, r.Headers}), nil
 }

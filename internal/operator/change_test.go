@@ -22,15 +22,15 @@ type words = *map[string]int
 var wordsSerde = serde.Nullable(serde.JSON[map[string]int]())
 
 // addWord changes the aggregate in place. The value "-" deletes the row.
-func addWord(last words, exists bool, r *graph.Record[string, string]) (words, error) {
+func addWord(last words, exists bool, r *graph.Record[string, string]) (words, bool, error) {
 	if r.Value == "delete" {
-		return nil, nil
+		return nil, true, nil
 	}
 	if !exists {
 		last = &map[string]int{}
 	}
 	(*last)[r.Value]++
-	return last, nil
+	return last, true, nil
 }
 
 // sum is an aggregation of the table of words: how many words there are in all rows. It also

@@ -1,0 +1,173 @@
+package topology
+
+import (
+	"github.com/millrace-streams/millrace/internal/graph"
+	"github.com/millrace-streams/millrace/internal/operator"
+	"github.com/millrace-streams/millrace/processor"
+	"github.com/millrace-streams/millrace/serde"
+)
+
+// GroupedTable is a table whose rows are in groups, ready to be aggregated. If a row changes,
+// its old value is subtracted from its old group, and its new value is added to its new group.
+type GroupedTable[K, V any] struct {
+	g      Grouped[K, operator.Delta[V]]
+	values serde.Serde[V]
+}
+
+// GroupTable groups the rows of a table by a key that is computed from the value. The updates
+// always go through the topic <app>-<name>-repartition, in the format of Kafka Streams. If ks
+// is Optional, key may return the absent key: the row is then in no group, and counted as
+// dropped.
+//
+// key is called for the old and the new value of each update, so its result must depend on the
+// value only. The table must have a store, or must have been made of one that has.
+func GroupTable[K, V, K2 any](t Table[K, V], name string, key func(V) K2, ks serde.Serde[K2], opts ...GroupOption) GroupedTable[K2, V] {
+	return groupTable(t, name, key, func(r *graph.Record[K, V]) (K2, error) { return key(r.Value), nil }, ks, opts)
+}
+
+// TryGroupTable is GroupTable with a function that may fail. If the error policy skips the
+// update, the old value stays in its group.
+func TryGroupTable[K, V, K2 any](t Table[K, V], name string, key func(V) (K2, error), ks serde.Serde[K2], opts ...GroupOption) GroupedTable[K2, V] {
+	return groupTable(t, name, key, func(r *graph.Record[K, V]) (K2, error) { return key(r.Value) }, ks, opts)
+}
+
+// GroupTableRecord is TryGroupTable with a function that sees the key too. Its result must
+// depend on key and value only.
+func GroupTableRecord[K, V, K2 any](t Table[K, V], name string, key func(processor.Record[K, V]) (K2, error), ks serde.Serde[K2], opts ...GroupOption) GroupedTable[K2, V] {
+	return groupTable(t, name, key, func(r *graph.Record[K, V]) (K2, error) { return key(r.Record) }, ks, opts)
+}
+
+func groupTable[K, V, K2 any](t Table[K, V], name string, given any, key func(*graph.Record[K, V]) (K2, error), ks serde.Serde[K2], opts []GroupOption) GroupedTable[K2, V] {
+	n := t.b.add(&node{kind: graph.Processor, op: "groupTable", make: operator.TableGroup[K, V, K2]{Key: key, Keys: ks}.New}, name, t.n)
+	t.b.needName(n, name, "the repartition topic")
+	t.b.needFunc(n, given)
+	t.b.needSerde(n, "key", ks, "to send them through topic <app>-"+name+graph.RepartitionSuffix)
+	t.b.needSerde(n, "value", t.values, "to send them through topic <app>-"+name+graph.RepartitionSuffix)
+	if !t.n.sendsOld() {
+		t.b.problem("%v: the table has no store, so its old values cannot be subtracted: remove WithoutStore where it was made, or call Stored on it first", n)
+	}
+	s := Stream[K2, operator.Delta[V]]{b: t.b, n: n, keys: ks}
+	if !isNil(t.values) {
+		s.values = operator.Deltas(t.values)
+	}
+	s = s.repartition("groupTable", n.name, groupOptions(opts))
+	return GroupedTable[K2, V]{Grouped[K2, operator.Delta[V]]{&grouping[K2, operator.Delta[V]]{s: s, name: n.name}}, t.values}
+}
+
+// sendsOld is graph.Node.SendsOld.
+func (n *node) sendsOld() bool {
+	return n.table && (len(n.stores) > 0 || len(n.parents) == 1 && n.parents[0].sendsOld())
+}
+
+// Builder returns the builder that the grouped table belongs to.
+func (g GroupedTable[K, V]) Builder() *Builder { return g.g.Builder() }
+
+// Count counts the rows of each group. name is the name of the table and of its store. The
+// changelog is <app>-<name>-changelog. The count of a group that has lost all rows is 0.
+//
+// If a row moves from one group to another, the two groups change one after the other.
+// The result has the larger timestamp of the group's row and the update.
+func (g GroupedTable[K, V]) Count(name string, opts ...TableOption) Table[K, int64] {
+	return aggregate(g.g, "count", name, countDelta[K, V], serde.Int64, opts)
+}
+
+func countDelta[K, V any](n int64, exists bool, r *graph.Record[K, operator.Delta[V]]) (int64, bool, error) {
+	if r.Value.HasOld && exists {
+		n--
+	}
+	if r.Value.HasNew {
+		n, exists = n+1, true
+	}
+	return n, exists, nil
+}
+
+// Reduce combines the values of each group. The first value is stored as it is. subtract takes
+// a value out of the aggregate again. If the value serde is Optional, an absent result deletes
+// the row. Otherwise it is like Count.
+func (g GroupedTable[K, V]) Reduce(name string, add, subtract func(aggregate, v V) V, opts ...TableOption) Table[K, V] {
+	may := func(f func(a, v V) V) func(a, v V) (V, error) { return func(a, v V) (V, error) { return f(a, v), nil } }
+	return g.reduce(name, may(add), may(subtract), []any{add, subtract}, opts)
+}
+
+// TryReduce is Reduce with functions that may fail. If the error policy skips the update, the
+// row stays as it is.
+func (g GroupedTable[K, V]) TryReduce(name string, add, subtract func(aggregate, v V) (V, error), opts ...TableOption) Table[K, V] {
+	return g.reduce(name, add, subtract, []any{add, subtract}, opts)
+}
+
+func (g GroupedTable[K, V]) reduce(name string, add, subtract func(aggregate, v V) (V, error), given []any, opts []TableOption) Table[K, V] {
+	adder := func(last V, exists bool, r *graph.Record[K, operator.Delta[V]]) (_ V, _ bool, err error) {
+		d := &r.Value
+		if d.HasOld && exists {
+			if last, err = subtract(last, d.Old); err != nil {
+				return last, true, err
+			}
+			exists = !isAbsent(g.values, last)
+		}
+		switch {
+		case !d.HasNew:
+		case exists:
+			last, err = add(last, d.New)
+		default:
+			last, exists = d.New, true
+		}
+		return last, exists, err
+	}
+	return withFuncs(aggregate(g.g, "reduce", name, adder, g.values, opts), given)
+}
+
+// AggregateTable folds the rows of each group into an aggregate, which starts as what initial
+// returns. add takes a row into the aggregate, and subtract takes one out. Both may change
+// their argument in place and return it. subtract gets the old value with the timestamp and
+// the headers of the update. If the serde is Optional (see serde.Nullable), an absent
+// aggregate deletes the row, and the next update starts anew. Otherwise it is like
+// [GroupedTable.Count].
+func AggregateTable[K, V, A any](g GroupedTable[K, V], name string, initial func() A, add, subtract func(A, processor.Record[K, V]) A, as serde.Serde[A], opts ...TableOption) Table[K, A] {
+	may := func(f func(A, processor.Record[K, V]) A) func(A, processor.Record[K, V]) (A, error) {
+		return func(a A, r processor.Record[K, V]) (A, error) { return f(a, r), nil }
+	}
+	return withFuncs(aggregateTable(g, name, initial, may(add), may(subtract), as, opts), []any{initial, add, subtract})
+}
+
+// TryAggregateTable is AggregateTable with functions that may fail. After an error the
+// aggregate must be as it was: the row stays, unless the error policy aborts.
+func TryAggregateTable[K, V, A any](g GroupedTable[K, V], name string, initial func() A, add, subtract func(A, processor.Record[K, V]) (A, error), as serde.Serde[A], opts ...TableOption) Table[K, A] {
+	return withFuncs(aggregateTable(g, name, initial, add, subtract, as, opts), []any{initial, add, subtract})
+}
+
+func aggregateTable[K, V, A any](g GroupedTable[K, V], name string, initial func() A, add, subtract func(A, processor.Record[K, V]) (A, error), as serde.Serde[A], opts []TableOption) Table[K, A] {
+	adder := func(last A, exists bool, r *graph.Record[K, operator.Delta[V]]) (_ A, _ bool, err error) {
+		d := &r.Value
+		row := processor.Record[K, V]{Key: r.Key, Timestamp: r.Timestamp, Headers: r.Headers}
+		if d.HasOld && exists {
+			row.Value = d.Old
+			if last, err = subtract(last, row); err != nil {
+				return last, true, err
+			}
+			exists = !isAbsent(as, last)
+		}
+		if d.HasNew {
+			if !exists {
+				last, exists = initial(), true
+			}
+			row.Value = d.New
+			last, err = add(last, row)
+		}
+		return last, exists, err
+	}
+	return aggregate(g.g, "aggregate", name, adder, as, opts)
+}
+
+// withFuncs reports functions that are nil.
+func withFuncs[K, A any](t Table[K, A], given []any) Table[K, A] {
+	for _, f := range given {
+		t.b.needFunc(t.n, f)
+	}
+	return t
+}
+
+// isAbsent reports whether a value stands for "absent".
+func isAbsent[T any](s serde.Serde[T], v T) bool {
+	o, ok := s.(serde.Optional[T])
+	return ok && o.Absent(v)
+}

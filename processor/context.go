@@ -7,8 +7,10 @@ import (
 )
 
 // Context is what a processor sees of its task. It must be used only by the goroutine that
-// runs the task, and only inside a call of Init, Process, Flush or a punctuator. The zero
-// Context belongs to no task, and its methods panic.
+// runs the task, and only inside a call of Init, Process, Flush or a punctuator. A use outside
+// of a call has no effect, and ends the application with [ErrOutsideCall]. So does a write to
+// a store. The methods Context, Task and Logger may be called anywhere. The zero Context
+// belongs to no task, and its methods panic.
 //
 // Context is a struct, and no interface: it will get more methods, and nobody else can
 // implement it. To test a processor, run it in a topology with package topologytest.

@@ -194,6 +194,14 @@ func (e *Error) Error() string {
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
+// ErrOutsideCall is returned by Run, with the node and the method, if a processor's
+// [Context] was used outside of a call of Init, Process, Flush or a punctuator. No error
+// policy applies, and nothing that the task has done since its last commit is committed.
+// A use by another goroutine during a call is found only by package topologytest, and
+// often by the race detector.
+var ErrOutsideCall = errors.New("a Context must be used only inside of a call of Init, Process, Flush or a punctuator, and only by the goroutine of that call: " +
+	"let a goroutine leave its results where a later call, such as a punctuator's, takes them")
+
 // PanicError is the cause of an [Error] when user code panicked.
 type PanicError struct {
 	Value any    // what was passed to panic

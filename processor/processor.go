@@ -53,7 +53,8 @@ type Punctuator[K2, V2 any] func(ctx Context[K2, V2], now time.Time) error
 
 // Schedule is a punctuator that was scheduled with [Context.Every].
 type Schedule interface {
-	// Cancel ends the schedule. It may be called by the punctuator itself.
+	// Cancel ends the schedule. It may be called by the punctuator itself, and by Close, but
+	// not by another goroutine.
 	Cancel()
 }
 

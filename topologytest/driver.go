@@ -34,8 +34,9 @@ type Driver struct {
 	lastCommit time.Time
 	dropped    map[string]int64
 
-	trying  int   // calls of Try that are going on
-	failure error // the tasks are stopped
+	trying  int          // calls of Try that are going on
+	failure error        // the tasks are stopped
+	misuse  *task.Misuse // of the tasks since the last failure
 }
 
 // New starts the topology. It is stopped when the test ends.
@@ -49,6 +50,7 @@ func New(t testing.TB, topo *topology.Topology, opts ...Option) *Driver {
 		disks:     map[string]*disk{},
 		dropped:   map[string]int64{},
 		shared:    engine.NewShared(sharedMemory),
+		misuse:    &task.Misuse{},
 	}
 	if o.onDisk {
 		d.base = t.TempDir()
@@ -56,6 +58,9 @@ func New(t testing.TB, topo *topology.Topology, opts ...Option) *Driver {
 	t.Cleanup(func() {
 		if err := d.stop(); err != nil {
 			t.Errorf("topologytest: stop: %v", err)
+		}
+		if err := d.misuse.Err(); err != nil && d.failure == nil {
+			t.Errorf("topologytest: %v", err)
 		}
 		d.shared.Close()
 	})
@@ -98,11 +103,13 @@ func (d *Driver) startAll() error {
 
 // stop ends all tasks without a commit.
 func (d *Driver) stop() error {
-	var errs []error
-	for _, w := range d.workers {
-		errs = append(errs, w.stop())
-	}
-	return errors.Join(errs...)
+	return d.step(func() error {
+		var errs []error
+		for _, w := range d.workers {
+			errs = append(errs, w.stop())
+		}
+		return errors.Join(errs...)
+	})
 }
 
 // do runs one step of the driver, unless the topology has failed before.
@@ -114,9 +121,11 @@ func (d *Driver) do(f func() error) {
 		}
 		return
 	}
-	if err := f(); err != nil {
+	if err := d.step(f); err != nil {
 		d.fail(err)
+		return
 	}
+	d.checkMisuse()
 }
 
 // fail stops the topology, as an application stops whose Run returns err.
@@ -135,6 +144,7 @@ func (d *Driver) Try(f func()) error {
 	d.trying++
 	defer func() { d.trying-- }()
 	f()
+	d.checkMisuse()
 	return d.failure
 }
 

@@ -238,7 +238,7 @@ func (d *Driver) RestartWith(topo *topology.Topology) {
 func (d *Driver) end() {
 	d.t.Helper()
 	if d.failure != nil {
-		d.failure = nil
+		d.failure, d.misuse = nil, &task.Misuse{}
 		return
 	}
 	d.do(func() error { return errors.Join(d.commitAll(), d.stop()) })

@@ -98,6 +98,8 @@ func (r *runner) make() error {
 		Logger:        d.o.logger,
 		Observer:      observer{d.dropped},
 		Memory:        r.memory,
+		Misuse:        d.misuse,
+		Foreign:       foreign,
 		Now:           d.now,
 		Sleep:         func(context.Context, time.Duration) error { return nil },
 	}

@@ -87,6 +87,12 @@ type Task interface {
 
 	Drop(n *Node, reason string)
 
+	// Foreign returns a function that reports whether its caller runs on another goroutine
+	// than the task. It is nil if nobody watches that, as in production.
+	Foreign() func() bool
+	// Misused ends the task with an error of the node. Any goroutine may call it.
+	Misused(n *Node, err error)
+
 	// Store returns the instance of a store of the task: a value of package state or windowstore.
 	Store(name string) (processor.Store, error)
 

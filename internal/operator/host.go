@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math"
 	"slices"
 	"time"
 
@@ -24,23 +23,12 @@ type host[K2, V2 any] struct {
 	out       graph.Record[K2, V2]
 	logger    *slog.Logger
 
-	at        processor.Timestamp // of the running call; else noTime
+	at        processor.Timestamp // of the call that is running, else noTime; see call.go
+	foreign   func() bool         // see call.go
 	forwarded bool                // during the current call of Process
 	held      int64               // bytes that the processor says it holds
 	failure   error               // of a child: the task has failed, nothing more is forwarded
 	misuse    error               // mistakes of the user in calls of the context
-}
-
-// noTime means that no call of the processor is running.
-const noTime = math.MinInt64
-
-// timeBetweenRecords is the time of Init and Flush: stream time or, before the first record,
-// the wall clock.
-func timeBetweenRecords(t graph.Task) processor.Timestamp {
-	if at := t.StreamTime(); at >= 0 {
-		return at
-	}
-	return max(processor.TimestampOf(t.Now()), 0)
 }
 
 // call runs a user function. at is the time of the call. It returns the task's failure if a child has failed, else the
@@ -73,7 +61,7 @@ func (h *host[K2, V2]) misused(format string, args ...any) {
 func (h *host[K2, V2]) Context() context.Context { return h.task.Context() }
 
 func (h *host[K2, V2]) Forward(r processor.Record[K2, V2]) {
-	if !h.prepare(r) {
+	if !h.within("Forward") || !h.prepare(r) {
 		return
 	}
 	for _, child := range h.receivers {
@@ -84,6 +72,9 @@ func (h *host[K2, V2]) Forward(r processor.Record[K2, V2]) {
 }
 
 func (h *host[K2, V2]) ForwardTo(child string, r processor.Record[K2, V2]) {
+	if !h.within("ForwardTo") {
+		return
+	}
 	i := slices.IndexFunc(h.node.Children, func(n *graph.Node) bool { return n.Name == child })
 	if i < 0 {
 		h.misused("ForwardTo: %q is no child of the node; give the operator that name with topology.Named", child)
@@ -111,6 +102,8 @@ func (h *host[K2, V2]) prepare(r processor.Record[K2, V2]) bool {
 
 func (h *host[K2, V2]) EveryFrom(start time.Time, interval time.Duration, kind processor.TimeKind, p processor.Punctuator[K2, V2]) processor.Schedule {
 	switch {
+	case !h.within("Every"):
+		return noSchedule{}
 	case interval < time.Millisecond:
 		h.misused("Every: the interval %v is shorter than a millisecond", interval)
 		return noSchedule{}
@@ -121,9 +114,13 @@ func (h *host[K2, V2]) EveryFrom(start time.Time, interval time.Duration, kind p
 		h.misused("Every: there is no %v", kind)
 		return noSchedule{}
 	}
-	return h.task.Schedule(h.node, kind, start, interval, func(now time.Time) error {
+	s := h.task.Schedule(h.node, kind, start, interval, func(now time.Time) error {
 		return h.call(processor.TimestampOf(now), func() error { return p(h.context, now) })
 	})
+	if h.foreign == nil {
+		return s
+	}
+	return watchedSchedule{s, h.native}
 }
 
 // noSchedule stands for a schedule that could not be made.
@@ -132,34 +129,78 @@ type noSchedule struct{}
 func (noSchedule) Cancel() {}
 
 func (h *host[K2, V2]) Store(name string) (processor.Store, error) {
+	if !h.within("Store") {
+		return nil, processor.ErrOutsideCall
+	}
 	if !slices.Contains(h.node.Stores, name) {
 		return nil, fmt.Errorf("node %s was not given store %q: pass its spec to topology.Process", h.node.Name, name)
 	}
 	return h.task.Store(name)
 }
 
-func (h *host[K2, V2]) Metadata() processor.Metadata    { return h.task.Metadata() }
-func (h *host[K2, V2]) Task() processor.Task            { return h.task.ID() }
-func (h *host[K2, V2]) StreamTime() processor.Timestamp { return h.task.StreamTime() }
-func (h *host[K2, V2]) Now() time.Time                  { return h.task.Now() }
-func (h *host[K2, V2]) Commit()                         { h.task.RequestCommit() }
-func (h *host[K2, V2]) Logger() *slog.Logger            { return h.logger }
-func (h *host[K2, V2]) OnCommitted(f func())            { h.task.OnCommitted(f) }
-func (h *host[K2, V2]) Drop(reason string)              { h.drop(reason) }
+func (h *host[K2, V2]) Task() processor.Task { return h.task.ID() }
+func (h *host[K2, V2]) Logger() *slog.Logger { return h.logger }
+
+// Metadata is what a store that was opened with the context calls at each write, too.
+func (h *host[K2, V2]) Metadata() processor.Metadata {
+	if !h.within("Metadata, or a write to a store,") {
+		return processor.Metadata{Partition: -1, Offset: -1}
+	}
+	return h.task.Metadata()
+}
+
+func (h *host[K2, V2]) StreamTime() processor.Timestamp {
+	if !h.within("StreamTime") {
+		return -1
+	}
+	return h.task.StreamTime()
+}
+
+func (h *host[K2, V2]) Now() time.Time {
+	if !h.within("Now") {
+		return time.Time{}
+	}
+	return h.task.Now()
+}
+
+func (h *host[K2, V2]) Commit() {
+	if h.within("Commit") {
+		h.task.RequestCommit()
+	}
+}
+
+func (h *host[K2, V2]) OnCommitted(f func()) {
+	if h.within("OnCommitted") {
+		h.task.OnCommitted(f)
+	}
+}
+
+func (h *host[K2, V2]) Drop(reason string) {
+	if h.within("Drop") {
+		h.drop(reason)
+	}
+}
 
 func (h *host[K2, V2]) SetHeld(bytes int64) {
-	h.task.Hold(bytes - h.held)
-	h.held = bytes
+	if h.within("SetHeld") {
+		h.task.Hold(bytes - h.held)
+		h.held = bytes
+	}
 }
 
 func (h *host[K2, V2]) Position(name string) (int64, bool) {
+	if !h.within("Position") {
+		return 0, false
+	}
 	p := h.position(name)
 	return p.Value, p.Set
 }
 
 func (h *host[K2, V2]) SetPosition(name string, v int64) {
-	p := h.position(name)
-	p.Value, p.Set = v, true
+	if h.within("SetPosition") {
+		p := h.position(name)
+		p.Value, p.Set = v, true
+	}
 }
 
 // position returns the cell of a number. In the task the number is called <node>/<name>.

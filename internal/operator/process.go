@@ -25,7 +25,7 @@ func (c Process[K, V, K2, V2]) New(t graph.Task, n *graph.Node, children []any) 
 	p := &process[K, V, K2, V2]{processor: c.Make()}
 	p.host = host[K2, V2]{
 		base: base{t, n}, receivers: receivers, keys: absenceOf(c.Keys), values: absenceOf(c.Values),
-		at: noTime, logger: t.Logger().With("node", n.Name),
+		at: noTime, foreign: t.Foreign(), logger: t.Logger().With("node", n.Name),
 	}
 	p.context = processor.NewContext(&p.host)
 	return p, p.init()

@@ -26,8 +26,8 @@ var (
 // Begin flushes nodes and stores, which may send records, and returns what is to be committed. Then either Finish must follow, or an
 // abort. Records may be processed in between: they belong to the next commit.
 func (t *Task) Begin() (c Commit, err error) {
-	if t.failure != nil {
-		return Commit{}, t.failure
+	if err := t.over(); err != nil {
+		return Commit{}, err
 	}
 	if t.begun != nil {
 		return Commit{}, t.fail(errBegun)

@@ -36,6 +36,13 @@ type Config struct {
 	Logger      *slog.Logger // nil is silent
 	Observer    Observer     // nil is none
 
+	// Misuse is told of Contexts that are used outside of their calls. Tasks may share one.
+	// nil: the task has one of its own.
+	Misuse *Misuse
+	// Foreign reports whether its caller runs on another goroutine than the task. nil:
+	// nobody watches that.
+	Foreign func() bool
+
 	// Memory is what outlives an abort. nil: nothing does.
 	Memory *Memory
 

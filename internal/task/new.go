@@ -29,6 +29,9 @@ func New(cfg Config) (*Task, error) {
 	if t.ctx == nil {
 		t.ctx = context.Background()
 	}
+	if t.cfg.Misuse == nil {
+		t.cfg.Misuse = &Misuse{}
+	}
 	if t.logger == nil {
 		t.logger = slog.New(slog.DiscardHandler)
 	}
@@ -62,7 +65,7 @@ func (t *Task) open() (err error) {
 		return err
 	}
 	t.starting = false
-	return t.failure
+	return t.over()
 }
 
 // parts returns the nodes, stores and topics that the task runs.

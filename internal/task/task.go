@@ -105,8 +105,8 @@ func (t *Task) SetPosition(topic string, partition int32, next int64) {
 // Process processes up to max records, with the stream-time punctuators that become due, and returns how many it took from the
 // queues. It returns fewer when there are no more, or when it waits for a partition (see Waiting).
 func (t *Task) Process(now time.Time, max int) (n int, err error) {
-	if t.failure != nil {
-		return 0, t.failure
+	if err := t.over(); err != nil {
+		return 0, err
 	}
 	defer t.contain(&err)
 	t.now, t.taken = now, 0
@@ -227,8 +227,8 @@ func (t *Task) step(q *queue) error {
 
 // Punctuate calls the wall-clock punctuators that are due, and returns how many.
 func (t *Task) Punctuate(now time.Time) (n int, err error) {
-	if t.failure != nil {
-		return 0, t.failure
+	if err := t.over(); err != nil {
+		return 0, err
 	}
 	defer t.contain(&err)
 	t.now = now

@@ -310,6 +310,12 @@ func (f *Task) Fail(n *graph.Node, phase processor.Phase, err error, again func(
 	return false, f.Failure
 }
 
+// Foreign watches nothing.
+func (f *Task) Foreign() func() bool { return nil }
+
+// Misused ends the task with an error.
+func (f *Task) Misused(_ *graph.Node, err error) { f.Failure = err }
+
 func (f *Task) Drop(n *graph.Node, reason string) { f.Drops = append(f.Drops, n.Name+": "+reason) }
 
 func (f *Task) Store(name string) (processor.Store, error) {

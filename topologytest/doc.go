@@ -10,7 +10,7 @@
 //	got := out.Records()
 //
 // A [Driver] does everything in the calls of the test, on the test's goroutine; there is nothing to wait for. A failure of the topology fails
-// the test, unless it happens inside [Driver.Try].
+// the test, unless it happens inside [Driver.Try]; a failure to start is what [TryNew] returns.
 //
 // # What becomes visible when
 //

@@ -29,6 +29,7 @@ type Driver struct {
 	workers   []*worker
 	tasks     []*runner
 	graph     *graph.Graph
+	known     known
 
 	now        time.Time
 	lastCommit time.Time
@@ -39,13 +40,27 @@ type Driver struct {
 	misuse  *task.Misuse // of the tasks since the last failure
 }
 
-// New starts the topology. It is stopped when the test ends.
+// New starts the topology. It is stopped when the test ends. An error, such as one that
+// the Init of a processor returns, ends the test; see [TryNew].
 func New(t testing.TB, topo *topology.Topology, opts ...Option) *Driver {
+	t.Helper()
+	d, err := TryNew(t, topo, opts...)
+	if err != nil {
+		t.Fatalf("topologytest: %v", err)
+	}
+	return d
+}
+
+// TryNew is New that returns the error with which the topology does not start. That is
+// what Run would return: an error of a processor's Init, or of topics that
+// do not fit together. An option that names a topic which does not exist is an error, too.
+func TryNew(t testing.TB, topo *topology.Topology, opts ...Option) (*Driver, error) {
 	t.Helper()
 	o := newOptions(opts)
 	d := &Driver{
 		t: t, o: o, now: o.start, lastCommit: o.start,
 		logs:      newLogs(),
+		known:     known{},
 		committed: map[task.Partition]task.Committed{},
 		disks:     map[string]*disk{},
 		dropped:   map[string]int64{},
@@ -65,10 +80,12 @@ func New(t testing.TB, topo *topology.Topology, opts ...Option) *Driver {
 		d.shared.Close()
 	})
 	if err := d.build(topo); err != nil {
-		t.Fatalf("topologytest: %v", err)
+		return nil, err
 	}
-	d.do(d.startAll)
-	return d
+	if err := d.Try(func() { d.do(d.startAll) }); err != nil {
+		return nil, err
+	}
+	return d, nil
 }
 
 // sharedMemory is the memory of a driver's stores: enough for a test, small enough for many drivers at once.
@@ -81,6 +98,10 @@ func (d *Driver) build(topo *topology.Topology) error {
 		return err
 	}
 	if err := g.Conflicts(d.o.applicationID); err != nil {
+		return err
+	}
+	d.known.add(g, d.o)
+	if err := d.known.checkOptions(d.o); err != nil {
 		return err
 	}
 	counts, err := d.count(g)
@@ -166,8 +187,10 @@ func (d *Driver) DropReasons() map[string]int64 { return maps.Clone(d.dropped) }
 
 // Topic returns all records of a topic, in order of commit, and of offset inside a partition. Changelogs and repartition topics have their full
 // names, <application>-<store>-changelog and <application>-<name>-repartition. Records that production would have compacted or
-// deleted are there.
+// deleted are there. A topic that does not exist ends the test; see [Topics].
 func (d *Driver) Topic(name string) []Record {
+	d.t.Helper()
+	d.mustRead(name)
 	if t := d.logs.topics[name]; t != nil {
 		return slices.Clone(t.order)
 	}

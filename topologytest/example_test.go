@@ -86,6 +86,47 @@ func ExampleCommitInterval() {
 	// a 2
 }
 
+type refusing struct{}
+
+func (refusing) Init(processor.Context[string, string]) error {
+	return errors.New("no address of the service")
+}
+
+func (refusing) Process(processor.Context[string, string], processor.Record[string, string]) error {
+	return nil
+}
+
+// An error of Init is what a test can want.
+func ExampleTryNew() {
+	b := topology.New()
+	in := topology.Source(b, "in", serde.String, serde.String)
+	topology.Process(in, "call", func() *refusing { return &refusing{} }, serde.String, serde.String)
+	topo, err := b.Build()
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+
+	_, err = topologytest.TryNew(t, topo)
+	fmt.Println(err)
+	// Output: task 0_0: node call: method Init: no address of the service
+}
+
+// A test declares the topics that a function of the topology chooses.
+func ExampleTopics() {
+	b := topology.New()
+	orders := topology.Source(b, "orders", serde.String, serde.String)
+	orders.ToTopic(func(r processor.Record[string, string]) string { return "orders-" + r.Key })
+	topo, err := b.Build()
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+
+	d := topologytest.New(t, topo, topologytest.Topics("orders-de", "orders-fr"))
+	topologytest.Input(d, "orders", serde.String, serde.String).Send("de", "tea", time.UnixMilli(0))
+	fmt.Println(len(d.Topic("orders-de")), len(d.Topic("orders-fr")))
+	// Output: 1 0
+}
+
 // A failure that is wanted happens inside Try.
 func ExampleDriver_Try() {
 	b := topology.New()

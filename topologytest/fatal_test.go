@@ -57,6 +57,12 @@ func TestFailuresFailTheTest(t *testing.T) {
 		{"topic in has no partition 3: it has 1", func(d *topologytest.Driver) { d.Send("in", 3, nil, nil, 0) }},
 		{"the clock does not go back", func(d *topologytest.Driver) { d.Advance(-1) }},
 		{`no node or store is called "s"`, func(d *topologytest.Driver) { topologytest.Store[state.KeyValueStore[string, int64]](d, "s", 0) }},
+		{`there is no topic "im"; the topology and the options name: in, out.`, func(d *topologytest.Driver) {
+			topologytest.Input(d, "im", serde.String, serde.String)
+		}},
+		{`there is no topic "im"`, func(d *topologytest.Driver) { d.Send("im", 0, nil, nil, 0) }},
+		{`there is no topic "uot"`, func(d *topologytest.Driver) { topologytest.Output(d, "uot", serde.String, serde.String) }},
+		{`there is no topic "test-x-changelog"`, func(d *topologytest.Driver) { d.Topic("test-x-changelog") }},
 		{"offset 0: value", func(d *topologytest.Driver) {
 			d.Send("in", 0, nil, []byte("abc"), processor.Timestamp(1))
 			topologytest.Output(d, "out", serde.String, serde.Int64).Records()

@@ -10,7 +10,7 @@ import (
 )
 
 // Send appends a raw record to a partition of a topic, and has it processed. Partition -1 is that of the key; without a key partitions take
-// turns. nil is an absent key or value.
+// turns. nil is an absent key or value. A topic that does not exist ends the test; see [Topics].
 func (d *Driver) Send(topic string, partition int32, key, value []byte, at processor.Timestamp, headers ...processor.Header) {
 	d.t.Helper()
 	d.send(topic, Record{
@@ -20,6 +20,7 @@ func (d *Driver) Send(topic string, partition int32, key, value []byte, at proce
 
 func (d *Driver) send(topic string, r Record) {
 	d.t.Helper()
+	d.must(topic)
 	partition, err := d.logs.choose(topic, r.Partition, r.Key)
 	if err != nil {
 		d.t.Fatalf("topologytest: %v", err)
@@ -39,12 +40,14 @@ type InputTopic[K, V any] struct {
 	vals  serde.Serde[V]
 }
 
-// Input returns an InputTopic. A topic that no source reads takes records too.
+// Input returns an InputTopic. A topic that exists but that no source reads takes records
+// too. A topic that does not exist ends the test; see [Topics].
 func Input[K, V any](d *Driver, topic string, ks serde.Serde[K], vs serde.Serde[V]) *InputTopic[K, V] {
 	d.t.Helper()
 	if ks == nil || vs == nil {
 		d.t.Fatalf("topologytest: input of topic %s: a serde is nil", topic)
 	}
+	d.must(topic)
 	return &InputTopic[K, V]{d, topic, ks, vs}
 }
 
@@ -93,11 +96,17 @@ type OutputTopic[K, V any] struct {
 	read  int
 }
 
-// Output returns an OutputTopic that starts at the beginning of the topic. A topic to which nothing was written has no records.
+// Output returns an OutputTopic that starts at the beginning of the topic. A topic to which
+// nothing was written has no records. A topic that does not exist ends the test; see
+// [Topics]. If a function of the topology chooses topics, that is found by
+// [OutputTopic.Records].
 func Output[K, V any](d *Driver, topic string, ks serde.Serde[K], vs serde.Serde[V]) *OutputTopic[K, V] {
 	d.t.Helper()
 	if ks == nil || vs == nil {
 		d.t.Fatalf("topologytest: output of topic %s: a serde is nil", topic)
+	}
+	if !d.chooses() {
+		d.mustRead(topic)
 	}
 	return &OutputTopic[K, V]{d: d, topic: topic, keys: ks, vals: vs}
 }
@@ -105,6 +114,7 @@ func Output[K, V any](d *Driver, topic string, ks serde.Serde[K], vs serde.Serde
 // Records returns the committed records that it has not returned before, in order of commit. It is nil if there are none.
 func (o *OutputTopic[K, V]) Records() []processor.Record[K, V] {
 	o.d.t.Helper()
+	o.d.mustRead(o.topic)
 	t := o.d.logs.topics[o.topic]
 	if t == nil {
 		return nil

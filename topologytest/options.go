@@ -14,6 +14,7 @@ type options struct {
 	applicationID  string
 	partitions     map[string]int32
 	maxBytes       map[string]int
+	topics         []string
 	commitInterval time.Duration
 	start          time.Time
 	everyUpdate    bool

@@ -22,7 +22,7 @@ func versions(t testing.TB, extra func(b *topology.Builder, a topology.Stream[st
 func TestRestartWithMoreSourcesAndOperators(t *testing.T) {
 	t.Parallel()
 	none := func(*topology.Builder, topology.Stream[string, string]) {}
-	d := topologytest.New(t, versions(t, none), topologytest.Partitions("a", 2))
+	d := topologytest.New(t, versions(t, none), topologytest.Partitions("a", 2), topologytest.Topics("b", "more"))
 	a := topologytest.Input(d, "a", serde.String, serde.String)
 	b := topologytest.Input(d, "b", serde.String, serde.String)
 	out := topologytest.Output(d, "out", serde.String, serde.Int64)
@@ -50,7 +50,7 @@ func TestRestartWithMoreSourcesAndOperators(t *testing.T) {
 
 func TestStartAtLatest(t *testing.T) {
 	t.Parallel()
-	d := topologytest.New(t, versions(t, func(*topology.Builder, topology.Stream[string, string]) {}))
+	d := topologytest.New(t, versions(t, func(*topology.Builder, topology.Stream[string, string]) {}), topologytest.Topics("c"))
 	c := topologytest.Input(d, "c", serde.String, serde.String)
 	c.Send("k", "before", start)
 	d.RestartWith(versions(t, func(b *topology.Builder, _ topology.Stream[string, string]) {

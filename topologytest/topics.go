@@ -1,0 +1,84 @@
+package topologytest
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/millrace-streams/millrace/internal/graph"
+)
+
+// Topics declares topics that exist although the topology does not name them: those that
+// a function chooses for each record, or that only a later version of the topology reads.
+// A topic that is neither declared nor named by the topology does not exist: to send to
+// it, or to read it, ends the test. So a name with a typing error is found.
+func Topics(names ...string) Option {
+	return func(o *options) { o.topics = append(o.topics, names...) }
+}
+
+// known are the topics that exist, by full name. Those of earlier versions of the
+// topology stay.
+type known map[string]bool
+
+// add takes the topics that a version of the topology and the options name.
+func (k known) add(g *graph.Graph, o options) {
+	for _, n := range g.Nodes {
+		for _, t := range n.Topics {
+			k[t.In(o.applicationID)] = true
+		}
+		if n.Kind == graph.Sink && n.SinkTopic != (graph.Topic{}) {
+			k[n.SinkTopic.In(o.applicationID)] = true
+		}
+	}
+	for _, s := range g.Stores {
+		k[graph.ChangelogTopic(o.applicationID, s.Name)] = true
+	}
+	for _, name := range append(o.topics, o.policy.DeadLetterTopic) {
+		k[name] = true
+	}
+	delete(k, "")
+}
+
+// checkOptions returns an error if an option sets something of a topic that does not exist.
+func (k known) checkOptions(o options) error {
+	for _, name := range slices.Sorted(maps.Keys(o.partitions)) {
+		if !k[name] {
+			return fmt.Errorf("option Partitions: %w", k.missing(name))
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(o.maxBytes)) {
+		if !k[name] {
+			return fmt.Errorf("option MaxMessageBytes: %w", k.missing(name))
+		}
+	}
+	return nil
+}
+
+func (k known) missing(name string) error {
+	return fmt.Errorf("there is no topic %q; the topology and the options name: %s. See topologytest.Topics", name, strings.Join(slices.Sorted(maps.Keys(k)), ", "))
+}
+
+// must ends the test if the topic does not exist.
+func (d *Driver) must(topic string) {
+	d.t.Helper()
+	if !d.known[topic] {
+		d.t.Fatalf("topologytest: %v", d.known.missing(topic))
+	}
+}
+
+// mustRead ends the test if the topic does not exist. One that a function has chosen for
+// a record does.
+func (d *Driver) mustRead(topic string) {
+	d.t.Helper()
+	if d.logs.topics[topic] == nil {
+		d.must(topic)
+	}
+}
+
+// chooses reports whether a function of the topology chooses topics.
+func (d *Driver) chooses() bool {
+	return slices.ContainsFunc(d.graph.Nodes, func(n *graph.Node) bool {
+		return n.Kind == graph.Sink && n.SinkTopic == graph.Topic{}
+	})
+}

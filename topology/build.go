@@ -46,7 +46,11 @@ func (b *Builder) Build() (*Topology, error) {
 	if err := errors.Join(distinct(problems)...); err != nil {
 		return nil, err
 	}
-	return &Topology{g: b.graph(stores)}, nil
+	g := b.graph(stores)
+	if err := addTimes(g); err != nil {
+		return nil, err
+	}
+	return &Topology{g: g}, nil
 }
 
 // settleNames gives other names to nodes without a name of their own whose names the user has given to others in the meantime.
@@ -61,6 +65,7 @@ func (b *Builder) settleNames() {
 // stores returns the stores that the nodes use, in order of their first use.
 func (b *Builder) stores() (stores []*graph.Store, problems []error) {
 	byName := make(map[string]*graph.Store)
+	first := make(map[string]*node) // that uses the store
 	for _, n := range b.nodes {
 		seen := make(map[string]bool)
 		for _, use := range n.stores {
@@ -76,9 +81,12 @@ func (b *Builder) stores() (stores []*graph.Store, problems []error) {
 				problems = append(problems, fmt.Errorf("topology: %v: was given store %q twice", n, name))
 			case s == nil:
 				s = &graph.Store{Name: name, Spec: use.spec, Format: use.format, Rows: use.rows}
-				byName[name] = s
+				byName[name], first[name] = s, n
 				stores = append(stores, s)
-			case !sameSpec(s.Spec, use.spec):
+			case sameSpec(s.Spec, use.spec):
+			case n.name == name && first[name].name == name:
+				// checkName has reported the two tables of one name.
+			default:
 				problems = append(problems, fmt.Errorf("topology: %v: there is another store %q already: give one of them another name, or pass the same spec to share it", n, name))
 			}
 			seen[name] = true
@@ -209,7 +217,5 @@ func (b *Builder) graph(stores []*graph.Store) *graph.Graph {
 		topic := *r
 		repartitions[i] = &topic
 	}
-	out := graph.Assemble(nodes, stores, repartitions)
-	addTimes(out)
-	return out
+	return graph.Assemble(nodes, stores, repartitions)
 }

@@ -94,6 +94,24 @@ func TestBuildErrors(t *testing.T) {
 				`the name "x" is used by a filter and by a count`,
 			},
 		},
+		"table names twice": {
+			func(b *Builder) {
+				g := grouped(b)
+				g.Count("x")
+				g.Count("x")
+			},
+			[]string{`the name "x" is used by a count and by a count: names of operators must be unique, give one of them another name`},
+		},
+		"the name of a store for operator times": {
+			func(b *Builder) {
+				specs := []processor.StoreSpec{state.KeyValue("in-times", serde.String, serde.String)}
+				for i := range 100 {
+					specs = append(specs, state.KeyValue(fmt.Sprintf("store-%03d", i), serde.String, serde.String))
+				}
+				Process(source(b), "p", newP, serde.String, serde.String, specs...)
+			},
+			[]string{`the name of store "in-times" is needed for the operator times of sub-topology in: give the store another name`},
+		},
 		"no names": {
 			func(b *Builder) {
 				s := source(b)

@@ -1,6 +1,8 @@
 package topology
 
 import (
+	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/millrace-streams/millrace/internal/engine"
@@ -11,16 +13,24 @@ import (
 // operators will call their times and positions is estimated.
 const roomForTimes = 2000
 
-// addTimes gives a store for operator times to the sub-topologies that may have too many for the metadata of their offsets.
-func addTimes(g *graph.Graph) {
+// addTimes gives a store for operator times to the sub-topologies that may have too many
+// for the metadata of their offsets. It returns an error for each store of the user that
+// has the name of such a store.
+func addTimes(g *graph.Graph) error {
+	var errs []error
 	for _, sub := range g.SubTopologies {
 		name := sub.Name + "-times"
 		taken := slices.ContainsFunc(g.Stores, func(s *graph.Store) bool { return s.Name == name })
-		if taken || timesOf(sub) <= roomForTimes {
+		switch {
+		case timesOf(sub) <= roomForTimes:
+			continue
+		case taken:
+			errs = append(errs, fmt.Errorf("topology: the name of store %q is needed for the operator times of sub-topology %s: give the store another name", name, sub.Name))
 			continue
 		}
 		sub.Stores = append(sub.Stores, &graph.Store{Name: name, Spec: engine.TimesStore{Name: name}, Own: true})
 	}
+	return errors.Join(errs...)
 }
 
 // timesOf estimates the bytes that the times and positions of a sub-topology take: one of each store, and of each stateful node one under its name. A

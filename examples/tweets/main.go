@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"regexp"
 	"strings"
 	"syscall"
 	"time"
@@ -78,15 +79,26 @@ func parse(args []string, errors io.Writer) (options, error) {
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
-	return o, o.check(flags.Args())
+	given := map[string]bool{}
+	flags.Visit(func(f *flag.Flag) { given[f.Name] = true })
+	return o, o.check(flags.Args(), given)
 }
 
-func (o options) check(rest []string) error {
+// names are those that Kafka allows for topics, short enough for what is added to them.
+var names = regexp.MustCompile(`^[a-zA-Z0-9_-][a-zA-Z0-9._-]{0,149}$`)
+
+// check returns the first thing that is wrong with the options. given are the flags that
+// were given.
+func (o options) check(rest []string, given map[string]bool) error {
 	switch {
 	case len(rest) > 0:
 		return fmt.Errorf("%q: there are flags only, no arguments", rest[0])
+	case !names.MatchString(o.name):
+		return fmt.Errorf("-name %q: want 1 to 150 letters, digits, dots, underscores and hyphens, with no dot in front", o.name)
 	case o.interval < time.Millisecond:
 		return fmt.Errorf("-interval %v: want at least 1ms", o.interval)
+	case !given["window"] && o.window%o.interval != 0:
+		return fmt.Errorf("-interval %v: the window of %v is no multiple of it, give one with -window", o.interval, o.window)
 	case o.window < o.interval || o.window%o.interval != 0:
 		return fmt.Errorf("-window %v: want a multiple of -interval %v", o.window, o.interval)
 	case o.duration < 0:

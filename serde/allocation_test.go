@@ -1,6 +1,7 @@
 //go:build !race
 
-// The race detector makes sync.Pool forget at random, so allocations are counted without it.
+// The race detector makes sync.Pool drop objects at random, so this file is built without
+// it.
 
 package serde_test
 
@@ -28,11 +29,13 @@ func TestAllocations(t *testing.T) {
 	allocates(t, serde.Nullable(serde.Int64), &n, 0, 1)
 	allocates(t, serde.TimeWindowed(serde.String, time.Minute), key, 0, 1)
 	allocates(t, serde.SessionWindowed(serde.String), key, 0, 1)
-	// encoding/json decides about decoding: the target, its own state, and the strings and slices in the value.
+	// The number of allocations is that of encoding/json: the target, the decoder's
+	// state, and the strings and slices in the value.
 	allocates(t, serde.JSON[tweet](), tweet{ID: 1, Author: "rmoff", Text: "streams & tables"}, 0, 8)
 }
 
-// allocates checks how often Append into a slice with room and Decode allocate at most.
+// allocates checks the largest number of allocations: of Append into a slice with enough
+// room, and of Decode.
 func allocates[T any](t *testing.T, s serde.Serde[T], v T, appends, decodes float64) {
 	t.Helper()
 	data, err := serde.Encode(s, v)

@@ -12,7 +12,7 @@ import (
 	"github.com/millrace-streams/millrace/serde/serdetest"
 )
 
-// person has every kind of field whose decoding could share memory with the data.
+// person has every kind of field that could share memory with the decoded data.
 type person struct {
 	Name   string            `json:"name"`
 	Age    int               `json:"age,omitempty"`
@@ -79,7 +79,8 @@ func pointers[T any](values ...T) []*T {
 	return out
 }
 
-// windowed puts each key in a window of the length, in ms, each window starting elsewhere.
+// windowed puts each key in a window of the given length in milliseconds. Every window
+// has a different start.
 func windowed[K any](length int64, keys ...K) []serde.Windowed[K] {
 	out := make([]serde.Windowed[K], len(keys))
 	for i, key := range keys {

@@ -96,7 +96,7 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-// refusing is a type whose encoding fails.
+// refusing is a type that cannot be encoded.
 type refusing struct{}
 
 var errRefused = errors.New("refused")
@@ -115,7 +115,7 @@ func TestJSONErrorsAreWrapped(t *testing.T) {
 	}
 }
 
-// A failure leaves nothing behind in the pooled encoder.
+// After a failed call, the pooled encoder must be clean.
 func TestJSONEncodesAfterAnError(t *testing.T) {
 	t.Parallel()
 	s := serde.JSON[float64]()

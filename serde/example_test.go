@@ -27,8 +27,8 @@ func ExampleJSON() {
 	// json serde_test.Tweet: decode at byte 12: json: cannot unmarshal number into Go struct field Tweet.author of type string
 }
 
-// The type of a JSON serde may be renamed while an application has state in it: it is no part of
-// the name that is recorded.
+// FormatName does not contain the type of a JSON serde. The type may therefore be renamed
+// while an application has state.
 func ExampleFormatName() {
 	type Tweet struct{ Author string }
 	fmt.Println(serde.FormatName(serde.Int64))
@@ -76,7 +76,7 @@ func ExampleSessionWindowed() {
 	// 726d6f666600000000000000020000000000000001 <nil>
 }
 
-// All windows of a key are in the partition of the key.
+// All windows of a key go to the partition of the key.
 func ExampleAppendPartitionKey() {
 	keys := serde.TimeWindowed(serde.String, time.Minute)
 	for _, start := range []int64{0, 60_000} {
@@ -91,7 +91,7 @@ func ExampleAppendPartitionKey() {
 	// 6
 }
 
-// caseless is a serde of one's own: keys that differ in case only are one key.
+// caseless is a custom serde. Keys that differ only in case are the same key.
 type caseless struct{}
 
 func (caseless) Append(dst []byte, v string) ([]byte, error) {
@@ -106,7 +106,7 @@ func ExampleSerde() {
 	// Output: rmoff <nil>
 }
 
-// Each serde of one's own gets a test like this.
+// Every custom serde should have a test like this.
 func TestCaseless(t *testing.T) {
 	t.Parallel()
 	serdetest.Run(t, caseless{}, "", "rmoff", "日本語")

@@ -10,8 +10,14 @@ import (
 	"github.com/millrace-streams/millrace/serde"
 )
 
-// fuzz checks a decoder on any bytes: it does not panic, does not change its argument, and what it accepts has an encoding that is a
-// fixed point. A canonical format has one encoding of each value, so what was accepted is that encoding.
+// fuzz runs a decoder on arbitrary bytes. The decoder
+//
+//   - must not panic,
+//   - must not change its argument,
+//   - must return only values whose encoding decodes to the same encoding again.
+//
+// A canonical format has one encoding of each value. If canonical is true, that encoding
+// must equal the input.
 func fuzz[T any](f *testing.F, s serde.Serde[T], canonical bool) {
 	f.Helper()
 	f.Add([]byte{})
@@ -21,7 +27,7 @@ func fuzz[T any](f *testing.F, s serde.Serde[T], canonical bool) {
 	f.Add([]byte("123e4567-e89b-12d3-a456-426614174000"))
 	f.Add([]byte(`{"name":"a","photo":"AP8=","raw":[1,null],"friend":{"age":-1}}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		in := append([]byte{}, data...) // never nil, as the contract promises
+		in := append([]byte{}, data...) // never nil: the contract promises that
 		v, err := s.Decode(in)
 		if !bytes.Equal(in, data) {
 			t.Fatalf("%x was changed to %x", data, in)
@@ -57,7 +63,7 @@ func FuzzFloat32(f *testing.F) { fuzz(f, serde.Float32, true) }
 func FuzzFloat64(f *testing.F) { fuzz(f, serde.Float64, true) }
 func FuzzBool(f *testing.F)    { fuzz(f, serde.Bool, true) }
 
-// Upper case is accepted and written in lower case.
+// Not canonical: Decode accepts upper case, Append writes lower case.
 func FuzzUUID(f *testing.F) { fuzz[uuid.UUID](f, serde.UUID, false) }
 
 func FuzzJSON(f *testing.F)     { fuzz(f, serde.JSON[person](), false) }

@@ -8,11 +8,15 @@ import (
 	"sync"
 )
 
-// JSON encodes values of type T as encoding/json does, without a trailing newline, and with <, > and & written as they are. Maps are
-// written in order of their keys, so equal values have equal encodings, as keys must. Decode takes exactly one JSON value; fields
-// that T does not have are ignored. Errors name T and, where encoding/json tells it, the byte at which decoding stopped.
+// JSON encodes values of type T as encoding/json does, but without a trailing newline,
+// and with <, > and & unescaped. Maps are written in order of their keys, so equal values
+// have equal encodings, as keys must.
 //
-// The JSON text null is a present value: it decodes to the zero T or, for a pointer, to nil. Use Nullable(JSON[T]()) for absence.
+// Decode accepts exactly one JSON value. It ignores fields that T does not have. Errors
+// name T and, where encoding/json reports it, the byte at which decoding stopped.
+//
+// The JSON text null is a present value. It decodes to the zero T or, if T is a pointer,
+// to nil. Use Nullable(JSON[T]()) for absence.
 func JSON[T any]() Serde[T] {
 	return &jsonSerde[T]{}
 }
@@ -21,9 +25,11 @@ type jsonSerde[T any] struct {
 	appenders sync.Pool // of *jsonAppender[T]
 }
 
-// A jsonAppender writes to the destination itself, so that there is no buffer to copy from. The value is kept beside the encoder
-// because a pointer to it, unlike the value, goes into an interface without an allocation, and lets MarshalJSON methods with
-// pointer receivers be found.
+// A jsonAppender is the writer of its encoder and appends to the destination directly, so
+// nothing is copied from a buffer. The value is kept beside the encoder for two reasons:
+//
+//   - Unlike the value, a pointer to it is stored in an interface without an allocation.
+//   - Through a pointer, encoding/json finds MarshalJSON methods with pointer receivers.
 type jsonAppender[T any] struct {
 	encoder *json.Encoder
 	dst     []byte
@@ -40,12 +46,12 @@ func (s *jsonSerde[T]) Append(dst []byte, v T) ([]byte, error) {
 	a.dst, a.value = dst, v
 	err := a.encoder.Encode(&a.value)
 	out := a.dst
-	a.dst, a.value = nil, *new(T) // the pool must keep neither alive
+	a.dst, a.value = nil, *new(T) // the pool must not keep dst or value alive
 	s.appenders.Put(a)
 	if err != nil {
 		return dst, fmt.Errorf("%s: encode: %w", s, err)
 	}
-	return out[:len(out)-1], nil // Encode ends with a newline
+	return out[:len(out)-1], nil // without the newline that Encode writes
 }
 
 func (s *jsonSerde[T]) appender() *jsonAppender[T] {
@@ -59,7 +65,7 @@ func (s *jsonSerde[T]) appender() *jsonAppender[T] {
 }
 
 func (s *jsonSerde[T]) Decode(data []byte) (T, error) {
-	// The target is not pooled: an UnmarshalJSON method may keep its receiver.
+	// The target is not pooled, because an UnmarshalJSON method may keep its receiver.
 	var v T
 	if err := json.Unmarshal(data, &v); err != nil {
 		return *new(T), s.decodeError(err)
@@ -81,5 +87,5 @@ func (s *jsonSerde[T]) decodeError(err error) error {
 
 func (s *jsonSerde[T]) String() string { return "json " + reflect.TypeFor[T]().String() }
 
-// FormatName leaves the type out: its name may change, and its fields may grow.
+// FormatName leaves the type out: the type may be renamed, and fields may be added.
 func (s *jsonSerde[T]) FormatName() string { return "json" }

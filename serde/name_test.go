@@ -7,7 +7,8 @@ import (
 	"github.com/millrace-streams/millrace/serde"
 )
 
-// counting is a serde of a user's that changes while it is used, and has no String.
+// counting is a custom serde without a String method. Its fields change while it is in
+// use.
 type counting struct {
 	serde.Serde[string]
 	calls *int

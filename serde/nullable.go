@@ -2,9 +2,13 @@ package serde
 
 import "fmt"
 
-// Nullable makes absence a value: nil stands for an absent key or value, and a pointer for a present one, encoded as inner encodes
-// what it points to. The result is [Optional], and it is [Partitioned] if inner is. Append of nil is an error, because absence has no
-// bytes; the runtime writes it as a nil key or a tombstone. Each decoded pointer is a new one and belongs to the caller.
+// Nullable makes absence a value: nil stands for an absent key or value. A non-nil
+// pointer stands for a present one and is encoded as inner encodes the value it points
+// to.
+//
+// The result is [Optional]. It is [Partitioned] if inner is. Append of nil returns an
+// error, because absence has no bytes; the runtime writes a nil key or a tombstone
+// instead. Decode returns a new pointer each time, which belongs to the caller.
 func Nullable[T any](inner Serde[T]) Serde[*T] {
 	n := nullable[T]{inner: inner}
 	if p, ok := inner.(Partitioned[T]); ok {
@@ -32,7 +36,7 @@ func (n nullable[T]) Decode(data []byte) (*T, error) {
 	return &v, nil
 }
 
-// Absent looks through the pointer because inner may be Optional itself.
+// Absent also asks inner, because inner may be Optional itself.
 func (n nullable[T]) Absent(v *T) bool {
 	return v == nil || absent(n.inner, *v)
 }

@@ -6,22 +6,25 @@ import (
 	"math"
 )
 
-// Integers are encoded as big-endian two's complement of fixed width: the formats of Kafka's ShortSerializer, IntegerSerializer and
-// LongSerializer. In the order of the encoded bytes, which is that of key ranges in stores, negative numbers come after all others.
+// Integers are encoded as big-endian two's complement of fixed width. The formats are
+// those of Kafka's ShortSerializer, IntegerSerializer and LongSerializer. Key ranges of
+// stores are ordered by the encoded bytes, so negative numbers come after all others.
 var (
 	Int16 Serde[int16] = int16Serde{}
 	Int32 Serde[int32] = int32Serde{}
 	Int64 Serde[int64] = int64Serde{}
 )
 
-// Floating-point numbers are encoded as the big-endian IEEE 754 bits: the formats of Kafka's FloatSerializer and DoubleSerializer.
-// The bits are kept as they are: 0 and -0 have different encodings, and so have NaNs of different payload.
+// Floating-point numbers are encoded as the big-endian IEEE 754 bits. The formats are
+// those of Kafka's FloatSerializer and DoubleSerializer. The bits are kept as they are: 0
+// and -0 have different encodings, and so do NaNs with different payloads.
 var (
 	Float32 Serde[float32] = float32Serde{}
 	Float64 Serde[float64] = float64Serde{}
 )
 
-// Bool encodes false as one byte 0 and true as one byte 1: the format of Kafka's BooleanSerializer. Any other byte is an error.
+// Bool encodes false as the byte 0 and true as the byte 1, in the format of Kafka's
+// BooleanSerializer. Decode returns an error for any other byte.
 var Bool Serde[bool] = boolSerde{}
 
 type (
@@ -112,7 +115,8 @@ func (s boolSerde) Decode(data []byte) (bool, error) {
 	return data[0] == 1, nil
 }
 
-// wrongLength is out of line so that the decoders stay small enough to be inlined or at least cheap to enter.
+// wrongLength is a function of its own, so that the decoders stay small enough to be
+// inlined, or at least cheap to call.
 func wrongLength(s fmt.Stringer, want int, data []byte) error {
 	unit := "bytes"
 	if want == 1 {

@@ -2,17 +2,20 @@ package serde
 
 import "encoding/binary"
 
-// Partitioned is implemented by a serde of keys that are not partitioned by their whole encoding. The windowed serdes implement it: a
-// windowed key goes to the partition of the key in it, as in Kafka Streams, so that all windows of a key are in one partition.
+// Partitioned is implemented by serdes for keys that are not partitioned by their whole
+// encoding. The windowed serdes implement it: a windowed key goes to the partition of the
+// key inside it, as in Kafka Streams. All windows of a key are therefore in one
+// partition.
 type Partitioned[T any] interface {
 	Serde[T]
 
-	// AppendPartitionKey appends the bytes to be hashed for v's partition to dst, under the rules of Append.
+	// AppendPartitionKey appends to dst the bytes that are hashed for the partition of v.
+	// The rules of Append apply.
 	AppendPartitionKey(dst []byte, v T) ([]byte, error)
 }
 
-// AppendPartitionKey appends the bytes whose hash chooses the partition of key v: what s says if it is [Partitioned], otherwise the
-// encoding.
+// AppendPartitionKey appends the bytes whose hash determines the partition of the key v.
+// If s is [Partitioned], s chooses these bytes. Otherwise they are the encoding of v.
 func AppendPartitionKey[T any](dst []byte, s Serde[T], v T) ([]byte, error) {
 	if p, ok := s.(Partitioned[T]); ok {
 		return p.AppendPartitionKey(dst, v)
@@ -20,9 +23,10 @@ func AppendPartitionKey[T any](dst []byte, s Serde[T], v T) ([]byte, error) {
 	return s.Append(dst, v)
 }
 
-// Partition returns the partition, 0 to n-1, in which Kafka's default partitioner puts a record whose key is encoded as keyBytes, in a
-// topic of n partitions: (murmur2 & 0x7fffffff) mod n. It is meant for records that have a key; an empty key is one. With n below 1
-// there is no partition, and the result is -1.
+// Partition returns the partition, 0 to n-1, that Kafka's default partitioner chooses for
+// a record in a topic of n partitions: (murmur2 & 0x7fffffff) mod n. keyBytes is the
+// encoded key. It may be empty, but Partition is not meant for records without a key. If
+// n is below 1, there is no partition, and the result is -1.
 func Partition(keyBytes []byte, n int32) int32 {
 	if n < 1 {
 		return -1
@@ -30,7 +34,8 @@ func Partition(keyBytes []byte, n int32) int32 {
 	return (Murmur2(keyBytes) & 0x7fffffff) % n
 }
 
-// Murmur2 returns the 32-bit MurmurHash2 of data with the seed that Kafka's clients use (org.apache.kafka.common.utils.Utils).
+// Murmur2 returns the 32-bit MurmurHash2 of data, with the seed that Kafka's clients use
+// (org.apache.kafka.common.utils.Utils).
 func Murmur2(data []byte) int32 {
 	const (
 		seed = 0x9747b28c
@@ -52,7 +57,8 @@ func Murmur2(data []byte) int32 {
 	return int32(h)
 }
 
-// murmurTail reads the one to three bytes after the last whole word, little endian like the words.
+// murmurTail reads the one to three bytes after the last whole word. Like the words, they
+// are little endian.
 func murmurTail(data []byte) uint32 {
 	var k uint32
 	for i, b := range data {

@@ -16,7 +16,8 @@ import (
 	"github.com/millrace-streams/millrace/serde"
 )
 
-// survivesRoundTrip is a property for quick.Check: v is decoded from its encoding behind any prefix.
+// survivesRoundTrip is a property for quick.Check: an encoding appended to any prefix
+// decodes to v.
 func survivesRoundTrip[T any](s serde.Serde[T]) func(prefix []byte, v T) bool {
 	return func(prefix []byte, v T) bool {
 		data, err := s.Append(bytes.Clone(prefix), v)
@@ -41,7 +42,7 @@ func TestAnyValueSurvivesRoundTrip(t *testing.T) {
 		"bool":    survivesRoundTrip(serde.Bool),
 		"uuid":    survivesRoundTrip[uuid.UUID](serde.UUID),
 		"json": func(prefix []byte, name string, age int, photo []byte) bool {
-			// encoding/json replaces what is not UTF-8, and leaves an empty photo out.
+			// encoding/json replaces bytes that are not UTF-8, and omits an empty photo.
 			p := person{Name: strings.ToValidUTF8(name, "?"), Age: age}
 			p.Photo = append(p.Photo, photo...)
 			return survivesRoundTrip(serde.JSON[person]())(prefix, p)
@@ -80,7 +81,8 @@ func TestFloatBitsAreKept(t *testing.T) {
 	}
 }
 
-// The order of encoded bytes is documented: numbers in order, the negative ones after the others; windows of a key in order of time.
+// The documented order of encoded bytes: numbers are in order, with negative numbers
+// after all others. The windows of a key are in order of time.
 func TestOrderOfEncodedKeys(t *testing.T) {
 	t.Parallel()
 	order := func(a, b int64) bool {
@@ -102,7 +104,7 @@ func TestOrderOfEncodedKeys(t *testing.T) {
 	}
 }
 
-// naiveMurmur2 follows the published algorithm byte by byte.
+// naiveMurmur2 implements the published algorithm byte by byte.
 func naiveMurmur2(data []byte) int32 {
 	const m = 0x5bd1e995
 	h := uint32(0x9747b28c) ^ uint32(len(data))

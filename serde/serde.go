@@ -2,20 +2,27 @@ package serde
 
 import "fmt"
 
-// Serde turns values of one type into bytes and back. Implementations must be safe for use by several goroutines at once.
+// Serde encodes and decodes values of one type. Implementations must be safe for use by
+// several goroutines at once.
 type Serde[T any] interface {
-	// Append appends the encoding of v to dst and returns the extended slice, as append does. It must not keep dst. An error means
-	// that v has no encoding; the caller then discards what was appended.
+	// Append appends the encoding of v to dst and returns the extended slice, like the
+	// built-in append. It must not keep dst. It returns an error if v has no encoding;
+	// the caller then discards what was appended.
 	Append(dst []byte, v T) ([]byte, error)
 
-	// Decode returns the value that data encodes. data is never nil (an absent key or value is not decoded, see [Optional]). The
-	// value must not alias data, which the caller may use again.
+	// Decode returns the value that data encodes. data is never nil, because an absent
+	// key or value is not decoded (see [Optional]). The value must not alias data,
+	// because the caller may reuse it.
 	Decode(data []byte) (T, error)
 }
 
-// Optional is implemented by a Serde one of whose values stands for "absent": nil for [Nullable]. A stream whose serde is Optional
-// calls the user's functions for absent keys or values too, with that value, and writes that value as absent (a nil key or a
-// tombstone). With any other serde, absence is carried beside the zero value, and most functions are not called for it.
+// Optional is implemented by a Serde that has a value for "absent", such as nil for
+// [Nullable].
+//
+//   - A stream with an Optional serde calls user functions for absent keys or values too,
+//     and passes this value. It writes this value as absent: a nil key or a tombstone.
+//   - With any other serde, absence is carried beside the zero value, and most functions
+//     are not called for it.
 type Optional[T any] interface {
 	Serde[T]
 
@@ -23,13 +30,14 @@ type Optional[T any] interface {
 	Absent(v T) bool
 }
 
-// Encode returns the encoding of v in a slice of its own.
+// Encode returns the encoding of v in a new slice.
 func Encode[T any](s Serde[T], v T) ([]byte, error) {
 	return s.Append(nil, v)
 }
 
-// Name returns how messages call a serde: what its String says, else its type. The fields of a serde are not looked at, since it may be in use. It is
-// "none" for nil.
+// Name returns the name of a serde for messages: the result of its String method, or its
+// type if it has none. Name does not read the fields of a serde, because the serde may be
+// in use. The name of nil is "none".
 func Name(s any) string {
 	switch s := s.(type) {
 	case nil:
@@ -40,16 +48,21 @@ func Name(s any) string {
 	return fmt.Sprintf("%T", s)
 }
 
-// unknownFormat stands for a format, or the part of one, that a serde does not tell.
+// unknownFormat stands for a format, or a part of one, that a serde does not name.
 const unknownFormat = "?"
 
-// FormatName names what a serde writes. An application records the name with its state, and
-// refuses to start if the name has changed since.
+// FormatName returns the name of the format that a serde writes. An application records
+// the name with its state, and refuses to start if the name has changed since.
 //
-// The name is what the method FormatName() string of the serde returns, else what String
-// returns, else "?", which is compared with nothing. The name must not change while the bytes
-// stay the same: a serde whose String contains the name of a Go type needs a FormatName of its
-// own. The name of [JSON] is "json", whatever its type.
+// The name is the first of these that exists:
+//
+//  1. the result of the serde's method FormatName() string;
+//  2. the result of its String method;
+//  3. "?", which is not compared with anything.
+//
+// The name must not change while the bytes stay the same. If String contains the name of
+// a Go type, the serde needs its own FormatName. The name of [JSON] is "json" for every
+// type.
 func FormatName(s any) string {
 	switch s := s.(type) {
 	case interface{ FormatName() string }:

@@ -1,11 +1,13 @@
 package serde
 
-// String encodes a string as its bytes, which are UTF-8 in a well-formed topic: the format of Kafka's StringSerializer. Bytes that
-// are not UTF-8 are kept as they are in both directions (Java replaces them), so a record passes through unchanged.
+// String encodes a string as its bytes, in the format of Kafka's StringSerializer. In a
+// well-formed topic these bytes are UTF-8. Bytes that are not UTF-8 are kept in both
+// directions (Java replaces them), so a record passes through unchanged.
 var String Serde[string] = stringSerde{}
 
-// Bytes encodes a byte slice as itself: the format of Kafka's ByteArraySerializer. A nil slice is encoded like an empty one; only
-// Nullable(Bytes) writes absence. Decode returns a copy, never nil.
+// Bytes encodes a byte slice as itself, in the format of Kafka's ByteArraySerializer. A
+// nil slice is encoded like an empty one; only Nullable(Bytes) writes absence. Decode
+// returns a copy, never nil.
 var Bytes Serde[[]byte] = bytesSerde{}
 
 type stringSerde struct{}

@@ -7,8 +7,9 @@ import (
 	"github.com/google/uuid"
 )
 
-// UUID encodes a UUID as its 36 characters of text in lower case, such as 123e4567-e89b-12d3-a456-426614174000: the format of
-// Kafka's UUIDSerializer. Decode takes upper case too, and no other form.
+// UUID encodes a UUID as 36 characters of text in lower case, such as
+// 123e4567-e89b-12d3-a456-426614174000. The format is that of Kafka's UUIDSerializer.
+// Decode accepts upper case too, but no other form.
 var UUID Serde[uuid.UUID] = uuidSerde{}
 
 const uuidTextLength = 36
@@ -24,7 +25,7 @@ func (uuidSerde) Append(dst []byte, v uuid.UUID) ([]byte, error) {
 }
 
 func (s uuidSerde) Decode(data []byte) (uuid.UUID, error) {
-	// ParseBytes also takes the bare, braced and URN forms, which have other lengths.
+	// ParseBytes also accepts the bare, braced and URN forms. They have other lengths.
 	if len(data) != uuidTextLength {
 		return uuid.Nil, wrongLength(s, uuidTextLength, data)
 	}

@@ -16,9 +16,12 @@ import (
 	"github.com/millrace-streams/millrace/serde"
 )
 
-// readVectors reads a file of bytes captured from Kafka Streams into a slice of V, from every directory of the list in
-// MILLRACE_CONFORMANCE (relative ones are taken from the module's root) that has it; one that is called cases has it beside it. It skips the test if none has.
-// whole says that it was the default directory, which has a vector of every kind.
+// readVectors reads the bytes captured from Kafka Streams into a slice of V. It reads the
+// file name from every directory listed in MILLRACE_CONFORMANCE. Relative directories are
+// relative to the module's root. If a directory is called cases, the file is beside it.
+// If no directory has the file, the test is skipped.
+//
+// whole is true if the default directory was used, which has a vector of every kind.
 func readVectors[V any](t *testing.T, name string) (vectors []V, whole bool) {
 	t.Helper()
 	list := os.Getenv("MILLRACE_CONFORMANCE")
@@ -27,7 +30,8 @@ func readVectors[V any](t *testing.T, name string) (vectors []V, whole bool) {
 	}
 	for _, dir := range filepath.SplitList(list) {
 		if !filepath.IsAbs(dir) {
-			dir = filepath.Join("..", dir) // tests run in the package's directory, one below the root
+			// tests run in the package's directory, one below the root
+			dir = filepath.Join("..", dir)
 		}
 		if filepath.Base(dir) == "cases" {
 			dir = filepath.Dir(dir)
@@ -59,7 +63,8 @@ func (h *hexBytes) UnmarshalText(text []byte) (err error) {
 	return err
 }
 
-// matches checks that v is encoded as want, and that want decodes to what is encoded so again.
+// matches checks that v is encoded as want, and that want decodes to a value with the
+// same encoding.
 func matches[T any](s serde.Serde[T], v T, want []byte) error {
 	have, err := serde.Encode(s, v)
 	if err != nil {
@@ -88,7 +93,7 @@ func matchesJSON[T any](s serde.Serde[T]) func(value json.RawMessage, want []byt
 	}
 }
 
-// matchesBytes checks a value that is written as {"hex": "..."}.
+// matchesBytes checks a value given as {"hex": "..."}.
 func matchesBytes(value json.RawMessage, want []byte) error {
 	var v struct{ Hex hexBytes }
 	if err := json.Unmarshal(value, &v); err != nil {
@@ -129,13 +134,14 @@ func TestVectorsOfSerdes(t *testing.T) {
 		}
 	}
 	for name := range checks {
-		if whole && !seen[name] && name != "bytes" { // of which there is nothing to capture
+		if whole && !seen[name] && name != "bytes" { // bytes have no captured vector
 			t.Errorf("no vector for %s", name)
 		}
 	}
 }
 
-// checkPartitions compares with the partitions captured for topics of several sizes.
+// checkPartitions compares Partition with the partitions captured for topics of several
+// sizes.
 func checkPartitions(key []byte, partitions map[string]int32) error {
 	for text, want := range partitions {
 		n, err := strconv.ParseInt(text, 10, 32)
@@ -198,7 +204,7 @@ func TestVectorsOfWindowedKeys(t *testing.T) {
 	t.Parallel()
 	type vector struct {
 		Kind       string
-		Key        any // text in the layouts that are checked here
+		Key        any // text, in the layouts checked here
 		Start, End int64
 		Bytes      hexBytes
 	}

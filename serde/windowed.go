@@ -7,13 +7,23 @@ import (
 	"time"
 )
 
-// TimeWindowed encodes keys of time windows as the encoded key followed by the window's start, eight bytes big endian: the format of
-// Kafka Streams' TimeWindowedSerializer, used in topics (the changelog of a window store has four more bytes). The end is not written; Decode computes it from size, which must be that of the windows in
-// the topic, and takes math.MaxInt64 where the sum is beyond it. A size of math.MaxInt64, the longest Duration, stands for windows
-// without end. Any other size is a positive number of whole milliseconds; with one that is not, every use of the serde is an error.
+// TimeWindowed encodes keys of time windows. The encoding is the encoded key, followed by
+// the start of the window in eight bytes, big endian. The format is that of Kafka
+// Streams' TimeWindowedSerializer. It is used in topics; the changelog of a window store
+// has four more bytes.
 //
-// A negative start is an error in both directions, as in Java. The result is [Partitioned]: by the encoding of the key alone. It is
-// [Optional] if inner is: a windowed key is absent when the key in it is.
+// The end of the window is not written. Decode computes it from size, which must be the
+// size of the windows in the topic. If the sum exceeds math.MaxInt64, the end is
+// math.MaxInt64. size is one of:
+//
+//   - a positive number of whole milliseconds;
+//   - math.MaxInt64, the longest Duration, which stands for windows without end.
+//
+// With any other size, every use of the serde returns an error.
+//
+// A negative start is an error in both directions, as in Java. The result is
+// [Partitioned] by the encoding of the key alone. The result is [Optional] if inner is: a
+// windowed key is absent if the key inside it is.
 func TimeWindowed[K any](inner Serde[K], size time.Duration) Serde[Windowed[K]] {
 	f := timeWindowFormat{size: size}
 	if o, ok := inner.(Optional[K]); ok {
@@ -22,9 +32,11 @@ func TimeWindowed[K any](inner Serde[K], size time.Duration) Serde[Windowed[K]] 
 	return windowed[K, timeWindowFormat]{inner, f}
 }
 
-// SessionWindowed encodes keys of session windows as the encoded key followed by the window's end and then its start, each eight
-// bytes big endian: the format of Kafka Streams' SessionWindowedSerializer. A negative start or an end before the start is an error in
-// both directions. The result is [Partitioned] and [Optional] as that of [TimeWindowed] is.
+// SessionWindowed encodes keys of session windows. The encoding is the encoded key,
+// followed by the end of the window and then its start, each in eight bytes, big endian.
+// The format is that of Kafka Streams' SessionWindowedSerializer. In both directions, a
+// negative start is an error, and so is an end before the start. The result is
+// [Partitioned] and [Optional] under the same rules as the result of [TimeWindowed].
 func SessionWindowed[K any](inner Serde[K]) Serde[Windowed[K]] {
 	if o, ok := inner.(Optional[K]); ok {
 		return optionalWindowed[K, sessionWindowFormat]{windowed[K, sessionWindowFormat]{inner: inner}, o}
@@ -32,7 +44,7 @@ func SessionWindowed[K any](inner Serde[K]) Serde[Windowed[K]] {
 	return windowed[K, sessionWindowFormat]{inner: inner}
 }
 
-// A windowFormat is how a window is written behind the key.
+// A windowFormat encodes a window after the key.
 type windowFormat interface {
 	length() int
 	append(dst []byte, w Window) ([]byte, error)
@@ -65,7 +77,8 @@ func (s windowed[K, F]) Decode(data []byte) (Windowed[K], error) {
 	if err != nil {
 		return Windowed[K]{}, fmt.Errorf("%s: %w", s, err)
 	}
-	// The capacity ends with the key, so that an inner serde cannot reach the window's bytes.
+	// The capacity ends with the key, so that an inner serde cannot reach the window's
+	// bytes.
 	key, err := s.inner.Decode(data[:n:n])
 	if err != nil {
 		return Windowed[K]{}, fmt.Errorf("%s: key: %w", s, err)
@@ -82,7 +95,8 @@ func (s windowed[K, F]) AppendPartitionKey(dst []byte, v Windowed[K]) ([]byte, e
 	return out, nil
 }
 
-// Inner returns the serde of the key without the window, for packages that do not know its type.
+// Inner returns the serde of the key without the window. It is for packages that do not
+// know the type of the key.
 func (s windowed[K, F]) Inner() any { return s.inner }
 
 func (s windowed[K, F]) String() string { return s.format.name() + " " + Name(s.inner) }

@@ -20,7 +20,8 @@ func isPartitioned[T any](s serde.Serde[T]) bool {
 	return ok
 }
 
-// What a wrapper can do follows from what it wraps; a windowed key that were Optional without need would be handed to functions absent.
+// A wrapper is Optional or Partitioned if the wrapped serde is. If a windowed key were
+// Optional without need, functions would be called for absent keys.
 func TestWrappersKeepOptionalAndPartitioned(t *testing.T) {
 	t.Parallel()
 	text, nullable := serde.String, serde.Nullable(serde.String)
@@ -93,7 +94,7 @@ func TestPartitionKey(t *testing.T) {
 	partitionKeyIs(t, serde.TimeWindowed(serde.String, size), key, "key")
 	partitionKeyIs(t, serde.SessionWindowed(serde.String), key, "key")
 	partitionKeyIs(t, serde.Nullable(serde.TimeWindowed(serde.String, size)), &key, "key")
-	// A key that is windowed itself counts as a whole, as in Kafka Streams.
+	// If the key is windowed itself, its whole encoding is hashed, as in Kafka Streams.
 	partitionKeyIs(t, serde.SessionWindowed(serde.TimeWindowed(serde.String, size)),
 		serde.Windowed[serde.Windowed[string]]{Key: key, Window: w}, "key\x00\x00\x00\x00\x00\x00\x00\x05")
 }

@@ -1,4 +1,5 @@
-// Package layers holds the test that keeps the rooms of the house apart.
+// Package layers holds tests that keep rules of the whole repository: which package may
+// import which, and how wide comments are.
 package layers
 
 import (
@@ -16,8 +17,10 @@ import (
 
 const module = "github.com/millrace-streams/millrace"
 
-// mayImport says which packages of ours each package may import, tests not counted. What a package may import, it may import; whether it
-// does is its own affair. A package that is not named here is refused until somebody has thought about where it belongs.
+// mayImport lists, for each package of this module, the packages of this module that it
+// may import. Tests are not counted. A package need not use everything that it may
+// import. A package that is missing here is refused, so that somebody decides where it
+// belongs.
 var mayImport = map[string][]string{
 	"serde":           {},
 	"serde/serdetest": {"serde"},
@@ -37,13 +40,14 @@ var mayImport = map[string][]string{
 
 	"internal/batchsize": {},
 
-	// The nodes know stores by their cells only: whatever has cells can hold a table.
+	// The operators know stores only by their cells: every store with cells can hold a
+	// table.
 	"internal/operator": {"internal/graph", "internal/engine", "processor", "serde"},
 
 	// The core: no goroutine, no clock, no socket, no Kafka client (see forbidden).
 	"internal/task": {"internal/batchsize", "internal/graph", "internal/engine", "processor", "serde"},
 
-	// Pieces of the shell. They do not know each other, other than through the worker.
+	// Pieces of the shell. They do not know each other; the worker connects them.
 	"internal/backoff":    {},
 	"internal/dialer":     {},
 	"internal/transient":  {},
@@ -67,10 +71,12 @@ var mayImport = map[string][]string{
 	"topologytest": {"topology", "internal/task", "internal/graph", "internal/engine", "state", "windowstore", "processor", "serde"},
 }
 
-// public are the packages that users import; programs and tests on real Kafka may use these only.
+// public lists the packages that users import. Programs, and tests on real Kafka, may use
+// only these.
 var public = []string{"", "batch", "topology", "topologytest", "windowstore", "state", "processor", "serde"}
 
-// forbidden are imports from outside that a layer must not have, with the reason.
+// forbidden lists imports from outside the module that a layer must not have, with the
+// reason.
 var forbidden = []struct{ in, imports, reason string }{
 	{"serde", "github.com/twmb/franz-go", "a serde knows bytes, not Kafka"},
 	{"processor", "github.com/twmb/franz-go", "user code does not depend on the client"},
@@ -92,8 +98,8 @@ var forbidden = []struct{ in, imports, reason string }{
 
 // source is one file that is not a test.
 type source struct {
-	name    string // from the module's root
-	pkg     string // its folder
+	name    string // relative to the module's root
+	pkg     string // the directory
 	file    *ast.File
 	imports []string
 }
@@ -114,7 +120,8 @@ func TestLayers(t *testing.T) {
 	}
 }
 
-// inLayer reports whether a rule for a layer holds in pkg: the root's rules hold in whatever users' binaries contain.
+// inLayer reports whether a rule for a layer applies to pkg. The root's rules apply to
+// every package that can be part of a user's binary.
 func inLayer(pkg, layer string) bool {
 	if layer == "" {
 		return !isProgram(pkg) && !strings.HasSuffix(pkg, "test")
@@ -153,7 +160,8 @@ func checkOurs(t *testing.T, s source, imported string) {
 	}
 }
 
-// TestNoInternalTypesInPublicSignatures: a type of an internal package in an exported signature is one that no user can name.
+// TestNoInternalTypesInPublicSignatures refuses types of internal packages in exported
+// signatures: users cannot name such a type.
 func TestNoInternalTypesInPublicSignatures(t *testing.T) {
 	for _, s := range sources(t) {
 		if !slices.Contains(public, s.pkg) {
@@ -212,7 +220,8 @@ func exported(decl ast.Decl) map[string]ast.Node {
 	return found
 }
 
-// receiverExported reports whether methods of the receiver are methods of an exported type.
+// receiverExported reports whether methods of the receiver are methods of an exported
+// type.
 func receiverExported(recv *ast.FieldList) bool {
 	typ := recv.List[0].Type
 	for {
@@ -231,7 +240,7 @@ func receiverExported(recv *ast.FieldList) bool {
 	}
 }
 
-// addType adds the exported fields or methods of a type; what a type hides is nobody's business.
+// addType adds the exported fields or methods of a type. Unexported ones do not matter.
 func addType(found map[string]ast.Node, spec *ast.TypeSpec) {
 	var fields *ast.FieldList
 	switch typ := spec.Type.(type) {

@@ -9,7 +9,8 @@ import (
 	"github.com/millrace-streams/millrace/serde"
 )
 
-// filler differs from what encodings commonly contain, so that a byte that was touched or shared shows.
+// filler is a byte that encodings rarely contain, so that a changed or shared byte is
+// noticed.
 const filler = 0xA5
 
 func (c contract[T]) roundTrip(v T) error {
@@ -34,7 +35,7 @@ func (c contract[T]) roundTrip(v T) error {
 	return nil
 }
 
-// decode hands Decode a slice that is never nil, as the contract promises.
+// decode passes a slice that is never nil to Decode, as the contract promises.
 func (c contract[T]) decode(data []byte) (T, error) {
 	return c.serde.Decode(append([]byte{}, data...))
 }
@@ -43,7 +44,8 @@ func (c contract[T]) appendRules(v T) error {
 	return appendRules(v, c.serde.Append)
 }
 
-// appendRules checks an append function on destinations that are nil, full, and that have room.
+// appendRules checks an append function with a nil destination, a full one, and some with
+// room.
 func appendRules[T any](v T, appendTo func([]byte, T) ([]byte, error)) error {
 	alone, err := appendTo(nil, v)
 	if err != nil {
@@ -74,7 +76,8 @@ func appendRules[T any](v T, appendTo func([]byte, T) ([]byte, error)) error {
 	return nil
 }
 
-// keepsNothing overwrites an encoding and looks whether the next one notices, and whether making the next one touches the first.
+// keepsNothing overwrites an encoding and makes the next one. The next encoding must be
+// correct, and making it must not change the overwritten one.
 func keepsNothing[T any](out, want []byte, v T, appendTo func([]byte, T) ([]byte, error)) error {
 	fill(out[:cap(out)])
 	next, err := appendTo(nil, v)
@@ -95,7 +98,7 @@ func (c contract[T]) decodeRules(v T) error {
 	if err != nil {
 		return fmt.Errorf("method Append: %w", err)
 	}
-	// The filler behind the data shows writes through the spare capacity.
+	// The filler after the data reveals writes to the spare capacity.
 	whole := make([]byte, len(data)+32)
 	fill(whole)
 	in := whole[:copy(whole, data)]
@@ -137,13 +140,15 @@ func (c contract[T]) decodesTo(v T) error {
 	return nil
 }
 
-// damaged decodes prefixes, an extension and single-byte changes of the encoding. Errors are expected; panics are not.
+// damaged decodes truncated encodings, an extended one, and some with one changed byte.
+// Errors are expected; panics are not.
 func (c contract[T]) damaged(v T) error {
 	data, err := serde.Encode(c.serde, v)
 	if err != nil {
 		return fmt.Errorf("method Append: %w", err)
 	}
-	// Large values would make this quadratic; their heads and tails are where formats break.
+	// Of a large value, only the head and the tail are damaged: formats break there, and
+	// trying every byte would take quadratic time.
 	const most = 64
 	for n := range data {
 		if n > most && n < len(data)-most {
@@ -186,7 +191,7 @@ func (c contract[T]) concurrency() error {
 	for g := range goroutines {
 		wg.Go(func() {
 			for i := range rounds {
-				// Each goroutine starts elsewhere, so that different values meet.
+				// Each goroutine starts at another value, so that different values meet.
 				if err := c.decodesTo(c.values[(g+i)%len(c.values)]); err != nil {
 					errs[g] = fmt.Errorf("goroutine %d of %d: %w", g, goroutines, err)
 					return

@@ -1,4 +1,5 @@
-// Package serdetest checks that a serde keeps the contract of [serde.Serde]. Call [Run] from a test of every serde that you write.
+// Package serdetest checks that a serde keeps the contract of [serde.Serde]. Every custom
+// serde should have a test that calls [Run].
 package serdetest
 
 import (
@@ -9,25 +10,32 @@ import (
 	"github.com/millrace-streams/millrace/serde"
 )
 
-// Run checks s with the given values, at least one, as parallel subtests of t:
+// Run checks s with the given values, of which there must be at least one. Each rule is a
+// parallel subtest of t:
 //
-//   - each value has an encoding and decodes to an equal one, and equal values have equal encodings;
-//   - Append keeps what dst held, appends the same bytes whatever dst is, and keeps neither dst nor its result;
-//   - Decode changes neither its argument nor what lies behind it, and the value does not alias it, nor another decoded value;
-//   - Decode does not panic on damaged data, and what it accepts has an encoding;
-//   - several goroutines may use s at once (run the tests with -race);
-//   - if s is [serde.Optional], the zero value is absent, and no decoded value is;
-//   - if s is [serde.Partitioned], the partition key obeys the rules of Append.
+//   - Each value has an encoding, and the encoding decodes to an equal value. Equal
+//     values have equal encodings.
+//   - Append keeps the content of dst, appends the same bytes to any dst, and keeps a
+//     reference neither to dst nor to its result.
+//   - Decode changes neither its argument nor the bytes after it. The value does not
+//     alias the argument or another decoded value.
+//   - Decode does not panic on damaged data. If it accepts damaged data, the value has an
+//     encoding.
+//   - Several goroutines may use s at once (run the tests with -race).
+//   - If s is [serde.Optional], the zero value is absent, and no decoded value is.
+//   - If s is [serde.Partitioned], the partition key obeys the rules of Append.
 //
-// Values are equal if [reflect.DeepEqual] says so; see [RunEqual] for others. Values that stand for absence have no encoding and do
-// not belong in values. Run changes none of them.
+// Values are compared with [reflect.DeepEqual]; [RunEqual] takes another function. values
+// must not contain values that stand for absence, because they have no encoding. Run does
+// not change the values.
 func Run[T any](t *testing.T, s serde.Serde[T], values ...T) {
 	t.Helper()
 	RunEqual(t, s, func(a, b T) bool { return reflect.DeepEqual(a, b) }, values...)
 }
 
-// RunEqual is [Run] for types whose equality is not that of [reflect.DeepEqual], for example floating-point numbers with NaN, and
-// structs with a time.Time or with fields that are not encoded. The function equal is called from several goroutines.
+// RunEqual is [Run] for types that [reflect.DeepEqual] does not compare correctly.
+// Examples are floating-point numbers with NaN, and structs with a time.Time or with
+// fields that are not encoded. The function equal is called from several goroutines.
 func RunEqual[T any](t *testing.T, s serde.Serde[T], equal func(a, b T) bool, values ...T) {
 	t.Helper()
 	if len(values) == 0 {
@@ -44,7 +52,8 @@ func RunEqual[T any](t *testing.T, s serde.Serde[T], equal func(a, b T) bool, va
 	}
 }
 
-// contract holds what the rules need. Rules return errors instead of calling testing.T so that a test can see broken serdes fail.
+// contract holds the inputs of the rules. The rules return errors and do not call
+// testing.T, so that a test can check that broken serdes fail.
 type contract[T any] struct {
 	serde  serde.Serde[T]
 	equal  func(a, b T) bool

@@ -12,7 +12,7 @@ import (
 	"github.com/millrace-streams/millrace/serde"
 )
 
-// funcs is a serde made of two functions, by default those of serde.Bytes.
+// funcs is a serde made of two functions. The defaults are those of serde.Bytes.
 type funcs struct {
 	append func(dst, v []byte) ([]byte, error)
 	decode func(data []byte) ([]byte, error)
@@ -44,7 +44,7 @@ type wronglyPartitioned struct{ funcs }
 
 func (wronglyPartitioned) AppendPartitionKey(_, v []byte) ([]byte, error) { return bytes.Clone(v), nil }
 
-// Every rule must be seen to fail for a serde that breaks it; otherwise the suite proves nothing.
+// For each rule, a serde that breaks it must fail. Otherwise the suite proves nothing.
 func TestRulesFindBrokenSerdes(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
@@ -144,7 +144,8 @@ func TestRulesFindBrokenSerdes(t *testing.T) {
 	}
 }
 
-// breaches leaves concurrency out, because a serde with a data race rightly fails the whole run under -race.
+// breaches leaves out concurrency: under -race, a serde with a data race rightly fails
+// the whole run.
 func breaches(s serde.Serde[[]byte]) error {
 	equal := func(a, b []byte) bool { return reflect.DeepEqual(a, b) }
 	c := contract[[]byte]{s, equal, [][]byte{[]byte("abc"), []byte("defgh")}}
@@ -157,7 +158,8 @@ func breaches(s serde.Serde[[]byte]) error {
 	return errors.Join(errs...)
 }
 
-// The rule on concurrency is tried with a serde that mixes values up without a data race.
+// The rule on concurrency is tested with a serde that mixes up values without a data
+// race.
 func TestConcurrencyRuleFindsSharedState(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
@@ -170,7 +172,7 @@ func TestConcurrencyRuleFindsSharedState(t *testing.T) {
 			return append(dst, v...), nil
 		},
 		decode: func([]byte) ([]byte, error) {
-			runtime.Gosched() // lets the others in even on one processor
+			runtime.Gosched() // lets other goroutines run even on one processor
 			mu.Lock()
 			defer mu.Unlock()
 			return append([]byte{}, last...), nil

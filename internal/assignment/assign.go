@@ -4,13 +4,16 @@ import (
 	"slices"
 )
 
-// Assign plans who runs which task; the package documentation says what the plan promises. Members with another fingerprint than the topology's
-// have an empty entry; if there are no others, no task is assigned. Assign keeps neither argument.
+// Assign plans which member runs which task. The package documentation says what a plan
+// promises. A member whose fingerprint differs from the topology's has an empty entry. If
+// all members differ, no task is assigned. Assign keeps neither argument.
 //
-// It solves a minimum cost flow: a task flows to a member's cell for its sub-topology, on to all that the member has of stateful tasks,
-// to all that it has, and out. The bounds of the balance lie on these arcs; the cost of taking a task from its owner and of restoring
-// its state lies on the first. Since the fractional flow in which every member has its exact share of everything meets all bounds, a whole
-// one does too.
+// Assign solves a minimum cost flow problem. A task flows to a member's cell for its
+// sub-topology, from there to the node of all the member's stateful tasks, then to the
+// node of all its tasks, and out. The bounds of the balance are on these three arcs. The
+// cost of taking a task from its owner, and of restoring its state, is on the first arc.
+// In the fractional flow, every member has its exact share of everything. This flow meets
+// all bounds, so a flow in whole numbers does too.
 func Assign(t Topology, members []Member) Plan {
 	plan := make(Plan, len(members))
 	for _, m := range members {
@@ -31,15 +34,17 @@ func Assign(t Topology, members []Member) Plan {
 	return plan
 }
 
-// Costs, in units of one changelog record to restore. They are whole numbers that add up without overflow for tens of thousands of
-// tasks, and any number of restored records that fits is cheaper than one task moved away from its owner.
+// Costs are in units of one changelog record to restore. They are whole numbers whose sum
+// does not overflow for tens of thousands of tasks. Any number of restored records that
+// fits is cheaper than moving one task away from its owner.
 const (
-	lagLimit  = 1 << 30      // a larger lag is as bad as this one
+	lagLimit  = 1 << 30      // a larger lag costs as much as this one
 	noState   = lagLimit + 1 // nothing on the disk: worse than any lag
 	moveOwned = 1 << 46
 )
 
-// restoreCost is what the member would have to restore before it could run the task.
+// restoreCost returns the number of records that the member would have to restore before
+// it could run the task.
 func restoreCost(m Member, task TaskID, stateful bool) int64 {
 	if !stateful {
 		return 0
@@ -51,7 +56,7 @@ func restoreCost(m Member, task TaskID, stateful bool) int64 {
 	return min(max(lag, 0), lagLimit)
 }
 
-// owners says for each task which of the runners owns it, -1 if none.
+// owners returns for each task the index of the runner that owns it, or -1.
 func owners(tasks []TaskID, runners []Member) []int {
 	index := make(map[TaskID]int, len(tasks))
 	for i, task := range tasks {
@@ -68,7 +73,7 @@ func owners(tasks []TaskID, runners []Member) []int {
 	return owner
 }
 
-// share is a member's part of n tasks, rounded down and up.
+// share returns a member's share of n tasks, rounded down and rounded up.
 func share(n int, capacity, total int64) (low, high int) {
 	exact := int64(n) * capacity
 	return int(exact / total), int((exact + total - 1) / total)

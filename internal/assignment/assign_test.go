@@ -43,7 +43,7 @@ func TestAssignIsTheCheapestBalancedPlan(t *testing.T) {
 	}
 }
 
-// A balanced group stays as it is, also through random state on the disks.
+// A balanced group stays as it is, even if the disks hold random state.
 func TestAssignLeavesABalancedGroupAlone(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(200) {

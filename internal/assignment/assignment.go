@@ -4,36 +4,42 @@ import (
 	"fmt"
 )
 
-// Code says why a member has the tasks that it has.
+// Code is the reason why a member has its tasks, or none.
 type Code uint8
 
 const (
-	// Assigned is the usual case: the tasks are the member's part of the plan, which may be none.
+	// Assigned is the normal case. The tasks are the member's part of the plan, which may
+	// be empty.
 	Assigned Code = iota
-	// OtherTopology: no tasks, because the member's topology is not the leader's. A later assignment may have tasks.
+	// OtherTopology: no tasks, because the member's topology is not the leader's. A later
+	// assignment may have tasks.
 	OtherTopology
 	// Unreadable: no tasks, because the leader could not read the member's subscription.
 	Unreadable
-	// MissingTopics: no member has tasks, because topics that the topology reads do not exist.
+	// MissingTopics: no member has tasks, because topics that the topology reads do not
+	// exist.
 	MissingTopics
 )
 
-// Assignment is what a process gets from the group's leader.
+// Assignment is the message from the group's leader to one process.
 type Assignment struct {
-	// Fingerprint is that of the leader's topology. It differs from the member's own only with [OtherTopology].
+	// Fingerprint is the fingerprint of the leader's topology. It differs from the
+	// member's own only with [OtherTopology].
 	Fingerprint string
 	// Seen is the member as the leader saw it.
 	Seen Seen
 	Code Code
-	// Message explains every Code but [Assigned], in words for a log.
+	// Message explains every Code except [Assigned], in words for a log.
 	Message string
-	// Awaited says that a task is withheld from its next owner until this member has given it up and joined again.
+	// Awaited is set if a task waits for this member: its next owner gets it only after
+	// this member has given it up and joined again.
 	Awaited bool
 	Tasks   Tasks
 }
 
-// Seen is what the leader read in a member's subscription. A member that finds something else here than it is has been given what the coordinator had
-// stored for a former process with its instance ID.
+// Seen is what the leader read in a member's subscription. If it does not describe the
+// member that receives it, the coordinator returned an assignment that it had stored for
+// an earlier process with the same instance ID.
 type Seen struct {
 	Format      uint8 // of the subscription's bytes, 0 if there were none
 	Fingerprint string
@@ -42,8 +48,15 @@ type Seen struct {
 
 const awaited = 1 // flag
 
-// Append appends the assignment as user data: the two bytes of the format, Fingerprint, Seen's format (a byte), fingerprint and endpoint, the
-// code (a byte), Message, flags (a byte; 1 is Awaited), and the list of active tasks.
+// Append appends the assignment as user data, in this order:
+//
+//   - the two bytes of the format;
+//   - Fingerprint;
+//   - Seen: format (a byte), fingerprint, endpoint;
+//   - Code (a byte);
+//   - Message;
+//   - flags (a byte; 1 is Awaited);
+//   - the list of active tasks.
 func (a Assignment) Append(dst []byte) []byte {
 	dst = append(dst, format, format)
 	dst = appendString(dst, a.Fingerprint)
@@ -60,8 +73,8 @@ func (a Assignment) Append(dst []byte) []byte {
 	return appendTasks(dst, a.Tasks.Active)
 }
 
-// ParseAssignment reads what [Assignment.Append] writes. It returns a [*FormatError] for a later format that this program cannot
-// read.
+// ParseAssignment reads what [Assignment.Append] writes. If a later format requires a
+// later reader, it returns a [*FormatError].
 func ParseAssignment(src []byte) (Assignment, error) {
 	r := read(src)
 	a := Assignment{
@@ -78,8 +91,10 @@ func ParseAssignment(src []byte) (Assignment, error) {
 	return a, nil
 }
 
-// staleFor says why the assignment was not made for a process that subscribed with s, in words for a log; "" if it was. Such an
-// assignment must not be acted on. (A member that was refused for its topology was seen as it is: asking again would not help.)
+// staleFor returns why the assignment was not made for a process that subscribed with s,
+// in words for a log. It returns "" if the assignment was made for this process. A stale
+// assignment must not be acted on. An assignment that refuses the member for its topology
+// is not stale: the leader saw the member as it is, so asking again would not help.
 func (a Assignment) staleFor(s Subscription) string {
 	switch {
 	case a.Seen.Format == 0:
@@ -96,7 +111,8 @@ func (a Assignment) staleFor(s Subscription) string {
 	return ""
 }
 
-// answer makes the assignment of one member without tasks, from the bytes with which it joined.
+// answer makes the assignment of one member, without tasks. userData is what the member
+// joined with; s and err are the result of parsing it.
 func (t Topology) answer(userData []byte, s Subscription, err error) Assignment {
 	a := Assignment{Fingerprint: t.Fingerprint, Seen: Seen{Fingerprint: s.Fingerprint, Endpoint: s.Endpoint}}
 	if len(userData) > 0 {

@@ -11,13 +11,16 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// ProtocolName is the name of the protocol in the group. A member that speaks none of the group's protocols is refused by the coordinator, so
-// a plain consumer cannot join a group of this library by mistake.
+// ProtocolName is the name of the protocol in the group. The coordinator refuses a member
+// that supports none of the group's protocols. A plain consumer can therefore not join a
+// group of this library by mistake.
 const ProtocolName = "millrace"
 
-// Balancer is the process's part in the classic group protocol: what it says when it joins, how it plans as the leader, what it does with the
-// assignment. Give it to one client as its only balancer, with all topics of the topology to consume. The client's goroutine for the group calls
-// it; the other methods may be called from anywhere.
+// Balancer is the process's part in the classic group protocol. It says what the process
+// sends when it joins, how the process plans if it is the leader, and what it does with
+// its assignment. Give it to one client, as the client's only balancer; the client must
+// consume all topics of the topology. The client calls it from its goroutine for the
+// group. The other methods may be called from any goroutine.
 type Balancer struct {
 	topology     Topology
 	subscription func() Subscription
@@ -25,27 +28,35 @@ type Balancer struct {
 
 	mu    sync.Mutex
 	nonce uint64
-	said  Subscription       // when it last joined
-	held  map[string][]int32 // when it last joined
+	said  Subscription       // at the last join
+	held  map[string][]int32 // at the last join
 }
 
 // Received is an assignment as the process received it.
 type Received struct {
 	Assignment
-	// Rejoin is empty, or says, in words for a log, why the process has to call (*kgo.Client).ForceRebalance: its assignment is not, or not
-	// yet, what it should have, and nobody else will see to it. The balancer has already changed the nonce, so that the coordinator listens.
+	// Rejoin is a reason, in words for a log, to call (*kgo.Client).ForceRebalance. It is
+	// empty if no call is needed. If it is set, the assignment is not, or not yet, the
+	// one that the process should have, and no other process will correct that. The
+	// balancer has already changed the nonce, so that the coordinator does not ignore the
+	// call.
 	Rejoin string
 }
 
 var _ kgo.GroupBalancer = (*Balancer)(nil)
 
-// NewBalancer makes a balancer. The partition counts of t are not used: the leader takes those that the cluster has when it plans.
+// NewBalancer makes a balancer. It ignores the partition counts of t: the leader uses the
+// counts that the cluster has when it plans.
 //
-// subscription is called each time the process joins; Fingerprint and Nonce of what it returns are set by the balancer.
+// subscription is called each time the process joins. The balancer sets Fingerprint and
+// Nonce of the result.
 //
-// received is called with each assignment, in the client's sequence before OnPartitionsRevoked and OnPartitionsAssigned. If the assignment was made
-// for another process, it comes without tasks and the client gets no partitions. Neither function may block, nor call
-// the client's methods that wait for the group.
+// received is called with each assignment, before the client calls OnPartitionsRevoked
+// and OnPartitionsAssigned. If the assignment was made for another process, it is passed
+// without tasks, and the client gets no partitions.
+//
+// Neither function may block. Neither may call methods of the client that wait for the
+// group.
 func NewBalancer(t Topology, subscription func() Subscription, received func(Received)) (*Balancer, error) {
 	if err := t.Validate(); err != nil {
 		return nil, fmt.Errorf("assignment: %w", err)
@@ -53,7 +64,8 @@ func NewBalancer(t Topology, subscription func() Subscription, received func(Rec
 	return &Balancer{topology: t, subscription: subscription, received: received}, nil
 }
 
-// Renew changes the nonce, so that the ForceRebalance that follows is not ignored by the coordinator.
+// Renew changes the nonce, so that the coordinator does not ignore the next
+// ForceRebalance.
 func (b *Balancer) Renew() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -108,7 +120,8 @@ func (b *Balancer) ParseSyncAssignment(bytes []byte) (map[string][]int32, error)
 	return partitions, nil
 }
 
-// parseSync takes the bytes apart. No bytes at all are what a member gets that its leader did not think of.
+// parseSync parses the bytes of an assignment. A member that its leader did not plan for
+// gets no bytes.
 func parseSync(bytes []byte) (map[string][]int32, Assignment, error) {
 	if len(bytes) == 0 {
 		return nil, Assignment{}, nil
@@ -125,8 +138,8 @@ func parseSync(bytes []byte) (map[string][]int32, Assignment, error) {
 	return partitions, a, err
 }
 
-// covers says that all of held is in partitions, so the client has nothing to revoke, and therefore no reason of its own to
-// join again.
+// covers reports whether partitions contains all of held. If so, the client has nothing
+// to revoke, and so no reason of its own to join again.
 func covers(partitions, held map[string][]int32) bool {
 	for topic, ps := range held {
 		for _, p := range ps {
@@ -138,8 +151,9 @@ func covers(partitions, held map[string][]int32) bool {
 	return true
 }
 
-// MemberBalancer implements [kgo.GroupBalancer]. It asks for the partition counts of the leader's topics too: a client that has
-// just started may not have named all of them when it joined.
+// MemberBalancer implements [kgo.GroupBalancer]. It asks for the partition counts of the
+// leader's topics too: a client that has just started may not have named all of them when
+// it joined.
 func (b *Balancer) MemberBalancer(members []kmsg.JoinGroupResponseMember) (kgo.GroupMemberBalancer, map[string]struct{}, error) {
 	group, err := kgo.NewConsumerBalancer(b, members)
 	if err != nil {
@@ -152,7 +166,8 @@ func (b *Balancer) MemberBalancer(members []kmsg.JoinGroupResponseMember) (kgo.G
 	return group, topics, nil
 }
 
-// Balance implements [kgo.ConsumerBalancerBalance]: it plans for the group, withholds what is not free yet, and addresses the members.
+// Balance implements [kgo.ConsumerBalancerBalance]. It plans for the group, withholds
+// tasks that are not free yet, and encodes the assignment of each member.
 func (b *Balancer) Balance(group *kgo.ConsumerBalancer, counts map[string]int32) kgo.IntoSyncAssignment {
 	t, missing := b.topology.WithPartitions(counts)
 	answers := map[string]Assignment{}
@@ -195,7 +210,8 @@ func memberOf(m *kmsg.JoinGroupResponseMember, s Subscription) Member {
 	return member
 }
 
-// refuseAll gives nobody a task: a part of the topology without its input would give results that are wrong in silence.
+// refuseAll gives no member a task. If a part of the topology ran without its input, its
+// results would be wrong, and nobody would notice.
 func refuseAll(answers map[string]Assignment, missing []string) syncPlan {
 	sync := syncPlan{}
 	for id, a := range answers {
@@ -209,8 +225,8 @@ func refuseAll(answers map[string]Assignment, missing []string) syncPlan {
 	return sync
 }
 
-// encodeSync makes the bytes of one member's assignment: the partitions of its tasks as every consumer gets them, which is what other tools
-// show, and the assignment as user data.
+// encodeSync encodes one member's assignment. It contains the partitions of the tasks in
+// the form of every consumer, which other tools display, and the assignment as user data.
 func encodeSync(t Topology, a Assignment) []byte {
 	partitions := map[string][]int32{}
 	for _, task := range a.Tasks.Active {
@@ -230,7 +246,7 @@ func encodeSync(t Topology, a Assignment) []byte {
 	return outer.AppendTo(nil)
 }
 
-// syncPlan holds each member's bytes.
+// syncPlan holds the encoded assignment of each member.
 type syncPlan map[string][]byte
 
 // IntoSyncAssignment implements [kgo.IntoSyncAssignment].

@@ -15,7 +15,7 @@ import (
 	"github.com/millrace-streams/millrace/internal/kafkatest"
 )
 
-// The balancer in real clients, against a broker in the process.
+// process is a real client with a balancer, against a broker in this process.
 
 type process struct {
 	name     string
@@ -29,7 +29,7 @@ type process struct {
 	runs map[TopicPartition]bool
 }
 
-// world sees all processes at once.
+// world observes all processes.
 type world struct {
 	t       *testing.T
 	cluster *kafkatest.Cluster
@@ -47,7 +47,8 @@ func newWorld(t *testing.T, topics map[string]int32) *world {
 		opts = append(opts, kfake.SeedTopics(n, topic))
 	}
 	cluster := kafkatest.New(t, append(opts, kfake.BrokerConfigs(map[string]string{"group.initial.rebalance.delay.ms": "0"}))...)
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute) // only a test that fails takes so long
+	// only a failing test takes so long
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	t.Cleanup(cancel)
 	return &world{t: t, cluster: cluster, ctx: ctx, holder: map[TopicPartition]string{}, changed: make(chan struct{}, 1)}
 }
@@ -84,7 +85,7 @@ func (p *process) received(r Received) {
 	p.world.notify()
 }
 
-// got is the last assignment; another one may come at any time.
+// got returns the last assignment. Another one may arrive at any time.
 func (p *process) got() Received {
 	p.world.mu.Lock()
 	defer p.world.mu.Unlock()
@@ -139,7 +140,8 @@ func (w *world) until(what string, condition func() bool) {
 	}
 }
 
-// settled says that the processes run exactly what they were assigned, and have all tasks of the topology together.
+// settled reports whether each process runs exactly its assigned tasks, and all processes
+// together run all tasks of the topology.
 func settled(topo Topology, processes ...*process) bool {
 	var tasks []TaskID
 	for _, p := range processes {
@@ -201,7 +203,8 @@ func TestBalancerInAGroup(t *testing.T) {
 	}
 }
 
-// A member that is not the leader gets a rebalance by a new nonce, and nothing moves.
+// If a member that is not the leader changes its nonce, the group rebalances, and no task
+// moves.
 func TestBalancerRenew(t *testing.T) {
 	t.Parallel()
 	topo := one(4, true)
@@ -223,7 +226,8 @@ func TestBalancerRenew(t *testing.T) {
 	w.until("both have tasks anew", func() bool { return settled(topo, a, b) && slices.Equal(b.last.Tasks.Active, kept) })
 }
 
-// A group of members that restart as static members, and one with another topology, which is told why it idles.
+// Static members restart. One more member has another topology, and is told why it gets
+// no tasks.
 func TestBalancerStaticMembersAndAnotherTopology(t *testing.T) {
 	t.Parallel()
 	topo, other := one(2, true), one(2, true)

@@ -5,11 +5,13 @@ import (
 	"slices"
 )
 
-// claims says who holds which partition, by what the members said when they joined.
+// claims says which member holds which partition, according to what the members sent when
+// they joined.
 type claims map[TopicPartition][]claim
 
-// claim is a member's word that it holds a partition, as of a generation of the group. Of two claims the newer one is right; the older one's
-// member missed a rebalance, and may not know yet that it has lost the partition.
+// claim is a member's statement that it holds a partition, as of a generation of the
+// group. Of two claims the newer one is right. The member with the older claim missed a
+// rebalance, and may not know yet that it has lost the partition.
 type claim struct {
 	member     string
 	generation int32
@@ -21,7 +23,8 @@ func (c claims) add(member string, generation int32, parts ...TopicPartition) {
 	}
 }
 
-// owned says for each member which tasks it runs: those of which it holds a partition to which nobody has a newer claim.
+// owned returns the tasks that each member runs. A member runs a task if it holds one of
+// the task's partitions and no other member has a newer claim to that partition.
 func (c claims) owned(t Topology) map[string][]TaskID {
 	tasks := map[string][]TaskID{}
 	for _, task := range t.Tasks() {
@@ -38,7 +41,8 @@ func (c claims) owned(t Topology) map[string][]TaskID {
 	return tasks
 }
 
-// current are the newest claims to a partition: one, unless something went wrong.
+// current returns the newest claims to a partition. There is one, unless something went
+// wrong.
 func (c claims) current(part TopicPartition) []claim {
 	var newest []claim
 	for _, cl := range c[part] {
@@ -52,15 +56,16 @@ func (c claims) current(part TopicPartition) []claim {
 	return newest
 }
 
-// free says whether the member may have the partition now: nobody else holds it, except by a claim that is older than the
-// member's own.
+// free reports whether the member may have the partition now: no other member holds it,
+// or the other member's claim is older than the member's own.
 func (c claims) free(member string, part TopicPartition) bool {
 	newest := c.current(part)
 	return len(newest) == 0 || len(newest) == 1 && newest[0].member == member
 }
 
-// withhold takes out of the plan every task of which another member than the planned one still holds a partition. awaited are the members that hold
-// such partitions: they have to give them up and to join again before the task can run.
+// withhold removes from the plan every task that still has a partition at a member other
+// than the planned one. awaited are the members that hold such partitions. They must give
+// these up and join again before the task can run.
 func (c claims) withhold(t Topology, plan Plan) (_ Plan, awaited map[string]bool) {
 	awaited = map[string]bool{}
 	plan = maps.Clone(plan)

@@ -8,26 +8,28 @@ import (
 	"slices"
 )
 
-// The user data of the classic protocol, in our own format. All of it starts with two bytes:
+// The user data of the classic protocol has a format of this library. All user data
+// starts with two bytes:
 //
-//	format        the format that its writer writes
-//	readable from the lowest format whose readers understand it
+//	format   the format that the writer writes
+//	readable the lowest format whose readers understand it
 //
-// so that a later format may append fields which readers of this one pass over, and say so when they must not. After that come
-// fields without names:
+// A later format may therefore append fields that readers of this format skip. If they
+// must not skip them, readable says so. After the two bytes come fields without names:
 //
 //	number  unsigned LEB128, as encoding/binary writes it
 //	string  number of bytes, bytes
 //	task    number sub-topology, number partition
 //	list    number of elements, elements, in ascending order
 //
-// Equal values have equal bytes: the coordinator takes different bytes for a wish to rebalance.
+// Equal values have equal bytes, because the coordinator takes different bytes for a
+// request to rebalance.
 const format = 1
 
-// FormatError says that bytes were written for readers of a later format than this program's.
+// FormatError says that the bytes need a reader of a later format than this program's.
 type FormatError struct {
-	Format   uint8 // that the writer writes
-	Readable uint8 // the lowest that a reader must understand
+	Format   uint8 // the format that the writer writes
+	Readable uint8 // the lowest format that a reader must understand
 }
 
 func (e *FormatError) Error() string {
@@ -57,7 +59,7 @@ func appendTasks(dst []byte, tasks []TaskID) []byte {
 	return dst
 }
 
-// reader reads fields one after another. After the first error it gives zero values.
+// reader reads fields one after another. After the first error it returns zero values.
 type reader struct {
 	src    []byte
 	format uint8
@@ -141,7 +143,8 @@ func (r *reader) eachTask(element func(TaskID)) {
 	}
 }
 
-// close reports the first error. Bytes left over are one, unless a later format wrote them.
+// close returns the first error. Bytes left over are an error, unless a later format
+// wrote them.
 func (r *reader) close() error {
 	if r.err == nil && len(r.src) > 0 && r.format <= format {
 		r.fail(fmt.Errorf("%d bytes too many", len(r.src)))

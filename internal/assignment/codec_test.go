@@ -42,7 +42,8 @@ func TestUserDataRoundTrip(t *testing.T) {
 	}
 }
 
-// The bytes travel between versions of the library, so they are fixed here.
+// Processes with different versions of the library exchange these bytes, so the test
+// fixes them.
 func TestUserDataVectors(t *testing.T) {
 	t.Parallel()
 	const subscription = "0101" + "0436663164" + "0166" + "0d31302e302e302e373a38303830" + "04" + "ac02" +
@@ -56,7 +57,7 @@ func TestUserDataVectors(t *testing.T) {
 	}
 }
 
-// Values that mean the same have the same bytes.
+// Values with the same meaning have the same bytes.
 func TestUserDataIsCanonical(t *testing.T) {
 	t.Parallel()
 	a := Subscription{Capacity: -1, Lags: map[TaskID]int64{{0, 0}: -5}}.Append(nil)

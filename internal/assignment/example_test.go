@@ -6,7 +6,8 @@ import (
 	"github.com/millrace-streams/millrace/internal/assignment"
 )
 
-// A process joins with old state on its disk: it takes its share, and of that the tasks that it has least to restore for.
+// A process joins with old state on its disk. It takes its share. Of all tasks, it takes
+// those with the fewest records to restore.
 func ExampleAssign() {
 	topology := assignment.Topology{Fingerprint: "v1", SubTopologies: []assignment.SubTopology{{
 		ID: 0, Stateful: true, Sources: []assignment.Source{{Topic: "tweets", Partitions: 4}},

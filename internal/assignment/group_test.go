@@ -12,7 +12,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// simulated is a group without a broker: real balancers and their real bytes, and members that do what kgo does with them.
+// simulated is a group without a broker. The balancers and their bytes are real. The
+// members do what kgo does with them.
 type simulated struct {
 	t          *testing.T
 	counts     map[string]int32
@@ -50,7 +51,7 @@ func (g *simulated) leave(m *simulatedMember) {
 	g.members = slices.DeleteFunc(g.members, func(x *simulatedMember) bool { return x == m })
 }
 
-// rebalance is one round. It says whether the members have to join again.
+// rebalance runs one round. It reports whether the members must join again.
 func (g *simulated) rebalance() (again bool) {
 	g.t.Helper()
 	g.generation++
@@ -106,7 +107,7 @@ func (m *simulatedMember) sync(g *simulated, bytes []byte, before map[TopicParti
 	return again
 }
 
-// settle rebalances until nobody has to join again, and says how many rounds that took.
+// settle rebalances until no member must join again, and returns the number of rounds.
 func (g *simulated) settle() int {
 	g.t.Helper()
 	for round := 1; ; round++ {
@@ -135,7 +136,8 @@ func clonePartitions(m map[string][]int32) map[string][]int32 {
 	return out
 }
 
-// checkHeld holds every member against the partitions of its tasks, all or nothing.
+// checkHeld compares the partitions of every member with those of its tasks: for each
+// task, a member must hold all or none.
 func (g *simulated) checkHeld(topo Topology) {
 	g.t.Helper()
 	for _, m := range g.members {
@@ -165,8 +167,9 @@ func countsOf(topo Topology) map[string]int32 {
 	return counts
 }
 
-// Members come, leave, crash and restart at random. After each change the group settles in two rounds, balanced and complete; on the
-// way no partition is given away while another member holds it, and tasks move whole.
+// Members join, leave, crash and restart at random. After each change the group settles
+// in two rounds, balanced and complete. On the way, no partition is assigned while
+// another member holds it, and a task moves with all its partitions.
 func TestGroupHistories(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(150) {
@@ -218,7 +221,7 @@ func checkSettled(t *testing.T, topo Topology, g *simulated) {
 	}
 }
 
-// moves is the least number of tasks that have to change members now.
+// moves returns the least number of tasks that must change members now.
 func (g *simulated) moves(topo Topology) int {
 	var runners []Member
 	for _, m := range g.members {
@@ -327,7 +330,8 @@ func TestUnreadableSubscription(t *testing.T) {
 	}
 }
 
-// What a coordinator stored for a former process with the same instance ID is not acted on when it does not fit.
+// The coordinator may return an assignment that it stored for an earlier process with the
+// same instance ID. If it does not fit, the process must not act on it.
 func TestStaleAssignment(t *testing.T) {
 	t.Parallel()
 	fresh := Assignment{Fingerprint: "f", Seen: Seen{Format: format, Fingerprint: "f", Endpoint: "here:1"}, Tasks: Tasks{Active: ids(0)}}

@@ -7,29 +7,36 @@ import (
 
 // Member is a process of the application as the group's leader sees it.
 type Member struct {
-	// ID is the member ID that the group's coordinator gave; it is unique in the group.
+	// ID is the member ID from the group's coordinator. It is unique in the group.
 	ID string
-	// InstanceID is the group.instance.id of a static member, empty for a dynamic one.
+	// InstanceID is the group.instance.id of a static member. It is empty for a dynamic
+	// one.
 	InstanceID string
 	// ProcessID is the UUID in the state directory.
 	ProcessID string
-	// Fingerprint is that of the process's topology. Only members whose fingerprint equals the topology's get tasks.
+	// Fingerprint is the fingerprint of the process's topology. Only members whose
+	// fingerprint equals the topology's get tasks.
 	Fingerprint string
-	// Endpoint is where other processes reach it, empty if nowhere.
+	// Endpoint is the address at which other processes reach the member. It is empty if
+	// there is none.
 	Endpoint string
-	// Capacity is its number of workers; less than one counts as one.
+	// Capacity is the number of workers. A number below one counts as one.
 	Capacity int
-	// Nonce is new whenever the process wanted a new assignment. It has no part in the plan.
+	// Nonce changes whenever the process requests a new assignment. It does not influence
+	// the plan.
 	Nonce uint64
-	// Owned are the tasks that it runs now. A task that several members own counts as the first one's, in order of instance ID, process ID and ID.
+	// Owned are the tasks that the member runs now. If several members own a task, the
+	// first of them counts, in order of instance ID, process ID and ID.
 	Owned []TaskID
-	// Lags says, for each task with state on its disk, how many changelog records that state is behind; 0 is caught up.
+	// Lags has an entry for each task with state on the member's disk: the number of
+	// changelog records by which this state is behind. 0 means caught up.
 	Lags map[TaskID]int64
 }
 
 func (m Member) capacity() int64 { return int64(max(m.Capacity, 1)) }
 
-// compareMembers orders by what outlives a restart first, so that a group that starts anew finds the same order.
+// compareMembers compares first what survives a restart, so that a restarted group has
+// the same order.
 func compareMembers(a, b Member) int {
 	return cmp.Or(
 		cmp.Compare(a.InstanceID, b.InstanceID),
@@ -38,20 +45,21 @@ func compareMembers(a, b Member) int {
 	)
 }
 
-// Tasks are the tasks of one member, by what it does with them.
+// Tasks are the tasks of one member, by the member's role.
 type Tasks struct {
 	// Active are the tasks that the member runs, in order.
 	Active []TaskID
 }
 
-// Plan has an entry for each member of the group, by member ID, also for members without tasks.
+// Plan has an entry for each member of the group, by member ID. Members without tasks
+// have one too.
 type Plan map[string]Tasks
 
 func (p TopicPartition) compare(o TopicPartition) int {
 	return cmp.Or(cmp.Compare(p.Topic, o.Topic), cmp.Compare(p.Partition, o.Partition))
 }
 
-// eligible are the members that may run tasks of t, in their order.
+// eligible returns the members that may run tasks of t, in order.
 func eligible(t Topology, members []Member) []Member {
 	var out []Member
 	for _, m := range members {

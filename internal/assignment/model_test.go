@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// The naive model: all assignments one by one, of which those that meet the bounds are compared by what they cost.
+// The naive model tries all assignments one by one. It compares the cost of those that
+// meet the bounds.
 
 // bound is one number that the balance limits: how many tasks of a set a member has.
 type bound struct {
@@ -36,7 +37,7 @@ func count(tasks []TaskID, in func(TaskID) bool) int {
 	return n
 }
 
-// unbalanced names the first bound that a plan breaks, "" if none.
+// unbalanced returns the name of the first bound that a plan breaks, or "".
 func unbalanced(t Topology, runners []Member, plan map[string][]TaskID) string {
 	var capacity float64
 	for _, m := range runners {
@@ -54,7 +55,8 @@ func unbalanced(t Topology, runners []Member, plan map[string][]TaskID) string {
 	return ""
 }
 
-// price is what a plan costs: tasks taken from owners, then state to restore.
+// price is the cost of a plan: first the tasks taken from their owners, then the state to
+// restore.
 type price struct{ moved, restored int64 }
 
 func (p price) less(o price) bool {
@@ -114,7 +116,7 @@ func cheapest(t Topology, runners []Member) (best price) {
 	return best
 }
 
-// Random cases.
+// randomTopology makes a topology with a random number of sub-topologies and partitions.
 
 func randomTopology(r *rand.Rand, subs, maxPartitions int) Topology {
 	t := Topology{Fingerprint: "f"}

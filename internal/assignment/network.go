@@ -5,17 +5,18 @@ import (
 	"slices"
 )
 
-// network is the flow problem behind a plan. Its nodes are numbered:
+// network is the flow problem behind a plan. Its nodes are numbered in this order:
 //
 //	members x sub-topologies   cells: a member's tasks of one sub-topology
 //	members                    stateful: a member's stateful tasks
 //	members                    all: a member's tasks
 //	1                          sink
-//	sub-topologies             pools: tasks that are with nobody yet
+//	sub-topologies             pools: tasks that no member has yet
 //
-// Flow goes up from cells to the sink along rising arcs with bounds. A task is one unit of flow into the cell where it is. Moving a task is
-// a lateral arc from its cell, or its pool, to another member's cell of the same sub-topology; the cheapest task that could go
-// stands for all.
+// Flow rises from the cells to the sink along arcs with bounds. A task is one unit of
+// flow into the cell where it is. Moving a task is a lateral arc from its cell or pool to
+// another member's cell of the same sub-topology. Of all tasks that could move along a
+// lateral arc, the arc has the cost of the cheapest.
 type network struct {
 	members, subs int
 	subOf         []int     // task -> sub-topology
@@ -26,7 +27,8 @@ type network struct {
 	falling [][]int     // by node: the nodes whose rising arcs end there
 	tasks   [][]int     // by node, of cells and pools: the tasks there, in order
 	lateral [][]lateral // by node, of cells and pools: by member
-	excess  []int       // by node: flow in less flow out, the demand of the sink included
+	// by node: flow in minus flow out; includes the demand of the sink
+	excess []int
 }
 
 type arc struct {
@@ -34,7 +36,8 @@ type arc struct {
 	low, high, flow int
 }
 
-// lateral is the cheapest task that could go to a member, -1 if there is none, and what that costs.
+// lateral is the cheapest task that could move to a member, and its cost. The task is -1
+// if there is none.
 type lateral struct {
 	task int
 	cost int64
@@ -53,7 +56,8 @@ func newNetwork(t Topology, tasks []TaskID, runners []Member) *network {
 		for m, member := range runners {
 			costs[m] = restoreCost(member, task, t.SubTopologies[sub].Stateful)
 			if owner := n.at[i]; owner == m {
-				costs[m] = 0 // it runs: whatever its lag is, going elsewhere is not cheaper
+				// it runs there: whatever its lag, another member is not cheaper
+				costs[m] = 0
 			} else if owner >= 0 {
 				costs[m] += moveOwned
 			}
@@ -102,9 +106,10 @@ func (n *network) connect(t Topology, runners []Member) {
 	}
 }
 
-// fill puts the tasks where they are and lets as much of them rise as the bounds say: at least low, at most high. What a node then has too much
-// or too little is its excess. No residual arc costs less than nothing at this point, which is what the search for cheapest paths
-// starts from.
+// fill puts the tasks where they are. It lets as many of them rise as the bounds allow:
+// at least low, at most high. The flow that a node then has too much or too little is its
+// excess. At this point no residual arc has a negative cost. The search for cheapest
+// paths relies on that at its start.
 func (n *network) fill() {
 	n.tasks = make([][]int, n.nodes())
 	n.lateral = make([][]lateral, n.nodes())
@@ -114,7 +119,8 @@ func (n *network) fill() {
 		n.tasks[node] = append(n.tasks[node], task)
 		n.excess[node]++
 	}
-	for from := range n.rising { // in order of nodes, so what rises into a node is complete before it rises on
+	// in order of nodes, so the flow into a node is complete before it rises further
+	for from := range n.rising {
 		a := &n.rising[from]
 		a.flow = min(max(n.excess[from], a.low), a.high)
 		n.excess[from] -= a.flow
@@ -133,7 +139,8 @@ func (n *network) nodeOf(task int) int {
 	return n.cell(n.at[task], n.subOf[task])
 }
 
-// refresh finds the lateral arcs of a cell or pool anew. Of equally cheap tasks the first goes.
+// refresh recomputes the lateral arcs of a cell or pool. Of equally cheap tasks, the
+// first one moves.
 func (n *network) refresh(node int) {
 	arcs := n.lateral[node]
 	if arcs == nil {
@@ -156,7 +163,7 @@ func (n *network) refresh(node int) {
 	}
 }
 
-// move carries a task to a member.
+// move moves a task to a member.
 func (n *network) move(task, member int) {
 	from := n.nodeOf(task)
 	i, _ := slices.BinarySearch(n.tasks[from], task)

@@ -2,9 +2,10 @@ package assignment
 
 import "math"
 
-// solve brings every node's excess to zero at the least cost and returns where each task is then. It sends units from nodes with too much to
-// nodes with too little along cheapest paths, which keeps the flow so far the cheapest for the excess that is left (successive
-// shortest paths).
+// solve brings every node's excess to zero at the least cost. It returns the member of
+// each task. It sends units along cheapest paths, from nodes with too much to nodes with
+// too little. The flow so far then remains the cheapest one for the excess that is left
+// (successive shortest paths).
 func (n *network) solve() []int {
 	for {
 		dist := n.distances()
@@ -12,7 +13,8 @@ func (n *network) solve() []int {
 		if end < 0 {
 			return n.at
 		}
-		// Many units may go at the same distances: search again only when no path of that cost is left.
+		// Many units may be sent at the same distances: search again only when no path of
+		// that cost is left.
 		search := &search{network: n, dist: dist}
 		for search.augment() {
 		}
@@ -21,7 +23,7 @@ func (n *network) solve() []int {
 
 const far = math.MaxInt64
 
-// cheapestDeficit is a node with too little that can be reached, -1 if none.
+// cheapestDeficit returns the nearest reachable node that has too little, or -1.
 func (n *network) cheapestDeficit(dist []int64) int {
 	best := -1
 	for node, e := range n.excess {
@@ -32,14 +34,15 @@ func (n *network) cheapestDeficit(dist []int64) int {
 	return best
 }
 
-// step is a residual arc: one unit may go to node at a cost. task is the task that a lateral step moves, else -1.
+// step is a residual arc: one unit may go to a node at a cost. task is the task that a
+// lateral step moves, or -1.
 type step struct {
 	to   int
 	cost int64
 	task int
 }
 
-// steps calls yield for each residual arc out of node until it returns true.
+// steps calls yield for each residual arc out of node, until yield returns true.
 func (n *network) steps(node int, yield func(step) bool) {
 	if node < len(n.rising) {
 		if a := n.rising[node]; a.flow < a.high && yield(step{to: a.to, task: -1}) {
@@ -61,8 +64,9 @@ func (n *network) steps(node int, yield func(step) bool) {
 	}
 }
 
-// distances finds the cost of the cheapest path from any node with too much to each node. Steps may have negative costs (a task goes
-// home), cycles never do, so nodes are simply visited again whenever a cheaper way to them turns up.
+// distances returns for each node the cost of the cheapest path from any node with too
+// much. A step may have a negative cost (a task returns to its owner), but a cycle never
+// does. A node is therefore visited again whenever a cheaper path to it is found.
 func (n *network) distances() []int64 {
 	dist := make([]int64, n.nodes())
 	queued := make([]bool, n.nodes())
@@ -91,14 +95,14 @@ func (n *network) distances() []int64 {
 	return dist
 }
 
-// search sends units along paths all of whose steps lie on a cheapest path.
+// search sends units along paths on which every step is part of a cheapest path.
 type search struct {
 	*network
 	dist []int64
 	seen []bool
 }
 
-// augment sends one unit, and says whether it could.
+// augment sends one unit, and reports whether it could.
 func (s *search) augment() bool {
 	s.seen = make([]bool, s.nodes())
 	for node, e := range s.excess {
@@ -110,7 +114,7 @@ func (s *search) augment() bool {
 	return false
 }
 
-// walk finds a way from node to a node with too little, and sends one unit along it.
+// walk finds a path from node to a node with too little, and sends one unit along it.
 func (s *search) walk(node int) (found bool) {
 	s.seen[node] = true
 	if s.excess[node] < 0 {
@@ -130,7 +134,7 @@ func (s *search) walk(node int) (found bool) {
 	return found
 }
 
-// send carries one unit from node along a step.
+// send sends one unit from node along a step.
 func (s *search) send(node int, st step) {
 	switch {
 	case st.task >= 0:

@@ -8,22 +8,26 @@ import (
 	"slices"
 )
 
-// Subscription is what a process tells the group's leader when it joins. The tasks that it runs are not in it: the protocol carries
-// the partitions of these already.
+// Subscription is the message from a process to the group's leader when the process
+// joins. It does not contain the tasks that the process runs: the protocol already
+// transmits their partitions.
 type Subscription struct {
 	ProcessID   string
 	Fingerprint string // of its topology
 	Endpoint    string // empty if it cannot be reached
 	Capacity    int    // workers; less than one counts as one
-	// Nonce changes when nothing else does but the process wants a rebalance: the coordinator ignores a member other than the leader that joins
-	// with the same bytes. The [Balancer] sets it.
+	// Nonce changes when the process requests a rebalance and nothing else has changed.
+	// If a member other than the leader joins with the same bytes, the coordinator
+	// ignores it. The [Balancer] sets Nonce.
 	Nonce uint64
-	// Lags says, for each task with state on the disk, how many changelog records that state is behind; below zero counts as zero.
+	// Lags has an entry for each task with state on the disk: the number of changelog
+	// records by which this state is behind. A negative number counts as zero.
 	Lags map[TaskID]int64
 }
 
-// Append appends the subscription as user data: the two bytes of the format, ProcessID, Fingerprint, Endpoint, Capacity,
-// Nonce, and the list of lags, each a task and a number.
+// Append appends the subscription as user data: the two bytes of the format, ProcessID,
+// Fingerprint, Endpoint, Capacity, Nonce, and the list of lags. A lag is a task and a
+// number.
 func (s Subscription) Append(dst []byte) []byte {
 	dst = append(dst, format, format)
 	dst = appendString(dst, s.ProcessID)
@@ -39,8 +43,8 @@ func (s Subscription) Append(dst []byte) []byte {
 	return dst
 }
 
-// ParseSubscription reads what [Subscription.Append] writes. It returns a [*FormatError] for a later format that this program
-// cannot read.
+// ParseSubscription reads what [Subscription.Append] writes. If a later format requires a
+// later reader, it returns a [*FormatError].
 func ParseSubscription(src []byte) (Subscription, error) {
 	r := read(src)
 	s := Subscription{

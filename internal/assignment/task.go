@@ -7,13 +7,15 @@ import (
 	"strings"
 )
 
-// TaskID names a task: a sub-topology and a partition of the topics that it reads.
+// TaskID identifies a task: a sub-topology, and a partition of the topics that the
+// sub-topology reads.
 type TaskID struct {
 	SubTopology int32
 	Partition   int32
 }
 
-// String gives the form that directories, logs and metrics use: "0_3" is partition 3 of sub-topology 0.
+// String returns the form used in directories, logs and metrics: "0_3" is partition 3 of
+// sub-topology 0.
 func (t TaskID) String() string {
 	return strconv.Itoa(int(t.SubTopology)) + "_" + strconv.Itoa(int(t.Partition))
 }
@@ -23,8 +25,8 @@ func (t TaskID) Compare(o TaskID) int {
 	return cmp.Or(cmp.Compare(t.SubTopology, o.SubTopology), cmp.Compare(t.Partition, o.Partition))
 }
 
-// ParseTaskID reads what [TaskID.String] writes, and nothing else: no signs and no leading zeros, so that two names never mean one
-// task.
+// ParseTaskID reads what [TaskID.String] writes, and nothing else. Signs and leading
+// zeros are errors, so that no two names mean the same task.
 func ParseTaskID(s string) (TaskID, error) {
 	sub, partition, found := strings.Cut(s, "_")
 	if !found {

@@ -6,20 +6,23 @@ import (
 	"slices"
 )
 
-// Topology is what the assignment needs to know of a topology.
+// Topology is the part of a topology that the assignment needs.
 type Topology struct {
-	// Fingerprint is equal in two processes if and only if their tasks mean the same. Only equality matters.
+	// Fingerprint is equal in two processes if and only if their tasks mean the same.
+	// Fingerprints are only compared for equality.
 	Fingerprint   string
 	SubTopologies []SubTopology
 }
 
-// SubTopology is a part of the topology whose tasks are independent of each other: one for each partition of its sources.
+// SubTopology is a part of the topology whose tasks are independent of each other. There
+// is one task for each partition of its sources.
 type SubTopology struct {
 	ID int32
-	// Sources are all topics that it reads, repartition topics included. No other sub-topology may read one of them: the owner of a
-	// partition is its one reader in the application.
+	// Sources are all topics that the sub-topology reads, including repartition topics.
+	// No other sub-topology may read one of them: within the application, only the owner
+	// of a partition reads it.
 	Sources []Source
-	// Stateful says that its tasks have stores.
+	// Stateful is true if the tasks have stores.
 	Stateful bool
 }
 
@@ -35,7 +38,7 @@ type TopicPartition struct {
 	Partition int32
 }
 
-// Tasks is the number of tasks: as many as its largest source has partitions.
+// Tasks returns the number of tasks: the partition count of the largest source.
 func (s SubTopology) Tasks() int32 {
 	var n int32
 	for _, src := range s.Sources {
@@ -44,7 +47,8 @@ func (s SubTopology) Tasks() int32 {
 	return n
 }
 
-// Validate reports every mistake in the description. Partition counts are not looked at.
+// Validate returns every mistake in the description. It does not look at partition
+// counts.
 func (t Topology) Validate() error {
 	var errs []error
 	if t.Fingerprint == "" {
@@ -70,7 +74,7 @@ func (t Topology) Validate() error {
 	return errors.Join(errs...)
 }
 
-// Topics are the names of all topics that the topology reads, sorted.
+// Topics returns the names of all topics that the topology reads, sorted.
 func (t Topology) Topics() []string {
 	var names []string
 	for _, s := range t.SubTopologies {
@@ -82,8 +86,8 @@ func (t Topology) Topics() []string {
 	return names
 }
 
-// WithPartitions returns a copy of t with the partition counts of counts, and the names of the topics, sorted, that counts lacks or
-// that have no partition there.
+// WithPartitions returns a copy of t with the partition counts from counts. missing are
+// the topics, sorted, that are not in counts or have no partition there.
 func (t Topology) WithPartitions(counts map[string]int32) (_ Topology, missing []string) {
 	t.SubTopologies = slices.Clone(t.SubTopologies)
 	for i := range t.SubTopologies {
@@ -100,7 +104,7 @@ func (t Topology) WithPartitions(counts map[string]int32) (_ Topology, missing [
 	return t, missing
 }
 
-// Tasks are all tasks of the topology, in order.
+// Tasks returns all tasks of the topology, in order.
 func (t Topology) Tasks() []TaskID {
 	var tasks []TaskID
 	for _, s := range t.SubTopologies {
@@ -112,8 +116,9 @@ func (t Topology) Tasks() []TaskID {
 	return tasks
 }
 
-// Partitions are the partitions that a task reads: partition p of every source of its sub-topology that has more than p, in order of
-// topics. A task that does not exist reads nothing.
+// Partitions returns the partitions that a task reads, in order of topics: partition p of
+// every source of its sub-topology that has more than p partitions. A task that does not
+// exist reads nothing.
 func (t Topology) Partitions(id TaskID) []TopicPartition {
 	i := slices.IndexFunc(t.SubTopologies, func(s SubTopology) bool { return s.ID == id.SubTopology })
 	if i < 0 || id.Partition < 0 {

@@ -1,4 +1,4 @@
-// Package backoff waits between tries of what has failed.
+// Package backoff computes the delays between retries, and waits for them.
 package backoff
 
 import (
@@ -6,10 +6,12 @@ import (
 	"time"
 )
 
-// Backoff says how long to wait before something is tried again: First after the first failure, then twice as long each time, at most Last.
+// Backoff says how long to wait before a retry: First after the first failure, then twice
+// as long each time, at most Last.
 type Backoff struct{ First, Last time.Duration }
 
-// Delay returns how long to wait after so many failures in a row, counted from 1.
+// Delay returns how long to wait after the given number of consecutive failures, counted
+// from 1.
 func (b Backoff) Delay(failures int) time.Duration {
 	d := min(b.First, b.Last)
 	for i := 1; i < failures && d < b.Last; i++ {

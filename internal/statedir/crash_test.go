@@ -11,8 +11,9 @@ import (
 
 var errCrash = errors.New("crash")
 
-// crashing are the file system's steps of which the nth, and all after it, do not happen; or, if late, the nth still does. A write that
-// does not happen leaves part of its file.
+// crashing returns file operations that crash at step n. Step n and all later steps fail.
+// If late is true, step n still takes effect. A write that fails leaves a part of its
+// file.
 func crashing(n int, late bool) (files, *bool) {
 	crashed := new(bool)
 	step := func(do func() error) error {
@@ -42,7 +43,8 @@ func crashing(n int, late bool) (files, *bool) {
 	}, crashed
 }
 
-// eachCrash runs do with a crash at each step in turn, until it runs through. prepare makes the directory as it was.
+// eachCrash runs do with a crash at each step in turn, until do completes without a
+// crash. prepare creates the initial directory.
 func eachCrash(t *testing.T, prepare func(stateDir string), do func(stateDir string, f files) error, check func(t *testing.T, stateDir string, done bool)) {
 	t.Helper()
 	for _, late := range []bool{false, true} {
@@ -157,8 +159,8 @@ func TestCrashWhileDestroying(t *testing.T) {
 	})
 }
 
-// A temporary file of any length, which is what a crash of the machine may leave, is no obstacle; a torn process.json is never taken for
-// a whole one.
+// After a crash of the machine, a temporary file may have any length. It must not prevent
+// opening the directory. A torn process.json must never be accepted as a whole one.
 func TestTornFiles(t *testing.T) {
 	t.Parallel()
 	stateDir := t.TempDir()

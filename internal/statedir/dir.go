@@ -1,16 +1,25 @@
-// Package statedir is the directory that one process of an application keeps on its machine:
+// Package statedir manages the directory that one process of an application keeps on its
+// machine:
 //
-//	<StateDir>/<application ID>/LOCK                          held by the process that uses the directory
-//	<StateDir>/<application ID>/process.json                  who that process is
-//	<StateDir>/<application ID>/tasks/<sub>_<partition>/      the database of a task, opened elsewhere
+//	<StateDir>/<application ID>/LOCK
+//		held by the process that uses the directory
+//	<StateDir>/<application ID>/process.json
+//		the identity of that process
+//	<StateDir>/<application ID>/tasks/<sub>_<partition>/
+//		the database of a task, opened elsewhere
 //
-// The identity in process.json makes a process that comes back the same member of the group as before, and lets it fence the transactions that it
-// left open. So the directory belongs to one process at a time, which the lock sees to, and to one process at all: do not
-// copy it, also not with an image of a machine. A copy is used by nobody as far as its lock can tell; only Kafka finds out, when
-// both join the group, and answers one of them with FENCED_INSTANCE_ID.
+// The identity in process.json makes a restarted process the same member of the group as
+// before. With it, the process can fence the transactions that it left open. Two rules
+// follow:
 //
-// Every file is either as it was or as it should be after a crash at any point. Nothing in the directory is needed for
-// correctness: without it a process starts as a new member and restores its tasks from Kafka.
+//   - One process uses the directory at a time. The lock ensures that.
+//   - The directory belongs to one process only: do not copy it, not even as part of a
+//     machine image. The lock cannot detect a copy. Only Kafka can: when both processes
+//     join the group, it answers one of them with FENCED_INSTANCE_ID.
+//
+// After a crash at any point, every file has either its old content or its new content.
+// Nothing in the directory is needed for correctness: without the directory, a process
+// starts as a new member and restores its tasks from Kafka.
 package statedir
 
 import (
@@ -31,12 +40,13 @@ const (
 	processFile = "process.json"
 	tasksDir    = "tasks"
 
-	// What the directory holds can be anything that went through a topology, so it is the owner's alone.
+	// The directory can hold any data of the topology, so only its owner has access.
 	dirMode  = 0o700
 	fileMode = 0o600
 )
 
-// Dir is an open state directory. Its methods may be called at the same time from several goroutines.
+// Dir is an open state directory. Its methods may be called from several goroutines at
+// once.
 type Dir struct {
 	path  string
 	files files
@@ -47,10 +57,16 @@ type Dir struct {
 	process process
 }
 
-// Open opens the directory of an application under stateDir, and creates it if there is none. It is held until Close.
+// Open opens the directory of an application under stateDir, and creates it if it does
+// not exist. The directory is locked until Close.
 //
-// It returns a [*LockedError] when another process, or another Open in this one, holds it; an error that is [ErrOtherApplication],
-// [ErrCorrupt] or [ErrNewerFormat] for what process.json says; and an error of the file system, that of a read-only directory included.
+// Open returns
+//
+//   - a [*LockedError] if another process, or another Open in this process, holds the
+//     directory;
+//   - an error that wraps [ErrOtherApplication], [ErrCorrupt] or [ErrNewerFormat],
+//     depending on the content of process.json;
+//   - an error of the file system, for example if the directory is read-only.
 func Open(stateDir, applicationID string) (*Dir, error) {
 	return open(stateDir, applicationID, diskFiles)
 }
@@ -87,7 +103,8 @@ func open(stateDir, applicationID string, files files) (_ *Dir, err error) {
 	return d, nil
 }
 
-// Kafka's rule for what becomes part of a topic's name, which also keeps the name one element of a path.
+// legalID is Kafka's rule for topic names: the ID becomes a part of such names. It also
+// ensures that the ID is a single element of a path.
 var legalID = regexp.MustCompile(`^[a-zA-Z0-9._-]{1,249}$`)
 
 func checkApplicationID(id string) error {
@@ -97,7 +114,8 @@ func checkApplicationID(id string) error {
 	return nil
 }
 
-// checkWritable finds a read-only directory at the start, and not at the first commit.
+// checkWritable detects a read-only directory at the start, instead of at the first
+// commit.
 func (d *Dir) checkWritable() error {
 	probe := filepath.Join(d.path, tasksDir, leftover+"probe")
 	if err := os.WriteFile(probe, nil, fileMode); err != nil {
@@ -109,7 +127,7 @@ func (d *Dir) checkWritable() error {
 	return nil
 }
 
-// load reads who this process is, or makes it up the first time.
+// load reads the identity of this process. The first time, it creates one.
 func (d *Dir) load(applicationID string) error {
 	path := filepath.Join(d.path, processFile)
 	data, err := os.ReadFile(path)
@@ -131,25 +149,28 @@ func (d *Dir) load(applicationID string) error {
 	return nil
 }
 
-// Path is the application's directory.
+// Path returns the application's directory.
 func (d *Dir) Path() string { return d.path }
 
-// ProcessID is the identity of the process, a random UUID that is made with the directory and never changes.
+// ProcessID returns the identity of the process: a random UUID that is created with the
+// directory and never changes.
 func (d *Dir) ProcessID() string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.process.ProcessID
 }
 
-// TransactionalIDs are all that were ever recorded, in order of their recording. The caller owns the slice.
+// TransactionalIDs returns all IDs that were ever recorded, in the order of their
+// recording. The caller owns the slice.
 func (d *Dir) TransactionalIDs() []string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return slices.Clone(d.process.TransactionalIDs)
 }
 
-// RecordTransactionalID records transactional IDs. When it returns nil they are on the disk, so a process that comes back after any crash
-// knows whose transactions it has to end; use an ID only then. Recording an ID again costs nothing.
+// RecordTransactionalID records transactional IDs. If it returns nil, they are on the
+// disk: after any crash, a restarted process knows which transactions it must end. Use an
+// ID only after that. Recording an ID again costs nothing.
 func (d *Dir) RecordTransactionalID(ids ...string) error {
 	return d.change(func(p *process) bool {
 		known := len(p.TransactionalIDs)
@@ -162,8 +183,9 @@ func (d *Dir) RecordTransactionalID(ids ...string) error {
 	})
 }
 
-// Topology is what [Dir.SetTopology] stored last; found is false before the first time. The directory does not judge it: whether state made
-// by one topology suits another is the caller's to say.
+// Topology returns what [Dir.SetTopology] stored last. found is false if nothing was
+// stored yet. Topology does not check anything: the caller decides whether the state of
+// one topology suits another.
 func (d *Dir) Topology() (fingerprint string, description []byte, found bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -174,7 +196,8 @@ func (d *Dir) Topology() (fingerprint string, description []byte, found bool) {
 	return t.Fingerprint, slices.Clone(t.Description), true
 }
 
-// SetTopology stores the topology whose state the directory holds. When it returns nil that is on the disk.
+// SetTopology stores the topology whose state the directory holds. If it returns nil, the
+// topology is on the disk.
 func (d *Dir) SetTopology(fingerprint string, description []byte) error {
 	return d.change(func(p *process) bool {
 		if t := p.Topology; t != nil && t.Fingerprint == fingerprint && string(t.Description) == string(description) {
@@ -185,8 +208,8 @@ func (d *Dir) SetTopology(fingerprint string, description []byte) error {
 	})
 }
 
-// change saves what edit makes of the process, unless it makes nothing of it. After an error nothing has changed, except that the
-// disk may already have the change.
+// change saves the process as edited, unless edit reports no change. After an error, the
+// process in memory is unchanged, but the disk may already have the change.
 func (d *Dir) change(edit func(*process) (changed bool)) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -213,7 +236,7 @@ func (d *Dir) save(p process) error {
 	return nil
 }
 
-// Close gives the directory up. Databases in it must be closed before. Closing twice is safe.
+// Close releases the directory. Close the databases in it first. Closing twice is safe.
 func (d *Dir) Close() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -227,10 +250,10 @@ func (d *Dir) Close() error {
 	return nil
 }
 
-// leftover begins the names, in tasks, of what a crash may leave behind.
+// leftover is the prefix of the names, in tasks, that a crash may leave behind.
 const leftover = ".millrace-"
 
-// removeLeftovers finishes what a former process began to destroy.
+// removeLeftovers completes removals that an earlier process began.
 func (d *Dir) removeLeftovers() error {
 	entries, err := os.ReadDir(filepath.Join(d.path, tasksDir))
 	if err != nil {

@@ -128,7 +128,7 @@ func TestNotWritable(t *testing.T) {
 	mustDo(t, os.Chmod(filepath.Join(dir, "app", "tasks"), 0o700))
 }
 
-// For users whom permissions do not bind.
+// For users such as root, to whom permissions do not apply.
 func TestTasksAreNotWritable(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

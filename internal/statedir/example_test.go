@@ -7,7 +7,7 @@ import (
 	"github.com/millrace-streams/millrace/internal/statedir"
 )
 
-// A process that comes back knows who it was, and which transactions it may have left open.
+// A restarted process knows its identity, and which transactions it may have left open.
 func ExampleOpen() {
 	stateDir, err := os.MkdirTemp("", "example")
 	if err != nil {

@@ -5,19 +5,22 @@ import (
 	"path/filepath"
 )
 
-// temporary ends the name of a file that is not yet in its place.
+// temporary is the suffix of a file that is not in its place yet.
 const temporary = ".tmp"
 
-// files are the steps by which the directory changes. Tests let each of them fail.
+// files are the operations that change the directory. Tests make each of them fail.
 type files struct {
-	write   func(path string, data []byte) error // makes or replaces a file; its content is on the disk when it returns
-	rename  func(from, to string) error
-	syncDir func(path string) error // the names in a directory are on the disk when it returns
+	// makes or replaces a file; when it returns, the content is on the disk
+	write  func(path string, data []byte) error
+	rename func(from, to string) error
+	// when it returns, the names in the directory are on the disk
+	syncDir func(path string) error
 }
 
 var diskFiles = files{write: writeSynced, rename: os.Rename, syncDir: syncDir}
 
-// replace puts data in the place of a file, so that after a crash at any point the file has all of its old or all of its new content.
+// replace replaces the content of a file. After a crash at any point, the file has either
+// all of its old content or all of its new content.
 func (f files) replace(path string, data []byte) error {
 	if err := f.write(path+temporary, data); err != nil {
 		return err
@@ -28,7 +31,8 @@ func (f files) replace(path string, data []byte) error {
 	return f.syncDir(filepath.Dir(path))
 }
 
-// makeDir makes a directory and those above it that do not exist, all of whose names are on the disk when it returns.
+// makeDir makes a directory and its missing parents. When it returns, all their names are
+// on the disk.
 func makeDir(path string, syncDir func(string) error) error {
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		return nil

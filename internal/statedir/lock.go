@@ -12,10 +12,11 @@ import (
 // LockedError is returned by Open when the directory is in use.
 type LockedError struct {
 	Dir string
-	// PID and Host are the holder's, 0 and empty if the lock file does not say.
+	// PID and Host are those of the holder. They are 0 and empty if the lock file does
+	// not contain them.
 	PID  int
 	Host string
-	// advice is for systems on which a lock may outlive its holder.
+	// advice is set on systems where a lock may outlive its holder.
 	advice string
 }
 
@@ -40,16 +41,17 @@ type lock struct {
 	file *os.File
 }
 
-// held are the directories that this process holds. The system's lock does not keep a process from itself on every file system.
+// held are the directories that this process holds. On some file systems, the system's
+// lock does not exclude a second lock by the same process.
 var held = struct {
 	sync.Mutex
 	dirs map[string]bool
 }{dirs: map[string]bool{}}
 
-// errHeld is returned by lockFileAt when somebody else holds the file.
+// errHeld is returned by lockFileAt if another process holds the file.
 var errHeld = errors.New("held")
 
-// acquire takes the lock of a directory, without waiting.
+// acquire locks a directory. It does not wait.
 func acquire(dir string) (*lock, error) {
 	real, err := filepath.EvalSymlinks(dir)
 	if err != nil {
@@ -76,7 +78,7 @@ func acquire(dir string) (*lock, error) {
 	return l, nil
 }
 
-// sign writes down who holds the lock, for those who find it held.
+// sign writes the holder into the lock file, for processes that find it held.
 func (l *lock) sign() error {
 	host, _ := os.Hostname()
 	if err := l.file.Truncate(0); err != nil {

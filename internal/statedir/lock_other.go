@@ -8,11 +8,11 @@ import (
 	"runtime"
 )
 
-// lockFileAt locks by making a file that must not exist. Windows does not remove a file that is open, so there the file of a process that is
-// gone can be told from one that is held: it can be removed.
+// lockFileAt locks by creating a file that must not exist. Windows does not remove a file
+// that is open. If the file can be removed there, its process is gone.
 func lockFileAt(path string) (*os.File, error) {
 	if runtime.GOOS == "windows" {
-		os.Remove(path) // fails if it is held, or is not there
+		os.Remove(path) // fails if the file is held, or does not exist
 	}
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, fileMode)
 	if errors.Is(err, os.ErrExist) {
@@ -32,5 +32,6 @@ func lockAdvice(path string) string {
 	return "; if it is gone, remove " + path
 }
 
-// syncDir does nothing: these systems either keep names safe themselves or offer no way to.
+// syncDir does nothing: these systems either keep names safe themselves or offer no way
+// to do so.
 func syncDir(string) error { return nil }

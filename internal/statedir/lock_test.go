@@ -12,8 +12,9 @@ import (
 	"testing"
 )
 
-// TestMain makes this program a second process: with a directory in its environment it opens that, says so, and waits to be killed or for its
-// input to end.
+// TestMain can run this program as a second process. If the environment names a
+// directory, it opens the directory, reports that, and waits until it is killed or its
+// input ends.
 func TestMain(m *testing.M) {
 	stateDir := os.Getenv("STATEDIR_TEST_OPEN")
 	if stateDir == "" {
@@ -59,7 +60,7 @@ func TestAnotherProcessHoldsTheDirectory(t *testing.T) {
 	stateDir := t.TempDir()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), "STATEDIR_TEST_OPEN="+stateDir)
-	stdin, err := cmd.StdinPipe() // open as long as the process shall live
+	stdin, err := cmd.StdinPipe() // stays open as long as the process should live
 	mustDo(t, err)
 	defer stdin.Close()
 	out, err := cmd.StdoutPipe()

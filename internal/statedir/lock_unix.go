@@ -8,8 +8,9 @@ import (
 	"syscall"
 )
 
-// lockFileAt locks with flock: the system gives the lock back when the process ends in whatever way. The file itself is never removed, since a
-// process could then lock a file that has no name any more.
+// lockFileAt locks with flock. The system releases the lock when the process ends,
+// however it ends. The file itself is never removed: otherwise a process could lock a
+// file that no longer has a name.
 func lockFileAt(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, fileMode)
 	if err != nil {
@@ -31,8 +32,9 @@ func lockFileAt(path string) (*os.File, error) {
 	return nil, &os.PathError{Op: "flock", Path: path, Err: err}
 }
 
-// unlockFile unlocks before it closes: a child that this process is starting just now has the file open too until it runs its program, and would keep the
-// lock until then.
+// unlockFile unlocks before it closes. If this process is starting a child at this
+// moment, the child also has the file open until it runs its program. Without the unlock,
+// the child would hold the lock until then.
 func unlockFile(f *os.File) error {
 	return errors.Join(syscall.Flock(int(f.Fd()), syscall.LOCK_UN), f.Close())
 }

@@ -10,18 +10,22 @@ import (
 )
 
 var (
-	// ErrOtherApplication is returned by Open when the directory was made for another application ID.
+	// ErrOtherApplication is returned by Open if the directory was made for another
+	// application ID.
 	ErrOtherApplication = errors.New("the directory belongs to another application")
-	// ErrCorrupt is returned by Open when process.json is not what this package writes.
+	// ErrCorrupt is returned by Open if process.json is not a file that this package
+	// writes.
 	ErrCorrupt = errors.New("the file is damaged")
-	// ErrNewerFormat is returned by Open when a newer version of the library made the directory.
+	// ErrNewerFormat is returned by Open if a newer version of the library made the
+	// directory.
 	ErrNewerFormat = errors.New("a newer version of the library wrote the file")
 )
 
-// formatVersion is that of process.json and of the layout of the directory. Every new field needs a new version.
+// formatVersion is the version of process.json and of the directory's layout. Every new
+// field needs a new version.
 const formatVersion = 1
 
-// process is what process.json holds.
+// process is the content of process.json.
 type process struct {
 	Format           int       `json:"format"`
 	ApplicationID    string    `json:"application_id"`

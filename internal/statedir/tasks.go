@@ -8,7 +8,8 @@ import (
 	"regexp"
 )
 
-// A task's name: sub-topology and partition, each without leading zeros, so that no two names mean the same task.
+// taskName is the name of a task: sub-topology and partition. Leading zeros are not
+// allowed, so that no two names mean the same task.
 var taskName = regexp.MustCompile(`^(0|[1-9][0-9]{0,9})_(0|[1-9][0-9]{0,9})$`)
 
 func checkTask(id string) error {
@@ -18,7 +19,8 @@ func checkTask(id string) error {
 	return nil
 }
 
-// TaskDir is the path of a task's directory, which may not exist. The task is named as in "0_3".
+// TaskDir returns the path of a task's directory, which may not exist. id has the form
+// "0_3".
 func (d *Dir) TaskDir(id string) (string, error) {
 	if err := checkTask(id); err != nil {
 		return "", err
@@ -26,8 +28,8 @@ func (d *Dir) TaskDir(id string) (string, error) {
 	return filepath.Join(d.path, tasksDir, id), nil
 }
 
-// TaskDirs are the names, as in "0_3", of the tasks that have a directory, in order of bytes. Anything else that somebody put there is left
-// out.
+// TaskDirs returns the names of the tasks that have a directory, in the form "0_3", in
+// byte order. Other files in the directory are left out.
 func (d *Dir) TaskDirs() ([]string, error) {
 	entries, err := os.ReadDir(filepath.Join(d.path, tasksDir))
 	if err != nil {
@@ -42,8 +44,9 @@ func (d *Dir) TaskDirs() ([]string, error) {
 	return ids, nil
 }
 
-// Destroy removes a task's directory, whose database must be closed. After a crash at any point it is either whole or gone. Destroying
-// what is not there is no error.
+// Destroy removes a task's directory. Close its database first. After a crash at any
+// point, the directory is either complete or gone. Destroying a directory that does not
+// exist is not an error.
 func (d *Dir) Destroy(id string) error {
 	if err := checkTask(id); err != nil {
 		return err
@@ -58,7 +61,8 @@ func (d *Dir) Destroy(id string) error {
 	if err := os.RemoveAll(doomed); err != nil {
 		return fmt.Errorf("destroying task %s: %w", id, err)
 	}
-	// A directory goes file by file, and a database without some of its files is a corrupt one. A new name goes at once.
+	// A directory is removed file by file, and a database that misses some files is
+	// corrupt. A rename is atomic, so the directory is renamed first.
 	if err := d.files.rename(filepath.Join(tasks, id), doomed); err != nil {
 		if errors.Is(err, os.ErrNotExist) {
 			return nil

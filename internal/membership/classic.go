@@ -18,7 +18,7 @@ import (
 	"github.com/millrace-streams/millrace/internal/txn"
 )
 
-// Config of a Classic membership.
+// Config is the configuration of a Classic membership.
 type Config struct {
 	Opts       []kgo.Opt // the user's client options
 	Group      string
@@ -33,26 +33,28 @@ type Config struct {
 	Handler Handler
 	Logger  *slog.Logger
 
-	// LiveIdentity makes Identity follow the client into its next incarnation, which begins while the handler still ends the tasks of the last
-	// one. It is a mistake, for tests that must find it.
+	// LiveIdentity makes Identity follow the client into its next incarnation, while the
+	// handler still ends the tasks of the last one. That is a deliberate mistake, for
+	// tests that must find it.
 	LiveIdentity bool
 }
 
-// Classic is a static member of a group in Kafka's classic protocol. Its client does not fetch: partitions are read by a client that knows no group,
-// from the positions and at the moments that the runtime decides.
+// Classic is a static member of a group in Kafka's classic protocol. Its client does not
+// fetch. A separate client without a group reads the partitions; the runtime decides from
+// which positions and when.
 type Classic struct {
 	cfg      Config
 	cl       *kgo.Client
 	balancer *assignment.Balancer
-	topicOf  map[string]int32 // sub-topology that reads it
+	topicOf  map[string]int32 // sub-topology that reads the topic
 	drained  chan struct{}
 	losing   sync.WaitGroup // of Config.LiveIdentity
 
 	mu     sync.Mutex
 	member string // of this incarnation; "" between two
 	held   map[assignment.TaskID]bool
-	target []assignment.TaskID // of the assignment that was received last
-	again  string              // why to join again after it
+	target []assignment.TaskID // of the last received assignment
+	again  string              // reason to join again after it
 }
 
 // Join makes a client and starts to join. It returns without waiting for the group.
@@ -90,15 +92,19 @@ func Join(cfg Config) (*Classic, error) {
 	return c, nil
 }
 
-// heartbeat is Kafka's advice, a third of the session at most, and often enough that a rebalance does not wait for it.
+// heartbeat returns the interval of heartbeats. It is below a third of the session
+// timeout, as Kafka advises, and short enough that a rebalance does not wait for a
+// heartbeat.
 func heartbeat(session time.Duration) time.Duration { return min(session/5, 3*time.Second) }
 
-// fetchNothing keeps the group's client from consuming what it is assigned.
+// fetchNothing keeps the group's client from consuming the partitions that it is
+// assigned.
 func fetchNothing(context.Context, map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
 	return nil, nil
 }
 
-// drain takes the errors that kgo keeps for a consumer that polls; manageErrors has seen them already.
+// drain takes the errors that kgo keeps for a polling consumer. manageErrors has seen
+// them already.
 func (c *Classic) drain() {
 	defer close(c.drained)
 	for {
@@ -139,8 +145,9 @@ func (c *Classic) assigned(cl *kgo.Client, partitions map[string][]int32) {
 	}
 }
 
-// missing are the tasks of the assignment that the handler does not have. They are those of the partitions that the client calls new, and all others of the
-// assignment if a former incarnation's have just been dropped.
+// missing returns the assigned tasks that the handler does not have: those of the
+// partitions that the client reports as new. If the tasks of an earlier incarnation have
+// just been dropped, it returns all other assigned tasks too.
 func (c *Classic) missing(partitions map[string][]int32) []assignment.TaskID {
 	want := c.tasksOf(partitions)
 	for _, t := range c.target {
@@ -153,8 +160,9 @@ func (c *Classic) missing(partitions map[string][]int32) []assignment.TaskID {
 	return fresh
 }
 
-// endForeignIncarnation drops everything if the client has become another member without a word: kgo does so when the
-// coordinator does not know the member ID while it joins.
+// endForeignIncarnation drops everything if the client has become another member without
+// notice. kgo does so if the coordinator does not know the member ID while the client
+// joins.
 func (c *Classic) endForeignIncarnation(cl *kgo.Client) {
 	member, _ := cl.GroupMetadata()
 	c.mu.Lock()
@@ -207,7 +215,7 @@ func (c *Classic) loseAll() {
 	c.mu.Unlock()
 }
 
-// tasksOf are the tasks that read the partitions; each topic is read by one sub-topology.
+// tasksOf returns the tasks that read the partitions. One sub-topology reads each topic.
 func (c *Classic) tasksOf(partitions map[string][]int32) []assignment.TaskID {
 	var tasks []assignment.TaskID
 	for topic, ps := range partitions {
@@ -236,7 +244,8 @@ func (c *Classic) Identity() txn.Identity {
 	return txn.Identity{MemberID: member, Generation: generation, InstanceID: c.cfg.InstanceID}
 }
 
-// refreshEvery is how often Refresh looks: kgo has no event for a new generation of which nobody holds the lock.
+// refreshEvery is the interval at which Refresh checks the generation. kgo has no event
+// for a new generation that is delivered outside of its locks.
 const refreshEvery = 5 * time.Millisecond
 
 var errIncarnation = errors.New("the group took this process's tasks away")
@@ -269,7 +278,8 @@ func (c *Classic) Rejoin() {
 
 // Stop implements Membership.
 func (c *Classic) Stop(ctx context.Context, leave bool) error {
-	// kgo sends no LeaveGroup for a static member; what this does is to end the heartbeats and to revoke what is left.
+	// kgo sends no LeaveGroup for a static member. This call ends the heartbeats and
+	// revokes the remaining tasks.
 	err := c.cl.LeaveGroupContext(ctx)
 	if leave && ctx.Err() == nil {
 		err = errors.Join(err, c.leave(ctx))
@@ -285,7 +295,8 @@ func (c *Classic) leave(ctx context.Context) error {
 	if err == nil {
 		err = responses.Error()
 	}
-	if errors.Is(err, kerr.UnknownMemberID) { // it never joined, or its session is over
+	// it never joined, or its session has expired
+	if errors.Is(err, kerr.UnknownMemberID) {
 		return nil
 	}
 	if err != nil {
@@ -294,7 +305,7 @@ func (c *Classic) leave(ctx context.Context) error {
 	return nil
 }
 
-// manageErrors is the hook for the group's errors.
+// manageErrors is the hook for errors of the group.
 type manageErrors struct{ c *Classic }
 
 // OnGroupManageError implements kgo.HookGroupManageError.
@@ -303,7 +314,8 @@ func (m manageErrors) OnGroupManageError(err error) {
 	m.c.cfg.Handler.Trouble(explained, fatal)
 }
 
-// explain says what to do about an error of the group, and whether it ends the membership.
+// explain adds to an error of the group what to do about it. It reports whether the error
+// ends the membership.
 func explain(err error, cfg Config) (error, bool) {
 	advice := map[error]string{
 		kerr.FencedInstanceID: "another process uses the same identity: it runs with a copy of this state directory, or with the directory " +
@@ -323,9 +335,10 @@ func explain(err error, cfg Config) (error, bool) {
 	return fmt.Errorf("group %s: %w", cfg.Group, err), final(err)
 }
 
-// final reports that the broker has given an answer that no waiting changes. The client tries again for ever, whatever the answer is.
+// final reports whether the broker's answer will stay the same however long one waits.
+// The client retries for ever, whatever the answer.
 func final(err error) bool {
 	var answer *kerr.Error
-	// A coordinator says UNKNOWN_SERVER_ERROR of whatever has gone wrong inside it.
+	// A coordinator answers UNKNOWN_SERVER_ERROR for any internal failure.
 	return errors.As(err, &answer) && answer != kerr.UnknownServerError && !transient.Is(err)
 }

@@ -21,10 +21,10 @@ import (
 	"github.com/millrace-streams/millrace/internal/txn"
 )
 
-// patience is how long, on the virtual clock, a test waits for what must happen.
+// patience is how long, on the virtual clock, a test waits for an expected event.
 const patience = time.Minute
 
-// recorder is a Handler that holds what it was given.
+// recorder is a Handler that records its calls.
 type recorder struct {
 	mu      sync.Mutex
 	held    map[assignment.TaskID]bool
@@ -88,7 +88,7 @@ func (r *recorder) tasks() []string {
 	return out
 }
 
-// await waits until a condition holds of what the handler has seen.
+// await waits until a condition on the recorded calls holds.
 func (r *recorder) await(t *testing.T, what string, holds func() bool) {
 	t.Helper()
 	deadline := time.After(patience)
@@ -147,7 +147,8 @@ type gated struct {
 func (c *gated) Write(b []byte) (int, error) { c.l.gate(); return c.Conn.Write(b) }
 func (c *gated) Read(b []byte) (int, error)  { n, err := c.Conn.Read(b); c.l.gate(); return n, err }
 
-// world is a cluster with a topic of four partitions on a virtual network and under a virtual clock: no session ends because the machine is busy.
+// world is a cluster on a virtual network and under a virtual clock, with a topic of four
+// partitions. A busy machine cannot end a session.
 type world struct {
 	*testing.T
 	*kafkatest.Cluster
@@ -230,7 +231,8 @@ func TestStayKeepsTheTasks(t *testing.T) {
 	})
 }
 
-// A member that was taken for dead has no identity from the moment it learns so until its tasks are dropped, and its old identity is not refreshed.
+// A member was declared dead. From the moment it learns so until its tasks are dropped,
+// it has no identity. Its old identity is not refreshed.
 func TestNoIdentityWhileTasksAreLost(t *testing.T) {
 	inWorld(t, func(w *world) {
 		l := newLine(w.Net)
@@ -264,7 +266,7 @@ func TestNoIdentityWhileTasksAreLost(t *testing.T) {
 	})
 }
 
-// A client that becomes another member without a word drops everything first.
+// If the client becomes another member without notice, it drops everything first.
 func TestUnknownMemberWhileJoining(t *testing.T) {
 	inWorld(t, func(w *world) {
 		r := newRecorder()

@@ -1,13 +1,19 @@
-// Package membership keeps the process a member of the application's group, and says which tasks are its own.
+// Package membership keeps the process a member of the application's group, and reports
+// which tasks the process owns.
 //
-// # Whose tasks, and until when
+// # How long a task is owned
 //
-// A task is the process's own from the call of Handler.Assigned until the call of Handler.Revoked or Handler.Lost that names it has returned. The
-// group gives a task to nobody else before a Revoked has returned; with Lost it may have done so already.
+// The process owns a task from the call of Handler.Assigned until the call of
+// Handler.Revoked or Handler.Lost for this task has returned. Before a Revoked has
+// returned, the group does not give the task to another process. With Lost, it may
+// already have done so.
 //
-// [Membership.Identity] is what commits prove ownership with. It is bound to an incarnation of the member: from the moment at which tasks may have been
-// lost until everything of the old incarnation has been dropped there is none, and commits are refused here, before the broker sees them. That matters because the client
-// joins again on its own: it then has an identity that is valid, and says nothing about the partitions that the old one had.
+// Commits prove ownership with [Membership.Identity]. An identity is bound to an
+// incarnation of the member. When tasks may have been lost, there is no identity until
+// everything of the old incarnation has been dropped. Until then commits are refused
+// here, before they reach the broker. That is necessary because the client joins again on
+// its own. It then has a valid identity, but this identity does not prove that the member
+// still owns the partitions of the old incarnation.
 package membership
 
 import (
@@ -19,32 +25,40 @@ import (
 
 // Membership is the process's membership in a group.
 type Membership interface {
-	// Identity returns what to commit with, for tasks that the process holds now. It is empty while there is none; commits must then fail.
+	// Identity returns the identity for commits of tasks that the process holds now. If
+	// there is none, it is empty, and commits must fail.
 	Identity() txn.Identity
 
-	// Refresh returns the identity that follows stale in the same incarnation, once the rebalance under way is over. It fails if the tasks may have been
+	// Refresh waits until the current rebalance is over. It then returns the identity
+	// that follows stale in the same incarnation. It fails if the tasks may have been
 	// lost.
 	Refresh(ctx context.Context, stale txn.Identity) (txn.Identity, error)
 
-	// Rejoin makes the group assign anew.
+	// Rejoin makes the group assign the tasks again.
 	Rejoin()
 
-	// Stop ends the membership. The handler's Revoked is called with what is left. With leave the group hands the tasks to others at once, else they wait for the
-	// process until the session ends. ctx bounds it.
+	// Stop ends the membership. It calls the handler's Revoked with the remaining tasks.
+	// ctx bounds it.
+	//
+	//   - With leave, the group gives the tasks to other processes immediately.
+	//   - Without leave, the tasks wait for this process until its session ends.
 	Stop(ctx context.Context, leave bool) error
 }
 
-// Handler is told what the group decides. The calls come one at a time.
+// Handler gets the decisions of the group. Its methods are called one at a time.
 type Handler interface {
-	// Assigned gives tasks to the process. It must return soon: the group waits.
+	// Assigned gives tasks to the process. It must return soon, because the group waits.
 	Assigned(generation int32, tasks []assignment.TaskID)
 
-	// Revoked takes tasks away. When it returns, they have been committed or aborted, and dropped.
+	// Revoked takes tasks away. When it returns, they have been committed or aborted, and
+	// dropped.
 	Revoked(generation int32, tasks []assignment.TaskID)
 
-	// Lost says that tasks have been taken away already: nothing of them can be committed any more. When it returns, they have been dropped.
+	// Lost says that tasks have already been taken away: nothing of them can be committed
+	// any more. When it returns, they have been dropped.
 	Lost(tasks []assignment.TaskID)
 
-	// Trouble reports an error of the group. fatal: the membership is over, and only a person can put it right.
+	// Trouble reports an error of the group. If fatal is true, the membership is over,
+	// and somebody has to fix the cause.
 	Trouble(err error, fatal bool)
 }

@@ -15,8 +15,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// TestRealBroker checks what a fake broker cannot show: markers that lag behind the answer to the commit, and the log
-// start of a real log.
+// TestRealBroker checks what a fake broker cannot show: markers that are written after
+// the answer to the commit, and the start of a real log.
 func TestRealBroker(t *testing.T) {
 	brokers := os.Getenv("MILLRACE_BROKERS")
 	if brokers == "" {
@@ -67,7 +67,7 @@ func TestRealBroker(t *testing.T) {
 	check(restore(ctx, r, parts...), want)
 	t.Logf("nothing to restore: %v", time.Since(start))
 
-	// The restore comes at once after each transaction.
+	// The restore starts immediately after each transaction.
 	for round := range 10 {
 		must(p.BeginTransaction())
 		commit := kgo.TransactionEndTry(round%3 != 0)
@@ -82,16 +82,19 @@ func TestRealBroker(t *testing.T) {
 		start := time.Now()
 		got := restore(ctx, r, parts...)
 		check(got, want)
-		// The high watermark may be in front of this round's marker, which may still be on its way.
+		// The high watermark may be before this round's marker, which may not be written
+		// yet.
 		if next := got.next[0]; next != int64(2*round+1) && next != int64(2*round+2) {
 			t.Errorf("position %d after round %d", next, round)
 		}
 		t.Logf("round %d: %v", round, time.Since(start))
 	}
 
-	// A transaction that nobody ends is aborted by the broker.
+	// The broker aborts a transaction that its producer does not end.
 	p = producer(name+"-gone", 5*time.Second)
-	start = time.Now() // before it begins, so that however slow the test is, the timeout of the transaction lies between here and the end of the restore
+	// taken before the transaction begins: however slow the test is, the transaction then
+	// times out between this moment and the end of the restore
+	start = time.Now()
 	must(p.BeginTransaction())
 	must(p.ProduceSync(ctx, &kgo.Record{Topic: name, Key: []byte("never"), Value: []byte("never")}).FirstErr())
 	check(restore(ctx, r, parts...), want)

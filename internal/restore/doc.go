@@ -1,13 +1,19 @@
-// Package restore reads changelog partitions up to their end, so that a store can be caught up before its task starts.
+// Package restore reads changelog partitions up to their end, so that a store is caught
+// up before its task starts.
 //
-// The end is the high watermark, taken when Restore is called, which is after the partitions were assigned: a
-// predecessor's last transaction may be committed while the last stable offset has not moved yet. What is read is
-// read_committed up to there. So a restore waits for an open transaction of a predecessor to be decided, and never sees
-// a record of one that was aborted.
+// The end is the high watermark at the call of Restore, after the partitions were
+// assigned. The last stable offset would not do: if the last transaction of the previous
+// owner has just been committed, the last stable offset may not have moved yet. Restore
+// reads with read_committed up to the high watermark. Two things follow:
 //
-// A position counts offsets, not records: transaction markers and offsets that compaction has removed count too. A
-// changelog that ends in a marker is at its end behind the marker.
+//   - Restore waits until an open transaction of the previous owner is decided.
+//   - Restore never returns a record of an aborted transaction.
 //
-// What to do about a position that does not fit the changelog is the caller's decision, because it depends on the kind
-// of store. Restore reports it with the facts, and never skips or resets on its own.
+// A position counts offsets, not records. Transaction markers count too, and so do
+// offsets that compaction has removed. If a changelog ends in a marker, its end is after
+// the marker.
+//
+// If a position does not fit the changelog, the caller decides what to do, because that
+// depends on the kind of store. Restore reports the facts. It never skips or resets a
+// position on its own.
 package restore

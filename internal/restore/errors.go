@@ -8,18 +8,20 @@ import (
 )
 
 var (
-	// ErrOutOfRange is in the chain of every OutOfRangeError.
+	// ErrOutOfRange is wrapped by every OutOfRangeError.
 	ErrOutOfRange = errors.New("position out of range")
-	// ErrRecreated is in the chain of every RecreatedError.
+	// ErrRecreated is wrapped by every RecreatedError.
 	ErrRecreated = errors.New("topic was deleted and created again")
-	// ErrMissing is in the chain of every MissingError.
+	// ErrMissing is wrapped by every MissingError.
 	ErrMissing = errors.New("changelog does not exist")
 )
 
-// TopicID tells a topic from another one that had the same name before it. The zero value is unknown.
+// TopicID distinguishes a topic from an earlier one with the same name. The zero value is
+// unknown.
 type TopicID = kadm.TopicID
 
-// OutOfRangeError says that a partition cannot be read from a position: it begins at Start and ends before End.
+// OutOfRangeError says that a partition cannot be read from position From: it begins at
+// Start and ends before End.
 type OutOfRangeError struct {
 	Topic     string
 	Partition int32
@@ -34,7 +36,7 @@ func (e *OutOfRangeError) Error() string {
 
 func (e *OutOfRangeError) Unwrap() error { return ErrOutOfRange }
 
-// RecreatedError says that the topic is not the one that the position belongs to.
+// RecreatedError says that the topic is not the one to which the position belongs.
 type RecreatedError struct {
 	Topic     string
 	Was, Is   TopicID

@@ -7,26 +7,29 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// Holding says what a partition holds at or beyond a position.
+// Holding describes what a partition holds at or after a position.
 type Holding struct {
-	// Records says that there is a committed record, or that there may have been one: the
-	// log begins beyond the position, so records were deleted or trimmed.
+	// Records is true if there is a committed record. It is also true if there may have
+	// been one: the log begins after the position, so records were deleted or trimmed.
 	Records bool
-	// Foreign says that the position is not one of this log: it lies beyond the log's
+	// Foreign is true if the position does not belong to this log: it is beyond the log's
 	// end, or the topic was deleted and created again.
 	Foreign bool
 }
 
-// errFound ends the reading of a partition of which enough is known.
+// errFound ends the reading of a partition once enough is known.
 var errFound = errors.New("found a record")
 
-// probeRecords is how many records of a partition are read at once to find the first.
+// probeRecords is the number of records that are read at once to find the first one.
 const probeRecords = 16
 
-// Holds says for each partition what it holds at or beyond From, in the order of parts.
-// It reads no further than the first committed record. A From below 0 is offset 0. The
-// high watermark alone proves nothing: an aborted transaction leaves one too. So, like
-// Restore, it waits for open transactions to end.
+// Holds returns for each partition, in the order of parts, what it holds at or after
+// From. It reads up to the first committed record, and no further. A From below 0 means
+// offset 0.
+//
+// Holds must read, because the high watermark alone proves nothing: an aborted
+// transaction moves it too. Like Restore, Holds therefore waits for open transactions to
+// end.
 func (r *Restorer) Holds(ctx context.Context, parts []Partition) ([]Holding, error) {
 	probe := *r
 	probe.cfg.BatchRecords = probeRecords
@@ -70,8 +73,8 @@ func (r *Restorer) Holds(ctx context.Context, parts []Partition) ([]Holding, err
 	return held, nil
 }
 
-// onlyExpected reports whether all that Restore has returned was seen by done: it joins
-// the errors of partitions, and returns any other error alone.
+// onlyExpected reports whether done has already handled every error of Restore. Restore
+// joins the errors of partitions; it returns any other error alone.
 func onlyExpected(err error) bool {
 	return errors.Is(err, errFound) || errors.Is(err, ErrRecreated) || errors.Is(err, ErrOutOfRange)
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// A committed record counts, wherever it lies. Markers and aborted records do not.
+// A committed record counts, wherever it is. Markers and aborted records do not count.
 func TestHolds(t *testing.T) {
 	inWorld(t, 6, func(w *world) {
 		const empty, aborted, committed, mixed, trimmed, plain = 0, 1, 2, 3, 4, 5

@@ -15,21 +15,24 @@ import (
 type Partition struct {
 	Topic     string
 	Partition int32
-	// From is the position to read from: the offset behind the last record that the store has. -1 is the log's start.
+	// From is the position to read from: the offset after the last record that the store
+	// has. -1 means the start of the log.
 	From int64
-	// TopicID is the topic that From belongs to; zero is not checked.
+	// TopicID is the topic to which From belongs. Zero is not checked.
 	TopicID TopicID
 }
 
-// Range is what a partition holds at a moment.
+// Range is the content of a partition at one moment.
 type Range struct {
 	Start         int64
 	HighWatermark int64
 	TopicID       TopicID
-	Err           error // *MissingError, or why the partition cannot be asked; the rest is invalid then
+	// Err is a *MissingError, or the reason why the partition could not be queried. If it
+	// is set, the other fields are invalid.
+	Err error
 }
 
-// warnEvery is how often Offsets says what it waits for.
+// warnEvery is the interval at which Offsets logs what it waits for.
 const warnEvery = 5 * time.Second
 
 func firstError(ranges []Range) error {
@@ -41,12 +44,16 @@ func firstError(ranges []Range) error {
 	return nil
 }
 
-// retries are of questions about partitions that have no leader.
+// retries is for requests about partitions that have no leader.
 var retries = backoff.Backoff{First: 10 * time.Millisecond, Last: 500 * time.Millisecond}
 
-// Offsets returns the range of each partition, in the order of parts. It asks again while a partition has no leader,
-// until ctx ends, and a little while for a topic that does not exist, since a new one reaches the brokers one by one. The
-// error of a single partition is in its Range.
+// Offsets returns the range of each partition, in the order of parts.
+//
+//   - If a partition has no leader, it asks again until ctx ends.
+//   - If a topic does not exist, it asks again for Config.MissingTimeout, because the
+//     brokers learn of a new topic one by one.
+//
+// The error of a single partition is in its Range.
 func (r *Restorer) Offsets(ctx context.Context, parts []Partition) ([]Range, error) {
 	if len(parts) == 0 {
 		return nil, nil
@@ -78,7 +85,8 @@ func (r *Restorer) Offsets(ctx context.Context, parts []Partition) ([]Range, err
 	}
 }
 
-// TopicIDs returns the IDs of the topics that exist. It is an error if a topic may not be described.
+// TopicIDs returns the IDs of the topics that exist. It returns an error if the client is
+// not allowed to describe a topic.
 func (r *Restorer) TopicIDs(ctx context.Context, topics ...string) (map[string]TopicID, error) {
 	details, err := r.admin.ListTopics(ctx, topics...)
 	if err != nil {
@@ -89,7 +97,8 @@ func (r *Restorer) TopicIDs(ctx context.Context, topics ...string) (map[string]T
 		switch {
 		case d.Err == nil:
 			ids[name] = d.ID
-		case !kerr.IsRetriable(d.Err): // a topic without a leader, or one that does not exist, is left out
+		case !kerr.IsRetriable(d.Err):
+			// a topic without a leader, or one that does not exist, is left out
 			return nil, fmt.Errorf("asking for the ID of topic %q: %w", name, d.Err)
 		}
 	}
@@ -126,7 +135,8 @@ func (r *Restorer) ask(ctx context.Context, parts []Partition, topics []string) 
 	return ranges, nil
 }
 
-// isShardError reports whether only some brokers failed to answer: the partitions concerned carry the reason.
+// isShardError reports whether only some brokers failed to answer. The partitions
+// concerned then carry the reason.
 func isShardError(err error) bool {
 	var shards *kadm.ShardErrors
 	return errors.As(err, &shards) && !shards.AllFailed

@@ -15,26 +15,30 @@ import (
 	"github.com/millrace-streams/millrace/internal/transient"
 )
 
-// Config of a Restorer.
+// Config is the configuration of a Restorer.
 type Config struct {
-	// Opts are the user's client options (addresses, TLS, SASL, hooks). What the package needs comes after them and wins.
+	// Opts are the user's client options (addresses, TLS, SASL, hooks). The options of
+	// this package come after them and take precedence.
 	Opts []kgo.Opt
 
-	// BatchRecords is how many records of one partition the sink gets at a time, when there are as many. 0 means 20,000,
-	// which makes batches large enough for the stores and small enough for memory.
+	// BatchRecords is the number of records of one partition that the sink gets at a
+	// time, if there are enough. 0 means 20,000: batches are then large enough for the
+	// stores and small enough for memory.
 	BatchRecords int
 
-	// BufferBytes bounds the keys and values held for all partitions together; above it everything is handed over in
-	// smaller batches. 0 means 64 MiB.
+	// BufferBytes limits the keys and values that are buffered for all partitions
+	// together. Above the limit, all records are handed over in smaller batches. 0 means
+	// 64 MiB.
 	BufferBytes int64
 
-	// MissingTimeout is how long a topic may be unknown before it counts as missing. 0 means 5 s.
+	// MissingTimeout is how long a topic may be unknown before it counts as missing. 0
+	// means 5 s.
 	MissingTimeout time.Duration
 
 	Logger *slog.Logger // nil is silent
 }
 
-// Restorer reads changelogs. Its methods may be called by several goroutines at once.
+// Restorer reads changelogs. Several goroutines may call its methods at once.
 type Restorer struct {
 	cfg   Config
 	log   *slog.Logger
@@ -42,27 +46,30 @@ type Restorer struct {
 	admin *kadm.Client
 }
 
-// Sink gets the records of partition parts[p], in order, without transaction markers, and the position behind them: the
-// From of a later restore. The records may be none (only the position moved). The slice is reused after the call; the
-// records and their bytes are not. An error ends this partition.
+// Sink gets the records of partition parts[p], in order, without transaction markers.
+// next is the position after them: the From of a later restore. records may be empty, if
+// only the position moved. The slice is reused after the call; the records and their
+// bytes are not. An error ends this partition.
 type Sink func(p int, records []*kgo.Record, next int64) error
 
-// Done is called once for each partition that Restore has finished with: at its end, with the position that it has then,
-// or with the reason why it cannot be read: an OutOfRangeError, RecreatedError, MissingError or the sink's error, and the
-// last position that the sink has got.
+// Done is called once for each partition, when Restore has finished with it.
+//
+//   - If the partition was read to its end, next is its position there, and err is nil.
+//   - If it cannot be read, next is the last position that the sink got, and err is the
+//     reason: an OutOfRangeError, RecreatedError, MissingError or the sink's error.
 type Done func(p int, next int64, err error)
 
-// Progress of one partition.
+// Progress is the progress of one partition.
 type Progress struct {
 	Partition Partition
 	Position  int64
 	End       int64
-	Records   int64 // handed to the sink, in all
+	Records   int64 // handed to the sink so far
 	Bytes     int64 // of their keys and values
 	Elapsed   time.Duration
 }
 
-// New makes a Restorer. It connects when it is used.
+// New makes a Restorer. It does not connect; the first use does.
 func New(cfg Config) (*Restorer, error) {
 	if cfg.BatchRecords == 0 {
 		cfg.BatchRecords = 20_000
@@ -88,10 +95,12 @@ func New(cfg Config) (*Restorer, error) {
 // Close ends the connections. Restore must not be running.
 func (r *Restorer) Close() { r.cl.Close() }
 
-// Restore reads every partition from its From up to the high watermark that it has now. It blocks until all are done or
-// ctx ends. The callbacks run in the caller's goroutine, one at a time; done and progress may be nil. A partition with
-// nothing to read is done at once, without a fetch. One that fails does not stop the others: Restore returns all errors
-// in the end.
+// Restore reads every partition from its From up to its current high watermark. It blocks
+// until all partitions are done or ctx ends. The callbacks run in the caller's goroutine,
+// one at a time. done and progress may be nil.
+//
+// A partition with nothing to read is done immediately, without a fetch. If a partition
+// fails, the others continue: Restore returns all errors at the end.
 func (r *Restorer) Restore(ctx context.Context, parts []Partition, sink Sink, done Done, progress func(Progress)) error {
 	run := &run{Restorer: r, ctx: ctx, sink: sink, done: done, progress: progress, started: time.Now()}
 	ranges, err := r.Offsets(ctx, parts)
@@ -118,8 +127,8 @@ type reading struct {
 	Partition
 	index    int
 	topicID  TopicID
-	position int64 // behind what was read
-	handed   int64 // behind what the sink has
+	position int64 // after the last record read
+	handed   int64 // after the last record that the sink has
 	end      int64
 	buffer   []*kgo.Record
 	bytes    int64 // of buffer
@@ -143,7 +152,7 @@ type run struct {
 	errs     []error
 }
 
-// admit sorts out what needs no reading or cannot be read.
+// admit finishes the partitions that need no reading or cannot be read.
 func (r *run) admit(parts []Partition, ranges []Range) {
 	r.reading = make(map[topicPartition]*reading)
 	for i, p := range parts {
@@ -210,8 +219,9 @@ func (r *run) read() error {
 	return nil
 }
 
-// open makes a client of its own: a new client gets its first record within milliseconds, while a partition that is
-// added to an old one waits for the fetch that is under way.
+// open makes a client for this run. A new client gets its first record within
+// milliseconds. If a partition were added to an existing client, it would wait for the
+// fetch in flight.
 func (r *run) open() error {
 	partitions := make(map[string]map[int32]kgo.Offset)
 	for key, p := range r.reading {
@@ -238,7 +248,7 @@ func (r *run) open() error {
 func (r *run) fetched(f kgo.FetchTopicPartition) {
 	p := r.reading[topicPartition{f.Topic, f.Partition}]
 	if p == nil {
-		return // done already, or not about a partition
+		return // already done, or not about a partition
 	}
 	if f.Err != nil {
 		if err := r.judge(p, f.Err); err != nil {
@@ -268,7 +278,7 @@ func (r *run) fetched(f kgo.FetchTopicPartition) {
 	}
 }
 
-// judge turns a fetch's error into what ends the partition, or nil if reading goes on.
+// judge returns the error that ends the partition, or nil if reading continues.
 func (r *run) judge(p *reading, err error) error {
 	var lost *kgo.ErrDataLoss
 	switch {
@@ -301,7 +311,7 @@ func (r *run) judge(p *reading, err error) error {
 	return fmt.Errorf("changelog %q partition %d: at offset %d: %w", p.Topic, p.Partition.Partition, p.position, err)
 }
 
-// hand gives the sink what is buffered of p.
+// hand passes the buffered records of p to the sink.
 func (r *run) hand(p *reading) {
 	if p.position == p.handed {
 		return
@@ -331,7 +341,7 @@ func (r *run) finish(p *reading, err error) {
 	}
 }
 
-// drop stops reading p; it reports false if that has happened before.
+// drop stops reading p. It returns false if that has happened before.
 func (r *run) drop(p *reading) bool {
 	key := topicPartition{p.Topic, p.Partition.Partition}
 	if r.reading[key] == nil {

@@ -22,7 +22,8 @@ var background = context.Background()
 
 const changelog = "app-counts-changelog"
 
-// world is a cluster on a virtual network inside a synctest bubble, so that waiting costs nothing.
+// world is a cluster on a virtual network inside a synctest bubble, so that waiting takes
+// no time.
 type world struct {
 	*testing.T
 	cluster *kafkatest.Cluster
@@ -53,7 +54,7 @@ func (w *world) restorer(change ...func(*Config)) *Restorer {
 	return r
 }
 
-// producer is transactional unless id is empty.
+// producer makes a producer. It is transactional unless id is empty.
 func (w *world) producer(id string, opts ...kgo.Opt) *kgo.Client {
 	w.Helper()
 	opts = append(append(w.cluster.Options(), kgo.RecordPartitioner(kgo.ManualPartitioner())), opts...)
@@ -85,13 +86,13 @@ func (w *world) end(p *kgo.Client, try kgo.TransactionEndTry) {
 	w.must(p.EndTransaction(background, try))
 }
 
-// restored is what one Restore gave, by index of the partition.
+// restored is the result of one Restore, by index of the partition.
 type restored struct {
 	values [][]string
 	next   []int64
 	done   []int
 	errs   []error
-	most   int // records in one call of the sink
+	most   int // largest number of records in one call of the sink
 	err    error
 }
 
@@ -164,7 +165,8 @@ func TestTrailingMarkers(t *testing.T) {
 				got := restore(background, r, Partition{Topic: changelog, From: -1})
 				w.must(got.err)
 				w.expect(got, 0, 3, want...)
-				got = restore(background, r, Partition{Topic: changelog, From: 2}) // the marker alone
+				// the marker alone
+				got = restore(background, r, Partition{Topic: changelog, From: 2})
 				w.must(got.err)
 				w.expect(got, 0, 3)
 			})
@@ -253,7 +255,7 @@ func TestOutOfRange(t *testing.T) {
 	})
 }
 
-// The log start moves past the position after the range was asked for.
+// The log start moves beyond the position after the range was queried.
 func TestOutOfRangeWhileReading(t *testing.T) {
 	inWorld(t, 1, func(w *world) {
 		w.write(w.producer(""), 0, "a", "b", "c")
@@ -307,7 +309,7 @@ func TestTopicIdentity(t *testing.T) {
 	})
 }
 
-// A topic that another process is just creating is waited for.
+// Restore waits for a topic that another process is just creating.
 func TestTopicThatAppears(t *testing.T) {
 	inWorld(t, 1, func(w *world) {
 		go func() {
@@ -405,8 +407,9 @@ func TestManyPartitions(t *testing.T) {
 	})
 }
 
-// Random transactions of two producers over three partitions, some aborted; a restore from any position gives what the
-// model says, in batches within the limits.
+// Two producers write random transactions to three partitions; some are aborted. A
+// restore from any position returns what the model predicts, in batches within the
+// limits.
 func TestAgainstModel(t *testing.T) {
 	for seed := range uint64(5) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {

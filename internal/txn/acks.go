@@ -7,27 +7,29 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// acks collects the answers to produced records. kgo calls finish from one goroutine; everything else belongs to the
-// goroutine that owns the Producer.
+// acks collects the answers to produced records. kgo calls finish from one goroutine. All
+// other methods belong to the goroutine that owns the Producer.
 type acks struct {
 	mu       sync.Mutex
 	sent     int64
 	finished int64
 	accepted int64         // of this transaction
-	wake     chan struct{} // closed when finished reaches sent; nil while nobody waits
+	wake     chan struct{} // closed when finished reaches sent; nil if nothing waits
 	failure  error         // the first one
 
-	// Refusals of the records in sifted are kept in refused; a refusal of any other
-	// record is a failure.
+	// For records in sifted, refusals are kept in refused. A refusal of any other record
+	// is a failure.
 	sifted  map[*kgo.Record]struct{}
 	refused []refusal
 
 	tracked map[string]struct{}
 	next    map[topicPartition]*int64
-	// settled are the topics whose partitions kgo is known to hold, unsettled those beside them that have an acknowledged record, with its partition.
+	// settled are the topics whose partitions kgo is known to hold. unsettled are the
+	// other topics that have an acknowledged record, with the record's partition.
 	settled   map[string]struct{}
 	unsettled map[string]int32
-	// the previous record's topic and partition: records are acknowledged batch by batch
+	// The topic and partition of the previous record: records are acknowledged batch by
+	// batch.
 	last        topicPartition
 	lastTracked bool
 	lastNext    *int64
@@ -38,8 +40,8 @@ type topicPartition struct {
 	partition int32
 }
 
-// refusal is a record that came back with an error. It need not be the cause: kgo fails
-// all records that it holds for a partition with the error of one batch.
+// refusal is a record that was answered with an error. The record need not be the cause:
+// kgo fails all records that it holds for a partition with the error of one batch.
 type refusal struct {
 	record *kgo.Record
 	err    error
@@ -91,8 +93,8 @@ func (a *acks) acknowledge(r *kgo.Record) {
 	*a.lastNext = max(*a.lastNext, r.Offset+1)
 }
 
-// reject keeps a refusal for the sieve, if it has sent the record, and any other error as
-// the failure of the transaction. The caller holds the lock.
+// reject handles the error of a record. If the sieve sent the record, a refusal is kept
+// for it. Any other error is the failure of the transaction. The caller holds the lock.
 func (a *acks) reject(r *kgo.Record, err error) {
 	if !isRefusal(err) {
 		a.fail(err)
@@ -119,7 +121,7 @@ func (a *acks) failWith(err error) {
 	a.fail(err)
 }
 
-// sift has the refusals of records kept for takeRefused.
+// sift makes acks keep the refusals of these records for takeRefused.
 func (a *acks) sift(records []*kgo.Record) {
 	sifted := make(map[*kgo.Record]struct{}, len(records))
 	for _, r := range records {
@@ -130,8 +132,8 @@ func (a *acks) sift(records []*kgo.Record) {
 	a.sifted = sifted
 }
 
-// takeRefused ends sift. It returns the refusals, those of one partition in the order of
-// their records.
+// takeRefused ends sift. It returns the refusals. Those of one partition are in the order
+// of their records.
 func (a *acks) takeRefused() []refusal {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -156,8 +158,8 @@ func (a *acks) add() {
 	a.mu.Unlock()
 }
 
-// wait returns when every record has been answered. kgo's Flush alone does not wait for records that failed before they
-// were buffered.
+// wait returns when every record has been answered. kgo's Flush alone does not wait for
+// records that failed before they were buffered.
 func (a *acks) wait(ctx context.Context) error {
 	a.mu.Lock()
 	if a.finished == a.sent {
@@ -175,14 +177,15 @@ func (a *acks) wait(ctx context.Context) error {
 	}
 }
 
-// allAnswered reports whether no record is on its way.
+// allAnswered reports whether no record is in flight.
 func (a *acks) allAnswered() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.finished == a.sent
 }
 
-// settle takes the topics out of unsettled that holds says kgo holds, and reports whether none is left.
+// settle removes from unsettled the topics whose partitions kgo holds, according to
+// holds. It reports whether none is left.
 func (a *acks) settle(holds func(topic string, partition int32) bool) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -206,14 +209,14 @@ func (a *acks) first() error {
 	return a.failure
 }
 
-// acceptedAny reports whether the broker has taken a record since take.
+// acceptedAny reports whether the broker has accepted a record since the last take.
 func (a *acks) acceptedAny() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.accepted > 0
 }
 
-// take empties a for the next transaction and returns the positions of the tracked topics.
+// take resets a for the next transaction. It returns the positions of the tracked topics.
 func (a *acks) take() map[string]map[int32]int64 {
 	a.mu.Lock()
 	defer a.mu.Unlock()

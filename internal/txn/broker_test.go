@@ -13,11 +13,12 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// patience is how long the test on a real broker waits for what must happen. Only a test that fails takes so long.
+// patience is how long the test on a real broker waits for an expected event. Only a
+// failing test takes so long.
 const patience = 5 * time.Minute
 
-// TestRealBroker checks what a fake broker cannot show: markers that are still being written, the offsets topic, the
-// checks of the group coordinator.
+// TestRealBroker checks what a fake broker cannot show: markers that are still being
+// written, the offsets topic, and the checks of the group coordinator.
 func TestRealBroker(t *testing.T) {
 	brokers := os.Getenv("MILLRACE_BROKERS")
 	if brokers == "" {
@@ -104,7 +105,8 @@ func TestRealBroker(t *testing.T) {
 	_, err = commit(p, id, 60)
 	must(err)
 
-	// An abort, and at once the next transaction, while the markers of the first are being written.
+	// The next transaction begins right after an abort, while the markers of the aborted
+	// one are being written.
 	for i := range 10 {
 		_, err = commit(p, Identity{MemberID: id.MemberID, Generation: id.Generation - 1}, 999, "never")
 		outcome(err, Fenced)
@@ -123,7 +125,7 @@ func TestRealBroker(t *testing.T) {
 	expectEventually(t, func() bool { return stable(ctx, admin, out) })
 	expect(70, true)
 
-	// A process dies inside its transaction; its ID is fenced by the next start.
+	// A process dies inside its transaction. The next start fences its ID.
 	zombie := producer("-2")
 	zombie.Produce(&kgo.Record{Topic: out, Value: []byte("never")})
 	must(zombie.flush(ctx))
@@ -155,7 +157,7 @@ func TestRealBroker(t *testing.T) {
 	must(atLeastOnce.CommitOffsets(ctx, id, []OffsetCommit{{Topic: in, Offset: 72, LeaderEpoch: -1}}))
 	expect(72, true)
 
-	// What a reader of committed records sees in the end.
+	// The records that a read_committed consumer sees in the end.
 	want := 50*2 + 10 + 1 + 1 + 1
 	ends, err := admin.ListEndOffsets(ctx, out)
 	must(err)
@@ -198,7 +200,8 @@ func stable(ctx context.Context, admin *kadm.Client, topic string) bool {
 	return end.Offset == last.Offset
 }
 
-// expectEventually asks until the answer is yes: a real broker writes markers on its own time.
+// expectEventually polls until f returns true: a real broker writes markers
+// asynchronously.
 func expectEventually(t *testing.T, f func() bool) {
 	t.Helper()
 	deadline, tick := time.After(patience), time.NewTicker(10*time.Millisecond)

@@ -3,26 +3,28 @@ package txn
 // Caution is what a worker has learnt about the topics that it writes. It outlives the
 // worker's producers. One goroutine uses it. The zero value trusts every topic.
 //
-// A Producer holds the records of a topic back, and sends them in groups that it waits
+// A Producer holds back the records of a topic, and sends them in groups that it waits
 // for (see Producer.Settle), if
 //
-//   - the topic is distrusted: a record of the worker was refused not long ago, or
-//   - the topic is wide: it gets records that are larger than its batches may be before
-//     compression.
+//   - the topic is distrusted: a record of the worker was refused recently, or
+//   - the topic is wide: it gets records that, before compression, are larger than its
+//     batches may be.
 //
-// The first refusal makes all topics distrusted, not only the one that refused: a bad
-// input record often spoils several outputs, and each of them would cost an abort of its
-// own.
+// The first refusal makes all topics distrusted, not only the one that refused. The
+// reason is that a bad input record often spoils several outputs, and each of them would
+// cost its own abort.
 type Caution struct {
-	refused bool            // topics that are not in left are distrusted
-	left    map[string]int  // records that a topic has to take before it is trusted; -1: it is
-	wide    map[string]bool // see Widen
-	group   int             // records of the next group
+	refused bool // topics that are not in left are distrusted
+	// number of records that a topic must still accept before it is trusted; -1: it is
+	// trusted
+	left  map[string]int
+	wide  map[string]bool // see Widen
+	group int             // number of records of the next group
 }
 
 const (
-	// trustAfter is how many records in a row a topic has to take without a refusal
-	// before it is trusted again. Another refusal then costs another abort.
+	// trustAfter is the number of records that a topic must accept in a row before it is
+	// trusted again. Another refusal then costs another abort.
 	trustAfter = 1 << 16
 
 	trusted = -1
@@ -38,8 +40,8 @@ func (c *Caution) Distrust() {
 	c.group = firstGroup
 }
 
-// Widen says that a topic takes a record that is larger than its batches may be before
-// compression. The producers made from now on let such records through.
+// Widen marks a topic as wide: it accepts a record that, before compression, is larger
+// than its batches may be. Producers that are made from now on let such records through.
 func (c *Caution) Widen(topic string) {
 	if c.wide == nil {
 		c.wide = make(map[string]bool)
@@ -52,7 +54,8 @@ func (c *Caution) Any() bool { return c.refused || len(c.wide) > 0 }
 
 // of reports whether the records of a topic are held back.
 func (c *Caution) of(topic string) bool {
-	distrusted := c.refused && c.distrusts(topic) // asked in any case, so that left has the topic
+	// called in any case, so that left has the topic
+	distrusted := c.refused && c.distrusts(topic)
 	return distrusted || c.wide[topic]
 }
 
@@ -65,8 +68,8 @@ func (c *Caution) distrusts(topic string) bool {
 	return left != trusted
 }
 
-// sifted tells about a group: the number of records by topic, and the topics that refused
-// one.
+// sifted reports the result of a group: the number of records by topic, and the topics
+// that refused one.
 func (c *Caution) sifted(records map[string]int, refused map[string]bool) {
 	for topic, n := range records {
 		switch {
@@ -91,9 +94,9 @@ func (c *Caution) size() int {
 	return c.group
 }
 
-// committed trusts the topics that have earned it. A topic becomes trusted between two
-// transactions only: within one, its refusals are the sieve's, or they end the
-// transaction.
+// committed trusts the topics that have accepted enough records. A topic becomes trusted
+// only between two transactions: within one, the sieve handles its refusals, or they end
+// the transaction.
 func (c *Caution) committed() {
 	if !c.refused || len(c.left) == 0 {
 		return

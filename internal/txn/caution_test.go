@@ -2,8 +2,8 @@ package txn
 
 import "testing"
 
-// A topic that gets large records has to earn trust like any other, and what it takes does
-// not make the others trusted.
+// A wide topic must earn trust like any other. Records that it accepts do not make other
+// topics trusted.
 func TestCautionOfAWideTopic(t *testing.T) {
 	t.Parallel()
 	var c Caution

@@ -9,20 +9,24 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// Result of a commit that succeeded.
+// Result describes a commit that succeeded.
 type Result struct {
-	// Positions of the tracked topics that this transaction wrote: behind its last record, without its marker.
+	// Positions of the tracked topics that this transaction wrote: after its last record,
+	// without its marker.
 	Positions map[string]map[int32]int64
 	Produced  int64         // records
 	Took      time.Duration // from the call of Commit
 }
 
-// Commit ends the open transaction together with the given input positions, in the name of id. If nothing was produced
-// it commits the positions alone; if there are none either, it does nothing.
+// Commit ends the open transaction together with the given input positions, in the name
+// of id. If nothing was produced, it commits the positions alone. If there are no
+// positions either, it does nothing.
 //
-// A nil error means committed. Any other end is an *Error (see the package comment). Cancelling ctx before the last
-// step aborts; the last step, EndTransaction, has a timeout of its own, because an interrupted one has an unknown outcome: after
-// the end of ctx it goes on for half a second.
+// A nil error means committed. Any other result is an *Error (see the package comment).
+//
+// If ctx ends before the last step, Commit aborts. The last step, EndTransaction, has its
+// own timeout, because its outcome would be unknown if it were interrupted. After the end
+// of ctx it continues for half a second.
 func (p *Producer) Commit(ctx context.Context, id Identity, offsets []OffsetCommit) (Result, error) {
 	begun := p.now()
 	if !p.Transactional() {
@@ -32,8 +36,8 @@ func (p *Producer) Commit(ctx context.Context, id Identity, offsets []OffsetComm
 		return Result{}, p.abort(ctx, "beginning a transaction", err)
 	}
 	if p.inTxn && p.produced == 0 {
-		// An open transaction without a record exists in the client only. With offsets alone it would exist in the broker,
-		// and kgo would never end it there.
+		// An open transaction without a record exists only in the client. With offsets
+		// alone it would exist in the broker, and kgo would never end it there.
 		if err := p.Abort(ctx); err != nil {
 			return Result{}, err
 		}
@@ -85,8 +89,9 @@ func (p *Producer) commit(ctx context.Context, id Identity, offsets []OffsetComm
 	return p.end(ctx)
 }
 
-// commitEmpty commits the positions alone: every record of the transaction was refused,
-// and left out. kgo would abort such a transaction in silence, and the positions with it.
+// commitEmpty commits the positions alone. It is for a transaction in which every record
+// was refused and left out. kgo would abort such a transaction without an error, and the
+// positions with it.
 func (p *Producer) commitEmpty(ctx context.Context, id Identity, offsets []OffsetCommit) error {
 	if err := p.Abort(ctx); err != nil {
 		return err
@@ -94,7 +99,8 @@ func (p *Producer) commitEmpty(ctx context.Context, id Identity, offsets []Offse
 	return p.CommitOffsets(ctx, id, offsets)
 }
 
-// end sends the commit. Whatever it answers but success leaves the outcome open: the request may have arrived.
+// end sends the commit. Unless the answer is success, the outcome is open: the request
+// may have arrived.
 func (p *Producer) end(ctx context.Context) error {
 	ctx, cancel := p.uninterrupted(ctx)
 	defer cancel()
@@ -105,7 +111,7 @@ func (p *Producer) end(ctx context.Context) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, kerr.OperationNotAttempted): // kgo's own: nothing was sent
+	case errors.Is(err, kerr.OperationNotAttempted): // kgo's own error: nothing was sent
 		return p.abort(ctx, "committing", err)
 	}
 	_ = p.die("committing", err)
@@ -114,9 +120,12 @@ func (p *Producer) end(ctx context.Context) error {
 
 var errUnsettled = errors.New("the client does not know the partitions of a topic that it has written to")
 
-// settle waits until kgo holds the partitions of every topic that has a record of this transaction. It looks there for what it has to end, and stores
-// a topic's first partitions only after it has handed on the records that waited for them, whose answers may come sooner. Before that, EndTransaction
-// would abort what it is to commit, or would end nothing, and return nil.
+// settle waits until kgo holds the partitions of every topic that has a record of this
+// transaction. EndTransaction looks there for the partitions that it must end. kgo stores
+// the first partitions of a topic only after it has released the records that waited for
+// them, so their answers may arrive earlier. Before the partitions are stored,
+// EndTransaction would abort the transaction that it should commit, or would end nothing
+// and return nil.
 func (p *Producer) settle(ctx context.Context) error {
 	unsettled := func(err error) bool { return errors.Is(err, errUnsettled) }
 	return retry(ctx, unsettled, func(context.Context) error {
@@ -127,15 +136,16 @@ func (p *Producer) settle(ctx context.Context) error {
 	})
 }
 
-// kgoHolds reports whether the client holds a partition, be it with an error.
+// kgoHolds reports whether the client holds a partition, even if with an error.
 func (p *Producer) kgoHolds(topic string, partition int32) bool {
 	leader, _, err := p.cl.PartitionLeader(topic, partition)
 	return leader >= 0 || err != nil
 }
 
-// Flush waits until the broker has every record. At least once it comes before the caller applies its changes to its
-// local stores; CommitOffsets comes after. On an error the tasks go back to their last committed state, though some of
-// the records may be visible. A transactional producer flushes as part of Commit.
+// Flush waits until the broker has every record. With at-least-once, call it before the
+// changes are applied to the local stores; CommitOffsets comes after. After an error, the
+// tasks go back to their last committed state, although some of the records may be
+// visible. A transactional producer flushes as part of Commit.
 func (p *Producer) Flush(ctx context.Context) error {
 	if p.Transactional() {
 		return p.flush(ctx)
@@ -160,14 +170,14 @@ func (p *Producer) Flush(ctx context.Context) error {
 		return p.hook(AfterFlush)
 	}
 	if killsProducer(err) || ctx.Err() != nil {
-		// Records that are still on their way would be counted to the next flush.
+		// Records that are still in flight would be counted in the next flush.
 		return p.die("flushing", err)
 	}
 	return &Error{Aborted, "flushing", err}
 }
 
-// flush waits for all answers and returns the first failure. Within a transaction it waits no longer than the broker
-// keeps it open.
+// flush waits for all answers and returns the first failure. Within a transaction it
+// waits no longer than the broker keeps the transaction open.
 func (p *Producer) flush(ctx context.Context) error {
 	if p.Transactional() {
 		var cancel context.CancelFunc
@@ -184,10 +194,10 @@ func (p *Producer) flush(ctx context.Context) error {
 	return err
 }
 
-// Abort drops the open transaction; at least once, the records that are not yet on their
-// way. After an error, which is Fatal, the producer is replaced; nothing of the
-// transaction becomes visible in either case. When ctx has ended it goes on for half a
-// second.
+// Abort drops the open transaction. With at-least-once, it drops the records that are not
+// yet in flight. An error is always Fatal: the producer must be replaced. In both cases
+// nothing of the transaction becomes visible. After the end of ctx, Abort continues for
+// half a second.
 func (p *Producer) Abort(ctx context.Context) error {
 	if p.dead != nil {
 		return &Error{Fatal, "aborting", p.dead}
@@ -203,7 +213,7 @@ func (p *Producer) Abort(ctx context.Context) error {
 	if err == nil {
 		err = p.acks.wait(ctx)
 	}
-	if err == nil && !p.inTxn { // at least once: what was written stays
+	if err == nil && !p.inTxn { // at least once: records that were written stay
 		return nil
 	}
 	if err == nil {
@@ -212,8 +222,9 @@ func (p *Producer) Abort(ctx context.Context) error {
 	if err == nil {
 		err = p.cl.EndTransaction(ctx, kgo.TryAbort)
 		if err != nil {
-			// The second attempt renews the producer ID, which aborts whatever the first has left open. It says nothing of an
-			// ID that cannot be renewed.
+			// The second attempt renews the producer ID. This aborts whatever the first
+			// attempt left open. The attempt does not report an ID that cannot be
+			// renewed.
 			if err = p.cl.EndTransaction(ctx, kgo.TryAbort); err == nil {
 				_, _, err = p.cl.ProducerID(ctx)
 			}
@@ -226,7 +237,8 @@ func (p *Producer) Abort(ctx context.Context) error {
 	return nil
 }
 
-// abort ends a commit that failed with cause before EndTransaction, and returns its *Error.
+// abort ends a commit that failed with cause before EndTransaction, and returns its
+// *Error.
 func (p *Producer) abort(ctx context.Context, doing string, cause error) error {
 	outcome := Aborted
 	if isFencing(cause) {
@@ -242,7 +254,8 @@ func (p *Producer) abort(ctx context.Context, doing string, cause error) error {
 	return &Error{outcome, doing, cause}
 }
 
-// worse keeps Fenced, which tells the caller more than Fatal does; Dead tells it the rest.
+// worse keeps Fenced, which tells the caller more than Fatal does. Dead tells it the
+// rest.
 func worse(o Outcome) Outcome {
 	if o == Fenced {
 		return Fenced
@@ -250,7 +263,7 @@ func worse(o Outcome) Outcome {
 	return Fatal
 }
 
-// Dead reports whether the producer has to be replaced.
+// Dead reports whether the producer must be replaced.
 func (p *Producer) Dead() bool { return p.dead != nil }
 
 func (p *Producer) reset() {
@@ -260,11 +273,13 @@ func (p *Producer) reset() {
 	p.started = time.Time{}
 }
 
-// lastWords is how long a step that decides a transaction goes on when the caller's context has ended.
+// lastWords is how long a step that decides a transaction continues after the caller's
+// context has ended.
 const lastWords = 500 * time.Millisecond
 
-// uninterrupted gives the steps that decide a transaction a timeout of their own. The end of ctx does not interrupt them, but a broker that cannot be
-// reached then does not hold the caller up for long.
+// uninterrupted gives the steps that decide a transaction their own timeout. The end of
+// ctx does not interrupt them. After it, however, a broker that cannot be reached delays
+// the caller only for lastWords.
 func (p *Producer) uninterrupted(ctx context.Context) (context.Context, context.CancelFunc) {
 	own, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.cfg.TransactionTimeout)
 	stop := context.AfterFunc(ctx, func() {

@@ -99,7 +99,7 @@ func TestBrokerBeforeTransactionVersion2(t *testing.T) {
 	for _, tc := range []struct {
 		name string
 		opts []kfake.Opt
-		// a broker that speaks TxnOffsetCommit 5 while the cluster's feature is at 1
+		// a broker that supports TxnOffsetCommit 5 in a cluster with feature level 1
 		downgrade bool
 	}{
 		{name: "old broker", opts: []kfake.Opt{kfake.MaxVersions(kversion.V3_9_0())}},
@@ -300,7 +300,7 @@ func TestCancelledCommitAborts(t *testing.T) {
 	})
 }
 
-// Cancelling between the offsets and the end must not interrupt the end.
+// If ctx is cancelled between the offsets and the end, the end must not be interrupted.
 func TestEndIsNotInterrupted(t *testing.T) {
 	inWorld(t, func(w *world) {
 		ctx, cancel := context.WithCancel(background)
@@ -341,8 +341,8 @@ func TestAbortDropsEverything(t *testing.T) {
 	})
 }
 
-// The connection dies around EndTransaction. Whether the broker has committed cannot be known by the client; a producer
-// that takes the ID over finds it decided.
+// The connection breaks around EndTransaction. The client cannot know whether the broker
+// has committed. A producer that takes over the ID finds the transaction decided.
 func TestUnknownOutcome(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
@@ -392,7 +392,8 @@ func TestUnansweredOffsetCommitIsUnknown(t *testing.T) {
 	})
 }
 
-// A crash at each step, as a test of the tasks will see it: whoever takes the ID over finds all or nothing.
+// A crash at each step, as a test of the tasks sees it: the next producer with the same
+// ID finds all or nothing.
 func TestCrashAtEachStep(t *testing.T) {
 	for step, committed := range map[Step]bool{BeforeFlush: false, AfterFlush: false, AfterOffsets: false, BeforeEnd: false, AfterEnd: true} {
 		t.Run(string(step), func(t *testing.T) {
@@ -466,7 +467,8 @@ func TestFenceWaitsForABusyCoordinator(t *testing.T) {
 	})
 }
 
-// The first records of a topic may be answered before kgo holds its partitions, which it looks at to end a transaction.
+// The first records of a topic may be answered before kgo holds its partitions. kgo needs
+// them to end a transaction.
 func TestEndWaitsForTheClient(t *testing.T) {
 	inWorld(t, func(w *world) {
 		p, id := w.producer("app-1"), w.join("")
@@ -481,7 +483,7 @@ func TestEndWaitsForTheClient(t *testing.T) {
 			asked++
 			return asked%4 == 0 && p.kgoHolds(topic, partition)
 		}
-		for i := range int64(2) { // the second finds that it is known
+		for i := range int64(2) { // in the second round the topic is settled
 			p.Produce(&kgo.Record{Topic: output, Value: []byte("a")})
 			_, err := p.Commit(background, id, at(i+1))
 			w.must(err)

@@ -10,23 +10,24 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// ErrNoIdentity is returned by a commit whose Identity is empty. It is never sent:
-// brokers accept it from anybody.
+// ErrNoIdentity is returned by a commit whose Identity is empty. Such a commit is never
+// sent, because brokers accept it from any client.
 var ErrNoIdentity = errors.New("the group member has no identity")
 
-// ErrDead is returned by a Producer that has ended with Unknown or Fatal before.
+// ErrDead is returned by a Producer after an error with the outcome Unknown or Fatal.
 var ErrDead = errors.New("the producer is dead and must be replaced")
 
-// Outcome says what became of a transaction.
+// Outcome is the fate of a transaction.
 type Outcome uint8
 
 const (
 	Committed Outcome = iota
 	Aborted           // nothing is visible
 	Fenced            // nothing is visible; ownership of the partitions is lost
-	Unknown           // committed or not: the tasks are treated as crashed; the producer is dead
-	Fatal             // nothing is visible; the producer is dead
-	Crashed           // a hook ended the commit and nothing was cleaned up
+	// committed or not: the tasks are treated as crashed; the producer is dead
+	Unknown
+	Fatal   // nothing is visible; the producer is dead
+	Crashed // a hook ended the commit and nothing was cleaned up
 )
 
 func (o Outcome) String() string {
@@ -58,13 +59,13 @@ func (e *Error) Error() string { return fmt.Sprintf("%s: %v (%s)", e.Doing, e.Er
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// Permanent reports whether the same input will meet the same error again: a replay alone
-// does not help.
+// Permanent reports whether the same input will fail with the same error again. If so, a
+// replay alone does not help.
 //
-// FENCED_INSTANCE_ID is not permanent here. It says that the member has a successor, and
-// that may be this very process: after a session that ended unnoticed its client joins
-// again under another member ID. If it is another process, the group tells the
-// membership.
+// FENCED_INSTANCE_ID is not permanent here. It says that the member has a successor. The
+// successor may be this very process: after a session that expired unnoticed, the client
+// joins again with another member ID. If it is another process, the membership learns
+// that from the group.
 func (e *Error) Permanent() bool {
 	var refused *RefusedError
 	if errors.As(e.Err, &refused) {
@@ -96,9 +97,9 @@ func OutcomeOf(err error) Outcome {
 	return Unknown
 }
 
-// RefusedError says that the broker (or the client in its name) refused a record for
-// good. Unless a Judge was told of it, the record is not known: it is one of those that
-// were sent to the partition (see sieve).
+// RefusedError says that the broker, or the client on its behalf, refused a record
+// permanently. Unless a Judge was called, the record is not known: it is one of those
+// that were sent to the partition (see sieve).
 type RefusedError struct {
 	Topic     string
 	Partition int32
@@ -111,28 +112,31 @@ func (e *RefusedError) Error() string {
 
 func (e *RefusedError) Unwrap() error { return e.Err }
 
-// errPartition is what an explicit partition gets that the topic does not have, as far as
-// the client knows. It is no refusal: a topic that has just grown is larger than what the
-// client saw last, which looks again before the replay.
+// errPartition is the error of a record whose explicit partition does not exist as far as
+// the client knows. It is not a refusal: the topic may have grown since the client last
+// read its metadata. The client reads it again before the replay.
 var errPartition = errors.New("the topic has no such partition")
 
-// isRefusal reports whether err is about a record or its topic, rather than about the
+// isRefusal reports whether err is about a record or its topic, and not about the
 // connection, the transaction or the producer.
 func isRefusal(err error) bool {
 	return isOneOf(err, kerr.MessageTooLarge, kerr.RecordListTooLarge, kerr.InvalidRecord, kerr.InvalidTimestamp, kerr.PolicyViolation,
 		kerr.UnsupportedForMessageFormat, kerr.UnsupportedCompressionType) || IsAboutTopic(err) || isDoubtful(err)
 }
 
-// IsAboutTopic reports whether err refuses every record of the topic alike: it is
-// missing, or must not be written.
+// IsAboutTopic reports whether err applies to every record of the topic: the topic is
+// missing, or writing to it is not allowed.
 func IsAboutTopic(err error) bool {
 	return isOneOf(err, kerr.InvalidTopicException, kerr.UnknownTopicOrPartition, kerr.TopicAuthorizationFailed)
 }
 
-// isDoubtful reports whether err is a refusal that may be about something else.
-// CORRUPT_MESSAGE is what old brokers answer to a record without a key for a compacted
-// topic, and what any broker answers to bytes that were damaged on the way. The other two
-// are what becomes of an exception that a broker, or a plug-in of it, has no code for.
+// isDoubtful reports whether err is a refusal that may have another cause than the
+// record.
+//
+//   - Old brokers answer CORRUPT_MESSAGE to a record without a key for a compacted topic.
+//     Any broker answers it to bytes that were damaged in transit.
+//   - UNKNOWN_SERVER_ERROR and INVALID_REQUEST stand for an exception of a broker, or of
+//     one of its plug-ins, that has no error code.
 func isDoubtful(err error) bool {
 	return isOneOf(err, kerr.CorruptMessage, kerr.UnknownServerError, kerr.InvalidRequest)
 }
@@ -141,8 +145,8 @@ func isOneOf(err error, codes ...*kerr.Error) bool {
 	return slices.ContainsFunc(codes, func(code *kerr.Error) bool { return errors.Is(err, code) })
 }
 
-// isFencing reports whether the group has refused the member: it no longer owns what it
-// wants to commit.
+// isFencing reports whether the group has refused the member: the member no longer owns
+// the partitions that it wants to commit.
 func isFencing(err error) bool {
 	for _, k := range []error{
 		kerr.IllegalGeneration, kerr.UnknownMemberID, kerr.FencedInstanceID, kerr.StaleMemberEpoch, kerr.FencedMemberEpoch,
@@ -155,13 +159,13 @@ func isFencing(err error) bool {
 	return false
 }
 
-// Fences reports whether the group has refused the member with err: the member may not own
-// any more what it wanted to commit.
+// Fences reports whether the group has refused the member with err: the member may no
+// longer own the partitions that it wanted to commit.
 func Fences(err error) bool { return err != nil && isFencing(err) }
 
-// isRetriable reports whether the same offset request may be sent again. An error that is
-// not the broker's answer (a connection that broke) is retriable too: offset requests can
-// be repeated without harm.
+// isRetriable reports whether the same offset request may be sent again. If err is not
+// the broker's answer but, for example, a broken connection, it is retriable too:
+// repeating an offset request does no harm.
 func isRetriable(err error) bool {
 	if errors.Is(err, kgo.ErrClientClosed) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return false
@@ -178,13 +182,15 @@ func isAnswer(err error) bool {
 	return errors.As(err, &k)
 }
 
-// killsProducer reports whether err makes the client useless. kgo refuses a topic that
-// was deleted and created again until the topic is purged from the client. And a producer
-// whose ID or epoch is no longer its own must not even abort: with transaction.version 2
-// a broker may take its EndTxn for a repeated one and answer with the epoch of the
-// producer that replaced it, so that two of them would go on in one transaction. The
-// broker has aborted its transaction already, or does so at its timeout or when the ID is
-// initialised.
+// killsProducer reports whether err makes the client useless. There are two cases.
+//
+//   - kgo refuses a topic that was deleted and created again until the topic is purged
+//     from the client.
+//   - A producer that no longer owns its ID or epoch must not even abort. With
+//     transaction.version 2, a broker may take its EndTxn for a repeated one, and answer
+//     with the epoch of the producer that replaced it. Two producers would then continue
+//     in one transaction. The broker has already aborted the old transaction, or does so
+//     at its timeout or when the ID is initialised.
 func killsProducer(err error) bool {
 	for _, k := range []error{
 		kgo.ErrClientClosed, kerr.UnknownTopicID, kerr.ProducerFenced, kerr.InvalidProducerEpoch,

@@ -12,16 +12,17 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// fenceParallel bounds the requests under way of one Fence.
+// fenceParallel limits the concurrent requests of one Fence.
 const fenceParallel = 16
 
-// fenceTimeout is the transaction timeout that goes with Fence's requests. Nobody opens a transaction with it; brokers that allow short ones only must
-// accept it.
+// fenceTimeout is the transaction timeout in Fence's requests. No transaction is opened
+// with it. It only has to be acceptable to brokers that allow only short timeouts.
 const fenceTimeout = time.Second
 
-// Fence initialises every given transactional ID, in parallel: the transactions that their last users left open are
-// aborted (or, if they were already being committed, committed), and those users can commit nothing more. When it
-// returns nil all of them are decided. It retries while the coordinator is busy, until ctx ends, and returns all errors.
+// Fence initialises all given transactional IDs, in parallel. The transactions that their
+// last users left open are aborted (or committed, if the commit had already begun). Those
+// users can commit nothing more. If Fence returns nil, all transactions are decided.
+// While the coordinator is busy, it retries until ctx ends. It returns all errors.
 func Fence(ctx context.Context, opts []kgo.Opt, ids []string) error {
 	if len(ids) == 0 {
 		return nil

@@ -6,17 +6,19 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 )
 
-// Identity is what a group member proves with each commit that it still owns its partitions. The caller takes it while
-// the partitions are its own; a later value of the same client may belong to a member that has lost and rejoined, and
-// would be accepted for partitions that somebody else owns by now.
+// Identity proves, with each commit, that a group member still owns its partitions. The
+// caller takes it while it owns the partitions. A later identity of the same client may
+// belong to a member that has lost its partitions and joined again. The broker would
+// accept it for partitions that another member owns by then.
 type Identity struct {
 	MemberID   string
 	Generation int32
 	InstanceID string // group.instance.id of a static member, or ""
 }
 
-// valid refuses what the broker would accept without any check: an offset commit with neither member nor generation is
-// taken for a consumer that manages its partitions itself.
+// valid refuses an identity that the broker would accept without any check: it takes an
+// offset commit without member and generation for a consumer that manages its partitions
+// itself.
 func (id Identity) valid() error {
 	if id.MemberID == "" || id.Generation < 0 {
 		return fmt.Errorf("%w: member %q, generation %d", ErrNoIdentity, id.MemberID, id.Generation)
@@ -31,7 +33,8 @@ func (id Identity) instance() *string {
 	return &id.InstanceID
 }
 
-// OffsetCommit is one input partition's position: Offset is the next record to process.
+// OffsetCommit is the position of one input partition. Offset is the next record to
+// process.
 type OffsetCommit struct {
 	Topic       string
 	TopicID     kadm.TopicID // only Commit needs it

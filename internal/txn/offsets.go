@@ -11,12 +11,13 @@ import (
 	"github.com/twmb/franz-go/pkg/kversion"
 )
 
-// maxRefreshes bounds how many generations may pass by during one commit.
+// maxRefreshes limits how many generations may end during one commit.
 const maxRefreshes = 5
 
-// CommitOffsets commits input positions outside of any transaction, in the name of id: at least once, or when nothing
-// was produced. No offsets is a success. After an error with outcome Unknown the positions may be committed or not; with
-// Aborted and Fenced they are not.
+// CommitOffsets commits input positions outside of any transaction, in the name of id. It
+// is used with at-least-once, and if nothing was produced. Without offsets it does
+// nothing and succeeds. After an error with outcome Unknown, the positions may be
+// committed or not. With Aborted and Fenced they are not committed.
 func (p *Producer) CommitOffsets(ctx context.Context, id Identity, offsets []OffsetCommit) error {
 	const doing = "committing offsets"
 	if len(offsets) == 0 {
@@ -27,7 +28,7 @@ func (p *Producer) CommitOffsets(ctx context.Context, id Identity, offsets []Off
 	}
 	ctx, cancel := context.WithTimeout(ctx, p.cfg.TransactionTimeout)
 	defer cancel()
-	unsure := false // a request went out whose answer never came
+	unsure := false // a request was sent, but its answer never arrived
 	err := p.owned(ctx, id, func(ctx context.Context, id Identity) error {
 		err := commitOffsets(ctx, p.raw, p.cfg.Group, id, offsets)
 		unsure = unsure || err != nil && !isAnswer(err)
@@ -47,9 +48,12 @@ func (p *Producer) CommitOffsets(ctx context.Context, id Identity, offsets []Off
 	return &Error{Aborted, doing, err}
 }
 
-// joinOffsets makes the positions part of the open transaction. The group coordinator checks the identity with them.
-// Without positions (a punctuator's output, say) a heartbeat is the check: everything of this transaction is flushed, so
-// whoever takes over after it restores up to a high watermark behind this transaction, and waits for its end.
+// joinOffsets makes the positions part of the open transaction. With them, the group
+// coordinator checks the identity.
+//
+// If there are no positions (only a punctuator's output, for example), a heartbeat is the
+// check. That is enough: everything of this transaction is flushed. The next owner
+// restores up to a high watermark after this transaction, and waits for its end.
 func (p *Producer) joinOffsets(ctx context.Context, id Identity, offsets []OffsetCommit) error {
 	ctx, cancel := context.WithTimeout(ctx, p.cfg.TransactionTimeout)
 	defer cancel()
@@ -66,8 +70,9 @@ func (p *Producer) joinOffsets(ctx context.Context, id Identity, offsets []Offse
 	})
 }
 
-// owned sends a request in the name of id, again while the coordinator is busy or moves, and in a newer generation of
-// the same member if Config.Refresh vouches for it.
+// owned sends a request in the name of id. It repeats the request while the coordinator
+// is busy or moves. It also repeats it in a newer generation of the same member, if
+// Config.Refresh confirms that generation.
 func (p *Producer) owned(ctx context.Context, id Identity, request func(context.Context, Identity) error) error {
 	for range maxRefreshes {
 		if err := id.valid(); err != nil {
@@ -90,7 +95,7 @@ func (p *Producer) owned(ctx context.Context, id Identity, request func(context.
 }
 
 func (p *Producer) txnOffsetCommit(ctx context.Context, id Identity, offsets []OffsetCommit) error {
-	// From transaction.version 2 on the epoch changes with every transaction.
+	// From transaction.version 2 on, the epoch changes with every transaction.
 	producerID, epoch, err := p.cl.ProducerID(ctx)
 	if err != nil {
 		return err
@@ -121,8 +126,8 @@ func (p *Producer) txnOffsetCommit(ctx context.Context, id Identity, offsets []O
 	return worst.err
 }
 
-// addOffsetsToTxn makes the group's offsets partition a part of the transaction, which transaction.version 2 does with
-// TxnOffsetCommit itself.
+// addOffsetsToTxn adds the group's offsets partition to the transaction. With
+// transaction.version 2, TxnOffsetCommit does that itself.
 func (p *Producer) addOffsetsToTxn(ctx context.Context) error {
 	producerID, epoch, err := p.cl.ProducerID(ctx)
 	if err != nil {
@@ -137,8 +142,8 @@ func (p *Producer) addOffsetsToTxn(ctx context.Context) error {
 	return kerr.ErrorForCode(resp.ErrorCode)
 }
 
-// heartbeat asks the group whether id is still a member. That a rebalance has begun does not matter: the member keeps
-// its partitions until it joins again.
+// heartbeat asks the group whether id is still a member. A rebalance in progress is no
+// error: the member keeps its partitions until it joins again.
 func (p *Producer) heartbeat(ctx context.Context, id Identity) error {
 	req := kmsg.NewPtrHeartbeatRequest()
 	req.Group, req.Generation, req.MemberID, req.InstanceID = p.cfg.Group, id.Generation, id.MemberID, id.instance()
@@ -153,9 +158,10 @@ func (p *Producer) heartbeat(ctx context.Context, id Identity) error {
 	return err
 }
 
-// learnVersions reads the cluster's transaction.version. Below 2, TxnOffsetCommit has to keep to version 4 and comes
-// after AddOffsetsToTxn, also where the broker speaks version 5; a client of its own is capped at that, because capping
-// the producer would make kgo leave transaction.version 2 for good.
+// learnVersions reads the cluster's transaction.version. Below 2, TxnOffsetCommit must be
+// limited to version 4 and must follow AddOffsetsToTxn, even if the broker supports
+// version 5. A separate client is limited to version 4: if the producer itself were
+// limited, kgo would stop using transaction.version 2 for good.
 func (p *Producer) learnVersions(ctx context.Context) error {
 	if p.versionsKnown {
 		return nil
@@ -188,8 +194,9 @@ func (p *Producer) learnVersions(ctx context.Context) error {
 	return nil
 }
 
-// codes keeps the error that decides about a request which covers several partitions: a fencing one before any other
-// that ends the commit, and one that may be retried last.
+// codes keeps the error that decides the result of a request for several partitions. A
+// fencing error takes precedence over any other error that ends the commit, and this one
+// over an error that may be retried.
 type codes struct{ err error }
 
 func (c *codes) add(topic string, partition int32, code int16) {

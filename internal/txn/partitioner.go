@@ -6,8 +6,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// partitioner sends a record with Partition >= 0 there, and leaves any other to Kafka's default: murmur2 of the key, or
-// for a record without a key one partition per batch.
+// partitioner sends a record to its partition if Partition >= 0. For any other record it
+// uses Kafka's default: murmur2 of the key, or one partition per batch for records
+// without a key.
 type partitioner struct {
 	byKey  kgo.Partitioner
 	refuse func(*kgo.Record, error)
@@ -29,8 +30,8 @@ type topicPartitioner struct {
 	refuse     func(*kgo.Record, error)
 }
 
-// RequiresConsistency is true for an explicit partition: the index that Partition returns must count all partitions, not
-// only those that can be written to at this moment.
+// RequiresConsistency is true for an explicit partition: the index that Partition returns
+// must count all partitions, not only the ones that are writable at the moment.
 func (t *topicPartitioner) RequiresConsistency(r *kgo.Record) bool {
 	return r.Partition >= 0 || t.inner.RequiresConsistency(r)
 }
@@ -41,7 +42,7 @@ func (t *topicPartitioner) Partition(r *kgo.Record, n int) int {
 	}
 	if int(r.Partition) >= n {
 		t.refuse(r, fmt.Errorf("%w: partition %d of %q, which has %d", errPartition, r.Partition, r.Topic, n))
-		return -1 // kgo fails the record; the reason above is reported in its place
+		return -1 // kgo fails the record; the error above is reported instead of kgo's
 	}
 	return int(r.Partition)
 }

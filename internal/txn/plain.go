@@ -8,9 +8,9 @@ import (
 )
 
 // CommitOffsets commits input positions in the name of id, outside of any transaction and
-// without a producer: the positions at which tasks start. Each needs its TopicID. It
-// sends one request and does not retry. It refuses an identity that is empty, which the
-// broker would accept for any partition.
+// without a producer. It is for the positions at which tasks start. Each position needs
+// its TopicID. CommitOffsets sends one request and does not retry. It refuses an empty
+// identity, because the broker would accept it for any partition.
 func CommitOffsets(ctx context.Context, cl *kgo.Client, group string, id Identity, offsets []OffsetCommit) error {
 	if err := id.valid(); err != nil {
 		return err

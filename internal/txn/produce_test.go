@@ -32,8 +32,8 @@ func refused(w *world, p *Producer, id Identity) *RefusedError {
 	return r
 }
 
-// The first refusal names the topic and aborts. From then on the records that are refused
-// are found, and the others committed.
+// The first refusal names the topic and aborts. After that, refused records are found,
+// and the other records are committed.
 func TestRefusedRecords(t *testing.T) {
 	inWorld(t, func(w *world) {
 		caution := new(Caution)
@@ -63,7 +63,7 @@ func TestRefusedRecords(t *testing.T) {
 		}
 		w.expect(1, "a", "b", "c", "d")
 
-		// A transaction of which nothing is left commits its offsets.
+		// If all records of a transaction are refused, its offsets are still committed.
 		produce(p, "bad")
 		w.must(p.Settle(background, func(*kgo.Record, error) (bool, error) { return false, nil }))
 		_, err = p.Commit(background, id, at(2))
@@ -74,7 +74,7 @@ func TestRefusedRecords(t *testing.T) {
 		w.must(err)
 		w.expect(3, "a", "b", "c", "d", "e")
 
-		// What nobody judges aborts.
+		// Without a judge, a refusal aborts.
 		produce(p, "bad")
 		if r := refused(w, p, id); !errors.Is(r, kerr.InvalidTimestamp) {
 			t.Errorf("got %+v", r)
@@ -82,7 +82,7 @@ func TestRefusedRecords(t *testing.T) {
 	})
 }
 
-// A topic that is missing, and a record that the client refuses, are refusals too.
+// A missing topic, and a record that the client refuses, are refusals too.
 func TestRefusalsOfTheClient(t *testing.T) {
 	inWorld(t, func(w *world) {
 		p, id := w.producer("app-1"), w.join("")
@@ -101,7 +101,7 @@ func TestRefusalsOfTheClient(t *testing.T) {
 	})
 }
 
-// A hundred refused among ten thousand cost one abort.
+// A hundred refused records among ten thousand cost one abort.
 func TestManyRefusalsCostOneAbort(t *testing.T) {
 	inWorld(t, func(w *world) {
 		caution := new(Caution)
@@ -158,7 +158,8 @@ func TestTrustComesBack(t *testing.T) {
 	}
 }
 
-// A search that takes longer than the transaction may ends it, so that the next one can be smaller.
+// A search that takes longer than the transaction allows ends it, so that the next one
+// can be smaller.
 func TestSearchTakesTooLong(t *testing.T) {
 	inWorld(t, func(w *world) {
 		caution, now := new(Caution), time.Now()
@@ -182,8 +183,8 @@ func TestSearchTakesTooLong(t *testing.T) {
 	})
 }
 
-// A record that is larger than a batch may be, though not when it is compressed, is let
-// through by the next producer; batches of the others stay small.
+// A record is larger than a batch may be, but not when it is compressed. The next
+// producer lets it through. Batches of other records stay small.
 func TestLargeRecordThatCompresses(t *testing.T) {
 	inWorld(t, func(w *world) {
 		caution := new(Caution)
@@ -245,7 +246,8 @@ func (f batchSizes) OnProduceBatchWritten(_ kgo.BrokerMetadata, _ string, _ int3
 	f(m.CompressedBytes)
 }
 
-// A partition that the client does not know yet, of a topic that has grown, aborts the transaction, and is there in the replay.
+// A topic has grown, and the client does not know the new partition yet. A record for it
+// aborts the transaction. In the replay, the client knows the partition.
 func TestPartitionOfAGrownTopic(t *testing.T) {
 	inWorld(t, func(w *world) {
 		p, id := w.producer("app-1"), w.join("")
@@ -293,7 +295,7 @@ func TestErrShowsAFailureBeforeTheCommit(t *testing.T) {
 	})
 }
 
-// A batch may hold no more than what its topic accepts, however small each record is.
+// A batch must not exceed the topic's limit, however small each record is.
 func TestBatchesKeepToTheTopicsLimit(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.must(w.cluster.CreateTopic("narrow", 1, map[string]string{"max.message.bytes": "4096"}))

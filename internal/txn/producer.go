@@ -14,43 +14,46 @@ import (
 	"github.com/twmb/franz-go/pkg/kversion"
 )
 
-// DefaultTransactionTimeout bounds how long a broker keeps a transaction open whose producer has gone.
+// DefaultTransactionTimeout limits how long a broker keeps a transaction open after its
+// producer is gone.
 const DefaultTransactionTimeout = 10 * time.Second
 
-// Config of a Producer.
+// Config is the configuration of a Producer.
 type Config struct {
-	// Opts are the user's client options (addresses, TLS, SASL, hooks, compression). What the package needs comes after
-	// them and wins: the transactional ID, the partitioner and the request versions.
+	// Opts are the user's client options (addresses, TLS, SASL, hooks, compression). The
+	// options of this package come after them and take precedence: the transactional ID,
+	// the partitioner and the request versions.
 	Opts []kgo.Opt
 
-	// TransactionalID makes the producer transactional. Empty means at-least-once: records are idempotent, but visible as
-	// soon as they are written.
+	// TransactionalID makes the producer transactional. Empty means at-least-once:
+	// records are idempotent, but visible as soon as they are written.
 	TransactionalID string
 
-	// TransactionTimeout is how long the broker keeps an idle transaction open. 0 means DefaultTransactionTimeout. It also
-	// bounds each step of a commit.
+	// TransactionTimeout is how long the broker keeps an idle transaction open. It also
+	// limits each step of a commit. 0 means DefaultTransactionTimeout.
 	TransactionTimeout time.Duration
 
 	// Group is the consumer group whose offsets are committed.
 	Group string
 
 	// BatchMaxBytes returns the largest batch that a topic accepts (the smaller of
-	// max.message.bytes and segment.bytes), 0 if that is not known. nil means kgo's
-	// default for all topics: a topic with a smaller limit then refuses batches of
-	// records that are each small enough.
+	// max.message.bytes and segment.bytes), or 0 if that is not known. nil means kgo's
+	// default for all topics. A topic with a smaller limit then refuses batches, although
+	// each of their records is small enough.
 	BatchMaxBytes func(topic string) int32
 
-	// Caution is what earlier producers of the same worker have learnt about topics. nil:
-	// nothing. The Producer changes it.
+	// Caution is what earlier producers of the same worker have learnt about topics. nil
+	// means nothing. The Producer changes it.
 	Caution *Caution
 
-	// Refresh is asked when the group says that the identity's generation is over. It returns the identity of the same
-	// member in the current generation, blocking while a rebalance is under way, or an error if the partitions may have
-	// been lost. nil means that a generation that has ended is always a loss.
+	// Refresh is called if the group says that the identity's generation is over. It
+	// blocks while a rebalance is in progress, and returns the identity of the same
+	// member in the current generation. It returns an error if the partitions may have
+	// been lost. nil means that the end of a generation is always a loss.
 	Refresh func(ctx context.Context, stale Identity) (Identity, error)
 
-	// Hook is called between the steps of a commit. An error ends the commit there with the outcome Crashed and without
-	// any clean-up. For tests; nil in production.
+	// Hook is called between the steps of a commit. An error ends the commit there, with
+	// the outcome Crashed and without any clean-up. It is for tests; nil in production.
 	Hook func(Step) error
 
 	Logger *slog.Logger     // nil is silent
@@ -75,14 +78,15 @@ type Producer struct {
 	now func() time.Time
 
 	cl *kgo.Client
-	// raw sends the offset requests. It is cl itself where the broker runs transaction.version 2 or later, and a client
-	// capped at older request versions elsewhere.
+	// raw sends the offset requests. If the broker runs transaction.version 2 or later,
+	// it is cl itself. Otherwise it is a client that is limited to older request
+	// versions.
 	raw           *kgo.Client
 	addsOffsets   bool // AddOffsetsToTxn must come before TxnOffsetCommit
 	versionsKnown bool
 
-	// ctx bounds Produce. It is kept because Produce is called per record, deep inside the tasks, where no context of its
-	// own exists.
+	// ctx bounds Produce. It is stored because Produce is called per record, deep inside
+	// the tasks, where no other context exists.
 	ctx     context.Context
 	promise func(*kgo.Record, error)
 	holds   func(topic string, partition int32) bool // kgoHolds
@@ -99,14 +103,16 @@ type Producer struct {
 	flushed   map[string]map[int32]int64
 }
 
-// Offset requests by topic name: the next versions know topic IDs only.
+// Offset requests identify topics by name: the next versions know only topic IDs.
 const (
-	maxOffsetCommit    = 9
-	maxTxnOffsetCommit = 5 // below 5, kgo leaves transaction.version 2 in silence
+	maxOffsetCommit = 9
+	// below 5, kgo stops using transaction.version 2 without an error
+	maxTxnOffsetCommit = 5
 )
 
-// unknownTopicRetries is how often the metadata of a topic is asked for before its records
-// are refused. The client asks every kgo.MetadataMinAge (100 ms in the runtime).
+// unknownTopicRetries is how often the metadata of a topic is requested before its
+// records are refused. The client requests it every kgo.MetadataMinAge (100 ms in the
+// runtime).
 const unknownTopicRetries = 30
 
 // New makes a Producer. It sends nothing; Init does. ctx bounds Produce as Bind says.
@@ -137,8 +143,8 @@ func New(ctx context.Context, cfg Config) (*Producer, error) {
 		p.cl.ForceMetadataRefresh()
 		p.acks.failWith(err)
 	}
-	// A topic that was just created may be unknown to some broker for a moment; one that does not exist has to be refused
-	// before the flush gives up.
+	// A new topic may be unknown to some broker for a moment. A topic that does not exist
+	// must be refused before the flush gives up.
 	opts := append([]kgo.Opt{kgo.UnknownTopicRetries(unknownTopicRetries), kgo.MetadataMinAge(250 * time.Millisecond)}, cfg.Opts...)
 	opts = append(opts, kgo.MaxVersions(versions), kgo.RecordPartitioner(newPartitioner(refuse)))
 	if cfg.TransactionalID != "" {
@@ -158,9 +164,10 @@ func New(ctx context.Context, cfg Config) (*Producer, error) {
 // Transactional reports whether the producer has a transactional ID.
 func (p *Producer) Transactional() bool { return p.cfg.TransactionalID != "" }
 
-// Init gets a producer ID now. When it returns, an older transaction with the same ID has been committed or aborted for
-// good, and its producer is fenced. It also learns the broker's transaction version. It
-// retries until ctx ends, but gives up after a few connections that fail.
+// Init gets a producer ID. When it returns, an older transaction with the same ID has
+// been committed or aborted for good, and its producer is fenced. Init also learns the
+// broker's transaction version. It retries until ctx ends, but gives up after a few
+// failed connections.
 func (p *Producer) Init(ctx context.Context) error {
 	err := retry(ctx, patiently(isRetriable), func(ctx context.Context) error {
 		_, _, err := p.cl.ProducerID(ctx)
@@ -178,7 +185,7 @@ func (p *Producer) Init(ctx context.Context) error {
 	return nil
 }
 
-// Track makes Positions report the given topic: a changelog.
+// Track makes Positions report the given topic, a changelog.
 func (p *Producer) Track(topic string) { p.acks.track(topic) }
 
 // Begin begins a transaction if none is open. Produce calls it.
@@ -189,8 +196,9 @@ func (p *Producer) Begin() error {
 	if p.inTxn || !p.Transactional() {
 		return nil
 	}
-	// BeginTransaction loads a producer ID that has to be renewed without any context; this bounds it. Its error is left to
-	// BeginTransaction, which can tell whether a new ID heals it.
+	// If a producer ID must be renewed, BeginTransaction loads it without a context. This
+	// call bounds it. Its error is left to BeginTransaction, which can tell whether a new
+	// ID solves the problem.
 	_, _, err := p.cl.ProducerID(p.ctx)
 	if err != nil && p.ctx.Err() != nil {
 		return &Error{Aborted, "beginning a transaction", p.ctx.Err()}
@@ -206,15 +214,18 @@ func (p *Producer) Begin() error {
 // InTransaction reports whether a transaction is open.
 func (p *Producer) InTransaction() bool { return p.inTxn }
 
-// Started is when the open transaction began, or, at least once, when the first record since the last Flush was
-// produced. It is the zero time if nothing was produced.
+// Started returns when the open transaction began. With at-least-once, it returns when
+// the first record since the last Flush was produced. It is the zero time if nothing was
+// produced.
 func (p *Producer) Started() time.Time { return p.started }
 
-// Produce sends r: to r.Partition if that is not negative, otherwise to where its key
-// belongs. The record belongs to the producer until the next Commit, Flush or Abort has
-// returned. Produce blocks while too much is buffered, until the context given to New
-// ends. It has no result: the first failure is kept for Err, Flush and Commit. A record
-// of a topic that is written with Caution is held back until Settle.
+// Produce sends r to r.Partition, or to the partition of its key if r.Partition is
+// negative. The record belongs to the producer until the next Commit, Flush or Abort has
+// returned.
+//
+// If too much is buffered, Produce blocks until there is room or the context given to New
+// ends. It has no result: the first failure is kept for Err, Flush and Commit. If the
+// topic is written with Caution, the record is held back until Settle.
 func (p *Producer) Produce(r *kgo.Record) {
 	if err := p.Begin(); err != nil {
 		p.acks.failWith(err)
@@ -231,23 +242,26 @@ func (p *Producer) Produce(r *kgo.Record) {
 	p.cl.Produce(p.ctx, r, p.promise)
 }
 
-// Produced counts the records produced since the last commit, flush or abort.
+// Produced returns the number of records produced since the last commit, flush or abort.
 func (p *Producer) Produced() int64 { return p.produced }
 
-// Err is the first failure of a record since the last commit, flush or abort, or nil: the transaction will be aborted,
-// so there is no use in filling it further.
+// Err returns the first failure of a record since the last commit, flush or abort, or
+// nil. After a failure the transaction will be aborted, so adding records to it is
+// useless.
 func (p *Producer) Err() error { return p.acks.first() }
 
-// Positions returns the position behind the last confirmed record of every tracked partition since the producer was
-// made. A transaction's marker comes behind it and is not counted.
+// Positions returns, for every tracked partition, the position after the last record
+// confirmed since the producer was made. The marker of a transaction comes after it and
+// is not counted.
 func (p *Producer) Positions() map[string]map[int32]int64 {
 	all := make(map[string]map[int32]int64, len(p.positions))
 	mergeAll(all, p.positions)
 	return all
 }
 
-// Flushed returns the same for the records that the last Flush, at least once, has confirmed. Unlike Positions it says nothing of a partition that somebody
-// else may have written since.
+// Flushed returns the positions of the records that the last Flush confirmed, with
+// at-least-once. Unlike Positions, it does not include partitions that another process
+// may have written to since.
 func (p *Producer) Flushed() map[string]map[int32]int64 { return p.flushed }
 
 func mergeAll(into, from map[string]map[int32]int64) {
@@ -258,8 +272,8 @@ func mergeAll(into, from map[string]map[int32]int64) {
 	}
 }
 
-// Close ends the client. An open transaction is left to the broker, which aborts it after its timeout or when its ID is
-// initialised again; the caller commits or aborts before.
+// Close ends the client. Commit or abort before. The broker aborts an open transaction
+// after its timeout, or when its ID is initialised again.
 func (p *Producer) Close() {
 	if p.raw != p.cl {
 		p.raw.Close()

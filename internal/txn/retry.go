@@ -10,11 +10,11 @@ import (
 
 var retries = backoff.Backoff{First: 5 * time.Millisecond, Last: 250 * time.Millisecond}
 
-// doubtRetries are of records whose refusal may be about something else than the records.
+// doubtRetries is for records whose refusal may have another cause than the records.
 var doubtRetries = backoff.Backoff{First: 50 * time.Millisecond, Last: 500 * time.Millisecond}
 
-// retry repeats fn while it fails with an error that again accepts, until ctx ends. Then it returns the last error of
-// fn, which says more than ctx's.
+// retry repeats fn while it fails with an error that again accepts, until ctx ends. It
+// then returns the last error of fn, which says more than ctx's.
 func retry(ctx context.Context, again func(error) bool, fn func(context.Context) error) error {
 	for failures := 1; ; failures++ {
 		err := fn(ctx)
@@ -27,8 +27,9 @@ func retry(ctx context.Context, again func(error) bool, fn func(context.Context)
 	}
 }
 
-// patiently is again with a bound on errors that are no broker's answer: kgo has repeated those itself, and without an
-// end a wrong address would never be reported.
+// patiently limits how often again accepts an error that is not a broker's answer. kgo
+// has already retried such errors, and without a limit a wrong address would never be
+// reported.
 func patiently(again func(error) bool) func(error) bool {
 	left := 3
 	return func(err error) bool {

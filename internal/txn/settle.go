@@ -10,12 +10,12 @@ import (
 )
 
 var (
-	// ErrNarrow ends a transaction in which a record is larger than its topic's batches
-	// may be before compression. The next producer lets it through.
+	// ErrNarrow ends a transaction in which a record is, before compression, larger than
+	// its topic's batches may be. The next producer lets it through.
 	ErrNarrow = errors.New("a record needs a producer that lets larger batches through")
 
 	// ErrSlow ends a transaction in which the search for refused records takes too long.
-	// The next one should be smaller.
+	// The next transaction should be smaller.
 	ErrSlow = errors.New("finding the refused records takes longer than the transaction may")
 )
 
@@ -24,9 +24,9 @@ func (p *Producer) Cautious(topic string) bool {
 	return p.caution.Any() && p.caution.of(topic)
 }
 
-// Widen has records of a topic pass that are larger than its batches may be before
-// compression. This producer does not let them pass, so the open transaction will end
-// with ErrNarrow; the next producer does.
+// Widen lets records of a topic through that, before compression, are larger than its
+// batches may be. This applies to the next producer. This producer does not let them
+// through, so the open transaction will end with ErrNarrow.
 func (p *Producer) Widen(topic string) {
 	if p.wide[topic] {
 		return
@@ -35,7 +35,7 @@ func (p *Producer) Widen(topic string) {
 	p.acks.failWith(ErrNarrow)
 }
 
-// holdBack keeps a record of a topic that is written with caution. It reports whether it
+// holdBack keeps a record if its topic is written with caution. It reports whether it
 // did.
 func (p *Producer) holdBack(r *kgo.Record) bool {
 	if !p.caution.of(r.Topic) {
@@ -45,10 +45,10 @@ func (p *Producer) holdBack(r *kgo.Record) bool {
 	return true
 }
 
-// Settle sends the records that Produce has held back, in groups that it waits for, and
-// asks judge about each record that the broker refuses. judge may Produce; that is
-// settled too. The error is the judge's. Any other failure is kept for Err, Flush and
-// Commit.
+// Settle sends the records that Produce has held back, in groups that it waits for. It
+// calls judge for each record that the broker refuses. judge may call Produce; Settle
+// sends those records too. The error is the judge's. Any other failure is kept for Err,
+// Flush and Commit.
 func (p *Producer) Settle(ctx context.Context, judge Judge) error {
 	defer func() { p.held = p.held[:0] }()
 	for from := 0; from < len(p.held) && p.acks.first() == nil; {
@@ -61,8 +61,9 @@ func (p *Producer) Settle(ctx context.Context, judge Judge) error {
 	return nil
 }
 
-// cut returns the first records, as many as go into one group. What a wide topic gets in
-// one group is no more than a batch of it may have: kgo bounds its batches no longer.
+// cut returns the first records, as many as fit into one group. The records of a wide
+// topic in one group are no larger than one of its batches may be, because kgo no longer
+// limits these batches.
 func (p *Producer) cut(records []*kgo.Record) []*kgo.Record {
 	records = records[:min(len(records), p.caution.size())]
 	if len(p.wide) == 0 {
@@ -120,7 +121,7 @@ func (p *Producer) try(ctx context.Context, records []*kgo.Record) ([]refusal, e
 	return p.acks.takeRefused(), nil
 }
 
-// refuse is the judge of a caller that has none.
+// refuse is the judge for callers that have none.
 func refuse(r *kgo.Record, err error) (again bool, failure error) {
 	return false, &RefusedError{Topic: r.Topic, Partition: r.Partition, Err: err}
 }

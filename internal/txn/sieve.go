@@ -4,34 +4,36 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// Judge decides about a record that the broker has refused although it was sent alone.
-// The record may be changed and sent again, or left out. An error ends the transaction.
+// Judge decides about a record that the broker refused although it was sent alone. The
+// judge may change the record and send it again, or leave it out. An error ends the
+// transaction.
 type Judge func(r *kgo.Record, err error) (again bool, failure error)
 
 // sieve finds the records of a group that the broker refuses.
 //
-// A broker refuses a batch as a whole, and kgo then fails all that it holds for the
-// partition, with the bare error code. But it does so in order, and nothing lies behind
-// the refused records, since the group was waited for. So they can be sent again within
-// the same transaction: in halves, until a record is refused alone. The order within each
-// partition stays that of the group. The partitions are searched side by side, one piece
-// of each at a time.
+// A broker refuses a batch as a whole. kgo then fails all records that it holds for the
+// partition, with the bare error code. But it does so in order, and nothing is in the log
+// after the refused records, because the group was waited for. They can therefore be sent
+// again within the same transaction: in halves, until a single record is refused. The
+// order within each partition stays that of the group. All partitions are searched at the
+// same time, one piece of each per try.
 type sieve struct {
-	// try sends records, waits for the answers, and returns the refusals, those of one
-	// partition in order.
+	// try sends records, waits for the answers, and returns the refusals. Those of one
+	// partition are in order.
 	try   func([]*kgo.Record) ([]refusal, error)
 	judge Judge
-	// pause waits before the same records are sent again; tries counts from 1.
+	// pause waits before the same records are sent again. tries counts from 1.
 	pause func(tries int) error
 }
 
-// A record that is refused alone with an error that may not be about it is sent again:
-// doubts times, or fewDoubts if the broker has taken other records of the partition
-// meanwhile. That makes trouble of the broker unlikely, but it may just have begun.
+// If a single record is refused with an error that may have another cause, it is sent
+// again: doubts times, or fewDoubts times if the broker has accepted other records of the
+// partition meanwhile. In the second case trouble of the broker is unlikely, but it may
+// have just begun.
 const doubts, fewDoubts = 3, 2
 
 // sift returns when each record has been accepted, or left out by the judge. refused are
-// the topics that refused one.
+// the topics that refused a record.
 func (s *sieve) sift(group []*kgo.Record) (refused map[string]bool, err error) {
 	refusals, err := s.try(group)
 	if err != nil || len(refusals) == 0 {
@@ -59,29 +61,28 @@ func (s *sieve) sift(group []*kgo.Record) (refused map[string]bool, err error) {
 	}
 }
 
-// strand is what is undecided of one partition.
+// strand is the undecided part of one partition.
 type strand struct {
 	sent  []*kgo.Record // being tried
 	todo  []piece       // in order; they come after sent
-	tries int           // of a record alone, after a doubtful error
-	// took: records were accepted after those that are undecided had been refused, and
-	// after the last judgement.
+	tries int           // of a single record, after a doubtful error
+	// took is true if records were accepted after the undecided ones had been refused,
+	// and after the last judgement.
 	took bool
 }
 
 // piece is a run of records of one partition that is sent together.
 type piece struct {
 	records []*kgo.Record
-	// rest: the other half of what was refused. If the piece before it is accepted, it is
-	// spoilt.
+	// rest marks the second half of refused records. If the piece before it is accepted,
+	// this piece becomes spoilt.
 	rest bool
-	// spoilt: it was refused together with records that have been accepted since. So it
-	// is divided without another try.
+	// spoilt marks a piece that was refused together with records that have since been
+	// accepted. It is divided without another try.
 	spoilt bool
 }
 
-// strandsOf returns the strands of the partitions that have refused records of a group
-// that was sent.
+// strandsOf returns the strands of the partitions that refused records of a group.
 func strandsOf(group []*kgo.Record, refusals []refusal) []*strand {
 	var strands []*strand
 	byPartition := make(map[topicPartition]*strand)
@@ -101,7 +102,7 @@ func strandsOf(group []*kgo.Record, refusals []refusal) []*strand {
 	return strands
 }
 
-// next takes the records to be sent next.
+// next returns the records to send next.
 func (l *strand) next() []*kgo.Record {
 	if len(l.todo) == 0 {
 		return nil
@@ -121,7 +122,7 @@ func (l *strand) pop() piece {
 
 func (l *strand) push(p piece) { l.todo = append([]piece{p}, l.todo...) }
 
-// divide puts records at the front as two pieces.
+// divide puts the records at the front, as two pieces.
 func (l *strand) divide(records []*kgo.Record) {
 	n := len(records) / 2
 	l.push(piece{records: records[n:], rest: n > 0})
@@ -130,9 +131,10 @@ func (l *strand) divide(records []*kgo.Record) {
 	}
 }
 
-// answered hands each strand what has become of the records that it sent.
+// answered passes to each strand the result of the records that it sent.
 func (s *sieve) answered(strands []*strand, refusals []refusal) error {
-	// Not by partition: a record that was refused before it had one may have one now.
+	// Not by partition: a record that was refused before it had a partition may have one
+	// now.
 	byRecord := make(map[*kgo.Record]*strand)
 	for _, l := range strands {
 		for _, r := range l.sent {
@@ -198,8 +200,8 @@ func (l *strand) accepted() {
 	}
 }
 
-// judgeAll gives refused records to the judge. From one that is to be sent again on, the
-// others wait for it.
+// judgeAll passes refused records to the judge. If a record is to be sent again, the ones
+// after it wait for it.
 func (s *sieve) judgeAll(l *strand, refused []refusal) error {
 	l.tries, l.took = 0, false
 	for i, r := range refused {

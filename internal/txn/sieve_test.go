@@ -11,8 +11,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// picky is a broker with one log per partition. It refuses a batch that holds a bad
-// record, and takes those before it.
+// picky is a broker with one log per partition. It refuses a batch that has a bad record,
+// and accepts the batches before it.
 type picky struct {
 	bad   map[*kgo.Record]error
 	logs  map[int32][]string
@@ -35,7 +35,7 @@ func (b *picky) try(records []*kgo.Record) ([]refusal, error) {
 	for _, p := range order {
 		rest := byPartition[p]
 		for len(rest) > 0 {
-			n := 1 + b.rng.IntN(len(rest)) // the client makes batches as it likes
+			n := 1 + b.rng.IntN(len(rest)) // the client is free to choose its batches
 			batch := rest[:n]
 			rest = rest[n:]
 			for _, r := range batch {
@@ -55,8 +55,8 @@ func (b *picky) try(records []*kgo.Record) ([]refusal, error) {
 	return refused, nil
 }
 
-// Whatever records are refused, in whatever partitions, and however the client makes
-// batches of them: the judge meets exactly these, and the others come out in order.
+// Any records are refused, in any partitions, and the client forms any batches of them.
+// The judge gets exactly the refused records, and the others are written in order.
 func TestSieveFindsExactlyTheRefused(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(300) {
@@ -99,7 +99,7 @@ func TestSieveFindsExactlyTheRefused(t *testing.T) {
 	}
 }
 
-// A record that is sent again, and accepted then, keeps its place.
+// A record that is sent again, and then accepted, keeps its place.
 func TestSieveKeepsTheOrderOfWhatIsSentAgain(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(100) {
@@ -129,8 +129,8 @@ func TestSieveKeepsTheOrderOfWhatIsSentAgain(t *testing.T) {
 	}
 }
 
-// The number of tries per refused record is about that of a binary search; if all are
-// refused, twice their number.
+// The number of tries per refused record is about that of a binary search. If all records
+// are refused, it is twice their number.
 func TestSieveTriesSeldom(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct{ records, bad, most int }{{40, 4, 45}, {256, 1, 20}, {256, 256, 520}} {
@@ -154,11 +154,11 @@ func TestSieveTriesSeldom(t *testing.T) {
 	}
 }
 
-// A refusal that passes is nobody's fault.
+// A temporary refusal costs no record.
 func TestSieveTriesDoubtfulRefusalsAgain(t *testing.T) {
 	t.Parallel()
 	for _, err := range []error{kerr.CorruptMessage, kerr.UnknownServerError} {
-		left, pauses := 1+doubts, 0 // both records together, and one of them alone
+		left, pauses := 1+doubts, 0 // both records together, and then one of them alone
 		group := []*kgo.Record{{Value: []byte("a")}, {Value: []byte("b")}}
 		s := sieve{
 			try: func(records []*kgo.Record) (refused []refusal, _ error) {
@@ -181,8 +181,8 @@ func TestSieveTriesDoubtfulRefusalsAgain(t *testing.T) {
 	}
 }
 
-// A refusal that may pass costs fewDoubts pauses for each record, and none for the others
-// of its batch, if the broker takes others meanwhile.
+// If the broker accepts other records meanwhile, a refusal that may be temporary costs
+// fewDoubts pauses for each record, and none for the other records of its batch.
 func TestSieveSeldomWaits(t *testing.T) {
 	t.Parallel()
 	b := &picky{bad: map[*kgo.Record]error{}, logs: map[int32][]string{}, rng: rand.New(rand.NewPCG(1, 1))}
@@ -208,7 +208,8 @@ func TestSieveSeldomWaits(t *testing.T) {
 	}
 }
 
-// A broker that refuses all for a while, in the midst of a search, costs no record.
+// A broker that refuses everything for a while, in the middle of a search, costs no
+// record.
 func TestSieveOutlastsTrouble(t *testing.T) {
 	t.Parallel()
 	for after := range 40 {

@@ -19,7 +19,8 @@ import (
 	"github.com/millrace-streams/millrace/internal/kafkatest"
 )
 
-// world is a cluster on a virtual network inside a synctest bubble, so that timeouts cost nothing.
+// world is a cluster on a virtual network inside a synctest bubble, so that timeouts take
+// no time.
 type world struct {
 	*testing.T
 	cluster *kafkatest.Cluster
@@ -33,7 +34,8 @@ const (
 	store  = "app-counts-changelog"
 )
 
-// inWorld runs f against a cluster with the topics in, out and a changelog, three partitions each.
+// inWorld runs f against a cluster with the topics in and out and a changelog, with three
+// partitions each.
 func inWorld(t *testing.T, f func(*world), opts ...kfake.Opt) {
 	t.Helper()
 	t.Parallel()
@@ -49,7 +51,7 @@ func (w *world) must(err error) {
 	}
 }
 
-// producer makes and initialises a producer; change may alter its configuration.
+// producer makes and initialises a producer. change may alter its configuration.
 func (w *world) producer(id string, change ...func(*Config)) *Producer {
 	w.Helper()
 	cfg := Config{Opts: w.cluster.Options(), TransactionalID: id, Group: group}
@@ -69,7 +71,8 @@ func (w *world) join(member string) Identity {
 	return join(w.T, w.admin, group, member)
 }
 
-// refuseValue has the broker refuse records with that value in the output and in the changelog.
+// refuseValue makes the broker refuse records with that value, in the output and in the
+// changelog.
 func (w *world) refuseValue(value string, code *kerr.Error) {
 	w.Helper()
 	for _, topic := range []string{output, store} {
@@ -77,7 +80,8 @@ func (w *world) refuseValue(value string, code *kerr.Error) {
 	}
 }
 
-// join makes a member of the group, or lets a member join again, which begins a new generation.
+// join makes a member of the group, or makes a member join again, which begins a new
+// generation.
 func join(t *testing.T, cl *kgo.Client, group, member string) Identity {
 	t.Helper()
 	ctx := context.Background()
@@ -96,7 +100,8 @@ func join(t *testing.T, cl *kgo.Client, group, member string) Identity {
 		req.SessionTimeoutMillis, req.RebalanceTimeoutMillis = 300_000, 300_000
 		protocol := kmsg.NewJoinGroupRequestProtocol()
 		protocol.Name = "test"
-		protocol.Metadata = []byte(rand.Text()) // a change, so that joining again rebalances
+		// a change, so that joining again rebalances
+		protocol.Metadata = []byte(rand.Text())
 		req.Protocols = append(req.Protocols, protocol)
 		resp, err := req.RequestWith(ctx, cl)
 		if err == nil && resp.ErrorCode == kerr.MemberIDRequired.Code {
@@ -112,7 +117,8 @@ func join(t *testing.T, cl *kgo.Client, group, member string) Identity {
 	}
 }
 
-// produce sends the values to the output and counts them in the changelog, both in partition 0.
+// produce sends the values to the output and counts them in the changelog, both in
+// partition 0.
 func produce(p *Producer, values ...string) {
 	for _, v := range values {
 		p.Produce(&kgo.Record{Topic: output, Value: []byte(v)})
@@ -120,12 +126,13 @@ func produce(p *Producer, values ...string) {
 	}
 }
 
-// at is a commit of the input's partition 0.
+// at is a commit of partition 0 of the input.
 func at(offset int64) []OffsetCommit {
 	return []OffsetCommit{{Topic: input, Offset: offset, LeaderEpoch: -1, Metadata: "meta"}}
 }
 
-// visible returns the values that a read_committed consumer sees in the output, in order of their offsets.
+// visible returns the values that a read_committed consumer sees in the output, in order
+// of their offsets.
 func (w *world) visible() []string {
 	w.Helper()
 	var values []string
@@ -155,7 +162,7 @@ func (w *world) visible() []string {
 	return values
 }
 
-// committed is the group's position in the input's partition 0, -1 if there is none.
+// committed returns the group's position in partition 0 of the input, or -1.
 func (w *world) committed() int64 {
 	w.Helper()
 	fetched, err := kadm.NewClient(w.admin).FetchOffsets(context.Background(), group)
@@ -170,7 +177,7 @@ func (w *world) committed() int64 {
 	return o.At
 }
 
-// expect compares what everybody can see with what should be seen.
+// expect compares the visible output and the committed position with the expected ones.
 func (w *world) expect(committed int64, values ...string) {
 	w.Helper()
 	if got := w.visible(); !slices.Equal(got, values) {
@@ -188,7 +195,7 @@ func (w *world) outcome(err error, want Outcome) {
 	}
 }
 
-// requests counts requests by key and remembers them.
+// requests records requests by key.
 func (w *world) requests(key kmsg.Key) *recorder {
 	r := &recorder{}
 	w.cluster.ControlKey(key.Int16(), func(req kmsg.Request) (kmsg.Response, error, bool) {
@@ -212,8 +219,8 @@ func (r *recorder) all() []kmsg.Request {
 	return slices.Clone(r.seen)
 }
 
-// line is a connection that can be cut around one kind of request: before the broker has it, or before its answer
-// arrives. Once cut, nothing goes through until it is mended.
+// line is a connection that can be cut around one kind of request: before the broker has
+// it, or before its answer arrives. Once cut, it transmits nothing until it is mended.
 type line struct {
 	dial   func(ctx context.Context, network, host string) (net.Conn, error)
 	mu     sync.Mutex

@@ -1,5 +1,6 @@
-// Bench is the program that a bench of stream-processing apps runs: one of its workloads on Millrace, configured by environment. README.md
-// in this folder has the contract and the recorded figures.
+// Bench runs one workload of a benchmark for stream-processing applications on Millrace.
+// The environment configures it. README.md in this folder has the contract and the
+// recorded figures.
 package main
 
 import (
@@ -42,7 +43,7 @@ func run(ctx context.Context, env func(string) string) error {
 	return app.Run(ctx)
 }
 
-// parse reads the environment of the contract.
+// parse reads the environment that the contract defines.
 func parse(env func(string) string) (workload, millrace.Config, error) {
 	threads, err1 := number(env, "THREADS", 1)
 	commit, err2 := number(env, "COMMIT_MS", 100)

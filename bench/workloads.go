@@ -11,7 +11,7 @@ import (
 	"github.com/millrace-streams/millrace/topology"
 )
 
-// workload is one of the bench's workloads with its topics.
+// workload is one of the benchmark's workloads, with its topics.
 type workload struct {
 	name          string
 	input, output string
@@ -36,7 +36,8 @@ func (w workload) build() (*topology.Topology, error) {
 	return b.Build()
 }
 
-// passthrough drops the records whose sequence number ends in 0, and writes the others in upper case.
+// passthrough drops the records whose sequence number ends in 0, and writes the others in
+// upper case.
 func (w workload) passthrough(in topology.Stream[string, string]) {
 	topology.MapValues(in.Filter(keep), strings.ToUpper, serde.String).To(w.output)
 }
@@ -45,7 +46,7 @@ func (w workload) count(in topology.Stream[string, string]) {
 	topology.GroupByKey(in, "by-key").Count("count").Stream().To(w.output)
 }
 
-// countByValue counts by the first field of the value; the input has no keys.
+// countByValue counts by the first field of the value. The input has no keys.
 func (w workload) countByValue(in topology.Stream[string, string]) {
 	topology.GroupBy(in, "by-word", firstField, serde.String).Count("count").Stream().To(w.output)
 }
@@ -67,14 +68,15 @@ func firstField(v string) string {
 	return word
 }
 
-// keep looks at the second field, the sequence number.
+// keep checks the second field, the sequence number.
 func keep(v string) bool {
 	_, rest, _ := strings.Cut(v, " ")
 	seq, _, _ := strings.Cut(rest, " ")
 	return !strings.HasSuffix(seq, "0")
 }
 
-// keyAtStart is how the contract writes a window: key@start, the start in decimal milliseconds.
+// keyAtStart returns a windowed key in the form of the contract: key@start, with the
+// start in decimal milliseconds.
 func keyAtStart(r processor.Record[serde.Windowed[string], int64]) string {
 	return r.Key.Key + "@" + strconv.FormatInt(r.Key.Start, 10)
 }

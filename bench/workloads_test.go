@@ -12,7 +12,8 @@ import (
 	"github.com/millrace-streams/millrace/topologytest"
 )
 
-// TestWorkloads runs each workload on a few records of the contract's form and compares the last value of each key.
+// TestWorkloads runs each workload on a few records in the contract's form, and compares
+// the last value of each key.
 func TestWorkloads(t *testing.T) {
 	t.Parallel()
 	lines := []string{"word-00001 00000011 yyy", "word-00002 00000020 yyy", "word-00001 00000031 yyy"}
@@ -42,7 +43,8 @@ func TestWorkloads(t *testing.T) {
 	}
 }
 
-// windowsOf is a count of one in each window of a minute that holds at, for each key.
+// windowsOf returns, for each key, a count of one in each one-minute window that contains
+// at.
 func windowsOf(at time.Time, keys ...string) map[string]string {
 	counts := map[string]string{}
 	for start := at.Truncate(5 * time.Second).Add(-55 * time.Second); !start.After(at); start = start.Add(5 * time.Second) {

@@ -37,7 +37,8 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := app.Run(ctx); err != nil { // drains, commits and leaves the group when ctx ends
+	// when ctx ends, Run drains, commits and leaves the group
+	if err := app.Run(ctx); err != nil {
 		log.Fatal(err)
 	}
 }

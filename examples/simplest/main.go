@@ -1,4 +1,5 @@
-// Simplest counts the words of its standard input, every two seconds. It brings its own broker:
+// Simplest counts the words of its standard input, every two seconds. It has its own
+// broker:
 //
 //	go run ./examples/simplest
 package main
@@ -24,7 +25,7 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	dir := must(os.MkdirTemp("", "simplest")) // a service uses a directory that stays
+	dir := must(os.MkdirTemp("", "simplest")) // a service uses a permanent directory
 	defer os.RemoveAll(dir)
 	brokers, stopBroker, err := broker.Embedded(dir)
 	check(err)

@@ -10,7 +10,7 @@ import (
 	"github.com/millrace-streams/millrace/examples/internal/exampletest"
 )
 
-// The program prints the counts of what was typed until it is interrupted.
+// The program prints the counts of typed words until it is interrupted.
 func TestMain_prints(t *testing.T) {
 	in, typed, err := os.Pipe()
 	if err != nil {

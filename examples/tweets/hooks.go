@@ -6,7 +6,7 @@ import (
 	"github.com/millrace-streams/millrace/processor"
 )
 
-// counter counts the records that went to the dead letter topic.
+// counter counts the records that were sent to the dead letter topic.
 type counter struct{ n atomic.Int64 }
 
 // OnError implements millrace.HookError.

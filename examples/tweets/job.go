@@ -12,9 +12,10 @@ import (
 
 // topics are the topics of the job.
 type topics struct {
-	tweets, more         string // two inputs, read as one stream
-	filtered             string // tweets of interest, one by one
-	terms, termsInWindow string // counts by matched term: per batch, and over the longer time
+	tweets, more string // two inputs, read as one stream
+	filtered     string // tweets of interest, one by one
+	// counts by matched term: per batch, and over the longer time
+	terms, termsInWindow string
 	broken               string // dead letters
 }
 
@@ -37,7 +38,7 @@ func (t topics) outputs() []string {
 
 func (t topics) all() []string { return append(t.inputs(), t.outputs()...) }
 
-// job is what the program does with tweets. It prints to out.
+// job is the topology of the program. It prints to out.
 func job(o options, topics topics, out io.Writer) (*topology.Topology, error) {
 	b := topology.New()
 
@@ -73,7 +74,8 @@ func job(o options, topics topics, out io.Writer) (*topology.Topology, error) {
 	return b.Build()
 }
 
-// TermCount says how many tweets had a term. The end of the batch is the record's timestamp, and its header "batch".
+// TermCount is the number of tweets that contain a term. The record's timestamp, and its
+// header "batch", are the end of the batch.
 type TermCount struct {
 	Term  string `json:"term"`
 	Count int64  `json:"count"`
@@ -81,10 +83,11 @@ type TermCount struct {
 
 func readable(r batch.Row[string, int64]) TermCount { return TermCount{Term: r.Key, Count: r.Value} }
 
-// mostFirst is the order of rows in which the largest count is first.
+// mostFirst orders rows by descending count.
 func mostFirst(a, b batch.Row[string, int64]) int { return cmp.Compare(b.Value, a.Value) }
 
-// worthShowing picks the authors with more than one tweet, or whose name starts with the prefix.
+// worthShowing selects authors with more than one tweet, and authors whose name starts
+// with the prefix.
 func (o options) worthShowing(r batch.Row[string, int64]) bool {
 	return r.Value > 1 || o.prefix != "" && strings.HasPrefix(strings.ToLower(r.Key), strings.ToLower(o.prefix))
 }

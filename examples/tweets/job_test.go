@@ -19,15 +19,16 @@ import (
 	"github.com/millrace-streams/millrace/topologytest"
 )
 
-// naive is the job by hand: it looks at each line by itself, and keeps all.
+// naive computes the results of the job without Millrace. It looks at one line at a time
+// and keeps everything.
 type naive struct {
 	o        options
-	tweets   []Tweet // originals that came in the batch
+	tweets   []Tweet // originals of the batch
 	filtered []int64 // IDs
 	broken   []string
 }
 
-// add takes a line, and returns whether it is an original.
+// add adds a line.
 func (n *naive) add(line []byte) {
 	var fields map[string]any
 	var tweet Tweet
@@ -58,7 +59,7 @@ func authorOf(t Tweet) []string { return []string{t.User.ScreenName} }
 
 func (n *naive) termsOf(t Tweet) []string { return matched(t, n.o.terms) }
 
-// block is how a batch is printed: at most ten rows.
+// blockOf formats a batch as it is printed: at most ten rows.
 func blockOf(end time.Time, title string, rows []string) string {
 	const rule = "-------------------------------------------\n"
 	text := rule + "Time: " + end.Local().Format("2006-01-02 15:04:05.999") + "  " + title + "\n" + rule
@@ -72,7 +73,7 @@ func blockOf(end time.Time, title string, rows []string) string {
 	return text + "\n"
 }
 
-// rows are the counts as they are printed, by name or by count.
+// rowsOf formats counts as they are printed, ordered by name or by count.
 func rowsOf(counts map[string]int, byCount bool) (rows []string) {
 	names := slices.Sorted(maps.Keys(counts))
 	if byCount {
@@ -84,7 +85,7 @@ func rowsOf(counts map[string]int, byCount bool) (rows []string) {
 	return rows
 }
 
-// print is what the job prints of a batch. inWindow are the tweets of the window.
+// print returns what the job prints for a batch. inWindow are the tweets of the window.
 func (n *naive) print(end time.Time, tweets, inWindow []Tweet) string {
 	authors := countAll(tweets, authorOf)
 	top := rowsOf(authors, true)
@@ -100,7 +101,8 @@ func (n *naive) print(end time.Time, tweets, inWindow []Tweet) string {
 		blockOf(end, "tweets by term", rowsOf(countAll(tweets, n.termsOf), false))
 }
 
-// TestJob: over several partitions of two topics, what is printed and written is what the naive count of the same tweets says.
+// TestJob: over several partitions of two topics, the printed and written results equal
+// those of naive for the same tweets.
 func TestJob(t *testing.T) {
 	t.Parallel()
 	o, err := parse(nil, io.Discard)
@@ -164,7 +166,7 @@ func TestJob(t *testing.T) {
 	}
 }
 
-// firstDifference returns some lines from the one on where a differs from b.
+// firstDifference returns some lines of a around the first one that differs from b.
 func firstDifference(a, b string) string {
 	lines, others := strings.SplitAfter(a, "\n"), strings.SplitAfter(b, "\n")
 	for i := range lines {
@@ -175,7 +177,7 @@ func firstDifference(a, b string) string {
 	return "(nothing)"
 }
 
-// checkRows holds that a topic has each count once, for its batch and term.
+// checkRows checks that a topic has each count once, with its batch and term.
 func checkRows(t *testing.T, topic string, records []topologytest.Record, want map[string]int) {
 	t.Helper()
 	got := make(map[string]int)
@@ -192,7 +194,7 @@ func checkRows(t *testing.T, topic string, records []topologytest.Record, want m
 	}
 }
 
-// ids are the IDs of tweets, sorted.
+// ids returns the IDs of tweets, sorted.
 func ids(t *testing.T, values []string) (all []int64) {
 	t.Helper()
 	for _, value := range values {
@@ -206,7 +208,7 @@ func ids(t *testing.T, values []string) (all []int64) {
 	return all
 }
 
-// values are the values of a topic, sorted.
+// values returns the values of a topic, sorted.
 func values(records []topologytest.Record) (all []string) {
 	for _, r := range records {
 		all = append(all, string(r.Value))
@@ -215,7 +217,7 @@ func values(records []topologytest.Record) (all []string) {
 	return all
 }
 
-// TestJobLeavesOut: records without a tweet in them count for nothing.
+// TestJobLeavesOut: records that contain no tweet are not counted.
 func TestJobLeavesOut(t *testing.T) {
 	t.Parallel()
 	o := options{name: "x", interval: time.Second, window: time.Second}

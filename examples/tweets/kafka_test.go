@@ -11,7 +11,8 @@ import (
 	"github.com/millrace-streams/millrace/examples/internal/exampletest"
 )
 
-// read returns all committed records that are in a topic, in order of offset inside a partition.
+// read returns all committed records of a topic, in order of offset within each
+// partition.
 func read(t *testing.T, brokers []string, topic string) (records []*kgo.Record) {
 	t.Helper()
 	client, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.ConsumeTopics(topic),
@@ -47,7 +48,7 @@ func read(t *testing.T, brokers []string, topic string) (records []*kgo.Record) 
 	return records
 }
 
-// waitUntil is for conditions that nobody announces.
+// waitUntil polls a condition that no event announces.
 func waitUntil(t *testing.T, what string, satisfied func() bool) {
 	t.Helper()
 	ticker := time.NewTicker(time.Millisecond)
@@ -62,7 +63,7 @@ func waitUntil(t *testing.T, what string, satisfied func() bool) {
 	}
 }
 
-// count is a count as the job writes it.
+// count returns a count that the job wrote.
 func count(t *testing.T, key, value []byte) int {
 	t.Helper()
 	var c TermCount

@@ -1,5 +1,6 @@
-// Tweets reads tweets from Kafka, prints what happens in them every few seconds, and writes those that are of interest to another topic. Without
-// -brokers it brings its own broker and replays a sample, so that nothing need be installed:
+// Tweets reads tweets from Kafka, prints statistics of them every few seconds, and writes
+// tweets of interest to another topic. Without -brokers it starts its own broker and
+// replays a sample, so nothing has to be installed:
 //
 //	go run ./examples/tweets
 package main
@@ -25,10 +26,10 @@ import (
 	"github.com/millrace-streams/millrace/processor"
 )
 
-// partitions is how many partitions the topics get that the program makes.
+// partitions is the partition count of the topics that the program creates.
 const partitions = 4
 
-// options are what the flags say.
+// options are the values of the flags.
 type options struct {
 	brokers  string
 	name     string
@@ -53,9 +54,10 @@ func main() {
 		os.Exit(2)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal ends the program at once
+	context.AfterFunc(ctx, stop) // a second signal ends the program immediately
 	err = run(ctx, o, os.Stdout, os.Stderr)
-	if err != nil && !(ctx.Err() != nil && errors.Is(err, ctx.Err())) { // who interrupts the start knows why it ended
+	// after an interrupt, the user knows why the start ended
+	if err != nil && !(ctx.Err() != nil && errors.Is(err, ctx.Err())) {
 		fmt.Fprintln(os.Stderr, "tweets:", err)
 		os.Exit(1)
 	}
@@ -112,10 +114,11 @@ func (o options) check(rest []string, given map[string]bool) error {
 	return nil
 }
 
-// embedded reports whether the program brings its own broker, and replays the sample.
+// embedded reports whether the program starts its own broker and replays the sample.
 func (o options) embedded() bool { return o.brokers == "" }
 
-// run is the program: a broker if none is given, topics, the replay, and the job, until ctx ends.
+// run runs the program until ctx ends: the broker if none is given, the topics, the
+// replay, and the job.
 func run(ctx context.Context, o options, out, logs io.Writer) error {
 	dir, remove, err := o.directory(logs)
 	if err != nil {
@@ -142,7 +145,7 @@ func run(ctx context.Context, o options, out, logs io.Writer) error {
 			return err
 		}
 	}
-	if o.duration > 0 { // from here on: the beginning is not to be cut short
+	if o.duration > 0 { // starts here, so that it does not include the startup
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, o.duration)
 		defer cancel()
@@ -151,7 +154,7 @@ func run(ctx context.Context, o options, out, logs io.Writer) error {
 	return errors.Join(err, stopReplay())
 }
 
-// cluster returns the brokers that were asked for, or starts one here, with its data in dir.
+// cluster returns the given brokers, or starts one in this process, with its data in dir.
 func (o options) cluster(dir string, logs io.Writer) (brokers []string, stop func(), err error) {
 	if !o.embedded() {
 		brokers, err = broker.Seeds(o.brokers)
@@ -191,7 +194,7 @@ func (o options) work(ctx context.Context, brokers []string, dir string, topics 
 	return err
 }
 
-// directory returns where state is kept, and what to call at the end.
+// directory returns the directory for state, and a function to call at the end.
 func (o options) directory(logs io.Writer) (string, func(), error) {
 	if o.stateDir != "" {
 		return o.stateDir, func() {}, os.MkdirAll(o.stateDir, 0o755)
@@ -204,7 +207,8 @@ func (o options) directory(logs io.Writer) (string, func(), error) {
 	return dir, func() { _ = os.RemoveAll(dir) }, nil
 }
 
-// startReplay writes the sample until ctx ends. The returned function waits for the last tweets to be written.
+// startReplay writes the sample until ctx ends. The returned function waits until the
+// last tweets are written.
 func startReplay(ctx context.Context, client *kgo.Client, topics []string, rate int) (func() error, error) {
 	r, err := newReplay(ctx, client, topics, partitions, rate)
 	if err != nil {
@@ -219,13 +223,13 @@ func startReplay(ctx context.Context, client *kgo.Client, topics []string, rate 
 	}, nil
 }
 
-// list is a flag of words, comma separated, in lower case.
+// list is a flag with a list of words, separated by commas, in lower case.
 type list []string
 
-// String joins the words again.
+// String joins the words.
 func (l *list) String() string { return strings.Join(*l, ",") }
 
-// Set splits the flag's text.
+// Set splits the text of the flag.
 func (l *list) Set(text string) error {
 	*l = nil
 	for word := range strings.SplitSeq(text, ",") {

@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// asProgram is set in the environment of a process that is to be the program, not its tests.
+// asProgram is set in the environment of a process that runs the program instead of the
+// tests.
 const asProgram = "TWEETS_AS_PROGRAM"
 
 func TestMain(m *testing.M) {

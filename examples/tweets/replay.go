@@ -12,24 +12,26 @@ import (
 	"github.com/millrace-streams/millrace/examples/tweets/sample"
 )
 
-// place is one partition that the replay writes.
+// place is one partition to which the replay writes.
 type place struct {
 	topic     string
 	partition int32
 }
 
-// replay writes the sample to its topics at a rate, over and over, until ctx ends. Tweet i goes to place i modulo their number, so each
-// place's end says which of its tweets is next: a replay that was killed goes on where it was.
+// replay writes the sample to its topics at a given rate, repeatedly, until ctx ends.
+// Tweet i goes to place i modulo the number of places. The end of each place therefore
+// determines its next tweet, and a replay that was killed continues where it stopped.
 type replay struct {
 	client *kgo.Client
 	places []place
-	next   []int64 // by place: number of its tweets that are written
+	next   []int64 // by place: number of tweets written
 	lines  [][]byte
-	rate   int // tweets a second
+	rate   int // tweets per second
 	failed kgo.FirstErrPromise
 }
 
-// newReplay finds out how far the topics have come. client must use kgo.ManualPartitioner.
+// newReplay finds out how far each topic was written. client must use
+// kgo.ManualPartitioner.
 func newReplay(ctx context.Context, client *kgo.Client, topics []string, partitions int32, rate int) (*replay, error) {
 	ends, err := kadm.NewClient(client).ListEndOffsets(ctx, topics...)
 	if err != nil {
@@ -49,13 +51,15 @@ func newReplay(ctx context.Context, client *kgo.Client, topics []string, partiti
 	return r, nil
 }
 
-// run returns when ctx has ended and all that it sent is written, or not all of it could be.
+// run returns when ctx has ended and everything that it sent is written, or could not be
+// written.
 func (r *replay) run(ctx context.Context) error {
 	pace(ctx, r.rate, func() { r.send(ctx) })
 	return r.failed.Err()
 }
 
-// pace calls do rate times a second, in bursts, until ctx ends. What one burst was late for, the next catches up on.
+// pace calls do rate times per second, in bursts, until ctx ends. If a burst is late, the
+// next one catches up.
 func pace(ctx context.Context, rate int, do func()) {
 	const step = 50 * time.Millisecond
 	ticker := time.NewTicker(step)
@@ -73,7 +77,7 @@ func pace(ctx context.Context, rate int, do func()) {
 	}
 }
 
-// send writes the tweet that is next in order over all places.
+// send writes the next tweet in the order over all places.
 func (r *replay) send(ctx context.Context) {
 	behind := 0
 	for i := range r.next {
@@ -84,7 +88,8 @@ func (r *replay) send(ctx context.Context) {
 	r.sendTo(ctx, behind)
 }
 
-// sendTo writes the tweet that is next at a place. What has been begun is not given up when ctx ends.
+// sendTo writes the next tweet of a place. The end of ctx does not cancel a write that
+// has begun.
 func (r *replay) sendTo(ctx context.Context, at int) {
 	i := r.next[at]*int64(len(r.places)) + int64(at)
 	r.next[at]++

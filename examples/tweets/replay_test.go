@@ -15,7 +15,7 @@ import (
 	"github.com/millrace-streams/millrace/examples/tweets/sample"
 )
 
-// inputs is a broker with the input topics, and the client that the replay needs.
+// inputs returns a broker with the input topics, and the client that the replay needs.
 func inputs(t *testing.T) (brokers []string, client *kgo.Client, topics []string) {
 	t.Helper()
 	brokers, stop, err := broker.Embedded(t.TempDir())
@@ -34,7 +34,8 @@ func inputs(t *testing.T) (brokers []string, client *kgo.Client, topics []string
 	return brokers, client, topics
 }
 
-// checkReplayed holds that each place has its tweets, in order and without gaps, and returns how many there are.
+// checkReplayed checks that each place has its tweets, in order and without gaps, and
+// returns their number.
 func checkReplayed(t *testing.T, brokers, topics []string) (total int) {
 	t.Helper()
 	lines := slices.Collect(sample.Lines())
@@ -53,7 +54,8 @@ func checkReplayed(t *testing.T, brokers, topics []string) (total int) {
 	return total
 }
 
-// TestReplayGoesOn: whenever it ends, and whatever is lost at its end, the replay goes on in each partition where that is.
+// TestReplayGoesOn: whenever the replay ends, and whatever is lost at its end, it
+// continues in each partition where it stopped.
 func TestReplayGoesOn(t *testing.T) {
 	t.Parallel()
 	brokers, client, topics := inputs(t)
@@ -64,7 +66,7 @@ func TestReplayGoesOn(t *testing.T) {
 			t.Fatal(err)
 		}
 		for range random.IntN(1000) {
-			if random.IntN(100) == 0 { // a partition is ahead of others, as after a kill
+			if random.IntN(100) == 0 { // as after a kill, a partition is ahead of others
 				r.sendTo(t.Context(), random.IntN(len(r.places)))
 			}
 			r.send(t.Context())
@@ -78,7 +80,7 @@ func TestReplayGoesOn(t *testing.T) {
 	}
 }
 
-// TestReplayEnds: all that the replay has sent is written when it ends.
+// TestReplayEnds: when the replay ends, everything that it sent is written.
 func TestReplayEnds(t *testing.T) {
 	t.Parallel()
 	brokers, client, topics := inputs(t)
@@ -103,11 +105,11 @@ func TestReplayEnds(t *testing.T) {
 	}
 }
 
-// TestPace: the rate holds over any time, also after a call that takes longer than its share.
+// TestPace: the rate holds over any period, even after a call that takes too long.
 func TestPace(t *testing.T) {
 	for name, tc := range map[string]struct {
 		rate int
-		slow time.Duration // what the first call takes
+		slow time.Duration // duration of the first call
 	}{
 		"slow":        {rate: 3},
 		"fast":        {rate: 500},

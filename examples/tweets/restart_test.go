@@ -22,7 +22,7 @@ import (
 	"github.com/millrace-streams/millrace/internal/seedtest"
 )
 
-// program is a process of the program.
+// program is a running process of the program.
 type program struct {
 	*exec.Cmd
 	stdout, stderr *exampletest.Screen
@@ -48,7 +48,8 @@ func start(t *testing.T, args ...string) *program {
 	return p
 }
 
-// end sends a signal, and returns when the program has ended and all that it printed is there.
+// end sends a signal. It returns when the program has ended and all of its output is
+// available.
 func (p *program) end(t *testing.T, signal syscall.Signal) {
 	t.Helper()
 	if err := p.Process.Signal(signal); err != nil {
@@ -64,7 +65,7 @@ func (p *program) end(t *testing.T, signal syscall.Signal) {
 	}
 }
 
-// size is the number of bytes of the files in a directory.
+// size returns the number of bytes of the files in a directory.
 func size(dir string) (n int64) {
 	_ = filepath.WalkDir(dir, func(_ string, e fs.DirEntry, err error) error {
 		if err == nil {
@@ -77,8 +78,9 @@ func size(dir string) (n int64) {
 	return n
 }
 
-// TestRestart: interrupted and killed at random points, and started again with the same state directory, the program counts each tweet in
-// exactly one batch, and writes all that it writes exactly once.
+// TestRestart: the program is interrupted and killed at random points, and restarted with
+// the same state directory. It counts each tweet in exactly one batch, and writes all
+// results exactly once.
 func TestRestart(t *testing.T) {
 	t.Parallel()
 	random := seedtest.Rand(t, "./examples/tweets")
@@ -95,7 +97,8 @@ func TestRestart(t *testing.T) {
 		printed.WriteString(p.stdout.Text())
 	}
 
-	// The last run has a broker of its own, and so no replay: it counts what is there.
+	// The last run has a separate broker, and so no replay: it counts the existing
+	// tweets.
 	brokers, stop, err := broker.Embedded(dir)
 	if err != nil {
 		t.Fatal(err)
@@ -121,7 +124,8 @@ func TestRestart(t *testing.T) {
 		all += n
 	}
 	blocks := func() int { return strings.Count(p.stdout.Text(), "Time: ") }
-	const perBatch, patient = 8, 600 // batches in which nothing new is counted; only a test that fails sees so many
+	// batches in which nothing new is counted; only a failing test sees that many
+	const perBatch, patient = 8, 600
 	for n, progress := counted(), 0; n < all && blocks() < progress+patient*perBatch; {
 		seen := blocks()
 		p.stdout.WaitFor(t, "batch", func(string) bool { return blocks() > seen })
@@ -129,7 +133,8 @@ func TestRestart(t *testing.T) {
 			n, progress = now, blocks()
 		}
 	}
-	until := blocks() + 2*perBatch // a batch that is printed is written, and so are those before
+	// if a batch is printed, it is written, and so are the ones before
+	until := blocks() + 2*perBatch
 	p.stdout.WaitFor(t, "batch", func(string) bool { return blocks() > until })
 	p.end(t, syscall.SIGINT)
 	printed.WriteString(p.stdout.Text())
@@ -137,7 +142,8 @@ func TestRestart(t *testing.T) {
 	checkPrinted(t, printed.String())
 }
 
-// written is what is in the topics, compared with what should be there by looking at each input record.
+// written is the content of the topics. It is compared with the expected content,
+// computed from each input record.
 type written struct {
 	t       *testing.T
 	o       options
@@ -158,7 +164,7 @@ func (w *written) expect() {
 	w.terms = countAll(w.tweets, w.termsOf)
 }
 
-// rows are the counts in a topic, by end of the batch and term. None may be there twice.
+// rows returns the counts in a topic, by end of the batch and term. None may occur twice.
 func (w *written) rows(topic string) map[int64]map[string]int {
 	rows := make(map[int64]map[string]int)
 	for _, r := range read(w.t, w.brokers, topic) {
@@ -225,7 +231,7 @@ func (w *written) check() {
 	t.Logf("%d tweets, %d of interest, %d broken, %d batches", len(w.tweets), len(filtered), len(broken), len(rows))
 }
 
-// values are the values of a topic, sorted.
+// values returns the values of a topic, sorted.
 func (w *written) values(topic string) (all []string) {
 	for _, r := range read(w.t, w.brokers, topic) {
 		all = append(all, string(r.Value))
@@ -236,7 +242,7 @@ func (w *written) values(topic string) (all []string) {
 
 var header = regexp.MustCompile(`(?m)^Time: .*$`)
 
-// checkPrinted holds that no batch is printed twice.
+// checkPrinted checks that no batch is printed twice.
 func checkPrinted(t *testing.T, text string) {
 	t.Helper()
 	seen := make(map[string]bool)
@@ -248,8 +254,12 @@ func checkPrinted(t *testing.T, text string) {
 	}
 }
 
-// TestFirstBatchIsSoon: from the start to the first batch it takes the interval and at most two seconds. The machine's own speed is taken out of that: a slow one gets ten times as
-// long as it needs for the broker and its topics, and each gets several tries, of which one has to be in time. What the program waits for would be there in each.
+// TestFirstBatchIsSoon: the first batch comes at most the interval and two seconds after
+// the start.
+//
+// The test allows for slow machines. A slow machine gets ten times as long as it needs
+// for the broker and its topics. Each machine gets several tries, of which one must be in
+// time. If the program waited for something unnecessarily, every try would be late.
 func TestFirstBatchIsSoon(t *testing.T) {
 	t.Parallel()
 	const interval, tries = 100 * time.Millisecond, 5
@@ -269,7 +279,7 @@ func TestFirstBatchIsSoon(t *testing.T) {
 	t.Error("the first batch is late each time")
 }
 
-// TestDuration: the program ends by itself after -duration, and leaves nothing behind.
+// TestDuration: the program ends after -duration, and leaves no files behind.
 func TestDuration(t *testing.T) {
 	t.Parallel()
 	p := start(t, "-interval", "500ms", "-duration", "1s")

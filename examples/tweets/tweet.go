@@ -8,7 +8,7 @@ import (
 	"unicode/utf8"
 )
 
-// Tweet is what the job needs of a tweet as Twitter's API v1.1 gives it.
+// Tweet has the fields of a tweet in Twitter's API v1.1 that the job needs.
 type Tweet struct {
 	ID        int64  `json:"id"`
 	Text      string `json:"text"`
@@ -31,19 +31,22 @@ type Retweeted struct {
 
 // Link is a link in a tweet's text.
 type Link struct {
-	URL      string `json:"url"` // the short form that stands in the text
+	URL      string `json:"url"` // the short form in the text
 	Expanded string `json:"expanded_url"`
 }
 
 func author(t Tweet) string { return t.User.ScreenName }
 
-// original reports whether the record is a tweet, not a notice of something else that the stream carries, and not a retweet.
+// original reports whether the record is a tweet and not a retweet. The stream also
+// carries notices that are no tweets.
 func original(t Tweet) bool { return t.ID != 0 && t.Retweeted == nil }
 
-// shortest is the number of letters from which words are counted. Shorter ones are mostly articles and the like, which lead every count.
+// shortest is the minimum length of counted words. Shorter words are mostly articles and
+// the like, which would lead every count.
 const shortest = 4
 
-// words returns the longer words of the text in lower case, without links and mentions. Scripts that do not put spaces between words give whole phrases.
+// words returns the longer words of the text in lower case, without links and mentions.
+// In scripts without spaces between words, it returns whole phrases.
 func words(t Tweet) []string {
 	var all []string
 	for field := range strings.FieldsSeq(strings.ToLower(html.UnescapeString(t.Text))) {
@@ -59,7 +62,7 @@ func words(t Tweet) []string {
 	return all
 }
 
-// between reports whether the character is no part of a word, or of a mention.
+// between reports whether the character is not part of a word or a mention.
 func between(r rune) bool {
 	if unicode.Is(unicode.Variation_Selector, r) { // follows an emoji
 		return true
@@ -67,7 +70,8 @@ func between(r rune) bool {
 	return !unicode.In(r, unicode.L, unicode.Nd, unicode.M) && r != '_' && r != '@'
 }
 
-// matched returns those of the terms that occur in the text, whatever the case. The terms are in lower case.
+// matched returns the terms that occur in the text, in any case. The terms are in lower
+// case.
 func matched(t Tweet, terms []string) []string {
 	text := strings.ToLower(t.Text)
 	var found []string
@@ -79,7 +83,8 @@ func matched(t Tweet, terms []string) []string {
 	return found
 }
 
-// linksTo reports whether the tweet has a link to one of the domains, or to a part of one.
+// linksTo reports whether the tweet has a link to one of the domains, or to a subdomain
+// of one.
 func linksTo(t Tweet, domains []string) bool {
 	for _, link := range t.Entities.URLs {
 		u, err := url.Parse(link.Expanded)

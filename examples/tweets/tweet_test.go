@@ -64,18 +64,19 @@ func TestLinksTo(t *testing.T) {
 	t.Parallel()
 	domains := list{"github.com", "confluent.io"}
 	for link, want := range map[string]bool{
-		"https://github.com/twmb/franz-go":    true,
-		"http://GitHub.com":                   true,
-		"https://gist.github.com/x?y=z#f":     true,
-		"https://a.b.confluent.io:8443/":      true,
-		"https://user:secret@github.com/":     true,
-		"https://github.com./":                true,
-		"https://notgithub.com/":              false,
-		"https://github.com.example.org/":     false,
-		"https://example.org/github.com":      false,
-		"https://example.org/?to=github.com":  false,
-		"https://github.community/":           false,
-		"github.com/twmb":                     false, // no host: Twitter expands to whole links
+		"https://github.com/twmb/franz-go":   true,
+		"http://GitHub.com":                  true,
+		"https://gist.github.com/x?y=z#f":    true,
+		"https://a.b.confluent.io:8443/":     true,
+		"https://user:secret@github.com/":    true,
+		"https://github.com./":               true,
+		"https://notgithub.com/":             false,
+		"https://github.com.example.org/":    false,
+		"https://example.org/github.com":     false,
+		"https://example.org/?to=github.com": false,
+		"https://github.community/":          false,
+		// no host: Twitter expands links fully
+		"github.com/twmb":                     false,
 		"":                                    false,
 		"https://[::1":                        false,
 		"https://example.org/%zz github.com/": false,

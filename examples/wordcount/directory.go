@@ -15,26 +15,27 @@ import (
 const (
 	lookInterval = time.Second
 
-	// checkpoint is after how many bytes of a file the journal notes how far it was read. As much may be read twice after a kill -9.
+	// checkpoint is the number of bytes of a file after which the journal records the
+	// position. After a kill -9, that many bytes may be read twice.
 	checkpoint = 8 << 20
 )
 
-// directory takes lines from the new files of a directory, from each file once.
+// directory reads the lines of new files in a directory, each file once.
 type directory struct {
 	path    string // absolute
 	journal *journal
-	seen    map[string]sighting // files that are to be read, by path, as of the last look
+	seen    map[string]sighting // unread files by path, as of the last look
 	log     *slog.Logger
 }
 
-// sighting is what a file looked like.
+// sighting is the state of a file when it was last seen.
 type sighting struct {
 	size, modified int64
-	failed         bool // reading it has failed: it is left alone until it changes
+	failed         bool // reading it has failed: it is skipped until it changes
 }
 
-// openDirectory opens a directory and the journal in which it keeps what it has read. The first time, it notes the files that are there already:
-// they are not new.
+// openDirectory opens a directory, and the journal that records which files were read.
+// The first time, it records the existing files as read, because they are not new.
 func openDirectory(path, journalPath string, log *slog.Logger) (*directory, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -54,7 +55,8 @@ func openDirectory(path, journalPath string, log *slog.Logger) (*directory, erro
 		for _, e := range entries {
 			there = append(there, d.file(e))
 		}
-		// The directory comes last: a program that is killed here notes the files again.
+		// The directory comes last: if the program is killed here, it records the files
+		// again.
 		if err := j.finish(append(there, path)...); err != nil {
 			j.close()
 			return nil, err
@@ -82,7 +84,8 @@ func (d *directory) read(ctx context.Context, to *sender) error {
 	return nil
 }
 
-// look reads the files that have not changed since the look before: whoever wrote them is done.
+// look reads the files that have not changed since the previous look, because their
+// writers have finished.
 func (d *directory) look(ctx context.Context, to *sender) error {
 	entries, err := os.ReadDir(d.path)
 	if err != nil {
@@ -97,7 +100,7 @@ func (d *directory) look(ctx context.Context, to *sender) error {
 		}
 		info, err := os.Stat(path)
 		if err != nil || !info.Mode().IsRegular() {
-			continue // gone, or nothing with lines
+			continue // gone, or not a regular file
 		}
 		now := sighting{size: info.Size(), modified: info.ModTime().UnixNano()}
 		switch before[path] {
@@ -111,7 +114,8 @@ func (d *directory) look(ctx context.Context, to *sender) error {
 	return nil
 }
 
-// sendFile sends a file. It reports whether that went well; if not, it has logged why.
+// sendFile sends a file. It reports whether that succeeded. If not, it has logged the
+// reason.
 func (d *directory) sendFile(ctx context.Context, path string, to *sender) bool {
 	if ctx.Err() != nil {
 		return true
@@ -127,7 +131,8 @@ func (d *directory) sendFile(ctx context.Context, path string, to *sender) bool 
 	return err == nil
 }
 
-// send sends the lines of a file, from where the journal says, until its end or that of ctx.
+// send sends the lines of a file, from the position in the journal until the end of the
+// file or of ctx.
 func (d *directory) send(ctx context.Context, f *os.File, to *sender) error {
 	start := d.journal.position(f.Name())
 	if _, err := f.Seek(start, io.SeekStart); err != nil {
@@ -138,7 +143,7 @@ func (d *directory) send(ctx context.Context, f *os.File, to *sender) error {
 		part := to.delivery(f.Name())
 		err := sendPart(ctx, r, part)
 		if !part.wait() {
-			return nil // the sender has said why
+			return nil // the sender has reported the reason
 		}
 		sent += part.lines
 		if err == io.EOF {
@@ -151,7 +156,8 @@ func (d *directory) send(ctx context.Context, f *os.File, to *sender) error {
 	}
 }
 
-// sendPart sends what comes before the next checkpoint, the end of ctx, or an error, io.EOF included.
+// sendPart sends lines until the next checkpoint, the end of ctx, or an error, including
+// io.EOF.
 func sendPart(ctx context.Context, r *lineReader, part *delivery) error {
 	for start := r.consumed; r.skipping || r.consumed-start < checkpoint && ctx.Err() == nil; {
 		if err := part.sendNext(r); err != nil {

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// folder is a directory that is looked at by hand.
+// folder is a directory whose looks the test triggers.
 type folder struct {
 	*kafka
 	path, journal string
@@ -28,7 +28,7 @@ func newFolder(t *testing.T, files ...string) *folder {
 	return f
 }
 
-// restart does as a program that starts with the same state directory.
+// restart behaves like a program that is restarted with the same state directory.
 func (f *folder) restart(t *testing.T) {
 	t.Helper()
 	if f.dir != nil {
@@ -89,7 +89,8 @@ func TestDirectory(t *testing.T) {
 	f.want(t, "a1", "a2", "a4", "ü")
 }
 
-// TestDirectoryRestart: a program that starts again reads what has come while it was down, and nothing twice.
+// TestDirectoryRestart: a restarted program reads the files that arrived while it was
+// down, and none twice.
 func TestDirectoryRestart(t *testing.T) {
 	t.Parallel()
 	f := newFolder(t, "old.txt")
@@ -103,7 +104,8 @@ func TestDirectoryRestart(t *testing.T) {
 	f.want(t, "a", "b", "c")
 }
 
-// TestDirectoryEndsInAFile: a program that ends while it reads a file goes on where it was.
+// TestDirectoryEndsInAFile: if the program ends while it reads a file, it later continues
+// where it stopped.
 func TestDirectoryEndsInAFile(t *testing.T) {
 	t.Parallel()
 	f := newFolder(t)
@@ -123,7 +125,7 @@ func TestDirectoryEndsInAFile(t *testing.T) {
 	f.want(t, "a1", "a2", "a3", "a4")
 }
 
-// endsAfter is a context that has ended after a number of calls of Err.
+// endsAfter is a context that ends after a number of calls of Err.
 type endsAfter struct {
 	context.Context
 	calls int
@@ -136,7 +138,7 @@ func (c *endsAfter) Err() error {
 	return context.Canceled
 }
 
-// TestDirectoryCheckpoints: a long file is noted part by part.
+// TestDirectoryCheckpoints: the position in a long file is recorded part by part.
 func TestDirectoryCheckpoints(t *testing.T) {
 	t.Parallel()
 	f := newFolder(t)
@@ -155,7 +157,8 @@ func TestDirectoryCheckpoints(t *testing.T) {
 	}
 }
 
-// TestDirectoryBadFile: a file that cannot be read is reported once, and holds up no other.
+// TestDirectoryBadFile: a file that cannot be read is reported once, and does not block
+// other files.
 func TestDirectoryBadFile(t *testing.T) {
 	t.Parallel()
 	f := newFolder(t)

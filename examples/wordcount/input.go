@@ -10,17 +10,19 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// deliveryTime is how long lines that were read may take to reach Kafka when the program ends.
+// deliveryTime is how long the delivery of lines to Kafka may take when the program ends.
 const deliveryTime = 10 * time.Second
 
-// input is where lines come from.
+// input is a source of lines.
 type input interface {
-	// read sends lines until ctx ends, and returns when all that it sent is delivered. It is called once.
+	// read sends lines until ctx ends. It returns when all lines that it sent are
+	// delivered. It is called once.
 	read(ctx context.Context, to *sender) error
 }
 
-// readAll reads inputs until ctx ends, or until one of them or Kafka fails. Afterwards every line that was read is in Kafka, or the error
-// says that some are not. It may close client.
+// readAll reads inputs until ctx ends, or until one of them or Kafka fails. When it
+// returns, every line that was read is in Kafka, or the error says that some are not. It
+// may close client.
 func readAll(ctx context.Context, inputs []input, client *kgo.Client, log *slog.Logger) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()

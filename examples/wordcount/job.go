@@ -12,10 +12,11 @@ import (
 
 const (
 	lines      = "lines" // topic between the inputs and the job
-	partitions = 4       // of that topic, if the program makes it
+	partitions = 4       // of that topic, if the program creates it
 )
 
-// job cuts lines into words, and prints to out how often each has occurred, every interval.
+// job splits lines into words. Every interval, it prints to out how often each word has
+// occurred.
 func job(interval time.Duration, out io.Writer) (*topology.Topology, error) {
 	b := topology.New()
 	words := topology.FlatMapValues(topology.Source(b, lines, serde.Bytes, serde.String), strings.Fields, serde.String)

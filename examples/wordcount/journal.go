@@ -9,14 +9,15 @@ import (
 	"strings"
 )
 
-// journal keeps in a file how far files were read. Each line of it is a position and a quoted path; a later one replaces an earlier one of the same path.
-// It is used by one goroutine.
+// journal records in a file how far files were read. Each of its lines is a position and
+// a quoted path. A later line replaces an earlier one with the same path. One goroutine
+// uses it.
 type journal struct {
 	file      *os.File
 	positions map[string]int64 // by path
 }
 
-// wholeFile is the position of a file that needs no more reading.
+// wholeFile is the position of a file that is completely read.
 const wholeFile = -1
 
 func openJournal(path string) (*journal, error) {
@@ -35,7 +36,8 @@ func openJournal(path string) (*journal, error) {
 	return j, nil
 }
 
-// load reads the file. What follows the last line was being written when the program was killed, and is cut off.
+// load reads the file. It removes an incomplete last line, which was being written when
+// the program was killed.
 func (j *journal) load() error {
 	data, err := os.ReadFile(j.file.Name())
 	if err != nil {
@@ -59,13 +61,13 @@ func (j *journal) load() error {
 // position returns how many bytes of a file were read.
 func (j *journal) position(path string) int64 { return max(0, j.positions[path]) }
 
-// finished reports whether a path was given to finish.
+// finished reports whether a path was passed to finish.
 func (j *journal) finished(path string) bool { return j.positions[path] == wholeFile }
 
-// finish notes that files need no more reading.
+// finish records that files are completely read.
 func (j *journal) finish(paths ...string) error { return j.note(wholeFile, paths...) }
 
-// advance notes that a file was read up to a position.
+// advance records that a file was read up to a position.
 func (j *journal) advance(path string, position int64) error { return j.note(position, path) }
 
 func (j *journal) note(position int64, paths ...string) error {

@@ -28,7 +28,7 @@ func TestJournal(t *testing.T) {
 		}
 	}
 	j.close()
-	// What a kill leaves of an entry counts for nothing, and does not damage the next one.
+	// An entry that a kill has truncated is ignored, and does not damage the next one.
 	for range 2 {
 		tear(t, path, "-1 \"/d/b")
 		j = reopen(t, path)

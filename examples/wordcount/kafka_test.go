@@ -13,11 +13,12 @@ import (
 	"github.com/millrace-streams/millrace/examples/internal/exampletest"
 )
 
-// kafka is a broker with the topic of lines, and what the program's inputs need to write to it.
+// kafka is a broker with the topic of lines, and everything that the program's inputs
+// need to write to it.
 type kafka struct {
 	brokers []string
 	client  *kgo.Client         // the program's
-	said    *exampletest.Screen // what the inputs log
+	said    *exampletest.Screen // log of the inputs
 	log     *slog.Logger
 }
 
@@ -45,7 +46,8 @@ func kafkaAt(t *testing.T, brokers []string) *kafka {
 	return &kafka{brokers: brokers, client: client, said: said, log: slog.New(slog.NewTextHandler(said, nil))}
 }
 
-// start runs inputs, and returns what ends them and checks that they end well.
+// start runs inputs. The returned function ends them and checks that they end without an
+// error.
 func (k *kafka) start(t *testing.T, inputs ...input) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -60,7 +62,7 @@ func (k *kafka) start(t *testing.T, inputs ...input) (stop func()) {
 	}
 }
 
-// lines returns, sorted, all lines that are in the topic.
+// lines returns all lines in the topic, sorted.
 func (k *kafka) lines(t *testing.T) []string {
 	t.Helper()
 	reader, err := kgo.NewClient(kgo.SeedBrokers(k.brokers...), kgo.ConsumeTopics(lines))

@@ -7,16 +7,17 @@ import (
 	"io"
 )
 
-// maxLine is the length of the longest line in bytes, without its end. It is as much as fits into a Kafka record by default.
+// maxLine is the largest length of a line in bytes, without its end. It is what fits into
+// a Kafka record by default.
 const maxLine = 1_000_000
 
 // errLongLine is returned by lineReader.next for a line that is longer than maxLine.
 var errLongLine = errors.New("line skipped: it is too long")
 
-// lineReader cuts what it reads into lines.
+// lineReader splits its input into lines.
 type lineReader struct {
 	r        *bufio.Reader
-	consumed int64 // bytes of lines that were returned or skipped, with their ends
+	consumed int64 // bytes of the lines that were returned or skipped, with their ends
 	skipping bool  // the rest of a line that is too long comes next
 }
 
@@ -24,8 +25,10 @@ func newLineReader(r io.Reader) *lineReader {
 	return &lineReader{r: bufio.NewReaderSize(r, 64<<10)}
 }
 
-// next returns the next line without its end, LF or CRLF, in a slice of its own. It returns errLongLine once for a line that is too long, without
-// waiting for its end, and goes on behind it the next time. The end of the input ends a line too, an error does not.
+// next returns the next line in a new slice, without its end, LF or CRLF. For a line that
+// is too long it returns errLongLine once, without waiting for the end of the line. The
+// next call continues after this line. The end of the input ends a line too; an error
+// does not.
 func (l *lineReader) next() ([]byte, error) {
 	line := []byte{}
 	for {

@@ -48,7 +48,7 @@ func TestLines(t *testing.T) {
 	}
 }
 
-// tooLong stands for a line that was skipped.
+// tooLong stands for a skipped line.
 const tooLong = "(too long)"
 
 func all(r *lineReader) (lines []string, err error) {
@@ -75,7 +75,8 @@ func TestLineIsTheCallers(t *testing.T) {
 	}
 }
 
-// TestHalfALine: what precedes a broken connection is no line.
+// TestHalfALine: if the connection breaks in the middle of a line, the part before is not
+// a line.
 func TestHalfALine(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("connection reset")
@@ -85,7 +86,7 @@ func TestHalfALine(t *testing.T) {
 	}
 }
 
-// TestLinesContinue: whoever reads on where consumed says gets each line once.
+// TestLinesContinue: a reader that continues at consumed gets each line once.
 func TestLinesContinue(t *testing.T) {
 	t.Parallel()
 	random := rand.New(rand.NewPCG(1, 2))

@@ -1,5 +1,7 @@
-// Wordcount counts the words of lines that arrive on a TCP socket, or in new files of a directory, and prints the counts of every batch. The
-// lines travel through the Kafka topic "lines", so that none is lost or counted twice when the program is killed and started again.
+// Wordcount counts the words of lines that arrive on a TCP socket or in new files of a
+// directory, and prints the counts of every batch. The lines go through the Kafka topic
+// "lines". Therefore no line is lost or counted twice if the program is killed and
+// restarted.
 package main
 
 import (
@@ -39,9 +41,10 @@ func main() {
 		os.Exit(2)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal ends the program at once
+	context.AfterFunc(ctx, stop) // a second signal ends the program immediately
 	err := run(ctx, o, os.Stdout, os.Stderr)
-	if err != nil && !(ctx.Err() != nil && errors.Is(err, ctx.Err())) { // who interrupts the start knows why it ended
+	// after an interrupt, the user knows why the start ended
+	if err != nil && !(ctx.Err() != nil && errors.Is(err, ctx.Err())) {
 		fmt.Fprintln(os.Stderr, "wordcount:", err)
 		os.Exit(1)
 	}
@@ -62,7 +65,8 @@ func (o options) check(rest []string) error {
 	return nil
 }
 
-// run counts until ctx or the duration ends, or something fails. Batches go to stdout, everything else that is said to stderr.
+// run counts until ctx or the duration ends, or an error occurs. Batches are written to
+// stdout, all messages to stderr.
 func run(ctx context.Context, o options, stdout, stderr io.Writer) error {
 	log := slog.New(slog.NewTextHandler(stderr, nil))
 	dir, cleanUp, err := stateDir(o.stateDir, stderr)
@@ -100,7 +104,7 @@ func run(ctx context.Context, o options, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if o.duration > 0 { // from here on: the beginning is not to be cut short
+	if o.duration > 0 { // starts here, so that it does not include the startup
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, o.duration)
 		defer cancel()
@@ -108,7 +112,8 @@ func run(ctx context.Context, o options, stdout, stderr io.Writer) error {
 	return count(ctx, app, func(ctx context.Context) error { return readAll(ctx, inputs, client, log) })
 }
 
-// count runs the job, and reads what it counts, until ctx ends or one of the two fails. The job ends after the reading.
+// count runs the job and the reading of its input, until ctx ends or one of the two
+// fails. The job ends after the reading.
 func count(ctx context.Context, app *millrace.App, read func(context.Context) error) error {
 	reading, stopReading := context.WithCancel(ctx)
 	running, stopRunning := context.WithCancel(context.WithoutCancel(ctx))
@@ -122,7 +127,7 @@ func count(ctx context.Context, app *millrace.App, read func(context.Context) er
 	return errors.Join(err, <-ended)
 }
 
-// stateDir returns the directory that was asked for, or a temporary one that cleanUp removes.
+// stateDir returns the given directory, or a temporary one that cleanUp removes.
 func stateDir(asked string, stderr io.Writer) (dir string, cleanUp func(), err error) {
 	if asked != "" {
 		return asked, func() {}, nil
@@ -135,7 +140,7 @@ func stateDir(asked string, stderr io.Writer) (dir string, cleanUp func(), err e
 	return dir, func() { os.RemoveAll(dir) }, nil
 }
 
-// cluster returns the brokers that were asked for, or starts one here, with its data in dir.
+// cluster returns the given brokers, or starts one in this process, with its data in dir.
 func cluster(asked, dir string) (brokers []string, stop func(), err error) {
 	if asked != "" {
 		brokers, err = broker.Seeds(asked)
@@ -144,7 +149,7 @@ func cluster(asked, dir string) (brokers []string, stop func(), err error) {
 	return broker.Embedded(dir)
 }
 
-// open prepares the inputs that were asked for.
+// open opens the inputs that the flags select.
 func (o options) open(stateDir string, log *slog.Logger) ([]input, error) {
 	if o.listen == "" && o.dir == "" {
 		o.listen = "localhost:9999"

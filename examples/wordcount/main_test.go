@@ -49,7 +49,8 @@ func (p *program) wait(t *testing.T) {
 	}
 }
 
-// said waits until the program has said on stderr what the expression matches, and returns its group.
+// said waits until the program has written text to stderr that matches the expression,
+// and returns the group.
 func (p *program) said(t *testing.T, expression string) string {
 	t.Helper()
 	r := regexp.MustCompile(expression)
@@ -110,7 +111,8 @@ func TestWordcount(t *testing.T) {
 	if err := os.WriteFile(hidden, []byte("über und\nüber\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Rename(hidden, seen); err != nil { // a file that is seen while it is empty counts as read, should the writing pause
+	// a file that is seen while it is empty might count as read if the writer pauses
+	if err := os.Rename(hidden, seen); err != nil {
 		t.Fatal(err)
 	}
 	p.write(t, "to be or\r\nnot to be\r\n\r\n über")
@@ -129,7 +131,8 @@ func TestWordcount(t *testing.T) {
 	}
 }
 
-// TestRestart: with a state directory each word is counted once, whenever the program ends and starts.
+// TestRestart: with a state directory, each word is counted once, whenever the program
+// ends and starts.
 func TestRestart(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
@@ -138,7 +141,8 @@ func TestRestart(t *testing.T) {
 	for i := range 3 {
 		p := start(t, o)
 		p.write(t, "again and again\n")
-		p.said(t, `(msg=disconnected)`) // Kafka has the line; it is most likely not counted yet
+		// Kafka has the line; it is most likely not counted yet
+		p.said(t, `(msg=disconnected)`)
 		if i < 2 {
 			p.end(t)
 		} else {

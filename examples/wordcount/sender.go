@@ -13,7 +13,8 @@ import (
 )
 
 const (
-	// bufferedLines and bufferedBytes bound what waits for Kafka. A full buffer makes inputs wait, and with them whoever writes to a socket.
+	// bufferedLines and bufferedBytes limit the lines that wait for Kafka. If the buffer
+	// is full, the inputs wait, and so do the clients that write to a socket.
 	bufferedLines = 10_000
 	bufferedBytes = 16 << 20
 )
@@ -24,7 +25,8 @@ func producer(brokers []string) (*kgo.Client, error) {
 		kgo.SeedBrokers(brokers...),
 		kgo.MaxBufferedRecords(bufferedLines),
 		kgo.MaxBufferedBytes(bufferedBytes),
-		kgo.ProducerBatchMaxBytes(maxLine+4096), // below the 1048588 bytes that a topic takes unless it was told otherwise
+		// below 1048588 bytes, a topic's default limit
+		kgo.ProducerBatchMaxBytes(maxLine+4096),
 	)
 	if err != nil {
 		return nil, fmt.Errorf("make a Kafka client: %w", err)
@@ -39,22 +41,22 @@ type sender struct {
 	stop   func() // ends all inputs; called after the first failure
 
 	failure sync.Once
-	err     error // the first failure; read it when all deliveries have ended
+	err     error // the first failure; read it only when all deliveries have ended
 }
 
-// delivery is a number of lines on their way from one place to Kafka. It is used by one goroutine.
+// delivery is a group of lines in flight from one source to Kafka. One goroutine uses it.
 type delivery struct {
 	to      *sender
 	from    string // for the log
-	lines   int    // that were sent
+	lines   int    // number of lines sent
 	pending sync.WaitGroup
 	failed  atomic.Bool
 }
 
 func (s *sender) delivery(from string) *delivery { return &delivery{to: s, from: from} }
 
-// sendNext sends the next line of r, and blocks while the buffer is full. A line that is too long is skipped, and logged. Errors are those
-// of r.
+// sendNext sends the next line of r. It blocks while the buffer is full. A line that is
+// too long is skipped and logged. The errors are those of r.
 func (d *delivery) sendNext(r *lineReader) error {
 	line, err := r.next()
 	if err == errLongLine {
@@ -70,13 +72,14 @@ func (d *delivery) sendNext(r *lineReader) error {
 	return nil
 }
 
-// wait reports whether Kafka has all lines, once that is known. If not, the sender has an error and has ended all inputs.
+// wait waits for Kafka's answers and reports whether Kafka has all lines. If not, the
+// sender has an error and has ended all inputs.
 func (d *delivery) wait() bool {
 	d.pending.Wait()
 	return !d.failed.Load()
 }
 
-// sent takes Kafka's answer. The client has tried again where that may help.
+// sent handles Kafka's answer. The client has already retried where that may help.
 func (d *delivery) sent(r *kgo.Record, err error) {
 	defer d.pending.Done()
 	switch {

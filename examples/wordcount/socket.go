@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// socket takes lines from any number of TCP clients.
+// socket reads lines from any number of TCP clients.
 type socket struct {
 	listener net.Listener
 	log      *slog.Logger
@@ -37,7 +37,7 @@ func (s *socket) read(ctx context.Context, to *sender) error {
 			clients.Go(func() { s.serve(ctx, conn, to) })
 		case ctx.Err() != nil:
 			return nil
-		default: // too many open files, for example: clients may leave
+		default: // too many open files, for example: clients may disconnect
 			s.log.Warn("a client could not connect", "error", err)
 			pause(ctx, time.Second)
 		}
@@ -53,7 +53,8 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// serve sends a client's lines until it has closed the connection, or ctx ends: then the whole lines that were read are still sent.
+// serve sends the lines of a client until the client has closed the connection or ctx
+// ends. After the end of ctx, it still sends the complete lines that were read.
 func (s *socket) serve(ctx context.Context, conn net.Conn, to *sender) {
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) })()

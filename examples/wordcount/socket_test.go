@@ -47,7 +47,7 @@ func TestSocketClients(t *testing.T) {
 	s, address := newSocket(t, k)
 	stop := k.start(t, s)
 
-	// All are connected at once, and send in turns.
+	// All clients are connected at the same time, and send in turns.
 	const clients = 5
 	var conns []net.Conn
 	for range clients {
@@ -92,7 +92,7 @@ func TestSocketLongLine(t *testing.T) {
 	}
 }
 
-// TestSocketEnds: a client that stays connected does not keep the program from ending.
+// TestSocketEnds: a client that stays connected does not prevent the program from ending.
 func TestSocketEnds(t *testing.T) {
 	t.Parallel()
 	k := newKafka(t)
@@ -106,7 +106,8 @@ func TestSocketEnds(t *testing.T) {
 	}
 }
 
-// TestSocketSlowedDown: while Kafka does not answer, the program reads no more than its buffer holds; later all lines arrive.
+// TestSocketSlowedDown: while Kafka does not answer, the program reads only as much as
+// fits into its buffer. Later all lines arrive.
 func TestSocketSlowedDown(t *testing.T) {
 	t.Parallel()
 	c := kafkatest.New(t)
@@ -146,7 +147,7 @@ func TestSocketSlowedDown(t *testing.T) {
 	}
 }
 
-// waitUntil is for conditions that nobody announces.
+// waitUntil polls a condition that no event announces.
 func waitUntil(t *testing.T, what string, satisfied func() bool) {
 	t.Helper()
 	ticker := time.NewTicker(time.Millisecond)

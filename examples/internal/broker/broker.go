@@ -1,4 +1,4 @@
-// Package broker gives the example programs a Kafka to talk to.
+// Package broker provides the Kafka broker of the example programs.
 package broker
 
 import (
@@ -18,14 +18,16 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// Embedded starts a broker in this process that keeps its data in dir/broker, and goes on with the data that it finds there, also after kill -9. A
-// second one on the same directory is an error. The caller calls stop when nobody talks to the broker any more.
+// Embedded starts a broker in this process. The broker keeps its data in dir/broker and
+// continues with the data that it finds there, also after kill -9. A second broker on the
+// same directory is an error. The caller must call stop, after the last client has closed
+// its connection.
 func Embedded(dir string) (brokers []string, stop func(), err error) {
 	data := filepath.Join(dir, "broker")
 	if err := os.MkdirAll(data, 0o755); err != nil {
 		return nil, nil, fmt.Errorf("make the directory of the embedded broker: %w", err)
 	}
-	// The broker itself would let two processes write to the same files.
+	// The broker itself does not prevent two processes from writing to the same files.
 	lock, err := vfs.Default.Lock(filepath.Join(dir, "broker.lock"))
 	if err != nil {
 		return nil, nil, fmt.Errorf("the embedded broker on %s is in use by another process: %w", data, err)
@@ -37,7 +39,7 @@ func Embedded(dir string) (brokers []string, stop func(), err error) {
 	return c.ListenAddrs(), func() { c.Close(); _ = j.close(); _ = lock.Close() }, nil
 }
 
-// Seeds cuts the text of the flag -brokers into the brokers that it names.
+// Seeds splits the value of the flag -brokers into broker addresses.
 func Seeds(brokers string) ([]string, error) {
 	seeds := strings.Split(brokers, ",")
 	for i, seed := range seeds {
@@ -48,7 +50,7 @@ func Seeds(brokers string) ([]string, error) {
 	return seeds, nil
 }
 
-// open starts a broker that notes its commits in a journal.
+// open starts a broker that records its commits in a journal.
 func open(data, path string) (*kfake.Cluster, *journal, error) {
 	j, err := openJournal(data, path)
 	if err != nil {
@@ -57,8 +59,8 @@ func open(data, path string) (*kfake.Cluster, *journal, error) {
 	c, err := kfake.NewCluster(
 		kfake.NumBrokers(1),
 		kfake.DataDir(data),
-		// Clean in 292 years, the longest wait that the broker can express: its cleaner does not spare the records of open transactions, as
-		// a real one does.
+		// Clean after 292 years, the longest interval that the broker can express. Unlike
+		// a real broker, its cleaner does not spare the records of open transactions.
 		kfake.BrokerConfigs(map[string]string{"log.cleaner.backoff.ms": "9223372036854"}),
 	)
 	if err != nil {
@@ -68,7 +70,8 @@ func open(data, path string) (*kfake.Cluster, *journal, error) {
 	c.ControlKey(kmsg.EndTxn.Int16(), func(request kmsg.Request) (kmsg.Response, error, bool) {
 		c.KeepControl()
 		if err := j.note(request.(*kmsg.EndTxnRequest)); err != nil {
-			return nil, err, true // closes the connection: better no commit than half a one
+			// closes the connection: no commit is better than half a commit
+			return nil, err, true
 		}
 		return nil, nil, false
 	})
@@ -82,8 +85,10 @@ func open(data, path string) (*kfake.Cluster, *journal, error) {
 	return c, j, nil
 }
 
-// endAborted writes the markers of the transactions that were open when the broker was killed. The broker takes them as aborted, but a client looks
-// for the marker: without one it waits for it at the end of a partition, and takes what the same producer writes later as aborted too.
+// endAborted writes the markers of the transactions that were open when the broker was
+// killed. The broker treats these transactions as aborted, but a client looks for the
+// marker. Without a marker, the client waits for it at the end of a partition, and treats
+// later records of the same producer as aborted too.
 func endAborted(brokers []string, data string) error {
 	dirs, err := partitionDirs(data)
 	if err != nil {
@@ -140,8 +145,9 @@ func writeMarkers(brokers []string, markers []kadm.TxnMarkers) error {
 	return nil
 }
 
-// Create makes the topics that do not exist yet, with the brokers' default replication. Those that exist stay as they are. It returns when all
-// partitions have a leader, so that they can be written and read.
+// Create creates the topics that do not exist yet, with the brokers' default replication.
+// It leaves existing topics unchanged. It returns when all partitions have a leader, so
+// that they can be written and read.
 func Create(ctx context.Context, client *kgo.Client, partitions int32, topics ...string) error {
 	responses, err := kadm.NewClient(client).CreateTopics(ctx, partitions, -1, nil, topics...)
 	if err != nil {
@@ -155,7 +161,8 @@ func Create(ctx context.Context, client *kgo.Client, partitions int32, topics ..
 	return await(ctx, client, topics)
 }
 
-// await returns when all partitions of the topics have a leader. Brokers know of a new topic a moment after its creation.
+// await returns when all partitions of the topics have a leader. Brokers learn of a new
+// topic a moment after its creation.
 func await(ctx context.Context, client *kgo.Client, topics []string) error {
 	ticker := time.NewTicker(50 * time.Millisecond)
 	defer ticker.Stop()
@@ -176,8 +183,8 @@ func await(ctx context.Context, client *kgo.Client, topics []string) error {
 	}
 }
 
-// led returns an error that names a topic of which a partition has no leader, if there is one. It asks for itself: what the client knows may
-// be seconds old.
+// led returns an error that names a topic with a partition that has no leader, if there
+// is one. It sends its own request, because the client's metadata may be seconds old.
 func led(ctx context.Context, client *kgo.Client, topics []string) error {
 	request := kmsg.NewPtrMetadataRequest()
 	for _, topic := range topics {

@@ -16,7 +16,8 @@ import (
 	"github.com/millrace-streams/millrace/internal/kafkatest"
 )
 
-// TestEmbeddedGoesOn: a program that ends and starts again with the same directory finds its topics and records.
+// TestEmbeddedGoesOn: a program that is restarted with the same directory finds its
+// topics and records.
 func TestEmbeddedGoesOn(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -51,7 +52,8 @@ func TestEmbeddedGoesOn(t *testing.T) {
 	}
 }
 
-// TestCreateWaits: Create returns when the brokers know the new topics' leaders, or when its context ends.
+// TestCreateWaits: Create returns when the brokers know the leaders of the new topics, or
+// when its context ends.
 func TestCreateWaits(t *testing.T) {
 	t.Parallel()
 	c := kafkatest.New(t)

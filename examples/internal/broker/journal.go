@@ -13,19 +13,24 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// journal makes commits atomic. The embedded broker ends a transaction in steps: a marker in each partition, the group's offsets, and at last an
-// entry in pids.log. What follows happens only then. A program that is killed in between would leave half a commit behind: the partitions
-// without a marker count as aborted. So it is noted before each commit how long the logs are, and a commit without the last step is taken back at
-// the next start; nobody has been told of it.
+// journal makes commits atomic. The embedded broker ends a transaction in steps: it
+// writes a marker to each partition, then the group's offsets, and finally an entry in
+// pids.log. If the program is killed between two steps, half a commit is left: the
+// partitions without a marker count as aborted.
 //
-// The broker handles one request at a time, so what a half commit has written is at the end of its files.
+// The journal therefore records the sizes of the logs before each commit. If the last
+// step is missing, the next start undoes the commit. No client was told of this commit.
+//
+// The broker handles one request at a time, so the data of half a commit is at the end of
+// the broker's files.
 type journal struct {
 	data   string // directory of the broker
 	file   *os.File
 	killed bool // the broker was not closed the last time
 }
 
-// entry is the only one in the journal: [8B producer][2B epoch][8B size of groups.log][8B size of pids.log][4B CRC-32 of what precedes].
+// entry is the only entry of the journal: [8B producer][2B epoch][8B size of
+// groups.log][8B size of pids.log][4B CRC-32 of the preceding bytes].
 type entry struct {
 	producer     int64
 	epoch        int16
@@ -42,7 +47,8 @@ func (e entry) encode() []byte {
 	return binary.BigEndian.AppendUint32(b, crc32.ChecksumIEEE(b))
 }
 
-// decode reports whether b is a whole entry. A kill while it is written comes before the commit that it is for.
+// decode reports whether b is a complete entry. If a kill interrupts the write of an
+// entry, its commit has not begun.
 func decode(b []byte) (e entry, ok bool) {
 	if len(b) != entrySize || crc32.ChecksumIEEE(b[:entrySize-4]) != binary.BigEndian.Uint32(b[entrySize-4:]) {
 		return e, false
@@ -55,7 +61,8 @@ func decode(b []byte) (e entry, ok bool) {
 	}, true
 }
 
-// openJournal takes back the commit that a kill has interrupted, if there is one. data is the broker's directory; the broker must not run.
+// openJournal undoes the commit that a kill interrupted, if there is one. data is the
+// broker's directory. The broker must not be running.
 func openJournal(data, path string) (*journal, error) {
 	j := &journal{data: data}
 	b, err := os.ReadFile(path)
@@ -72,7 +79,7 @@ func openJournal(data, path string) (*journal, error) {
 	return j, err
 }
 
-// note is to be called before each EndTxn request is handled.
+// note must be called before each EndTxn request is handled.
 func (j *journal) note(request *kmsg.EndTxnRequest) error {
 	if !request.Commit {
 		return nil
@@ -89,7 +96,7 @@ func (j *journal) note(request *kmsg.EndTxnRequest) error {
 	return err
 }
 
-// close is for when the broker is closed: its files are whole.
+// close is called when the broker is closed: its files are complete.
 func (j *journal) close() error {
 	return errors.Join(j.file.Close(), os.Remove(j.file.Name()))
 }
@@ -97,7 +104,7 @@ func (j *journal) close() error {
 func (j *journal) groups() string { return filepath.Join(j.data, "groups.log") }
 func (j *journal) pids() string   { return filepath.Join(j.data, "pids.log") }
 
-// size is that of a file, 0 if there is none.
+// size returns the size of a file, or 0 if it does not exist.
 func size(path string) (int64, error) {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -109,7 +116,7 @@ func size(path string) (int64, error) {
 	return info.Size(), nil
 }
 
-// repair takes the commit back unless it came to its end. It may be interrupted and begin again.
+// repair undoes the commit unless it was completed. It may be interrupted and run again.
 func (j *journal) repair(e entry) error {
 	ended, err := j.ended(e)
 	if ended || err != nil {
@@ -127,7 +134,7 @@ func (j *journal) repair(e entry) error {
 	return shorten(j.groups(), e.groups)
 }
 
-// ended reports whether pids.log has an entry of the commit, behind what it had before.
+// ended reports whether pids.log has an entry of the commit after its earlier content.
 func (j *journal) ended(e entry) (bool, error) {
 	log, err := os.ReadFile(j.pids())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -155,7 +162,8 @@ func (j *journal) ended(e entry) (bool, error) {
 	return false, nil
 }
 
-// removeMarker takes the marker of the commit from the end of a partition, if it is there.
+// removeMarker removes the marker of the commit from the end of a partition, if it is
+// there.
 func removeMarker(dir string, e entry) error {
 	l, err := openLog(dir)
 	if err != nil {
@@ -167,7 +175,7 @@ func removeMarker(dir string, e entry) error {
 	return shorten(l.path, l.at)
 }
 
-// shorten cuts off what a file has behind its first n bytes.
+// shorten truncates a file to n bytes.
 func shorten(path string, n int64) error {
 	is, err := size(path)
 	if is <= n || err != nil {

@@ -17,7 +17,8 @@ import (
 	"github.com/millrace-streams/millrace/examples/internal/broker"
 )
 
-// commit reads an input record, and in one transaction writes a record to each partition of out, and the group's offset.
+// commit reads an input record. In one transaction, it writes a record to each partition
+// of out, and the group's offset.
 func commit(t *testing.T, brokers []string, name string) {
 	t.Helper()
 	s, err := kgo.NewGroupTransactSession(kgo.SeedBrokers(brokers...), kgo.TransactionalID("id"), kgo.ConsumerGroup("group"), kgo.ConsumeTopics("in"),
@@ -42,7 +43,8 @@ func commit(t *testing.T, brokers []string, name string) {
 	}
 }
 
-// state is what a reader finds up to the ends of the partitions: the offset of the group, and the records of out.
+// state returns what a reader finds up to the ends of the partitions: the offset of the
+// group, and the records of out.
 func state(t *testing.T, client *kgo.Client, brokers []string) string {
 	t.Helper()
 	offsets, err := kadm.NewClient(client).FetchOffsets(t.Context(), "group")
@@ -81,7 +83,8 @@ func state(t *testing.T, client *kgo.Client, brokers []string) string {
 	return fmt.Sprint(at.At, values)
 }
 
-// TestKilledInACommit: whatever part of a commit's steps a kill has left behind, it counts for nothing, unless it is all of them.
+// TestKilledInACommit: after a kill, a commit has no effect unless all of its steps were
+// completed.
 func TestKilledInACommit(t *testing.T) {
 	t.Parallel()
 	const (
@@ -105,13 +108,13 @@ func TestKilledInACommit(t *testing.T) {
 	commit(t, brokers, "one")
 	commit(t, brokers, "two")
 
-	marker := func(partition int) string { // in which the last batch is a marker
+	marker := func(partition int) string { // the file whose last batch is a marker
 		return fmt.Sprintf("partitions/out-%d/0.dat", partition)
 	}
 	for _, test := range []struct {
 		name string
 		want string
-		undo []string // files that have not got what the commit has appended
+		undo []string // files that do not have the data that the commit appended
 	}{
 		{"all steps", after, nil},
 		{"no step", before, []string{"pids.log", "groups.log", marker(0), marker(1), marker(2)}},
@@ -131,7 +134,8 @@ func TestKilledInACommit(t *testing.T) {
 				t.Fatalf("committed is %s, want %s", got, test.want)
 			}
 			again := t.TempDir()
-			clone(t, dir, again) // nor does it count after another kill, and a commit by the same producer
+			// it also has no effect after another kill and a commit by the same producer
+			clone(t, dir, again)
 			brokers, client = start(t, again)
 			commit(t, brokers, "three")
 			want := strings.Replace(strings.Replace(test.want, "2 [", "3 [", 1), "1 [", "2 [", 1)
@@ -143,7 +147,8 @@ func TestKilledInACommit(t *testing.T) {
 	}
 }
 
-// start opens the broker; it ends with the test, or when it is started again.
+// start opens the broker. It is closed at the end of the test, or when it is started
+// again.
 func start(t *testing.T, dir string) ([]string, *kgo.Client) {
 	t.Helper()
 	brokers, stop, err := broker.Embedded(dir)
@@ -161,7 +166,7 @@ func start(t *testing.T, dir string) ([]string, *kgo.Client) {
 	return brokers, client
 }
 
-// clone copies what is on the disk, as a kill leaves it.
+// clone copies the files on the disk, as a kill leaves them.
 func clone(t *testing.T, from, to string) {
 	t.Helper()
 	if err := os.CopyFS(to, os.DirFS(from)); err != nil {
@@ -169,7 +174,7 @@ func clone(t *testing.T, from, to string) {
 	}
 }
 
-// cutCommit cuts off what the last commit has appended to a file.
+// cutCommit removes the data that the last commit appended to a file.
 func cutCommit(t *testing.T, dir, name string) {
 	t.Helper()
 	noted, err := os.ReadFile(filepath.Join(dir, "broker.commit"))

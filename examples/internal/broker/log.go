@@ -13,11 +13,12 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// log is what a partition has on the disk. It is a directory <topic>-<partition> of segments, whose names are the offsets of their first records; a
-// segment is a row of batches as they are on the wire.
+// log is the data of a partition on the disk. It is a directory <topic>-<partition> of
+// segments. The name of a segment is the offset of its first record. A segment is a
+// sequence of batches in their wire format.
 type log struct {
 	path string // of the segment with the last batch, "" if there is none
-	at   int64  // position of the last batch, which is whole
+	at   int64  // position of the last complete batch
 	size int64
 	open map[int64]int16 // epochs of the producers with an open transaction
 }
@@ -38,7 +39,7 @@ func topicOf(dir string) (string, int32, error) {
 	return topic, int32(partition), err
 }
 
-// openLog goes through the batches of a partition.
+// openLog reads the batches of a partition.
 func openLog(dir string) (*log, error) {
 	segments, err := filepath.Glob(filepath.Join(dir, "*.dat"))
 	if err != nil {
@@ -69,7 +70,10 @@ func (l *log) scan(path string) error {
 	if err != nil {
 		return err
 	}
-	// The beginning of a batch: [8B offset][4B size of the rest][4B leader epoch][1B magic][4B CRC][2B attributes][20B offsets, times][8B producer][2B epoch]
+	// The beginning of a batch:
+	//
+	//	[8B offset][4B size of the rest][4B leader epoch][1B magic][4B CRC]
+	//	[2B attributes][20B offsets, times][8B producer][2B epoch]
 	var header [53]byte
 	const sizeEnds = 12
 	for at := int64(0); at+int64(len(header)) <= size; at += l.size {
@@ -78,7 +82,7 @@ func (l *log) scan(path string) error {
 		}
 		length := sizeEnds + int64(binary.BigEndian.Uint32(header[8:]))
 		if at+length > size {
-			return nil // cut off by a kill
+			return nil // truncated by a kill
 		}
 		l.path, l.at, l.size = path, at, length
 		l.take(binary.BigEndian.Uint16(header[21:]), int64(binary.BigEndian.Uint64(header[43:])), int16(binary.BigEndian.Uint16(header[51:])))
@@ -86,7 +90,7 @@ func (l *log) scan(path string) error {
 	return nil
 }
 
-// take follows the transactions.
+// take keeps track of the open transactions.
 func (l *log) take(attributes uint16, producer int64, epoch int16) {
 	const transactional, control = 1 << 4, 1 << 5
 	switch {
@@ -97,7 +101,7 @@ func (l *log) take(attributes uint16, producer int64, epoch int16) {
 	}
 }
 
-// endsWith reports whether the last batch says that a transaction is committed.
+// endsWith reports whether the last batch commits a transaction of the producer.
 func (l *log) endsWith(producer int64, epoch int16) (bool, error) {
 	if l.path == "" {
 		return false, nil

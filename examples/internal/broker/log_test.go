@@ -8,7 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// FuzzLog: whatever is on the disk, the last batch is inside the file.
+// FuzzLog: whatever the file contains, the last batch is inside the file.
 func FuzzLog(f *testing.F) {
 	b := kmsg.RecordBatch{Magic: 2, Attributes: 1 << 4, ProducerID: 7, ProducerEpoch: 3}
 	b.Length = int32(len(b.AppendTo(nil)) - 12)

@@ -1,4 +1,4 @@
-// Package exampletest has what the tests of the examples share.
+// Package exampletest contains helpers for the tests of the examples.
 package exampletest
 
 import (
@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Patience is how long tests wait for what should happen soon.
+// Patience is how long a test waits for an event that should happen soon.
 const Patience = 2 * time.Minute
 
 // Screen is a writer whose text a test can wait for.
@@ -41,7 +41,8 @@ func (s *Screen) Text() string {
 	return s.written.String()
 }
 
-// WaitFor returns when the text satisfies a condition, and fails the test when it does not within Patience.
+// WaitFor returns when the text satisfies a condition. It fails the test if that does not
+// happen within Patience.
 func (s *Screen) WaitFor(t *testing.T, what string, satisfied func(text string) bool) {
 	t.Helper()
 	timeout := time.After(Patience)
@@ -60,14 +61,14 @@ func (s *Screen) WaitFor(t *testing.T, what string, satisfied func(text string) 
 	}
 }
 
-// WaitForCount returns when the text has n occurrences of a part.
+// WaitForCount returns when the text contains a part n times.
 func (s *Screen) WaitForCount(t *testing.T, part string, n int) {
 	t.Helper()
 	s.WaitFor(t, part, func(text string) bool { return strings.Count(text, part) >= n })
 }
 
-// Interrupt sends the process the signal that Ctrl-C sends. The program under test must be
-// waiting for it already, else the signal ends the test.
+// Interrupt sends the process the signal of Ctrl-C. The program under test must already
+// be waiting for it; otherwise the signal ends the test.
 func Interrupt(t *testing.T) {
 	t.Helper()
 	self, err := os.FindProcess(os.Getpid())

@@ -48,7 +48,7 @@ type mention struct {
 	Indices    [2]int `json:"indices"`
 }
 
-// decoded gives the tweets that decode, in order.
+// decoded returns the tweets that decode, in order.
 func decoded() []tweet {
 	var all []tweet
 	for line := range sample.Lines() {
@@ -139,7 +139,8 @@ func TestShares(t *testing.T) {
 	}
 }
 
-// TestTime holds that created_at follows the order of the lines apart from late tweets, over about 20 minutes.
+// TestTime checks that created_at follows the order of the lines, apart from late tweets,
+// over about 20 minutes.
 func TestTime(t *testing.T) {
 	t.Parallel()
 	all := decoded()
@@ -172,7 +173,7 @@ func TestTime(t *testing.T) {
 	}
 }
 
-// TestTweets checks each tweet by itself, and its place among the others.
+// TestTweets checks each tweet, and its place among the others.
 func TestTweets(t *testing.T) {
 	t.Parallel()
 	seen := map[int64]bool{}
@@ -220,7 +221,8 @@ func checkTweet(t *testing.T, tw tweet) {
 	}
 }
 
-// TestVariety holds that counts of authors, words and domains look like those of real tweets: a few large ones, a long tail.
+// TestVariety checks that the counts of authors, words and domains resemble those of real
+// tweets: a few large ones and a long tail.
 func TestVariety(t *testing.T) {
 	t.Parallel()
 	authors, words, domains, texts := map[string]int{}, map[string]int{}, map[string]int{}, map[string]int{}

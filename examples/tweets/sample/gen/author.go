@@ -11,17 +11,18 @@ import (
 
 type author struct {
 	user  User
-	topic string // what most of the author's tweets are about
+	topic string // topic of most of the author's tweets
 }
 
-// zipfExponent and zipfOffset shape how active authors are: in English the first writes about 5 in 100 tweets, and about half of
-// the tweets come from one author in ten.
+// zipfExponent and zipfOffset determine how active authors are. In English, the first
+// author writes about 5 in 100 tweets, and about half of the tweets come from one author
+// in ten.
 const (
 	zipfExponent = 1.15
 	zipfOffset   = 6
 )
 
-// populate gives l its authors: those that authors.txt names, then as many as needed to have n.
+// populate gives l its n authors: those that authors.txt names, and then invented ones.
 func (g *generator) populate(l *language, named []*author, n int) error {
 	for _, a := range named {
 		if err := g.register(a); err != nil {
@@ -40,7 +41,7 @@ func (g *generator) populate(l *language, named []*author, n int) error {
 	return nil
 }
 
-// register makes an author known by its screen name.
+// register registers an author by screen name.
 func (g *generator) register(a *author) error {
 	const longest = 15 // Twitter's limit
 	name := a.user.ScreenName
@@ -68,7 +69,7 @@ func (g *generator) inventAuthor(l *language) *author {
 	})
 }
 
-// newAuthor fills the rest of an account.
+// newAuthor fills in the rest of an account.
 func (g *generator) newAuthor(l *language, a author) *author {
 	u := &a.user
 	joined := time.Date(2007, 6, 1, 0, 0, 0, 0, time.UTC).Add(time.Duration(g.rng.Int64N(11*365*24*3600)) * time.Second)
@@ -79,7 +80,8 @@ func (g *generator) newAuthor(l *language, a author) *author {
 	return &a
 }
 
-// accountID is a small number for an account of Twitter's first years, and a snowflake since late 2015.
+// accountID returns a small number for an account from Twitter's first years, and a
+// snowflake from late 2015 on.
 func accountID(r *rand.Rand, joined time.Time) int64 {
 	switch {
 	case joined.Year() < 2016:
@@ -98,7 +100,8 @@ func (g *generator) sometimes(chance float64, l *language, section string) *stri
 	return &text
 }
 
-// lognormal suits counts that are small for most and huge for a few; mu is the logarithm of the median.
+// lognormal returns counts that are small for most and huge for a few. mu is the
+// logarithm of the median.
 func (g *generator) lognormal(mu, sigma float64) int {
 	return int(math.Exp(mu + sigma*g.rng.NormFloat64()))
 }

@@ -2,7 +2,8 @@ package main
 
 import "slices"
 
-// broken gives a line that does not decode into a tweet. The kinds take turns, so that each occurs.
+// broken returns a line that does not decode into a tweet. The kinds take turns, so that
+// each one occurs.
 func (g *generator) broken(t *Tweet) ([]byte, error) {
 	kinds := []func(*Tweet) ([]byte, error){g.cutOff, g.withStrayBytes, wrongText, wrongUser, inArray, notice}
 	kind := kinds[g.spoilt%len(kinds)]
@@ -10,7 +11,7 @@ func (g *generator) broken(t *Tweet) ([]byte, error) {
 	return kind(t)
 }
 
-// cutOff is a line whose end is missing, as after a lost connection.
+// cutOff returns a truncated line, as after a lost connection.
 func (g *generator) cutOff(t *Tweet) ([]byte, error) {
 	line, err := encode(t)
 	if err != nil {
@@ -19,8 +20,9 @@ func (g *generator) cutOff(t *Tweet) ([]byte, error) {
 	return line[:1+g.rng.IntN(len(line)-1)], nil
 }
 
-// withStrayBytes has a NUL and two bytes that UTF-8 never uses. The NUL matters: JSON allows it nowhere, while encoding/json
-// replaces invalid UTF-8 inside a string and goes on.
+// withStrayBytes inserts a NUL and two bytes that UTF-8 never uses. The NUL is necessary:
+// JSON allows it nowhere, while encoding/json replaces invalid UTF-8 inside a string and
+// continues.
 func (g *generator) withStrayBytes(t *Tweet) ([]byte, error) {
 	line, err := encode(t)
 	if err != nil {
@@ -29,7 +31,8 @@ func (g *generator) withStrayBytes(t *Tweet) ([]byte, error) {
 	return slices.Insert(line, g.rng.IntN(len(line)), 0x00, 0xFF, 0xFE), nil
 }
 
-// wrongText, wrongUser and inArray are JSON, but not a tweet's. The outer field hides the one of the same name.
+// wrongText, wrongUser and inArray return valid JSON that is not a tweet. The outer field
+// hides the embedded one with the same name.
 func wrongText(t *Tweet) ([]byte, error) {
 	return encode(struct {
 		*Tweet
@@ -46,5 +49,5 @@ func wrongUser(t *Tweet) ([]byte, error) {
 
 func inArray(t *Tweet) ([]byte, error) { return encode([]*Tweet{t}) }
 
-// notice is what the server says before it closes the connection.
+// notice is what the server sends before it closes the connection.
 func notice(*Tweet) ([]byte, error) { return []byte("Exceeded connection limit for user"), nil }

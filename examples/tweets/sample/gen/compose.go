@@ -9,11 +9,13 @@ import (
 )
 
 const (
-	longestText    = 280
-	longestRetweet = 140 // the text of a retweet is cut there, for clients that know nothing of retweets
+	longestText = 280
+	// the text of a retweet is cut there, for clients that do not support retweets
+	longestRetweet = 140
 )
 
-// compose writes a tweet of author a, mostly about the author's topic, and never one that speaks to its own author.
+// compose writes a tweet of author a, mostly about the author's topic. The tweet never
+// mentions its own author.
 func (g *generator) compose(l *language, a *author) string {
 	topic := a.topic
 	if g.rng.Float64() < 0.35 {
@@ -47,7 +49,8 @@ func (g *generator) draft(l *language, topic string) string {
 	return text
 }
 
-// addSentence puts a full stop between the two where only a capital letter would show that a sentence starts.
+// addSentence joins two sentences. If only a capital letter would show that the second
+// one starts, it adds a full stop.
 func addSentence(text, more string) string {
 	last, _ := utf8.DecodeLastRuneInString(text)
 	first, _ := utf8.DecodeRuneInString(more)
@@ -57,7 +60,7 @@ func addSentence(text, more string) string {
 	return text + " " + more
 }
 
-// wordless writes a tweet in no language.
+// wordless writes a tweet without words.
 func (g *generator) wordless(l *language) string {
 	switch g.rng.IntN(3) {
 	case 0:
@@ -85,10 +88,10 @@ func retweetText(of *Tweet) string {
 	return string(text)
 }
 
-// twitterEscape escapes what Twitter does.
+// twitterEscape escapes the same characters as Twitter.
 var twitterEscape = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;").Replace
 
-// link makes up an address that suits the topic, and gives the t.co address for it.
+// link invents an address for the topic, and returns the t.co address for it.
 func (g *generator) link(l *language, topic string) string {
 	section := "links." + topic
 	if l.grammar["links"] != nil && g.rng.Float64() < 0.5 {
@@ -112,7 +115,7 @@ func (g *generator) letters(n int, from string) string {
 	return string(b)
 }
 
-// newBuiltins are the names in braces that are not sections of a grammar.
+// newBuiltins returns the names in braces that are not sections of a grammar.
 func (g *generator) newBuiltins() map[string]func(*language) string {
 	number := func(from, to int) func(*language) string {
 		return func(*language) string { return strconv.Itoa(from + g.rng.IntN(to-from)) }

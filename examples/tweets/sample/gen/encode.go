@@ -6,7 +6,8 @@ import (
 	"unicode/utf8"
 )
 
-// encode gives v as Twitter's servers wrote it: on one line, ASCII only, with slashes escaped.
+// encode encodes v in the form of Twitter's servers: on one line, ASCII only, with
+// slashes escaped.
 func encode(v any) ([]byte, error) {
 	plain, err := json.Marshal(v)
 	if err != nil {
@@ -15,7 +16,8 @@ func encode(v any) ([]byte, error) {
 	return escape(plain), nil
 }
 
-// escape may treat the whole of the JSON alike, because slashes and characters beyond ASCII occur in its strings only.
+// escape treats all of the JSON alike, because slashes and non-ASCII characters occur
+// only in its strings.
 func escape(plain []byte) []byte {
 	out := make([]byte, 0, len(plain)+len(plain)/4)
 	for len(plain) > 0 {

@@ -6,8 +6,8 @@ import (
 	"unicode"
 )
 
-// entities finds the hashtags, the links that this generator has made, and the accounts that it knows. As with Twitter, what a
-// retweet's … cuts off is none.
+// entities finds the hashtags, the links made by this generator, and the accounts that it
+// knows. As with Twitter, an entity that is cut off by the … of a retweet does not count.
 func (g *generator) entities(text string) Entities {
 	e := Entities{Hashtags: []Hashtag{}, URLs: []URL{}, UserMentions: []Mention{}, Symbols: []struct{}{}}
 	runes := []rune(text)
@@ -27,7 +27,7 @@ func (g *generator) entities(text string) Entities {
 	return e
 }
 
-// span counts the leading runes that are of a kind.
+// span counts the leading runes of a kind.
 func span(runes []rune, of func(rune) bool) int {
 	for i, r := range runes {
 		if !of(r) {
@@ -61,10 +61,10 @@ func (g *generator) addEntity(e *Entities, text string, at Indices) {
 	}
 }
 
-// isHashtag refuses what has no letter: #1 is a number.
+// isHashtag refuses words without a letter: #1 is a number.
 func isHashtag(word string) bool { return strings.ContainsFunc(word, unicode.IsLetter) }
 
-// display shortens an address as Twitter shows it.
+// display shortens an address as Twitter does.
 func display(address string) string {
 	const shown = 27
 	_, rest, _ := strings.Cut(address, "://")

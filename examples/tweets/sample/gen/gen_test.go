@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// TestReproduces holds that the seed still gives the embedded lines. It compares them unpacked, because another release of Go may
-// compress them otherwise.
+// TestReproduces checks that the seed still gives the embedded lines. It compares them
+// uncompressed, because another release of Go may compress them differently.
 func TestReproduces(t *testing.T) {
 	t.Parallel()
 	f, err := os.Open("../tweets.jsonl.gz")
@@ -54,7 +54,8 @@ func TestSeedDecides(t *testing.T) {
 	}
 }
 
-// TestBrokenKinds holds that each kind of broken line is refused by a decoder that wants only the text and the author.
+// TestBrokenKinds checks that a decoder that needs only the text and the author refuses
+// each kind of broken line.
 func TestBrokenKinds(t *testing.T) {
 	t.Parallel()
 	g, err := newGenerator(7)

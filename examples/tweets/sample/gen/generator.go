@@ -10,18 +10,22 @@ import (
 
 // The sample's statistics.
 const (
-	meanGap        = 200 * time.Millisecond // between two lines: 6000 lines take 20 minutes
+	// between two lines: 6000 lines take 20 minutes
+	meanGap        = 200 * time.Millisecond
 	brokenShare    = 0.005
 	retweetShare   = 0.31
-	replyShare     = 0.15 // of what is not a retweet
+	replyShare     = 0.15 // of the tweets that are not retweets
 	languagelessly = 0.025
-	lateShare      = 0.04 // of the tweets come seconds after their created_at, as from a slow client
+	// share of the tweets that arrive seconds after their created_at, as from a slow
+	// client
+	lateShare = 0.04
 )
 
 // start is the time of the sample's first line.
 var start = time.Date(2018, 10, 10, 20, 19, 24, 0, time.UTC)
 
-// generator makes the lines one after the other. Every choice comes from rng, so the seed decides all of it.
+// generator makes one line after the other. Every choice comes from rng, so the seed
+// determines all lines.
 type generator struct {
 	rng       *rand.Rand
 	now       time.Time // when the next line arrives
@@ -30,7 +34,7 @@ type generator struct {
 	byName    map[string]*author
 	links     map[string]string // t.co address to the address behind it
 	builtins  map[string]func(*language) string
-	sequence  int64 // of tweets' IDs, so that none occurs twice
+	sequence  int64 // of the tweets' IDs, so that they are unique
 	spoilt    int   // broken lines so far
 }
 
@@ -65,7 +69,7 @@ func newGenerator(seed uint64) (*generator, error) {
 	return g, nil
 }
 
-// prepare gives l the tweets of the days before the sample that people still retweet.
+// prepare gives l tweets from the days before the sample that are still retweeted.
 func (g *generator) prepare(l *language, n int) {
 	for range n {
 		age := 15*time.Minute + time.Duration(g.rng.Int64N(int64(3*24*time.Hour)))
@@ -79,7 +83,7 @@ func (g *generator) prepare(l *language, n int) {
 	slices.SortStableFunc(l.popular, func(a, b *Tweet) int { return cmp.Compare(b.RetweetCount, a.RetweetCount) })
 }
 
-// line gives the next line, without a newline.
+// line returns the next line, without a newline.
 func (g *generator) line() ([]byte, error) {
 	g.now = g.now.Add(time.Duration(g.rng.ExpFloat64() * float64(meanGap)))
 	l := evenly(g.rng, g.hundred)
@@ -90,7 +94,7 @@ func (g *generator) line() ([]byte, error) {
 	return encode(g.tweet(l, at))
 }
 
-// delay is the time from created_at to the arrival.
+// delay returns the time from created_at to the arrival.
 func (g *generator) delay() time.Duration {
 	if g.rng.Float64() < lateShare {
 		return time.Second + time.Duration(g.rng.Int64N(int64(8*time.Second)))
@@ -113,7 +117,8 @@ func (g *generator) tweet(l *language, at time.Time) *Tweet {
 	return t
 }
 
-// earlyCounts gives some of the new tweets their first reactions; most have none when the stream delivers them.
+// earlyCounts gives some of the new tweets their first reactions. Most tweets have none
+// when the stream delivers them.
 func (g *generator) earlyCounts(t *Tweet) {
 	if g.rng.Float64() < 0.12 {
 		t.FavoriteCount = 1 + g.rng.IntN(4)
@@ -140,7 +145,8 @@ func (g *generator) answer(l *language, at time.Time) *Tweet {
 	return t
 }
 
-// retweet passes on a tweet as it stands at that moment: the copy inside has the counts of now.
+// retweet repeats a tweet as it is at that moment: the copy inside has the current
+// counts.
 func (g *generator) retweet(l *language, at time.Time) *Tweet {
 	of := g.retweetable(l, at)
 	by := g.someAuthor(l)
@@ -158,7 +164,8 @@ func (g *generator) retweet(l *language, at time.Time) *Tweet {
 	return t
 }
 
-// retweetable picks a tweet that existed at that time: mostly a popular one, else one that the sample has just had.
+// retweetable selects a tweet that existed at that time: mostly a popular one, otherwise
+// a recent one of the sample.
 func (g *generator) retweetable(l *language, at time.Time) *Tweet {
 	if len(l.recent) > 0 && g.rng.Float64() < 0.25 {
 		if t := evenly(g.rng, l.recent); t.at.Before(at.Add(-2 * time.Second)) {

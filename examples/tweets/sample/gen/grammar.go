@@ -8,7 +8,8 @@ import (
 	"strings"
 )
 
-// grammar maps a section's name to its alternatives. The format of the files is described at the top of text/common.txt.
+// grammar maps the name of a section to its alternatives. The top of text/common.txt
+// describes the format of the files.
 type grammar map[string][]string
 
 func parseGrammar(file, text string) (grammar, error) {
@@ -37,7 +38,7 @@ func parseGrammar(file, text string) (grammar, error) {
 	return g, nil
 }
 
-// cutWeight takes the leading "N* " from an alternative.
+// cutWeight removes the leading "N* " from an alternative.
 func cutWeight(alternative string) (int, string) {
 	if digits, rest, ok := strings.Cut(alternative, "* "); ok {
 		if n, err := strconv.Atoi(digits); err == nil {
@@ -47,7 +48,8 @@ func cutWeight(alternative string) (int, string) {
 	return 1, alternative
 }
 
-// extend gives a grammar with the sections of both; those of g win.
+// extend returns a grammar with the sections of both. If both have a section, the one of
+// g is used.
 func (g grammar) extend(base grammar) grammar {
 	all := grammar{}
 	for name, alternatives := range base {
@@ -59,8 +61,8 @@ func (g grammar) extend(base grammar) grammar {
 	return all
 }
 
-// check reports a section without alternatives, and a name in braces that is neither a section nor one of builtins.
-// After it, expand cannot fail.
+// check returns an error for a section without alternatives, and for a name in braces
+// that is neither a section nor a builtin. After a successful check, expand cannot fail.
 func (g grammar) check(builtins map[string]func(*language) string) error {
 	for section, alternatives := range g {
 		if len(alternatives) == 0 {
@@ -77,7 +79,8 @@ func (g grammar) check(builtins map[string]func(*language) string) error {
 	return nil
 }
 
-// checkTopics reports a topic that lacks a section which composing a tweet needs.
+// checkTopics returns an error for a topic that lacks a section needed to compose a
+// tweet.
 func (g grammar) checkTopics() error {
 	for _, topic := range g["topics"] {
 		for _, kind := range []string{"tweet.", "tags.", "links."} {
@@ -89,7 +92,7 @@ func (g grammar) checkTopics() error {
 	return nil
 }
 
-// slots lists the names in braces.
+// slots returns the names in braces.
 func slots(text string) []string {
 	var names []string
 	for {
@@ -103,10 +106,11 @@ func slots(text string) []string {
 	}
 }
 
-// pick prefers the first alternatives: words in a language are not equally frequent either.
+// pick prefers the first alternatives, because the words of a language are not equally
+// frequent either.
 func pick[T any](r *rand.Rand, from []T) T {
 	return from[int(math.Pow(r.Float64(), 1.3)*float64(len(from)))]
 }
 
-// evenly picks with equal chances.
+// evenly selects each alternative with the same probability.
 func evenly[T any](r *rand.Rand, from []T) T { return from[r.IntN(len(from))] }

@@ -11,7 +11,8 @@ import (
 //go:embed text/*.txt
 var texts embed.FS
 
-// language is one language's grammar, its authors and what they may retweet or reply to.
+// language is a language with its grammar, its authors, and the tweets that they may
+// retweet or reply to.
 type language struct {
 	code    string
 	grammar grammar
@@ -21,7 +22,8 @@ type language struct {
 	recent  []*Tweet // originals of the sample, the oldest first
 }
 
-// shares gives the languages, how many in a hundred tweets are theirs, and how many authors they have.
+// shares lists the languages, with their percentage of the tweets and their number of
+// authors.
 var shares = []struct {
 	code             string
 	percent, authors int
@@ -59,7 +61,8 @@ func loadGrammar(name string) (grammar, error) {
 	return parseGrammar(file, string(text))
 }
 
-// remember keeps t for later retweets and replies. The window is short: people answer what they have just seen.
+// remember keeps t for later retweets and replies. The window is short, because people
+// reply to tweets that they have just seen.
 func (l *language) remember(t *Tweet) {
 	const window = 200
 	if len(l.recent) == window {
@@ -68,7 +71,7 @@ func (l *language) remember(t *Tweet) {
 	l.recent = append(l.recent, t)
 }
 
-// expand replaces each name in braces, and the names in what replaces it.
+// expand replaces each name in braces, and the names in the replacement.
 func (g *generator) expand(l *language, text string) string {
 	var b strings.Builder
 	for {
@@ -83,7 +86,7 @@ func (g *generator) expand(l *language, text string) string {
 	}
 }
 
-// section gives one expanded alternative of a section, or what a builtin makes.
+// section returns one expanded alternative of a section, or the result of a builtin.
 func (g *generator) section(l *language, name string) string {
 	if builtin := g.builtins[name]; builtin != nil {
 		return builtin(l)

@@ -1,7 +1,8 @@
 // Command gen writes the sample of tweets that package sample embeds.
 //
-// The same seed and the same number of lines give the same lines on every machine. All of the text comes from the
-// templates in the folder text; nobody ever wrote these tweets, and apart from rmoff no account is meant to exist.
+// The same seed and number of lines give the same lines on every machine. All text comes
+// from the templates in the folder text. Nobody wrote these tweets, and apart from rmoff
+// no account is meant to exist.
 package main
 
 import (
@@ -45,7 +46,7 @@ func run(path string, seed uint64, lines int) error {
 	return os.WriteFile(path, packed.Bytes(), 0o644)
 }
 
-// generate writes lines of JSON to w, each ended by a newline.
+// generate writes lines of JSON to w. Each line ends with a newline.
 func generate(w io.Writer, seed uint64, lines int) error {
 	g, err := newGenerator(seed)
 	if err != nil {

@@ -5,8 +5,9 @@ import (
 	"time"
 )
 
-// Tweet has fields of a status of Twitter's API v1.1 in 2018, named, typed and ordered as there. Fields that few programs read
-// are left out, here and in User, because they would double the size of the sample.
+// Tweet has the fields of a status in Twitter's API v1.1 of 2018, with the same names,
+// types and order. Fields that few programs read are left out, here and in User, because
+// they would double the size of the sample.
 type Tweet struct {
 	CreatedAt           string   `json:"created_at"`
 	ID                  int64    `json:"id"`
@@ -48,7 +49,7 @@ type User struct {
 	Lang           string  `json:"lang"`
 }
 
-// Entities lists what Twitter recognised in the text.
+// Entities lists the entities that Twitter recognised in the text.
 type Entities struct {
 	Hashtags     []Hashtag  `json:"hashtags"`
 	URLs         []URL      `json:"urls"`
@@ -56,16 +57,17 @@ type Entities struct {
 	Symbols      []struct{} `json:"symbols"`
 }
 
-// Indices are the first code point of an entity in the text, and the one after its last.
+// Indices are the index of the first code point of an entity in the text, and the index
+// after its last one.
 type Indices [2]int
 
-// Hashtag is a word after a #, which Text does not contain.
+// Hashtag is a word after a #. Text does not contain the #.
 type Hashtag struct {
 	Text    string  `json:"text"`
 	Indices Indices `json:"indices"`
 }
 
-// URL is a link: URL is the t.co address that stands in the text.
+// URL is a link. Its URL field is the t.co address in the text.
 type URL struct {
 	URL         string  `json:"url"`
 	ExpandedURL string  `json:"expanded_url"`
@@ -73,7 +75,7 @@ type URL struct {
 	Indices     Indices `json:"indices"`
 }
 
-// Mention is an account named in the text, without its @.
+// Mention is an account named in the text, without the @.
 type Mention struct {
 	ScreenName string  `json:"screen_name"`
 	Name       string  `json:"name"`
@@ -82,7 +84,8 @@ type Mention struct {
 	Indices    Indices `json:"indices"`
 }
 
-// twitterEpoch is the millisecond at which the time in a tweet's ID starts: 2010-11-04 01:42:54.657 UTC.
+// twitterEpoch is the start of the time in a tweet's ID, in milliseconds: 2010-11-04
+// 01:42:54.657 UTC.
 const twitterEpoch = 1288834974657
 
 // snowflake makes a tweet's ID: 41 bits of time, 10 of machine, 12 of sequence number.
@@ -90,7 +93,7 @@ func snowflake(at time.Time, machine, sequence int64) int64 {
 	return (at.UnixMilli()-twitterEpoch)<<22 | machine<<12 | sequence
 }
 
-// stamp sets what follows from the tweet's ID and time.
+// stamp sets the fields that depend on the tweet's ID and time.
 func (t *Tweet) stamp(id int64, at time.Time) {
 	t.ID, t.IDStr = id, strconv.FormatInt(id, 10)
 	t.at, t.CreatedAt = at, createdAt(at)

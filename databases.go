@@ -12,6 +12,7 @@ import (
 	"github.com/millrace-streams/millrace/internal/engine"
 	"github.com/millrace-streams/millrace/internal/graph"
 	"github.com/millrace-streams/millrace/internal/inputs"
+	"github.com/millrace-streams/millrace/internal/store"
 )
 
 // databases are the databases that lie in the state directory from former runs, opened before the group is joined: how far each is behind decides
@@ -144,11 +145,7 @@ func (s *session) openTables(db *engine.DB, stores []*graph.Store) error {
 	mine := map[string]bool{}
 	for _, store := range stores {
 		mine[store.Name] = true
-		spec, ok := store.Spec.(engine.Spec)
-		if !ok {
-			return fmt.Errorf("store %s: %T is not a store of package state or windowstore", store.Name, store.Spec)
-		}
-		if _, err := db.Table(store.Name, spec.Persistent()); err != nil {
+		if _, err := db.Table(store.Name, store.Spec.Persistent()); err != nil {
 			return fmt.Errorf("store %s: %w", store.Name, err)
 		}
 	}
@@ -156,7 +153,7 @@ func (s *session) openTables(db *engine.DB, stores []*graph.Store) error {
 		if mine[name] {
 			continue
 		}
-		if err := db.Drop(name, graph.ChangelogTopic(s.cfg.ApplicationID, name), "the topology has it in another task now, or not any more"); err != nil {
+		if err := db.Drop(name, store.ChangelogTopic(s.cfg.ApplicationID, name), "the topology has it in another task now, or not any more"); err != nil {
 			return err
 		}
 	}
@@ -175,15 +172,14 @@ func (s *session) measureLags(ctx context.Context) error {
 	for id, db := range s.databases.open {
 		var lag int64
 		for _, store := range s.graph.SubTopologies[id.SubTopology].Stores {
-			spec := store.Spec.(engine.Spec)
-			if spec.Changelog().Kind == engine.NoChangelog {
+			if !store.Spec.Logged() {
 				continue
 			}
-			table, err := db.Table(store.Name, spec.Persistent())
+			table, err := db.Table(store.Name, store.Spec.Persistent())
 			if err != nil {
 				return err
 			}
-			topic := graph.ChangelogTopic(s.cfg.ApplicationID, store.Name)
+			topic := store.Spec.ChangelogTopic(s.cfg.ApplicationID)
 			at, _ := db.Position(table, topic)
 			end, _ := ends.Lookup(topic, id.Partition)
 			lag += max(end.Offset-at, 0)

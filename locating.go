@@ -216,12 +216,10 @@ func (s *session) locatable(h *held) *inputs.Task {
 		}
 	}
 	for _, store := range sub.Stores {
-		spec, ok := store.Spec.(engine.Spec)
 		switch {
-		case !ok: // openTask says so
-		case spec.Changelog().Kind != engine.NoChangelog:
-			t.Changelogs = append(t.Changelogs, graph.ChangelogTopic(s.cfg.ApplicationID, store.Name))
-		case spec.Persistent():
+		case store.Spec.Logged():
+			t.Changelogs = append(t.Changelogs, store.Spec.ChangelogTopic(s.cfg.ApplicationID))
+		case store.Spec.Persistent():
 			t.Local = true
 		}
 	}
@@ -242,8 +240,8 @@ func (s *session) downstream(sub int, seen map[int]bool) (parts []restore.Partit
 		}
 		behind := s.downstream(r.To, seen)
 		for _, store := range s.graph.SubTopologies[r.To].Stores {
-			if spec, ok := store.Spec.(engine.Spec); ok && spec.Changelog().Kind != engine.NoChangelog {
-				behind = append(behind, partitionsOf(graph.ChangelogTopic(s.cfg.ApplicationID, store.Name), s.layout.tasks(r.To))...)
+			if store.Spec.Logged() {
+				behind = append(behind, partitionsOf(store.Spec.ChangelogTopic(s.cfg.ApplicationID), s.layout.tasks(r.To))...)
 			}
 		}
 		if len(behind) > 0 {

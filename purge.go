@@ -4,7 +4,7 @@ import (
 	"time"
 
 	"github.com/millrace-streams/millrace/internal/backoff"
-	"github.com/millrace-streams/millrace/internal/engine"
+	"github.com/millrace-streams/millrace/internal/store"
 	"github.com/millrace-streams/millrace/internal/topics"
 )
 
@@ -30,8 +30,8 @@ func (s *session) purge() {
 // hasWindows reports whether there is a store with a windowed changelog.
 func (s *session) hasWindows() bool {
 	for _, sub := range s.graph.SubTopologies {
-		for _, store := range sub.Stores {
-			if spec, ok := store.Spec.(engine.Spec); ok && spec.Changelog().Kind == engine.WindowedChangelog {
+		for _, s := range sub.Stores {
+			if s.Spec.Changelog().Kind == store.WindowedChangelog {
 				return true
 			}
 		}

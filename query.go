@@ -11,6 +11,7 @@ import (
 	"github.com/millrace-streams/millrace/internal/assignment"
 	"github.com/millrace-streams/millrace/internal/engine"
 	"github.com/millrace-streams/millrace/internal/graph"
+	"github.com/millrace-streams/millrace/internal/store"
 	"github.com/millrace-streams/millrace/serde"
 	"github.com/millrace-streams/millrace/topology"
 )
@@ -113,7 +114,7 @@ func Windows[K, V any](ctx context.Context, app *App, table topology.WindowedTab
 		}
 		partition := serde.Partition(keyBytes, q.partitions)
 		mine := func(local []byte) bool {
-			k, _, _, ok := engine.SplitLocal(local)
+			k, _, _, ok := store.SplitLocal(local)
 			return ok && string(k) == string(keyBytes)
 		}
 		if err := q.settle(partition); err != nil {
@@ -219,29 +220,26 @@ type query struct {
 	store      string
 	sub        *graph.SubTopology
 	partitions int32
-	layout     *engine.WindowLayout // of a window store
-	keys       any                  // the serde of the store's keys, without windows; nil when not known
+	layout     *store.WindowLayout // of a window store
+	keys       any                 // the serde of the store's keys, without windows; nil when not known
 	values     any
 }
 
-func (a *App) query(store string) (*query, error) {
+func (a *App) query(name string) (*query, error) {
 	for _, sub := range a.graph.SubTopologies {
 		for _, s := range sub.Stores {
-			if s.Name != store {
+			if s.Name != name {
 				continue
 			}
-			q := &query{session: a.session.Load(), store: store, sub: sub}
-			if windows, ok := s.Spec.(interface{ Layout() engine.WindowLayout }); ok {
-				layout := windows.Layout()
-				q.layout = &layout
+			q := &query{session: a.session.Load(), store: name, sub: sub}
+			if s.Spec.Kind.Segmented {
+				q.layout = &store.WindowLayout{Interval: s.Spec.Segments()}
 			}
-			if serdes, ok := s.Spec.(interface{ Serdes() (keys, values any) }); ok {
-				q.keys, q.values = serdes.Serdes()
-			}
+			q.keys, q.values = s.Spec.Keys, s.Spec.Values
 			return q, nil
 		}
 	}
-	return nil, fmt.Errorf("store %s: %w", store, ErrNoSuchStore)
+	return nil, fmt.Errorf("store %s: %w", name, ErrNoSuchStore)
 }
 
 func (q *query) wrap(err error) error {
@@ -264,8 +262,8 @@ func (q *query) settle(partition int32) error {
 		return err
 	}
 	defer snapshot.Close()
-	if layout, ok := snapshot.WindowLayout(q.store); ok {
-		q.layout = &layout
+	if interval := snapshot.Interval(q.store); interval > 0 {
+		q.layout = &store.WindowLayout{Interval: interval}
 	}
 	return nil
 }
@@ -284,7 +282,7 @@ func (q *query) keyOf(row []byte) []byte {
 		return row
 	}
 	const sequence = 4
-	return row[engine.WindowLogFrom : len(row)-sequence]
+	return row[store.WindowLogFrom : len(row)-sequence]
 }
 
 func (q *query) get(ctx context.Context, partition int32, key []byte) ([]byte, bool, error) {

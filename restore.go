@@ -11,8 +11,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace-streams/millrace/internal/engine"
-	"github.com/millrace-streams/millrace/internal/graph"
 	"github.com/millrace-streams/millrace/internal/restore"
+	"github.com/millrace-streams/millrace/internal/store"
 	"github.com/millrace-streams/millrace/internal/transient"
 )
 
@@ -141,7 +141,7 @@ type changelog struct {
 	restore.Partition
 	task  *held
 	store string
-	spec  engine.Spec
+	spec  *store.Spec
 	table *engine.Table
 	end   int64
 	done  bool
@@ -188,15 +188,15 @@ func (s *session) openTask(h *held) ([]*changelog, error) {
 	var logs []*changelog
 	h.task.Changelogs = nil
 	for _, store := range sub.Stores {
-		spec := store.Spec.(engine.Spec) // openDatabase has looked
+		spec := store.Spec
 		table, err := h.task.DB.Table(store.Name, spec.Persistent())
 		if err != nil {
 			return nil, fmt.Errorf("store %s: %w", store.Name, err)
 		}
-		if spec.Changelog().Kind == engine.NoChangelog {
+		if !spec.Logged() {
 			continue
 		}
-		topic := graph.ChangelogTopic(s.cfg.ApplicationID, store.Name)
+		topic := spec.ChangelogTopic(s.cfg.ApplicationID)
 		h.task.Changelogs = append(h.task.Changelogs, topic)
 		log := &changelog{task: h, store: store.Name, spec: spec, table: table}
 		log.Topic, log.Partition.Partition = topic, h.id.Partition
@@ -468,7 +468,7 @@ func (j *restoring) putRight(log *changelog, err error) {
 		j.wipe(log, "its changelog was deleted and created again")
 	case errors.As(err, &outside) && outside.From > outside.End:
 		j.wipe(log, fmt.Sprintf("it is at offset %d of its changelog, which ends at %d: Kafka has lost records", outside.From, outside.End))
-	case errors.As(err, &outside) && log.spec.Changelog().Kind == engine.WindowedChangelog && j.session.topics.expires(log.Topic):
+	case errors.As(err, &outside) && log.spec.Changelog().Kind == store.WindowedChangelog && j.session.topics.expires(log.Topic):
 		// The broker has deleted records by its clock, maybe some of windows that are still
 		// open. The store's rows of these are the best there is. Rows of windows that have
 		// expired are deleted at the next commit.
@@ -477,7 +477,7 @@ func (j *restoring) putRight(log *changelog, err error) {
 		if err := j.apply(log, nil, outside.Start, map[string]restore.TopicID{log.Topic: log.TopicID}); err != nil {
 			j.failAll(err)
 		}
-	case errors.As(err, &outside) && log.spec.Changelog().Kind == engine.WindowedChangelog:
+	case errors.As(err, &outside) && log.spec.Changelog().Kind == store.WindowedChangelog:
 		if err := j.dropExpired(log, outside.Start); err != nil {
 			j.failAll(fmt.Errorf("task %v: dropping expired rows of store %s: %w", log.task.id, log.store, err))
 		}

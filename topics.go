@@ -7,8 +7,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/millrace-streams/millrace/internal/engine"
 	"github.com/millrace-streams/millrace/internal/graph"
+	"github.com/millrace-streams/millrace/internal/store"
 	"github.com/millrace-streams/millrace/internal/topics"
 )
 
@@ -139,15 +139,15 @@ func (s *session) internalTopics() []topics.Spec {
 		})
 	}
 	for _, sub := range s.graph.SubTopologies {
-		for _, store := range sub.Stores {
-			spec, ok := store.Spec.(engine.Spec)
-			if !ok || spec.Changelog().Kind == engine.NoChangelog {
+		for _, kept := range sub.Stores {
+			spec := kept.Spec
+			if !spec.Logged() {
 				continue
 			}
 			topic := topics.Spec{
-				Name: graph.ChangelogTopic(s.cfg.ApplicationID, store.Name), Partitions: s.layout.tasks(sub.ID), ReplicationFactor: s.cfg.ReplicationFactor,
+				Name: spec.ChangelogTopic(s.cfg.ApplicationID), Partitions: s.layout.tasks(sub.ID), ReplicationFactor: s.cfg.ReplicationFactor,
 			}
-			if c := spec.Changelog(); c.Kind == engine.WindowedChangelog {
+			if c := spec.Changelog(); c.Kind == store.WindowedChangelog {
 				topic.Kind, topic.Retention = topics.ChangelogWindowed, time.Duration(c.RetentionMs)*time.Millisecond
 			}
 			specs = append(specs, topic)

@@ -2,7 +2,6 @@ package state
 
 import (
 	"bytes"
-	"fmt"
 	"iter"
 
 	"github.com/millrace-streams/millrace/internal/engine"
@@ -43,13 +42,13 @@ func (s *core[K, V]) between(from, to *K, reverse bool) iter.Seq2[Entry[K, V], e
 
 func (s *core[K, V]) bounds(from, to *K) (lower, upper []byte, err error) {
 	if from != nil {
-		if lower, err = s.encode(*from); err != nil {
+		if lower, err = s.Encode(*from); err != nil {
 			return nil, nil, err
 		}
 		lower = bytes.Clone(lower)
 	}
 	if to != nil {
-		if upper, err = s.encode(*to); err != nil {
+		if upper, err = s.Encode(*to); err != nil {
 			return nil, nil, err
 		}
 		// The smallest key above to.
@@ -60,7 +59,7 @@ func (s *core[K, V]) bounds(from, to *K) (lower, upper []byte, err error) {
 
 func (s *core[K, V]) scan(lower, upper []byte, reverse bool) iter.Seq2[Entry[K, V], error] {
 	return func(yield func(Entry[K, V], error) bool) {
-		for row, err := range s.cells.Range(lower, upper, reverse) {
+		for row, err := range s.Cells().Range(lower, upper, reverse) {
 			var e Entry[K, V]
 			if err == nil {
 				e, err = s.entry(row)
@@ -73,9 +72,9 @@ func (s *core[K, V]) scan(lower, upper []byte, reverse bool) iter.Seq2[Entry[K, 
 }
 
 func (s *core[K, V]) entry(row engine.Row[K, V]) (Entry[K, V], error) {
-	key, err := s.keys.Decode(row.KeyBytes)
+	key, err := s.Decode(row.KeyBytes)
 	if err != nil {
-		return Entry[K, V]{}, fmt.Errorf("store %s: decode a key: %w", s.name, err)
+		return Entry[K, V]{}, err
 	}
 	return Entry[K, V]{Key: key, Value: row.Value, Timestamp: processor.Timestamp(row.Timestamp)}, nil
 }

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/millrace-streams/millrace/internal/engine/enginetest"
+	"github.com/millrace-streams/millrace/internal/store/storetest"
 	"github.com/millrace-streams/millrace/processor"
 	"github.com/millrace-streams/millrace/state"
 	"github.com/millrace-streams/millrace/state/statetest"
@@ -36,13 +36,13 @@ func (s text) Append(dst []byte, v string) ([]byte, error) {
 func (text) Decode(data []byte) (string, error) { return string(data), nil }
 
 type task struct {
-	*enginetest.Task
+	*storetest.Task
 	spec  state.Spec[string, string]
 	store state.KeyValueStore[string, string]
 }
 
 func newTask(t testing.TB, spec state.Spec[string, string]) *task {
-	k := &task{Task: enginetest.New(t, 0), spec: spec}
+	k := &task{Task: storetest.New(t, 0), spec: spec}
 	k.open()
 	return k
 }
@@ -57,7 +57,7 @@ func (k *task) LoseDisk()                                  { k.Task.LoseDisk(); 
 
 func (k *task) Changelog() []string { return format(k.Task.Changelog(k.spec.StoreName())) }
 
-func format(records []enginetest.Record) []string {
+func format(records []storetest.Record) []string {
 	var s []string
 	for _, r := range records {
 		if r.Value == nil {
@@ -153,7 +153,7 @@ func (nullable) Decode(data []byte) (*string, error) {
 func TestAbsentValueDeletes(t *testing.T) {
 	t.Parallel()
 	spec := state.KeyValue("st", nullable{}, nullable{})
-	k := enginetest.New(t, 0)
+	k := storetest.New(t, 0)
 	s := k.Open(spec).(state.KeyValueStore[*string, *string])
 	a := "a"
 	for _, v := range []*string{&a, nil} {
@@ -197,7 +197,7 @@ func TestEncodeErrorNamesTheRecord(t *testing.T) {
 	t.Parallel()
 	for _, value := range []string{"bad", "panic"} {
 		spec := state.KeyValue("st", text{}, text{})
-		k := enginetest.New(t, 0)
+		k := storetest.New(t, 0)
 		raw := k.Open(spec)
 		s := state.Open(metadata{store: raw.(processor.Store)}.context(), spec)
 		if err := s.Put("a", value); err != nil {
@@ -216,12 +216,13 @@ func TestEncodeErrorNamesTheRecord(t *testing.T) {
 	}
 }
 
-// A value that cannot be logged at once leaves the row as it was, so that who skips the error commits what was there.
+// A value that cannot be logged at once leaves the row as it was, so that who skips the
+// error commits what was there.
 func TestFailedPutChangesNothing(t *testing.T) {
 	t.Parallel()
 	for _, bad := range []string{"bad", "panic"} {
 		spec := state.KeyValue("st", text{}, text{}, state.EveryUpdate())
-		k := enginetest.New(t, 0)
+		k := storetest.New(t, 0)
 		store := func() state.KeyValueStore[string, string] {
 			return state.Open(metadata{store: k.Open(spec).(processor.Store)}.context(), spec)
 		}

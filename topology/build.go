@@ -3,15 +3,12 @@ package topology
 import (
 	"errors"
 	"fmt"
-	"reflect"
 	"slices"
 	"strings"
-	"time"
 
-	"github.com/millrace-streams/millrace/internal/engine"
 	"github.com/millrace-streams/millrace/internal/graph"
+	"github.com/millrace-streams/millrace/internal/store"
 	"github.com/millrace-streams/millrace/processor"
-	"github.com/millrace-streams/millrace/serde"
 )
 
 // Topology is a validated topology, ready to run. It is immutable, and may be used by several applications at once.
@@ -69,21 +66,22 @@ func (b *Builder) stores() (stores []*graph.Store, problems []error) {
 	for _, n := range b.nodes {
 		seen := make(map[string]bool)
 		for _, use := range n.stores {
-			if wrong := checkSpec(use.spec); len(wrong) > 0 {
+			spec, wrong := specOf(use.spec)
+			if len(wrong) > 0 {
 				for _, err := range wrong {
 					problems = append(problems, fmt.Errorf("topology: %v: %w", n, err))
 				}
 				continue
 			}
-			name := use.spec.StoreName()
+			name := spec.Name
 			switch s := byName[name]; {
 			case seen[name]:
 				problems = append(problems, fmt.Errorf("topology: %v: was given store %q twice", n, name))
 			case s == nil:
-				s = &graph.Store{Name: name, Spec: use.spec, Format: use.format, Rows: use.rows}
+				s = &graph.Store{Name: name, Spec: spec, Format: formatOf(spec, use.windows), Rows: rowsOf(spec, use.windows)}
 				byName[name], first[name] = s, n
 				stores = append(stores, s)
-			case sameSpec(s.Spec, use.spec):
+			case s.Spec == spec:
 			case n.name == name && first[name].name == name:
 				// checkName has reported the two tables of one name.
 			default:
@@ -95,23 +93,16 @@ func (b *Builder) stores() (stores []*graph.Store, problems []error) {
 	return stores, problems
 }
 
-// checkSpec returns what is wrong with a spec.
-func checkSpec(spec processor.StoreSpec) []error {
-	if isNil(spec) {
-		return []error{errors.New("was given a nil store: use state.KeyValue or windowstore.New")}
+// specOf returns the description of a spec, and what is wrong with it.
+func specOf(spec processor.StoreSpec) (*store.Spec, []error) {
+	s, err := store.Of(spec)
+	if err != nil {
+		return nil, parts(err)
 	}
-	if _, ok := spec.(engine.Spec); !ok {
-		return []error{fmt.Errorf("store %q: %T describes no store: use state.KeyValue or windowstore.New", spec.StoreName(), spec)}
+	if err := checkTopicName(s.Name); err != nil {
+		return nil, []error{fmt.Errorf("store %q: bad name: %w", s.Name, err)}
 	}
-	if v, ok := spec.(interface{ Validate() error }); ok {
-		if err := v.Validate(); err != nil {
-			return parts(err)
-		}
-	}
-	if err := checkTopicName(spec.StoreName()); err != nil {
-		return []error{fmt.Errorf("store %q: bad name: %w", spec.StoreName(), err)}
-	}
-	return nil
+	return s, nil
 }
 
 // parts takes apart what errors.Join has put together.
@@ -122,46 +113,26 @@ func parts(err error) []error {
 	return []error{err}
 }
 
-func sameSpec(a, b processor.StoreSpec) bool {
-	return reflect.TypeOf(a) == reflect.TypeOf(b) && reflect.ValueOf(a).Comparable() && reflect.ValueOf(b).Comparable() && a == b
+// formatOf returns the format of a store as the shape of the topology has it. windows are those of a
+// windowed table, nil for other stores.
+func formatOf(spec *store.Spec, windows *Windows) string {
+	if windows == nil {
+		return spec.Format()
+	}
+	return spec.Format() + ", " + windows.String()
 }
 
-// useOf describes the use of a store by a processor.
-func useOf(spec processor.StoreSpec) storeUse {
-	return storeUse{spec: spec, format: formatOf(spec), rows: rowsOf(spec)}
-}
-
-// rowsOf says what formatOf says, in parts. Windows are known by their size only.
-func rowsOf(spec processor.StoreSpec) graph.Rows {
-	var rows graph.Rows
-	serdes, ok := spec.(interface{ Serdes() (keys, values any) })
-	if !ok || isNil(spec) {
+// rowsOf says what formatOf says, in parts.
+func rowsOf(spec *store.Spec, windows *Windows) graph.Rows {
+	rows := graph.RowsOf(spec)
+	if windows == nil {
 		return rows
 	}
-	keys, values := serdes.Serdes()
-	rows.Kind, rows.Key, rows.Value = graph.KeyValueRows, serde.FormatName(keys), serde.FormatName(values)
-	if w, windows := spec.(interface {
-		Windows() (size time.Duration, duplicates bool)
-	}); windows {
-		rows.Kind = graph.WindowRows
-		rows.Size, rows.Duplicates = w.Windows()
+	rows.Advance = windows.advance
+	if windows.kind == unlimited {
+		rows.Start = windows.start.UnixMilli()
 	}
 	return rows
-}
-
-// formatOf says what a spec of the user's stores, as far as it tells. Retention is no part of it: a window store keeps finding its rows when that changes.
-func formatOf(spec processor.StoreSpec) string {
-	kind := "a store of its processors"
-	serdes, ok := spec.(interface{ Serdes() (keys, values any) })
-	if !ok || isNil(spec) {
-		return kind
-	}
-	kind = "a key-value store"
-	if _, windows := spec.(interface{ Layout() engine.WindowLayout }); windows {
-		kind = "a window store"
-	}
-	keys, values := serdes.Serdes()
-	return kind + " of " + serde.FormatName(keys) + " to " + serde.FormatName(values)
 }
 
 // checkSinks reports sinks that write to topics that look like the topology's own.
@@ -171,7 +142,7 @@ func (b *Builder) checkSinks(stores []*graph.Store) (problems []error) {
 		internal[r.Topic.Name] = "use the stream or the Grouped that is repartitioned instead"
 	}
 	for _, s := range stores {
-		internal[s.Name+graph.ChangelogSuffix] = "only its store may write to it"
+		internal[s.Name+store.ChangelogSuffix] = "only its store may write to it"
 	}
 	for _, n := range b.nodes {
 		for name, instead := range internal {

@@ -78,9 +78,8 @@ type maker = func(t graph.Task, n *graph.Node, children []any) (any, error)
 
 // storeUse is a store that a node uses.
 type storeUse struct {
-	spec   processor.StoreSpec
-	format string
-	rows   graph.Rows
+	spec    processor.StoreSpec
+	windows *Windows // of a windowed table
 }
 
 // String is how problems name a node.

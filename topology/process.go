@@ -24,7 +24,7 @@ func Process[K, V, K2, V2 any, P processor.Processor[K, V, K2, V2]](s Stream[K, 
 	s.b.needName(n, name, "its node and its positions")
 	s.b.needFunc(n, newP)
 	for _, spec := range stores {
-		n.stores = append(n.stores, useOf(spec))
+		n.stores = append(n.stores, storeUse{spec: spec})
 	}
 	n.make = operator.Process[K, V, K2, V2]{
 		Make: func() processor.Processor[K, V, K2, V2] { return newP() }, Keys: ks, Values: vs,

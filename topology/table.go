@@ -79,36 +79,27 @@ func (b *Builder) checkTable(n *node, name string, keys, values any) {
 
 // keyValueStore describes the store of a table.
 func keyValueStore[K, A any](name string, ks serde.Serde[K], as serde.Serde[A], o tableOptions) storeUse {
-	var opts []state.Option
-	if o.inMemory {
-		opts = append(opts, state.InMemory())
-	}
-	if o.withoutChangelog {
-		opts = append(opts, state.WithoutChangelog())
-	}
-	if o.everyUpdate {
-		opts = append(opts, state.EveryUpdate())
-	}
-	return useOf(state.KeyValue(name, ks, as, opts...))
+	opts := chosen(o, state.InMemory(), state.WithoutChangelog(), state.EveryUpdate())
+	return storeUse{spec: state.KeyValue(name, ks, as, opts...)}
 }
 
 // windowStore describes the store of a windowed table.
 func windowStore[K, A any](name string, ks serde.Serde[K], as serde.Serde[A], w Windows, o tableOptions) storeUse {
-	var opts []windowstore.Option
+	opts := chosen(o, windowstore.InMemory(), windowstore.WithoutChangelog(), windowstore.EveryUpdate())
+	retention := max(o.retention, w.lifetime(), time.Millisecond)
+	return storeUse{spec: windowstore.New(name, ks, as, w.size, retention, opts...), windows: &w}
+}
+
+// chosen returns the options of a store that a table asks for.
+func chosen[O any](o tableOptions, inMemory, withoutChangelog, everyUpdate O) (opts []O) {
 	if o.inMemory {
-		opts = append(opts, windowstore.InMemory())
+		opts = append(opts, inMemory)
 	}
 	if o.withoutChangelog {
-		opts = append(opts, windowstore.WithoutChangelog())
+		opts = append(opts, withoutChangelog)
 	}
 	if o.everyUpdate {
-		opts = append(opts, windowstore.EveryUpdate())
+		opts = append(opts, everyUpdate)
 	}
-	use := useOf(windowstore.New(name, ks, as, w.size, max(o.retention, w.lifetime(), time.Millisecond), opts...))
-	use.format += ", " + w.String()
-	use.rows.Advance = w.advance
-	if w.kind == unlimited {
-		use.rows.Start = w.start.UnixMilli()
-	}
-	return use
+	return opts
 }

@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/millrace-streams/millrace/internal/engine"
 	"github.com/millrace-streams/millrace/internal/graph"
+	"github.com/millrace-streams/millrace/internal/store"
 )
 
 // roomForTimes is how many bytes of names and numbers fit into the metadata of an offset. It is less than the runtime puts there at most, because what the
@@ -28,7 +28,8 @@ func addTimes(g *graph.Graph) error {
 			errs = append(errs, fmt.Errorf("topology: the name of store %q is needed for the operator times of sub-topology %s: give the store another name", name, sub.Name))
 			continue
 		}
-		sub.Stores = append(sub.Stores, &graph.Store{Name: name, Spec: engine.TimesStore{Name: name}, Own: true})
+		spec := store.TimesSpec(name)
+		sub.Stores = append(sub.Stores, &graph.Store{Name: name, Spec: spec, Rows: graph.RowsOf(spec), Own: true})
 	}
 	return errors.Join(errs...)
 }

@@ -37,7 +37,7 @@ func (d *Driver) makeWorkers() {
 			n = max(n, d.logs.partitionsOf(topic))
 		}
 		for _, s := range g.stores {
-			d.logs.counts[graph.ChangelogTopic(d.o.applicationID, s.Name)] = n
+			d.logs.counts[s.Spec.ChangelogTopic(d.o.applicationID)] = n
 		}
 		for partition := range n {
 			d.addTask(g, processor.Task{SubTopology: g.id, Partition: partition, Partitions: n})

@@ -32,7 +32,7 @@ func (k known) add(g *graph.Graph, o options) {
 		}
 	}
 	for _, s := range g.Stores {
-		k[graph.ChangelogTopic(o.applicationID, s.Name)] = true
+		k[s.Spec.ChangelogTopic(o.applicationID)] = true
 	}
 	for _, name := range append(o.topics, o.policy.DeadLetterTopic) {
 		k[name] = true

@@ -55,15 +55,14 @@ func (r *runner) start() error {
 
 // restore brings a store up to the end of its changelog.
 func (r *runner) restore(s *graph.Store) error {
-	spec, ok := s.Spec.(engine.Spec)
-	if !ok || spec.Changelog().Kind == engine.NoChangelog {
+	if !s.Spec.Logged() {
 		return nil
 	}
-	table, err := r.disk.db.Table(s.Name, spec.Persistent())
+	table, err := r.disk.db.Table(s.Name, s.Spec.Persistent())
 	if err != nil {
 		return err
 	}
-	topic := graph.ChangelogTopic(r.w.d.o.applicationID, s.Name)
+	topic := s.Spec.ChangelogTopic(r.w.d.o.applicationID)
 	from, _ := r.disk.db.Position(table, topic)
 	records := r.w.d.logs.read(topic, r.id.Partition, from)
 	if len(records) == 0 {
@@ -72,7 +71,7 @@ func (r *runner) restore(s *graph.Store) error {
 	batch := r.disk.db.NewBatch()
 	defer batch.Close()
 	for _, record := range records {
-		if err := spec.Restore(batch.Table(table), record.Key, record.Value, int64(record.Timestamp)); err != nil {
+		if err := s.Spec.Restore(batch.Table(table), record.Key, record.Value, int64(record.Timestamp)); err != nil {
 			return fmt.Errorf("offset %d: %w", record.Offset, err)
 		}
 	}
@@ -214,7 +213,7 @@ func (w *worker) commit(dying []*runner) error {
 func (r *runner) changelogEnds() map[string]int64 {
 	ends := make(map[string]int64, len(r.stores))
 	for _, s := range r.stores {
-		topic := graph.ChangelogTopic(r.w.d.o.applicationID, s.Name)
+		topic := s.Spec.ChangelogTopic(r.w.d.o.applicationID)
 		if end := r.w.d.logs.end(topic, r.id.Partition); end > 0 {
 			ends[topic] = end
 		}

@@ -1,6 +1,8 @@
 package windowstore
 
-import "github.com/millrace-streams/millrace/internal/engine"
+import (
+	"github.com/millrace-streams/millrace/internal/store"
+)
 
 // These methods are how windowed operators use the store. They work on its cells, which
 // hide no expired row and refuse no late one: the operator decides what is late.
@@ -12,7 +14,7 @@ func (s *core[K, V]) AppendKey(dst, key []byte, start int64) []byte {
 
 // Start returns the window start of a cell's key.
 func (s *core[K, V]) Start(cellKey []byte) int64 {
-	_, start, _, _ := engine.SplitLocal(cellKey)
+	_, start, _, _ := store.SplitLocal(cellKey)
 	return start
 }
 

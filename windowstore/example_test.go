@@ -14,7 +14,8 @@ import (
 // seen keeps, for ten minutes, what has come in each minute.
 var seen = windowstore.New("seen", serde.String, serde.Int64, time.Minute, 10*time.Minute)
 
-// trend forwards, with each record, how often its key has come in its minute and the two before.
+// trend forwards, with each record, how often its key has come in its minute and the two
+// before.
 type trend struct {
 	seen windowstore.Store[string, int64]
 }

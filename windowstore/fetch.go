@@ -2,12 +2,12 @@ package windowstore
 
 import (
 	"bytes"
-	"fmt"
 	"iter"
 	"math"
 	"time"
 
 	"github.com/millrace-streams/millrace/internal/engine"
+	"github.com/millrace-streams/millrace/internal/store"
 	"github.com/millrace-streams/millrace/processor"
 )
 
@@ -73,10 +73,10 @@ func (s *core[K, V]) fetch(q query[K]) iter.Seq2[Entry[K, V], error] {
 }
 
 func (s *core[K, V]) entry(row engine.Row[K, V]) (Entry[K, V], error) {
-	b, start, _, _ := engine.SplitLocal(row.KeyBytes)
-	key, err := s.keys.Decode(b)
+	b, start, _, _ := store.SplitLocal(row.KeyBytes)
+	key, err := s.Decode(b)
 	if err != nil {
-		return Entry[K, V]{}, fmt.Errorf("window store %s: decode a key: %w", s.name, err)
+		return Entry[K, V]{}, err
 	}
 	return Entry[K, V]{
 		Key:       key,
@@ -87,7 +87,8 @@ func (s *core[K, V]) entry(row engine.Row[K, V]) (Entry[K, V], error) {
 	}, nil
 }
 
-// end returns the end of the window with a start; windows of the longest size that there is have none.
+// end returns the end of the window with a start; windows of the longest size that there
+// is have none.
 func (s *core[K, V]) end(start int64) processor.Timestamp {
 	if s.size == time.Duration(math.MaxInt64).Milliseconds() || start > math.MaxInt64-s.size {
 		return math.MaxInt64
@@ -103,13 +104,13 @@ type keyRange struct {
 
 func (s *core[K, V]) keyRange(q query[K]) (r keyRange, err error) {
 	if q.first != nil {
-		if r.first, err = s.encode(*q.first); err != nil {
+		if r.first, err = s.Encode(*q.first); err != nil {
 			return r, err
 		}
 		r.first = append([]byte{}, r.first...)
 	}
 	if q.last != nil {
-		if r.last, err = s.encode(*q.last); err != nil {
+		if r.last, err = s.Encode(*q.last); err != nil {
 			return r, err
 		}
 		r.last = append([]byte{}, r.last...)
@@ -127,7 +128,8 @@ func (r keyRange) has(key []byte) bool {
 
 func (r keyRange) all() bool { return r.first == nil && r.last == nil }
 
-// rows yields the rows of the keys with from <= start <= to, by segment. It hides nothing but segments that were deleted.
+// rows yields the rows of the keys with from <= start <= to, by segment. It hides nothing
+// but segments that were deleted.
 func (s *core[K, V]) rows(keys keyRange, from, to int64, reverse bool) iter.Seq2[engine.Row[K, V], error] {
 	from = max(from, 0)
 	if len(s.deleted) > 0 {
@@ -140,7 +142,7 @@ func (s *core[K, V]) rows(keys keyRange, from, to int64, reverse bool) iter.Seq2
 	}
 	first, last := s.layout.Segments(from, to)
 	within := func(row engine.Row[K, V]) bool {
-		key, start, _, ok := engine.SplitLocal(row.KeyBytes)
+		key, start, _, ok := store.SplitLocal(row.KeyBytes)
 		return ok && start >= from && start <= to && keys.has(key)
 	}
 	return func(yield func(engine.Row[K, V], error) bool) {
@@ -156,7 +158,7 @@ func (s *core[K, V]) rows(keys keyRange, from, to int64, reverse bool) iter.Seq2
 				_, upper = s.bounds(last, keys, from, to)
 				i = last - first
 			}
-			for row, err := range s.cells.Range(lower, upper, reverse) {
+			for row, err := range s.Cells().Range(lower, upper, reverse) {
 				if err == nil && !within(row) {
 					continue
 				}

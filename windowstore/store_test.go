@@ -12,7 +12,8 @@ import (
 	"time"
 
 	"github.com/millrace-streams/millrace/internal/engine"
-	"github.com/millrace-streams/millrace/internal/engine/enginetest"
+	"github.com/millrace-streams/millrace/internal/store"
+	"github.com/millrace-streams/millrace/internal/store/storetest"
 	"github.com/millrace-streams/millrace/processor"
 	"github.com/millrace-streams/millrace/serde"
 	"github.com/millrace-streams/millrace/windowstore"
@@ -20,14 +21,14 @@ import (
 )
 
 type task struct {
-	*enginetest.Task
+	*storetest.Task
 	spec    windowstore.Spec[string, string]
 	store   windowstore.Store[string, string]
 	dropped int
 }
 
 func newTask(t testing.TB, spec windowstore.Spec[string, string]) *task {
-	k := &task{Task: enginetest.New(t, 0), spec: spec}
+	k := &task{Task: storetest.New(t, 0), spec: spec}
 	k.open()
 	return k
 }
@@ -98,30 +99,40 @@ func TestValidate(t *testing.T) {
 	}
 }
 
+func described(t *testing.T, spec processor.StoreSpec) *store.Spec {
+	t.Helper()
+	s, err := store.Of(spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
 func TestChangelogIsWindowed(t *testing.T) {
 	t.Parallel()
-	spec := windowstore.New("st", serde.String, serde.String, time.Second, time.Minute).(engine.Spec)
-	if got, want := spec.Changelog(), (engine.Changelog{Kind: engine.WindowedChangelog, RetentionMs: 60_000}); got != want {
+	spec := described(t, windowstore.New("st", serde.String, serde.String, time.Second, time.Minute))
+	if got, want := spec.Changelog(), (store.Changelog{Kind: store.WindowedChangelog, RetentionMs: 60_000}); got != want {
 		t.Errorf("changelog %+v, want %+v", got, want)
 	}
 }
 
-// A store whose time is not known takes it from its rows: a changelog that a Java application wrote, say.
+// A store whose time is not known takes it from its rows: a changelog that a Java
+// application wrote, say.
 func TestTimeFromRows(t *testing.T) {
 	t.Parallel()
 	for name, kind := range kinds {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			spec := windowstore.New("st", serde.String, serde.String, time.Second, 100*time.Second, kind...)
-			k := enginetest.New(t, 0)
-			table, err := k.DB.Table("st", spec.(engine.Spec).Persistent())
+			k := storetest.New(t, 0)
+			table, err := k.DB.Table("st", described(t, spec).Persistent())
 			if err != nil {
 				t.Fatal(err)
 			}
 			b := k.DB.NewBatch()
 			for _, start := range []int64{10, 70_000, 130_000, 125_000} {
-				key := engine.AppendWindowKey(nil, []byte(fmt.Sprint("k", 200_000-start)), start, 0)
-				if err := spec.(engine.Spec).Restore(b.Table(table), key, []byte("v"), 1); err != nil {
+				key := store.AppendWindowKey(nil, []byte(fmt.Sprint("k", 200_000-start)), start, 0)
+				if err := described(t, spec).Restore(b.Table(table), key, []byte("v"), 1); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -152,14 +163,15 @@ type operatorStore interface {
 	Observe(start int64)
 }
 
-// An operator reads and writes expired windows until their segment is deleted at a commit.
+// An operator reads and writes expired windows until their segment is deleted at a
+// commit.
 func TestOperatorsSeeWhatTheyNeed(t *testing.T) {
 	t.Parallel()
 	for name, kind := range kinds {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			spec := windowstore.New("st", serde.String, serde.Int64, time.Second, time.Minute, kind...)
-			k := enginetest.New(t, 0)
+			k := storetest.New(t, 0)
 			s := k.Open(spec).(operatorStore)
 			cellKey := func(start int64) []byte { return s.AppendKey(nil, []byte("a"), start) }
 			starts := []int64{20_000, 40_000, 70_000, 500_000}
@@ -227,7 +239,7 @@ func (w window) compare(v window) int {
 	if w.segment != v.segment {
 		return int(w.segment - v.segment)
 	}
-	return strings.Compare(string(engine.AppendWindowKey(nil, []byte(w.key), w.start, 0)), string(engine.AppendWindowKey(nil, []byte(v.key), v.start, 0)))
+	return strings.Compare(string(store.AppendWindowKey(nil, []byte(w.key), w.start, 0)), string(store.AppendWindowKey(nil, []byte(v.key), v.start, 0)))
 }
 
 // model is a window store without any idea of how to keep one.
@@ -265,7 +277,7 @@ func runModel(t *testing.T, seed uint64, every bool, kind []windowstore.Option) 
 	k.EveryUpdate = every
 	k.Task.Abort()
 	k.open()
-	layout := engine.LayoutFor(retention)
+	layout := store.WindowLayout{Interval: store.SegmentInterval(retention)}
 	committed, begun, live := model{map[window]string{}, -1}, model{}, model{map[window]string{}, -1}
 	back := func() {
 		live = committed.clone()

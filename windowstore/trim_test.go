@@ -63,8 +63,8 @@ func TestTrimFollowsExpiry(t *testing.T) {
 	}
 }
 
-// A deletion counts like a row: an old disk that has the row must see the deletion, or be told
-// that the changelog begins later.
+// A deletion counts like a row: an old disk that has the row must see the deletion, or be
+// told that the changelog begins later.
 func TestTrimKeepsDeletions(t *testing.T) {
 	t.Parallel()
 	k := trimTask(t)
@@ -79,8 +79,8 @@ func TestTrimKeepsDeletions(t *testing.T) {
 	}
 }
 
-// Whatever is trimmed, and whichever disk a task comes back with, it has the rows that the
-// model has.
+// Whatever is trimmed, and whichever disk a task comes back with, it has the rows that
+// the model has.
 func TestTrimIsInvisible(t *testing.T) {
 	t.Parallel()
 	rounds := 60

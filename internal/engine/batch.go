@@ -83,16 +83,15 @@ func (b *Batch) forget(t *Table, topic string) {
 	})
 }
 
-// forgetTable removes the name of a table on disk, and its layout.
+// forgetTable removes the name of a table on disk, and the interval of its segments.
 func (b *Batch) forgetTable(t *Table) {
 	// As in forget.
 	_ = b.onDisk().Delete(metaKey(metaTable, t.name), nil)
-	_ = b.onDisk().Delete(metaKey(metaInterval, t.name), nil)
 	b.meta = append(b.meta, func(d *DB) {
 		delete(d.ids, t.name)
-		delete(d.intervals, t.name)
 		delete(d.firsts, t.name)
 	})
+	b.forgetInterval(t)
 }
 
 func (b *Batch) setMeta(kind byte, name string, value []byte) {
@@ -168,11 +167,6 @@ func (c *memoryChange) apply(t *tree[[]byte]) {
 	default:
 		t.set(c.key, c.row)
 	}
-}
-
-// WindowLayout is that of the table: [Table.WindowLayout].
-func (b *TableBatch) WindowLayout(retention int64) (WindowLayout, error) {
-	return b.table.WindowLayout(retention)
 }
 
 // Set adds a row.

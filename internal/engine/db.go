@@ -52,8 +52,8 @@ type DB struct {
 	positions map[string]int64
 	topicIDs  map[string][16]byte
 	times     map[string]int64
-	intervals map[string]int64           // of the segments of window stores, by table
-	firsts    map[string]map[int64]int64 // offsets of these segments, by table; see segments.go
+	intervals intervals
+	firsts    map[string]map[int64]int64 // offsets of the segments, by table; see segments.go
 	stamp     time.Time
 }
 
@@ -80,7 +80,7 @@ func Open(o Options) (*DB, error) {
 		positions: map[string]int64{},
 		topicIDs:  map[string][16]byte{},
 		times:     map[string]int64{},
-		intervals: map[string]int64{},
+		intervals: intervals{},
 		firsts:    map[string]map[int64]int64{},
 		snapshots: map[*Snapshot]struct{}{},
 	}

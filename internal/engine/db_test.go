@@ -226,7 +226,7 @@ func TestDrop(t *testing.T) {
 		tb := table(t, d, name, true)
 		check(t, b.Table(tb).Set([]byte("k"), 1, []byte("v")))
 		b.SetPosition(tb, name+"-log", 5)
-		_, err := tb.WindowLayout(1)
+		_, err := tb.Interval(1)
 		check(t, err)
 	}
 	check(t, d.Apply(b))

@@ -1,18 +1,30 @@
-// Package engine keeps the state of a task: one database per task ([DB]), the tables of its stores in it ([Table]), the atomic commit
-// ([Batch]), and the typed overlay of what has changed since the last commit ([Cells]).
+// Package engine keeps the state of a task: one database per task ([DB]), the tables of
+// its stores in it ([Table]), the atomic commit ([Batch]), and the typed overlay of what
+// has changed since the last commit ([Cells]).
 //
 // # Order of things
 //
-// A store's writes go to its Cells. At a commit, Store.Flush encodes each changed row once, hands it to the changelog, and adds it to the
-// task's Batch. Only when Kafka has confirmed the transaction is the Batch applied (DB.Apply) and Store.Committed called. An abort throws the stores away and
-// opens new ones. So a table holds exactly the state of some confirmed commit: it may be old, never ahead, never torn.
+// A store's writes go to its Cells. At a commit, Store.Flush encodes each changed row
+// once, hands it to the changelog, and adds it to the task's Batch. When Kafka has
+// confirmed the transaction, the Batch is applied (DB.Apply) and Store.Committed is
+// called. After an abort the stores are thrown away and opened anew. So a table holds
+// exactly the state of some confirmed commit: it may be old, never ahead, never torn.
 //
 // # Layout of the database
 //
-// Keys begin with a 4-byte big-endian table ID. ID 0 holds the metadata: 'f' the format,
-// 'n'+name the table's ID, 'p'+topic the changelog position, 'i'+topic the topic's ID,
-// 't'+name an operator time, 's' the wall-clock stamp of the last commit, 'w'+name the
-// interval of a window store's segments in ms, 'o'+name+segment an offset at or before
-// the first changelog record of one of these segments, 'r' the [Progress]. Rows of stores
-// are [8B timestamp][value]; see [WindowLayout] for the keys of window stores.
+// Keys begin with a 4-byte big-endian table ID. ID 0 holds the metadata:
+//
+//	'f'         the format
+//	'n'+name    the table's ID
+//	'p'+topic   the changelog position
+//	'i'+topic   the topic's ID
+//	't'+name    an operator time
+//	's'         the wall-clock stamp of the last commit
+//	'w'+name    the interval of a segmented table's segments in ms
+//	'o'+name+segment
+//	            an offset at or before the first changelog record of one of these segments
+//	'r'         the [Progress]
+//
+// Rows of stores are [8B timestamp][value]. The keys of the rows are those of the kind of
+// store: see package store.
 package engine

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"encoding/binary"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -14,7 +15,7 @@ func TestSegmentWithoutOffset(t *testing.T) {
 	shared := NewShared(0)
 	defer shared.Close()
 	fs := vfs.NewMem()
-	const retention = 2 * MinSegment
+	const interval = 60_000
 	var db *DB
 	var table *Table
 	open := func() {
@@ -26,7 +27,7 @@ func TestSegmentWithoutOffset(t *testing.T) {
 		if table, err = db.Table("st", true); err != nil {
 			t.Fatal(err)
 		}
-		if _, err = table.WindowLayout(retention); err != nil {
+		if _, err = table.Interval(interval); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -36,7 +37,7 @@ func TestSegmentWithoutOffset(t *testing.T) {
 		defer b.Close()
 		rows := b.Table(table)
 		rows.Logged(at)
-		key := WindowLayout{MinSegment}.AppendKey(nil, []byte("k"), segment*MinSegment, 0)
+		key := append(segmentKey(segment), 'k')
 		if err := rows.Set(key, 0, []byte("v")); err != nil {
 			t.Fatal(err)
 		}
@@ -107,7 +108,7 @@ func TestSegmentsCostNothingPerRow(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := table.WindowLayout(2 * MinSegment); err != nil {
+	if _, err := table.Interval(60_000); err != nil {
 		t.Fatal(err)
 	}
 	b := db.NewBatch()
@@ -116,7 +117,7 @@ func TestSegmentsCostNothingPerRow(t *testing.T) {
 	key := make([]byte, 64)
 	if got := testing.AllocsPerRun(1000, func() {
 		n++
-		rows.note(WindowLayout{MinSegment}.AppendKey(key[:0], []byte("k"), n%3*MinSegment, 0))
+		rows.note(append(binary.BigEndian.AppendUint64(key[:0], uint64(n%3)), 'k'))
 	}); got != 0 {
 		t.Errorf("%v allocations", got)
 	}

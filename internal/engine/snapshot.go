@@ -27,7 +27,7 @@ type Snapshot struct {
 type snapshotTable struct {
 	prefix   []byte
 	memory   *tree[[]byte]
-	interval int64 // see Table
+	metaName string // see Table.metaName; of the table itself
 }
 
 var errSnapshotClosed = errors.New("snapshot is closed")
@@ -44,7 +44,7 @@ func (d *DB) Snapshot() (*Snapshot, error) {
 		s.disk = d.pebble.NewSnapshot()
 	}
 	for name, t := range d.tables {
-		st := snapshotTable{prefix: t.prefix, interval: t.interval}
+		st := snapshotTable{prefix: t.prefix, metaName: t.metaName(name)}
 		if t.memory != nil {
 			st.memory = t.memory.freeze()
 		}
@@ -102,12 +102,6 @@ func (s *Snapshot) Scan(table string, lower, upper []byte) (*Rows, error) {
 	rows := &Rows{snapshot: s, it: it}
 	s.open[rows] = struct{}{}
 	return rows, nil
-}
-
-// WindowLayout returns how the named table keeps the rows of a window store; ok is false if it never did.
-func (s *Snapshot) WindowLayout(table string) (layout WindowLayout, ok bool) {
-	interval := s.tables[table].interval
-	return WindowLayout{interval}, interval > 0
 }
 
 func (s *Snapshot) table(name string) (snapshotTable, error) {

@@ -1,39 +1,5 @@
 package engine
 
-// Spec is what the store specs of packages state and windowstore implement, beside processor.StoreSpec: how the runtime opens,
-// restores and changelogs a store. Specs are immutable and shared by tasks.
-type Spec interface {
-	StoreName() string
-	Changelog() Changelog
-	Persistent() bool // false: the committed state is kept in memory, and restored whole at start
-
-	// Open makes the store's instance for one task. It reads committed state from env.Table.
-	Open(env Env) (Store, error)
-
-	// Restore adds what one changelog record says to b: value == nil is a deletion. It must not keep key or value. An error in whose chain is ErrForeignRow
-	// says that the record is none of this store's.
-	Restore(b *TableBatch, key, value []byte, timestamp int64) error
-
-	// CheckKey returns an ErrForeignRow if the store's key serde cannot read the key of a changelog record. It decodes the key, so the runtime calls it for some
-	// records only: a changelog of another store is another one throughout.
-	CheckKey(key []byte) error
-}
-
-// ChangelogKind is the kind of a store's changelog topic.
-type ChangelogKind int
-
-const (
-	NoChangelog       ChangelogKind = iota
-	CompactChangelog                // cleanup.policy compact
-	WindowedChangelog               // cleanup.policy compact,delete; trimmed up to DB.LiveFrom
-)
-
-// Changelog describes a store's changelog topic, <app>-<store>-changelog.
-type Changelog struct {
-	Kind        ChangelogKind
-	RetentionMs int64 // of a WindowedChangelog: the store's retention
-}
-
 // Env is what a store may use of its task.
 type Env struct {
 	Table  *Table  // the store's slice of the committed state

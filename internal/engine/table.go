@@ -21,8 +21,8 @@ type Table struct {
 	row    []byte        // scratch
 	kept   any           // the last Cells; see Options.KeepCells
 
-	interval int64           // of the segments of a window store; 0: not asked for yet
-	firsts   map[int64]int64 // offsets of the segments of a window store; see segments.go
+	interval int64           // see Interval; 0: nobody has asked for it yet
+	firsts   map[int64]int64 // offsets of the segments; see segments.go
 }
 
 // Name returns the store's name.
@@ -38,38 +38,6 @@ func (t *Table) metaName(topic string) string {
 		return "\x00memory\x00" + topic
 	}
 	return topic
-}
-
-// WindowLayout returns how the table keeps the rows of a window store with a retention in ms. A table that has been used keeps the layout that it had first: a
-// longer grace or retention in a later version of the program must find the rows that are there.
-func (t *Table) WindowLayout(retention int64) (WindowLayout, error) {
-	layout := LayoutFor(retention)
-	if t.db == nil {
-		return layout, nil
-	}
-	t.db.mu.Lock()
-	defer t.db.mu.Unlock()
-	if t.interval > 0 {
-		return WindowLayout{t.interval}, nil
-	}
-	if !t.Persistent() {
-		t.interval = layout.Interval
-		return layout, nil
-	}
-	if known := t.db.intervals[t.name]; known > 0 {
-		if err := t.findSegments(); err != nil {
-			return layout, err
-		}
-		t.interval = known
-		return WindowLayout{known}, nil
-	}
-	// As with the table's ID, it is there whenever a row is.
-	value := binary.BigEndian.AppendUint64(nil, uint64(layout.Interval))
-	if err := t.db.pebble.Set(metaKey(metaInterval, t.name), value, pebble.NoSync); err != nil {
-		return layout, wrapStore(t.name, err)
-	}
-	t.db.intervals[t.name], t.interval = layout.Interval, layout.Interval
-	return layout, nil
 }
 
 // Get returns a row. value is valid until the next Get of the table.

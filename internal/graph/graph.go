@@ -2,7 +2,7 @@
 // nodes of a running task see the task. Package topology builds a Graph from typed handles; package task runs it.
 package graph
 
-import "github.com/millrace-streams/millrace/processor"
+import "github.com/millrace-streams/millrace/internal/store"
 
 // Kind is the kind of a node.
 type Kind int
@@ -93,14 +93,14 @@ type SourceOptions struct {
 	OutOfRange OutOfRange
 }
 
-// Store is a store of the graph. Spec is a value of package state or windowstore.
+// Store is a store of the graph.
 type Store struct {
 	Name  string
-	Spec  processor.StoreSpec
+	Spec  *store.Spec
 	Nodes []*Node // that use it
 
-	// Format says what the rows are, as far as that is known: kind of store, windows, serdes. Another text under the same name means that rows which
-	// are there already would be read wrongly.
+	// Format says what the rows are: kind of store, windows, serdes. Rows that are there already would be
+	// read wrongly by a store of the same name with another Format.
 	Format string
 
 	// Rows says the same in parts.
@@ -138,17 +138,11 @@ type RepartitionTopic struct {
 	From, To   int   // sub-topologies
 }
 
-// The names of internal topics end in one of these.
+// The names of internal topics end in one of these, or in store.ChangelogSuffix.
 const (
-	ChangelogSuffix   = "-changelog"
 	RepartitionSuffix = "-repartition"
 	registrySuffix    = "-stores-registry"
 )
-
-// ChangelogTopic returns the name of a store's changelog.
-func ChangelogTopic(applicationID, store string) string {
-	return applicationID + "-" + store + ChangelogSuffix
-}
 
 // RegistryTopic returns the name of the topic in which an application records what its stores
 // mean. No other internal topic of any application has this name, since they end in another way.

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/millrace-streams/millrace/internal/store"
 )
 
 // PartitionCounts returns the number of partitions of every topic that the graph reads, by Topic: those of the sources as count
@@ -129,7 +131,7 @@ func (g *Graph) Conflicts(applicationID string) error {
 		internal[r.Topic.In(applicationID)] = "the repartition topic " + r.Topic.Name
 	}
 	for _, s := range g.Stores {
-		internal[ChangelogTopic(applicationID, s.Name)] = "the changelog of store " + s.Name
+		internal[store.ChangelogTopic(applicationID, s.Name)] = "the changelog of store " + s.Name
 	}
 	var problems []error
 	check := func(n *Node, t Topic) {

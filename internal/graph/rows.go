@@ -3,12 +3,15 @@ package graph
 import (
 	"strings"
 	"time"
+
+	"github.com/millrace-streams/millrace/internal/store"
+	"github.com/millrace-streams/millrace/serde"
 )
 
-// Rows says what the rows of a store mean, as far as that is known. It is recorded with the
-// state.
+// Rows says what the rows of a store mean, as far as that is known. It is recorded with
+// the state.
 type Rows struct {
-	Kind       string // KeyValueRows, WindowRows, or "" for another kind
+	Kind       string // the name of a store.Kind
 	Key, Value string // formats, as serde.FormatName names them
 	Duplicates bool   // a window store that keeps all values of a key and a window
 
@@ -17,13 +20,17 @@ type Rows struct {
 	Start   int64         // of a window without end, in ms
 }
 
-// The kinds of rows.
-const (
-	KeyValueRows = "key-value"
-	WindowRows   = "window"
-)
+// RowsOf returns what a spec says of the rows.
+func RowsOf(s *store.Spec) Rows {
+	rows := Rows{Kind: s.Kind.Name, Duplicates: s.Duplicates, Size: s.WindowSize}
+	if !s.Kind.Own {
+		rows.Key, rows.Value = serde.FormatName(s.Keys), serde.FormatName(s.Values)
+	}
+	return rows
+}
 
-// FormatsAgree reports whether two names of formats can mean the same: "?" stands for anything.
+// FormatsAgree reports whether two names of formats can mean the same: "?" stands for
+// anything.
 func FormatsAgree(a, b string) bool { return a == b || matches(a, b) || matches(b, a) }
 
 // matches reports whether text is pattern with something in place of each "?".

@@ -11,6 +11,7 @@ import (
 
 	"github.com/millrace-streams/millrace/internal/graph"
 	"github.com/millrace-streams/millrace/internal/registry"
+	"github.com/millrace-streams/millrace/internal/store"
 )
 
 // Kafka is what the guard asks about topics, and does to them.
@@ -107,7 +108,7 @@ func (g *Guard) internalTopics(view registry.View) []string {
 		names = append(names, r.Topic)
 	}
 	for _, name := range g.removals(view) {
-		names = append(names, graph.ChangelogTopic(g.cfg.Application, name))
+		names = append(names, store.ChangelogTopic(g.cfg.Application, name))
 	}
 	return names
 }
@@ -149,7 +150,7 @@ func (g *Guard) misfits(view registry.View) []registry.Misfit {
 		}
 		misfit := registry.Misfit{Store: m.Store, Gone: m.Gone, Err: m.Err}
 		if !found {
-			misfit.Changelog = graph.ChangelogTopic(g.cfg.Application, m.Store)
+			misfit.Changelog = store.ChangelogTopic(g.cfg.Application, m.Store)
 		}
 		misfits = append(misfits, misfit)
 	}
@@ -170,7 +171,7 @@ func (g *Guard) binds(ctx context.Context, m registry.Misfit) (bool, error) {
 // askDisk finds out which of the stores that do not fit have rows on this disk only.
 func (g *Guard) askDisk(view registry.View) error {
 	for _, m := range g.misfits(view) {
-		holds, err := g.cfg.Disk.HoldsUnlogged(m.Store, graph.ChangelogTopic(g.cfg.Application, m.Store))
+		holds, err := g.cfg.Disk.HoldsUnlogged(m.Store, store.ChangelogTopic(g.cfg.Application, m.Store))
 		if err != nil {
 			return err
 		}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/millrace-streams/millrace/internal/graph"
 	"github.com/millrace-streams/millrace/internal/registry"
+	"github.com/millrace-streams/millrace/internal/store"
 )
 
 // removals are the stores to remove: those that are named and known, and that the topology does
@@ -50,7 +51,7 @@ func (g *Guard) explainRemovals(view registry.View) {
 // after a crash in between, the stores hold nothing, and are removed by the next start.
 func (g *Guard) remove(ctx context.Context, view registry.View) error {
 	for _, name := range g.removals(view) {
-		topic := graph.ChangelogTopic(g.cfg.Application, name)
+		topic := store.ChangelogTopic(g.cfg.Application, name)
 		if err := g.cfg.Kafka.Delete(ctx, topic); err != nil {
 			return fmt.Errorf("removing store %s: deleting its changelog %s: %w; allow the application to Delete the topic, or delete it by hand", name, topic, err)
 		}

@@ -26,16 +26,17 @@ var mayImport = map[string][]string{
 	"serde/serdetest": {"serde"},
 	"processor":       {"serde"},
 
-	"internal/graph":             {"serde", "processor"},
-	"internal/graph/graphtest":   {"internal/graph", "internal/engine/enginetest", "processor"},
-	"internal/engine":            {"serde", "processor"},
-	"internal/engine/enginetest": {"internal/engine", "serde", "processor"},
+	"internal/engine":          {"serde", "processor"},
+	"internal/store":           {"internal/engine", "serde", "processor"},
+	"internal/store/storetest": {"internal/store", "internal/engine", "serde", "processor"},
+	"internal/graph":           {"internal/store", "serde", "processor"}, // a store in the graph is a store.Spec
+	"internal/graph/graphtest": {"internal/graph", "internal/store/storetest", "processor"},
 
-	"state":                       {"internal/engine", "processor", "serde"},
+	"state":                       {"internal/store", "internal/engine", "processor", "serde"},
 	"state/statetest":             {"state", "processor", "serde"},
-	"windowstore":                 {"internal/engine", "state", "processor", "serde"},
+	"windowstore":                 {"internal/store", "internal/engine", "state", "processor", "serde"},
 	"windowstore/windowstoretest": {"windowstore", "state", "processor", "serde"},
-	"topology":                    {"internal/operator", "internal/graph", "internal/engine", "windowstore", "state", "processor", "serde"},
+	"topology":                    {"internal/operator", "internal/graph", "internal/store", "internal/engine", "windowstore", "state", "processor", "serde"},
 	"batch":                       {"topology", "windowstore", "state", "processor", "serde"},
 
 	"internal/batchsize": {},
@@ -45,7 +46,7 @@ var mayImport = map[string][]string{
 	"internal/operator": {"internal/graph", "internal/engine", "processor", "serde"},
 
 	// The core: no goroutine, no clock, no socket, no Kafka client (see forbidden).
-	"internal/task": {"internal/batchsize", "internal/graph", "internal/engine", "processor", "serde"},
+	"internal/task": {"internal/batchsize", "internal/graph", "internal/store", "internal/engine", "processor", "serde"},
 
 	// Pieces of the shell. They do not know each other; the worker connects them.
 	"internal/backoff":    {},
@@ -60,8 +61,8 @@ var mayImport = map[string][]string{
 	"internal/txn":        {"internal/backoff", "internal/batchsize"},
 	"internal/restore":    {"internal/backoff", "internal/transient"},
 	"internal/topics":     {"internal/backoff", "internal/transient"},
-	"internal/guard":      {"internal/registry", "internal/graph"},
-	"internal/registry":   {"internal/restore", "internal/backoff", "internal/graph", "internal/engine"},
+	"internal/guard":      {"internal/registry", "internal/graph", "internal/store"},
+	"internal/registry":   {"internal/restore", "internal/backoff", "internal/graph", "internal/store"},
 	"internal/resume":     {},
 	"internal/inputs":     {"internal/graph", "internal/engine", "internal/restore", "internal/resume"},
 	"internal/membership": {"internal/assignment", "internal/txn", "internal/transient"},
@@ -89,6 +90,7 @@ var forbidden = []struct{ in, imports, reason string }{
 	{"internal/operator", "github.com/twmb/franz-go", "the core can be tested at any step without a broker"},
 	{"internal/graph", "github.com/twmb/franz-go", "the core can be tested at any step without a broker"},
 	{"internal/engine", "github.com/twmb/franz-go", "the core can be tested at any step without a broker"},
+	{"internal/store", "github.com/twmb/franz-go", "the core can be tested at any step without a broker"},
 	{"internal/task", "net", "the core has no socket"},
 	{"internal/graph", "net", "the core has no socket"},
 	{"", "github.com/twmb/franz-go/pkg/kfake", "a fake broker must not get into users' binaries"},

@@ -11,6 +11,7 @@ import (
 	"github.com/millrace-streams/millrace/internal/graph"
 	"github.com/millrace-streams/millrace/internal/graph/graphtest"
 	"github.com/millrace-streams/millrace/internal/seedtest"
+	"github.com/millrace-streams/millrace/internal/store"
 	"github.com/millrace-streams/millrace/serde"
 	"github.com/millrace-streams/millrace/state"
 )
@@ -99,7 +100,11 @@ func newTable(t *testing.T, m mode) table {
 		New: func(graph.Task, *graph.Node, []any) (any, error) { return s, nil }}
 	sent := &graph.Node{Name: "out", Kind: graph.Sink, SinkTopic: graph.Topic{Name: "out"}, Parents: []*graph.Node{counted},
 		New: Sink[string, words]{Keys: serde.String, Values: wordsSerde}.New}
-	g := graph.Assemble([]*graph.Node{source, counted, summed, sent}, []*graph.Store{{Name: "words", Spec: spec}}, nil)
+	described, err := store.Of(spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := graph.Assemble([]*graph.Node{source, counted, summed, sent}, []*graph.Store{{Name: "words", Spec: described}}, nil)
 	var opts []graphtest.Option
 	if m.every {
 		opts = append(opts, graphtest.WithEveryUpdate())

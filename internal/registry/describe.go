@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/millrace-streams/millrace/internal/engine"
 	"github.com/millrace-streams/millrace/internal/graph"
 )
 
@@ -36,11 +35,8 @@ func describe(application string, sub *graph.SubTopology, store *graph.Store, in
 		Windows:    Windows{Size: rows.Size, Advance: rows.Advance, Start: rows.Start},
 		Duplicates: rows.Duplicates, KeyFormat: rows.Key, ValueFormat: rows.Value, Inputs: inputs,
 	}
-	if store.Own {
-		r.Kind = Times
-	}
-	if spec, ok := store.Spec.(engine.Spec); ok && spec.Changelog().Kind != engine.NoChangelog {
-		r.Changelog = graph.ChangelogTopic(application, store.Name)
+	if store.Spec.Logged() {
+		r.Changelog = store.Spec.ChangelogTopic(application)
 		r.ChangelogID, r.Partitions = topics(r.Changelog)
 	}
 	return r

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+
+	"github.com/millrace-streams/millrace/internal/store"
 )
 
 // TopicID tells a topic from another one that had the same name before it. The zero value is
@@ -15,13 +17,13 @@ type TopicID = kadm.TopicID
 // Kind is the kind of a store. A reader keeps kinds that it does not know.
 type Kind string
 
-const (
+var (
 	// KeyValue is a store from keys to values.
-	KeyValue Kind = "key-value"
+	KeyValue = Kind(store.KeyValue.Name)
 	// Window is a store from keys and window starts to values.
-	Window Kind = "window"
+	Window = Kind(store.Window.Name)
 	// Times holds the operator times of a sub-topology. The runtime makes it.
-	Times Kind = "times"
+	Times = Kind(store.Times.Name)
 )
 
 // Record says what the rows of one store mean and where they come from. An empty field is

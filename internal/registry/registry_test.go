@@ -85,7 +85,7 @@ func (w *world) expect(v View, names ...string) {
 	}
 }
 
-func store(name string) Record {
+func storeRecord(name string) Record {
 	return Record{Store: name, Application: "app", Kind: KeyValue, Changelog: "app-" + name + "-changelog"}
 }
 
@@ -95,17 +95,17 @@ func TestWriteAndRead(t *testing.T) {
 		view, err := b.Refresh(background)
 		w.must(err)
 		w.expect(view)
-		view, err = a.Update(background, records(store("x"), store("y")))
+		view, err = a.Update(background, records(storeRecord("x"), storeRecord("y")))
 		w.must(err)
 		w.expect(view, "x", "y")
 		view, err = b.Refresh(background)
 		w.must(err)
 		w.expect(view, "x", "y")
-		if got, _ := view.Store("x"); !got.equal(store("x")) {
+		if got, _ := view.Store("x"); !got.equal(storeRecord("x")) {
 			w.Errorf("got %+v", got)
 		}
 		end := w.cluster.PartitionInfo(a.Topic(), 0).HighWatermark
-		_, err = b.Update(background, records(store("x")))
+		_, err = b.Update(background, records(storeRecord("x")))
 		w.must(err)
 		if now := w.cluster.PartitionInfo(a.Topic(), 0).HighWatermark; now != end {
 			w.Errorf("a write of nothing moved the end from %d to %d", end, now)
@@ -127,7 +127,7 @@ func TestSeveralWritersAtOnce(t *testing.T) {
 				// Each adds itself to the format of one record, which only works if it
 				// has read the last one.
 				_, err := r.Update(background, func(v View) (Changes, error) {
-					now := store("shared")
+					now := storeRecord("shared")
 					was, _ := v.Store("shared")
 					if strings.Contains(was.ValueFormat, fmt.Sprint(i)) {
 						return Changes{}, nil
@@ -155,7 +155,7 @@ func TestAPausedWriterDoesNotOverwrite(t *testing.T) {
 		slow, fast := w.registry("app"), w.registry("app")
 		decided := 0
 		_, err := slow.Update(background, func(v View) (Changes, error) {
-			now := store("x")
+			now := storeRecord("x")
 			now.ValueFormat = "slow"
 			if was, found := v.Store("x"); found {
 				now.KeyFormat = "after " + was.ValueFormat
@@ -164,7 +164,7 @@ func TestAPausedWriterDoesNotOverwrite(t *testing.T) {
 				return Changes{}, nil
 			}
 			if decided++; decided == 2 { // the first time is without the transaction
-				newer := store("x")
+				newer := storeRecord("x")
 				newer.ValueFormat = "fast"
 				_, err := fast.Update(background, records(newer))
 				w.must(err)
@@ -182,11 +182,11 @@ func TestAPausedWriterDoesNotOverwrite(t *testing.T) {
 func TestAWriterThatDies(t *testing.T) {
 	inWorld(t, func(w *world) {
 		r := w.registry("app")
-		_, err := r.Update(background, records(store("x")))
+		_, err := r.Update(background, records(storeRecord("x")))
 		w.must(err)
 		dead := w.cluster.Client(kgo.TransactionalID(r.Topic()), kgo.TransactionTimeout(transactionTimeout))
 		w.must(dead.BeginTransaction())
-		value, err := store("y").encode()
+		value, err := storeRecord("y").encode()
 		w.must(err)
 		w.must(dead.ProduceSync(background, &kgo.Record{Topic: r.Topic(), Key: []byte(storeKey("y")), Value: value}).FirstErr())
 		began := time.Now()
@@ -202,7 +202,7 @@ func TestAWriterThatDies(t *testing.T) {
 func TestTheTopicIsDeleted(t *testing.T) {
 	inWorld(t, func(w *world) {
 		r := w.registry("app")
-		view, err := r.Update(background, records(store("x")))
+		view, err := r.Update(background, records(storeRecord("x")))
 		w.must(err)
 		before := view.TopicID
 		w.must(w.cluster.DeleteTopic(r.Topic()))
@@ -213,7 +213,7 @@ func TestTheTopicIsDeleted(t *testing.T) {
 		if view.TopicID == before || view.TopicID == (TopicID{}) {
 			w.Errorf("topic ID %v after %v", view.TopicID, before)
 		}
-		view, err = r.Update(background, records(store("x")))
+		view, err = r.Update(background, records(storeRecord("x")))
 		w.must(err)
 		w.expect(view, "x")
 	})
@@ -223,7 +223,7 @@ func TestTheTopicIsDeleted(t *testing.T) {
 func TestTombstonesAndStrangers(t *testing.T) {
 	inWorld(t, func(w *world) {
 		r := w.registry("app")
-		_, err := r.Update(background, records(store("x"), store("y")))
+		_, err := r.Update(background, records(storeRecord("x"), storeRecord("y")))
 		w.must(err)
 		hand := w.cluster.Client()
 		write := func(key, value string) {
@@ -255,7 +255,7 @@ func TestRefusedWritesAreExplained(t *testing.T) {
 			inWorld(t, func(w *world) {
 				r := w.registry("app")
 				w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{tc.key}, Err: tc.err})
-				_, err := r.Update(background, records(store("x")))
+				_, err := r.Update(background, records(storeRecord("x")))
 				if !errors.Is(err, tc.err) || !strings.Contains(err.Error(), tc.says) || !strings.Contains(err.Error(), r.Topic()) {
 					w.Errorf("got %v", err)
 				}
@@ -271,7 +271,7 @@ func TestDecideRefuses(t *testing.T) {
 		refused, calls := errors.New("refused"), 0
 		_, err := w.registry("app").Update(background, func(View) (Changes, error) {
 			if calls++; calls == 1 {
-				return Changes{Stores: []Record{store("x")}}, nil
+				return Changes{Stores: []Record{storeRecord("x")}}, nil
 			}
 			return Changes{}, refused
 		})

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/millrace-streams/millrace/internal/graph"
+	"github.com/millrace-streams/millrace/internal/store"
 )
 
 // rivals returns the applications that an internal topic could also belong to. The topic
@@ -14,7 +15,7 @@ import (
 func rivals(application string, topics []string) []string {
 	var out []string
 	for _, topic := range topics {
-		rest, ok := strings.CutSuffix(topic, graph.ChangelogSuffix)
+		rest, ok := strings.CutSuffix(topic, store.ChangelogSuffix)
 		if !ok {
 			rest, ok = strings.CutSuffix(topic, graph.RepartitionSuffix)
 		}

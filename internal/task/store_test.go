@@ -13,13 +13,14 @@ import (
 
 	"github.com/millrace-streams/millrace/internal/engine"
 	"github.com/millrace-streams/millrace/internal/graph"
+	"github.com/millrace-streams/millrace/internal/store"
 	"github.com/millrace-streams/millrace/processor"
+	"github.com/millrace-streams/millrace/serde"
 )
 
 // numbers is a store of numbers by key, in the least code that keeps two generations.
 type numbers struct {
 	name     string
-	spec     numbersSpec
 	env      engine.Env
 	filling  map[string]string
 	flushing map[string]string
@@ -32,24 +33,15 @@ type numbersSpec struct {
 	persistent bool
 }
 
-func (s numbersSpec) StoreName() string { return s.name }
-func (s numbersSpec) Persistent() bool  { return s.persistent }
-
-func (s numbersSpec) Changelog() engine.Changelog {
-	if s.noLog {
-		return engine.Changelog{}
+// describe returns the spec as the graph has it.
+func (s numbersSpec) describe() *store.Spec {
+	spec := store.Spec{
+		Name: s.name, Kind: store.KeyValue, Keys: serde.Bytes, Values: serde.Bytes,
+		Options: store.Options{InMemory: !s.persistent, NoChangelog: s.noLog},
 	}
-	return engine.Changelog{Kind: engine.CompactChangelog}
-}
-
-func (s numbersSpec) Open(env engine.Env) (engine.Store, error) {
-	return &numbers{name: s.name, spec: s, env: env, filling: map[string]string{}}, nil
-}
-
-func (numbersSpec) CheckKey([]byte) error { return nil }
-
-func (numbersSpec) Restore(b *engine.TableBatch, key, value []byte, at int64) error {
-	return b.Set(key, at, value)
+	return store.NewUntyped(spec, func(env engine.Env) (engine.Store, error) {
+		return &numbers{name: s.name, env: env, filling: map[string]string{}}, nil
+	})
 }
 
 func (s *numbers) Name() string      { return s.name }
@@ -92,22 +84,22 @@ func (s *numbers) Flush(b *engine.TableBatch) error {
 // appending appends each value to the row of its key, and sends the row.
 func appending(spec numbersSpec) *graph.Graph {
 	b := &builder{}
-	var store *numbers
+	var rows *numbers
 	p := b.process("append", func(p *fakeProcessor) {
 		s, err := p.t.Store(spec.name)
 		if err != nil {
 			panic(err)
 		}
-		store = s.(*numbers)
+		rows = s.(*numbers)
 	}, func(p *fakeProcessor, r *rec) error {
-		row, err := store.get(r.Key)
+		row, err := rows.get(r.Key)
 		if err != nil {
 			return err
 		}
-		store.put(r.Key, row+r.Value)
+		rows.put(r.Key, row+r.Value)
 		return p.forward(r.Key, row+r.Value, r.Timestamp)
 	}, b.source(false, "in"))
-	b.sub.Stores = append(b.sub.Stores, &graph.Store{Name: spec.name, Spec: spec, Nodes: []*graph.Node{p}})
+	b.sub.Stores = append(b.sub.Stores, &graph.Store{Name: spec.name, Spec: spec.describe(), Nodes: []*graph.Node{p}})
 	b.sink("out", p)
 	return b.graph()
 }

@@ -6,11 +6,12 @@ import (
 
 	"github.com/millrace-streams/millrace/internal/engine"
 	"github.com/millrace-streams/millrace/internal/graph"
+	"github.com/millrace-streams/millrace/internal/store"
 	"github.com/millrace-streams/millrace/processor"
 )
 
-// store is a store of the task with its table and changelog.
-type store struct {
+// openedStore is a store of the task with its table and changelog.
+type openedStore struct {
 	instance  engine.Store
 	table     *engine.Table
 	changelog string // full name of the topic; empty if it has none
@@ -24,7 +25,7 @@ func (t *Task) openStores() error {
 		return errors.New("it has stores but no database")
 	}
 	for _, s := range stores {
-		if _, ok := s.Spec.(engine.TimesStore); ok {
+		if s.Spec.Kind == store.Times {
 			continue
 		}
 		if err := t.openStore(s); err != nil {
@@ -42,15 +43,11 @@ func (t *Task) timeOfWrites() int64 {
 }
 
 func (t *Task) openStore(s *graph.Store) error {
-	spec, ok := s.Spec.(engine.Spec)
-	if !ok {
-		return fmt.Errorf("%T is not a store of package state or windowstore", s.Spec)
-	}
-	table, err := t.cfg.DB.Table(s.Name, spec.Persistent())
+	table, err := t.cfg.DB.Table(s.Name, s.Spec.Persistent())
 	if err != nil {
 		return err
 	}
-	opened := &store{table: table, position: -1}
+	opened := &openedStore{table: table, position: -1}
 	env := engine.Env{
 		Table:       table,
 		Budget:      t.cfg.Budget,
@@ -60,8 +57,8 @@ func (t *Task) openStore(s *graph.Store) error {
 	if t.cells != nil { // the store of the times themselves has none
 		env.Time = t.cells.storeTime(s.Name)
 	}
-	if spec.Changelog().Kind != engine.NoChangelog {
-		opened.changelog = graph.ChangelogTopic(t.cfg.ApplicationID, s.Name)
+	if s.Spec.Logged() {
+		opened.changelog = s.Spec.ChangelogTopic(t.cfg.ApplicationID)
 		opened.topicID, _ = t.cfg.DB.TopicID(table, opened.changelog)
 		if at, ok := t.cfg.DB.Position(table, opened.changelog); ok {
 			opened.position = at
@@ -70,15 +67,15 @@ func (t *Task) openStore(s *graph.Store) error {
 			return t.log(opened.changelog, key, value, timestamp, origin)
 		}
 	}
-	if opened.instance, err = spec.Open(env); err != nil {
+	if opened.instance, err = s.Spec.Open(env); err != nil {
 		return err
 	}
 	t.stores = append(t.stores, opened)
 	return nil
 }
 
-// Expired returns, by full topic name, up to where the task's windowed changelogs hold nothing
-// but what a finished commit has deleted from the stores.
+// Expired returns, by full topic name, up to where the task's windowed changelogs hold
+// nothing but what a finished commit has deleted from the stores.
 func (t *Task) Expired() map[string]int64 {
 	expired := map[string]int64{}
 	for _, s := range t.stores {
@@ -94,7 +91,7 @@ func (t *Task) Expired() map[string]int64 {
 
 // log sends a changelog record, made by the record that changed the row last. It always
 // goes to the task's own partition, where the restoring task looks for it. No policy
-// applies: without it the committed state could not be restored.
+// applies: without the record the committed state could not be restored.
 func (t *Task) log(topic string, key, value []byte, timestamp int64, origin *engine.Origin) error {
 	if t.current == nil && origin.Topic != "" {
 		before := t.origin

@@ -8,6 +8,7 @@ import (
 
 	"github.com/millrace-streams/millrace/internal/engine"
 	"github.com/millrace-streams/millrace/internal/graph"
+	"github.com/millrace-streams/millrace/internal/store"
 	"github.com/millrace-streams/millrace/processor"
 )
 
@@ -20,8 +21,8 @@ type Task struct {
 
 	queues  []*queue
 	byName  map[Partition]*queue
-	stores  []*store
-	times   *engine.Times // nil unless the sub-topology is so large that its times may not fit into metadata
+	stores  []*openedStore
+	times   *store.OperatorTimes // nil unless the sub-topology is so large that its times may not fit into metadata
 	cells   *cells
 	flushes []hook
 	closes  []hook

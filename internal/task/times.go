@@ -4,20 +4,20 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/millrace-streams/millrace/internal/engine"
+	"github.com/millrace-streams/millrace/internal/store"
 )
 
 // openTimes opens the store of operator times, which large sub-topologies have, before the times are read.
 func (t *Task) openTimes() error {
 	_, stores, _ := t.parts()
 	for _, s := range stores {
-		if _, ok := s.Spec.(engine.TimesStore); !ok || t.cfg.DB == nil {
+		if s.Spec.Kind != store.Times || t.cfg.DB == nil {
 			continue
 		}
 		if err := t.openStore(s); err != nil {
 			return fmt.Errorf("store %s: %w", s.Name, err)
 		}
-		t.times = t.stores[len(t.stores)-1].instance.(*engine.Times)
+		t.times = t.stores[len(t.stores)-1].instance.(*store.OperatorTimes)
 	}
 	return nil
 }

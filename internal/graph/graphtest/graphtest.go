@@ -13,8 +13,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/millrace-streams/millrace/internal/engine/enginetest"
 	"github.com/millrace-streams/millrace/internal/graph"
+	"github.com/millrace-streams/millrace/internal/store/storetest"
 	"github.com/millrace-streams/millrace/processor"
 )
 
@@ -22,7 +22,7 @@ import (
 // What sinks send to repartition topics is received at once.
 type Task struct {
 	Graph  *graph.Graph
-	Stores *enginetest.Task
+	Stores *storetest.Task
 
 	// What a test may set.
 	Current        *graph.Input // the record that is being processed
@@ -100,7 +100,7 @@ func New(tb testing.TB, g *graph.Graph, opts ...Option) (*Task, error) {
 
 func (f *Task) start() error {
 	if len(f.Graph.Stores) > 0 {
-		f.Stores = enginetest.New(f.tb, 0)
+		f.Stores = storetest.New(f.tb, 0)
 		f.Stores.EveryUpdate = f.everyUpdate
 	}
 	for _, s := range f.Graph.Stores {

@@ -1,4 +1,4 @@
-package engine
+package store
 
 import (
 	"bytes"
@@ -29,10 +29,10 @@ func TestWindowKeysAreKafkaStreams(t *testing.T) {
 	}
 }
 
-func TestLayoutFor(t *testing.T) {
+func TestSegmentInterval(t *testing.T) {
 	t.Parallel()
 	for retention, want := range map[int64]int64{0: 60_000, 1000: 60_000, 120_000: 60_000, 120_002: 60_001, 3_600_000: 1_800_000} {
-		if got := LayoutFor(retention).Interval; got != want {
+		if got := SegmentInterval(retention); got != want {
 			t.Errorf("retention %d: interval %d, want %d", retention, got, want)
 		}
 	}
@@ -62,7 +62,8 @@ func TestExpiredBelow(t *testing.T) {
 	}
 }
 
-// A local key gives back what it was made of, is where the bounds of reads say, and survives the way over the changelog.
+// A local key gives back what it was made of, is where the bounds of reads say, and
+// survives the way over the changelog.
 func FuzzWindowLayout(f *testing.F) {
 	f.Add([]byte("a"), int64(0), uint32(0), int64(60_000), []byte("b"))
 	f.Add([]byte{}, int64(1700000000000), uint32(1), int64(1), []byte("a\x00"))
@@ -128,22 +129,4 @@ func FuzzSplitLocal(f *testing.F) {
 			t.Fatalf("%x is %x, %d, %d", local, key, start, seq)
 		}
 	})
-}
-
-func FuzzSplitRow(f *testing.F) {
-	f.Add([]byte("row"))
-	f.Fuzz(func(t *testing.T, row []byte) {
-		if value, _, err := splitRow(row); (err == nil) != (len(row) >= 8) || err == nil && !bytes.Equal(value, row[8:]) {
-			t.Fatalf("%x: %x, %v", row, value, err)
-		}
-	})
-}
-
-func TestPrefixEnd(t *testing.T) {
-	t.Parallel()
-	for prefix, want := range map[string]string{"a": "b", "a\xff": "b", "a\xffb": "a\xffc", "\xff\xff": "", "": ""} {
-		if got := PrefixEnd([]byte(prefix)); string(got) != want || want == "" && got != nil {
-			t.Errorf("PrefixEnd(%q) = %q, want %q", prefix, got, want)
-		}
-	}
 }

@@ -1,6 +1,7 @@
-// Package enginetest opens stores without a task, for tests: a database on a file system in memory that can lose what was not synced, a
-// clock that is a number, changelogs that are slices, and commits, aborts, crashes and restores at the test's will.
-package enginetest
+// Package storetest opens stores without a task, for tests: a database on a file system
+// in memory that can lose what was not synced, a clock that is a number, changelogs that
+// are slices, and commits, aborts, crashes and restores at the test's will.
+package storetest
 
 import (
 	"bytes"
@@ -12,6 +13,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/millrace-streams/millrace/internal/engine"
+	"github.com/millrace-streams/millrace/internal/store"
 	"github.com/millrace-streams/millrace/processor"
 )
 
@@ -46,7 +48,7 @@ type Task struct {
 }
 
 type open struct {
-	spec    engine.Spec
+	spec    *store.Spec
 	store   engine.Store
 	table   *engine.Table
 	time    int64
@@ -55,7 +57,8 @@ type open struct {
 	begun   []Record
 }
 
-// New returns a task with an empty database and memory bytes for its state (0: the default).
+// New returns a task with an empty database and memory bytes for its state (0: the
+// default).
 func New(t testing.TB, memory int64) *Task {
 	t.Helper()
 	k := &Task{
@@ -97,10 +100,12 @@ func (k *Task) openDB() {
 // SetNow sets the timestamp that writes get.
 func (k *Task) SetNow(ms int64) { k.now = ms }
 
-// Open opens a store: it restores its table from the changelog first. It must be called again after Abort, Restart, Crash and LoseDisk.
+// Open opens a store: it restores its table from the changelog first. It must be called
+// again after Abort, Restart, Crash and LoseDisk.
 func (k *Task) Open(spec processor.StoreSpec) engine.Store {
 	k.t.Helper()
-	s := spec.(engine.Spec)
+	s, err := store.Of(spec)
+	k.check(err)
 	table, err := k.DB.Table(s.StoreName(), s.Persistent())
 	k.check(err)
 	k.restore(s, table)
@@ -115,7 +120,7 @@ func (k *Task) Open(spec processor.StoreSpec) engine.Store {
 		EveryUpdate: k.EveryUpdate,
 		Time:        &o.time,
 	}
-	if s.Changelog().Kind != engine.NoChangelog {
+	if s.Logged() {
 		env.Log = func(key, value []byte, timestamp int64, _ *engine.Origin) error {
 			o.pending = append(o.pending, Record{Key: key, Value: value, Timestamp: timestamp})
 			return nil
@@ -128,7 +133,7 @@ func (k *Task) Open(spec processor.StoreSpec) engine.Store {
 }
 
 // restore applies what the changelog has beyond the table's position.
-func (k *Task) restore(s engine.Spec, table *engine.Table) {
+func (k *Task) restore(s *store.Spec, table *engine.Table) {
 	k.t.Helper()
 	name := s.StoreName()
 	from, _ := k.DB.Position(table, name)
@@ -223,8 +228,8 @@ func (k *Task) Restart() {
 	k.openDB()
 }
 
-// Crash loses everything in memory, and of what was not synced to the disk all but percent. If a commit was begun, Kafka may have confirmed it: confirmed says
-// so.
+// Crash loses everything in memory, and of what was not synced to the disk all but
+// percent. If a commit was begun, Kafka may have confirmed it: confirmed says so.
 func (k *Task) Crash(r *rand.Rand, percent int, confirmed bool) {
 	k.t.Helper()
 	if confirmed && k.batch != nil {

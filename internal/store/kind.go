@@ -1,0 +1,54 @@
+package store
+
+import "github.com/millrace-streams/millrace/internal/engine"
+
+// Kind is a kind of store. Kinds are compared by pointer; each is made once, as a package
+// variable.
+type Kind struct {
+	// Name identifies the kind in durable records, and names it in messages: "key-value",
+	// "window". It never changes.
+	Name string
+
+	// Noun is how errors call a store of the kind: "store", "window store".
+	Noun string
+
+	// Changelog is the kind of the changelog topic.
+	Changelog ChangelogKind
+
+	// Own kinds are the runtime's. Users cannot ask for one, and the shape of the
+	// topology does not list its stores.
+	Own bool
+
+	// Segmented kinds keep their rows by segments of time; see [Spec.Segments].
+	Segmented bool
+
+	// logged returns the store's own key in the key of a changelog record. It is an
+	// [ErrForeignRow] if no store with the spec can have written the record.
+	logged func(s *Spec, changelogKey []byte) ([]byte, error)
+
+	// restore applies one changelog record: a nil value is a deletion.
+	restore func(s *Spec, b *engine.TableBatch, key, value []byte, timestamp int64) error
+}
+
+// String returns the name.
+func (k *Kind) String() string { return k.Name }
+
+// kinds is the table of all kinds.
+var kinds = []*Kind{
+	KeyValue,
+	Window,
+	Times,
+}
+
+// Kinds returns all kinds, in the order of the table.
+func Kinds() []*Kind { return append([]*Kind(nil), kinds...) }
+
+// KindNamed returns the kind with the name; nil if this version of the program has none.
+func KindNamed(name string) *Kind {
+	for _, k := range kinds {
+		if k.Name == name {
+			return k
+		}
+	}
+	return nil
+}

@@ -1,0 +1,153 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"time"
+
+	"github.com/millrace-streams/millrace/internal/engine"
+	"github.com/millrace-streams/millrace/processor"
+)
+
+// Spec describes one store, without its types. It is immutable, and shared by all tasks.
+type Spec struct {
+	Name string
+	Kind *Kind
+
+	// Keys and Values are the serdes of the rows: nil if they are not known. Keys of
+	// windows are those without the window.
+	Keys, Values any
+
+	Options
+
+	// WindowSize is the length of the windows, Retention how long a row is kept after its
+	// window's start. Both are zero for kinds without windows; the longest Duration
+	// stands for no end.
+	WindowSize, Retention time.Duration
+
+	// Duplicates says that the store keeps every value that is put under the same key and
+	// window.
+	Duplicates bool
+
+	// open makes the store's instance for one task.
+	open func(engine.Env) (engine.Store, error)
+	// readable returns an error if the key serde cannot read a key; nil if the store has
+	// no serdes.
+	readable func(key []byte) error
+	// wrong returns what else is wrong, beside what every spec is checked for; may be
+	// nil.
+	wrong func(*Spec) []error
+}
+
+// Options are the options that all kinds of stores have.
+type Options struct {
+	// InMemory keeps the committed state in memory instead of on disk.
+	InMemory bool
+	// NoChangelog writes no changelog topic.
+	NoChangelog bool
+	// EveryUpdate writes each update to the changelog, instead of the last one of each
+	// row between two commits.
+	EveryUpdate bool
+}
+
+// described is implemented by the specs of the public packages, through [Typed].
+type described interface{ Describe() *Spec }
+
+// Of returns the description of a spec. It is an error if the spec is not one of a store
+// package's, or describes a store that is not possible. The errors of one spec are
+// joined.
+func Of(spec processor.StoreSpec) (*Spec, error) {
+	d, ok := spec.(described)
+	switch {
+	case isNil(spec):
+		return nil, errors.New("was given a nil store: use state.KeyValue or windowstore.New")
+	case !ok:
+		return nil, fmt.Errorf("store %q: %T describes no store: use state.KeyValue or windowstore.New", spec.StoreName(), spec)
+	}
+	s := d.Describe()
+	return s, s.Validate()
+}
+
+func isNil(spec processor.StoreSpec) bool {
+	v := reflect.ValueOf(spec)
+	return !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil()
+}
+
+// Describe returns s: a Spec is a spec of itself.
+func (s *Spec) Describe() *Spec { return s }
+
+// String is how errors call the store: "store counts", "window store visits".
+func (s *Spec) String() string { return s.Kind.Noun + " " + s.Name }
+
+// StoreName returns the store's name.
+func (s *Spec) StoreName() string { return s.Name }
+
+// Persistent reports whether the committed state is on disk. If not, it is restored whole
+// at start.
+func (s *Spec) Persistent() bool { return !s.InMemory }
+
+// Changelog describes the changelog topic.
+func (s *Spec) Changelog() Changelog {
+	switch {
+	case s.NoChangelog:
+		return Changelog{}
+	case s.Kind.Changelog == WindowedChangelog:
+		return Changelog{Kind: WindowedChangelog, RetentionMs: s.Retention.Milliseconds()}
+	}
+	return Changelog{Kind: s.Kind.Changelog}
+}
+
+// Logged reports whether the store has a changelog topic.
+func (s *Spec) Logged() bool { return !s.NoChangelog }
+
+// ChangelogTopic returns the full name of the changelog topic.
+func (s *Spec) ChangelogTopic(applicationID string) string {
+	return ChangelogTopic(applicationID, s.Name)
+}
+
+// Segments returns the interval of the segments of time, in ms, by which a new store
+// keeps its rows; 0 if its kind is not segmented. A table that has rows keeps the
+// interval that it had first: [engine.Table.Interval].
+func (s *Spec) Segments() int64 {
+	if !s.Kind.Segmented {
+		return 0
+	}
+	return SegmentInterval(s.Retention.Milliseconds())
+}
+
+// Validate returns all that is wrong with the spec.
+func (s *Spec) Validate() error {
+	var errs []error
+	if s.Name == "" {
+		errs = append(errs, fmt.Errorf("%s without a name", s.Kind.Noun))
+	}
+	if s.Keys == nil {
+		errs = append(errs, fmt.Errorf("%s: no serde for keys", s))
+	}
+	if s.Values == nil {
+		errs = append(errs, fmt.Errorf("%s: no serde for values", s))
+	}
+	if s.wrong != nil {
+		errs = append(errs, s.wrong(s)...)
+	}
+	return errors.Join(errs...)
+}
+
+// Open makes the store's instance for one task. It reads committed state from env.Table.
+func (s *Spec) Open(env engine.Env) (engine.Store, error) {
+	if !s.Kind.Own {
+		if err := s.Validate(); err != nil {
+			return nil, err
+		}
+	}
+	env.EveryUpdate = env.EveryUpdate || s.EveryUpdate
+	return s.open(env)
+}
+
+// Restore adds what one changelog record says to b: value == nil is a deletion. It does
+// not keep key or value. An error in whose chain is [ErrForeignRow] says that the record
+// is none of this store's.
+func (s *Spec) Restore(b *engine.TableBatch, key, value []byte, timestamp int64) error {
+	return s.Kind.restore(s, b, key, value, timestamp)
+}

@@ -1,0 +1,60 @@
+package store
+
+import (
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/millrace-streams/millrace/internal/engine"
+)
+
+// Window is the kind of the stores of package windowstore: rows by key and window start,
+// in the layout [WindowLayout].
+var Window = &Kind{
+	Name:      "window",
+	Noun:      "window store",
+	Changelog: WindowedChangelog,
+	Segmented: true,
+	logged:    loggedWindow,
+	restore:   restoreWindow,
+}
+
+// restoreWindow restores a row of a window store.
+func restoreWindow(s *Spec, b *engine.TableBatch, key, value []byte, timestamp int64) error {
+	if _, err := loggedWindow(s, key); err != nil {
+		return err
+	}
+	interval, err := b.Interval(s.Segments())
+	if err != nil {
+		return err
+	}
+	local, err := WindowLayout{interval}.AppendLocal(nil, key)
+	if err != nil {
+		return err
+	}
+	return restoreRow(s, b, local, value, timestamp)
+}
+
+// CheckWindows returns what is wrong with the times of a window store.
+func CheckWindows(s *Spec) (errs []error) {
+	wrong := func(format string, args ...any) {
+		errs = append(errs, fmt.Errorf("%s: "+format, append([]any{s}, args...)...))
+	}
+	switch {
+	case s.WindowSize < time.Millisecond:
+		wrong("window size %v is below one millisecond", s.WindowSize)
+	case !wholeMilliseconds(s.WindowSize):
+		wrong("window size %v is no whole number of milliseconds", s.WindowSize)
+	}
+	switch {
+	case s.Retention < s.WindowSize:
+		wrong("retention %v is shorter than a window of %v", s.Retention, s.WindowSize)
+	case !wholeMilliseconds(s.Retention):
+		wrong("retention %v is no whole number of milliseconds", s.Retention)
+	}
+	return errs
+}
+
+// wholeMilliseconds reports whether d can be told in milliseconds. The longest Duration
+// stands for one without end.
+func wholeMilliseconds(d time.Duration) bool { return d%time.Millisecond == 0 || d == math.MaxInt64 }

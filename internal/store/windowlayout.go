@@ -1,0 +1,124 @@
+package store
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"math"
+)
+
+// WindowLayout says where the rows of a window store lie: by segments of Interval ms of
+// window starts. So a segment expires by one range deletion, and a scan over time reads
+// what it returns.
+//
+//	local key      [8B segment][key][8B start][4B sequence number]   all big-endian; segment = start / Interval
+//	changelog key             [key][8B start][4B sequence number]    as in Kafka Streams' WindowKeySchema
+//
+// Starts are not negative.
+type WindowLayout struct{ Interval int64 }
+
+const (
+	// MinSegment is the smallest interval of segments in ms, as in Kafka Streams.
+	MinSegment = 60_000
+
+	// WindowLogFrom is how many bytes of a local key come before the changelog key; see
+	// engine.CellsConfig.
+	WindowLogFrom = 8
+
+	windowStart    = 8 // bytes of the window start
+	windowSequence = 4 // bytes of the sequence number
+	windowSuffix   = windowStart + windowSequence
+)
+
+// SegmentInterval returns the interval of the segments of a new store with a retention,
+// both in ms: max(retention/2, 60 s), as in Kafka Streams.
+func SegmentInterval(retention int64) int64 { return max(retention/2, MinSegment) }
+
+// AppendKey appends the local key of a row.
+func (l WindowLayout) AppendKey(dst, key []byte, start int64, seq uint32) []byte {
+	dst = binary.BigEndian.AppendUint64(dst, uint64(start/l.Interval))
+	return AppendWindowKey(dst, key, start, seq)
+}
+
+// AppendLocal appends the local key for a changelog key.
+func (l WindowLayout) AppendLocal(dst, changelogKey []byte) ([]byte, error) {
+	n := len(changelogKey) - windowSuffix
+	if n < 0 {
+		return dst, fmt.Errorf("key of a window store's changelog has %d bytes, fewer than %d", len(changelogKey), windowSuffix)
+	}
+	start := int64(binary.BigEndian.Uint64(changelogKey[n:]))
+	if start < 0 {
+		return dst, fmt.Errorf("key of a window store's changelog has the window start %d", start)
+	}
+	dst = binary.BigEndian.AppendUint64(dst, uint64(start/l.Interval))
+	return append(dst, changelogKey...), nil
+}
+
+// AppendWindowKey appends a changelog key.
+func AppendWindowKey(dst, key []byte, start int64, seq uint32) []byte {
+	dst = append(dst, key...)
+	dst = binary.BigEndian.AppendUint64(dst, uint64(start))
+	return binary.BigEndian.AppendUint32(dst, seq)
+}
+
+// SplitLocal returns the parts of a local key; key is a part of local. ok is false if it
+// is none.
+func SplitLocal(local []byte) (key []byte, start int64, seq uint32, ok bool) {
+	n := len(local) - windowSuffix
+	if n < WindowLogFrom {
+		return nil, 0, 0, false
+	}
+	start = int64(binary.BigEndian.Uint64(local[n:]))
+	return local[WindowLogFrom:n], start, binary.BigEndian.Uint32(local[n+windowStart:]), true
+}
+
+// ExpiredBelow returns the smallest local key that outlives a store time. Rows below it
+// belong to segments all of whose starts are <= time-retention. nil means that nothing
+// has expired.
+func (l WindowLayout) ExpiredBelow(time, retention int64) []byte {
+	live := (time - retention + 1) / l.Interval
+	if live <= 0 {
+		return nil
+	}
+	return binary.BigEndian.AppendUint64(nil, uint64(live))
+}
+
+// FirstStart returns the first start of the segment that a local key, or the beginning of
+// one, is of.
+func (l WindowLayout) FirstStart(local []byte) int64 {
+	return int64(binary.BigEndian.Uint64(local)) * l.Interval
+}
+
+// Segments returns the segments of the starts from..to, from <= to, both cut at 0.
+func (l WindowLayout) Segments(from, to int64) (first, last int64) {
+	return max(from, 0) / l.Interval, max(to, 0) / l.Interval
+}
+
+// KeyBounds returns the bounds, for Scan, of the rows of one segment with the key and
+// from <= start <= to. Rows of longer keys may lie in between: their local keys are
+// longer.
+func (l WindowLayout) KeyBounds(segment int64, key []byte, from, to int64) (lower, upper []byte) {
+	prefix := binary.BigEndian.AppendUint64(nil, uint64(segment))
+	lower = AppendWindowKey(prefix, key, max(from, 0), 0)
+	upper = AppendWindowKey(bytes.Clone(prefix), key, to, math.MaxUint32)
+	return lower, append(upper, 0)
+}
+
+// RangeBounds returns bounds of the rows of one segment with first <= key <= last (nil:
+// open) and start <= to. Rows of other keys may lie in between.
+func (l WindowLayout) RangeBounds(segment int64, first, last []byte, to int64) (lower, upper []byte) {
+	prefix := binary.BigEndian.AppendUint64(nil, uint64(segment))
+	lower = append(prefix, first...)
+	if last == nil {
+		return lower, binary.BigEndian.AppendUint64(nil, uint64(segment+1))
+	}
+	// The last row is one of last, or of a key that last begins with: after such a key
+	// the start follows, which may be above what follows in last.
+	for n := 0; n <= len(last); n++ {
+		row := AppendWindowKey(binary.BigEndian.AppendUint64(nil, uint64(segment)), last[:n], to, math.MaxUint32)
+		if bytes.Compare(row, upper) > 0 {
+			upper = row
+		}
+	}
+	return lower, append(upper, 0)
+}

@@ -6,8 +6,9 @@ import (
 	"github.com/millrace-streams/millrace/topology"
 )
 
-// group is a grouped stream. Millrace names a grouping where Kafka Streams names its repartition topic after the aggregation if it has no name of
-// its own; so a group without a name is made anew for each of its aggregations, when their names are known.
+// group is a grouped stream. If a grouping has no name, Kafka Streams names its
+// repartition topic after the aggregation; Millrace names the grouping. A group without a
+// name is therefore made again for each of its aggregations, once their names are known.
 type group struct {
 	name         string
 	make         func(name string) grouped
@@ -65,7 +66,8 @@ func (b *builder) groupByKey(g *group, o op, s stream) error {
 	return o.knows("name")
 }
 
-// open returns the grouped stream for an aggregation into a table, and Millrace's name of the table.
+// open returns the grouped stream for an aggregation into a table, and Millrace's name of
+// the table.
 func (g *group) open(n *names, table string) (grouped, string) {
 	switch {
 	case g.name != "":
@@ -116,7 +118,7 @@ func windowsOf(o op) (w topology.Windows, err error) {
 	return w.Grace(o.duration("grace")), nil
 }
 
-// aggregate is count, reduce and aggregate.
+// aggregate handles count, reduce and aggregate.
 func (b *builder) aggregate(o op) error {
 	if g, ok := b.groupedTables[o.text("from")]; ok {
 		return b.aggregateTable(o, g)
@@ -177,7 +179,8 @@ func aggregateInto(o op, from folded, name string, opts tableOptions) (table, er
 	return from.aggregate(name, initial, f, values, opts), err
 }
 
-// materialized reads the options of a table's store. Without a cache every update is forwarded.
+// materialized reads the options of a table's store. Without a cache every update is
+// forwarded.
 func (b *builder) materialized(m op) (o tableOptions, err error) {
 	if err := m.only("a materialized table", "name type retention logging caching"); err != nil {
 		return o, err

@@ -20,8 +20,9 @@ func (b *builder) addStore(o op) error {
 	return nil
 }
 
-// process is processValues too. Of the latter those that have no store are made of the operators for values, after which Millrace need not
-// repartition; it has no others.
+// process handles processValues too. A processValues without a store is built from the
+// operators for values, because Millrace does not repartition after them. Millrace has no
+// such operator with a store.
 func (b *builder) process(o op) error {
 	s, err := b.from(o, "processor stores key value name")
 	if err != nil {
@@ -64,7 +65,8 @@ func (b *builder) process(o op) error {
 	return nil
 }
 
-// noStore is the error of a processor with a store that was not added. In Kafka Streams it may be a table's.
+// noStore returns the error of a processor whose store was not added. In Kafka Streams
+// the store may belong to a table.
 func (b *builder) noStore(name string) error {
 	isTable := func(o op) bool { return o.child("materialized").text("name") == name }
 	if slices.ContainsFunc(b.c.Topology, isTable) {
@@ -73,7 +75,8 @@ func (b *builder) noStore(name string) error {
 	return fmt.Errorf("%w store %s", errUnknown, name)
 }
 
-// addUnused adds readers for the stores that no processor has. Kafka Streams makes those too.
+// addUnused adds readers for the stores that no processor uses. Kafka Streams creates
+// those stores too.
 func (b *builder) addUnused() {
 	for _, s := range b.stores {
 		b.addReader(storeReader{s.name, s.keys, s.values, func(*topologytest.Driver) ([]row, error) { return nil, nil }})

@@ -125,7 +125,8 @@ func (b *builder) merge(o op) error {
 	return err
 }
 
-// split has branches by the names of the case; unnamed ones are called by their number, and the default 0.
+// split names branches as the case does. A branch without a name is called by its number,
+// the default branch 0.
 func (b *builder) split(o op) error {
 	s, err := b.from(o, "name branches default")
 	if err != nil {

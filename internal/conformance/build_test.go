@@ -7,7 +7,7 @@ import (
 	"github.com/millrace-streams/millrace/topology"
 )
 
-// notYetError says what a case needs that Millrace, or this interpreter, does not have.
+// notYetError names what a case needs that Millrace, or this interpreter, does not have.
 type notYetError struct{ what string }
 
 func (e *notYetError) Error() string { return e.what }
@@ -21,10 +21,11 @@ type built struct {
 
 	stores []storeReader
 
-	// nullKeys is how many records without a key have come to a repartition. Kafka Streams drops them in silence.
+	// nullKeys is the number of records without a key that reached a repartition. Kafka
+	// Streams drops them without counting them.
 	nullKeys *int64
 
-	// punctuations is how many times punctuators have been called.
+	// punctuations is the number of calls of punctuators.
 	punctuations *int
 }
 
@@ -45,7 +46,8 @@ type builder struct {
 	built *built
 }
 
-// build interprets the topology of a case. The error is a *notYetError, or what Build reports.
+// build interprets the topology of a case. The error is a *notYetError, or the error of
+// Build.
 func build(c *testCase) (*built, error) {
 	b := &builder{
 		c: c, b: topology.New(), names: namesOf(c), cached: cacheBytes(c) > 0,
@@ -65,12 +67,13 @@ func build(c *testCase) (*built, error) {
 	return b.built, err
 }
 
-// isProcessorAPI reports whether the operations are those of the Processor API; the DSL has none that is called source.
+// isProcessorAPI reports whether the operations are those of the Processor API. The DSL
+// has no operation called source.
 func isProcessorAPI(c *testCase) bool {
 	return c.API == "processor" || slices.ContainsFunc(c.Topology, func(o op) bool { return o.text("op") == "source" })
 }
 
-// operations are those of the DSL.
+// operations are the operations of the DSL.
 var operations = map[string]func(*builder, op) error{
 	"stream":          (*builder).stream,
 	"table":           (*builder).table,
@@ -124,7 +127,8 @@ func (o op) named() []topology.Option {
 	return nil
 }
 
-// from returns the stream that an operation reads. An operation on a table is one that Millrace does not have.
+// from returns the stream that an operation reads. If it reads a table, Millrace does not
+// have the operation.
 func (b *builder) from(o op, params string) (stream, error) {
 	if err := o.knows(params); err != nil {
 		return nil, err
@@ -136,6 +140,7 @@ func (b *builder) from(o op, params string) (stream, error) {
 	return s, nil
 }
 
-// keysOf and valuesOf return the serde that an operation gives, or the one that there was.
+// keysOf and valuesOf return the serde that an operation gives, or else the serde of the
+// stream.
 func keysOf(o op, s stream) (*dynamic, error)   { return serdeOr(o.text("key"), s.keySerde()) }
 func valuesOf(o op, s stream) (*dynamic, error) { return serdeOr(o.text("value"), s.valueSerde()) }

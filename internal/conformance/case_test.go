@@ -25,13 +25,13 @@ type testCase struct {
 	InternalDigest map[string]digest
 	BuildError     map[string]string
 
-	file    string // where it is
-	unknown error  // a field that is not one of these
+	file    string // the file's path
+	unknown error  // an unknown field
 }
 
 type topicOf struct{ Role, Key, Value string }
 
-// step is what is done, and what was captured after it.
+// step is one action, and what was captured after it.
 type step struct {
 	Pipe             string
 	Key, Value       json.RawMessage
@@ -80,7 +80,7 @@ func (o op) text(name string) string {
 	return s
 }
 
-// texts returns a list of texts; a single text is a list of one.
+// texts returns a list of texts. A single text is a list of one.
 func (o op) texts(name string) []string {
 	if s := o.text(name); s != "" {
 		return []string{s}
@@ -104,16 +104,17 @@ func (o op) number(name string) (n int64, ok bool) {
 	return n, err == nil
 }
 
-// ms returns a number of milliseconds, 0 if it is not given.
+// ms returns a number of milliseconds, or 0 if it is not given.
 func (o op) ms(name string) int64 {
 	n, _ := o.number(name)
 	return n
 }
 
-// longest is how many milliseconds the longest duration has.
+// longest is the longest duration, in milliseconds.
 const longest = math.MaxInt64 / int64(time.Millisecond)
 
-// duration returns a number of milliseconds; one that is too large for a duration is the longest there is.
+// duration returns a number of milliseconds as a duration. A number that is too large
+// becomes the longest duration.
 func (o op) duration(name string) time.Duration { return duration(o.ms(name)) }
 
 func duration(ms int64) time.Duration {
@@ -149,12 +150,13 @@ func (o op) children(name string) []op {
 	return out
 }
 
-// knows returns an error if the operation has a parameter that is not in the list: a case must not pass because half of it was ignored.
+// knows returns an error if the operation has a parameter that is not in the list.
+// Otherwise a case could pass although half of it was ignored.
 func (o op) knows(names string) error {
 	return o.only(o.text("op"), "op id from "+names)
 }
 
-// only is knows for the parameters of something within an operation, which what names.
+// only is knows for the parameters of a part of an operation. what names the part.
 func (o op) only(what, names string) error {
 	known := strings.Fields(names)
 	for name, v := range o {

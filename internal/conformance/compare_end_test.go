@@ -35,7 +35,7 @@ func (c *comparison) digests() {
 	}
 }
 
-// digestOf hashes records as the corpus does.
+// digestOf hashes records in the same way as the corpus.
 func digestOf(records []topologytest.Record) digest {
 	var b []byte
 	field := func(data []byte) {
@@ -66,7 +66,8 @@ func (c *comparison) stores() {
 		r := c.o.readers[c.o.built.names.here(name)]
 		want, got := c.wantRows(r, c.c.Stores[name]), c.gotRows(r, rows, c.c.Stores[name].Type)
 		if isWindow(c.c.Stores[name].Type) {
-			// The order of all rows is that of a store's layout, which differs between kinds of stores in Kafka Streams too.
+			// The order of all rows depends on the layout of the store. It differs
+			// between kinds of stores in Kafka Streams too.
 			slices.Sort(want)
 			slices.Sort(got)
 		}
@@ -79,7 +80,7 @@ func (c *comparison) stores() {
 
 func isWindow(kind string) bool { return strings.HasSuffix(kind, "window") }
 
-// wantRows writes rows as texts, as gotRows does. Only timestamped stores have timestamps.
+// wantRows formats rows as gotRows does. Only timestamped stores have timestamps.
 func (c *comparison) wantRows(r storeReader, content storeContent) (out []string) {
 	for _, e := range content.Entries {
 		key, at := e.Key, ""

@@ -13,7 +13,7 @@ import (
 	"github.com/millrace-streams/millrace/topologytest"
 )
 
-// wanted is a record as it should be on the wire.
+// wanted is an expected record, as encoded.
 type wanted struct {
 	key, value []byte
 	at         *int64 // nil: any
@@ -68,7 +68,8 @@ func unhex(text *string) []byte {
 	return data
 }
 
-// headers reads headers as the corpus writes them: values are texts, {"hex": ..} or null.
+// headers reads headers in the form of the corpus: a value is a text, {"hex": ..} or
+// null.
 func (c *comparison) headers(list [][]any) (out processor.Headers) {
 	for _, h := range list {
 		header := processor.Header{Key: h[0].(string)}
@@ -101,7 +102,8 @@ func sameRecord(want wanted, got topologytest.Record) bool {
 	return equalBytes(want.key, got.Key) && sameValue(want.value, got.Value) && (want.at == nil || *want.at == int64(got.Timestamp))
 }
 
-// sameValue compares values. Of the result of a store command that failed, the text is for information.
+// sameValue compares values. If a store command failed, the text of its result is only
+// informative and is not compared.
 func sameValue(want, got []byte) bool {
 	return equalBytes(want, got) || bytes.HasPrefix(got, []byte(commandError)) && javaError.Match(want)
 }
@@ -121,7 +123,7 @@ func sameSet(want []wanted, got []topologytest.Record) bool {
 	return len(left) == 0
 }
 
-// isPart reports whether got is want with some records left out.
+// isPart reports whether got is want without some of its records.
 func isPart(want []wanted, got []topologytest.Record) bool {
 	for _, r := range got {
 		i := slices.IndexFunc(want, func(w wanted) bool { return sameRecord(w, r) })
@@ -133,18 +135,20 @@ func isPart(want []wanted, got []topologytest.Record) bool {
 	return true
 }
 
-// equalBytes tells nil, which is null, from empty.
+// equalBytes distinguishes nil, which is null, from empty.
 func equalBytes(a, b []byte) bool { return (a == nil) == (b == nil) && bytes.Equal(a, b) }
 
-// letterHeaders are the headers of Kafka Streams' dead letters, with Millrace's of the same meaning. The class and the stack trace of the
-// exception have none.
+// letterHeaders maps the headers of Kafka Streams' dead letters to Millrace's headers
+// with the same meaning. The class and the stack trace of the exception have no
+// counterpart.
 var letterHeaders = map[string]string{
 	"__streams.errors.topic":     processor.DeadLetterTopic,
 	"__streams.errors.partition": processor.DeadLetterPartition,
 	"__streams.errors.offset":    processor.DeadLetterOffset,
 }
 
-// sameHeaders compares headers. Those that Millrace adds to a dead letter have other names; the original ones come before them.
+// sameHeaders compares headers. The headers that Millrace adds to a dead letter have
+// other names, and come after the original ones.
 func sameHeaders(want wanted, got processor.Headers) bool {
 	original := want.headers
 	if want.letter {
@@ -187,7 +191,7 @@ func showWanted(records []wanted) string {
 	return strings.Join(out, ", ")
 }
 
-// show shows text as text and anything else in hexadecimal.
+// show returns text as text, and anything else in hexadecimal.
 func show(data []byte) string {
 	switch {
 	case data == nil:

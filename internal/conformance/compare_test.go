@@ -9,14 +9,15 @@ import (
 	"github.com/millrace-streams/millrace/topologytest"
 )
 
-// aspect is what of a case differs. departures.json allows differences by aspect.
+// aspect is the part of a case in which it differs. departures.json allows differences by
+// aspect.
 type aspect string
 
 const (
 	inBuild    aspect = "build"    // whether Build refuses the topology
-	inOut      aspect = "out"      // records on topics of the user
+	inOut      aspect = "out"      // records on the user's topics
 	inInternal aspect = "internal" // records on changelogs and repartition topics
-	inHeaders  aspect = "headers"  // headers alone of records
+	inHeaders  aspect = "headers"  // headers of otherwise equal records
 	inError    aspect = "error"    // whether a step fails
 	inStores   aspect = "stores"   // content of stores at the end
 	inDropped  aspect = "dropped"  // number of dropped records
@@ -58,8 +59,9 @@ func describeStep(s *step) string {
 	return fmt.Sprintf("%s %s=%s@%d", s.Pipe, s.Key, s.Value, s.TS)
 }
 
-// compare compares what a case did with what was captured. expected is the case itself, or its twin: then stores are left out, because what they
-// still show depends on their retention, which is what the twins differ in.
+// compare compares the results of a case with the captured ones. expected is the case
+// itself, or its twin. For a twin, stores are left out: their rows depend on the
+// retention, in which the twins differ.
 func compare(expected *testCase, o *observed) []difference {
 	c := &comparison{c: expected, o: o}
 	if done := c.build(); done {
@@ -95,7 +97,7 @@ func (c *comparison) build() (done bool) {
 func (c *comparison) compareStep(want *step, got *observedStep) {
 	if failed := len(want.Error) > 0; failed != (got.err != nil) {
 		c.differs(inError, "error %v, want one: %v %s", got.err, failed, want.Error["message"])
-		return // the rest would say the same
+		return // the remaining differences would follow from this one
 	}
 	seen := map[string]bool{}
 	for _, topic := range slices.Sorted(maps.Keys(want.Out)) {
@@ -103,7 +105,7 @@ func (c *comparison) compareStep(want *step, got *observedStep) {
 		c.records(inOut, topic, c.wantOut(topic, want.Out[topic]), got.topics[topic])
 	}
 	if len(c.c.InternalDigest) > 0 {
-		return // internal records are only digested
+		return // internal records are only hashed
 	}
 	for _, name := range slices.Sorted(maps.Keys(want.Internal)) {
 		topic := c.o.built.names.here(name)
@@ -117,7 +119,7 @@ func (c *comparison) compareStep(want *step, got *observedStep) {
 	}
 }
 
-// aspectOf tells internal topics from others.
+// aspectOf distinguishes internal topics from others.
 func (c *comparison) aspectOf(topic string) aspect {
 	if strings.HasPrefix(topic, applicationID+"-") {
 		return inInternal

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// TestConformance runs all cases, and prints how they ended by area.
+// TestConformance runs all cases, and prints the results by area.
 func TestConformance(t *testing.T) {
 	cases := loadCases(t)
 	list := loadDepartures(t)
@@ -48,13 +48,13 @@ const (
 	fails
 )
 
-// result is how a case ended, and why.
+// result is the result of a case, with the reason.
 type result struct {
 	ending ending
 	why    string
 }
 
-// judge runs a case and compares it. It fails t if the result is fails.
+// judge runs a case and compares it. If the result is fails, the test fails.
 func judge(t *testing.T, c, variant *testCase, list *departures) (end result) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -93,7 +93,7 @@ func fail(t *testing.T, why string) result {
 	return result{fails, why}
 }
 
-// show3 shows the first differences.
+// show3 returns the first differences.
 func show3(found []difference) string {
 	var out []string
 	for _, d := range found[:min(3, len(found))] {
@@ -105,7 +105,7 @@ func show3(found []difference) string {
 	return strings.Join(out, "\n")
 }
 
-// results are those of all cases.
+// results are the results of all cases.
 type results struct {
 	mu    sync.Mutex
 	all   map[*testCase]result
@@ -143,7 +143,7 @@ func (r *results) table() string {
 	return b.String()
 }
 
-// lines lists the cases with an ending.
+// lines lists the cases with a given result.
 func (r *results) lines(e ending) string {
 	var lines []string
 	for c, end := range r.all {
@@ -155,7 +155,7 @@ func (r *results) lines(e ending) string {
 	return strings.Join(lines, "")
 }
 
-// reasons counts the cases with an ending by reason.
+// reasons counts the cases with a given result, by reason.
 func (r *results) reasons(e ending) string {
 	count := map[string]int{}
 	for _, end := range r.all {

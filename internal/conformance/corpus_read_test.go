@@ -75,7 +75,8 @@ func TestBrokenCases(t *testing.T) {
 	}
 }
 
-// What the runner does not know makes a case "not yet", wherever it is.
+// If a part of a case is unknown to the runner, the case is "not yet", wherever the part
+// is.
 func TestUnknownParts(t *testing.T) {
 	t.Parallel()
 	const in = `{"id": "s", "op": "stream", "topic": "in", "key": "string", "value": "string"`

@@ -14,7 +14,8 @@ import (
 	"testing"
 )
 
-// corpusDirs returns the directories where the corpus may be, and whether they were asked for. Tests run in the package's directory, two below the
+// corpusDirs returns the directories where the corpus may be. asked reports whether the
+// environment names them. Tests run in the package's directory, two levels below the
 // module's root.
 func corpusDirs() (dirs []string, asked bool) {
 	list := os.Getenv("MILLRACE_CONFORMANCE")
@@ -36,8 +37,9 @@ func corpusDirs() (dirs []string, asked bool) {
 	return dirs, asked
 }
 
-// loadCases reads all cases. A directory that was asked for and has none, and a file that cannot be read, fail the test; without the default
-// directory it is skipped.
+// loadCases reads all cases. The test fails if a directory from the environment has no
+// cases, or a file cannot be read. The test is skipped if the default directory does not
+// exist.
 func loadCases(t *testing.T) (cases []*testCase) {
 	t.Helper()
 	dirs, asked := corpusDirs()
@@ -60,7 +62,7 @@ func loadCases(t *testing.T) (cases []*testCase) {
 	return cases
 }
 
-// caseFiles returns the files with cases of a directory, or of the directory cases in it.
+// caseFiles returns the files with cases in a directory, or in its subdirectory cases.
 func caseFiles(dir string) ([]string, error) {
 	if inner := filepath.Join(dir, "cases"); exists(inner) {
 		dir = inner
@@ -82,7 +84,8 @@ func exists(path string) bool {
 	return !errors.Is(err, fs.ErrNotExist)
 }
 
-// readCases reads a file of cases, and what it can of one that has mistakes.
+// readCases reads a file of cases. From a file with mistakes, it reads as many cases as
+// possible.
 func readCases(file string) (cases []*testCase, err error) {
 	var texts []json.RawMessage
 	if err := readJSON(file, &texts); err != nil {
@@ -100,7 +103,8 @@ func readCases(file string) (cases []*testCase, err error) {
 	return cases, err
 }
 
-// readCase reads a case. A field that the runner does not know is no mistake, but such a case must not be said to pass.
+// readCase reads a case. A field that the runner does not know is not a mistake, but such
+// a case must not pass.
 func readCase(text []byte) (c *testCase, err error) {
 	c = &testCase{}
 	strict := decoder(text)
@@ -118,14 +122,14 @@ func readCase(text []byte) (c *testCase, err error) {
 	return c, nil
 }
 
-// decoder keeps numbers as they are written: longs have 64 bits.
+// decoder keeps numbers as they are written, because longs have 64 bits.
 func decoder(text []byte) *json.Decoder {
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.UseNumber()
 	return d
 }
 
-// readJSON reads a file that holds one value.
+// readJSON reads a file with one value.
 func readJSON(file string, v any) error {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -141,10 +145,12 @@ func readJSON(file string, v any) error {
 	return nil
 }
 
-// ampleRetention ends the names of variants whose stores never hide rows from their operators.
+// ampleRetention is the suffix of variants whose stores never hide rows from their
+// operators.
 const ampleRetention = "~ample-retention"
 
-// variantsOf returns the variants with ample retention, by case. Two directories may have cases of one name.
+// variantsOf returns the variants with ample retention, by case. Two directories may have
+// cases with the same name.
 func variantsOf(cases []*testCase) map[*testCase]*testCase {
 	type place struct{ dir, name string }
 	variants := map[place]*testCase{}

@@ -6,22 +6,27 @@ import (
 	"testing"
 )
 
-// departures is departures.json: where Millrace is not as Kafka Streams, on purpose, and why. No case is listed by its name: what decides is what the case
-// does and how the result differs, so that other cases that differ for the same reason are recognised, and a fault in the same cases is not.
+// departures is the content of departures.json: where Millrace deliberately differs from
+// Kafka Streams, and why. Cases are not listed by name. A departure is recognised by what
+// the case does and how the result differs. Other cases that differ for the same reason
+// are therefore recognised, and a fault in the same cases is not accepted.
 type departures struct {
-	// Rules are departures of single differences. The function of the same name in rules tells which.
+	// Rules are departures of single differences. The function with the same name in
+	// rules recognises them.
 	Rules []*departure
 
-	// Variants are departures of cases that have a variant with the results that Millrace gives, by the ending of the variant's name.
+	// Variants are departures of cases that have a variant with Millrace's results, by
+	// the suffix of the variant's name.
 	Variants []*departure
 
-	// NotCompared are areas whose subject the runner does not compare; their cases count as "not yet".
+	// NotCompared are areas whose subject the runner does not compare. Their cases count
+	// as "not yet".
 	NotCompared []*departure
 }
 
 type departure struct {
 	Name   string
-	Only   []aspect // what may differ, of rules
+	Only   []aspect // aspects that may differ, for rules
 	Reason string
 }
 
@@ -56,7 +61,8 @@ func (d *departures) notCompared(c *testCase) string {
 	return ""
 }
 
-// find returns why the differences are allowed, each by one of the rules. It is empty if one is not.
+// find returns why the differences are allowed. Each must be allowed by one of the rules;
+// otherwise the result is empty.
 func (d *departures) find(c *testCase, o *observed, found []difference) string {
 	var reasons []string
 	for _, f := range found {
@@ -73,8 +79,8 @@ func (d *departures) find(c *testCase, o *observed, found []difference) string {
 	return strings.Join(reasons, "; ")
 }
 
-// byVariant returns why a case may differ that gives the results of its variant. What its stores show at the end is left out: that depends on their
-// retention, which is what the two differ in.
+// byVariant returns why a case may give the results of its variant. The final content of
+// its stores is left out, because it depends on the retention, in which the two differ.
 func (d *departures) byVariant(variant *testCase, o *observed) string {
 	if variant == nil {
 		return ""

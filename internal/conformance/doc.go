@@ -1,19 +1,31 @@
-// Package conformance holds no code but tests: it runs the cases of the conformance corpus, captured from Kafka Streams, through Millrace's
-// public API.
+// Package conformance contains only tests. They run the cases of the conformance corpus,
+// captured from Kafka Streams, through Millrace's public API.
 //
-// A case is a declarative topology, the records and clock steps that go in, and what came out of the Java library after each step. The runner
-// builds the topology with package topology (build_test.go and its neighbours), runs it in topologytest in the Java test driver's order
-// (run_test.go), and compares records on topics, changelogs and repartition topics byte by byte, the stores' content, the number of dropped
-// records, and whether a step fails (compare_test.go).
+// A case is a declarative topology, the records and clock steps that go in, and the
+// output of the Java library after each step.
 //
-// A case ends as one of
+//  1. The runner builds the topology with package topology (build_test.go and its
+//     neighbours).
+//  2. It runs the topology in topologytest, in the order of the Java test driver
+//     (run_test.go).
+//  3. It compares the results (compare_test.go): the records on topics, changelogs and
+//     repartition topics byte by byte, the content of the stores, the number of dropped
+//     records, and whether a step fails.
+//
+// Each case has one of these results:
 //
 //	pass       nothing differs
-//	departure  each of its differences falls under a rule of departures.json (rules_test.go), which says why it should differ
-//	not yet    it uses an operation, or has a field, that Millrace or the runner does not have; it is not judged
+//	departure  a rule of departures.json (rules_test.go) covers each
+//	           difference and says why it should differ
+//	not yet    the case uses an operation, or has a field, that Millrace or
+//	           the runner does not have; it is not judged
 //	fail       anything else
 //
-// The corpus is looked for in the directories of the path list MILLRACE_CONFORMANCE, relative to the module's root; default ../shared/conformance.
-// A directory may be the corpus (with cases and vectors in it) or a folder of cases. Without the default directory the tests are skipped; a directory that
-// was asked for and has no cases, and a file that is broken, fail.
+// The corpus is read from the directories in the path list MILLRACE_CONFORMANCE, relative
+// to the module's root. The default is ../shared/conformance. A directory may be the
+// corpus (with the directories cases and vectors) or a folder of cases.
+//
+//   - If the default directory does not exist, the tests are skipped.
+//   - If a directory from the environment has no cases, or a file is broken, the tests
+//     fail.
 package conformance

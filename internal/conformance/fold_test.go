@@ -1,7 +1,8 @@
 package conformance
 
 type (
-	// aggregator folds a record into an aggregate; reducer combines two values, or the aggregates of two sessions.
+	// aggregator folds a record into an aggregate. reducer combines two values, or the
+	// aggregates of two sessions.
 	aggregator func(k, v, agg any) (any, error)
 	reducer    func(a, b any) (any, error)
 )
@@ -24,12 +25,13 @@ func initializerOf(fn string) (func() any, error) {
 	return nil, notYet("initializer %q", fn)
 }
 
-// joined makes a function of two texts with something in between; null counts as the text "null".
+// joined returns a function that joins two texts with a separator. null counts as the
+// text "null".
 func joined(between string) func(a, b any) (any, error) {
 	return func(a, b any) (any, error) { return javaText(a) + between + javaText(b), nil }
 }
 
-// arithmetic makes a function of two numbers; null counts as 0.
+// arithmetic returns a function of two numbers. null counts as 0.
 func arithmetic(f func(a, b int64) int64) func(a, b any) (any, error) {
 	return func(a, b any) (any, error) {
 		x, err := asLong(a)
@@ -49,7 +51,7 @@ var (
 	lesser = arithmetic(func(a, b int64) int64 { return min(a, b) })
 )
 
-// folding makes an aggregator of the aggregate and the value out of a function of two.
+// folding returns an aggregator that applies f to the aggregate and the value.
 func folding(f func(a, b any) (any, error)) func(string) aggregator {
 	return func(string) aggregator { return func(_, v, agg any) (any, error) { return f(agg, v) } }
 }

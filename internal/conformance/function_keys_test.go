@@ -9,7 +9,7 @@ import (
 	"github.com/millrace-streams/millrace/serde"
 )
 
-// onValueText makes a key mapper that returns null on a null value.
+// onValueText returns a key mapper that maps a null value to null.
 func onValueText(f func(s string) any) func(string) mapper {
 	return func(string) mapper {
 		return func(_, v any) (any, error) {
@@ -74,7 +74,7 @@ func beforeBar(s string) any {
 	return nil
 }
 
-// onePair makes a function of one pair.
+// onePair returns a function that returns one pair.
 func onePair(f func(k, v any, arg string) (pair, error)) func(string) pairs {
 	return func(arg string) pairs {
 		return func(k, v any) ([]pair, error) {
@@ -84,7 +84,7 @@ func onePair(f func(k, v any, arg string) (pair, error)) func(string) pairs {
 	}
 }
 
-// byKey makes a key-value mapper that keeps the value out of a key mapper.
+// byKey returns a key-value mapper that applies a key mapper and keeps the value.
 func byKey(name string) func(string) pairs {
 	return onePair(func(k, v any, arg string) (pair, error) {
 		key, err := keyMappers[name](arg)(k, v)
@@ -166,7 +166,7 @@ var flatPairs = map[string]func(arg string) pairs{
 	"empty":  func(string) pairs { return func(_, _ any) ([]pair, error) { return nil, nil } },
 }
 
-// unwindow is the plain key of a windowed key.
+// unwindow returns the plain key of a windowed key.
 func unwindow(k any) (any, error) {
 	if k == nil {
 		return nil, nil

@@ -7,11 +7,12 @@ import (
 	"unicode/utf16"
 )
 
-// The corpus writes functions as "name" or "name:arg". Each table below has one kind of them; notYet is the answer to one that is not there.
-// A function that throws in Java returns an error.
+// The corpus writes functions as "name" or "name:arg". Each table below has one kind of
+// functions. A function that is not in its table is notYet. A function that throws in
+// Java returns an error.
 
 type (
-	// predicate, mapper and the others see nil for null.
+	// predicate, mapper and the others get nil for null.
 	predicate func(k, v any) (bool, error)
 	mapper    func(k, v any) (any, error)
 	flat      func(k, v any) ([]any, error)
@@ -20,10 +21,10 @@ type (
 	pair struct{ k, v any }
 )
 
-// errBoom is what the functions throw-on:x throw.
+// errBoom is the error of the functions throw-on:x.
 func errBoom(x string) error { return errors.New("boom on " + x) }
 
-// equals compares as the corpus's functions do, with the text.
+// equals compares the text of v, as the corpus's functions do.
 func equals(v any, x string) bool { return v != nil && javaText(v) == x }
 
 func split(fn string) (name, arg string) {
@@ -31,7 +32,7 @@ func split(fn string) (name, arg string) {
 	return name, arg
 }
 
-// lookUp returns the function that a table makes of "name:arg".
+// lookUp returns the function for "name:arg" from a table.
 func lookUp[F any](kind string, table map[string]func(arg string) F, fn string) (F, error) {
 	name, arg := split(fn)
 	if f := table[name]; f != nil {
@@ -48,13 +49,13 @@ func pairMapperOf(fn string) (pairs, error)    { return lookUp("key-value mapper
 func flatPairsOf(fn string) (pairs, error)     { return lookUp("flat key-value mapper", flatPairs, fn) }
 func flatOf(fn string) (flat, error)           { return lookUp("flat value mapper", flatMappers, fn) }
 
-// usesKey reports whether a value mapper looks at the key.
+// usesKey reports whether a value mapper reads the key.
 func usesKey(fn string) bool {
 	name, _ := split(fn)
 	return name == "with-key" || name == "key-and-value"
 }
 
-// when makes a predicate that is false on null out of one of the value.
+// when returns a predicate on the value. It is false for null.
 func when(f func(v any, arg string) bool) func(string) predicate {
 	return func(arg string) predicate {
 		return func(_, v any) (bool, error) { return v != nil && f(v, arg), nil }
@@ -93,7 +94,7 @@ var predicates = map[string]func(arg string) predicate{
 	},
 }
 
-// javaLength counts UTF-16 units.
+// javaLength returns the number of UTF-16 units.
 func javaLength(s string) int64 { return int64(len(utf16.Encode([]rune(s)))) }
 
 func parse(n string) int64 {
@@ -104,7 +105,7 @@ func parse(n string) int64 {
 	return x
 }
 
-// onText makes a mapper of the value's text that returns null on null.
+// onText returns a mapper on the text of the value. It maps null to null.
 func onText(f func(s, arg string) any) func(string) mapper {
 	return func(arg string) mapper {
 		return func(_, v any) (any, error) {
@@ -116,7 +117,7 @@ func onText(f func(s, arg string) any) func(string) mapper {
 	}
 }
 
-// onValue makes a mapper of the value that sees nulls.
+// onValue returns a mapper on the value, which may be null.
 func onValue(f func(v any, arg string) any) func(string) mapper {
 	return func(arg string) mapper {
 		return func(_, v any) (any, error) { return f(v, arg), nil }
@@ -182,7 +183,8 @@ func throwOn(x string) mapper {
 	}
 }
 
-// javaUpper is String.toUpperCase, which unlike Go's knows that some letters become two.
+// javaUpper is Java's String.toUpperCase. Unlike Go's function, it maps some letters to
+// two.
 func javaUpper(s string) string {
 	return strings.ReplaceAll(strings.ToUpper(s), "ß", "SS")
 }

@@ -6,14 +6,17 @@ import (
 	"strings"
 )
 
-// Kafka Streams makes names up for what a case does not name: a role and the number of the operation. Millrace has no made-up names of stores
-// and topics, so the interpreter gives it those that the case shows: of each role in order of number, which is the order of the operations.
+// If a case does not give a name, Kafka Streams generates one from a role and the number
+// of the operation. Millrace does not generate names of stores and topics. The
+// interpreter therefore gives Millrace the generated names that the case shows: for each
+// role in order of number, which is the order of the operations.
 
-// names are the made-up names in a case, in order of number, by role.
+// names are the generated names in a case, in order of number, by role.
 type names struct {
 	byRole    map[string][]string
-	groupings map[string]bool   // names of what has a repartition topic
-	alias     map[string]string // Millrace's names of stores and changelogs that cannot have the case's
+	groupings map[string]bool // names of groupings with a repartition topic
+	// Millrace's names of stores and changelogs that cannot have the case's names
+	alias map[string]string
 }
 
 var madeUp = regexp.MustCompile(`(?:K(?:STREAM|TABLE)-(?:[A-Z]+-)+|[a-z0-9]+-STATE-STORE-)[0-9]{10}`)
@@ -43,7 +46,8 @@ func namesOf(c *testCase) *names {
 
 func number(name string) string { return name[len(name)-10:] }
 
-// next returns the next made-up name of a role. A case need not show it, if nothing is written under it; then it does not matter.
+// next returns the next generated name of a role. If nothing is written under a name, the
+// case need not show it, and any name will do.
 func (n *names) next(role, id string) string {
 	if list := n.byRole[role]; len(list) > 0 {
 		n.byRole[role] = list[1:]
@@ -52,8 +56,10 @@ func (n *names) next(role, id string) string {
 	return role + "-" + id
 }
 
-// table returns the name of a table that is called base in Kafka Streams: base, unless a grouping has that name. In Millrace the two cannot have one
-// name; the grouping keeps it, because the name of its repartition topic can be in the data: a processor writes it, or a dead letter.
+// table returns Millrace's name of a table that is called base in Kafka Streams. It is
+// base, unless a grouping has that name: in Millrace the two cannot share a name. The
+// grouping keeps it, because the name of its repartition topic can be in the data,
+// through a processor or a dead letter.
 func (n *names) table(base string) string {
 	if !n.groupings[base] {
 		return base
@@ -72,7 +78,7 @@ func (n *names) here(name string) string {
 	return name
 }
 
-// applicationID is the one of all cases.
+// applicationID is the application ID of all cases.
 const applicationID = "conf"
 
 func internalTopic(name, kind string) string { return applicationID + "-" + name + "-" + kind }

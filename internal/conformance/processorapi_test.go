@@ -9,7 +9,8 @@ import (
 	"github.com/millrace-streams/millrace/topology"
 )
 
-// The Processor API names nodes and connects them by name; Millrace passes handles. A case's nodes become Process and To on the streams of their
+// The Processor API names nodes and connects them by name. Millrace passes handles
+// instead. The nodes of a case become calls of Process and To on the streams of their
 // parents.
 
 // processorAPI builds a topology of the Processor API.
@@ -37,11 +38,11 @@ func (b *builder) processorAPI() error {
 	return nil
 }
 
-// connections adds the stores, and returns those that each processor is given. Millrace wants them with the processor, Kafka Streams takes them
-// afterwards.
+// connections adds the stores, and returns the stores of each processor. Millrace needs
+// them together with the processor; Kafka Streams accepts them later.
 func (b *builder) connections() (map[string][]string, error) {
 	given := map[string][]string{}
-	added := map[string]bool{} // processors, up to here
+	added := map[string]bool{} // processors added so far
 	connect := func(processor, store string) error {
 		switch {
 		case !added[processor]:
@@ -78,14 +79,15 @@ func (b *builder) connections() (map[string][]string, error) {
 	return given, nil
 }
 
-// Mistakes of names, which nothing in Millrace's API can make: it passes handles.
+// Mistakes in names. They cannot occur in Millrace's API, which passes handles.
 var (
 	errUnknown = errors.New("there is no")
 	errTwice   = errors.New("there is already a")
 )
 
-// input returns the merged streams of a node's parents. What each parent forwards to the node passes a node of its own if there are several, so that
-// a parent can forward to it by name, see routes; behind it all of them are untyped.
+// input returns the merged streams of a node's parents. If there are several parents, the
+// records from each one pass through a separate node, so that a parent can forward to the
+// node by name (see routes). The streams after these nodes are untyped.
 func (b *builder) input(o op) (stream, error) {
 	parents := o.texts("from")
 	var in stream
@@ -113,7 +115,8 @@ func same(k, v any) ([]pair, error) { return []pair{{k, v}}, nil }
 
 func between(parent, child string) string { return parent + "-to-" + child }
 
-// routes returns the names of the nodes between a node and its children, where there is one.
+// routes returns the names of the nodes between a node and its children, where there is
+// one.
 func (b *builder) routes(parent string) map[string]string {
 	out := map[string]string{}
 	for _, o := range b.c.Topology {
@@ -156,8 +159,9 @@ func (b *builder) processor(o op, given []string) error {
 	return nil
 }
 
-// sink gives the records the serdes of the sink: in the Processor API a stream has none. So the sink of the case is two nodes, of which the first
-// has its name.
+// sink gives the records the serdes of the sink, because a stream has none in the
+// Processor API. The sink of a case therefore becomes two nodes. The first one has its
+// name.
 func (b *builder) sink(o op) error {
 	if err := o.knows("name topic key value"); err != nil {
 		return err
@@ -179,7 +183,7 @@ func (b *builder) sink(o op) error {
 	return nil
 }
 
-// untyped stands where a stream has no serdes; nothing is encoded with it.
+// untyped is the serde of a stream without serdes. Nothing is encoded with it.
 var untyped = &dynamic{
 	name:  "untyped",
 	write: func(dst []byte, v any) ([]byte, error) { return dst, fmt.Errorf("a %T without a serde", v) },

@@ -7,9 +7,13 @@ import (
 	"github.com/millrace-streams/millrace/topologytest"
 )
 
-// TestWrongResultsAreNoDepartures holds that the rules let no fault through: in each case that passes or departs, a record of a topic of the user's gets a value that nobody
-// has computed, one after the other, and each must fail, but where a rule says that anything may come. It knows the default corpus: another one may have results that
-// are not compared, such as the texts of errors.
+// TestWrongResultsAreNoDepartures checks that the rules accept no fault. In each case
+// that passes or departs, it replaces the values of the records on the user's topics, one
+// after the other, with a value that no function has computed. Each replacement must make
+// the case fail, unless a rule accepts any records there.
+//
+// The test needs the default corpus: another one may have results that are not compared,
+// such as the texts of errors.
 func TestWrongResultsAreNoDepartures(t *testing.T) {
 	if _, asked := corpusDirs(); asked {
 		t.Skip("MILLRACE_CONFORMANCE names another corpus")
@@ -26,7 +30,7 @@ func TestWrongResultsAreNoDepartures(t *testing.T) {
 			continue // not yet
 		}
 		if found := compare(c, o); len(found) > 0 && list.find(c, o, found) == "" {
-			continue // TestConformance says so, unless its variant is compared
+			continue // TestConformance reports it, unless its variant is compared
 		}
 		for i := range o.steps {
 			for topic, records := range o.steps[i].topics {
@@ -49,7 +53,8 @@ func TestWrongResultsAreNoDepartures(t *testing.T) {
 	}
 }
 
-// anythingGoes reports whether one of the rules applies to a step that do not look at what the records are.
+// anythingGoes reports whether one of the rules that accept any records applies to a
+// step.
 func anythingGoes(c *testCase, o *observed, step int) bool {
 	any := difference{aspect: inOut, step: step, want: []wanted{{}}, got: []topologytest.Record{{Value: []byte("x")}}}
 	s := &subject{c, o}

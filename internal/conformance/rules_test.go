@@ -16,13 +16,13 @@ import (
 	"github.com/millrace-streams/millrace/windowstore"
 )
 
-// subject is what a difference was found in.
+// subject is the case with a difference, and what it did.
 type subject struct {
 	c *testCase
 	o *observed
 }
 
-// rules tell whether a difference is the departure of their name in departures.json.
+// rules report whether a difference is the departure with their name in departures.json.
 var rules = map[string]func(s *subject, d difference) bool{
 	"null-key-before-repartition":  nullKeyBeforeRepartition,
 	"headers-beside-siblings":      headersBesideSiblings,
@@ -55,19 +55,22 @@ func (s *subject) surplus() int64 {
 	return s.o.dropped - *s.c.DroppedRecords
 }
 
-// nullKeyBeforeRepartition is exact: as many more were dropped as records without a key came to a repartition topic.
+// nullKeyBeforeRepartition is exact: the surplus must equal the number of records without
+// a key that reached a repartition topic.
 func nullKeyBeforeRepartition(s *subject, _ difference) bool {
 	n := *s.o.built.nullKeys
 	return n > 0 && s.surplus() == n
 }
 
-// expiredPuts is about window stores alone; null keys in front of repartition topics are in the number too.
+// expiredPuts applies only to window stores. The surplus also includes null keys before
+// repartition topics.
 func expiredPuts(s *subject, _ difference) bool {
 	more := s.surplus() - *s.o.built.nullKeys
 	return more > 0 && more <= s.o.reasons[windowstore.ExpiredReason]
 }
 
-// headersBesideSiblings is about processors that change the headers of a record which others get after it: something on its way has several children.
+// headersBesideSiblings applies to processors that change the headers of a record which
+// other nodes get later: a node on the record's path has several children.
 func headersBesideSiblings(s *subject, _ difference) bool {
 	children := map[string]int{}
 	byID := map[string]op{}
@@ -89,8 +92,9 @@ func headersBesideSiblings(s *subject, _ difference) bool {
 	})
 }
 
-// punctuatorsDueTogether allows the records of a step in which several punctuators were called in another order, and other results of what folds them from
-// there on.
+// punctuatorsDueTogether allows the records of a step in another order, if several
+// punctuators were called in it. From that step on, it also allows other results of
+// aggregations of these records.
 func punctuatorsDueTogether(s *subject, d difference) bool {
 	first := slices.IndexFunc(s.o.steps, func(step observedStep) bool { return step.punctuations > 1 })
 	if first < 0 || d.step > 0 && d.step <= first {
@@ -123,7 +127,8 @@ func orderInMemoryWindows(s *subject, d difference) bool {
 	})
 }
 
-// cachedWindows allows rows to be missing, in a store and in the result of a store command.
+// cachedWindows allows rows to be missing, in a store and in the result of a store
+// command.
 func cachedWindows(s *subject, d difference) bool {
 	cached := hasOp(s.c, "windowedBy") || s.hasWindows(func(o op) bool { return o.flag("caching") })
 	if cacheBytes(s.c) == 0 || !cached {
@@ -138,19 +143,22 @@ func cachedWindows(s *subject, d difference) bool {
 	})
 }
 
-// smallCache is a size of Kafka Streams' record cache, in bytes, below which the records of a case may overflow it.
+// smallCache is a size of Kafka Streams' record cache, in bytes. The records of a case
+// may overflow a smaller cache.
 const smallCache = 10000
 
 func smallCacheOverflows(s *subject, d difference) bool {
 	return cacheBytes(s.c) > 0 && cacheBytes(s.c) < smallCache && isPart(d.want, d.got)
 }
 
-// orderOfCache allows the updates that one record makes in another order.
+// orderOfCache allows the updates caused by one record in another order.
 func orderOfCache(s *subject, d difference) bool {
 	return cacheBytes(s.c) > 0 && sameSet(d.want, d.got)
 }
 
-// tiesBetweenTopics is about records of one timestamp in three topics or more: what they make may come in another order, and in part when one of them fails.
+// tiesBetweenTopics applies to records with the same timestamp in three or more topics.
+// Their results may come in another order. If one of the records fails, some of the
+// results may be missing.
 func tiesBetweenTopics(s *subject, d difference) bool {
 	n := 0
 	for _, topic := range s.c.InternalTopics {
@@ -165,14 +173,14 @@ func tiesBetweenTopics(s *subject, d difference) bool {
 	return sameSet(d.want, d.got) || st.Error != nil && (isPart(d.want, d.got) || len(d.want) == 0)
 }
 
-// emptyDeadLetter allows content in a dead letter that has none in Kafka Streams.
+// emptyDeadLetter allows content in a dead letter that is empty in Kafka Streams.
 func emptyDeadLetter(s *subject, d difference) bool {
 	return d.topic == deadLetterTopic(s.c) && pairwise(d, func(w wanted, g topologytest.Record) bool {
 		return sameRecord(w, g) || w.key == nil && w.value == nil
 	})
 }
 
-// invalidUTF8 allows bytes that are no UTF-8 where Kafka Streams has replaced them.
+// invalidUTF8 allows bytes that are not UTF-8 where Kafka Streams has replaced them.
 func invalidUTF8(s *subject, d difference) bool {
 	return slices.ContainsFunc(s.c.Steps, func(st step) bool { return isInvalidText(st.Key) || isInvalidText(st.Value) }) &&
 		pairwise(d, func(w wanted, g topologytest.Record) bool {
@@ -188,19 +196,22 @@ func isInvalidText(text json.RawMessage) bool {
 	return ok && !utf8.Valid(data)
 }
 
-// replaced has one replacement character instead of each run of invalid bytes and replacement characters.
+// replaced replaces each run of invalid bytes and replacement characters with one
+// replacement character.
 func replaced(data []byte) []byte {
 	return bytes.ToValidUTF8(bytes.ReplaceAll(data, []byte("\uFFFD"), []byte{0xff}), []byte("\uFFFD"))
 }
 
-// nullWindowedKey allows a record without a key where Kafka Streams dereferences its windowed key.
+// nullWindowedKey allows a record without a key where Kafka Streams dereferences the
+// windowed key.
 func nullWindowedKey(s *subject, d difference) bool {
 	st := s.step(d)
 	return st != nil && strings.HasPrefix(s.c.Topics[st.Pipe].Key, "time-windowed:") && isNull(st.Key) &&
 		strings.HasSuffix(st.Error["rootClass"], ".NullPointerException")
 }
 
-// policyOfTimestamps allows a record to be skipped whose timestamp is invalid, where Kafka Streams fails.
+// policyOfTimestamps allows a record with an invalid timestamp to be skipped, where Kafka
+// Streams fails.
 func policyOfTimestamps(s *subject, d difference) bool {
 	st := s.step(d)
 	if st == nil || st.Error == nil || s.c.Config["deserialization.exception.handler"] != "continue" {
@@ -209,15 +220,18 @@ func policyOfTimestamps(s *subject, d difference) bool {
 	return st.TS < 0 || slices.ContainsFunc(s.c.Topology, func(o op) bool { return o.has("extractor") && contains(o, st.Pipe) })
 }
 
-// windowsBefore1970 allows everything from the first put of such a window on: it is refused.
+// windowsBefore1970 allows any difference from the first put of such a window on, because
+// the put is refused.
 func windowsBefore1970(s *subject, d difference) bool { return s.behindNegativePut(d, "window") }
 
-// negativeTimestampsInState allows everything from the first put of such a row on: it is refused.
+// negativeTimestampsInState allows any difference from the first put of such a row on,
+// because the put is refused.
 func negativeTimestampsInState(s *subject, d difference) bool {
 	return s.behindNegativePut(d, "timestamped-kv")
 }
 
-// behindNegativePut reports whether a difference shows at or behind the first command to put something at a negative time into a kind of store.
+// behindNegativePut reports whether a difference occurs at or after the first command
+// that puts a row with a negative time into a kind of store.
 func (s *subject) behindNegativePut(d difference, kind string) bool {
 	first := slices.IndexFunc(s.c.Steps, func(st step) bool {
 		words := commandOf(&st)
@@ -234,7 +248,7 @@ func schedulesBefore1970(s *subject, _ difference) bool {
 	})
 }
 
-// endOfTime allows a record whose window ends beyond the largest timestamp.
+// endOfTime allows a record whose window ends after the largest timestamp.
 func endOfTime(s *subject, d difference) bool {
 	st := s.step(d)
 	return st != nil && st.Error != nil && slices.ContainsFunc(s.c.Topology, func(o op) bool { return st.TS > math.MaxInt64-o.child("window").ms("size") })
@@ -245,7 +259,8 @@ func getAmongDuplicates(s *subject, d difference) bool {
 	return st != nil && commandOf(st)[0] == "get" && s.hasWindows(func(o op) bool { return o.flag("retainDuplicates") })
 }
 
-// deletionsAmongDuplicates allows what moving the time of an in-memory store changes, from the first deletion on.
+// deletionsAmongDuplicates allows differences that arise when the time of an in-memory
+// store advances, from the first deletion on.
 func deletionsAmongDuplicates(s *subject, d difference) bool {
 	first := slices.IndexFunc(s.c.Steps, func(st step) bool {
 		words := commandOf(&st)
@@ -269,7 +284,7 @@ func isSubset(rows, others []string) bool {
 	return !slices.ContainsFunc(rows, func(row string) bool { return row != "" && !slices.Contains(others, row) })
 }
 
-// step is the step of a difference, nil if it was found at the end.
+// step returns the step of a difference, or nil if it was found at the end.
 func (s *subject) step(d difference) *step {
 	if d.step == 0 {
 		return nil
@@ -286,7 +301,7 @@ func commandOf(st *step) []string {
 	return strings.Split(text, " ")
 }
 
-// hasWindows reports whether the case adds a window store that is so.
+// hasWindows reports whether the case adds a window store that satisfies is.
 func (s *subject) hasWindows(is func(o op) bool) bool {
 	return slices.ContainsFunc(s.c.Topology, func(o op) bool {
 		name := o.text("op")
@@ -303,7 +318,8 @@ func contains(o op, topic string) bool {
 	return slices.Contains(append(o.texts("topic"), o.texts("topics")...), topic)
 }
 
-// pairwise reports whether as many records were wanted, and each pair is so.
+// pairwise reports whether there are as many wanted records as actual ones, and each pair
+// satisfies is.
 func pairwise(d difference, is func(w wanted, g topologytest.Record) bool) bool {
 	if len(d.want) != len(d.got) || len(d.got) == 0 {
 		return false

@@ -29,22 +29,23 @@ type observedStep struct {
 	err          error
 }
 
-// cacheBytes is the size of the record cache.
+// cacheBytes returns the size of the record cache.
 func cacheBytes(c *testCase) int64 { return op(c.Config).ms("statestore.cache.max.bytes") }
 
-// deadLetterTopic is the topic of dead letters, if the case has one.
+// deadLetterTopic returns the topic of dead letters, or "".
 func deadLetterTopic(c *testCase) string { return op(c.Config).text(deadLetterConfig) }
 
 const deadLetterConfig = "errors.dead.letter.queue.topic.name"
 
-// ignoredConfig has no counterpart in Millrace, and no effect on what it does.
+// ignoredConfig lists configuration without a counterpart in Millrace. It does not affect
+// Millrace.
 var ignoredConfig = map[string]string{
 	"statestore.cache.max.bytes":                                    "see options",
 	"__emit.interval.ms.kstreams.outer.join.spurious.results.fix__": "Millrace does not throttle",
 	"__emit.interval.ms.kstreams.windowed.aggregation__":            "Millrace does not throttle",
 }
 
-// options are the driver's for a case.
+// options returns the driver's options for a case.
 func options(c *testCase) ([]topologytest.Option, error) {
 	opts := []topologytest.Option{
 		topologytest.ApplicationID(applicationID), topologytest.JavaOrder(), topologytest.Start(time.UnixMilli(c.WallClockStart)),
@@ -65,7 +66,8 @@ func options(c *testCase) ([]topologytest.Option, error) {
 		case key == "deserialization.exception.handler":
 			policy.Decode = action
 		case key == "processing.exception.handler":
-			// A value of another type than the sink's serde is an error of the sink's node in Kafka Streams.
+			// If a value has another type than the sink's serde, Kafka Streams reports an
+			// error of the sink's node.
 			policy.Process, policy.Produce = action, action
 		case key == "production.exception.handler":
 			policy.Produce = action
@@ -76,7 +78,8 @@ func options(c *testCase) ([]topologytest.Option, error) {
 	return append(opts, topologytest.ErrorPolicy(policy)), nil
 }
 
-// run builds and runs a case. The error is a *notYetError, or says what broke the driver.
+// run builds and runs a case. The error is a *notYetError, or describes what broke the
+// driver.
 func run(t *testing.T, c *testCase) (o *observed, err error) {
 	opts, err := options(c)
 	if err != nil {
@@ -99,7 +102,8 @@ func run(t *testing.T, c *testCase) (o *observed, err error) {
 	return o, o.play(d, c)
 }
 
-// start returns the driver with its processors initialized, or the error of that. In Kafka Streams' test driver it belongs to building.
+// start returns the driver after it has initialized its processors, or the error of that.
+// In Kafka Streams' test driver, this is a part of building.
 func start(t *testing.T, b *built, opts []topologytest.Option) (d *topologytest.Driver, err error) {
 	r := &recorder{TB: t}
 	defer stop(&err)
@@ -112,7 +116,7 @@ func (o *observed) play(d *topologytest.Driver, c *testCase) (err error) {
 	for i := range c.Steps {
 		s := observedStep{topics: map[string][]topologytest.Record{}}
 		if c.Steps[i].Pipe != "" {
-			// Sending is not what the case is about.
+			// The case's results do not include the records that the test sends.
 			read[c.Steps[i].Pipe]++
 		}
 		send, err := sender(d, c, &c.Steps[i])
@@ -137,7 +141,7 @@ func (o *observed) play(d *topologytest.Driver, c *testCase) (err error) {
 	return o.finish(d)
 }
 
-// sender returns what carries a step out.
+// sender returns a function that executes a step.
 func sender(d *topologytest.Driver, c *testCase, s *step) (func(), error) {
 	if s.AdvanceWallClock != nil {
 		return func() { d.Advance(duration(*s.AdvanceWallClock)) }, nil
@@ -179,7 +183,7 @@ func serdesOf(c *testCase, topic string) (s topicSerdes, err error) {
 	return s, err
 }
 
-// finish reads what is left at the end.
+// finish reads the final state.
 func (o *observed) finish(d *topologytest.Driver) error {
 	o.dropped, o.reasons = d.Dropped(), d.DropReasons()
 	for _, topic := range d.Topics() {
@@ -198,12 +202,13 @@ func (o *observed) finish(d *topologytest.Driver) error {
 	return nil
 }
 
-// recorder is the testing.TB of a driver whose failures are results of the case, and do not fail the test by themselves.
+// recorder is the testing.TB of a driver. Its failures are results of the case. They do
+// not fail the test on their own.
 type recorder struct {
 	testing.TB
 }
 
-// driverFailed is what Fatalf panics with: it must not return.
+// driverFailed is the value with which Fatalf panics, because Fatalf must not return.
 type driverFailed struct{ err error }
 
 func (r *recorder) Helper() {}
@@ -215,7 +220,7 @@ func (r *recorder) Fatalf(format string, args ...any) {
 // Errorf is called by the driver only when it stops.
 func (r *recorder) Errorf(format string, args ...any) { r.TB.Errorf(format, args...) }
 
-// stop turns a Fatalf into an error.
+// stop converts a Fatalf into an error.
 func stop(err *error) {
 	if v := recover(); v != nil {
 		failed, ok := v.(driverFailed)

@@ -9,15 +9,16 @@ import (
 	"github.com/millrace-streams/millrace/processor"
 )
 
-// script is a processor of a case: what every task's instance does.
+// script is a processor of a case. The instances of all tasks share it.
 type script struct {
-	kind     string
-	params   op
-	process  func(*handler, processor.Record[any, any]) error
-	stores   []*store              // that it uses
-	attached []processor.StoreSpec // that it was given; a case may use one that it was not given
-	routes   map[string]string     // names of children by those of the case
-	value    mapper                // of the kinds that have a function
+	kind    string
+	params  op
+	process func(*handler, processor.Record[any, any]) error
+	stores  []*store // that it uses
+	// attached stores; a case may use one that is not attached
+	attached []processor.StoreSpec
+	routes   map[string]string // names of children, by the names in the case
+	value    mapper            // of the kinds that have a function
 	flat     flat
 	calls    *int // of punctuators
 }
@@ -25,7 +26,7 @@ type script struct {
 // kind is a kind of processor.
 type kind struct {
 	process func(*handler, processor.Record[any, any]) error
-	params  string // what it is given
+	params  string // names of its parameters
 }
 
 var kinds = map[string]kind{
@@ -128,7 +129,8 @@ func (h *handler) recordInfo(r processor.Record[any, any]) error {
 	return h.forwardValue(r, fmt.Sprintf("%s ts=%d v=%s", h.position(), int64(r.Timestamp), javaText(r.Value)))
 }
 
-// headerAdd changes the headers of the record that is forwarded; in Java they are one object, which siblings see changed.
+// headerAdd changes the headers of the forwarded record. In Java the headers are one
+// object, so siblings see the change.
 func (h *handler) headerAdd(r processor.Record[any, any]) error {
 	r.Headers = r.Headers.With(h.params.text("key"), []byte(h.params.text("val")))
 	return h.forward(r)
@@ -225,7 +227,7 @@ func (h *handler) countOnly(r processor.Record[any, any]) error {
 	return err
 }
 
-// add counts one more of the key.
+// add increments the count of the key.
 func (h *handler) add(key any) (any, error) {
 	s, err := h.keyValue()
 	if err != nil {
@@ -242,7 +244,7 @@ func (h *handler) add(key any) (any, error) {
 	return n, s.Put(key, n)
 }
 
-// emitCounts forwards all counts, as of now.
+// emitCounts forwards all current counts.
 func (h *handler) emitCounts(now time.Time) error {
 	s, err := h.keyValue()
 	if err != nil {
@@ -269,7 +271,7 @@ func (h *handler) scheduleAll() {
 	}
 }
 
-// schedule makes a schedule that forwards what it is called with, until it cancels itself.
+// schedule makes a schedule that forwards its calls until it cancels itself.
 func (h *handler) schedule(params op) {
 	var made processor.Schedule
 	calls := int64(0)
@@ -291,7 +293,8 @@ func (h *handler) schedule(params op) {
 	})
 }
 
-// position says where the record comes from, and what the clocks show. In a punctuator there is no topic.
+// position describes the origin of the record and the times of the clocks. In a
+// punctuator there is no topic.
 func (h *handler) position() string {
 	m := h.ctx.Metadata()
 	topic := m.Topic
@@ -301,7 +304,7 @@ func (h *handler) position() string {
 	return fmt.Sprintf("%s/%d/%d st=%d wc=%d", topic, m.Partition, m.Offset, int64(h.ctx.StreamTime()), h.ctx.Now().UnixMilli())
 }
 
-// every makes the schedule of type, interval and startTime.
+// every makes a schedule from type, interval and startTime.
 func (h *handler) every(params op, f func(now time.Time) error) processor.Schedule {
 	kind := processor.StreamTime
 	if params.text("type") == "wall" {

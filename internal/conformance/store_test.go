@@ -15,7 +15,7 @@ type store struct {
 	spec         processor.StoreSpec
 	reader       storeReader
 
-	// open gives a handler its store, as a keyValue or a windows.
+	// open returns the store for a handler, as a keyValue or a windows.
 	open func(processor.Context[any, any]) any
 }
 
@@ -24,7 +24,8 @@ type (
 	windows  = windowstore.Store[any, any]
 )
 
-// newStore reads an addStore or store operation. cached says that the case has a record cache.
+// newStore reads an addStore or store operation. cached reports whether the case has a
+// record cache.
 func newStore(o op, cached bool) (*store, error) {
 	if err := o.knows("type name key value inMemory retention windowSize retainDuplicates segment logging caching processors"); err != nil {
 		return nil, err
@@ -37,7 +38,8 @@ func newStore(o op, cached bool) (*store, error) {
 	if s.values, err = serdeOr(o.text("value"), basicSerdes["string"]); err != nil {
 		return nil, err
 	}
-	// Only a store with caching merges the puts of a record, and only with a cache.
+	// The puts of a record are merged only by a store with caching, and only if there is
+	// a cache.
 	every := !cached || !o.flag("caching")
 	switch o.text("type") {
 	case "kv", "timestamped-kv":
@@ -88,7 +90,8 @@ func (s *store) addWindows(o op, every bool) {
 	s.open = func(ctx processor.Context[any, any]) any { return windowstore.Open(ctx, spec) }
 }
 
-// openStore opens a handler's first store at its first use: a store that it was not given is an error of the record, as in Java.
+// openStore opens a handler's first store at its first use. As in Java, using a store
+// that is not attached is an error of the record.
 func openStore[S any](h *handler) (S, error) {
 	var none S
 	if len(h.stores) == 0 {

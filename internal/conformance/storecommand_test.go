@@ -13,7 +13,8 @@ import (
 	"github.com/millrace-streams/millrace/windowstore"
 )
 
-// storeCommandExists returns an error if the processor store-cmd has no commands for a kind of store.
+// storeCommandExists returns an error if the processor store-cmd has no commands for a
+// kind of store.
 func storeCommandExists(kind string) error {
 	switch kind {
 	case "kv", "timestamped-kv", "window":
@@ -22,7 +23,8 @@ func storeCommandExists(kind string) error {
 	return notYet("commands for a %s store", kind)
 }
 
-// storeCommand runs the value of the record as a command, and forwards the result, which may be an error.
+// storeCommand executes the value of the record as a command, and forwards the result,
+// which may be an error.
 func (h *handler) storeCommand(r processor.Record[any, any]) error {
 	result, err := h.runCommand(strings.Split(strings.TrimRight(javaText(r.Value), " "), " "))
 	if err != nil {
@@ -31,7 +33,7 @@ func (h *handler) storeCommand(r processor.Record[any, any]) error {
 	return h.forwardValue(r, result)
 }
 
-// commandError begins the result of a command that fails.
+// commandError is the prefix of the result of a failed command.
 const commandError = "error: "
 
 func (h *handler) runCommand(words []string) (string, error) {
@@ -59,7 +61,7 @@ type command struct {
 	keys  *dynamic
 }
 
-// arg returns an argument; ~ is null.
+// arg returns an argument. ~ is null.
 func (c command) arg(i int) any {
 	if i >= len(c.words) || c.words[i] == "~" {
 		return nil
@@ -160,7 +162,8 @@ func (c command) onTimestamped(s keyValue, name string) (string, error) {
 	switch name {
 	case "put":
 		if c.arg(1) == nil {
-			return ok, s.Put(c.arg(0), nil) // in Java the timestamp is in the value, and null has none
+			// in Java the timestamp is a part of the value, and null has none
+			return ok, s.Put(c.arg(0), nil)
 		}
 		return ok, s.PutTimestamped(c.arg(0), c.arg(1), c.at(2))
 	case "get":
@@ -227,7 +230,8 @@ func (c command) windowRows(s windows, name string) iter.Seq2[windowstore.Entry[
 	return nil
 }
 
-// within leaves out the rows whose keys are beyond the first two arguments, one of which is open.
+// within leaves out the rows whose keys are outside of the first two arguments. One of
+// the arguments may be open.
 func (c command) within(rows iter.Seq2[windowstore.Entry[any, any], error]) iter.Seq2[windowstore.Entry[any, any], error] {
 	return func(yield func(windowstore.Entry[any, any], error) bool) {
 		for e, err := range rows {
@@ -241,7 +245,7 @@ func (c command) within(rows iter.Seq2[windowstore.Entry[any, any], error]) iter
 	}
 }
 
-// compare compares the bytes of two keys; an open bound is equal to all.
+// compare compares the bytes of two keys. An open bound equals every key.
 func (c command) compare(key, bound any) int {
 	if bound == nil {
 		return 0

@@ -6,8 +6,10 @@ import (
 	"github.com/millrace-streams/millrace/topology"
 )
 
-// stream is a KStream of a case. Its values are of type any; keys are of type any too, except behind a windowed aggregation, whose results have
-// keys of type serde.Windowed[any]: turning those into any would need a Map, after which Millrace repartitions and Kafka Streams does not.
+// stream is a KStream of a case. Its values have the type any. Its keys have the type any
+// too, except after a windowed aggregation, whose results have keys of type
+// serde.Windowed[any]. Converting these keys to any would need a Map. After a Map
+// Millrace repartitions, and Kafka Streams would not.
 type stream interface {
 	filter(p predicate, opts []topology.Option) stream
 	mapValues(f mapper, withKey bool, values *dynamic, opts []topology.Option) stream
@@ -26,10 +28,11 @@ type stream interface {
 	groupByKey(name string) grouped
 	groupBy(name string, f mapper, keys *dynamic) grouped
 
-	// countNullKeys counts records without a key into n, on their way.
+	// countNullKeys adds the number of records without a key that pass to n.
 	countNullKeys(n *int64) stream
 
-	// isRekeyed reports whether grouping by key repartitions; isRekeyedByUs, whether it does so in Millrace alone.
+	// isRekeyed reports whether grouping by key repartitions. isRekeyedByUs reports
+	// whether it does so only in Millrace.
 	isRekeyed() bool
 	isRekeyedByUs() bool
 
@@ -54,12 +57,13 @@ type streamOf[K any] struct {
 type rekeyed int
 
 const (
-	no   rekeyed = iota
-	byUs         // only Millrace thinks so: the key is the same, but the operator may change it
+	no rekeyed = iota
+	// only for Millrace: the key is the same, but the operator could change it
+	byUs
 	yes
 )
 
-// keyOf is the key of a record, nil if there is none.
+// keyOf returns the key of a record, or nil if there is none.
 func keyOf[K any](r processor.Record[K, any]) any {
 	if r.NoKey {
 		return nil
@@ -67,7 +71,7 @@ func keyOf[K any](r processor.Record[K, any]) any {
 	return r.Key
 }
 
-// must hands an error to Millrace as a panic, where a function of the API returns none.
+// must passes an error to Millrace as a panic, if a function of the API returns no error.
 func must[T any](v T, err error) T {
 	if err != nil {
 		panic(err)
@@ -89,7 +93,7 @@ func (s streamOf[K]) filter(p predicate, opts []topology.Option) stream {
 	return s.with(s.s.FilterRecord(func(r processor.Record[K, any]) (bool, error) { return p(keyOf(r), r.Value) }, opts...))
 }
 
-// mapValues uses MapValuesRecord if the function looks at the key.
+// mapValues uses MapValuesRecord if the function reads the key.
 func (s streamOf[K]) mapValues(f mapper, withKey bool, values *dynamic, opts []topology.Option) stream {
 	if withKey {
 		return streamOf[K]{topology.MapValuesRecord(s.s, func(r processor.Record[K, any]) (any, error) { return f(keyOf(r), r.Value) },
@@ -106,7 +110,7 @@ func (s streamOf[K]) flatMapValues(f flat, withKey bool, values *dynamic, opts [
 	return streamOf[K]{topology.TryFlatMapValues(s.s, func(v any) ([]any, error) { return f(nil, v) }, serde.Serde[any](values), opts...), s.keys, values, s.rekeyed}
 }
 
-// flatMap is map too: a function that returns one pair.
+// flatMap implements map too, with a function that returns one pair.
 func (s streamOf[K]) flatMap(f pairs, keys, values *dynamic, opts []topology.Option) stream {
 	return streamOf[any]{topology.TryFlatMap(s.s, func(r processor.Record[K, any]) (out []processor.Record[any, any], err error) {
 		list, err := f(keyOf(r), r.Value)
@@ -117,7 +121,8 @@ func (s streamOf[K]) flatMap(f pairs, keys, values *dynamic, opts []topology.Opt
 	}, serde.Serde[any](keys), serde.Serde[any](values), opts...), keys, values, yes}
 }
 
-// recordOf returns a record in which nil stands for absence; Millrace's own serdes make NoKey and NoValue of it.
+// recordOf returns a record in which nil stands for absence. Millrace's own serdes
+// convert nil to NoKey and NoValue.
 func recordOf(k, v any, at processor.Timestamp, headers processor.Headers) processor.Record[any, any] {
 	return processor.Record[any, any]{Key: k, Value: v, NoKey: k == nil, NoValue: v == nil, Timestamp: at, Headers: headers}
 }
@@ -173,7 +178,7 @@ func (s streamOf[K]) repartition(name string, opts []topology.RepartitionOption)
 	return s.with(topology.Repartition(s.s, name, opts...))
 }
 
-// process keeps the key for processValues, but Millrace does not know it.
+// process keeps the key for processValues, but Millrace does not know that.
 func (s streamOf[K]) process(name string, p *script, keepsKey bool, keys, values *dynamic) stream {
 	out := topology.Process(s.s, name, func() *scripted[K] { return newScripted[K](p) }, serde.Serde[any](keys), serde.Serde[any](values), p.attached...)
 	if keepsKey {

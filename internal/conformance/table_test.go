@@ -11,13 +11,13 @@ import (
 	"github.com/millrace-streams/millrace/windowstore"
 )
 
-// grouped is a KGroupedStream of a case, windowed a TimeWindowedKStream.
+// grouped is a KGroupedStream of a case; windowed is a TimeWindowedKStream.
 type grouped interface {
 	folded
 	window(w topology.Windows) (folded, error)
 }
 
-// folded is what aggregates, with or without windows.
+// folded has the aggregations, with or without windows.
 type folded interface {
 	count(name string, o tableOptions) table
 	reduce(name string, f reducer, o tableOptions) table
@@ -25,7 +25,7 @@ type folded interface {
 	valueSerde() *dynamic // of the records
 }
 
-// tableOptions are those of Materialized.
+// tableOptions are the options of Materialized.
 type tableOptions struct {
 	all      []topology.StoreOption
 	windowed []topology.WindowedTableOption
@@ -69,7 +69,8 @@ type groupedOf[K any] struct {
 	values *dynamic
 }
 
-// window returns the windowed stream. A key that is windowed already cannot be windowed once more: Go would need a type without end.
+// window returns the windowed stream. A windowed key cannot be windowed again: the Go
+// type would be infinite.
 func (g groupedOf[K]) window(w topology.Windows) (folded, error) {
 	plain, ok := any(g).(groupedOf[any])
 	if !ok {
@@ -248,7 +249,7 @@ func (t windowedTableOf[V]) content() storeReader {
 	return windowReader[V](t.t.StoreName(), t.keys, t.values)
 }
 
-// anyValues turns values of type V, which a count has, into any.
+// anyValues converts values of type V to any. A count has such values.
 func anyValues[K, V any](s topology.Stream[K, V], values *dynamic) topology.Stream[K, any] {
 	if same, ok := any(s).(topology.Stream[K, any]); ok {
 		return same

@@ -16,19 +16,22 @@ import (
 	"github.com/millrace-streams/millrace/serde"
 )
 
-// Keys and values of a case are of type any. nil is Java's null; string, int64 (long), int32 (int), int16 (short), float64 (double),
-// float32 (float), []byte, uuid.UUID and serde.Windowed[any] are what the serde of the same name in the corpus reads and writes.
+// Keys and values of a case have the type any. nil is Java's null. The serdes of the
+// corpus read and write these types: string, int64 (long), int32 (int), int16 (short),
+// float64 (double), float32 (float), []byte, uuid.UUID and serde.Windowed[any].
 
-// dynamic is a serde of any. It is Optional, with nil as absence: so Millrace calls a case's functions for null keys and values too, as Java does.
+// dynamic is a serde of any. It is Optional, and nil means absence. Millrace therefore
+// calls the functions of a case for null keys and values too, as Java does.
 type dynamic struct {
 	name  string
 	write func(dst []byte, v any) ([]byte, error)
 	read  func(data []byte) (any, error)
 	hash  func(dst []byte, v any) ([]byte, error)
-	json  func(text json.RawMessage) (any, error) // a value as the corpus writes it
+	json  func(text json.RawMessage) (any, error) // parses a value in the corpus's form
 }
 
-// adapt makes a serde of any out of one of T. A value of another type is an error, as a ClassCastException is in Java.
+// adapt converts a serde of T to a serde of any. A value of another type is an error,
+// like a ClassCastException in Java.
 func adapt[T any](name string, s serde.Serde[T], fromJSON func(json.RawMessage) (any, error)) *dynamic {
 	typed := func(f func([]byte, T) ([]byte, error)) func([]byte, any) ([]byte, error) {
 		return func(dst []byte, v any) ([]byte, error) {
@@ -55,7 +58,8 @@ func (d *dynamic) String() string                           { return d.name }
 
 func (d *dynamic) AppendPartitionKey(dst []byte, v any) ([]byte, error) { return d.hash(dst, v) }
 
-// encodeJSON returns the bytes of a value as the corpus writes it, nil for null. {"hex": ..} is the bytes as they are, whatever the serde.
+// encodeJSON returns the bytes of a value in the corpus's form, or nil for null. {"hex":
+// ..} stands for the bytes themselves, with any serde.
 func (d *dynamic) encodeJSON(text json.RawMessage) ([]byte, error) {
 	if isNull(text) {
 		return nil, nil
@@ -98,7 +102,8 @@ func jsonAs[T any](text json.RawMessage) (any, error) {
 	return v, err
 }
 
-// jsonBytes reads bytes in a windowed key; elsewhere {"hex": ..} is a value of any serde.
+// jsonBytes reads the bytes in a windowed key. Elsewhere {"hex": ..} is a value of any
+// serde.
 func jsonBytes(text json.RawMessage) (any, error) {
 	data, ok := hexOf(text)
 	if !ok {
@@ -107,7 +112,7 @@ func jsonBytes(text json.RawMessage) (any, error) {
 	return data, nil
 }
 
-// serdeOf returns the serde that the corpus calls name.
+// serdeOf returns the serde with the given name in the corpus.
 func serdeOf(name string) (*dynamic, error) {
 	if s := basicSerdes[name]; s != nil {
 		return s, nil
@@ -125,12 +130,13 @@ func serdeOf(name string) (*dynamic, error) {
 	return nil, notYet("serde %q", name)
 }
 
-// timeWindowed returns the serde of keys in windows of a size.
+// timeWindowed returns the serde of keys in windows of a given size.
 func timeWindowed(keys *dynamic, size time.Duration) *dynamic {
 	return adapt(fmt.Sprintf("time-windowed:%s:%d", keys.name, size.Milliseconds()), serde.TimeWindowed[any](keys, size), windowedJSON(keys))
 }
 
-// windowSize returns a window size in milliseconds as a duration; one that is too long for that stands for windows without end.
+// windowSize returns a window size in milliseconds as a duration. A size that is too long
+// for a duration stands for windows without end.
 func windowSize(ms int64) time.Duration {
 	if ms > longest {
 		return math.MaxInt64
@@ -152,7 +158,7 @@ func windowedJSON(keys *dynamic) func(json.RawMessage) (any, error) {
 	}
 }
 
-// javaText is the text of x in Java: the str of the corpus.
+// javaText returns the text of x in Java, called str in the corpus.
 func javaText(x any) string {
 	switch x := x.(type) {
 	case nil:
@@ -171,7 +177,8 @@ func javaText(x any) string {
 	return fmt.Sprint(x)
 }
 
-// javaFloat is Double.toString: plain from 0.001 to 10 million, scientific outside, and never without a fraction.
+// javaFloat is Double.toString: decimal notation from 0.001 to 10 million, scientific
+// notation outside, and always a fraction.
 func javaFloat(x float64, bits int) string {
 	switch size := math.Abs(x); {
 	case math.IsNaN(x):
@@ -193,7 +200,7 @@ func javaFloat(x float64, bits int) string {
 	return mantissa + "E" + strconv.Itoa(n)
 }
 
-// asLong returns a number; null counts as 0, as in the corpus's aggregators.
+// asLong returns a number. As in the corpus's aggregators, null counts as 0.
 func asLong(x any) (int64, error) {
 	switch x := x.(type) {
 	case nil:

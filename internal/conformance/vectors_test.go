@@ -14,8 +14,10 @@ import (
 	"github.com/millrace-streams/millrace/windowstore"
 )
 
-// The vectors of serdes, of windowed keys in topics and of partitions are tested in package serde, those of the metadata of committed offsets in
-// internal/task. Layouts of what lies on disk are Millrace's own, and what remains are layouts of operations that Millrace does not have.
+// Other packages test the remaining vectors: serde tests those of serdes, of windowed
+// keys in topics, and of partitions; internal/task tests the metadata of committed
+// offsets. Layouts on the disk are Millrace's own. The rest are layouts of operations
+// that Millrace does not have.
 
 // layout is a vector of layouts.json.
 type layout struct {
@@ -51,7 +53,8 @@ func loadLayouts(t *testing.T, kind string) (out []layout) {
 	return out
 }
 
-// TestWindowStoreKeys compares the keys in the changelogs of window stores. A store that retains duplicates numbers its puts from 1.
+// TestWindowStoreKeys compares the keys in the changelogs of window stores. A store that
+// retains duplicates numbers its puts from 1.
 func TestWindowStoreKeys(t *testing.T) {
 	t.Parallel()
 	for _, l := range loadLayouts(t, "window-store-key") {

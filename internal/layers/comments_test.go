@@ -29,7 +29,6 @@ var wide = []string{
 	"integration",
 	"integration/worker",
 	"internal/batchsize",
-	"internal/conformance",
 	"internal/dialer",
 	"internal/engine",
 	"internal/engine/enginetest",

@@ -18,8 +18,9 @@ import (
 	"github.com/millrace-streams/millrace/internal/seedtest"
 )
 
-// TestBatchesKill kills processes that count in batches, and holds that no batch is lost or doubled, that all results of a batch are about the same records, and that
-// nothing is printed twice.
+// TestBatchesKill kills processes that count in batches. It checks that no batch is lost
+// or doubled, that all results of a batch are about the same records, and that nothing is
+// printed twice.
 func TestBatchesKill(t *testing.T) {
 	for name, s := range map[string]scenario{
 		"one process":                 {processes: 1},
@@ -83,7 +84,7 @@ func (j *batchJob) launch(i int) {
 	j.running[i] = start(j.t, worker, args...)
 }
 
-// end takes what a process has said, once it is gone.
+// end collects the output of a process after its end.
 func (j *batchJob) end(i int) {
 	text, err := os.ReadFile(j.running[i].logTo.Name())
 	if err != nil {
@@ -116,7 +117,8 @@ func (j *batchJob) torment(with torture) {
 			j.launch(other)
 		}
 		if j.s.loseDisk {
-			j.running[i].line("state running") // a new identity waits for the old one's session
+			// a new identity waits for the session of the old one
+			j.running[i].line("state running")
 		}
 		pause(time.Duration(random.Int64N(int64(2 * batchInterval))))
 		j.send(with.records / with.kills / 2)
@@ -150,7 +152,7 @@ func (j *batchJob) finish() {
 	}
 }
 
-// results reads a topic of counts: by the batch's end and key.
+// results reads a topic of counts, by the end of the batch and key.
 func (j *batchJob) results(read func(*testing.T, string, func(*kgo.Record)), topic string) map[int64]map[string]int64 {
 	j.t.Helper()
 	out := map[int64]map[string]int64{}
@@ -203,7 +205,8 @@ func (j *batchJob) check() {
 	j.t.Logf("%d batches, %d records, %d gaps", len(ends), sum(j.sent), strings.Count(j.logs.String(), "batches were not open in this task"))
 }
 
-// checkEnds holds that a batch is missing only where a process has logged that it did not run.
+// checkEnds checks that a batch is missing only where a process has logged that it did
+// not run.
 func (j *batchJob) checkEnds(ends []int64) {
 	gaps := strings.Contains(j.logs.String(), "batches were not open in this task")
 	for i := 1; i < len(ends); i++ {
@@ -215,7 +218,7 @@ func (j *batchJob) checkEnds(ends []int64) {
 
 var printedBatch = regexp.MustCompile(`Time: (.+)\n-+\n(\d+)\n\n`)
 
-// checkPrinted holds that each batch was printed at most once, and right.
+// checkPrinted checks that each batch was printed correctly and at most once.
 func (j *batchJob) checkPrinted(totals map[int64]map[string]int64) {
 	seen := map[string]bool{}
 	for _, block := range printedBatch.FindAllStringSubmatch(j.printed.String(), -1) {

@@ -15,7 +15,8 @@ import (
 	"time"
 )
 
-// certificates are a self-signed server certificate for the loopback address and its key, as PEM.
+// certificates are a self-signed server certificate for the loopback address, and its
+// key, as PEM.
 type certificates struct {
 	cert, key []byte
 }
@@ -50,14 +51,15 @@ func newCertificates() (*certificates, error) {
 	}, nil
 }
 
-// keyStore is the broker's key and certificate in one PEM file, as ssl.keystore.type PEM wants it.
+// keyStore is the broker's key and certificate in one PEM file, for ssl.keystore.type
+// PEM.
 func (c *certificates) keyStore() io.Reader {
 	return io.MultiReader(bytes.NewReader(c.key), bytes.NewReader(c.cert))
 }
 
 func (c *certificates) trustStore() io.Reader { return bytes.NewReader(c.cert) }
 
-// client is a TLS configuration that trusts this certificate and no other.
+// client is a TLS configuration that trusts only this certificate.
 func (c *certificates) client() *tls.Config {
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(c.cert)

@@ -24,16 +24,16 @@ import (
 
 const defaultImage = "apache/kafka:4.3.1"
 
-// cluster is the Kafka that all tests of this package share.
+// cluster is the Kafka cluster that all tests of this package share.
 type cluster struct {
 	brokers string // plaintext bootstrap address
-	secure  string // SASL_SSL bootstrap address; empty for a cluster of the user's
+	secure  string // SASL_SSL bootstrap address; empty for a cluster of the user
 	tls     *certificates
-	broker  testcontainers.Container // nil for a cluster of the user's
+	broker  testcontainers.Container // nil for a cluster of the user
 	stop    func()
 }
 
-// theCluster is set by TestMain; nil when there is none, and then absence says why.
+// theCluster is set by TestMain. If there is none, it is nil, and absence is the reason.
 var (
 	theCluster *cluster
 	absence    string
@@ -59,7 +59,7 @@ func run(m *testing.M) int {
 	return m.Run()
 }
 
-// kafka returns the cluster, or skips the test and says why there is none.
+// kafka returns the cluster. If there is none, it skips the test with the reason.
 func kafka(t *testing.T) *cluster {
 	t.Helper()
 	if theCluster == nil {
@@ -68,7 +68,8 @@ func kafka(t *testing.T) *cluster {
 	return theCluster
 }
 
-// startCluster uses the cluster that MILLRACE_BROKERS names, or else starts one in a container.
+// startCluster uses the cluster that MILLRACE_BROKERS names. If it is not set, it starts
+// a cluster in a container.
 func startCluster(ctx context.Context) (*cluster, error) {
 	if brokers := os.Getenv("MILLRACE_BROKERS"); brokers != "" {
 		return &cluster{brokers: brokers, stop: func() {}}, nil
@@ -79,7 +80,8 @@ func startCluster(ctx context.Context) (*cluster, error) {
 	return startSomewhere(ctx, nil)
 }
 
-// startSomewhere tries again with other ports when somebody has taken one of them before the container has.
+// startSomewhere tries other ports if another process took one of them before the
+// container did.
 func startSomewhere(ctx context.Context, env map[string]string) (c *cluster, err error) {
 	const tries = 4
 	for range tries {
@@ -90,9 +92,10 @@ func startSomewhere(ctx context.Context, env map[string]string) (c *cluster, err
 	return c, err
 }
 
-// startContainer runs one combined broker and controller with two listeners that the host reaches: PLAINTEXT, and SECURE with TLS and
-// SCRAM. Host ports are chosen first, because a broker must know the address that it advertises before it starts.
-// env has further settings of the broker, as variables of the image.
+// startContainer runs one combined broker and controller with two listeners for the host:
+// PLAINTEXT, and SECURE with TLS and SCRAM. Host ports are chosen first, because a broker
+// must know its advertised address before it starts. env contains further settings of the
+// broker, as variables of the image.
 func startContainer(ctx context.Context, env map[string]string) (*cluster, error) {
 	image := os.Getenv("KAFKA_IMAGE")
 	if image == "" {
@@ -106,7 +109,8 @@ func startContainer(ctx context.Context, env map[string]string) (*cluster, error
 	if err != nil {
 		return nil, err
 	}
-	os.Setenv("TESTCONTAINERS_RYUK_DISABLED", "true") // the reaper is an image of its own; the container is removed below
+	// the reaper is a separate image; the container is removed below
+	os.Setenv("TESTCONTAINERS_RYUK_DISABLED", "true")
 	loopback := netip.MustParseAddr("127.0.0.1")
 	plain, secure := strconv.Itoa(ports[0]), strconv.Itoa(ports[1])
 	settings := brokerEnv(plain, secure)
@@ -142,8 +146,9 @@ func startContainer(ctx context.Context, env map[string]string) (*cluster, error
 	return c, nil
 }
 
-// brokerEnv configures the broker. It has a listener of its own to talk to itself, as it does to end transactions: the ports that it advertises
-// to the host are not open inside the container.
+// brokerEnv configures the broker. For requests to itself, for example to end
+// transactions, the broker has an internal listener: the ports that it advertises to the
+// host are not open inside the container.
 func brokerEnv(plainPort, securePort string) map[string]string {
 	return map[string]string{
 		"KAFKA_NODE_ID":                                                 "1",
@@ -173,7 +178,8 @@ func brokerEnv(plainPort, securePort string) map[string]string {
 	}
 }
 
-// ready waits until the broker answers and its group and transaction coordinators can be found.
+// ready waits until the broker answers and its group and transaction coordinators are
+// available.
 func (c *cluster) ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -198,7 +204,7 @@ func (c *cluster) ready(ctx context.Context) error {
 	}
 }
 
-// freePorts returns n ports of the loopback interface that nothing listens on.
+// freePorts returns n unused ports of the loopback interface.
 func freePorts(n int) ([]int, error) {
 	var ports []int
 	for range n {

@@ -20,8 +20,12 @@ import (
 	"github.com/millrace-streams/millrace/topology"
 )
 
-// poison is an application that fails in every phase: numbers that are not numbers do not decode, 3 gives an error, 4 panics, 5 becomes a
-// record that the broker refuses by its size.
+// poison is an application that fails in every phase:
+//
+//   - a value that is not a number does not decode;
+//   - 3 returns an error;
+//   - 4 panics;
+//   - 5 becomes a record that the broker refuses because of its size.
 type poison struct {
 	c                          *cluster
 	application, in, out, dead string
@@ -51,7 +55,7 @@ func (c *cluster) poison(t *testing.T) *poison {
 	return p
 }
 
-// run runs the application with a policy until it ends by itself, or has committed all its input.
+// run runs the application with a policy until it ends, or has committed all its input.
 func (p *poison) run(t *testing.T, policy processor.ErrorPolicy) error {
 	t.Helper()
 	b := topology.New()
@@ -63,7 +67,7 @@ func (p *poison) run(t *testing.T, policy processor.ErrorPolicy) error {
 		case 4:
 			panic("four")
 		case 5:
-			random := make([]byte, 1<<20) // nothing that can be compressed
+			random := make([]byte, 1<<20) // random data cannot be compressed
 			_, _ = rand.Read(random)
 			return hex.EncodeToString(random), nil
 		}
@@ -144,15 +148,15 @@ func TestDeadLetters(t *testing.T) {
 	}
 }
 
-// TestFailResumesAtTheRecord: each failure ends Run with an error that names the record, nothing of it is committed, and the next start meets
-// the same record again.
+// TestFailResumesAtTheRecord: each failure ends Run with an error that names the record.
+// Nothing of the record is committed, and the next start gets it again.
 func TestFailResumesAtTheRecord(t *testing.T) {
 	p := kafka(t).poison(t)
 	policy := processor.ErrorPolicy{}
 	for _, want := range []struct {
 		offset int64
 		phase  processor.Phase
-		skip   *processor.Action // what to set to get past it
+		skip   *processor.Action // the action that skips the record
 	}{
 		{1, processor.Decode, &policy.Decode},
 		{3, processor.Process, &policy.Process},

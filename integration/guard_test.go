@@ -49,8 +49,8 @@ func withoutStores(in topology.Stream[string, string]) {
 	in.ForEach(func(processor.Record[string, string]) error { return nil })
 }
 
-// run sends a record and runs a release until it has committed all input, or ends by itself. An
-// empty dir stands for a pod without a volume.
+// run sends a record and runs a release until it has committed all input, or ends by
+// itself. An empty dir stands for a pod without a volume.
 func (r *releases) run(t *testing.T, of release, dir string, remove ...string) error {
 	t.Helper()
 	b := topology.New()
@@ -142,6 +142,7 @@ func TestRemovedStore(t *testing.T) {
 		t.Error("the changelog of the removed store is still there")
 	}
 	r.starts(t, withoutStores, "")
-	r.starts(t, windowsOf(30*time.Second), dir) // the store is new, so its windows may be others
+	// the store is new, so its windows may be others
+	r.starts(t, windowsOf(30*time.Second), dir)
 	r.refused(t, windowsOf(time.Minute), "counts")
 }

@@ -18,8 +18,8 @@ import (
 	"github.com/millrace-streams/millrace/topology"
 )
 
-// hostileDefaults are defaults of a broker under which an internal topic that inherits them
-// loses records or refuses them, as soon as the broker looks.
+// hostileDefaults are broker defaults that would damage internal topics. If an internal
+// topic inherits them, it loses or refuses records as soon as the broker applies them.
 var hostileDefaults = map[string]string{
 	"KAFKA_LOG_RETENTION_MS":                    "1000",
 	"KAFKA_LOG_RETENTION_BYTES":                 "1",
@@ -42,7 +42,7 @@ var hostileCluster struct {
 	err error
 }
 
-// hostile returns a cluster with hostileDefaults, which the tests that ask for it share.
+// hostile returns a cluster with hostileDefaults. The tests that need it share it.
 func hostile(t *testing.T) *cluster {
 	t.Helper()
 	if kafka(t).broker == nil {
@@ -58,14 +58,14 @@ func hostile(t *testing.T) *cluster {
 
 func stopHostile() {
 	h := &hostileCluster
-	h.once.Do(func() {}) // it is not started from now on
+	h.once.Do(func() {}) // from now on it is not started
 	if h.cluster != nil {
 		h.stop()
 	}
 }
 
-// hours is an application that counts the records of a topic by key and hour, and sends every
-// update, over a repartition topic. In and out keep their records.
+// hours is an application that counts the records of a topic by key and hour through a
+// repartition topic, and sends every update. In and out keep their records.
 type hours struct {
 	c                    *cluster
 	t                    *testing.T
@@ -102,7 +102,7 @@ func (h *hours) topology() *topology.Topology {
 	return topo
 }
 
-// run runs the application on an empty disk until all that was sent is counted.
+// run runs the application on an empty disk until all sent records are counted.
 func (h *hours) run() {
 	h.t.Helper()
 	stop := h.start()
@@ -119,7 +119,8 @@ func (h *hours) config() millrace.Config {
 	}
 }
 
-// start starts the application on an empty disk. The result ends it, and returns Run's error.
+// start starts the application on an empty disk. The result ends it, and returns Run's
+// error.
 func (h *hours) start() (stop func() error) {
 	h.t.Helper()
 	app, err := millrace.New(h.topology(), h.config())
@@ -135,7 +136,7 @@ func (h *hours) start() (stop func() error) {
 	}
 }
 
-// send produces n records of each value at a time.
+// send produces n records of each value with the given timestamp.
 func (h *hours) send(at time.Time, n int, values ...string) {
 	h.t.Helper()
 	client := h.c.client(h.t, kgo.DefaultProduceTopic(h.in), kgo.MaxBufferedRecords(n*len(values)+1))
@@ -152,7 +153,7 @@ func (h *hours) send(at time.Time, n int, values ...string) {
 	}
 }
 
-// check holds that each window was counted up to what was sent, one by one.
+// check checks that each window was counted up to the number of sent records, one by one.
 func (h *hours) check() {
 	h.t.Helper()
 	got := h.c.counts(h.t, h.out)
@@ -170,14 +171,14 @@ func (h *hours) check() {
 	}
 }
 
-// retentionRuns waits until the broker has deleted, from a topic with its defaults, records
-// that are written now: it has looked at all topics by then.
+// retentionRuns waits until the broker has deleted new records from a topic with its
+// defaults. By then it has checked all topics.
 func (c *cluster) retentionRuns(t *testing.T) {
 	t.Helper()
 	canary, admin := name(t, "canary"), c.admin(t)
 	c.createTopic(t, canary, 1)
 	client := c.client(t, kgo.DefaultProduceTopic(canary))
-	for range 2 { // the first may go early in a round
+	for range 2 { // the first may be deleted early in a round
 		if err := client.ProduceSync(t.Context(), &kgo.Record{Value: []byte("x")}).FirstErr(); err != nil {
 			t.Fatal(err)
 		}
@@ -199,8 +200,9 @@ func (c *cluster) retentionRuns(t *testing.T) {
 	}
 }
 
-// TestWindowsOutliveTheBrokersClock: windows that are open in stream time have their counts
-// after the loss of a disk, whether their records are old or the input has stood still.
+// TestWindowsOutliveTheBrokersClock: windows that are open in stream time keep their
+// counts after the loss of a disk, if their records are old, and also if the input has
+// stopped.
 func TestWindowsOutliveTheBrokersClock(t *testing.T) {
 	t.Parallel()
 	c := hostile(t)
@@ -218,8 +220,8 @@ func TestWindowsOutliveTheBrokersClock(t *testing.T) {
 	}
 }
 
-// TestWindowsOutliveTheBrokersSizes: the changelog takes several times what a topic with the
-// broker's defaults may keep.
+// TestWindowsOutliveTheBrokersSizes: the changelog holds several times as much as a topic
+// with the broker's defaults may keep.
 func TestWindowsOutliveTheBrokersSizes(t *testing.T) {
 	t.Parallel()
 	h := hostile(t).hours(t)
@@ -236,9 +238,9 @@ func TestWindowsOutliveTheBrokersSizes(t *testing.T) {
 	h.check()
 }
 
-// TestRepartitionTopicByTimeOfWriting: a repartition topic that was made beforehand with the
-// broker's LogAppendTime would put all records into a window of today. It is refused, with the
-// command that puts it right.
+// TestRepartitionTopicByTimeOfWriting: if a repartition topic was created in advance with
+// the broker's LogAppendTime, it would put all records into a window of today. The
+// application refuses it, with a command that corrects it.
 func TestRepartitionTopicByTimeOfWriting(t *testing.T) {
 	t.Parallel()
 	h := hostile(t).hours(t)
@@ -261,7 +263,7 @@ func TestRepartitionTopicByTimeOfWriting(t *testing.T) {
 	h.check()
 }
 
-// carryOut does what a kafka-configs.sh command says.
+// carryOut executes a kafka-configs.sh command.
 func (c *cluster) carryOut(t *testing.T, command string) {
 	t.Helper()
 	topic, settings := command, ""
@@ -282,8 +284,8 @@ func (c *cluster) carryOut(t *testing.T, command string) {
 	}
 }
 
-// TestWindowedChangelogIsTrimmed: Kafka takes the requests that trim a changelog, and a process
-// without a disk goes on from what is left.
+// TestWindowedChangelogIsTrimmed: Kafka accepts the requests that trim a changelog, and a
+// process without a disk continues from the rest.
 func TestWindowedChangelogIsTrimmed(t *testing.T) {
 	t.Parallel()
 	h := hostile(t).hours(t)

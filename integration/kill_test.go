@@ -12,7 +12,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 )
 
-// torture says how hard the tests try: a few kills by default, and as many as the guarantees were checked with when MILLRACE_TORTURE is "full".
+// torture determines the number of kills: a few by default, and as many as the guarantees
+// were checked with if MILLRACE_TORTURE is "full".
 type torture struct {
 	kills, records int
 }
@@ -24,13 +25,15 @@ func tortureOf() torture {
 	return torture{kills: 4, records: 40_000}
 }
 
-// scenario is one way to torment processes that count.
+// scenario is a way to disturb processes that count.
 type scenario struct {
 	every       bool
 	atLeastOnce bool
 	processes   int
 	loseDisk    bool // at every second kill
-	leave       bool // before every third kill another process leaves the group and comes back: two rebalances
+	// before every third kill another process leaves the group and rejoins: two
+	// rebalances
+	leave bool
 }
 
 func TestKill(t *testing.T) {
@@ -49,8 +52,8 @@ func TestKill(t *testing.T) {
 	}
 }
 
-// kill produces records chunk by chunk, starts a process, kills it at a random point, and so on; at the end the processes finish the
-// work, and what they have written is checked.
+// kill produces records chunk by chunk, starts a process, kills it at a random point, and
+// repeats that. At the end, the processes finish the work, and their output is checked.
 func (c *cluster) kill(t *testing.T, s scenario, with torture) {
 	const partitions, keys = 4, 100
 	application, in, out := name(t, "app"), name(t, "in"), name(t, "out")
@@ -89,7 +92,8 @@ func (c *cluster) kill(t *testing.T, s scenario, with torture) {
 			launch(other)
 		}
 		if s.loseDisk {
-			running[i].line("state running") // a new identity waits for the old one's session
+			// a new identity waits for the session of the old one
+			running[i].line("state running")
 		}
 		pause(time.Duration(random.IntN(600)) * time.Millisecond)
 		running[i].kill()
@@ -115,7 +119,7 @@ func (c *cluster) kill(t *testing.T, s scenario, with torture) {
 	c.checkCounts(t, out, want, s)
 }
 
-// checkCounts compares the outputs of each key with what the guarantee promises.
+// checkCounts compares the outputs of each key with the guarantee.
 func (c *cluster) checkCounts(t *testing.T, out string, want map[string]int64, s scenario) {
 	t.Helper()
 	got := c.counts(t, out)
@@ -157,7 +161,8 @@ func around(values []int64, i int) []int64 {
 	return values[max(0, i-3):min(len(values), i+4)]
 }
 
-// drained waits until the group has committed everything in the topics, but for the transaction markers at their ends.
+// drained waits until the group has committed all records in the topics. Transaction
+// markers at their ends do not count.
 func (c *cluster) drained(t *testing.T, by []*process, application string, topics ...string) {
 	t.Helper()
 	admin := c.admin(t)
@@ -184,8 +189,9 @@ func (c *cluster) drained(t *testing.T, by []*process, application string, topic
 	t.Fatalf("%s has not finished: %d records are left", application, last)
 }
 
-// dataLag is the number of offsets beyond the committed ones that may hold records: a partition whose committed offset is followed by
-// transaction markers only has none.
+// dataLag returns the number of offsets after the committed ones that may hold records.
+// If only transaction markers follow the committed offset of a partition, its lag is
+// zero.
 func (c *cluster) dataLag(t *testing.T, admin *kadm.Client, group string, topics ...string) int64 {
 	t.Helper()
 	ends, err := admin.ListEndOffsets(t.Context(), topics...)

@@ -11,14 +11,14 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// errOpen says that nobody has decided about a transaction.
+// errOpen says that a transaction is undecided.
 var errOpen = errors.New("a transaction was left open")
 
-// decided returns when the last stable offset of each partition is the high watermark, or an
-// errOpen at once if a transaction is still open there.
+// decided returns when the last stable offset of each partition is the high watermark. If
+// a transaction is still open there, it immediately returns an errOpen.
 //
-// A transaction that has been decided is waited for. Kafka answers EndTransaction when the
-// decision is in its log, and writes the markers to the partitions afterwards.
+// If a transaction has been decided, it is waited for: Kafka answers EndTransaction when
+// the decision is in its log, and writes the markers to the partitions afterwards.
 func decided(ctx context.Context, admin *kadm.Client, topic string) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
@@ -37,8 +37,8 @@ func decided(ctx context.Context, admin *kadm.Client, topic string) error {
 	}
 }
 
-// behind describes a partition whose last stable offset is below its high watermark, nil if
-// there is none.
+// behind describes a partition whose last stable offset is below its high watermark. It
+// returns nil if there is none.
 func behind(ctx context.Context, admin *kadm.Client, topic string) (behind, err error) {
 	ends, err := admin.ListEndOffsets(ctx, topic)
 	if err != nil {
@@ -80,7 +80,7 @@ func undecided(ctx context.Context, admin *kadm.Client, topic string) error {
 	return fmt.Errorf("%w: %v", errOpen, open.TransactionalIDs())
 }
 
-// A transaction that nobody has decided is seen at once. One that was committed is waited for.
+// An undecided transaction is reported immediately. A committed one is waited for.
 func TestOpenTransactionIsSeen(t *testing.T) {
 	c := kafka(t)
 	t.Parallel()

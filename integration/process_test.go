@@ -45,10 +45,11 @@ func (p *program) build(t *testing.T) string {
 	return p.path
 }
 
-// patience is how long a test waits for what must happen. Only a test that fails takes so long.
+// patience is how long a test waits for an expected event. Only a failing test takes so
+// long.
 const patience = 3 * time.Minute
 
-// process is a running program. Its log is kept, and shown when the test fails.
+// process is a running program. Its log is kept, and shown if the test fails.
 type process struct {
 	t     *testing.T
 	cmd   *exec.Cmd
@@ -57,13 +58,14 @@ type process struct {
 	err   error // of Wait, after done
 	logTo *os.File
 
-	hears chan struct{} // closed when it has said something, and so hears signals, or has ended
+	// closed when it has written a line, and so handles signals, or has ended
+	hears chan struct{}
 
 	mu    sync.Mutex
-	wipes []string // what the process said about state that it gave up
+	wipes []string // the process's messages about wiped state
 }
 
-// start runs a program. It is killed at the end of the test if it still runs then.
+// start runs a program. If it still runs at the end of the test, it is killed.
 func start(t *testing.T, p *program, args ...string) *process {
 	t.Helper()
 	return startIn(t, "", p, args...)
@@ -90,7 +92,7 @@ func startIn(t *testing.T, dir string, p *program, args ...string) *process {
 	return proc
 }
 
-// wait owns the process: it hands out its lines and takes its end.
+// wait owns the process: it distributes its lines and waits for its end.
 func (p *process) wait(out io.Reader) {
 	scanner := bufio.NewScanner(out)
 	var heard sync.Once
@@ -124,16 +126,16 @@ func (p *process) cleanUp() {
 	}
 }
 
-// kill is kill -9; it returns when the process is gone.
+// kill is kill -9. It returns when the process is gone.
 func (p *process) kill() {
 	_ = p.cmd.Process.Kill()
 	<-p.done
 }
 
-// stop asks the process to end, and fails the test if it does not end well.
+// stop asks the process to end. If it ends with an error, the test fails.
 func (p *process) stop() {
 	p.t.Helper()
-	select { // a signal that comes before the program has asked for it would kill it
+	select { // a signal that arrives before the program handles it would kill it
 	case <-p.hears:
 	case <-time.After(patience):
 		p.t.Errorf("the process has said nothing within %v", patience)
@@ -150,7 +152,7 @@ func (p *process) stop() {
 	}
 }
 
-// ended waits for the process to end by itself and returns its error and its log.
+// ended waits until the process ends, and returns its error and its log.
 func (p *process) ended() (string, error) {
 	p.t.Helper()
 	select {
@@ -165,7 +167,7 @@ func (p *process) ended() (string, error) {
 	return string(text), p.err
 }
 
-// line waits for a line of output with the prefix and returns the rest of it.
+// line waits for a line of output with the prefix, and returns the rest of it.
 func (p *process) line(prefix string) string {
 	p.t.Helper()
 	timeout := time.After(patience)
@@ -184,7 +186,8 @@ func (p *process) line(prefix string) string {
 	}
 }
 
-// generations returns the generations of the group in which the process was given tasks or lost them, once it has ended and if nobody has asked for its lines.
+// generations returns the generations of the group in which the process was given tasks
+// or lost them. The process must have ended, and no other call may have read its lines.
 func (p *process) generations() (all []string) {
 	p.t.Helper()
 	for line := range p.lines {
@@ -198,7 +201,7 @@ func (p *process) generations() (all []string) {
 	return all
 }
 
-// wiped returns what the process has said about local state that it gave up.
+// wiped returns the process's messages about wiped local state.
 func (p *process) wiped() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()

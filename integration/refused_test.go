@@ -26,16 +26,17 @@ import (
 	"github.com/millrace-streams/millrace/topology"
 )
 
-// refusals is an application that copies records to three topics, by the kind that a
-// value begins with. Each topic refuses some:
+// refusals is an application that copies records to three topics, depending on the kind
+// with which a value begins. Each topic refuses some records:
 //
-//   - "time" by the broker's default bound on timestamps. The bad one is so close to it
-//     that only the broker can tell.
-//   - "key" a record without a key, since it is compacted.
-//   - "size" a record larger than a segment. A batch of good ones may be too large as well.
+//   - "time": the broker's default limit on timestamps. The bad timestamp is so close to
+//     the limit that only the broker can detect it.
+//   - "key": a record without a key, because the topic is compacted.
+//   - "size": a record larger than a segment. A batch of good records may be too large as
+//     well.
 //
-// The last two become so when the application has looked at them, so that it cannot know
-// before.
+// The last two topics get these settings after the application has read their
+// configuration, so that it cannot know them in advance.
 type refusals struct {
 	c                     *cluster
 	application, in, dead string
@@ -90,19 +91,20 @@ func (c *cluster) alter(t *testing.T, topic, setting, value string) {
 	}
 }
 
-// tighten makes the topics refuse.
+// tighten makes the topics refuse records.
 func (r *refusals) tighten(t *testing.T) {
 	t.Helper()
 	r.c.alter(t, r.out["key"], "cleanup.policy", "compact")
 	r.c.alter(t, r.out["size"], "segment.bytes", "1048576")
 }
 
-// send writes n good records of each kind, with a bad one in the middle of those in bad.
+// send writes n good records of each kind. For the kinds in bad, it adds a bad record in
+// the middle.
 func (r *refusals) send(t *testing.T, n int, bad ...string) {
 	t.Helper()
 	random := func(bytes int) string {
 		b := make([]byte, bytes/2)
-		_, _ = rand.Read(b) // nothing that can be compressed
+		_, _ = rand.Read(b) // random data cannot be compressed
 		return hex.EncodeToString(b)
 	}
 	var records []*kgo.Record
@@ -145,7 +147,7 @@ func (r *refusals) produce(t *testing.T, records []*kgo.Record) {
 	}
 }
 
-// run starts the application and returns its end.
+// run starts the application. done receives Run's error.
 func (r *refusals) run(t *testing.T) (stop func(), done <-chan error) {
 	t.Helper()
 	app, err := millrace.New(r.topology, r.cfg)
@@ -175,7 +177,7 @@ func (r *refusals) drain(t *testing.T, done <-chan error) {
 	}
 }
 
-// values are the first two words of the values in a topic.
+// values returns the first two words of the values in a topic.
 func (r *refusals) values(t *testing.T, topic string) (values []string) {
 	t.Helper()
 	at := map[string]int{}
@@ -183,7 +185,7 @@ func (r *refusals) values(t *testing.T, topic string) (values []string) {
 		words := strings.SplitN(string(record.Value), " ", 3)
 		v := strings.Join(words[:min(len(words), 2)], " ")
 		if i, again := at[v]; again && r.cfg.Guarantee == millrace.AtLeastOnce {
-			values[i] = "" // of what was written twice the last one counts
+			values[i] = "" // if a record was written twice, the last one counts
 		}
 		at[v] = len(values)
 		values = append(values, v)
@@ -215,7 +217,8 @@ func goods(kind string, n int) (values []string) {
 	return values
 }
 
-// The policy meets exactly the records that Kafka refuses; all others come out, in order.
+// The policy gets exactly the records that Kafka refuses. All others are written, in
+// order.
 func TestRefusedRecords(t *testing.T) {
 	c := kafka(t)
 	for _, guarantee := range []millrace.Guarantee{millrace.ExactlyOnce, millrace.AtLeastOnce} {
@@ -312,8 +315,8 @@ func TestHundredRefusedOfTenThousand(t *testing.T) {
 	}
 }
 
-// checkLetters looks for the three letters; the dead letter topic does not take the
-// timestamp of the first as it is.
+// checkLetters checks the three dead letters. The dead letter topic does not accept the
+// timestamp of the first one as it is.
 func (r *refusals) checkLetters(t *testing.T) {
 	t.Helper()
 	letters := map[string]bool{}
@@ -336,7 +339,7 @@ func (r *refusals) checkLetters(t *testing.T) {
 	}
 }
 
-// Fail names exactly the record that Kafka refuses, and commits what came before it.
+// Fail names exactly the record that Kafka refuses, and commits the records before it.
 func TestFailAtTheRefusedRecord(t *testing.T) {
 	c := kafka(t)
 	for _, guarantee := range []millrace.Guarantee{millrace.ExactlyOnce, millrace.AtLeastOnce} {
@@ -354,7 +357,8 @@ func TestFailAtTheRefusedRecord(t *testing.T) {
 				err := <-done
 				var e *processor.Error
 				bad := int64(len(refusalKinds) + i*n + n/2 + 1)
-				known := strings.Contains(fmt.Sprint(err), "segment.bytes=1048576") // by the second look at the topic
+				// after reading the topic's configuration again
+				known := strings.Contains(fmt.Sprint(err), "segment.bytes=1048576")
 				if !errors.As(err, &e) || !errors.Is(err, code) && !known || e.Topic != r.in || e.Offset != bad || e.Phase != processor.Produce {
 					t.Fatalf("Run returned %v, want the refusal of record %d", err, bad)
 				}
@@ -374,7 +378,8 @@ func TestFailAtTheRefusedRecord(t *testing.T) {
 	}
 }
 
-// A record that is larger than its topic takes, until it is compressed, is copied.
+// If a record is larger than its topic accepts, but not when it is compressed, it is
+// copied.
 func TestRecordThatIsSmallWhenCompressed(t *testing.T) {
 	c := kafka(t)
 	for _, guarantee := range []millrace.Guarantee{millrace.ExactlyOnce, millrace.AtLeastOnce} {

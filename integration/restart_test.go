@@ -37,7 +37,8 @@ func (a *app) start(more ...string) *process {
 	return start(a.t, worker, args...)
 }
 
-// count produces n records and waits until process p has committed all that was ever produced.
+// count produces n records, and waits until process p has committed all records produced
+// so far.
 func (a *app) count(p *process, n, keys int) map[string]int64 {
 	a.t.Helper()
 	want := a.c.produceKeyed(a.t, a.in, n, keys)
@@ -45,8 +46,8 @@ func (a *app) count(p *process, n, keys int) map[string]int64 {
 	return want
 }
 
-// next produces one record with the value, calls start, and returns how long after that a new output of the value's key was visible to
-// read_committed.
+// next produces one record with the value and calls start. It returns the time from then
+// until a new output for the value's key was visible to read_committed.
 func (a *app) next(value string, start func()) time.Duration {
 	a.t.Helper()
 	ends, err := a.c.admin(a.t).ListCommittedOffsets(a.t.Context(), a.out)
@@ -76,7 +77,9 @@ func (a *app) next(value string, start func()) time.Duration {
 	}
 }
 
-// TestKilledProcessIsBackAtOnce: it waits neither for its session nor for its transaction to time out, which here take longer than the test, and the group does not rebalance.
+// TestKilledProcessIsBackAtOnce: the process waits neither for its session nor for its
+// transaction to time out. Both timeouts are longer than the test. The group does not
+// rebalance.
 func TestKilledProcessIsBackAtOnce(t *testing.T) {
 	a := kafka(t).app(t, 4)
 	timeouts := []string{"-session", "10m", "-transaction", "10m"}
@@ -88,7 +91,8 @@ func TestKilledProcessIsBackAtOnce(t *testing.T) {
 	var again *process
 	key := keyOf(7)
 	took := a.next(key, func() { again = a.start(timeouts...) })
-	t.Logf("first output %v after the start", took) // below 2 s on a machine that has the time
+	// below 2 s on a machine that is not overloaded
+	t.Logf("first output %v after the start", took)
 	again.stop()
 	if after := again.generations(); after[0] != before[len(before)-1] {
 		t.Errorf("the group went from generation %v to %v", before, after)
@@ -102,7 +106,7 @@ func TestKilledProcessIsBackAtOnce(t *testing.T) {
 
 func TestRestartWithNothingToRestore(t *testing.T) {
 	a := kafka(t).app(t, 4)
-	for range 2 { // no record has ever come
+	for range 2 { // no record has ever arrived
 		p := a.start()
 		p.line("state running")
 		p.stop()
@@ -110,7 +114,8 @@ func TestRestartWithNothingToRestore(t *testing.T) {
 	p := a.start()
 	want := a.count(p, 100, 10)
 	p.stop()
-	p = a.start() // all is committed, and each changelog ends in a transaction marker
+	// everything is committed, and each changelog ends in a transaction marker
+	p = a.start()
 	p.line("state running")
 	p.stop()
 	a.c.checkCounts(t, a.out, want, scenario{every: true})

@@ -14,7 +14,8 @@ import (
 	"github.com/millrace-streams/millrace/topology"
 )
 
-// countsOverTLS runs an application whose every client reaches the cluster through the listener with TLS and SCRAM.
+// countsOverTLS runs an application whose clients all reach the cluster through the
+// listener with TLS and SCRAM.
 func (c *cluster) countsOverTLS(t *testing.T, user, password string) {
 	const n, keys = 1000, 10
 	application, in, out := name(t, "app"), name(t, "in"), name(t, "out")

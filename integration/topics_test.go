@@ -12,7 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// client returns a plain client of the cluster, closed at the end of the test.
+// client returns a plain client of the cluster. It is closed at the end of the test.
 func (c *cluster) client(t *testing.T, opts ...kgo.Opt) *kgo.Client {
 	t.Helper()
 	client, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(c.brokers), kgo.FetchMaxWait(100 * time.Millisecond)}, opts...)...)
@@ -28,7 +28,8 @@ func (c *cluster) admin(t *testing.T) *kadm.Client {
 	return kadm.NewClient(c.client(t))
 }
 
-// name returns a name that no other test and no other run uses, for topics and applications.
+// name returns a name for topics and applications that no other test and no other run
+// uses.
 func name(t *testing.T, what string) string {
 	test := strings.Map(func(r rune) rune {
 		if r == '/' || r == ' ' {
@@ -39,7 +40,8 @@ func name(t *testing.T, what string) string {
 	return fmt.Sprintf("%s-%s-%d", test, what, time.Now().UnixMilli())
 }
 
-// createTopic makes a topic that is deleted, with all topics that start with its name, at the end of the test.
+// createTopic creates a topic. At the end of the test, the topic is deleted, with all
+// topics whose names start with its name.
 func (c *cluster) createTopic(t *testing.T, topic string, partitions int32) {
 	t.Helper()
 	c.createTopicWith(t, topic, partitions, nil)
@@ -56,7 +58,7 @@ func (c *cluster) createTopicWith(t *testing.T, topic string, partitions int32, 
 	if _, err := admin.CreateTopic(t.Context(), partitions, 1, configs, topic); err != nil {
 		t.Fatalf("create topic %s: %v", topic, err)
 	}
-	for { // the controller has made it; brokers hear of it a little later
+	for { // the controller has created it; brokers learn of it a little later
 		if topics, err := admin.ListTopics(t.Context(), topic); err == nil && len(topics[topic].Partitions) == int(partitions) {
 			break
 		}
@@ -83,11 +85,12 @@ func (c *cluster) cleanUp(t *testing.T, application string) {
 	})
 }
 
-// keyOf is the i-th of the keys that produceKeyed uses.
+// keyOf returns key i of the keys that produceKeyed uses.
 func keyOf(i int) string { return fmt.Sprintf("key-%04d", i) }
 
-// produceKeyed writes n records whose value names one of keys keys in turn, and whose own key is another: counting by value goes over a
-// repartition topic. It returns how often each key was named.
+// produceKeyed writes n records. Their values name each of the keys in turn. Their own
+// keys are different, so that counting by value goes through a repartition topic. It
+// returns how often each key was named.
 func (c *cluster) produceKeyed(t *testing.T, topic string, n, keys int) map[string]int64 {
 	t.Helper()
 	client := c.client(t, kgo.DefaultProduceTopic(topic), kgo.MaxBufferedRecords(n+1))
@@ -103,8 +106,8 @@ func (c *cluster) produceKeyed(t *testing.T, topic string, n, keys int) map[stri
 	return want
 }
 
-// committed is read, when nobody writes any more. It fails the test if a transaction was left
-// open there.
+// committed is read for a topic to which nobody writes any more. If a transaction was
+// left open there, the test fails.
 func (c *cluster) committed(t *testing.T, topic string, f func(*kgo.Record)) {
 	t.Helper()
 	if err := decided(t.Context(), c.admin(t), topic); err != nil {
@@ -113,8 +116,9 @@ func (c *cluster) committed(t *testing.T, topic string, f func(*kgo.Record)) {
 	c.read(t, topic, f)
 }
 
-// read reads a topic with read_committed from its start to the end it has now, and gives each record to f, in order of its partition. It waits for transactions
-// that are open there.
+// read reads a topic with read_committed, from its start to its current end, and passes
+// each record to f, in the order of its partition. It waits for transactions that are
+// open there.
 func (c *cluster) read(t *testing.T, topic string, f func(*kgo.Record)) {
 	t.Helper()
 	ends, err := c.admin(t).ListEndOffsets(t.Context(), topic)
@@ -142,7 +146,8 @@ func (c *cluster) read(t *testing.T, topic string, f func(*kgo.Record)) {
 			if !r.Attrs.IsControl() {
 				f(r)
 			}
-			if end := positions[r.Partition]; end > 0 && r.Offset+1 >= end { // beyond, if the end was inside of a transaction that has aborted
+			// beyond, if the end was inside a transaction that was aborted
+			if end := positions[r.Partition]; end > 0 && r.Offset+1 >= end {
 				open--
 				positions[r.Partition] = 0
 			}
@@ -150,7 +155,8 @@ func (c *cluster) read(t *testing.T, topic string, f func(*kgo.Record)) {
 	}
 }
 
-// counts reads a topic of text keys and big-endian counts: for each key its values, in order.
+// counts reads a topic of text keys and big-endian counts. It returns the values of each
+// key, in order.
 func (c *cluster) counts(t *testing.T, topic string) map[string][]int64 {
 	t.Helper()
 	got := map[string][]int64{}
@@ -163,7 +169,9 @@ func (c *cluster) counts(t *testing.T, topic string) map[string][]int64 {
 	return got
 }
 
-// hasRecords reports whether there is a record at from or later of a partition that ends at end, and that is or may still be committed, or only transaction markers and aborted ones.
+// hasRecords reports whether a partition that ends at end has a committed record, or one
+// that may still be committed, at from or later. Transaction markers and aborted records
+// do not count.
 func (c *cluster) hasRecords(t *testing.T, admin *kadm.Client, topic string, partition int32, from, end int64) bool {
 	t.Helper()
 	stable, err := admin.ListCommittedOffsets(t.Context(), topic)
@@ -171,7 +179,7 @@ func (c *cluster) hasRecords(t *testing.T, admin *kadm.Client, topic string, par
 		return true
 	}
 	if at, ok := stable.Lookup(topic, partition); !ok || at.Err != nil || at.Offset < end {
-		return true // an open transaction hides what is there
+		return true // an open transaction hides its records
 	}
 	client, err := kgo.NewClient(kgo.SeedBrokers(c.brokers), kgo.FetchMaxWait(100*time.Millisecond), kgo.KeepControlRecords(),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
@@ -180,7 +188,7 @@ func (c *cluster) hasRecords(t *testing.T, admin *kadm.Client, topic string, par
 		t.Fatal(err)
 	}
 	defer client.Close()
-	const long = patience / 6 // what was to be read may have been purged meanwhile
+	const long = patience / 6 // the records may have been purged meanwhile
 	ctx, cancel := context.WithTimeout(t.Context(), long)
 	defer cancel()
 	for ctx.Err() == nil {
@@ -196,6 +204,6 @@ func (c *cluster) hasRecords(t *testing.T, admin *kadm.Client, topic string, par
 	return true
 }
 
-// pause lets a process that runs beside the test go on for a while; what it does meanwhile cannot be waited for, as when it is to be
-// killed at a random point.
+// pause lets a concurrent process continue for a while. It is for cases where no event
+// can be waited for, for example before a kill at a random point.
 func pause(d time.Duration) { <-time.After(d) }

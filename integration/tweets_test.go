@@ -16,7 +16,7 @@ import (
 
 var tweets = &program{pkg: "../examples/tweets"}
 
-// tweet is what this test itself knows of a tweet.
+// tweet has the fields of a tweet that this test needs.
 type tweet struct {
 	ID   int64  `json:"id"`
 	Text string `json:"text"`
@@ -33,7 +33,7 @@ type tweet struct {
 	} `json:"entities"`
 }
 
-// expectation is what has to come out of the sample, counted without Millrace.
+// expectation is the expected output for the sample, counted without Millrace.
 type expectation struct {
 	originals, broken int
 	filtered          map[int64]int
@@ -72,8 +72,8 @@ func expect(terms, domains []string) expectation {
 	return e
 }
 
-// TestTweets runs the tweets example against the cluster, kills it in between, and compares its results with an independent count of the
-// same input.
+// TestTweets runs the tweets example against the cluster and kills it meanwhile. It
+// compares the results with an independent count of the same input.
 func TestTweets(t *testing.T) {
 	c := kafka(t)
 	want := expect([]string{"kafka", "oracle"}, []string{"github.com"})
@@ -105,7 +105,8 @@ func TestTweets(t *testing.T) {
 	for _, n := range want.terms {
 		total += n
 	}
-	for deadline := time.Now().Add(patience); ; pause(200 * time.Millisecond) { // until the last batch is closed
+	// until the last batch is closed
+	for deadline := time.Now().Add(patience); ; pause(200 * time.Millisecond) {
 		if sum(termCounts(t, c.read, app+"-terms")) == total {
 			break
 		}
@@ -135,7 +136,8 @@ func TestTweets(t *testing.T) {
 	}
 }
 
-// termCounts sums the rows of a topic of counts by key, and fails the test when a batch has two rows for one key.
+// termCounts returns the sums of a topic of counts by key. If a batch has two rows for
+// one key, the test fails.
 func termCounts(t *testing.T, read func(*testing.T, string, func(*kgo.Record)), topic string) map[string]int64 {
 	t.Helper()
 	type row struct {

@@ -1,6 +1,7 @@
-// Worker is the program that the tests on real Kafka start, kill and start again: it counts the records of a topic by value, over a
-// repartition topic, and sends every update, or the merged ones, to another topic; with -interval it counts them batch by batch. It says on standard output
-// what the tests wait for.
+// Worker is the program that the tests on real Kafka start, kill and restart. It counts
+// the records of a topic by value, through a repartition topic, and sends every update,
+// or the merged updates, to another topic. With -interval it counts them in batches. On
+// standard output it writes the lines that the tests wait for.
 package main
 
 import (
@@ -84,9 +85,10 @@ func run(ctx context.Context, o options) error {
 		LostOffsets:        millrace.Restart(o.lost),
 		RecreatedInputs:    millrace.Restart(o.recreated),
 		TransactionTimeout: o.transaction,
-		CloseTimeout:       2 * time.Minute, // a test that is short of time must not fail for it
-		Logger:             slog.New(slog.NewTextHandler(os.Stderr, nil)),
-		Hooks:              []millrace.Hook{reporter{}},
+		// an overloaded machine must not make a test fail
+		CloseTimeout: 2 * time.Minute,
+		Logger:       slog.New(slog.NewTextHandler(os.Stderr, nil)),
+		Hooks:        []millrace.Hook{reporter{}},
 	}
 	if o.atLeastOnce {
 		config.Guarantee = millrace.AtLeastOnce
@@ -117,7 +119,7 @@ func (o options) topology() *topology.Builder {
 	return b
 }
 
-// reporter prints what the tests look for.
+// reporter prints the lines that the tests wait for.
 type reporter struct{}
 
 func (reporter) OnStateChange(_, to millrace.State) { fmt.Println("state", to) }

@@ -26,8 +26,6 @@ const (
 var wide = []string{
 	".",
 	"batch",
-	"integration",
-	"integration/worker",
 	"internal/batchsize",
 	"internal/dialer",
 	"internal/engine",

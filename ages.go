@@ -13,15 +13,16 @@ type Age struct {
 	// restored later, when the task was restored.
 	Commit time.Time
 	// Contact is when the cluster and the group have answered last. While they are within
-	// reach, that is a second or two ago, and the rows lack only the records that the task has
-	// not processed yet (PartitionSnapshot.Lag). During an outage it stands still: from
-	// Config.SessionTimeout after it on, another process may have the partition, and newer rows.
+	// reach, that is a second or two ago, and the rows lack only the records that the
+	// task has not processed yet (PartitionSnapshot.Lag). During an outage it stands
+	// still: from Config.SessionTimeout after it on, another process may have the
+	// partition, and newer rows.
 	Contact time.Time
 }
 
-// Ages says how old the rows are with which queries of a table are answered at this moment,
-// for each partition that this process holds and has restored, by partition. It does not
-// block. The error is that of [Get] for a table that cannot be asked.
+// Ages says how old the rows are with which queries of a table are answered at this
+// moment, for each partition that this process holds and has restored, by partition. It
+// does not block. The error is that of [Get] for a table that cannot be asked.
 func Ages[K, V any](app *App, table Queryable[K, V]) ([]Age, error) {
 	q, err := ask(app, table)
 	if err != nil {

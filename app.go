@@ -17,8 +17,8 @@ import (
 	"github.com/millrace-streams/millrace/topology"
 )
 
-// App is one process's part of an application: a topology and where it runs. Make one with New and run it once. All methods may be called
-// by any goroutine.
+// App is one process's part of an application: a topology and where it runs. Make one
+// with New and run it once. All methods may be called by any goroutine.
 type App struct {
 	cfg   Config
 	graph *graph.Graph
@@ -33,9 +33,11 @@ type App struct {
 	state State
 }
 
-// seams are what tests put between the application and the world. They are empty in production.
+// seams are what tests put between the application and the world. They are empty in
+// production.
 type seams struct {
-	// step is called between the steps of a worker's commit. An error ends the commit there, as a crash would.
+	// step is called between the steps of a worker's commit. An error ends the commit
+	// there, as a crash would.
 	step func(worker int, s txn.Step) error
 	// fs holds the databases; nil is the disk.
 	fs vfs.FS
@@ -48,7 +50,8 @@ type seams struct {
 	mutations mutations
 }
 
-// mutations are mistakes in the commit protocol, made on purpose: a crash test that does not find them is worth nothing.
+// mutations are mistakes in the commit protocol, made on purpose: a crash test that does
+// not find them is worth nothing.
 type mutations struct {
 	applyFirst   bool // changes are applied to the databases before the transaction has ended
 	keepTimes    bool // operator times outlive an abort
@@ -59,8 +62,8 @@ type mutations struct {
 // ErrRunTwice is returned by the second call of [App.Run].
 var ErrRunTwice = errors.New("App.Run was called before: make a new App")
 
-// New checks the configuration and makes an App. It touches neither Kafka nor the disk. The error joins all problems of the
-// configuration.
+// New checks the configuration and makes an App. It touches neither Kafka nor the disk.
+// The error joins all problems of the configuration.
 func New(t *topology.Topology, cfg Config) (*App, error) {
 	cfg = cfg.withDefaults()
 	err := cfg.validate()
@@ -77,12 +80,16 @@ func New(t *topology.Topology, cfg Config) (*App, error) {
 	return &App{cfg: cfg, graph: g}, nil
 }
 
-// Run runs the application until ctx ends or something goes wrong that only a person can put right. It blocks.
+// Run runs the application until ctx ends or something goes wrong that only a person can
+// put right. It blocks.
 //
-// When ctx ends, Run finishes the records that are being processed, commits, leaves the group, and returns nil; Config.CloseTimeout bounds that, whatever is stuck. It returns
-// an error that wraps a *processor.Error when the error policy has said Fail: everything else has then been committed, and a restart resumes at that record.
-// Brokers that cannot be reached are no error: Run logs, and keeps trying until ctx ends. A state directory that takes nothing more, since its disk is full or broken, is one; the
-// state in it stays as of an earlier commit, and a restart with room on the disk goes on from there.
+// When ctx ends, Run finishes the records that are being processed, commits, leaves the
+// group, and returns nil; Config.CloseTimeout bounds that, whatever is stuck. It returns
+// an error that wraps a *processor.Error when the error policy has said Fail: everything
+// else has then been committed, and a restart resumes at that record. Brokers that cannot
+// be reached are no error: Run logs, and keeps trying until ctx ends. A state directory
+// that takes nothing more, since its disk is full or broken, is one; the state in it
+// stays as of an earlier commit, and a restart with room on the disk goes on from there.
 func (a *App) Run(ctx context.Context) error {
 	if a.ran.Swap(true) {
 		return ErrRunTwice

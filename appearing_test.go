@@ -30,7 +30,8 @@ func resource(key kmsg.Key, topic string) string {
 	return ""
 }
 
-// The metadata of brokers lags behind the creation of topics. An application starts nevertheless.
+// The metadata of brokers lags behind the creation of topics. An application starts
+// nevertheless.
 func TestTopicsThatWereJustCreated(t *testing.T) {
 	t.Parallel()
 	topo, _ := counting(t)
@@ -79,7 +80,8 @@ func TestTopicsThatAreMissing(t *testing.T) {
 	}, kfake.SeedTopics(1, "other"))
 }
 
-// A broker that comes up does not know all topics for a moment. A running application goes on.
+// A broker that comes up does not know all topics for a moment. A running application
+// goes on.
 func TestTopicsThatSeemToDisappear(t *testing.T) {
 	t.Parallel()
 	virtually(t, func(t *testing.T, c *cluster) {
@@ -94,7 +96,8 @@ func TestTopicsThatSeemToDisappear(t *testing.T) {
 	}, kfake.SeedTopics(2, "in", "out"))
 }
 
-// Topics that are chosen per record may be new as well. One that does not exist holds up its first record only.
+// Topics that are chosen per record may be new as well. One that does not exist holds up
+// its first record only.
 func TestChosenTopicThatWasJustCreated(t *testing.T) {
 	t.Parallel()
 	virtually(t, func(t *testing.T, c *cluster) {
@@ -108,8 +111,8 @@ func TestChosenTopicThatWasJustCreated(t *testing.T) {
 	}, kfake.SeedTopics(1, "in", "out"))
 }
 
-// Without a Logger the application logs to slog.Default(), so that unreachable brokers show.
-// The default logger is the process's, so the test runs in a process of its own.
+// Without a Logger the application logs to slog.Default(), so that unreachable brokers
+// show. The default logger is the process's, so the test runs in a process of its own.
 func TestDefaultLogger(t *testing.T) {
 	const inChild = "MILLRACE_TEST_DEFAULT_LOGGER"
 	if os.Getenv(inChild) == "" {

@@ -25,7 +25,8 @@ func (c *cluster) preload(topic string, n, keys int) {
 	}
 }
 
-// benchmark runs a topology over b.N records of "in". The broker is in the same process, so its work is in the figures.
+// benchmark runs a topology over b.N records of "in". The broker is in the same process,
+// so its work is in the figures.
 func benchmark(b *testing.B, topo *topology.Topology) {
 	c := newCluster(b, kfake.SeedTopics(8, "in", "out"))
 	c.preload("in", b.N, 100_000)
@@ -75,7 +76,8 @@ func BenchmarkCount(b *testing.B) {
 	}
 }
 
-// BenchmarkHandWritten is what passthrough is measured against: a consumer and a transactional producer.
+// BenchmarkHandWritten is what passthrough is measured against: a consumer and a
+// transactional producer.
 func BenchmarkHandWritten(b *testing.B) {
 	c := newCluster(b, kfake.SeedTopics(8, "in", "out"))
 	c.preload("in", b.N, 100_000)

@@ -8,10 +8,10 @@ import (
 )
 
 // close ends the run: nothing more is started, the records in work are finished and
-// committed, the group is left, everything is closed. It returns the failure that ended the
-// run, if any. It waits for each of these without a limit; Run does not wait longer than
-// Config.CloseTimeout for close. If user code is stuck, its databases stay open, and the
-// directory locked, until it returns.
+// committed, the group is left, everything is closed. It returns the failure that ended
+// the run, if any. It waits for each of these without a limit; Run does not wait longer
+// than Config.CloseTimeout for close. If user code is stuck, its databases stay open, and
+// the directory locked, until it returns.
 func (s *session) close() error {
 	s.ending.Step("a hook that is told that the application closes")
 	s.app.setState(Closing)
@@ -84,7 +84,8 @@ func (s *session) release() {
 	}
 }
 
-// statuses asks the workers what their tasks are doing. Workers that do not answer while ctx lasts are left out.
+// statuses asks the workers what their tasks are doing. Workers that do not answer while
+// ctx lasts are left out.
 func (s *session) statuses(ctx context.Context) []worker.Status {
 	var all []worker.Status
 	for _, w := range s.workers {

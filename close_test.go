@@ -15,8 +15,9 @@ import (
 	"github.com/millrace-streams/millrace/topology"
 )
 
-// A client that became another member without a word loses all tasks and is assigned the same ones in one callback. If user code keeps a worker so long meanwhile that the end of Run waits no
-// longer for it, the databases of the lost tasks are closed nevertheless.
+// A client that became another member without a word loses all tasks and is assigned the
+// same ones in one callback. If user code keeps a worker so long meanwhile that the end
+// of Run waits no longer for it, the databases of the lost tasks are closed nevertheless.
 func TestTasksLostAndAssignedAtTheEnd(t *testing.T) {
 	t.Parallel()
 	dir, fs := t.TempDir(), vfs.NewMem()

@@ -25,8 +25,8 @@ type Guarantee int
 const (
 	// ExactlyOnce commits results, state and offsets in one transaction.
 	ExactlyOnce Guarantee = iota
-	// AtLeastOnce sends results as they come and commits offsets afterwards: a crash can process records twice, and their
-	// effect on state and results is then doubled.
+	// AtLeastOnce sends results as they come and commits offsets afterwards: a crash can
+	// process records twice, and their effect on state and results is then doubled.
 	AtLeastOnce
 )
 
@@ -44,13 +44,13 @@ type OnClose int
 const (
 	// Leave leaves the group, so that others take the partitions over at once.
 	Leave OnClose = iota
-	// Stay keeps the membership: the partitions wait for this process, which has to be back within SessionTimeout. For
-	// rolling restarts.
+	// Stay keeps the membership: the partitions wait for this process, which has to be
+	// back within SessionTimeout. For rolling restarts.
 	Stay
 )
 
-// Restart says where a task begins to read an input whose position is lost, while the state
-// that was made from it is still there. See docs/lost-offsets.md.
+// Restart says where a task begins to read an input whose position is lost, while the
+// state that was made from it is still there. See docs/lost-offsets.md.
 type Restart int
 
 const (
@@ -69,111 +69,135 @@ func (c *Config) lostPolicy() resume.Policy {
 	return resume.Policy{Lost: resume.Choice(c.LostOffsets), Recreated: resume.Choice(c.RecreatedInputs)}
 }
 
-// Config is the configuration of an App. The zero value of a field is its default. New checks all fields.
+// Config is the configuration of an App. The zero value of a field is its default. New
+// checks all fields.
 type Config struct {
-	// ApplicationID names the application in Kafka: the consumer group, and the prefix of internal topics and transactional IDs. All
-	// processes of one application have the same, and the same topology. Letters, digits, dot, underscore and hyphen. Required.
+	// ApplicationID names the application in Kafka: the consumer group, and the prefix of
+	// internal topics and transactional IDs. All processes of one application have the
+	// same, and the same topology. Letters, digits, dot, underscore and hyphen. Required.
 	ApplicationID string
 
-	// Brokers are the seed brokers, host:port. Required, unless ClientOptions has kgo.SeedBrokers.
+	// Brokers are the seed brokers, host:port. Required, unless ClientOptions has
+	// kgo.SeedBrokers.
 	Brokers []string
 
-	// StateDir is the directory of this process's state and identity, which are in a folder of it with the name of the application. That is made if it
-	// is missing, and locked: of one application, each process needs a directory of its own. Whoever starts again with the directory of a dead process continues where that one was, without a
-	// rebalance. Never copy it to a second process that runs. It may be lost: state is then restored from Kafka. Required.
+	// StateDir is the directory of this process's state and identity, which are in a
+	// folder of it with the name of the application. That is made if it is missing, and
+	// locked: of one application, each process needs a directory of its own. Whoever
+	// starts again with the directory of a dead process continues where that one was,
+	// without a rebalance. Never copy it to a second process that runs. It may be lost:
+	// state is then restored from Kafka. Required.
 	StateDir string
 
 	// Guarantee is ExactlyOnce by default.
 	Guarantee Guarantee
 
-	// Errors says what happens to records that cannot be decoded, processed or produced. The default fails.
+	// Errors says what happens to records that cannot be decoded, processed or produced.
+	// The default fails.
 	Errors processor.ErrorPolicy
 
-	// EveryUpdate makes every table forward each update instead of one per key and commit. Default: false. Tables may ask for it on
-	// their own with topology.EveryUpdate.
+	// EveryUpdate makes every table forward each update instead of one per key and
+	// commit. Default: false. Tables may ask for it on their own with
+	// topology.EveryUpdate.
 	EveryUpdate bool
 
-	// Workers is the number of goroutines that process, each with a producer of its own. Default: runtime.GOMAXPROCS(0).
+	// Workers is the number of goroutines that process, each with a producer of its own.
+	// Default: runtime.GOMAXPROCS(0).
 	Workers int
 
-	// CommitInterval is the longest time between a record and the commit of its results. A worker with nothing left to do commits
-	// earlier. Default: 100 ms. At most half of TransactionTimeout.
+	// CommitInterval is the longest time between a record and the commit of its results.
+	// A worker with nothing left to do commits earlier. Default: 100 ms. At most half of
+	// TransactionTimeout.
 	CommitInterval time.Duration
 
-	// TransactionTimeout is how long Kafka waits for a transaction of a process that has died and does not come back, before it aborts it;
-	// readers of the results wait as long. A user function that runs longer than half of it is reported, and its record
-	// goes to the error policy when that keeps it from being committed twice. Default: 10 s. At least 1 s. No effect with AtLeastOnce, other than on that report.
+	// TransactionTimeout is how long Kafka waits for a transaction of a process that has
+	// died and does not come back, before it aborts it; readers of the results wait as
+	// long. A user function that runs longer than half of it is reported, and its record
+	// goes to the error policy when that keeps it from being committed twice. Default: 10
+	// s. At least 1 s. No effect with AtLeastOnce, other than on that report.
 	TransactionTimeout time.Duration
 
-	// SessionTimeout is how long the group waits for a process that has died and does not come back, before its partitions
-	// move. Default: 15 s. The broker's group.min.session.timeout.ms and group.max.session.timeout.ms bound it.
+	// SessionTimeout is how long the group waits for a process that has died and does not
+	// come back, before its partitions move. Default: 15 s. The broker's
+	// group.min.session.timeout.ms and group.max.session.timeout.ms bound it.
 	SessionTimeout time.Duration
 
-	// CloseTimeout bounds the time from the end of Run's context, or from a failure, to the return of Run: draining, the last
-	// commits, leaving the group and closing all that is open. Shortly before (a fifth of it, at most 1 s) the context of user
-	// code and of requests to brokers ends. If something is still stuck when the time is up, Run returns an error that names it,
-	// and the state directory stays locked until it returns or the process ends. Records that were not committed are processed
-	// again by the next process. Default: 20 s, which leaves room within the 30 s that Kubernetes grants.
+	// CloseTimeout bounds the time from the end of Run's context, or from a failure, to
+	// the return of Run: draining, the last commits, leaving the group and closing all
+	// that is open. Shortly before (a fifth of it, at most 1 s) the context of user code
+	// and of requests to brokers ends. If something is still stuck when the time is up,
+	// Run returns an error that names it, and the state directory stays locked until it
+	// returns or the process ends. Records that were not committed are processed again by
+	// the next process. Default: 20 s, which leaves room within the 30 s that Kubernetes
+	// grants.
 	CloseTimeout time.Duration
 
 	// OnClose is Leave by default.
 	OnClose OnClose
 
-	// LostOffsets says where a task begins to read an input whose committed offset expired
-	// or was deleted. RestartEarliest counts records twice, RestartLatest leaves some out. It
-	// applies only if the state was made from the input, the task was not stopped in order,
-	// and no disk has the complete state. Set it for one start: it would hide the next loss.
-	// Default: RestartRefused, so Run returns an error.
+	// LostOffsets says where a task begins to read an input whose committed offset
+	// expired or was deleted. RestartEarliest counts records twice, RestartLatest leaves
+	// some out. It applies only if the state was made from the input, the task was not
+	// stopped in order, and no disk has the complete state. Set it for one start: it
+	// would hide the next loss. Default: RestartRefused, so Run returns an error.
 	LostOffsets Restart
 
-	// RecreatedInputs says where a task begins to read an input topic that was deleted and
-	// created again, if its state was made from the former topic. RestartEarliest adds all
-	// records of the new topic to the state. Default: RestartRefused, so Run returns an error.
+	// RecreatedInputs says where a task begins to read an input topic that was deleted
+	// and created again, if its state was made from the former topic. RestartEarliest
+	// adds all records of the new topic to the state. Default: RestartRefused, so Run
+	// returns an error.
 	RecreatedInputs Restart
 
-	// StateMemory bounds the bytes that the stores of this process hold in memory: caches, changes that are not committed yet, and
-	// the database's write buffers. What processors hold until the next commit counts as well (see processor.Context), as the partial results of batches do.
-	// Exceeding it commits early. Stores that are kept in memory on request are not counted.
-	// Default: 256 MiB. At least 16 MiB.
+	// StateMemory bounds the bytes that the stores of this process hold in memory:
+	// caches, changes that are not committed yet, and the database's write buffers. What
+	// processors hold until the next commit counts as well (see processor.Context), as
+	// the partial results of batches do. Exceeding it commits early. Stores that are kept
+	// in memory on request are not counted. Default: 256 MiB. At least 16 MiB.
 	StateMemory int64
 
-	// BufferMemory bounds the bytes of records that were fetched and are not processed yet. When it is used up, nothing is fetched; before that,
-	// a partition with far more than its share is paused until it is down to half of it. A partition that a task waits for is fetched all the same. One
-	// fetch per broker comes on top. Default: 64 MiB. At least 1 MiB.
+	// BufferMemory bounds the bytes of records that were fetched and are not processed
+	// yet. When it is used up, nothing is fetched; before that, a partition with far more
+	// than its share is paused until it is down to half of it. A partition that a task
+	// waits for is fetched all the same. One fetch per broker comes on top. Default: 64
+	// MiB. At least 1 MiB.
 	BufferMemory int64
 
-	// ReplicationFactor is that of internal topics that this process creates. Default: -1, the brokers' default.
+	// ReplicationFactor is that of internal topics that this process creates. Default:
+	// -1, the brokers' default.
 	ReplicationFactor int16
 
-	// RemoveStores names stores that the application had and the topology does not have any more.
-	// A start without such a store is refused if it holds anything, unless it is named here. Then,
-	// once the group has given this process a task:
+	// RemoveStores names stores that the application had and the topology does not have
+	// any more. A start without such a store is refused if it holds anything, unless it
+	// is named here. Then, once the group has given this process a task:
 	//
 	//   - its changelog topic is deleted, with all its rows;
-	//   - the registry in Kafka records that it was removed. Later starts, of this and of other
-	//     processes, need not name it any more;
-	//   - its rows in the state directory are deleted when the directory is next opened, which in
-	//     this process is at the start.
+	//   - the registry in Kafka records that it was removed. Later starts, of this and of
+	//     other processes, need not name it any more;
+	//   - its rows in the state directory are deleted when the directory is next opened,
+	//     which in this process is at the start.
 	//
-	// A store that is added again under the name begins empty. So does a store that is renamed,
-	// which is one store removed and one added. A name that the topology has is not removed: a
-	// warning is logged. Take the names from a flag or an environment variable, so that a release
-	// that added a store can be rolled back without a new build. Default: none.
+	// A store that is added again under the name begins empty. So does a store that is
+	// renamed, which is one store removed and one added. A name that the topology has is
+	// not removed: a warning is logged. Take the names from a flag or an environment
+	// variable, so that a release that added a store can be rolled back without a new
+	// build. Default: none.
 	RemoveStores []string
 
-	// WaitForTopics makes Run wait, with a line in the log, for input and output topics that do not exist. Default: false, Run returns an
-	// error that names them.
+	// WaitForTopics makes Run wait, with a line in the log, for input and output topics
+	// that do not exist. Default: false, Run returns an error that names them.
 	WaitForTopics bool
 
 	// Logger gets states, decisions and what is tried again with its cause, not records.
 	// Default: slog.Default(). slog.New(slog.DiscardHandler) is silent.
 	Logger *slog.Logger
 
-	// Hooks are told what happens. Each implements one or more of the Hook interfaces of this package.
+	// Hooks are told what happens. Each implements one or more of the Hook interfaces of
+	// this package.
 	Hooks []Hook
 
-	// ClientOptions are given to every Kafka client of the application: TLS, SASL, dialer, client ID, compression, kgo hooks. Options that say
-	// what to consume, name a group or make transactions are Millrace's own, and refused here.
+	// ClientOptions are given to every Kafka client of the application: TLS, SASL,
+	// dialer, client ID, compression, kgo hooks. Options that say what to consume, name a
+	// group or make transactions are Millrace's own, and refused here.
 	ClientOptions []kgo.Opt
 }
 
@@ -255,10 +279,12 @@ func (c Config) validate() error {
 	return errors.Join(problems...)
 }
 
-// noBrokers stands for seed brokers that nobody has given: kgo's own default is the local machine.
+// noBrokers stands for seed brokers that nobody has given: kgo's own default is the local
+// machine.
 const noBrokers = "no-brokers.invalid:1"
 
-// validateClients makes a client, which does not connect by itself, to see what the brokers and the options say.
+// validateClients makes a client, which does not connect by itself, to see what the
+// brokers and the options say.
 func (c Config) validateClients() []error {
 	if i := slices.Index(c.ClientOptions, nil); i >= 0 {
 		return []error{fmt.Errorf("Config.ClientOptions[%d] is nil", i)}
@@ -300,7 +326,8 @@ func (c Config) brokers() []kgo.Opt {
 	return []kgo.Opt{kgo.SeedBrokers(c.Brokers...)}
 }
 
-// dialer returns the dialer of the client options with a time limit, that of kgo.DialTimeout. It returns nil if kgo.DialTLSConfig makes one: kgo bounds that.
+// dialer returns the dialer of the client options with a time limit, that of
+// kgo.DialTimeout. It returns nil if kgo.DialTLSConfig makes one: kgo bounds that.
 func (c Config) dialer() (dialer.Func, error) {
 	cl, err := kgo.NewClient(append(c.brokers(), c.ClientOptions...)...)
 	if err != nil {
@@ -324,7 +351,8 @@ func emptyOption(v any) bool {
 	return !value.IsValid() || value.Len() == 0
 }
 
-// validID reports whether id can be part of a topic name. 200 leaves room for the rest of the name within Kafka's 249.
+// validID reports whether id can be part of a topic name. 200 leaves room for the rest of
+// the name within Kafka's 249.
 func validID(id string) bool {
 	if id == "." || id == ".." || len(id) > 200 {
 		return false

@@ -95,7 +95,8 @@ func TestHookThatPanicsIsLogged(t *testing.T) {
 	}
 }
 
-// A handle of another topology, with a table of the same name, must not read rows as what they are not.
+// A handle of another topology, with a table of the same name, must not read rows as what
+// they are not.
 func TestQueriesOfOtherTypes(t *testing.T) {
 	t.Parallel()
 	topo, table := counting(t)

@@ -33,7 +33,8 @@ var (
 	allPlaces    = append([]place{inRestore, atAssignment, atRevocation}, commitPlaces...)
 )
 
-// mishap is something that happens to a process when it comes to a place for the n-th time after the mishap before.
+// mishap is something that happens to a process when it comes to a place for the n-th
+// time after the mishap before.
 type mishap struct {
 	kind  kind
 	at    place

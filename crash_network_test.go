@@ -10,8 +10,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// line is what connects one life of a process to the cluster. It can be cut for good, be frozen for a while (what was under way arrives
-// afterwards), and be cut round one request.
+// line is what connects one life of a process to the cluster. It can be cut for good, be
+// frozen for a while (what was under way arrives afterwards), and be cut round one
+// request.
 type line struct {
 	dial func(ctx context.Context, network, host string) (net.Conn, error)
 
@@ -55,7 +56,8 @@ func (l *line) DialContext(ctx context.Context, network, host string) (net.Conn,
 	return c, nil
 }
 
-// wait returns when the line is not frozen; an error if it is cut, or if ended is closed first.
+// wait returns when the line is not frozen; an error if it is cut, or if ended is closed
+// first.
 func (l *line) wait(ended <-chan struct{}) error {
 	for {
 		l.mu.Lock()
@@ -122,7 +124,8 @@ func (l *line) set(t *trap) {
 	l.mu.Unlock()
 }
 
-// spring takes the trap if the request is the one that it waits for. kgo writes a request at once.
+// spring takes the trap if the request is the one that it waits for. kgo writes a request
+// at once.
 func (l *line) spring(request []byte) *trap {
 	const keyAt = 4 // behind the length
 	l.mu.Lock()

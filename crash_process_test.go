@@ -19,7 +19,8 @@ import (
 	"github.com/millrace-streams/millrace/internal/txn"
 )
 
-// process is one process of the application, through all its lives. Its databases are in a file system that knows what has been synced.
+// process is one process of the application, through all its lives. Its databases are in
+// a file system that knows what has been synced.
 type process struct {
 	w    *world
 	name string
@@ -93,8 +94,9 @@ func (p *process) run() {
 const (
 	crashSession = 1500 * time.Millisecond
 
-	// crashRebalance is short because kfake, other than Kafka, bounds with it and not with the session how long it waits for a member that has died in the
-	// middle of a rebalance.
+	// crashRebalance is short because kfake, other than Kafka, bounds with it and not
+	// with the session how long it waits for a member that has died in the middle of a
+	// rebalance.
 	crashRebalance = 2 * time.Second
 	crashPurge     = 200 * time.Millisecond
 )
@@ -142,8 +144,9 @@ func (l *life) end(f func()) {
 	})
 }
 
-// kill ends the life as kill -9, or as a loss of power if part of what was not synced goes: nothing that it does from now on is seen by anybody.
-// What is left of it is told to hurry.
+// kill ends the life as kill -9, or as a loss of power if part of what was not synced
+// goes: nothing that it does from now on is seen by anybody. What is left of it is told
+// to hurry.
 func (l *life) kill(keep int) {
 	l.end(func() {
 		p := l.p
@@ -164,13 +167,15 @@ func (l *life) kill(keep int) {
 // disk is a file system that knows what has been synced.
 type disk struct {
 	*vfs.MemFS
-	// crashing is held while a crash is made of it. Two methods of vfs.MemFS take the lock that CrashClone waits for twice, and would never come by it in between.
+	// crashing is held while a crash is made of it. Two methods of vfs.MemFS take the
+	// lock that CrashClone waits for twice, and would never come by it in between.
 	crashing sync.RWMutex
 }
 
 func newDisk() *disk { return &disk{MemFS: vfs.NewCrashableMem()} }
 
-// crash returns the disk as a loss of power would leave it that loses all but keep percent of what was not synced.
+// crash returns the disk as a loss of power would leave it that loses all but keep
+// percent of what was not synced.
 func (d *disk) crash(keep int, rng *rand.Rand) *disk {
 	d.crashing.Lock()
 	defer d.crashing.Unlock()
@@ -191,7 +196,8 @@ func (d *disk) ReuseForWrite(from, name string, category vfs.DiskWriteCategory) 
 	return d.MemFS.ReuseForWrite(from, name, category)
 }
 
-// syncDirs makes the directories of databases survive. What is in a database's directory is the database's business.
+// syncDirs makes the directories of databases survive. What is in a database's directory
+// is the database's business.
 func syncDirs(fs vfs.FS, path string) {
 	dir, err := fs.OpenDir(path)
 	if err != nil {
@@ -216,8 +222,8 @@ func syncDirs(fs vfs.FS, path string) {
 	}
 }
 
-// leaveDir leaves the state directory, and its lock, to the dead. The process goes on with a copy under another name, or, if the disk is lost, with
-// nothing.
+// leaveDir leaves the state directory, and its lock, to the dead. The process goes on
+// with a copy under another name, or, if the disk is lost, with nothing.
 func (p *process) leaveDir(keep bool) {
 	left := p.dir
 	p.dirs++

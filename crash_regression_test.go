@@ -10,8 +10,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// The offsets of all tasks of an assignment are read together. While that waits for the end of somebody's transaction, some of the tasks may be taken away; the others have to run
-// nevertheless.
+// The offsets of all tasks of an assignment are read together. While that waits for the
+// end of somebody's transaction, some of the tasks may be taken away; the others have to
+// run nevertheless.
 func TestTasksTakenAwayWhileOffsetsAreRead(t *testing.T) {
 	t.Parallel()
 	torture(t, crashConfig{processes: 2, records: 40, every: time.Millisecond, before: func(w *world) {
@@ -20,7 +21,9 @@ func TestTasksTakenAwayWhileOffsetsAreRead(t *testing.T) {
 	}}).report(t)
 }
 
-// A process that has taken a partition over may not begin before its former owner's transaction has ended, also if that is the first that commits an offset of the partition.
+// A process that has taken a partition over may not begin before its former owner's
+// transaction has ended, also if that is the first that commits an offset of the
+// partition.
 func TestFirstCommitOfZombie(t *testing.T) {
 	t.Parallel()
 	plan := func(_ *rand.Rand, process int) []mishap {
@@ -31,7 +34,8 @@ func TestFirstCommitOfZombie(t *testing.T) {
 	}
 }
 
-// A process whose session has ended may have joined again under another member ID when a worker commits with the old one. That this is fenced does not mean that there is
+// A process whose session has ended may have joined again under another member ID when a
+// worker commits with the old one. That this is fenced does not mean that there is
 // another process.
 func TestCommitFencedByItself(t *testing.T) {
 	t.Parallel()

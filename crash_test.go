@@ -11,16 +11,20 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 )
 
-// The crash tests run several processes of an application, as they are, in one test process: on a fake cluster with a virtual network, under a virtual clock
-// (testing/synctest), with databases in a file system that knows what was synced. Mishaps befall the processes at named places of the commit and outside it; at the
-// end an independent reader compares all that is committed with a naive model.
+// The crash tests run several processes of an application, as they are, in one test
+// process: on a fake cluster with a virtual network, under a virtual clock
+// (testing/synctest), with databases in a file system that knows what was synced. Mishaps
+// befall the processes at named places of the commit and outside it; at the end an
+// independent reader compares all that is committed with a naive model.
 //
-// A seed decides about input and mishaps, not about the order of goroutines, so a seed that has failed may have to run more than once:
+// A seed decides about input and mishaps, not about the order of goroutines, so a seed
+// that has failed may have to run more than once:
 //
 //	MILLRACE_TORTURE=full go test -run 'Torture|Crash|Unknown|Mutations' .         many seeds
 //	MILLRACE_TORTURE=1 MILLRACE_SEED=17 MILLRACE_TORTURE_LOG=/tmp go test ...       one seed, as a failure says it; its log, with the requests that decide, is /tmp/17.log
 
-// runs is how many seeds to run: a few in every test run, more with MILLRACE_TORTURE=full, or the number that it is.
+// runs is how many seeds to run: a few in every test run, more with
+// MILLRACE_TORTURE=full, or the number that it is.
 func runs(few, full int) int {
 	switch s := os.Getenv("MILLRACE_TORTURE"); s {
 	case "":
@@ -33,7 +37,8 @@ func runs(few, full int) int {
 	}
 }
 
-// firstSeed makes a run with the seed of one that has failed: MILLRACE_TORTURE=1 MILLRACE_SEED=17.
+// firstSeed makes a run with the seed of one that has failed: MILLRACE_TORTURE=1
+// MILLRACE_SEED=17.
 func firstSeed() uint64 {
 	seed, _ := strconv.ParseUint(os.Getenv("MILLRACE_SEED"), 10, 64)
 	return seed
@@ -65,7 +70,8 @@ func TestTorture(t *testing.T) {
 	}
 }
 
-// TestTortureAtLeastOnce lets anything happen to processes that may do things twice, and may lose nothing.
+// TestTortureAtLeastOnce lets anything happen to processes that may do things twice, and
+// may lose nothing.
 func TestTortureAtLeastOnce(t *testing.T) {
 	t.Parallel()
 	for i := range runs(1, 50) {
@@ -76,7 +82,8 @@ func TestTortureAtLeastOnce(t *testing.T) {
 	}
 }
 
-// TestCrashAtEachStep lets both processes crash again and again at the same place. The parts that were not synced are lost, kept, or lost in part.
+// TestCrashAtEachStep lets both processes crash again and again at the same place. The
+// parts that were not synced are lost, kept, or lost in part.
 func TestCrashAtEachStep(t *testing.T) {
 	t.Parallel()
 	for i, at := range allPlaces {
@@ -92,8 +99,10 @@ func TestCrashAtEachStep(t *testing.T) {
 	}
 }
 
-// TestKilledIsBackAtOnce holds that a process that was killed, wherever it was, and starts again with its directory waits for nothing that takes long: not for a session, not for a
-// transaction to time out, not for a rebalance. The clock is virtual, so the figure is what it waits for, and not how fast the machine is.
+// TestKilledIsBackAtOnce holds that a process that was killed, wherever it was, and
+// starts again with its directory waits for nothing that takes long: not for a session,
+// not for a transaction to time out, not for a rebalance. The clock is virtual, so the
+// figure is what it waits for, and not how fast the machine is.
 func TestKilledIsBackAtOnce(t *testing.T) {
 	t.Parallel()
 	const atOnce, kills = time.Second, 3
@@ -117,7 +126,8 @@ func TestKilledIsBackAtOnce(t *testing.T) {
 	}
 }
 
-// TestUnknownOutcomes lets EndTransaction end without an answer, whether it has arrived or not, and the process live on or die.
+// TestUnknownOutcomes lets EndTransaction end without an answer, whether it has arrived
+// or not, and the process live on or die.
 func TestUnknownOutcomes(t *testing.T) {
 	t.Parallel()
 	for i, kind := range []kind{loseRequest, loseAnswer, crashUnsent, crashSent} {

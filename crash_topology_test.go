@@ -11,8 +11,9 @@ import (
 	"github.com/millrace-streams/millrace/topology"
 )
 
-// The topics of the application that crashes. Inputs are "key/partition/number", numbered by partition from 0; everything is computed from what
-// has come through the repartition topic, so the model takes that topic's records in their order.
+// The topics of the application that crashes. Inputs are "key/partition/number", numbered
+// by partition from 0; everything is computed from what has come through the repartition
+// topic, so the model takes that topic's records in their order.
 const (
 	crashApp    = "crash"
 	inTopic     = "in"

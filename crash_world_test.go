@@ -52,13 +52,15 @@ const (
 	crashPartitions = 4
 	crashKeys       = 12
 
-	// crashPatience is how long the application may take to finish after the last mishap. Nothing that it waits for takes longer than a few seconds.
+	// crashPatience is how long the application may take to finish after the last mishap.
+	// Nothing that it waits for takes longer than a few seconds.
 	crashPatience = 90 * time.Second
 
 	mostRecords = 4
 )
 
-// world is a cluster with the processes of one application, on a virtual network and under a virtual clock.
+// world is a cluster with the processes of one application, on a virtual network and
+// under a virtual clock.
 type world struct {
 	crashConfig
 	cluster *kafkatest.Cluster
@@ -140,7 +142,8 @@ func (w *world) run(dir string) {
 	w.saveLog()
 }
 
-// saveLog keeps the log of a run that has failed, or was asked for, in $MILLRACE_TORTURE_LOG.
+// saveLog keeps the log of a run that has failed, or was asked for, in
+// $MILLRACE_TORTURE_LOG.
 func (w *world) saveLog() {
 	dir := os.Getenv("MILLRACE_TORTURE_LOG")
 	if dir == "" || len(w.violations) == 0 && runs(0, 0) != 1 {
@@ -169,8 +172,9 @@ func (w *world) client(opts ...kgo.Opt) *kgo.Client {
 	return cl
 }
 
-// feed produces the input: keys at random, timestamps that advance by about a second per record and jump back and forth by more than a window, so that
-// what a transaction covers moves stream time far enough to close windows of records in the same transaction.
+// feed produces the input: keys at random, timestamps that advance by about a second per
+// record and jump back and forth by more than a window, so that what a transaction covers
+// moves stream time far enough to close windows of records in the same transaction.
 func (w *world) feed() {
 	rng := rand.New(rand.NewPCG(w.seed, 1))
 	cl := w.client(kgo.RecordPartitioner(kgo.ManualPartitioner()))
@@ -194,7 +198,8 @@ func (w *world) feed() {
 	}
 }
 
-// awaitProgress waits a while for an application that is far behind, so that there is still input when it is back.
+// awaitProgress waits a while for an application that is far behind, so that there is
+// still input when it is back.
 func (w *world) awaitProgress(sent int) {
 	const far, wait = 100, 2 * time.Second
 	for deadline := time.Now().Add(wait); time.Now().Before(deadline); pause(w.ctx, 20*time.Millisecond) {
@@ -243,7 +248,8 @@ func (w *world) awaitTopics() {
 	}
 }
 
-// awaitCompletion waits until everything is processed and committed, and no transaction is open.
+// awaitCompletion waits until everything is processed and committed, and no transaction
+// is open.
 func (w *world) awaitCompletion() {
 	deadline := time.Now().Add(crashPatience)
 	for {
@@ -308,7 +314,8 @@ func (w *world) topics() []string {
 	}, outTopics...)
 }
 
-// reader is an independent consumer of what is committed in the topics that the model speaks of.
+// reader is an independent consumer of what is committed in the topics that the model
+// speaks of.
 type reader struct {
 	w  *world
 	cl *kgo.Client
@@ -416,7 +423,8 @@ func (w *world) verify() {
 	}
 }
 
-// verifyRepartition checks that every input record has come through once, those of one partition and key in their order.
+// verifyRepartition checks that every input record has come through once, those of one
+// partition and key in their order.
 func (w *world) verifyRepartition() {
 	seen := map[string]int{}
 	last := map[string]int{}
@@ -530,7 +538,8 @@ func (w *world) compare(topic, key string, got []string, want *expectation) {
 	}
 }
 
-// compareMerged checks that each row's values are a part of its updates, in their order, and end with the last.
+// compareMerged checks that each row's values are a part of its updates, in their order,
+// and end with the last.
 func (w *world) compareMerged(topic, key string, got, want []string) {
 	for row, updates := range byRow(want) {
 		values := byRow(got)[row]

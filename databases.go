@@ -15,18 +15,21 @@ import (
 	"github.com/millrace-streams/millrace/internal/store"
 )
 
-// databases are the databases that lie in the state directory from former runs, opened before the group is joined: how far each is behind decides
-// where the group's leader places its task. Those whose tasks come are used, the others are closed.
+// databases are the databases that lie in the state directory from former runs, opened
+// before the group is joined: how far each is behind decides where the group's leader
+// places its task. Those whose tasks come are used, the others are closed.
 type databases struct {
 	mu   sync.Mutex
 	open map[assignment.TaskID]*engine.DB
 	lags map[assignment.TaskID]int64
 }
 
-// openParallel bounds how many databases are opened at once; opening one waits for the disk.
+// openParallel bounds how many databases are opened at once; opening one waits for the
+// disk.
 const openParallel = 8
 
-// openDatabases opens the databases that are there and finds out how far they are behind. What fails here fails, or does not matter, when the task comes.
+// openDatabases opens the databases that are there and finds out how far they are behind.
+// What fails here fails, or does not matter, when the task comes.
 func (s *session) openDatabases() {
 	s.databases.open, s.databases.lags = map[assignment.TaskID]*engine.DB{}, map[assignment.TaskID]int64{}
 	dirs, err := s.dir.TaskDirs()
@@ -66,9 +69,9 @@ func (s *session) openDatabases() {
 	}
 }
 
-// publishDisks tells the other processes how far the open databases are whose tasks have lost
-// a committed offset. The group may give such a task to another process, which then restores
-// the state from the changelogs and goes on at the offsets of this disk.
+// publishDisks tells the other processes how far the open databases are whose tasks have
+// lost a committed offset. The group may give such a task to another process, which then
+// restores the state from the changelogs and goes on at the offsets of this disk.
 func (s *session) publishDisks(ctx context.Context) error {
 	asked, disks := map[string][]int32{}, map[inputs.Partition]engine.Progress{}
 	for id, db := range s.databases.open {
@@ -103,15 +106,15 @@ func (s *session) publishDisks(ctx context.Context) error {
 	return s.records.Publish(ctx, s.client, s.dir.ProcessID(), disks)
 }
 
-// has reports whether an input has a committed offset. Inputs that the topology does not have
-// any more were not asked for.
+// has reports whether an input has a committed offset. Inputs that the topology does not
+// have any more were not asked for.
 func has(committed kadm.OffsetResponses, in engine.InputProgress) bool {
 	at, asked := committed.Lookup(in.Topic, in.Partition)
 	return !asked || at.At >= 0
 }
 
-// removeDirectory removes what an earlier version of the topology has left behind: a task whose stores belong to other tasks now, which have restored them from
-// their changelogs.
+// removeDirectory removes what an earlier version of the topology has left behind: a task
+// whose stores belong to other tasks now, which have restored them from their changelogs.
 func (s *session) removeDirectory(dir string) {
 	s.log.Info("removing the state of a task", "directory", dir, "reason", "the topology has no such task with stores any more")
 	if err := s.dir.Destroy(dir); err != nil {
@@ -139,8 +142,9 @@ func (s *session) openDatabase(id assignment.TaskID, n int) (*engine.DB, error) 
 	return db, nil
 }
 
-// openTables opens the tables of a task's stores, and drops those of stores that have moved to other tasks: should they come back, the age of the database would say
-// nothing about theirs.
+// openTables opens the tables of a task's stores, and drops those of stores that have
+// moved to other tasks: should they come back, the age of the database would say nothing
+// about theirs.
 func (s *session) openTables(db *engine.DB, stores []*graph.Store) error {
 	mine := map[string]bool{}
 	for _, store := range stores {
@@ -189,7 +193,8 @@ func (s *session) measureLags(ctx context.Context) error {
 	return nil
 }
 
-// take returns the open database of a task, nil if there is none. It is the caller's then.
+// take returns the open database of a task, nil if there is none. It is the caller's
+// then.
 func (d *databases) take(id assignment.TaskID) *engine.DB {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -216,7 +221,8 @@ func (d *databases) snapshot() map[assignment.TaskID]int64 {
 	return lags
 }
 
-// closeUnused closes what nobody has taken. Who wants one of them meanwhile waits, and opens it anew.
+// closeUnused closes what nobody has taken. Who wants one of them meanwhile waits, and
+// opens it anew.
 func (s *session) closeUnused() {
 	s.databases.mu.Lock()
 	defer s.databases.mu.Unlock()

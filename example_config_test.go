@@ -29,7 +29,8 @@ func countWords() (*topology.Topology, topology.Table[string, int64]) {
 	return t, counts
 }
 
-// TLS, SASL and whatever else concerns the connection are options of the Kafka client. At-least-once needs no transactions.
+// TLS, SASL and whatever else concerns the connection are options of the Kafka client.
+// At-least-once needs no transactions.
 func ExampleConfig() {
 	t, _ := countWords()
 	app, err := millrace.New(t, millrace.Config{
@@ -58,7 +59,8 @@ func (c *commits) OnCommit(commit millrace.Commit) {
 	}
 }
 
-// A query reads the rows that this process holds, as of the last commit. Hooks are told what happens, Snapshot says how things are.
+// A query reads the rows that this process holds, as of the last commit. Hooks are told
+// what happens, Snapshot says how things are.
 func ExampleGet() {
 	broker, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "words"))
 	if err != nil {
@@ -113,8 +115,9 @@ func ExampleGet() {
 	// committed: 3
 }
 
-// The group was idle for too long and the disks are gone, so Run has returned an error about
-// lost offsets. One start with LostOffsets keeps the counts and goes on with new records.
+// The group was idle for too long and the disks are gone, so Run has returned an error
+// about lost offsets. One start with LostOffsets keeps the counts and goes on with new
+// records.
 func ExampleRestart() {
 	t, _ := countWords()
 	app, err := millrace.New(t, millrace.Config{

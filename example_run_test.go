@@ -15,7 +15,8 @@ import (
 	"github.com/millrace-streams/millrace/topology"
 )
 
-// A program that writes each line in upper case to another topic. The broker is a fake one in the same process.
+// A program that writes each line in upper case to another topic. The broker is a fake
+// one in the same process.
 func ExampleApp_Run() {
 	broker, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "lines", "shouted"))
 	if err != nil {

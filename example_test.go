@@ -31,8 +31,9 @@ func mentions(words ...string) func(Tweet) bool {
 	}
 }
 
-// Tweets in; those that mention something to another topic, counts and top authors every five seconds to standard output, and a count by
-// author in windows of a minute. Here the test driver runs it.
+// Tweets in; those that mention something to another topic, counts and top authors every
+// five seconds to standard output, and a count by author in windows of a minute. Here the
+// test driver runs it.
 func Example() {
 	b := topology.New()
 

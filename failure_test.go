@@ -147,7 +147,8 @@ func TestDeadLetter(t *testing.T) {
 	app.stop()
 }
 
-// A transaction that fails at any of its steps is repeated, and nothing is lost or doubled.
+// A transaction that fails at any of its steps is repeated, and nothing is lost or
+// doubled.
 func TestFaultsInTransactions(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
@@ -267,7 +268,8 @@ func TestPartitionsChange(t *testing.T) {
 	}
 }
 
-// An output topic that grows gets keys where Kafka's partitioner then puts them, without a restart.
+// An output topic that grows gets keys where Kafka's partitioner then puts them, without
+// a restart.
 func TestOutputGrows(t *testing.T) {
 	t.Parallel()
 	virtually(t, func(t *testing.T, c *cluster) {
@@ -298,7 +300,8 @@ func TestOutputGrows(t *testing.T) {
 	}, kfake.SeedTopics(1, "in", "out"))
 }
 
-// Committed offsets that the log does not have any more are an error that names them, unless the source says otherwise.
+// Committed offsets that the log does not have any more are an error that names them,
+// unless the source says otherwise.
 func TestOffsetOutOfRange(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, kfake.SeedTopics(1, "in", "out"))
@@ -393,7 +396,8 @@ func TestChangedStoreIsRefused(t *testing.T) {
 	}
 }
 
-// A record that keeps its task for longer than the transaction may take goes to the error policy, after it has been tried twice.
+// A record that keeps its task for longer than the transaction may take goes to the error
+// policy, after it has been tried twice.
 func TestRecordThatTakesTooLong(t *testing.T) {
 	t.Parallel()
 	virtually(t, func(t *testing.T, c *cluster) {
@@ -421,7 +425,8 @@ func TestRecordThatTakesTooLong(t *testing.T) {
 	}, kfake.SeedTopics(1, "in", "out"))
 }
 
-// A task has one changelog that the broker cannot read and one with nothing to restore, in both orders.
+// A task has one changelog that the broker cannot read and one with nothing to restore,
+// in both orders.
 func TestChangelogThatCannotBeRead(t *testing.T) {
 	t.Parallel()
 	for _, unreadable := range []string{"a", "b"} {
@@ -462,7 +467,8 @@ func TestChangelogThatCannotBeRead(t *testing.T) {
 	}
 }
 
-// A topic takes less from now on: batches keep to it, and of the records only the one that is too large by itself is given to the error policy.
+// A topic takes less from now on: batches keep to it, and of the records only the one
+// that is too large by itself is given to the error policy.
 func TestTopicThatTakesLess(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {

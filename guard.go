@@ -21,15 +21,16 @@ import (
 	"github.com/millrace-streams/millrace/internal/topics"
 )
 
-// guarding is the session's guard of the state. The zero value guards nothing: there is no state.
+// guarding is the session's guard of the state. The zero value guards nothing: there is
+// no state.
 type guarding struct {
 	mu    sync.Mutex
 	guard *guard.Guard
 	topic registry.TopicID
 }
 
-// checkState compares the topology with the state that the application has, before the group is
-// joined and before any topic of a store is made.
+// checkState compares the topology with the state that the application has, before the
+// group is joined and before any topic of a store is made.
 func (s *session) checkState() error {
 	name := graph.RegistryTopic(s.cfg.ApplicationID)
 	return s.untilReachable("comparing the topology with the state", func(ctx context.Context) error {
@@ -55,8 +56,8 @@ func (s *session) newGuard() *guard.Guard {
 	})
 }
 
-// recordedTopic implements registry.Topics. The numbers of partitions are those that this run
-// goes by.
+// recordedTopic implements registry.Topics. The numbers of partitions are those that this
+// run goes by.
 func (s *session) recordedTopic(name string) (registry.TopicID, int32) {
 	known, _ := s.topics.lookup(name)
 	if t, ok := s.topicOf(name); ok {
@@ -65,7 +66,8 @@ func (s *session) recordedTopic(name string) (registry.TopicID, int32) {
 	return known.ID, known.Partitions
 }
 
-// ensureRegistry makes the registry's topic if it is missing. An existing one is checked once.
+// ensureRegistry makes the registry's topic if it is missing. An existing one is checked
+// once.
 func (s *session) ensureRegistry(ctx context.Context) (registry.TopicID, error) {
 	name := graph.RegistryTopic(s.cfg.ApplicationID)
 	if s.guarding.topic != (registry.TopicID{}) {
@@ -84,8 +86,8 @@ func (s *session) ensureRegistry(ctx context.Context) (registry.TopicID, error) 
 	return s.guarding.topic, nil
 }
 
-// topicIDs returns the IDs of those topics that exist and that the application may see. It asks
-// a broker, and not what the client remembers of an earlier answer.
+// topicIDs returns the IDs of those topics that exist and that the application may see.
+// It asks a broker, and not what the client remembers of an earlier answer.
 func (s *session) topicIDs(ctx context.Context, names []string) (map[string]registry.TopicID, error) {
 	req := kmsg.NewPtrMetadataRequest()
 	for _, name := range names {
@@ -110,9 +112,9 @@ func (s *session) topicIDs(ctx context.Context, names []string) (map[string]regi
 	return ids, nil
 }
 
-// enrolled records what the state means before the first record of tasks, and returns the tasks
-// without those that were taken away meanwhile. The group has given this process tasks, so its
-// topology is the leader's.
+// enrolled records what the state means before the first record of tasks, and returns the
+// tasks without those that were taken away meanwhile. The group has given this process
+// tasks, so its topology is the leader's.
 func (s *session) enrolled(tasks []*held) []*held {
 	return s.untilDone(tasks, func(tasks []*held) error {
 		ctx, cancel := s.untilGone(tasks)

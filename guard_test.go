@@ -31,8 +31,8 @@ func newVersions(t *testing.T) *versions {
 // version is a topology that reads "in", which has strings as keys and values.
 type version func(in topology.Stream[string, string])
 
-// build makes the topology. It also copies all records to "out", so a version without stores is
-// a topology as well, and a test sees when a record was processed.
+// build makes the topology. It also copies all records to "out", so a version without
+// stores is a topology as well, and a test sees when a record was processed.
 func (v *versions) build(of version) *topology.Topology {
 	v.t.Helper()
 	b := topology.New()
@@ -42,7 +42,8 @@ func (v *versions) build(of version) *topology.Topology {
 	return build(v.t, b)
 }
 
-// config is that of a process with its own state directory, with names for Config.RemoveStores.
+// config is that of a process with its own state directory, with names for
+// Config.RemoveStores.
 func (v *versions) config(dir string, remove ...string) millrace.Config {
 	cfg := v.cluster.config(v.app, dir)
 	cfg.RemoveStores = remove
@@ -50,8 +51,8 @@ func (v *versions) config(dir string, remove ...string) millrace.Config {
 	return cfg
 }
 
-// starts runs a version until it has processed one more record with the key "k", or none if
-// value is "".
+// starts runs a version until it has processed one more record with the key "k", or none
+// if value is "".
 func (v *versions) starts(of version, dir, value string, remove ...string) {
 	v.t.Helper()
 	app := run(v.t, v.build(of), v.config(dir, remove...))
@@ -148,7 +149,8 @@ func lengths[A any](as serde.Serde[A]) version {
 	}
 }
 
-// A start is refused alike with the disk of the version before and with an empty directory.
+// A start is refused alike with the disk of the version before and with an empty
+// directory.
 func TestChangedMeaningIsRefused(t *testing.T) {
 	t.Parallel()
 	type point struct{ X int }

@@ -20,7 +20,8 @@ import (
 	"github.com/millrace-streams/millrace/topology"
 )
 
-// patience is how long a test waits for what must happen. Only a test that fails takes so long.
+// patience is how long a test waits for what must happen. Only a test that fails takes so
+// long.
 const patience = 2 * time.Minute
 
 // cluster is a fake Kafka, and a client of it that partitions by key as Kafka does.
@@ -67,7 +68,8 @@ func (c *cluster) send(topic string, records ...string) {
 	}
 }
 
-// read returns the first n committed records of a topic, as "key=value", in order of arrival.
+// read returns the first n committed records of a topic, as "key=value", in order of
+// arrival.
 func (c *cluster) read(topic string, n int) []string {
 	c.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -108,8 +110,9 @@ type running struct {
 	err    error
 }
 
-// config is what the tests run with. A test on the loopback interface that waits for the end of a session or of a transaction sets their timeouts itself: here
-// they are longer than a busy machine keeps a process waiting.
+// config is what the tests run with. A test on the loopback interface that waits for the
+// end of a session or of a transaction sets their timeouts itself: here they are longer
+// than a busy machine keeps a process waiting.
 func (c *cluster) config(id, dir string) millrace.Config {
 	cfg := millrace.Config{
 		ApplicationID: id, Brokers: c.ListenAddrs(), StateDir: dir, Workers: 2, CommitInterval: 20 * time.Millisecond,
@@ -226,7 +229,8 @@ func passthrough(t testing.TB) *topology.Topology {
 	return build(t, b)
 }
 
-// counting counts the values of "in" over a repartition topic, and sends each count to "out".
+// counting counts the values of "in" over a repartition topic, and sends each count to
+// "out".
 func counting(t testing.TB) (*topology.Topology, topology.Table[string, int64]) {
 	b := topology.New()
 	in := topology.Source(b, "in", serde.String, serde.String)

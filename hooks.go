@@ -9,9 +9,11 @@ import (
 	"github.com/millrace-streams/millrace/processor"
 )
 
-// Hook is a value that implements one or more of the interfaces HookStateChange, HookRebalance, HookRestore, HookCommit, HookError,
-// HookDropped, HookStateWiped and HookReachability. Hooks are called by the goroutines that do the work, several at once: they must be safe for that, and
-// must return quickly. A hook that panics is logged, and the work goes on. More interfaces may be added later.
+// Hook is a value that implements one or more of the interfaces HookStateChange,
+// HookRebalance, HookRestore, HookCommit, HookError, HookDropped, HookStateWiped and
+// HookReachability. Hooks are called by the goroutines that do the work, several at once:
+// they must be safe for that, and must return quickly. A hook that panics is logged, and
+// the work goes on. More interfaces may be added later.
 type Hook any
 
 // HookStateChange is told when the application's state changes.
@@ -19,7 +21,8 @@ type HookStateChange interface {
 	OnStateChange(from, to State)
 }
 
-// HookRebalance is told about tasks that came and went, after they came and before they go.
+// HookRebalance is told about tasks that came and went, after they came and before they
+// go.
 type HookRebalance interface {
 	OnRebalance(Rebalance)
 }
@@ -29,11 +32,13 @@ type Rebalance struct {
 	Generation int32
 	Assigned   []processor.Task
 	Revoked    []processor.Task
-	// Lost is set when the group has given the revoked tasks away already: what was not committed is processed again by another process.
+	// Lost is set when the group has given the revoked tasks away already: what was not
+	// committed is processed again by another process.
 	Lost bool
 }
 
-// HookRestore is told how the restoring of a task's stores from their changelogs proceeds.
+// HookRestore is told how the restoring of a task's stores from their changelogs
+// proceeds.
 type HookRestore interface {
 	OnRestoreProgress(RestoreProgress)
 }
@@ -78,16 +83,19 @@ type HookDropped interface {
 	OnDropped(Dropped)
 }
 
-// Dropped is a record that was dropped, by the rules of an operator or by the error policy.
+// Dropped is a record that was dropped, by the rules of an operator or by the error
+// policy.
 type Dropped struct {
 	Task   processor.Task
 	Node   string
 	Reason string
-	// Record is the input record that was being processed. In a punctuator and in Flush there is none, as processor.Metadata says.
+	// Record is the input record that was being processed. In a punctuator and in Flush
+	// there is none, as processor.Metadata says.
 	Record processor.Metadata
 }
 
-// HookStateWiped is told when the local state of a store is given up, to be restored from the changelog's start.
+// HookStateWiped is told when the local state of a store is given up, to be restored from
+// the changelog's start.
 type HookStateWiped interface {
 	OnStateWiped(StateWiped)
 }
@@ -110,7 +118,8 @@ func isHook(h Hook) bool {
 // hooks calls hooks. It is immutable.
 type hooks []Hook
 
-// each calls f for every hook that is a T. A hook watches: when it panics, the work that it was told about goes on.
+// each calls f for every hook that is a T. A hook watches: when it panics, the work that
+// it was told about goes on.
 func each[T any](log *slog.Logger, hs hooks, f func(T)) {
 	for _, h := range hs {
 		if t, ok := h.(T); ok {

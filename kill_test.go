@@ -72,7 +72,8 @@ func startChild(t *testing.T, c *cluster, dir string) *exec.Cmd {
 	return nil
 }
 
-// kill -9 under load loses nothing and doubles nothing, and the process that comes back waits neither for a session nor for a transaction to time out.
+// kill -9 under load loses nothing and doubles nothing, and the process that comes back
+// waits neither for a session nor for a transaction to time out.
 func TestKillNine(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, kfake.SeedTopics(4, "in", "out"))

@@ -14,8 +14,8 @@ import (
 	"github.com/millrace-streams/millrace/topology"
 )
 
-// Where a source that starts at the end has started is remembered, so nothing that came afterwards is skipped by a transaction with an
-// unknown outcome, nor by a restart.
+// Where a source that starts at the end has started is remembered, so nothing that came
+// afterwards is skipped by a transaction with an unknown outcome, nor by a restart.
 func TestLatestIsWhereItStartedFirst(t *testing.T) {
 	t.Parallel()
 	latest := func() *topology.Topology {

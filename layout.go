@@ -20,8 +20,9 @@ type layout struct {
 	shape  graph.Shape
 	before recorded // by the run before; the zero value if there was none
 	counts map[graph.Topic]int32
-	// dirs are the numbers that stand for the sub-topologies in the names of directories. They are not the sub-topologies' own numbers, because those change when
-	// something is inserted into the topology.
+	// dirs are the numbers that stand for the sub-topologies in the names of directories.
+	// They are not the sub-topologies' own numbers, because those change when something
+	// is inserted into the topology.
 	dirs map[string]int
 }
 
@@ -39,7 +40,8 @@ func (r recorded) registry() (id registry.TopicID) {
 	return id
 }
 
-// errPartitionsChanged is in the chain of errors about topics that have not as many partitions as they had.
+// errPartitionsChanged is in the chain of errors about topics that have not as many
+// partitions as they had.
 var errPartitionsChanged = errors.New("the number of partitions has changed")
 
 // tasks is the number of tasks of a sub-topology.
@@ -97,7 +99,8 @@ func (s *session) recordedLayout() (was recorded, found bool, err error) {
 	return was, true, nil
 }
 
-// checkCounts compares the numbers of partitions with those that the directory was used with before.
+// checkCounts compares the numbers of partitions with those that the directory was used
+// with before.
 func (s *session) checkCounts() error {
 	was := s.layout.before
 	var problems []error
@@ -125,8 +128,8 @@ func (s *session) howToReset() string {
 	return "stop all processes and reset the application: delete its internal topics (" + s.cfg.ApplicationID + "-...-changelog, -...-repartition and -stores-registry), its group's offsets and its state directories (here " + s.dir.Path() + ")"
 }
 
-// independentOfCount says that nothing depends on the number of partitions of a topic: what reads it keeps no state and feeds
-// nothing that does.
+// independentOfCount says that nothing depends on the number of partitions of a topic:
+// what reads it keeps no state and feeds nothing that does.
 func (s *session) independentOfCount(t graph.Topic) bool {
 	for _, sub := range s.graph.SubTopologies {
 		if !slices.Contains(sub.Sources, t) {
@@ -139,7 +142,8 @@ func (s *session) independentOfCount(t graph.Topic) bool {
 	return !t.Internal
 }
 
-// saveLayout writes the layout into the state directory; new sub-topologies get numbers there.
+// saveLayout writes the layout into the state directory; new sub-topologies get numbers
+// there.
 func (s *session) saveLayout() error {
 	l := &s.layout
 	next := 0

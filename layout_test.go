@@ -43,7 +43,8 @@ func (l *logged) has(parts ...string) bool {
 	return false
 }
 
-// twoCounts counts "in1" and "in2", each by key, in one task or in two. One more source changes the name of the first.
+// twoCounts counts "in1" and "in2", each by key, in one task or in two. One more source
+// changes the name of the first.
 func twoCounts(t *testing.T, together bool, more ...string) (*topology.Topology, topology.Table[string, int64]) {
 	b := topology.New()
 	in1 := topology.Source(b, "in1", serde.String, serde.String)
@@ -61,7 +62,8 @@ func twoCounts(t *testing.T, together bool, more ...string) (*topology.Topology,
 	return build(t, b), counts2
 }
 
-// State that an edit of the topology has given to another task does not stay behind, neither in the database of the old task nor as a directory that nobody reads.
+// State that an edit of the topology has given to another task does not stay behind,
+// neither in the database of the old task nor as a directory that nobody reads.
 func TestStateThatMovesBetweenTasks(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, kfake.SeedTopics(1, "in1", "in2", "a", "out"))

@@ -20,7 +20,8 @@ import (
 	"github.com/millrace-streams/millrace/topology"
 )
 
-// Run ends well wherever its start has got to when the context ends, and the next run goes on.
+// Run ends well wherever its start has got to when the context ends, and the next run
+// goes on.
 func TestCancelledAtEachPointOfTheStart(t *testing.T) {
 	t.Parallel()
 	virtually(t, func(t *testing.T, c *cluster) {
@@ -77,7 +78,8 @@ func TestCancelledAtEachPointOfTheStart(t *testing.T) {
 	}, kfake.SeedTopics(2, "in", "out"))
 }
 
-// While processes with two versions of the topology are in one group, those with the leader's version work, and the others take over when the last of these is gone.
+// While processes with two versions of the topology are in one group, those with the
+// leader's version work, and the others take over when the last of these is gone.
 func TestRollOut(t *testing.T) {
 	t.Parallel()
 	virtually(t, func(t *testing.T, c *cluster) {
@@ -162,7 +164,8 @@ func (a *assignments) OnRebalance(r millrace.Rebalance) {
 	}
 }
 
-// Tasks that are taken away as soon as they were given, before they have started, lose and double nothing.
+// Tasks that are taken away as soon as they were given, before they have started, lose
+// and double nothing.
 func TestFastRebalances(t *testing.T) {
 	t.Parallel()
 	virtually(t, func(t *testing.T, c *cluster) {
@@ -233,7 +236,8 @@ func windows(t *testing.T) *topology.Topology {
 	return build(t, b)
 }
 
-// State is given up for the reasons that are named, which is told, and for no other; what the count is afterwards shows what was restored.
+// State is given up for the reasons that are named, which is told, and for no other; what
+// the count is afterwards shows what was restored.
 func TestReasonsToWipe(t *testing.T) {
 	t.Parallel()
 	counts, _ := counting(t)
@@ -265,7 +269,8 @@ func TestReasonsToWipe(t *testing.T) {
 			told := &reasons{}
 			first, second := c.config("app", t.TempDir()), c.config("app", t.TempDir())
 			first.Hooks = []millrace.Hook{told}
-			// The second process goes on where the first has stopped, which is then behind.
+			// The second process goes on where the first has stopped, which is then
+			// behind.
 			for i, cfg := range []millrace.Config{first, second} {
 				app := run(t, tc.topo, cfg)
 				c.send("in", "a=x")

@@ -9,8 +9,8 @@ import (
 )
 
 // locate finds where tasks begin to read: at the offsets that the group has committed, or
-// where their sources, their last stop, their databases or the operator say. The tasks that
-// it returns have to wait.
+// where their sources, their last stop, their databases or the operator say. The tasks
+// that it returns have to wait.
 func (s *session) locate(tasks []*held) (waiting []*held, err error) {
 	ctx, cancel := s.untilGone(tasks)
 	defer cancel()
@@ -21,7 +21,8 @@ func (s *session) locate(tasks []*held) (waiting []*held, err error) {
 	return waiting, err
 }
 
-// untilGone returns a context that ends with the run, or when one of the tasks is taken away.
+// untilGone returns a context that ends with the run, or when one of the tasks is taken
+// away.
 func (s *session) untilGone(tasks []*held) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(s.soft)
 	var stops []func() bool
@@ -36,9 +37,9 @@ func (s *session) untilGone(tasks []*held) (context.Context, context.CancelFunc)
 	}
 }
 
-// locateOnce sets the Inputs of tasks, and commits the offsets at which inputs without offsets
-// start. The tasks that it returns have to wait for another process, which may have their
-// state on its disk.
+// locateOnce sets the Inputs of tasks, and commits the offsets at which inputs without
+// offsets start. The tasks that it returns have to wait for another process, which may
+// have their state on its disk.
 func (s *session) locateOnce(ctx context.Context, tasks []*held) (waiting []*held, err error) {
 	standings, err := inputs.Standings(ctx, s.client, s.cfg.ApplicationID, s.inputPartitions(tasks))
 	if err != nil {
@@ -72,7 +73,8 @@ func (s *session) inputPartitions(tasks []*held) map[string][]int32 {
 	return partitions
 }
 
-// outOfRange returns where to read on when the log has no longer, or does not have yet, what comes next.
+// outOfRange returns where to read on when the log has no longer, or does not have yet,
+// what comes next.
 func (s *session) outOfRange(topic graph.Topic, partition int32, at, start, end int64) (int64, error) {
 	name := topic.In(s.cfg.ApplicationID)
 	switch s.sourceOptions(topic).OutOfRange {
@@ -86,7 +88,8 @@ func (s *session) outOfRange(topic graph.Topic, partition int32, at, start, end 
 	return 0, &outOfRangeError{name, partition, at, start, end, s.cfg.ApplicationID}
 }
 
-// outOfRangeError says that records between the committed offset and the log were lost, which the source does not allow.
+// outOfRangeError says that records between the committed offset and the log were lost,
+// which the source does not allow.
 type outOfRangeError struct {
 	topic          string
 	partition      int32

@@ -144,7 +144,8 @@ func (w *outageWorld) hosts() (others []string, coordinator string) {
 	return others, coordinator
 }
 
-// Within seconds, an outage shows in state, hook, snapshot, log and probes; and so does its end.
+// Within seconds, an outage shows in state, hook, snapshot, log and probes; and so does
+// its end.
 func TestOutageShows(t *testing.T) {
 	t.Parallel()
 	const soon = 6 * time.Second

@@ -16,7 +16,8 @@ import (
 	"github.com/millrace-streams/millrace/topology"
 )
 
-// fill produces n records of size bytes to one partition, with timestamps from 0, step ms apart.
+// fill produces n records of size bytes to one partition, with timestamps from 0, step ms
+// apart.
 func (c *cluster) fill(topic string, partition int32, n, size int, step int64) {
 	c.t.Helper()
 	cl := c.Client(kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerBatchCompression(kgo.NoCompression()))
@@ -30,7 +31,8 @@ func (c *cluster) fill(topic string, partition int32, n, size int, step int64) {
 	}
 }
 
-// Memory for input stays bounded, also when one partition has far more than the others, and one has to be waited for.
+// Memory for input stays bounded, also when one partition has far more than the others,
+// and one has to be waited for.
 func TestInputMemoryIsBounded(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, kfake.SeedTopics(2, "much", "little"))
@@ -59,7 +61,8 @@ func TestInputMemoryIsBounded(t *testing.T) {
 	app.stop()
 }
 
-// What a task has taken and not processed counts as buffered, also while user code keeps it busy.
+// What a task has taken and not processed counts as buffered, also while user code keeps
+// it busy.
 func TestTakenInputCountsAsBuffered(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, kfake.SeedTopics(1, "in"))
@@ -73,7 +76,8 @@ func TestTakenInputCountsAsBuffered(t *testing.T) {
 	app.stop()
 }
 
-// Records of two topics are taken in order of their timestamps, though one topic comes later out of the broker.
+// Records of two topics are taken in order of their timestamps, though one topic comes
+// later out of the broker.
 func TestMergeByTimestamp(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, kfake.SeedTopics(1, "left", "right", "out"))
@@ -116,7 +120,8 @@ func (holder) Flush(ctx processor.Context[string, []byte]) error {
 	return nil
 }
 
-// What a processor holds counts as state, also in a task without stores: too much of it is committed before the interval has passed.
+// What a processor holds counts as state, also in a task without stores: too much of it
+// is committed before the interval has passed.
 func TestHeldMemoryCommitsEarly(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, kfake.SeedTopics(1, "in", "out"))

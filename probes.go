@@ -7,8 +7,8 @@ import (
 
 // Live reports whether the process can go on without being started again, and why. It is
 // the answer to a liveness probe. It is false only after Run has returned an error. It is
-// true while the application starts, restores, rebalances or closes, and while brokers are
-// out of reach, because a restart helps none of these. It does not block.
+// true while the application starts, restores, rebalances or closes, and while brokers
+// are out of reach, because a restart helps none of these. It does not block.
 func (a *App) Live() (ok bool, reason string) {
 	if state := a.State(); state != Failed {
 		return true, "the application is " + state.String()

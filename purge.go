@@ -10,9 +10,10 @@ import (
 
 const purgeEvery = 30 * time.Second
 
-// purge deletes from repartition topics what has been processed, and from windowed changelogs
-// what has expired in the stores. The broker's retention cannot do the latter: it compares the
-// records' timestamps with the clock, and windows are open by stream time.
+// purge deletes from repartition topics what has been processed, and from windowed
+// changelogs what has expired in the stores. The broker's retention cannot do the latter:
+// it compares the records' timestamps with the clock, and windows are open by stream
+// time.
 func (s *session) purge() {
 	if len(s.graph.Repartitions) == 0 && !s.hasWindows() {
 		return
@@ -39,8 +40,8 @@ func (s *session) hasWindows() bool {
 	return false
 }
 
-// notNeeded returns up to where repartition topics have been processed, and windowed changelogs
-// have expired, in the tasks that this process holds.
+// notNeeded returns up to where repartition topics have been processed, and windowed
+// changelogs have expired, in the tasks that this process holds.
 func (s *session) notNeeded() topics.Offsets {
 	repartition := map[string]bool{}
 	for _, p := range s.graph.Repartitions {

@@ -16,8 +16,9 @@ import (
 	"github.com/millrace-streams/millrace/topology"
 )
 
-// Queryable is a table that can be queried: topology.Table, and topology.WindowedTable, whose keys are serde.Windowed. Its serdes must be those
-// of the store of its name, else the query is an error.
+// Queryable is a table that can be queried: topology.Table, and topology.WindowedTable,
+// whose keys are serde.Windowed. Its serdes must be those of the store of its name, else
+// the query is an error.
 type Queryable[K, V any] interface {
 	StoreName() string
 	KeySerde() serde.Serde[K]
@@ -30,16 +31,19 @@ type Row[K, V any] struct {
 	Value V
 }
 
-// ErrNotHere is returned by queries when this process does not hold the partition that was asked for, or holds it but has not restored
-// it yet. The error's text says which.
+// ErrNotHere is returned by queries when this process does not hold the partition that
+// was asked for, or holds it but has not restored it yet. The error's text says which.
 var ErrNotHere = errors.New("not held by this process")
 
-// ErrNoSuchStore is returned by queries for a table whose store the application's topology does not have.
+// ErrNoSuchStore is returned by queries for a table whose store the application's
+// topology does not have.
 var ErrNoSuchStore = errors.New("no such store in this application")
 
-// Get returns the row of a table with the key, as of the last commit, and whether there is one. The key must be in a partition that this process
-// holds, else the error is [ErrNotHere]; it is looked for where Kafka's default partitioner puts it, so tables behind a partitioner of their own are
-// out of reach. The key of a windowed table is a serde.Windowed, of which only the key and the window's start count.
+// Get returns the row of a table with the key, as of the last commit, and whether there
+// is one. The key must be in a partition that this process holds, else the error is
+// [ErrNotHere]; it is looked for where Kafka's default partitioner puts it, so tables
+// behind a partitioner of their own are out of reach. The key of a windowed table is a
+// serde.Windowed, of which only the key and the window's start count.
 func Get[K, V any](ctx context.Context, app *App, table Queryable[K, V], key K) (value V, ok bool, err error) {
 	q, err := ask(app, table)
 	if err != nil {
@@ -68,9 +72,12 @@ func Get[K, V any](ctx context.Context, app *App, table Queryable[K, V], key K) 
 	return value, err == nil, q.wrap(err)
 }
 
-// Range yields the rows of a table with from <= key <= to, in order of key bytes within a partition, and partition after partition, as of the
-// last commit of each. A nil bound is open. The rows of a windowed table have no such order, so that it is an error to ask for them; see [Windows]. It covers the partitions that this process holds and has restored. An error ends it. Breaking off the
-// loop is allowed. A loop may take its time: when a partition moves away while it is being read, the next row is [ErrNotHere].
+// Range yields the rows of a table with from <= key <= to, in order of key bytes within a
+// partition, and partition after partition, as of the last commit of each. A nil bound is
+// open. The rows of a windowed table have no such order, so that it is an error to ask
+// for them; see [Windows]. It covers the partitions that this process holds and has
+// restored. An error ends it. Breaking off the loop is allowed. A loop may take its time:
+// when a partition moves away while it is being read, the next row is [ErrNotHere].
 func Range[K, V any](ctx context.Context, app *App, table Queryable[K, V], from, to *K) iter.Seq2[Row[K, V], error] {
 	return func(yield func(Row[K, V], error) bool) {
 		q, err := ask(app, table)
@@ -97,8 +104,9 @@ func Range[K, V any](ctx context.Context, app *App, table Queryable[K, V], from,
 	}
 }
 
-// Windows yields the rows of one key of a windowed table whose windows start between from and to, both inclusive, in order of their start, as
-// of the last commit. The key must be in a partition that this process holds, as with [Get].
+// Windows yields the rows of one key of a windowed table whose windows start between from
+// and to, both inclusive, in order of their start, as of the last commit. The key must be
+// in a partition that this process holds, as with [Get].
 func Windows[K, V any](ctx context.Context, app *App, table topology.WindowedTable[K, V], key K, from, to time.Time) iter.Seq2[Row[serde.Windowed[K], V], error] {
 	return func(yield func(Row[serde.Windowed[K], V], error) bool) {
 		fail := func(err error) { yield(Row[serde.Windowed[K], V]{}, err) }
@@ -192,7 +200,8 @@ func ask[K, V any](app *App, table Queryable[K, V]) (*query, error) {
 	return q, nil
 }
 
-// fits returns what makes a table another one than the store of its name: reading that would give nonsense without an error.
+// fits returns what makes a table another one than the store of its name: reading that
+// would give nonsense without an error.
 func fits[K, V any](q *query, table Queryable[K, V]) error {
 	_, windowed := any(*new(K)).(interface{ StartTime() time.Time })
 	switch {
@@ -252,7 +261,8 @@ func (q *query) wrap(err error) error {
 	return fmt.Errorf("query of store %s: %w", q.store, err)
 }
 
-// settle takes the layout of the rows from the partition itself: an earlier version of the program may have chosen it.
+// settle takes the layout of the rows from the partition itself: an earlier version of
+// the program may have chosen it.
 func (q *query) settle(partition int32) error {
 	if q.layout == nil {
 		return nil

@@ -16,7 +16,8 @@ import (
 	"github.com/millrace-streams/millrace/topology"
 )
 
-// A task does not wait for records of one of its inputs that were deleted before it could read them.
+// A task does not wait for records of one of its inputs that were deleted before it could
+// read them.
 func TestDeletedRecordsAreNotWaitedFor(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, kfake.SeedTopics(1, "left", "right", "out"))
@@ -44,8 +45,9 @@ func TestDeletedRecordsAreNotWaitedFor(t *testing.T) {
 	app.stop()
 }
 
-// An offset that the group has beyond what is decided, but within the log, is where a task begins, not a loss of records: a tool that resets a group to the
-// end knows nothing of transactions.
+// An offset that the group has beyond what is decided, but within the log, is where a
+// task begins, not a loss of records: a tool that resets a group to the end knows nothing
+// of transactions.
 func TestCommittedOffsetBehindAnOpenTransaction(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, kfake.SeedTopics(1, "in", "out"))

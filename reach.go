@@ -6,8 +6,9 @@ import (
 	"github.com/millrace-streams/millrace/internal/health"
 )
 
-// Reachability says what the process cannot reach. Each broker is asked for a sign of life
-// every second. A broker that does not answer for three to five seconds is out of reach.
+// Reachability says what the process cannot reach. Each broker is asked for a sign of
+// life every second. A broker that does not answer for three to five seconds is out of
+// reach.
 type Reachability struct {
 	Cluster Outage         // no broker answers
 	Group   Outage         // the coordinator of the application's group does not answer, or there is none

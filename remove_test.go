@@ -23,8 +23,8 @@ const countsChangelog = "app-counts-changelog"
 
 func (v *versions) exists(topic string) bool { return v.TopicInfo(topic) != nil }
 
-// A store that holds something is removed by name: its changelog goes, later starts need not name
-// it, and a store of the same name begins empty.
+// A store that holds something is removed by name: its changelog goes, later starts need
+// not name it, and a store of the same name begins empty.
 func TestRemoveStore(t *testing.T) {
 	t.Parallel()
 	v := newVersions(t)
@@ -92,7 +92,8 @@ func countsTo(topic, name string) version {
 	}
 }
 
-// Application "a" with store "b-c" and application "a-b" with store "c" would share a changelog.
+// Application "a" with store "b-c" and application "a-b" with store "c" would share a
+// changelog.
 func TestSharedChangelogIsRefused(t *testing.T) {
 	t.Parallel()
 	v := newVersions(t)
@@ -103,8 +104,8 @@ func TestSharedChangelogIsRefused(t *testing.T) {
 	v.starts(count("d"), t.TempDir(), "2")
 }
 
-// A registry that an operator has deleted is made again, with a warning. Until then the state
-// directory guards the stores.
+// A registry that an operator has deleted is made again, with a warning. Until then the
+// state directory guards the stores.
 func TestDeletedRegistry(t *testing.T) {
 	t.Parallel()
 	v := newVersions(t)
@@ -120,8 +121,8 @@ func TestDeletedRegistry(t *testing.T) {
 	v.refused(none, t.TempDir(), "counts")
 }
 
-// A directory of an earlier release, which made no registry, guards its stores, and is upgraded
-// without a word.
+// A directory of an earlier release, which made no registry, guards its stores, and is
+// upgraded without a word.
 func TestDirectoryOfAnEarlierRelease(t *testing.T) {
 	t.Parallel()
 	v := newVersions(t)
@@ -187,7 +188,8 @@ func (v *versions) forgetRegistry() {
 	}
 }
 
-// What may not be made, or not be written, is said once and clearly, instead of being tried for ever.
+// What may not be made, or not be written, is said once and clearly, instead of being
+// tried for ever.
 func TestRegistryWithoutPermission(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -227,8 +229,8 @@ func TestRegistryWithoutPermission(t *testing.T) {
 	}
 }
 
-// While a new version and the old one run side by side, the old one is the leader's: the new one has
-// no task, and leaves the registry as it is.
+// While a new version and the old one run side by side, the old one is the leader's: the
+// new one has no task, and leaves the registry as it is.
 func TestRollingChange(t *testing.T) {
 	t.Parallel()
 	v := newVersions(t)

@@ -16,9 +16,11 @@ import (
 	"github.com/millrace-streams/millrace/internal/transient"
 )
 
-// restore brings tasks to the state of their last commit, wherever that was made, and gives them to their workers, each as soon as it is ready. It does not
-// wait. The order matters: the committed offsets are read first, which waits for transactions that a former owner has left open, and the ends of the
-// changelogs afterwards, so that all that belongs to the offsets lies below them.
+// restore brings tasks to the state of their last commit, wherever that was made, and
+// gives them to their workers, each as soon as it is ready. It does not wait. The order
+// matters: the committed offsets are read first, which waits for transactions that a
+// former owner has left open, and the ends of the changelogs afterwards, so that all that
+// belongs to the offsets lies below them.
 func (s *session) restore(tasks []*held) {
 	s.mu.Lock()
 	if s.closing {
@@ -62,8 +64,9 @@ func (s *session) located(tasks []*held) (ready, waiting []*held) {
 	return slices.DeleteFunc(slices.Clone(ready), waits), waiting
 }
 
-// untilDone does something for tasks, again without the tasks that are taken away meanwhile, and
-// returns those that are left. If do fails for another reason, the application fails.
+// untilDone does something for tasks, again without the tasks that are taken away
+// meanwhile, and returns those that are left. If do fails for another reason, the
+// application fails.
 func (s *session) untilDone(tasks []*held, do func([]*held) error) []*held {
 	for len(tasks) > 0 {
 		err := do(tasks)
@@ -80,7 +83,8 @@ func (s *session) untilDone(tasks []*held, do func([]*held) error) []*held {
 	return nil
 }
 
-// withoutGone ends the tasks that were taken away, or that the end of the run has stopped, and returns the others.
+// withoutGone ends the tasks that were taken away, or that the end of the run has
+// stopped, and returns the others.
 func (s *session) withoutGone(tasks []*held) []*held {
 	var left []*held
 	for _, h := range tasks {
@@ -102,7 +106,8 @@ func split(tasks []*held, n int) [][]*held {
 	return groups
 }
 
-// abandon ends tasks that cannot be started. Unless the reason is that they, or the run, have ended, the application fails.
+// abandon ends tasks that cannot be started. Unless the reason is that they, or the run,
+// have ended, the application fails.
 func (s *session) abandon(tasks []*held, err error) {
 	ended := s.soft.Err() != nil
 	for _, h := range tasks {
@@ -148,7 +153,8 @@ type changelog struct {
 	wiped bool // emptied, and being filled since
 }
 
-// add opens a task's database and notes what it has to catch up. A task without changelogs runs at once.
+// add opens a task's database and notes what it has to catch up. A task without
+// changelogs runs at once.
 func (j *restoring) add(h *held) error {
 	logs, err := j.session.openTask(h)
 	if err != nil {
@@ -205,7 +211,8 @@ func (s *session) openTask(h *held) ([]*changelog, error) {
 	return logs, nil
 }
 
-// statefulTasks is the number of tasks with a database among those that the process holds.
+// statefulTasks is the number of tasks with a database among those that the process
+// holds.
 func (s *session) statefulTasks() int {
 	n := 0
 	for _, id := range s.heldTasks() {
@@ -216,7 +223,8 @@ func (s *session) statefulTasks() int {
 	return max(n, 1)
 }
 
-// run reads the changelogs, again and again, until each has been restored, wiped and restored, or its task is gone.
+// run reads the changelogs, again and again, until each has been restored, wiped and
+// restored, or its task is gone.
 func (j *restoring) run() {
 	j.began = time.Now()
 	for failures := 1; ; failures++ {
@@ -242,7 +250,8 @@ func (j *restoring) run() {
 	}
 }
 
-// pending are the changelogs that have to be read, from where their tables are. Tasks that are gone are finished here.
+// pending are the changelogs that have to be read, from where their tables are. Tasks
+// that are gone are finished here.
 func (j *restoring) pending() []*changelog {
 	var parts []*changelog
 	for _, log := range j.parts {
@@ -294,7 +303,8 @@ func (j *restoring) context(parts []*changelog) (context.Context, func()) {
 	}
 }
 
-// read reads the changelogs once. It returns what stopped it as a whole; what concerns one changelog has been seen to.
+// read reads the changelogs once. It returns what stopped it as a whole; what concerns
+// one changelog has been seen to.
 func (j *restoring) read(ctx context.Context, parts []*changelog) error {
 	ids, err := j.prepare(ctx, parts)
 	if err != nil {
@@ -352,7 +362,8 @@ func (j *restoring) prepare(ctx context.Context, parts []*changelog) (map[string
 	return ids, nil
 }
 
-// markers is how many offsets come behind the position of a store that has seen everything: the last commit's own marker.
+// markers is how many offsets come behind the position of a store that has seen
+// everything: the last commit's own marker.
 func (s *session) markers() int64 {
 	if s.cfg.Guarantee == ExactlyOnce {
 		return 1
@@ -360,7 +371,8 @@ func (s *session) markers() int64 {
 	return 0
 }
 
-// tombstonesGone says that a compacted changelog may have dropped deletions that the store has not seen.
+// tombstonesGone says that a compacted changelog may have dropped deletions that the
+// store has not seen.
 func (j *restoring) tombstonesGone(log *changelog) bool {
 	if log.From < 0 || log.wiped {
 		return false
@@ -391,7 +403,8 @@ func (j *restoring) apply(log *changelog, records []*kgo.Record, next int64, ids
 	return db.Apply(b)
 }
 
-// row adds a record to rows. With check it also looks whether its key is one of the store.
+// row adds a record to rows. With check it also looks whether its key is one of the
+// store.
 func (log *changelog) row(rows *engine.TableBatch, r *kgo.Record, check bool) error {
 	if check {
 		if err := log.spec.CheckKey(r.Key); err != nil {
@@ -402,8 +415,9 @@ func (log *changelog) row(rows *engine.TableBatch, r *kgo.Record, check bool) er
 	return log.spec.Restore(rows, r.Key, r.Value, r.Timestamp.UnixMilli())
 }
 
-// stamp notes how old the state of a task is that has been restored. Until it has been, it is as old as it was: what was read of a changelog is
-// good for as long as the deletions that follow are kept there. It also notes how far the task has come.
+// stamp notes how old the state of a task is that has been restored. Until it has been,
+// it is as old as it was: what was read of a changelog is good for as long as the
+// deletions that follow are kept there. It also notes how far the task has come.
 func (j *restoring) stamp(h *held) error {
 	db := h.task.DB
 	b := db.NewBatch()
@@ -415,7 +429,8 @@ func (j *restoring) stamp(h *held) error {
 	return db.Apply(b)
 }
 
-// progressOf is how far a task has come whose changelogs have been restored: the committed offsets were read before their ends.
+// progressOf is how far a task has come whose changelogs have been restored: the
+// committed offsets were read before their ends.
 func (j *restoring) progressOf(h *held) *engine.Progress {
 	p := &engine.Progress{}
 	for _, in := range h.task.Inputs {
@@ -460,7 +475,8 @@ func (j *restoring) finished(log *changelog, next int64, err error, ids map[stri
 	j.putRight(log, err)
 }
 
-// putRight does what makes a changelog readable that could not be read from where the store was.
+// putRight does what makes a changelog readable that could not be read from where the
+// store was.
 func (j *restoring) putRight(log *changelog, err error) {
 	var outside *restore.OutOfRangeError
 	switch {
@@ -469,9 +485,9 @@ func (j *restoring) putRight(log *changelog, err error) {
 	case errors.As(err, &outside) && outside.From > outside.End:
 		j.wipe(log, fmt.Sprintf("it is at offset %d of its changelog, which ends at %d: Kafka has lost records", outside.From, outside.End))
 	case errors.As(err, &outside) && log.spec.Changelog().Kind == store.WindowedChangelog && j.session.topics.expires(log.Topic):
-		// The broker has deleted records by its clock, maybe some of windows that are still
-		// open. The store's rows of these are the best there is. Rows of windows that have
-		// expired are deleted at the next commit.
+		// The broker has deleted records by its clock, maybe some of windows that are
+		// still open. The store's rows of these are the best there is. Rows of windows
+		// that have expired are deleted at the next commit.
 		j.session.log.Warn("the broker has deleted records of a window store's changelog, maybe of windows that are still open: give the topic retention.ms=-1 and retention.bytes=-1",
 			"store", log.store, "topic", log.Topic, "partition", log.Partition.Partition, "from", outside.From, "to", outside.Start)
 		if err := j.apply(log, nil, outside.Start, map[string]restore.TopicID{log.Topic: log.TopicID}); err != nil {
@@ -490,9 +506,9 @@ func (j *restoring) putRight(log *changelog, err error) {
 	}
 }
 
-// dropExpired empties a window store whose changelog was trimmed up to start, which is beyond the
-// store's position. No row that is still needed has a record before start, so none of the
-// store's rows is needed, and nothing is lost.
+// dropExpired empties a window store whose changelog was trimmed up to start, which is
+// beyond the store's position. No row that is still needed has a record before start, so
+// none of the store's rows is needed, and nothing is lost.
 func (j *restoring) dropExpired(log *changelog, start int64) error {
 	j.session.log.Info("all rows of a window store have expired since it was here last", "task", log.task.id.String(), "store", log.store, "position", log.From, "start", start)
 	b := log.task.task.DB.NewBatch()

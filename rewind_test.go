@@ -14,7 +14,8 @@ import (
 	"github.com/millrace-streams/millrace/topology"
 )
 
-// A log that was cut off below the position while the application ran is read again from where the source says: the offsets come again with other records.
+// A log that was cut off below the position while the application ran is read again from
+// where the source says: the offsets come again with other records.
 func TestLogCutOffWhileRunning(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, kfake.SeedTopics(1, "in", "out"))

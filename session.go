@@ -30,8 +30,9 @@ import (
 
 // session is one Run of an App: the goroutines and clients round the tasks.
 //
-// Who waits for whom: the group's goroutine waits for workers (a revocation), workers wait for Kafka only, the fetcher waits for nobody. Nothing that a worker or
-// the fetcher calls here may wait for a worker.
+// Who waits for whom: the group's goroutine waits for workers (a revocation), workers
+// wait for Kafka only, the fetcher waits for nobody. Nothing that a worker or the fetcher
+// calls here may wait for a worker.
 type session struct {
 	app   *App
 	cfg   Config
@@ -59,7 +60,8 @@ type session struct {
 	// soft ends when Run begins to close: nothing new is started.
 	soft context.Context
 	stop context.CancelFunc
-	// ending bounds the time between the end of soft, or a failure, and the return of Run.
+	// ending bounds the time between the end of soft, or a failure, and the return of
+	// Run.
 	ending *shutdown.Shutdown
 
 	background sync.WaitGroup // goroutines that end with soft
@@ -156,9 +158,11 @@ func (s *session) prepare() (err error) {
 // clientOptions are what every client gets.
 func (s *session) clientOptions(more ...kgo.Opt) []kgo.Opt {
 	opts := s.cfg.brokers()
-	// kgo waits 5 s between two looks at the metadata, which would be the pause at each move of a leader.
+	// kgo waits 5 s between two looks at the metadata, which would be the pause at each
+	// move of a leader.
 	opts = append(opts, kgo.ClientID(s.cfg.ApplicationID), kgo.MetadataMinAge(metadataMinAge))
-	// Pushing metrics to the broker makes each client's Close wait a second for a broker that is gone.
+	// Pushing metrics to the broker makes each client's Close wait a second for a broker
+	// that is gone.
 	opts = append(opts, kgo.DisableClientMetrics())
 	opts = append(opts, s.cfg.ClientOptions...)
 	// When there is no more time, closing a client does not wait for brokers.
@@ -173,8 +177,10 @@ func (s *session) transactionalID(index int) string {
 	return fmt.Sprintf("%s-%s-%d", s.cfg.ApplicationID, s.dir.ProcessID(), index)
 }
 
-// fence records the transactional IDs of this run, and ends the transactions that former runs have left open under other ones. Those under the same IDs end when
-// the workers initialise their producers, while the group is being joined; whoever reads committed offsets waits for it.
+// fence records the transactional IDs of this run, and ends the transactions that former
+// runs have left open under other ones. Those under the same IDs end when the workers
+// initialise their producers, while the group is being joined; whoever reads committed
+// offsets waits for it.
 func (s *session) fence() error {
 	if s.cfg.Guarantee != ExactlyOnce {
 		return nil
@@ -220,7 +226,8 @@ const (
 
 	fetchMaxWait = 100 * time.Millisecond
 
-	// rebalanceTimeout bounds a revocation, which waits for a commit, and that for user code.
+	// rebalanceTimeout bounds a revocation, which waits for a commit, and that for user
+	// code.
 	rebalanceTimeout = 60 * time.Second
 )
 
@@ -339,7 +346,8 @@ func (s *session) fail(err error) {
 // retries are of what Kafka has refused.
 var retries = backoff.Backoff{First: 50 * time.Millisecond, Last: 2 * time.Second}
 
-// untilReachable repeats f until it succeeds, the run ends, or the error is one that no waiting puts right.
+// untilReachable repeats f until it succeeds, the run ends, or the error is one that no
+// waiting puts right.
 func (s *session) untilReachable(doing string, f func(context.Context) error) error {
 	return retry(s.soft, s.log, doing, f)
 }

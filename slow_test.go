@@ -11,8 +11,9 @@ import (
 	"github.com/millrace-streams/millrace/topology"
 )
 
-// User code that is slow, though each call is far from the transaction timeout, costs no more than a first transaction: however many records of however
-// many tasks one worker has, it commits in time.
+// User code that is slow, though each call is far from the transaction timeout, costs no
+// more than a first transaction: however many records of however many tasks one worker
+// has, it commits in time.
 func TestSlowRecordsAreCommittedInTime(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
@@ -46,7 +47,8 @@ func TestSlowRecordsAreCommittedInTime(t *testing.T) {
 	}
 }
 
-// A broker that allows only short transactions lets an application start again whose transactions are short enough.
+// A broker that allows only short transactions lets an application start again whose
+// transactions are short enough.
 func TestBrokerWithShortTransactions(t *testing.T) {
 	t.Parallel()
 	virtually(t, func(t *testing.T, c *cluster) {

@@ -10,11 +10,14 @@ import (
 	"github.com/millrace-streams/millrace/internal/worker"
 )
 
-// snapshotTimeout bounds how long Snapshot waits for workers, which answer between two batches of records.
+// snapshotTimeout bounds how long Snapshot waits for workers, which answer between two
+// batches of records.
 const snapshotTimeout = 200 * time.Millisecond
 
-// Snapshot returns what the application is doing, with its counters and lags. It may be called in any state, and waits for
-// workers for 200 ms at most: the partitions of a task whose worker is in a long call of user code are left out, as are those of a task that restores.
+// Snapshot returns what the application is doing, with its counters and lags. It may be
+// called in any state, and waits for workers for 200 ms at most: the partitions of a task
+// whose worker is in a long call of user code are left out, as are those of a task that
+// restores.
 func (a *App) Snapshot() Snapshot {
 	s := Snapshot{State: a.State(), Generation: -1, Reach: reachability(a.health.Report())}
 	session := a.session.Load()

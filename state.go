@@ -19,9 +19,11 @@ const (
 	Restoring
 	// Running: all tasks of this process run. There may be none.
 	Running
-	// Unreachable: the cluster or the group is out of reach. Tasks keep their state and wait. Snapshot.Reach says since when.
+	// Unreachable: the cluster or the group is out of reach. Tasks keep their state and
+	// wait. Snapshot.Reach says since when.
 	Unreachable
-	// Closing: Run's context has ended, or a task has failed; workers commit what they can.
+	// Closing: Run's context has ended, or a task has failed; workers commit what they
+	// can.
 	Closing
 	// Closed: Run has returned nil.
 	Closed
@@ -38,7 +40,8 @@ func (s State) String() string {
 	return names[s]
 }
 
-// MarshalText returns what String returns, so that a Snapshot written as JSON says it in words. The error is nil.
+// MarshalText returns what String returns, so that a Snapshot written as JSON says it in
+// words. The error is nil.
 func (s State) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
 // Snapshot is what an App was doing at one moment. Counters count since New.

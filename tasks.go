@@ -12,8 +12,9 @@ import (
 	"github.com/millrace-streams/millrace/processor"
 )
 
-// held is a task that the group has given to this process. Its fields are guarded by session.mu, except those of the worker.Task, which belong to whoever has
-// the task: a goroutine that starts it, or its worker.
+// held is a task that the group has given to this process. Its fields are guarded by
+// session.mu, except those of the worker.Task, which belong to whoever has the task: a
+// goroutine that starts it, or its worker.
 type held struct {
 	id     assignment.TaskID
 	task   *worker.Task
@@ -64,7 +65,8 @@ func (s *session) assigned(generation int32, ids []assignment.TaskID) {
 	}
 	s.mu.Lock()
 	if s.soft.Err() != nil {
-		// Nothing is started any more. And the same tasks may have been lost a moment ago, and still be with a worker: out of time, end does not wait for that.
+		// Nothing is started any more. And the same tasks may have been lost a moment
+		// ago, and still be with a worker: out of time, end does not wait for that.
 		s.mu.Unlock()
 		return
 	}
@@ -86,7 +88,8 @@ func (s *session) assigned(generation int32, ids []assignment.TaskID) {
 	s.restore(fresh)
 }
 
-// checkAssigned refuses a task of a partition that the input did not have when the application started.
+// checkAssigned refuses a task of a partition that the input did not have when the
+// application started.
 func (s *session) checkAssigned(ids []assignment.TaskID) error {
 	for _, id := range ids {
 		if n := s.layout.tasks(int(id.SubTopology)); id.Partition >= n {
@@ -96,7 +99,8 @@ func (s *session) checkAssigned(ids []assignment.TaskID) error {
 	return nil
 }
 
-// newHeld chooses the worker with the fewest tasks of the sub-topology, and among those the one with the fewest tasks.
+// newHeld chooses the worker with the fewest tasks of the sub-topology, and among those
+// the one with the fewest tasks.
 func (s *session) newHeld(id assignment.TaskID) *held {
 	same, all := make([]int, len(s.workers)), make([]int, len(s.workers))
 	for _, h := range s.tasks {
@@ -137,7 +141,8 @@ func texts(ids []assignment.TaskID) []string {
 	return out
 }
 
-// takeAway ends tasks and returns when nobody has them any more: unless they are lost, what they did has then been committed, or aborted.
+// takeAway ends tasks and returns when nobody has them any more: unless they are lost,
+// what they did has then been committed, or aborted.
 func (s *session) takeAway(rebalance Rebalance, ids []assignment.TaskID) {
 	rebalance.Revoked = s.taskIDs(ids)
 	s.log.Info("revoked", "generation", rebalance.Generation, "tasks", texts(ids), "lost", rebalance.Lost)
@@ -171,7 +176,8 @@ func (s *session) end(ids []assignment.TaskID, lost bool) {
 		select {
 		case <-h.done:
 		case <-h.worker.Done():
-			// Stuck in user code until there was no more time: it has ended without a word.
+			// Stuck in user code until there was no more time: it has ended without a
+			// word.
 		case <-s.hard.Done():
 		}
 	}
@@ -302,7 +308,8 @@ func (o observer) Errored(err *processor.Error, action processor.Action) {
 	each(o.session.log, o.session.hooks, func(h HookError) { h.OnError(err, action) })
 }
 
-// updateState sets the state from what the tasks are doing, and from what is within reach.
+// updateState sets the state from what the tasks are doing, and from what is within
+// reach.
 func (s *session) updateState() {
 	s.mu.Lock()
 	state := Running

@@ -26,7 +26,8 @@ func (e *missingError) Error() string {
 	return "topics do not exist: " + strings.Join(parts, "; ") + ": create them, correct their names, or set Config.WaitForTopics"
 }
 
-// prepareTopics finds the topics of the topology, creates or checks the internal ones, and takes the numbers of partitions.
+// prepareTopics finds the topics of the topology, creates or checks the internal ones,
+// and takes the numbers of partitions.
 func (s *session) prepareTopics() error {
 	if err := s.findTopics(); err != nil {
 		return err
@@ -70,8 +71,8 @@ func (s *session) warnOf(described map[string]topics.Topic) {
 	}
 }
 
-// findTopics describes the topics that the application does not make itself, and waits for
-// them if Config.WaitForTopics says so.
+// findTopics describes the topics that the application does not make itself, and waits
+// for them if Config.WaitForTopics says so.
 func (s *session) findTopics() error {
 	inputs, outputs := s.foreignTopics()
 	logged := false

@@ -48,9 +48,9 @@ func (t *topicTable) lookup(topic string) (topics.Topic, bool) {
 	return known, ok
 }
 
-// Partitions implements worker.Topics. A topic that is chosen per record is looked up when
-// it is met first. If it does not exist, the error is a task.ErrNoTopic: the first time after
-// topics.MissingAfter, afterwards at once.
+// Partitions implements worker.Topics. A topic that is chosen per record is looked up
+// when it is met first. If it does not exist, the error is a task.ErrNoTopic: the first
+// time after topics.MissingAfter, afterwards at once.
 func (t *topicTable) Partitions(ctx context.Context, topic string) (int32, error) {
 	if known, ok := t.lookup(topic); ok {
 		return known.Partitions, nil
@@ -126,7 +126,8 @@ func (t *topicTable) others(names []string) []string {
 	return others
 }
 
-// setPartitions notes that a topic has another number of partitions now, and returns the one before; changed is false if it is the same.
+// setPartitions notes that a topic has another number of partitions now, and returns the
+// one before; changed is false if it is the same.
 func (t *topicTable) setPartitions(topic string, n int32) (before int32, changed bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -139,8 +140,8 @@ func (t *topicTable) setPartitions(topic string, n int32) (before int32, changed
 	return before, true
 }
 
-// expires says that the broker may delete records of a topic by itself. It is true also if the
-// topic's configuration is not known.
+// expires says that the broker may delete records of a topic by itself. It is true also
+// if the topic's configuration is not known.
 func (t *topicTable) expires(topic string) bool {
 	known, _ := t.lookup(topic)
 	return known.Configs["retention.ms"] != "-1" || known.Configs["retention.bytes"] != "-1"

@@ -57,7 +57,8 @@ func (c *cluster) expect(want ...string) {
 	}
 }
 
-// A window that is open in stream time is restored, however old its records are by the clock.
+// A window that is open in stream time is restored, however old its records are by the
+// clock.
 func TestOldEventTimesOutliveALostDisk(t *testing.T) {
 	t.Parallel()
 	c := newMinutes(t)
@@ -76,8 +77,8 @@ func TestOldEventTimesOutliveALostDisk(t *testing.T) {
 	app.stop()
 }
 
-// The changelog is trimmed up to the first window that the store still has, and a process with
-// an empty disk, or with one of before, goes on where the last one has stopped.
+// The changelog is trimmed up to the first window that the store still has, and a process
+// with an empty disk, or with one of before, goes on where the last one has stopped.
 func TestChangelogIsTrimmed(t *testing.T) {
 	t.Parallel()
 	for _, guarantee := range []millrace.Guarantee{millrace.ExactlyOnce, millrace.AtLeastOnce} {

@@ -17,7 +17,8 @@ import (
 	"github.com/millrace-streams/millrace/internal/worker"
 )
 
-// explainFailure says what to do about failures of workers that have a name in Kafka only.
+// explainFailure says what to do about failures of workers that have a name in Kafka
+// only.
 func explainFailure(err error) error {
 	if errors.Is(err, kerr.OffsetMetadataTooLarge) {
 		return fmt.Errorf("the times of the topology's operators do not fit into the metadata of an offset; raise the broker's offset.metadata.max.bytes: %w", err)
@@ -28,7 +29,8 @@ func explainFailure(err error) error {
 // readRetries are of partitions that cannot be read.
 var readRetries = backoff.Backoff{First: 500 * time.Millisecond, Last: 2 * time.Second}
 
-// fetchTrouble is told by the fetcher that a partition cannot be read. The fetcher does not wait for what is done about it.
+// fetchTrouble is told by the fetcher that a partition cannot be read. The fetcher does
+// not wait for what is done about it.
 func (s *session) fetchTrouble(feed *worker.Feed, position int64, err error) {
 	s.spawn(func() { s.readOn(feed, position, err) })
 }
@@ -106,7 +108,8 @@ func (s *session) backIntoRange(ctx context.Context, topic graph.Topic, partitio
 	return s.outOfRange(topic, partition, at, start.Offset, end.Offset)
 }
 
-// passedError says that another process has the task, which the group is about to take away here.
+// passedError says that another process has the task, which the group is about to take
+// away here.
 type passedError struct{}
 
 func (passedError) Error() string {
@@ -116,7 +119,9 @@ func (passedError) Error() string {
 // Transient is for package transient: the group takes the task away.
 func (passedError) Transient() bool { return true }
 
-// passed returns a passedError if the group has committed what is not in the log any more: this process has not, so it is one that was taken for dead, and does not know it yet.
+// passed returns a passedError if the group has committed what is not in the log any
+// more: this process has not, so it is one that was taken for dead, and does not know it
+// yet.
 func (s *session) passed(ctx context.Context, topic string, partition int32, start int64) error {
 	committed, err := inputs.Committed(ctx, s.client, s.cfg.ApplicationID, map[string][]int32{topic: {partition}})
 	if err != nil {
@@ -128,7 +133,8 @@ func (s *session) passed(ctx context.Context, topic string, partition int32, sta
 	return nil
 }
 
-// watchCalls names tasks whose user code has been running for so long that the transaction may not come through.
+// watchCalls names tasks whose user code has been running for so long that the
+// transaction may not come through.
 func (s *session) watchCalls() {
 	limit := s.cfg.TransactionTimeout / 2
 	reported := make([]time.Time, len(s.workers))

@@ -37,7 +37,8 @@ func windowKey(key string, start uint64, seq uint32) []byte {
 	return binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint64([]byte(key), start), seq)
 }
 
-// A changelog with a record that the store cannot have written ends Run with an error that says which one, and why.
+// A changelog with a record that the store cannot have written ends Run with an error
+// that says which one, and why.
 func TestChangelogOfAnotherStore(t *testing.T) {
 	t.Parallel()
 	windowed, counted := windows(t), numbers(t, false)
@@ -105,7 +106,8 @@ func (l *lines) has(part string) bool {
 	return strings.Contains(l.text.String(), part)
 }
 
-// What is tried again is logged with its cause; what no waiting puts right ends Run. Each step of the start, and the restore, is made to fail.
+// What is tried again is logged with its cause; what no waiting puts right ends Run. Each
+// step of the start, and the restore, is made to fail.
 func TestRetriesSayWhy(t *testing.T) {
 	t.Parallel()
 	topo, _ := counting(t)

@@ -16,7 +16,8 @@ import (
 
 const topicsEvery = 10 * time.Second
 
-// watchTopics looks whether the topics that are read, and the changelogs, stay as they were, and how many partitions those have that are written.
+// watchTopics looks whether the topics that are read, and the changelogs, stay as they
+// were, and how many partitions those have that are written.
 func (s *session) watchTopics() {
 	every := topicsEvery
 	if d := s.app.seams.topicsEvery; d > 0 {
@@ -33,8 +34,8 @@ func (s *session) watchTopics() {
 	}
 }
 
-// compareTopics returns an error if a topic is not what it was when the application started,
-// and stays so for topics.MissingAfter. It returns nil if Kafka cannot be asked.
+// compareTopics returns an error if a topic is not what it was when the application
+// started, and stays so for topics.MissingAfter. It returns nil if Kafka cannot be asked.
 func (s *session) compareTopics(ctx context.Context) error {
 	return topics.Confirm(ctx, s.compareOnce)
 }
@@ -72,8 +73,9 @@ func (s *session) compareOnce(ctx context.Context) error {
 	return nil
 }
 
-// updateOutputs takes over how many partitions the topics have that are only written: from the next transaction on keys go where they then belong. What has become of a
-// topic that cannot be described shows when it is written.
+// updateOutputs takes over how many partitions the topics have that are only written:
+// from the next transaction on keys go where they then belong. What has become of a topic
+// that cannot be described shows when it is written.
 func (s *session) updateOutputs(details kadm.TopicDetails, outputs []string) {
 	for _, name := range outputs {
 		is, ok := details[name]

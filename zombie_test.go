@@ -35,7 +35,9 @@ func (c deaf) Write(b []byte) (int, error) {
 	return c.Conn.Write(b)
 }
 
-// A process that was taken for dead finds, before it hears of that, that its successor has processed what it wants to read next, and has purged it. That is no loss of records.
+// A process that was taken for dead finds, before it hears of that, that its successor
+// has processed what it wants to read next, and has purged it. That is no loss of
+// records.
 func TestZombieWantsToReadWhatIsPurged(t *testing.T) {
 	t.Parallel()
 	dirs := []string{t.TempDir(), t.TempDir()}

@@ -11,7 +11,8 @@ import (
 // Total is the key of results that have one row for the whole batch.
 type Total struct{}
 
-// Count counts the records of each batch, those without a value too. The result always has one row, of an empty batch 0.
+// Count counts the records of each batch, those without a value too. The result always
+// has one row, of an empty batch 0.
 func (b Batches[K, V]) Count(name string) Result[Total, int64] {
 	a := aggregateBy(b, "Count", name, totals, serde.Int64, plus)
 	a.inverse, a.always = minus, true
@@ -19,8 +20,9 @@ func (b Batches[K, V]) Count(name string) Result[Total, int64] {
 	return combineBy(b, a, fold, func(*processor.Record[K, V]) (Total, string) { return Total{}, "" })
 }
 
-// CountByValue counts how often each value is in the batch. Records without a value are dropped, and counted as dropped. The batches need a value
-// serde, whose bytes say which values are equal.
+// CountByValue counts how often each value is in the batch. Records without a value are
+// dropped, and counted as dropped. The batches need a value serde, whose bytes say which
+// values are equal.
 func CountByValue[K, V any](b Batches[K, V], name string) Result[V, int64] {
 	a := aggregateBy(b, "CountByValue", name, b.values, serde.Int64, plus)
 	a.inverse = minus
@@ -33,8 +35,10 @@ func CountByValue[K, V any](b Batches[K, V], name string) Result[V, int64] {
 	})
 }
 
-// ReduceByKey combines the values of each key and batch with f, which must be associative and commutative: the order of values is that of arrival only inside one partition. f must
-// not change its arguments in place: others may have the same value. Records without a key or a value are dropped, and counted as dropped.
+// ReduceByKey combines the values of each key and batch with f, which must be associative
+// and commutative: the order of values is that of arrival only inside one partition. f
+// must not change its arguments in place: others may have the same value. Records without
+// a key or a value are dropped, and counted as dropped.
 func ReduceByKey[K, V any](b Batches[K, V], name string, f func(a, b V) V, opts ...AggregateOption[V]) Result[K, V] {
 	a := aggregateBy(b, "ReduceByKey", name, b.keys, b.values, f, opts...)
 	fold := func(sum V, some bool, r *processor.Record[K, V]) V {
@@ -46,9 +50,12 @@ func ReduceByKey[K, V any](b Batches[K, V], name string, f func(a, b V) V, opts 
 	return combineBy(b, a, fold, keyAndValue[K, V])
 }
 
-// AggregateByKey folds the values of each key and batch into an aggregate. Each task that has values of a key starts from zero, and folds them with add; merge then
-// combines the aggregates of several tasks, and those of several batches in a window, in no particular order. add and merge may change their first argument in place and
-// return it, and must not keep the second. Records without a key or a value are dropped, and counted as dropped.
+// AggregateByKey folds the values of each key and batch into an aggregate. Each task that
+// has values of a key starts from zero, and folds them with add; merge then combines the
+// aggregates of several tasks, and those of several batches in a window, in no particular
+// order. add and merge may change their first argument in place and return it, and must
+// not keep the second. Records without a key or a value are dropped, and counted as
+// dropped.
 func AggregateByKey[K, V, A any](b Batches[K, V], name string, zero func() A, add func(A, V) A, merge func(a, b A) A, as serde.Serde[A], opts ...AggregateOption[A]) Result[K, A] {
 	b.needFunc("AggregateByKey", zero == nil || add == nil)
 	a := aggregateBy(b, "AggregateByKey", name, b.keys, as, merge, opts...)
@@ -68,14 +75,18 @@ type options[A any] struct {
 	inverse func(total, leaving A) A
 }
 
-// Inverse gives the inverse of the reduction, or of merge: f takes what has left the window out of a total. With it a window costs what enters and leaves; without, it
-// merges the batches in the window anew for each key that loses one. As merge does, with AggregateByKey f may change total in place and return it; with ReduceByKey it must not.
+// Inverse gives the inverse of the reduction, or of merge: f takes what has left the
+// window out of a total. With it a window costs what enters and leaves; without, it
+// merges the batches in the window anew for each key that loses one. As merge does, with
+// AggregateByKey f may change total in place and return it; with ReduceByKey it must not.
 func Inverse[A any](f func(total, leaving A) A) AggregateOption[A] {
 	return func(o *options[A]) { o.inverse = f }
 }
 
-// Window is an aggregation over the batches whose end lies in the last d up to the end of this one. It gives all its rows with every
-// batch. d must be a multiple of the interval, and the result one of Count, CountByValue, ReduceByKey or AggregateByKey, not of what was made of it: filter and sort what Window returns. The window, its store and its
+// Window is an aggregation over the batches whose end lies in the last d up to the end of
+// this one. It gives all its rows with every batch. d must be a multiple of the interval,
+// and the result one of Count, CountByValue, ReduceByKey or AggregateByKey, not of what
+// was made of it: filter and sort what Window returns. The window, its store and its
 // changelog are called <name>-window-<d>, as in authors-window-1m.
 func (r Result[K, V]) Window(d time.Duration) Result[K, V] {
 	h := r.hang("Window", "window-"+durationName(d), false)
@@ -143,7 +154,8 @@ func aggregateBy[K, V, K2, A any](b Batches[K, V], op, name string, ks serde.Ser
 	return a
 }
 
-// combineBy attaches the part of an aggregation that runs in the stamping tasks: keyOf returns the key of a record, or why it is dropped.
+// combineBy attaches the part of an aggregation that runs in the stamping tasks: keyOf
+// returns the key of a record, or why it is dropped.
 func combineBy[K, V, K2, A any](b Batches[K, V], a *aggregation[K2, A], fold func(A, bool, *processor.Record[K, V]) A, keyOf func(*processor.Record[K, V]) (K2, string)) Result[K2, A] {
 	b.n.end(func(s *stamps) receive[K, V] {
 		c := &combiner[K, V, K2, A]{stamps: s, op: a.h.fullName(), keys: a.keys, values: a.values, keyOf: keyOf, fold: fold}

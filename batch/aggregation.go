@@ -27,7 +27,8 @@ type counting interface {
 	check(c *closer) error
 }
 
-// aggregation is the plan of an aggregation: a store with a pane for each batch, and windows over the panes.
+// aggregation is the plan of an aggregation: a store with a pane for each batch, and
+// windows over the panes.
 type aggregation[K, A any] struct {
 	h       *header
 	keys    serde.Serde[K]

@@ -21,7 +21,8 @@ import (
 	"github.com/millrace-streams/millrace/topology"
 )
 
-// TestApplication runs batches on a fake Kafka, in processes that come and go: every batch has one result, and the results add up.
+// TestApplication runs batches on a fake Kafka, in processes that come and go: every
+// batch has one result, and the results add up.
 func TestApplication(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, testApplication) // so that no boundary comes late because the machine is busy

@@ -28,7 +28,8 @@ type (
 	}
 )
 
-// start runs a topology that reads words from topic in, in batches of five seconds called five.
+// start runs a topology that reads words from topic in, in batches of five seconds called
+// five.
 func start(t testing.TB, use func(five words), opts ...topologytest.Option) *driver {
 	t.Helper()
 	b := topology.New()
@@ -104,8 +105,9 @@ func (w *writes) Write(p []byte) (int, error) {
 	return 0, errors.New("disk full")
 }
 
-// TestPrintAfterCommit holds that a block is one Write, after the commit, that a crash before it does not repeat anything, and that an error of the writer is not one of
-// the topology.
+// TestPrintAfterCommit holds that a block is one Write, after the commit, that a crash
+// before it does not repeat anything, and that an error of the writer is not one of the
+// topology.
 func TestPrintAfterCommit(t *testing.T) {
 	t.Parallel()
 	var w writes
@@ -138,7 +140,8 @@ func TestEndRecords(t *testing.T) {
 	}
 }
 
-// summary tells what is in a topic, by batch, and holds that no row comes after the end records of its partition.
+// summary tells what is in a topic, by batch, and holds that no row comes after the end
+// records of its partition.
 func summary(t *testing.T, records []topologytest.Record) (text string) {
 	rows, ends := map[string][]string{}, map[string]map[string]int{}
 	ended := map[string]int{}
@@ -179,7 +182,8 @@ func summary(t *testing.T, records []topologytest.Record) (text string) {
 	return text
 }
 
-// TestOrder holds that ties and unsorted rows are in order of the bytes of the keys, and results in order of declaration.
+// TestOrder holds that ties and unsorted rows are in order of the bytes of the keys, and
+// results in order of declaration.
 func TestOrder(t *testing.T) {
 	t.Parallel()
 	var got []string
@@ -248,7 +252,8 @@ func TestTransform(t *testing.T) {
 	}
 }
 
-// TestChangesInPlace holds that functions may change their first argument: nothing that is kept shares memory with it.
+// TestChangesInPlace holds that functions may change their first argument: nothing that
+// is kept shares memory with it.
 func TestChangesInPlace(t *testing.T) {
 	t.Parallel()
 	type set = map[string]int
@@ -303,7 +308,8 @@ func TestChangesInPlace(t *testing.T) {
 	}
 }
 
-// TestSkip holds that a record whose function fails is in no result, and that a row whose function fails is left out, when the policy says so.
+// TestSkip holds that a record whose function fails is in no result, and that a row whose
+// function fails is left out, when the policy says so.
 func TestSkip(t *testing.T) {
 	t.Parallel()
 	var bad, all string
@@ -369,7 +375,8 @@ func TestRetry(t *testing.T) {
 	}
 }
 
-// TestDrops holds that records without what is counted are dropped, and are records nevertheless.
+// TestDrops holds that records without what is counted are dropped, and are records
+// nevertheless.
 func TestDrops(t *testing.T) {
 	t.Parallel()
 	var n int64
@@ -390,7 +397,8 @@ func TestDrops(t *testing.T) {
 	}
 }
 
-// TestSeveral holds that several Every, of one and of other intervals, share the gather task.
+// TestSeveral holds that several Every, of one and of other intervals, share the gather
+// task.
 func TestSeveral(t *testing.T) {
 	t.Parallel()
 	b := topology.New()
@@ -436,7 +444,8 @@ func TestPruned(t *testing.T) {
 	}
 }
 
-// TestJavaOrder holds that batches run in the test driver's other order too, where the clock moves in one step: that is a jump, and no lateness.
+// TestJavaOrder holds that batches run in the test driver's other order too, where the
+// clock moves in one step: that is a jump, and no lateness.
 func TestJavaOrder(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
@@ -449,7 +458,8 @@ func TestJavaOrder(t *testing.T) {
 	}
 }
 
-// TestMemoryCommitsEarly holds that the partial results of very many values are sent before the commit is due, rather than held.
+// TestMemoryCommitsEarly holds that the partial results of very many values are sent
+// before the commit is due, rather than held.
 func TestMemoryCommitsEarly(t *testing.T) {
 	t.Parallel()
 	d := start(t, func(five words) { batch.CountByValue(five, "v").To("v") }, topologytest.CommitInterval(time.Hour))

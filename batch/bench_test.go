@@ -11,7 +11,8 @@ import (
 	"github.com/millrace-streams/millrace/topologytest"
 )
 
-// BenchmarkStamp is what a record costs in its stamping task: a filter, Count, and CountByValue with 1000 values; a commit per 10000 records.
+// BenchmarkStamp is what a record costs in its stamping task: a filter, Count, and
+// CountByValue with 1000 values; a commit per 10000 records.
 func BenchmarkStamp(b *testing.B) {
 	build := topology.New()
 	every := Every(topology.Source(build, "in", serde.String, serde.String), "every", time.Second)
@@ -41,8 +42,8 @@ func BenchmarkStamp(b *testing.B) {
 	}
 }
 
-// BenchmarkClose is what a batch of 10000 distinct values costs in all tasks, stores and changelogs included, with and without a window of twelve batches, by distinct
-// value.
+// BenchmarkClose is what a batch of 10000 distinct values costs in all tasks, stores and
+// changelogs included, with and without a window of twelve batches, by distinct value.
 func BenchmarkClose(b *testing.B) {
 	for _, bench := range []struct {
 		name string

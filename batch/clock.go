@@ -2,9 +2,11 @@ package batch
 
 import "time"
 
-// clock says which batch is open in a stamping task, and which boundaries have been passed. It never goes back.
+// clock says which batch is open in a stamping task, and which boundaries have been
+// passed. It never goes back.
 //
-// It is moved by the wall clock or, with batches by record time, by the timestamps of records less the grace; then more batches than the oldest one take records.
+// It is moved by the wall clock or, with batches by record time, by the timestamps of
+// records less the grace; then more batches than the oldest one take records.
 type clock struct {
 	interval int64 // ms
 	open     int64 // start of the oldest open batch, which is the end of the last closed one
@@ -14,7 +16,8 @@ type clock struct {
 	last     time.Time
 }
 
-// patience is how many intervals a boundary may be late, or the clock may jump, before what lies in between is a gap.
+// patience is how many intervals a boundary may be late, or the clock may jump, before
+// what lies in between is a gap.
 const patience = 2
 
 // begin opens the first batch that this task has ever had, the one at time t (ms).
@@ -24,13 +27,15 @@ func (c *clock) begin(t int64) span {
 	return span{to: c.open}
 }
 
-// resume goes on with the batch that starts at open. by is the interval that its end follows from, and used what it was.
+// resume goes on with the batch that starts at open. by is the interval that its end
+// follows from, and used what it was.
 func (c *clock) resume(open, by, used int64) {
 	c.open, c.end, c.by, c.used = open, next(open, by), by, used
 }
 
-// pass closes the batches that ended by t and returns them, one after the other. With gap only those that may have records give a result for sure; what comes
-// after them is one span in which nothing ran.
+// pass closes the batches that ended by t and returns them, one after the other. With gap
+// only those that may have records give a result for sure; what comes after them is one
+// span in which nothing ran.
 func (c *clock) pass(t int64, gap bool) (passed []span) {
 	for t >= c.end {
 		one := span{from: c.open, to: c.end, live: !gap || c.end <= c.used}
@@ -58,7 +63,8 @@ func (c *clock) arrived(now time.Time, starting bool) []span {
 	return c.pass(t, jumped(last, now, patience*c.interval))
 }
 
-// far reports whether t is so far beyond the oldest open batch that what lies between is a gap.
+// far reports whether t is so far beyond the oldest open batch that what lies between is
+// a gap.
 func (c *clock) far(t int64) bool { return t-c.end > patience*c.interval }
 
 // take puts a record into the open batch.
@@ -77,8 +83,8 @@ func (c *clock) takeAt(t int64) (b span, ok bool) {
 	return b, true
 }
 
-// jumped reports whether the wall clock went forward by more than limit ms beyond the time that really passed. Where that is not known, as in a
-// test driver, no time has.
+// jumped reports whether the wall clock went forward by more than limit ms beyond the
+// time that really passed. Where that is not known, as in a test driver, no time has.
 func jumped(last, now time.Time, limit int64) bool {
 	wall := now.UnixMilli() - last.UnixMilli()
 	if monotonic(last) && monotonic(now) {

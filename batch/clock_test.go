@@ -92,7 +92,8 @@ func TestClockByRecordTime(t *testing.T) {
 	equal(t, "far", c.pass(9999, c.far(9999)), live(1300, 1400), gap(1400, 9900))
 }
 
-// TestClockCovers holds that what is passed follows on one another, whatever the clock does.
+// TestClockCovers holds that what is passed follows on one another, whatever the clock
+// does.
 func FuzzClock(f *testing.F) {
 	f.Add([]byte{1, 200, 3, 50})
 	f.Fuzz(func(t *testing.T, steps []byte) {

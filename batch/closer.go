@@ -11,20 +11,24 @@ import (
 	"github.com/millrace-streams/millrace/processor"
 )
 
-// step is a part of what is done when a batch is complete. It goes over rows in order of their keys, and can stop after any of them.
+// step is a part of what is done when a batch is complete. It goes over rows in order of
+// their keys, and can stop after any of them.
 type step struct {
 	name string
 
-	// durable says that what run has done need not be done again after a crash: it goes on at the cursor. A step that is not only computes in memory until it is
-	// done, and starts again.
+	// durable says that what run has done need not be done again after a crash: it goes
+	// on at the cursor. A step that is not only computes in memory until it is done, and
+	// starts again.
 	durable bool
 
-	// run does what comes after the cursor, nil at first, for up to *budget rows, which it counts down, and returns the cursor for the next call. After an error the cursor lies behind
-	// what has failed: it is left out if the error policy says so.
+	// run does what comes after the cursor, nil at first, for up to *budget rows, which
+	// it counts down, and returns the cursor for the next call. After an error the cursor
+	// lies behind what has failed: it is left out if the error policy says so.
 	run func(b span, cursor []byte, budget *int) (next []byte, done bool, err error)
 }
 
-// closer does the steps for one batch after the other of one Every, in several transactions if there is much to do.
+// closer does the steps for one batch after the other of one Every, in several
+// transactions if there is much to do.
 type closer struct {
 	marks *watermarks
 	steps []step
@@ -35,7 +39,8 @@ type closer struct {
 	cursor []byte
 }
 
-// The row of a closer is [8B start][8B end] of the batch, [1B length][name] of the step, and [1B 1][cursor], or [1B 0] if there is none.
+// The row of a closer is [8B start][8B end] of the batch, [1B length][name] of the step,
+// and [1B 1][cursor], or [1B 0] if there is none.
 
 // openCloser reads where the last commit left off.
 func openCloser(marks *watermarks, steps []step) (*closer, error) {
@@ -56,7 +61,8 @@ func openCloser(marks *watermarks, steps []step) (*closer, error) {
 		}
 		return c, nil
 	}
-	// The step is not there any more, and with it its output: what comes after it cannot be told from what came before.
+	// The step is not there any more, and with it its output: what comes after it cannot
+	// be told from what came before.
 	c.at = len(steps)
 	return c, nil
 }
@@ -81,7 +87,8 @@ func (c *closer) save() error {
 	return c.marks.store.Put(c.marks.row(rowCursor), row)
 }
 
-// work does what can be done for *budget rows, and tells of each batch that is finished, with the end of the one before. more says that there is something left to do.
+// work does what can be done for *budget rows, and tells of each batch that is finished,
+// with the end of the one before. more says that there is something left to do.
 func (c *closer) work(budget *int, finished func(b span, before int64)) (more bool, err error) {
 	for {
 		if !c.active {
@@ -117,7 +124,8 @@ func (c *closer) end() error {
 	return c.marks.finish()
 }
 
-// closers are the closers of one task. Together they do at most chunk rows in one transaction.
+// closers are the closers of one task. Together they do at most chunk rows in one
+// transaction.
 type closers struct {
 	all      []*closer
 	chunk    int
@@ -125,7 +133,8 @@ type closers struct {
 	schedule processor.Schedule // while there is something left to do
 }
 
-// defaultChunk is how many rows a task reads or writes for closed batches in one transaction: so many that a transaction takes well under a second.
+// defaultChunk is how many rows a task reads or writes for closed batches in one
+// transaction: so many that a transaction takes well under a second.
 const defaultChunk = 20_000
 
 // work goes on with what is to be done. What is left is done after the next commits.

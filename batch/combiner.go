@@ -9,10 +9,11 @@ import (
 	"github.com/millrace-streams/millrace/serde"
 )
 
-// leaf is a combiner as the stamping processor sees it. A record is staged first in all leaves, and applied when all user functions on the way have
-// succeeded.
+// leaf is a combiner as the stamping processor sees it. A record is staged first in all
+// leaves, and applied when all user functions on the way have succeeded.
 type leaf interface {
-	// restage forgets what was staged; anew says that it is for another record than the last time.
+	// restage forgets what was staged; anew says that it is for another record than the
+	// last time.
 	restage(anew bool)
 	apply() error
 	// held is an estimate of the bytes that flush will set free.
@@ -20,7 +21,8 @@ type leaf interface {
 	flush(send func(key []byte, m message)) error
 }
 
-// combiner folds the records of one aggregation in one task, for the current transaction only.
+// combiner folds the records of one aggregation in one task, for the current transaction
+// only.
 type combiner[K, V, K2, A any] struct {
 	stamps *stamps
 	op     string
@@ -112,7 +114,8 @@ func (c *combiner[K, V, K2, A]) apply() error {
 	return nil
 }
 
-// indexEntry is about what an entry takes in a group's index, besides the bytes of its key.
+// indexEntry is about what an entry takes in a group's index, besides the bytes of its
+// key.
 const indexEntry = 48
 
 func (c *combiner[K, V, K2, A]) held() int64 { return c.bytes }
@@ -154,8 +157,9 @@ func (c *combiner[K, V, K2, A]) flush(send func(key []byte, m message)) error {
 	return errors.Join(errs...)
 }
 
-// recycle keeps the memory of the last group, which is the open batch's most likely, for the next transaction, unless most of it was not used: clearing
-// costs what there is, and nobody counts it.
+// recycle keeps the memory of the last group, which is the open batch's most likely, for
+// the next transaction, unless most of it was not used: clearing costs what there is, and
+// nobody counts it.
 func (c *combiner[K, V, K2, A]) recycle() {
 	c.bytes = 0
 	if len(c.groups) == 0 {

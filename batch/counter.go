@@ -9,7 +9,8 @@ import (
 	"github.com/millrace-streams/millrace/state"
 )
 
-// counter is the processor that merges the partial results of an Every, and closes its batches.
+// counter is the processor that merges the partial results of an Every, and closes its
+// batches.
 type counter struct {
 	e        *every
 	progress state.Spec[[]byte, []byte]

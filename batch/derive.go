@@ -6,8 +6,8 @@ import (
 	"github.com/millrace-streams/millrace/serde"
 )
 
-// result is the plan of a result. Its rows are either in the counting tasks (rows), perhaps to be sorted, or in the gather task (in), where they have an
-// order.
+// result is the plan of a result. Its rows are either in the counting tasks (rows),
+// perhaps to be sorted, or in the gather task (in), where they have an order.
 type result[K, V any] struct {
 	h      *header
 	keys   serde.Serde[K]
@@ -23,10 +23,12 @@ type result[K, V any] struct {
 	points []gathered // what in reads
 }
 
-// list returns a result's rows of a batch in the gather task. The slice belongs to the caller.
+// list returns a result's rows of a batch in the gather task. The slice belongs to the
+// caller.
 type list[K, V any] func(g *gatherer, b span) ([]kept[K, V], error)
 
-// gather returns the first n rows as a list, in the order of the result, and the points that it needs. name is what needs the rows.
+// gather returns the first n rows as a list, in the order of the result, and the points
+// that it needs. name is what needs the rows.
 func (r *result[K, V]) gather(name *header, n int) (list[K, V], []gathered) {
 	switch {
 	case r.in != nil && n == all:

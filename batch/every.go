@@ -9,8 +9,9 @@ import (
 	"github.com/millrace-streams/millrace/topology"
 )
 
-// Batches is a handle of a stream that is cut into batches. It is a small value without state; using one several times gives each user all
-// records. Handles come from [Every]; one that is the zero value belongs to no builder, and using it panics.
+// Batches is a handle of a stream that is cut into batches. It is a small value without
+// state; using one several times gives each user all records. Handles come from [Every];
+// one that is the zero value belongs to no builder, and using it panics.
 type Batches[K, V any] struct {
 	e      *every
 	n      *node[K, V]
@@ -27,10 +28,13 @@ func apply[T any, O ~func(*T)](to *T, opts []O) {
 	}
 }
 
-// Every cuts the stream into batches by the time of arrival: the wall clock of the process that reads the record, at the moment when the record gets to this operator. Batches are
-// aligned to 1970-01-01T00:00:00Z; interval is in whole milliseconds. See the package documentation for what is in a batch.
+// Every cuts the stream into batches by the time of arrival: the wall clock of the
+// process that reads the record, at the moment when the record gets to this operator.
+// Batches are aligned to 1970-01-01T00:00:00Z; interval is in whole milliseconds. See the
+// package documentation for what is in a batch.
 //
-// name names the topic <app>-<name>-repartition, through which all results on these batches go, and the store of what is closed so far.
+// name names the topic <app>-<name>-repartition, through which all results on these
+// batches go, and the store of what is closed so far.
 func Every[K, V any](s topology.Stream[K, V], name string, interval time.Duration, opts ...EveryOption) Batches[K, V] {
 	b := s.Builder()
 	if b == nil {
@@ -57,16 +61,19 @@ func Every[K, V any](s topology.Stream[K, V], name string, interval time.Duratio
 // EveryOption is an option of [Every].
 type EveryOption func(*every)
 
-// Partitions is the number of tasks among which the rows of the results are divided: the partitions of the topic <app>-<name>-repartition. Default: as many as the stream's
+// Partitions is the number of tasks among which the rows of the results are divided: the
+// partitions of the topic <app>-<name>-repartition. Default: as many as the stream's
 // topics have. It cannot be changed while rows are under way.
 func Partitions(n int32) EveryOption {
 	return func(e *every) { e.partitions = []topology.RepartitionOption{topology.Partitions(n)} }
 }
 
-// ByRecordTime cuts by the timestamps of the records instead of by their arrival. A task closes a batch when it has had a record that is by grace later than the batch's
-// end; records that come for a closed batch are dropped, and counted as dropped.
+// ByRecordTime cuts by the timestamps of the records instead of by their arrival. A task
+// closes a batch when it has had a record that is by grace later than the batch's end;
+// records that come for a closed batch are dropped, and counted as dropped.
 //
-// A batch gives its result when all tasks have closed it, so a partition without new records holds the results back. The interval cannot be changed later.
+// A batch gives its result when all tasks have closed it, so a partition without new
+// records holds the results back. The interval cannot be changed later.
 func ByRecordTime(grace time.Duration) EveryOption {
 	return func(e *every) {
 		e.byRecordTime, e.grace = true, grace.Milliseconds()
@@ -87,7 +94,8 @@ func (b Batches[K, V]) made() Batches[K, V] {
 	return b
 }
 
-// Filter keeps the records for whose value keep is true. keep sees the zero value where the value is absent.
+// Filter keeps the records for whose value keep is true. keep sees the zero value where
+// the value is absent.
 func (b Batches[K, V]) Filter(keep func(V) bool) Batches[K, V] {
 	b.needFunc("Filter", keep == nil)
 	return b.FilterRecord(func(r processor.Record[K, V]) bool { return keep(r.Value) })
@@ -124,8 +132,8 @@ func Map[K, V, K2, V2 any](b Batches[K, V], f func(processor.Record[K, V]) proce
 	return Batches[K2, V2]{e: b.e, n: n, keys: ks, values: vs}
 }
 
-// MapValues turns each value into another one. An absent value stays absent, and f is not called for it, unless the value serde is Optional (see
-// serde.Nullable).
+// MapValues turns each value into another one. An absent value stays absent, and f is not
+// called for it, unless the value serde is Optional (see serde.Nullable).
 func MapValues[K, V, V2 any](b Batches[K, V], f func(V) V2, vs serde.Serde[V2]) Batches[K, V2] {
 	b.needFunc("MapValues", f == nil)
 	_, absentToo := b.values.(serde.Optional[V])
@@ -164,8 +172,9 @@ func FlatMap[K, V, K2, V2 any](b Batches[K, V], f func(processor.Record[K, V]) [
 	return Batches[K2, V2]{e: b.e, n: n, keys: ks, values: vs}
 }
 
-// FlatMapValues turns each value into any number of values, with the record's key; as with [MapValues], f is not called for absent values. The
-// slice is read before f is called again.
+// FlatMapValues turns each value into any number of values, with the record's key; as
+// with [MapValues], f is not called for absent values. The slice is read before f is
+// called again.
 func FlatMapValues[K, V, V2 any](b Batches[K, V], f func(V) []V2, vs serde.Serde[V2]) Batches[K, V2] {
 	b.needFunc("FlatMapValues", f == nil)
 	_, absentToo := b.values.(serde.Optional[V])

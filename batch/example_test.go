@@ -12,7 +12,8 @@ import (
 	"github.com/millrace-streams/millrace/topologytest"
 )
 
-// feed runs a topology for two batches of five seconds: lines arrive in the first one, and nothing in the second.
+// feed runs a topology for two batches of five seconds: lines arrive in the first one,
+// and nothing in the second.
 func feed(b *topology.Builder, lines ...string) {
 	topo, err := b.Build()
 	if err != nil {

@@ -8,8 +8,9 @@ import (
 	"github.com/millrace-streams/millrace/state"
 )
 
-// gatherer is the processor that gathers the rows of results from all counting tasks, and gives the results of a batch in order of declaration. There is
-// one in an application, in one task.
+// gatherer is the processor that gathers the rows of results from all counting tasks, and
+// gives the results of a batch in order of declaration. There is one in an application,
+// in one task.
 type gatherer struct {
 	plan *plan
 	spec state.Spec[[]byte, []byte]
@@ -24,7 +25,8 @@ type gatherer struct {
 // gatherName names the gather topic, its store and its nodes.
 const gatherName = "gather"
 
-// marksPrefix sets the rows of watermarks apart: no row of a point begins with it, since no name is empty.
+// marksPrefix sets the rows of watermarks apart: no row of a point begins with it, since
+// no name is empty.
 const marksPrefix = "\x00"
 
 func (g *gatherer) Init(ctx context) error {

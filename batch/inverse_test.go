@@ -44,7 +44,8 @@ func windowRows[V any](to map[int64]string, r batch.Result[string, V]) {
 	})
 }
 
-// TestInverse holds that a window says the same with an inverse and without, over random traffic, crashes and lost disks.
+// TestInverse holds that a window says the same with an inverse and without, over random
+// traffic, crashes and lost disks.
 func TestInverse(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(10) {

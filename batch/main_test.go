@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// TestMain fixes the local time zone: Print writes local time, and the examples' output is
-// compared as text.
+// TestMain fixes the local time zone: Print writes local time, and the examples' output
+// is compared as text.
 func TestMain(m *testing.M) {
 	time.Local = time.UTC
 	os.Exit(m.Run())

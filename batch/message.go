@@ -18,7 +18,8 @@ const (
 	sink    kind = 's' // on the way to a sink; never on the wire
 )
 
-// message is what goes through the repartition topics of batches. The record's key is that of the row; a marker's is its name.
+// message is what goes through the repartition topics of batches. The record's key is
+// that of the row; a marker's is its name.
 type message struct {
 	kind kind
 	name string // of the aggregation, the gathered result, or (marker) the Every
@@ -111,7 +112,8 @@ func (m message) decodeMarker(data []byte) (message, error) {
 
 func (messageSerde) String() string { return "batch messages 1" }
 
-// totals is the serde of Total: one byte, since a record without a key would not get through a repartition topic.
+// totals is the serde of Total: one byte, since a record without a key would not get
+// through a repartition topic.
 var totals serde.Serde[Total] = totalSerde{}
 
 type totalSerde struct{}

@@ -2,11 +2,13 @@ package batch
 
 import "github.com/millrace-streams/millrace/processor"
 
-// receive takes a record on its way from the stamping processor to the combiners. The record belongs to the caller, who uses it again, and is valid during the call.
+// receive takes a record on its way from the stamping processor to the combiners. The
+// record belongs to the caller, who uses it again, and is valid during the call.
 type receive[K, V any] func(r *processor.Record[K, V]) error
 
-// node is a point between two operators on batches. The operators of one Every form a tree in one processor: so a record has one stamp for all
-// of them, and counts in all results or, if one of the user's functions fails, in none.
+// node is a point between two operators on batches. The operators of one Every form a
+// tree in one processor: so a record has one stamp for all of them, and counts in all
+// results or, if one of the user's functions fails, in none.
 type node[K, V any] struct {
 	children []func(s *stamps) receive[K, V]
 }
@@ -28,7 +30,8 @@ func (n *node[K, V]) end(child func(s *stamps) receive[K, V]) {
 	n.children = append(n.children, child)
 }
 
-// instance returns what passes a record to all children in one task. Children that lead nowhere are nil.
+// instance returns what passes a record to all children in one task. Children that lead
+// nowhere are nil.
 func (n *node[K, V]) instance(s *stamps) receive[K, V] {
 	var next []receive[K, V]
 	for _, child := range n.children {

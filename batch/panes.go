@@ -10,8 +10,9 @@ import (
 	"github.com/millrace-streams/millrace/state"
 )
 
-// paneKey is the key of a row in the store of an aggregation: the pane, which is the batch by its end, and the bytes of the row's key. So a store is in order of panes,
-// and a pane in order of the keys' bytes.
+// paneKey is the key of a row in the store of an aggregation: the pane, which is the
+// batch by its end, and the bytes of the row's key. So a store is in order of panes, and
+// a pane in order of the keys' bytes.
 type paneKey struct {
 	pane int64
 	key  []byte
@@ -61,7 +62,8 @@ func (c *panes[K, A]) merge(b span, key, payload []byte) error {
 	return c.store.Put(k, value)
 }
 
-// check refuses a window that was not there for some time: its totals have batches whose panes are gone.
+// check refuses a window that was not there for some time: its totals have batches whose
+// panes are gone.
 func (c *panes[K, A]) check(at *closer) error {
 	for _, w := range c.windows {
 		if w.entered >= 0 && w.entered != at.marks.done && !(at.active && w.entered == at.batch.to) {
@@ -71,7 +73,8 @@ func (c *panes[K, A]) check(at *closer) error {
 	return nil
 }
 
-// steps brings the windows up to date first: the selections and sends that follow change nothing, so they may be interrupted.
+// steps brings the windows up to date first: the selections and sends that follow change
+// nothing, so they may be interrupted.
 func (c *panes[K, A]) steps() (steps []step) {
 	name := c.a.h.fullName()
 	for _, w := range c.windows {
@@ -159,7 +162,8 @@ func (c *panes[K, A]) from(k paneKey, after bool, to int64, yield func(paneKey, 
 	return nil
 }
 
-// walk calls f for the rows of the panes after the one that ends at after, up to the one that ends at to. The cursor is an encoded paneKey.
+// walk calls f for the rows of the panes after the one that ends at after, up to the one
+// that ends at to. The cursor is an encoded paneKey.
 func (c *panes[K, A]) walk(after, to int64, cursor []byte, budget *int, f func(k paneKey, v A) error) (next []byte, done bool, err error) {
 	start := paneKey{pane: after + 1}
 	if cursor != nil {

@@ -9,7 +9,8 @@ import (
 	"github.com/millrace-streams/millrace/topology"
 )
 
-// plan is what this package keeps with a Builder until Build: only then the names are known, and what is gathered.
+// plan is what this package keeps with a Builder until Build: only then the names are
+// known, and what is gathered.
 type plan struct {
 	b       *topology.Builder
 	everys  []*every
@@ -89,7 +90,8 @@ func (p *plan) checkNames() {
 	}
 }
 
-// checkEverys reports names of Every that are missing or used twice, and returns those that are taken.
+// checkEverys reports names of Every that are missing or used twice, and returns those
+// that are taken.
 func (p *plan) checkEverys() map[string]*header {
 	taken := make(map[string]*header)
 	for _, e := range p.everys {
@@ -126,7 +128,8 @@ func (p *plan) build() error {
 	return nil
 }
 
-// build adds the nodes from the stamping to the counting processor, and returns what that forwards.
+// build adds the nodes from the stamping to the counting processor, and returns what that
+// forwards.
 func (e *every) build() topology.Stream[[]byte, message] {
 	options := append(e.partitions, topology.Partitioner(route))
 	parts := topology.Repartition(e.stamp(), e.name, options...)

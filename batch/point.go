@@ -16,7 +16,8 @@ type gathered interface {
 	use()
 }
 
-// point is where rows are gathered: from the counting tasks, where each selects what may be needed, to the gather task.
+// point is where rows are gathered: from the counting tasks, where each selects what may
+// be needed, to the gather task.
 type point[K, V any] struct {
 	h       *header
 	keys    serde.Serde[K]
@@ -112,7 +113,8 @@ func (p *point[K, V]) selector(t *counter) *consumer[K, V] {
 	}
 }
 
-// insert keeps the first limit rows. Rows come in order of the bytes of their keys, so the new one is behind its equals.
+// insert keeps the first limit rows. Rows come in order of the bytes of their keys, so
+// the new one is behind its equals.
 func (p *point[K, V]) insert(best []kept[K, V], k kept[K, V]) []kept[K, V] {
 	i := len(best)
 	if p.compare != nil {
@@ -133,7 +135,8 @@ func (p *point[K, V]) insert(best []kept[K, V], k kept[K, V]) []kept[K, V] {
 	return slices.Insert(best, i, k)
 }
 
-// Rows of the gather store have the keys [1B length][name of the point][8B end of the batch][bytes of the key].
+// Rows of the gather store have the keys [1B length][name of the point][8B end of the
+// batch][bytes of the key].
 
 func rowKey(name string, to int64, key []byte) []byte {
 	k := append([]byte{byte(len(name))}, name...)
@@ -162,7 +165,8 @@ func (p *point[K, V]) load(g *gatherer, b span) ([]kept[K, V], error) {
 	return cut(out, p.limit), nil
 }
 
-// sortRows sorts rows; where compare returns 0 they stay in the order they had, which is that of the bytes of the keys.
+// sortRows sorts rows; where compare returns 0 they stay in the order they had, which is
+// that of the bytes of the keys.
 func sortRows[K, V any](rows []kept[K, V], compare order[K, V]) {
 	if compare != nil {
 		slices.SortStableFunc(rows, func(a, b kept[K, V]) int { return compare(a.Row, b.Row) })

@@ -21,14 +21,16 @@ import (
 	"github.com/millrace-streams/millrace/topologytest"
 )
 
-// A soak: go test ./batch -run TestAnyHistory -batch.seeds 1000, or -batch.first 1000 -batch.seeds 2 -batch.steps 20000
+// A soak: go test ./batch -run TestAnyHistory -batch.seeds 1000, or -batch.first 1000
+// -batch.seeds 2 -batch.steps 20000
 var (
 	firstSeed = flag.Int("batch.first", 0, "the first seed of the property test")
 	seeds     = flag.Int("batch.seeds", 40, "how many seeds the property test runs")
 	steps     = flag.Int("batch.steps", 150, "how many steps each seed has; about twelve make a batch")
 )
 
-// TestAnyHistory runs random records, steps of the clock, commits, crashes and restarts, and compares what comes out with a naive model.
+// TestAnyHistory runs random records, steps of the clock, commits, crashes and restarts,
+// and compares what comes out with a naive model.
 func TestAnyHistory(t *testing.T) {
 	t.Parallel()
 	n := *seeds

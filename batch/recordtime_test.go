@@ -15,7 +15,8 @@ import (
 	"github.com/millrace-streams/millrace/topologytest"
 )
 
-// TestByRecordTime compares batches by record time, whose content does not depend on when anything happens, with a model.
+// TestByRecordTime compares batches by record time, whose content does not depend on when
+// anything happens, with a model.
 func TestByRecordTime(t *testing.T) {
 	t.Parallel()
 	for seed := range 20 {

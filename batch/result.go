@@ -19,39 +19,45 @@ type Row[K, V any] struct {
 	Value V
 }
 
-// Result is a handle of the rows that an aggregation gives for each batch, or of what was made of them. It is a small value; using one several times
-// gives each user all rows. One that is the zero value belongs to no builder, and using it panics.
+// Result is a handle of the rows that an aggregation gives for each batch, or of what was
+// made of them. It is a small value; using one several times gives each user all rows.
+// One that is the zero value belongs to no builder, and using it panics.
 type Result[K, V any] struct {
 	r *result[K, V]
 }
 
-// Named gives the result another name than the one derived from what it hangs on. What hangs on it is named after it.
+// Named gives the result another name than the one derived from what it hangs on. What
+// hangs on it is named after it.
 func (r Result[K, V]) Named(name string) Result[K, V] {
 	r.made().h.name = name
 	return r
 }
 
-// Filter keeps the rows for which keep is true. keep must not change what the row points to; nor must the functions of MapRows and SortBy.
+// Filter keeps the rows for which keep is true. keep must not change what the row points
+// to; nor must the functions of MapRows and SortBy.
 func (r Result[K, V]) Filter(keep func(Row[K, V]) bool) Result[K, V] {
 	h := r.hang("Filter", "filter", keep == nil)
 	return derive(r, h, r.r.values, func(row Row[K, V]) (V, bool) { return row.Value, keep(row) })
 }
 
-// MapRows turns the value of each row into another one; the key stays. vs may be nil where the rows are neither gathered nor sent.
+// MapRows turns the value of each row into another one; the key stays. vs may be nil
+// where the rows are neither gathered nor sent.
 func MapRows[K, V, V2 any](r Result[K, V], f func(Row[K, V]) V2, vs serde.Serde[V2]) Result[K, V2] {
 	h := r.hang("MapRows", "map", f == nil)
 	return derive(r, h, vs, func(row Row[K, V]) (V2, bool) { return f(row), true })
 }
 
-// SortBy sorts the rows with compare, which returns a negative number if a comes before b, a positive one if after; where it returns 0, rows are in order of the bytes of
-// their keys. All rows are gathered in one place, unless [Result.Take] or Print follows.
+// SortBy sorts the rows with compare, which returns a negative number if a comes before
+// b, a positive one if after; where it returns 0, rows are in order of the bytes of their
+// keys. All rows are gathered in one place, unless [Result.Take] or Print follows.
 func (r Result[K, V]) SortBy(compare func(a, b Row[K, V]) int) Result[K, V] {
 	h := r.hang("SortBy", "sort", compare == nil)
 	return sortBy(r, h, compare)
 }
 
-// Top keeps the n rows with the largest values, largest first; equal values are in order of the bytes of their keys. Each task sends at most n rows. Values must be
-// numbers or strings; for others use SortBy and Take.
+// Top keeps the n rows with the largest values, largest first; equal values are in order
+// of the bytes of their keys. Each task sends at most n rows. Values must be numbers or
+// strings; for others use SortBy and Take.
 func (r Result[K, V]) Top(n int) Result[K, V] {
 	h := r.hang("Top", "top", false)
 	r.needRows(h, n)
@@ -63,15 +69,18 @@ func (r Result[K, V]) Top(n int) Result[K, V] {
 	return first(r, h, func(a, b Row[K, V]) int { return compare(a.Value, b.Value) }, n)
 }
 
-// Take keeps the first n rows: after SortBy, Top or Transform in their order, otherwise in order of the bytes of the keys. Each task sends at most n rows.
+// Take keeps the first n rows: after SortBy, Top or Transform in their order, otherwise
+// in order of the bytes of the keys. Each task sends at most n rows.
 func (r Result[K, V]) Take(n int) Result[K, V] {
 	h := r.hang("Take", "take", false)
 	r.needRows(h, n)
 	return first(r, h, nil, n)
 }
 
-// Transform turns all rows of a batch at once into other rows. They are gathered in one place, and in memory there. f is given them in their order, and may change the slice; it is called
-// again after a crash, and must then return the same. The serdes may be nil where the rows are not sent.
+// Transform turns all rows of a batch at once into other rows. They are gathered in one
+// place, and in memory there. f is given them in their order, and may change the slice;
+// it is called again after a crash, and must then return the same. The serdes may be nil
+// where the rows are not sent.
 func Transform[K, V, K2, V2 any](r Result[K, V], f func(Batch, []Row[K, V]) []Row[K2, V2], ks serde.Serde[K2], vs serde.Serde[V2]) Result[K2, V2] {
 	h := r.hang("Transform", "transform", f == nil)
 	return transform(r, h, f, ks, vs)
@@ -80,7 +89,8 @@ func Transform[K, V, K2, V2 any](r Result[K, V], f func(Batch, []Row[K, V]) []Ro
 // all is the limit of a result that has none.
 const all = -1
 
-// made returns what r is a handle of, or panics with a message in the user's words if r is the zero value.
+// made returns what r is a handle of, or panics with a message in the user's words if r
+// is the zero value.
 func (r Result[K, V]) made() *result[K, V] {
 	if r.r == nil {
 		panic("batch: the Result was not made by Count, CountByValue, ReduceByKey or AggregateByKey, nor from what they return")
@@ -104,7 +114,8 @@ func (r Result[K, V]) needRows(h *header, n int) {
 	}
 }
 
-// descending returns what compares values of a type that has a natural order, the larger first; nil for other types.
+// descending returns what compares values of a type that has a natural order, the larger
+// first; nil for other types.
 func descending[V any]() func(a, b V) int {
 	t := reflect.TypeFor[V]()
 	switch any(*new(V)).(type) {

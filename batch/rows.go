@@ -6,7 +6,8 @@ import (
 	"github.com/millrace-streams/millrace/serde"
 )
 
-// row is a row on its way from a store to what is done with it. It belongs to the sender, and is valid during the call.
+// row is a row on its way from a store to what is done with it. It belongs to the sender,
+// and is valid during the call.
 type row[K, V any] struct {
 	keyBytes []byte
 	keys     serde.Serde[K]
@@ -15,7 +16,8 @@ type row[K, V any] struct {
 	value    V
 }
 
-// get returns the row as the user's functions see it. Many rows are never seen, so their keys are not decoded before.
+// get returns the row as the user's functions see it. Many rows are never seen, so their
+// keys are not decoded before.
 func (r *row[K, V]) get() (out Row[K, V], err error) {
 	if !r.decoded {
 		if r.key, err = r.keys.Decode(r.keyBytes); err != nil {
@@ -26,7 +28,8 @@ func (r *row[K, V]) get() (out Row[K, V], err error) {
 	return Row[K, V]{Key: r.key, Value: r.value}, nil
 }
 
-// consumer takes the rows of a batch that one task has, in order of the bytes of their keys.
+// consumer takes the rows of a batch that one task has, in order of the bytes of their
+// keys.
 type consumer[K, V any] struct {
 	begin func()
 	row   func(b span, r *row[K, V]) error
@@ -41,7 +44,8 @@ const (
 	selecting             // selects in memory, and sends at the end: the scan starts again
 )
 
-// rows is where the rows of a result can be had in the counting tasks: in an aggregation, a window, or behind a filter or map on them.
+// rows is where the rows of a result can be had in the counting tasks: in an aggregation,
+// a window, or behind a filter or map on them.
 type rows[K, V any] struct {
 	children []func(how scan, t *counter) *consumer[K, V]
 }

@@ -184,7 +184,8 @@ func (t *to[K, V]) consumer(how scan, c *counter) *consumer[K, V] {
 	}
 }
 
-// toGathered writes rows in the gather task. The cursor is the number of rows that are written.
+// toGathered writes rows in the gather task. The cursor is the number of rows that are
+// written.
 type toGathered[K, V any] struct {
 	*to[K, V]
 	in list[K, V]

@@ -11,8 +11,10 @@ import (
 // context is the context of the processors of this package.
 type context = processor.Context[[]byte, message]
 
-// stamper is the processor of an Every: it says in which batch a record is, and combines. At each commit it sends the partial results, and a marker for
-// each boundary that was passed. It has no store: what it must remember are three numbers, which are committed with its offsets.
+// stamper is the processor of an Every: it says in which batch a record is, and combines.
+// At each commit it sends the partial results, and a marker for each boundary that was
+// passed. It has no store: what it must remember are three numbers, which are committed
+// with its offsets.
 type stamper[K, V any] struct {
 	stamps
 	root   *node[K, V]
@@ -43,8 +45,8 @@ const (
 	positionShape = "shape" // a shape
 )
 
-// shape is what must fit to what is committed: the interval that the end of the open batch follows from, whether batches are by record time, and the number of
-// tasks.
+// shape is what must fit to what is committed: the interval that the end of the open
+// batch follows from, whether batches are by record time, and the number of tasks.
 type shape struct {
 	by           int64
 	byRecordTime bool
@@ -206,7 +208,8 @@ func (s *stamper[K, V]) Process(ctx context, r processor.Record[K, V]) error {
 	return nil
 }
 
-// tellHeld has what the combiners hold counted, so that very many distinct values lead to an early commit.
+// tellHeld has what the combiners hold counted, so that very many distinct values lead to
+// an early commit.
 func (s *stamps) tellHeld() {
 	var held int64
 	for _, l := range s.leaves {

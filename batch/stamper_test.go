@@ -14,7 +14,8 @@ import (
 	"github.com/millrace-streams/millrace/topology"
 )
 
-// fakeHost is the host of a stamping task: its clock is set by the test, and what is forwarded is kept.
+// fakeHost is the host of a stamping task: its clock is set by the test, and what is
+// forwarded is kept.
 type fakeHost struct {
 	processor.Host[[]byte, message] // nil: what a stamper does not use
 
@@ -140,7 +141,8 @@ func TestStamper(t *testing.T) {
 	s.flush()
 }
 
-// TestStamperStarts starts a task again that has committed in the batch from 1200 to 1300, in which it has had a record.
+// TestStamperStarts starts a task again that has committed in the batch from 1200 to
+// 1300, in which it has had a record.
 func TestStamperStarts(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -206,7 +208,8 @@ func TestShape(t *testing.T) {
 	}
 }
 
-// TestStamperTellsWhatItHolds: memory that distinct values take is counted until the commit, and that of the values' sizes from the second one on.
+// TestStamperTellsWhatItHolds: memory that distinct values take is counted until the
+// commit, and that of the values' sizes from the second one on.
 func TestStamperTellsWhatItHolds(t *testing.T) {
 	t.Parallel()
 	s := newStamping(t)

@@ -11,7 +11,8 @@ import (
 	"github.com/millrace-streams/millrace/topologytest"
 )
 
-// TestTitle: a title stands in the line of the time, also of an empty batch; without one the block is Spark's.
+// TestTitle: a title stands in the line of the time, also of an empty batch; without one
+// the block is Spark's.
 func TestTitle(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer

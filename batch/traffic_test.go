@@ -13,7 +13,8 @@ import (
 	"github.com/millrace-streams/millrace/topologytest"
 )
 
-// traffic is a driver of a topology that has all kinds of results on one Every of five seconds.
+// traffic is a driver of a topology that has all kinds of results on one Every of five
+// seconds.
 func traffic(t *testing.T, partitions int32, opts ...topologytest.Option) (*topologytest.Driver, *topologytest.InputTopic[string, string]) {
 	b := topology.New()
 	every := Every(topology.Source(b, "in", serde.String, serde.String), "every", 5*time.Second)
@@ -46,7 +47,8 @@ func rowsLeft(d *topologytest.Driver) map[string]int {
 	return left
 }
 
-// TestStateDoesNotGrow holds that nothing is left of batches that are done and in no window: only what is known of the senders, the last batch and the windows.
+// TestStateDoesNotGrow holds that nothing is left of batches that are done and in no
+// window: only what is known of the senders, the last batch and the windows.
 func TestStateDoesNotGrow(t *testing.T) {
 	t.Parallel()
 	d, in := traffic(t, 3)
@@ -76,7 +78,8 @@ func TestStateDoesNotGrow(t *testing.T) {
 	}
 }
 
-// TestTraffic holds that results on one Every share its markers, one from each task to each partition and batch, and that a commit sends one record for each distinct value.
+// TestTraffic holds that results on one Every share its markers, one from each task to
+// each partition and batch, and that a commit sends one record for each distinct value.
 func TestTraffic(t *testing.T) {
 	t.Parallel()
 	const partitions, batches = 3, 4
@@ -113,7 +116,9 @@ func TestTraffic(t *testing.T) {
 	}
 }
 
-// TestChangedInterval holds that a batch that is open when the interval changes ends where it was to end, that no record is lost, and that windows go on with the batches of the old interval.
+// TestChangedInterval holds that a batch that is open when the interval changes ends
+// where it was to end, that no record is lost, and that windows go on with the batches of
+// the old interval.
 func TestChangedInterval(t *testing.T) {
 	t.Parallel()
 	version := func(interval time.Duration) *topology.Topology {

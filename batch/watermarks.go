@@ -9,12 +9,15 @@ import (
 	"github.com/millrace-streams/millrace/state"
 )
 
-// progress is the store of a receiver: of the markers it has had, and how far it is with what they have closed.
+// progress is the store of a receiver: of the markers it has had, and how far it is with
+// what they have closed.
 type progress = state.KeyValueStore[[]byte, []byte]
 
-// watermarks are what a receiver knows from the markers of one Every: how far each sender has come, and which batches are to give a result.
+// watermarks are what a receiver knows from the markers of one Every: how far each sender
+// has come, and which batches are to give a result.
 //
-// All receivers of an Every get all its markers. A batch is complete when all senders have passed its end, and then all who can say so have said that it is live. So all
+// All receivers of an Every get all its markers. A batch is complete when all senders
+// have passed its end, and then all who can say so have said that it is live. So all
 // receivers complete the same batches, in the same order.
 type watermarks struct {
 	every string
@@ -101,7 +104,8 @@ func (w *watermarks) mark(m message) error {
 	return w.expect(m.span)
 }
 
-// expect adds a batch that is to give a result. Where senders disagree about its start, because the interval has changed, it is the earliest.
+// expect adds a batch that is to give a result. Where senders disagree about its start,
+// because the interval has changed, it is the earliest.
 func (w *watermarks) expect(b span) error {
 	i, found := slices.BinarySearchFunc(w.pending, b.to, func(p span, to int64) int { return cmp.Compare(p.to, to) })
 	switch {

@@ -26,13 +26,15 @@ type total[A any] struct {
 	value A
 }
 
-// runningSerde writes [8B count], [8B pane] for each pane unless there is an inverse, and the value.
+// runningSerde writes [8B count], [8B pane] for each pane unless there is an inverse, and
+// the value.
 type runningSerde[A any] struct {
 	counted bool // there is an inverse
 	value   serde.Serde[A]
 }
 
-// String says what is written, so that a window that gets an inverse, or loses it, is refused at start instead of misread.
+// String says what is written, so that a window that gets an inverse, or loses it, is
+// refused at start instead of misread.
 func (s runningSerde[A]) String() string {
 	if s.counted {
 		return "totals of a window with an inverse"

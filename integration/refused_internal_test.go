@@ -71,8 +71,8 @@ func (c *cluster) keeping(t *testing.T, guarantee millrace.Guarantee, windowed b
 	return r
 }
 
-// A changelog of a processor's own store that refuses a row fails, whatever the policy, in
-// the name of the input record that wrote the row. What came before is committed.
+// A changelog of a processor's own store that refuses a row fails, whatever the policy,
+// in the name of the input record that wrote the row. What came before is committed.
 func TestRefusedRowOfAProcessor(t *testing.T) {
 	c := kafka(t)
 	for changelog, windowed := range map[string]bool{"-row-of-changelog": false, "-window-of-changelog": true} {
@@ -92,7 +92,8 @@ func TestRefusedRowOfAProcessor(t *testing.T) {
 				for i := 1; i <= 2*bad; i++ {
 					records = append(records, record(i))
 				}
-				records[bad-1].Timestamp = time.Now().Add(5 * time.Minute) // so close that only the broker can tell
+				// This is so close that only the broker can tell.
+				records[bad-1].Timestamp = time.Now().Add(5 * time.Minute)
 				r.produce(t, records)
 				err := <-done
 				var e *processor.Error

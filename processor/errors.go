@@ -12,11 +12,13 @@ import (
 type Phase int
 
 const (
-	// Decode is turning the bytes of an input record into a key and a value, and its timestamp.
+	// Decode is turning the bytes of an input record into a key and a value, and its
+	// timestamp.
 	Decode Phase = iota
 	// Process is running the user's functions, punctuators and stores.
 	Process
-	// Produce is encoding an output record, choosing its partition, and having the broker take it.
+	// Produce is encoding an output record, choosing its partition, and having the broker
+	// take it.
 	Produce
 )
 
@@ -41,10 +43,12 @@ const (
 	// committed, if that takes no longer than a few seconds, and a restart resumes at the
 	// record.
 	Fail Action = iota
-	// Skip drops what the failing node was given, counts and logs it, and goes on with the next. Siblings of the node, what it forwarded
-	// before, and what it wrote to stores before stay.
+	// Skip drops what the failing node was given, counts and logs it, and goes on with
+	// the next. Siblings of the node, what it forwarded before, and what it wrote to
+	// stores before stay.
 	Skip
-	// DeadLetter is Skip, and writes the input record as it was to the dead letter topic, within the same transaction.
+	// DeadLetter is Skip, and writes the input record as it was to the dead letter topic,
+	// within the same transaction.
 	DeadLetter
 	// Retry calls the function again, up to ErrorPolicy.Retries times, and then does as
 	// ErrorPolicy.Exhausted says. A function whose node has stores, or that has forwarded
@@ -82,21 +86,25 @@ type ErrorPolicy struct {
 	// Decode, Process and Produce are the actions of the three phases. Default: Fail.
 	Decode, Process, Produce Action
 
-	// Handle, if not nil, is asked instead of the three fields above. It must not block for long: the task waits for it.
+	// Handle, if not nil, is asked instead of the three fields above. It must not block
+	// for long: the task waits for it.
 	Handle func(*Error) Action
 
-	// DeadLetterTopic is the topic of dead letters. It must exist, and must be set if an action is DeadLetter or Handle is set and may
-	// return it. An error for which there is no topic fails. Where a table merges
-	// updates, what was fetched then stays in memory until the commit.
+	// DeadLetterTopic is the topic of dead letters. It must exist, and must be set if an
+	// action is DeadLetter or Handle is set and may return it. An error for which there
+	// is no topic fails. Where a table merges updates, what was fetched then stays in
+	// memory until the commit.
 	DeadLetterTopic string
 
 	// Retries is how often a Retry tries again. Default: 3.
 	Retries int
 
-	// RetryBackoff is the pause before the first try again; it doubles each time. Default: 100 ms.
+	// RetryBackoff is the pause before the first try again; it doubles each time.
+	// Default: 100 ms.
 	RetryBackoff time.Duration
 
-	// Exhausted is what happens when all retries have failed. Default: Fail. Retry is not allowed.
+	// Exhausted is what happens when all retries have failed. Default: Fail. Retry is not
+	// allowed.
 	Exhausted Action
 }
 
@@ -164,18 +172,20 @@ const (
 	DeadLetterOmitted = "millrace.omitted"
 )
 
-// Error is an error of a task, with the place where it happened. Run returns one after the action Fail.
+// Error is an error of a task, with the place where it happened. Run returns one after
+// the action Fail.
 type Error struct {
 	Phase Phase
 	Node  string // name of the node
 
-	// Topic, Partition and Offset are those of the input record that was being processed; Topic is empty in a punctuator and
-	// in Flush.
+	// Topic, Partition and Offset are those of the input record that was being processed;
+	// Topic is empty in a punctuator and in Flush.
 	Topic     string
 	Partition int32
 	Offset    int64
 
-	// Key and Value are the input record's bytes, to be read only during ErrorPolicy.Handle. They are nil in a punctuator, and behind a table that merges
+	// Key and Value are the input record's bytes, to be read only during
+	// ErrorPolicy.Handle. They are nil in a punctuator, and behind a table that merges
 	// updates unless there is a DeadLetterTopic.
 	Key, Value []byte
 
@@ -208,7 +218,8 @@ type PanicError struct {
 	Stack []byte // the stack at that time
 }
 
-// Error returns the text of the panic, and where it happened: the function, the file without its folder, and the line.
+// Error returns the text of the panic, and where it happened: the function, the file
+// without its folder, and the line.
 func (e *PanicError) Error() string {
 	if at := e.place(); at != "" {
 		return fmt.Sprintf("panic: %v, in %s", e.Value, at)
@@ -216,8 +227,8 @@ func (e *PanicError) Error() string {
 	return fmt.Sprintf("panic: %v", e.Value)
 }
 
-// place finds in the stack, as runtime/debug.Stack writes it, the function that panicked: of two lines each, the first below panic itself that is not one of the
-// runtime's.
+// place finds in the stack, as runtime/debug.Stack writes it, the function that panicked:
+// of two lines each, the first below panic itself that is not one of the runtime's.
 func (e *PanicError) place() string {
 	lines := strings.Split(string(e.Stack), "\n")
 	for i, below := 1, false; i+1 < len(lines); i += 2 {

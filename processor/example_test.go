@@ -12,8 +12,9 @@ import (
 	"github.com/millrace-streams/millrace/topologytest"
 )
 
-// What cannot be decoded or processed goes to a topic of its own as it was, with headers that say why. Nothing else stops for it. An
-// application has the policy in Config.Errors.
+// What cannot be decoded or processed goes to a topic of its own as it was, with headers
+// that say why. Nothing else stops for it. An application has the policy in
+// Config.Errors.
 func ExampleErrorPolicy() {
 	t := topologytest.ForExample()
 	b := topology.New()
@@ -43,7 +44,8 @@ func ExampleErrorPolicy() {
 
 var errBusy = errors.New("the service is busy")
 
-// A handler decides error by error: what may pass is tried again, what will not is skipped.
+// A handler decides error by error: what may pass is tried again, what will not is
+// skipped.
 func ExampleErrorPolicy_handle() {
 	t := topologytest.ForExample()
 	b := topology.New()

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Timestamp is a point in event time: milliseconds since 1970-01-01T00:00:00Z, as Kafka records carry it. A negative timestamp is
-// invalid in a record.
+// Timestamp is a point in event time: milliseconds since 1970-01-01T00:00:00Z, as Kafka
+// records carry it. A negative timestamp is invalid in a record.
 type Timestamp int64
 
 // TimestampOf returns the timestamp of t, cut to the millisecond.
@@ -22,7 +22,8 @@ func (t Timestamp) Add(d time.Duration) Timestamp { return t + Timestamp(d.Milli
 // Sub returns the duration t-u.
 func (t Timestamp) Sub(u Timestamp) time.Duration { return time.Duration(t-u) * time.Millisecond }
 
-// String formats the timestamp as RFC 3339 with milliseconds, in UTC. Of a negative one, which is no time, it returns the number.
+// String formats the timestamp as RFC 3339 with milliseconds, in UTC. Of a negative one,
+// which is no time, it returns the number.
 func (t Timestamp) String() string {
 	if t < 0 {
 		return strconv.FormatInt(int64(t), 10)
@@ -36,7 +37,8 @@ type Header struct {
 	Value []byte
 }
 
-// String returns key and value as in batch="1577836805000", for logs and tests; without a value it is the key alone.
+// String returns key and value as in batch="1577836805000", for logs and tests; without a
+// value it is the key alone.
 func (h Header) String() string {
 	if h.Value == nil {
 		return h.Key
@@ -44,8 +46,10 @@ func (h Header) String() string {
 	return fmt.Sprintf("%s=%q", h.Key, h.Value)
 }
 
-// Headers are a record's headers in order; keys may repeat. A Headers value is never changed in place by Millrace, and user code must
-// not change one in place either: siblings of a branch may share it. [Headers.With] and [Headers.Without] return a new one.
+// Headers are a record's headers in order; keys may repeat. A Headers value is never
+// changed in place by Millrace, and user code must not change one in place either:
+// siblings of a branch may share it. [Headers.With] and [Headers.Without] return a new
+// one.
 type Headers []Header
 
 // Get returns the value of the last header with the key, and whether there is one.
@@ -76,14 +80,16 @@ func (h Headers) Without(key string) Headers {
 	return out
 }
 
-// Record is one record on its way through a topology. Key and Value hold the zero value when they are absent.
+// Record is one record on its way through a topology. Key and Value hold the zero value
+// when they are absent.
 //
 // Records are passed by value: changing the fields of one changes nobody else's.
 type Record[K, V any] struct {
 	Key   K
 	Value V
 
-	// NoKey and NoValue say that the Kafka record has no key, or no value (a tombstone). The zero value of Record has both.
+	// NoKey and NoValue say that the Kafka record has no key, or no value (a tombstone).
+	// The zero value of Record has both.
 	NoKey, NoValue bool
 
 	// Timestamp is the event time. In a record that user code forwards or returns, zero

@@ -44,8 +44,8 @@ func aggregateWindows[K, V, A any](w Windowed[K, V], op, name string, add operat
 	return windowedTable(s.b, n, name, s.keys, as, w.w)
 }
 
-// checkWindows reports impossible windows, and a retention that is shorter than the rows are
-// needed.
+// checkWindows reports impossible windows, and a retention that is shorter than the rows
+// are needed.
 func (b *Builder) checkWindows(n *node, w Windows, o tableOptions) (ok bool) {
 	problems := w.problems()
 	for _, text := range problems {

@@ -14,7 +14,8 @@ import (
 
 func concat(a, b string) string { return a + b }
 
-// appendUnless returns an aggregator that appends values, and deletes the row at the value x.
+// appendUnless returns an aggregator that appends values, and deletes the row at the
+// value x.
 func appendUnless(x string) func(*string, rec) *string {
 	return func(agg *string, r rec) *string {
 		if r.Value == x {
@@ -27,7 +28,8 @@ func appendUnless(x string) func(*string, rec) *string {
 
 func emptyString() *string { return new(string) }
 
-// TestAggregations sends records through one aggregation on a stream, forwarding every update.
+// TestAggregations sends records through one aggregation on a stream, forwarding every
+// update.
 func TestAggregations(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -113,7 +115,8 @@ func (g Grouped[K, V]) count(name string, opts ...TableOption) Table[K, int] {
 	return Aggregate(g, name, func() int { return 0 }, func(n int, _ processor.Record[K, V]) int { return n + 1 }, text[int]{}, opts...)
 }
 
-// TestMergedUpdates forwards one update of a row for each commit, in order of the first change, with timestamp and headers of the last.
+// TestMergedUpdates forwards one update of a row for each commit, in order of the first
+// change, with timestamp and headers of the last.
 func TestMergedUpdates(t *testing.T) {
 	t.Parallel()
 	b := New()
@@ -267,7 +270,8 @@ func TestCountIsInt64(t *testing.T) {
 	f.Expect("out k:2@2")
 }
 
-// TestDeletionIsLoggedAtItsOwnTime has a deletion that is older than its row: what is forwarded has the larger time, as in Kafka Streams.
+// TestDeletionIsLoggedAtItsOwnTime has a deletion that is older than its row: what is
+// forwarded has the larger time, as in Kafka Streams.
 func TestDeletionIsLoggedAtItsOwnTime(t *testing.T) {
 	t.Parallel()
 	b := New()

@@ -9,7 +9,8 @@ import (
 	"github.com/millrace-streams/millrace/serde"
 )
 
-// benchmarkInput sends records of a thousand keys. Stores are not flushed: what is measured is the way of a record through the nodes.
+// benchmarkInput sends records of a thousand keys. Stores are not flushed: what is
+// measured is the way of a record through the nodes.
 func benchmarkInput(b *testing.B, build func(s Stream[string, int64]), opts ...graphtest.Option) {
 	builder := New()
 	build(Source(builder, "in", serde.String, serde.Int64))
@@ -37,7 +38,8 @@ func benchmarkInput(b *testing.B, build func(s Stream[string, int64]), opts ...g
 func even(n int64) bool    { return n%2 == 0 }
 func double(n int64) int64 { return 2 * n }
 
-// The string key of each record is the only allocation in these benchmarks: decoding it is the user's choice of a serde.
+// The string key of each record is the only allocation in these benchmarks: decoding it
+// is the user's choice of a serde.
 
 func BenchmarkCount(b *testing.B) {
 	benchmarkInput(b, func(s Stream[string, int64]) {
@@ -75,7 +77,8 @@ func BenchmarkHopping(b *testing.B) {
 	})
 }
 
-// TestNoAllocations holds the promise that a hop allocates nothing: with a key that needs no allocation there are none at all.
+// TestNoAllocations holds the promise that a hop allocates nothing: with a key that needs
+// no allocation there are none at all.
 func TestNoAllocations(t *testing.T) {
 	builder := New()
 	s := Source(builder, "in", serde.Int64, serde.Int64)

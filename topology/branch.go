@@ -22,9 +22,9 @@ func Case[R any](name string, when func(R) bool) BranchCase[R] {
 // Default takes all records that are left. It must be the last case.
 func Default[R any](name string) BranchCase[R] { return BranchCase[R]{name: name, rest: true} }
 
-// Branch splits the stream. A record goes to the first case whose predicate is true for its
-// value, or nowhere. The streams are returned in the order of the cases. If the value is
-// absent, predicates see the zero value.
+// Branch splits the stream. A record goes to the first case whose predicate is true for
+// its value, or nowhere. The streams are returned in the order of the cases. If the value
+// is absent, predicates see the zero value.
 func (s Stream[K, V]) Branch(name string, cases ...BranchCase[V]) []Stream[K, V] {
 	return branch(s, name, cases, func(r *graph.Record[K, V]) V { return r.Value })
 }

@@ -11,7 +11,8 @@ import (
 	"github.com/millrace-streams/millrace/processor"
 )
 
-// Topology is a validated topology, ready to run. It is immutable, and may be used by several applications at once.
+// Topology is a validated topology, ready to run. It is immutable, and may be used by
+// several applications at once.
 type Topology struct {
 	g *graph.Graph
 }
@@ -26,8 +27,9 @@ func init() {
 	})
 }
 
-// Build validates the topology. The error joins everything that is wrong with it (see errors.Join). A Builder may be built again after
-// more operators have been added; what was built before stays as it is.
+// Build validates the topology. The error joins everything that is wrong with it (see
+// errors.Join). A Builder may be built again after more operators have been added; what
+// was built before stays as it is.
 func (b *Builder) Build() (*Topology, error) {
 	for len(b.onBuild) > 0 {
 		f := b.onBuild[0]
@@ -50,7 +52,8 @@ func (b *Builder) Build() (*Topology, error) {
 	return &Topology{g: g}, nil
 }
 
-// settleNames gives other names to nodes without a name of their own whose names the user has given to others in the meantime.
+// settleNames gives other names to nodes without a name of their own whose names the user
+// has given to others in the meantime.
 func (b *Builder) settleNames() {
 	for _, n := range b.nodes {
 		if n.auto && b.names[n.name] != "" {
@@ -113,8 +116,8 @@ func parts(err error) []error {
 	return []error{err}
 }
 
-// formatOf returns the format of a store as the shape of the topology has it. windows are those of a
-// windowed table, nil for other stores.
+// formatOf returns the format of a store as the shape of the topology has it. windows are
+// those of a windowed table, nil for other stores.
 func formatOf(spec *store.Spec, windows *Windows) string {
 	if windows == nil {
 		return spec.Format()

@@ -330,7 +330,8 @@ func TestSourceTwice(t *testing.T) {
 	f.Expect("a k:1@1", "b k:1@1")
 }
 
-// TestNames derives names that give way to the user's, and that no insertion changes for what has state.
+// TestNames derives names that give way to the user's, and that no insertion changes for
+// what has state.
 func TestNames(t *testing.T) {
 	t.Parallel()
 	b := New()

@@ -8,8 +8,10 @@ import (
 	"github.com/millrace-streams/millrace/processor"
 )
 
-// Builder collects the operators of a topology. It is used by one goroutine, and passed around by the handles that it gives out.
-// Nothing that is called on the way to Build fails: mistakes are collected, and Build reports all of them. The zero value is an empty Builder.
+// Builder collects the operators of a topology. It is used by one goroutine, and passed
+// around by the handles that it gives out. Nothing that is called on the way to Build
+// fails: mistakes are collected, and Build reports all of them. The zero value is an
+// empty Builder.
 type Builder struct {
 	nodes        []*node // parents before children
 	repartitions []*graph.RepartitionTopic
@@ -20,19 +22,21 @@ type Builder struct {
 	values       map[any]any
 }
 
-// New returns an empty Builder, as new(Builder) does. Handles come from it through [Source]; a handle that is the zero value belongs to no
-// builder, and using it panics.
+// New returns an empty Builder, as new(Builder) does. Handles come from it through
+// [Source]; a handle that is the zero value belongs to no builder, and using it panics.
 func New() *Builder { return &Builder{} }
 
-// Report adds a problem to those that Build reports. It is for packages that offer operators of their own on top of this one.
+// Report adds a problem to those that Build reports. It is for packages that offer
+// operators of their own on top of this one.
 func (b *Builder) Report(err error) {
 	if err != nil {
 		b.problems = append(b.problems, err)
 	}
 }
 
-// OnBuild registers f to be called when Build starts, in order of registration; it may add operators, and register more functions. The
-// error, if any, is one of the problems that Build reports. It is for operators that only know at the end what they consist of.
+// OnBuild registers f to be called when Build starts, in order of registration; it may
+// add operators, and register more functions. The error, if any, is one of the problems
+// that Build reports. It is for operators that only know at the end what they consist of.
 func (b *Builder) OnBuild(f func() error) {
 	if f == nil {
 		b.problem("OnBuild: the function is nil")
@@ -44,8 +48,9 @@ func (b *Builder) OnBuild(f func() error) {
 // Value returns what was kept with SetValue under key, or nil.
 func (b *Builder) Value(key any) any { return b.values[key] }
 
-// SetValue keeps a value for the time of building, for packages that offer operators of their own. As with context.Context, key should
-// be of a type of the package that uses it.
+// SetValue keeps a value for the time of building, for packages that offer operators of
+// their own. As with context.Context, key should be of a type of the package that uses
+// it.
 func (b *Builder) SetValue(key, value any) {
 	if b.values == nil {
 		b.values = make(map[any]any)
@@ -85,7 +90,8 @@ type storeUse struct {
 // String is how problems name a node.
 func (n *node) String() string { return fmt.Sprintf("%s %q", n.op, n.name) }
 
-// add adds a node. With an empty name the node is called after the nearest operator above that the user named.
+// add adds a node. With an empty name the node is called after the nearest operator above
+// that the user named.
 func (b *Builder) add(n *node, name string, parents ...*node) *node {
 	b.begin()
 	n.parents = parents
@@ -100,7 +106,8 @@ func (b *Builder) add(n *node, name string, parents ...*node) *node {
 	return n
 }
 
-// begin is called before anything is added. Without a builder there is nobody to report the problem to.
+// begin is called before anything is added. Without a builder there is nobody to report
+// the problem to.
 func (b *Builder) begin() {
 	if b == nil {
 		panic("topology: the handle belongs to no Builder, or the Builder is nil: start with New and Source")
@@ -110,7 +117,8 @@ func (b *Builder) begin() {
 	}
 }
 
-// addPart adds a node that is a part of a named operator, and whose name belongs to that one.
+// addPart adds a node that is a part of a named operator, and whose name belongs to that
+// one.
 func (b *Builder) addPart(n *node, name, base string, parents ...*node) *node {
 	b.checkName(n.op, name)
 	return b.addUnchecked(n, name, base, parents...)

@@ -8,7 +8,8 @@ import (
 	"github.com/millrace-streams/millrace/serde"
 )
 
-// TestDescribeAsKafkaStreams compares with texts captured from Kafka Streams, after giving our names theirs.
+// TestDescribeAsKafkaStreams compares with texts captured from Kafka Streams, after
+// giving our names theirs.
 func TestDescribeAsKafkaStreams(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {

@@ -11,7 +11,8 @@ import (
 	"github.com/millrace-streams/millrace/topologytest"
 )
 
-// Options of a source say where a new group starts, what happens when Kafka has deleted what was to be read next, and what the time of a record is.
+// Options of a source say where a new group starts, what happens when Kafka has deleted
+// what was to be read next, and what the time of a record is.
 func ExampleTimestampFrom() {
 	b := topology.New()
 	topology.Source(b, "events", serde.String, serde.Int64,
@@ -29,7 +30,8 @@ func ExampleTimestampFrom() {
 	// Output: k 1970-01-01T00:00:01.500Z
 }
 
-// After SelectKey records with equal keys may be in different tasks. Repartition brings them together.
+// After SelectKey records with equal keys may be in different tasks. Repartition brings
+// them together.
 func ExampleRepartition() {
 	b := topology.New()
 	tweets := topology.Source(b, "tweets", serde.String, serde.JSON[tweet]())
@@ -47,7 +49,8 @@ func ExampleRepartition() {
 	// partition 2: ann
 }
 
-// A partitioner chooses the partitions of a record; nil leaves it to Kafka's default partitioner.
+// A partitioner chooses the partitions of a record; nil leaves it to Kafka's default
+// partitioner.
 func ExamplePartitioner() {
 	b := topology.New()
 	tweets := topology.Source(b, "tweets", serde.String, serde.JSON[tweet]())
@@ -87,7 +90,8 @@ func ExampleGrouped_Reduce() {
 	// highest-out: tea 9
 }
 
-// Of the updates of a row between two commits one is forwarded, unless the table has EveryUpdate.
+// Of the updates of a row between two commits one is forwarded, unless the table has
+// EveryUpdate.
 func ExampleEveryUpdate() {
 	b := topology.New()
 	words := topology.GroupByKey(topology.Source(b, "words", serde.String, serde.String), "by-word")

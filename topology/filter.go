@@ -27,26 +27,26 @@ func (s Stream[K, V]) FilterRecord(keep func(processor.Record[K, V]) (bool, erro
 	return s.filter("filter", keep, opts, func(r *graph.Record[K, V]) (bool, error) { return keep(r.Record) })
 }
 
-// Peek calls f with each value and passes the record on unchanged. If the value is absent, f
-// sees the zero value. f must not change what the value points to.
+// Peek calls f with each value and passes the record on unchanged. If the value is
+// absent, f sees the zero value. f must not change what the value points to.
 func (s Stream[K, V]) Peek(f func(V), opts ...Option) Stream[K, V] {
 	return s.filter("peek", f, opts, func(r *graph.Record[K, V]) (bool, error) { f(r.Value); return true, nil })
 }
 
-// PeekRecord is Peek with a function that sees the whole record and may fail. A record for
-// which f fails is not passed on.
+// PeekRecord is Peek with a function that sees the whole record and may fail. A record
+// for which f fails is not passed on.
 func (s Stream[K, V]) PeekRecord(f func(processor.Record[K, V]) error, opts ...Option) Stream[K, V] {
 	return s.filter("peek", f, opts, func(r *graph.Record[K, V]) (bool, error) { return true, f(r.Record) })
 }
 
-// ForEach calls f with each record. The stream ends here. f runs before the commit: after a
-// crash it is called again with the records that were not committed.
+// ForEach calls f with each record. The stream ends here. f runs before the commit: after
+// a crash it is called again with the records that were not committed.
 func (s Stream[K, V]) ForEach(f func(processor.Record[K, V]) error, opts ...Option) {
 	s.filter("forEach", f, opts, func(r *graph.Record[K, V]) (bool, error) { return false, f(r.Record) })
 }
 
-// filter adds a node that passes on, unchanged, the records for which keep is true. given is
-// the user's function.
+// filter adds a node that passes on, unchanged, the records for which keep is true. given
+// is the user's function.
 func (s Stream[K, V]) filter(op string, given any, opts []Option, keep func(*graph.Record[K, V]) (bool, error)) Stream[K, V] {
 	s.n = s.b.add(&node{kind: graph.Processor, op: op, make: operator.Filter[K, V]{Keep: keep}.New}, nameOf(opts), s.n)
 	s.b.needFunc(s.n, given)

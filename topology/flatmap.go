@@ -14,7 +14,8 @@ func FlatMap[K, V, K2, V2 any](s Stream[K, V], f func(processor.Record[K, V]) []
 	return flatMap(s, f, func(r processor.Record[K, V]) ([]processor.Record[K2, V2], error) { return f(r), nil }, ks, vs, opts)
 }
 
-// TryFlatMap is FlatMap with a function that may fail. After an error nothing is passed on.
+// TryFlatMap is FlatMap with a function that may fail. After an error nothing is passed
+// on.
 func TryFlatMap[K, V, K2, V2 any](s Stream[K, V], f func(processor.Record[K, V]) ([]processor.Record[K2, V2], error), ks serde.Serde[K2], vs serde.Serde[V2], opts ...Option) Stream[K2, V2] {
 	return flatMap(s, f, f, ks, vs, opts)
 }
@@ -26,15 +27,15 @@ func flatMap[K, V, K2, V2 any](s Stream[K, V], given any, f func(processor.Recor
 	return Stream[K2, V2]{b: s.b, n: n, keys: ks, values: vs, rekeyed: true}
 }
 
-// FlatMapValues turns each value into any number of values, which are passed on in order with
-// the record's key, timestamp and headers. An absent value stays absent, and f is not called
-// for it, unless the stream's value serde is Optional.
+// FlatMapValues turns each value into any number of values, which are passed on in order
+// with the record's key, timestamp and headers. An absent value stays absent, and f is
+// not called for it, unless the stream's value serde is Optional.
 func FlatMapValues[K, V, V2 any](s Stream[K, V], f func(V) []V2, vs serde.Serde[V2], opts ...Option) Stream[K, V2] {
 	return flatMapValues(s, f, func(r *graph.Record[K, V]) ([]V2, error) { return f(r.Value), nil }, vs, opts)
 }
 
-// TryFlatMapValues is FlatMapValues with a function that may fail. After an error nothing is
-// passed on.
+// TryFlatMapValues is FlatMapValues with a function that may fail. After an error nothing
+// is passed on.
 func TryFlatMapValues[K, V, V2 any](s Stream[K, V], f func(V) ([]V2, error), vs serde.Serde[V2], opts ...Option) Stream[K, V2] {
 	return flatMapValues(s, f, func(r *graph.Record[K, V]) ([]V2, error) { return f(r.Value) }, vs, opts)
 }

@@ -6,8 +6,8 @@ import (
 	"github.com/millrace-streams/millrace/serde"
 )
 
-// Grouped is a stream whose records with equal keys meet in one task, ready to be aggregated.
-// All aggregations on one Grouped share its repartition topic, if it has one.
+// Grouped is a stream whose records with equal keys meet in one task, ready to be
+// aggregated. All aggregations on one Grouped share its repartition topic, if it has one.
 type Grouped[K, V any] struct {
 	g *grouping[K, V]
 }
@@ -20,9 +20,10 @@ type grouping[K, V any] struct {
 	repartition bool // still to be done
 }
 
-// GroupBy groups by a key that is computed from the value. If the value is absent, key sees
-// the zero value. The records always go through the topic <app>-<name>-repartition. If ks is
-// Optional, key may return the absent key: that record is dropped, and counted as dropped.
+// GroupBy groups by a key that is computed from the value. If the value is absent, key
+// sees the zero value. The records always go through the topic <app>-<name>-repartition.
+// If ks is Optional, key may return the absent key: that record is dropped, and counted
+// as dropped.
 func GroupBy[K, V, K2 any](s Stream[K, V], name string, key func(V) K2, ks serde.Serde[K2], opts ...GroupOption) Grouped[K2, V] {
 	return groupBy(s, name, key, func(r *graph.Record[K, V]) (K2, error) { return key(r.Value), nil }, ks, opts)
 }
@@ -32,9 +33,9 @@ func GroupByRecord[K, V, K2 any](s Stream[K, V], name string, key func(processor
 	return groupBy(s, name, key, func(r *graph.Record[K, V]) (K2, error) { return key(r.Record) }, ks, opts)
 }
 
-// GroupByKey groups by the key that the records have. If Map, FlatMap, SelectKey or Process
-// may have changed the key since the last source or repartition, the records go through the
-// topic <app>-<name>-repartition. Else they do not.
+// GroupByKey groups by the key that the records have. If Map, FlatMap, SelectKey or
+// Process may have changed the key since the last source or repartition, the records go
+// through the topic <app>-<name>-repartition. Else they do not.
 func GroupByKey[K, V any](s Stream[K, V], name string, opts ...GroupOption) Grouped[K, V] {
 	g := &grouping[K, V]{s: s, name: name, opts: groupOptions(opts), repartition: s.rekeyed}
 	s.b.claim("groupByKey", name, "the repartition topic, if one is needed")
@@ -72,15 +73,15 @@ func (g Grouped[K, V]) stream() Stream[K, V] {
 	return g.g.s
 }
 
-// Count counts the records of each key. Records without a key or without a value are dropped,
-// and counted as dropped. name is the name of the table and of its store. The changelog is
-// <app>-<name>-changelog.
+// Count counts the records of each key. Records without a key or without a value are
+// dropped, and counted as dropped. name is the name of the table and of its store. The
+// changelog is <app>-<name>-changelog.
 func (g Grouped[K, V]) Count(name string, opts ...TableOption) Table[K, int64] {
 	return aggregate(g, "count", name, count[K, V], serde.Int64, opts)
 }
 
-// Reduce combines the values of each key. The first value is stored as it is. Otherwise it is
-// like Count.
+// Reduce combines the values of each key. The first value is stored as it is. Otherwise
+// it is like Count.
 func (g Grouped[K, V]) Reduce(name string, f func(a, b V) V, opts ...TableOption) Table[K, V] {
 	t := aggregate(g, "reduce", name, reduce[K](f), g.stream().values, opts)
 	t.b.needFunc(t.n, f)
@@ -95,9 +96,9 @@ func (g Grouped[K, V]) TryReduce(name string, f func(a, b V) (V, error), opts ..
 }
 
 // Aggregate folds the records of each key into an aggregate, which starts as what initial
-// returns. add may change its argument in place and return it. If the serde is Optional (see
-// serde.Nullable), an absent aggregate deletes the row, and the next record starts anew.
-// Otherwise it is like Count.
+// returns. add may change its argument in place and return it. If the serde is Optional
+// (see serde.Nullable), an absent aggregate deletes the row, and the next record starts
+// anew. Otherwise it is like Count.
 func Aggregate[K, V, A any](g Grouped[K, V], name string, initial func() A, add func(A, processor.Record[K, V]) A, as serde.Serde[A], opts ...TableOption) Table[K, A] {
 	t := aggregate(g, "aggregate", name, fold(initial, add), as, opts)
 	t.b.needFunc(t.n, initial)
@@ -105,8 +106,8 @@ func Aggregate[K, V, A any](g Grouped[K, V], name string, initial func() A, add 
 	return t
 }
 
-// TryAggregate is Aggregate with a function that may fail. After an error the aggregate must
-// be as it was: the row stays, unless the error policy aborts.
+// TryAggregate is Aggregate with a function that may fail. After an error the aggregate
+// must be as it was: the row stays, unless the error policy aborts.
 func TryAggregate[K, V, A any](g Grouped[K, V], name string, initial func() A, add func(A, processor.Record[K, V]) (A, error), as serde.Serde[A], opts ...TableOption) Table[K, A] {
 	t := aggregate(g, "aggregate", name, tryFold(initial, add), as, opts)
 	t.b.needFunc(t.n, initial)

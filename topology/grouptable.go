@@ -7,32 +7,33 @@ import (
 	"github.com/millrace-streams/millrace/serde"
 )
 
-// GroupedTable is a table whose rows are in groups, ready to be aggregated. If a row changes,
-// its old value is subtracted from its old group, and its new value is added to its new group.
+// GroupedTable is a table whose rows are in groups, ready to be aggregated. If a row
+// changes, its old value is subtracted from its old group, and its new value is added to
+// its new group.
 type GroupedTable[K, V any] struct {
 	g      Grouped[K, operator.Delta[V]]
 	values serde.Serde[V]
 }
 
-// GroupTable groups the rows of a table by a key that is computed from the value. The updates
-// always go through the topic <app>-<name>-repartition, in the format of Kafka Streams. If ks
-// is Optional, key may return the absent key: the row is then in no group, and counted as
-// dropped.
+// GroupTable groups the rows of a table by a key that is computed from the value. The
+// updates always go through the topic <app>-<name>-repartition, in the format of Kafka
+// Streams. If ks is Optional, key may return the absent key: the row is then in no group,
+// and counted as dropped.
 //
-// key is called for the old and the new value of each update, so its result must depend on the
-// value only. The table must have a store, or must have been made of one that has.
+// key is called for the old and the new value of each update, so its result must depend
+// on the value only. The table must have a store, or must have been made of one that has.
 func GroupTable[K, V, K2 any](t Table[K, V], name string, key func(V) K2, ks serde.Serde[K2], opts ...GroupOption) GroupedTable[K2, V] {
 	return groupTable(t, name, key, func(r *graph.Record[K, V]) (K2, error) { return key(r.Value), nil }, ks, opts)
 }
 
-// TryGroupTable is GroupTable with a function that may fail. If the error policy skips the
-// update, the old value stays in its group.
+// TryGroupTable is GroupTable with a function that may fail. If the error policy skips
+// the update, the old value stays in its group.
 func TryGroupTable[K, V, K2 any](t Table[K, V], name string, key func(V) (K2, error), ks serde.Serde[K2], opts ...GroupOption) GroupedTable[K2, V] {
 	return groupTable(t, name, key, func(r *graph.Record[K, V]) (K2, error) { return key(r.Value) }, ks, opts)
 }
 
-// GroupTableRecord is TryGroupTable with a function that sees the key too. Its result must
-// depend on key and value only.
+// GroupTableRecord is TryGroupTable with a function that sees the key too. Its result
+// must depend on key and value only.
 func GroupTableRecord[K, V, K2 any](t Table[K, V], name string, key func(processor.Record[K, V]) (K2, error), ks serde.Serde[K2], opts ...GroupOption) GroupedTable[K2, V] {
 	return groupTable(t, name, key, func(r *graph.Record[K, V]) (K2, error) { return key(r.Record) }, ks, opts)
 }
@@ -62,8 +63,9 @@ func (n *node) sendsOld() bool {
 // Builder returns the builder that the grouped table belongs to.
 func (g GroupedTable[K, V]) Builder() *Builder { return g.g.Builder() }
 
-// Count counts the rows of each group. name is the name of the table and of its store. The
-// changelog is <app>-<name>-changelog. The count of a group that has lost all rows is 0.
+// Count counts the rows of each group. name is the name of the table and of its store.
+// The changelog is <app>-<name>-changelog. The count of a group that has lost all rows is
+// 0.
 //
 // If a row moves from one group to another, the two groups change one after the other.
 // The result has the larger timestamp of the group's row and the update.
@@ -81,16 +83,16 @@ func countDelta[K, V any](n int64, exists bool, r *graph.Record[K, operator.Delt
 	return n, exists, nil
 }
 
-// Reduce combines the values of each group. The first value is stored as it is. subtract takes
-// a value out of the aggregate again. If the value serde is Optional, an absent result deletes
-// the row. Otherwise it is like Count.
+// Reduce combines the values of each group. The first value is stored as it is. subtract
+// takes a value out of the aggregate again. If the value serde is Optional, an absent
+// result deletes the row. Otherwise it is like Count.
 func (g GroupedTable[K, V]) Reduce(name string, add, subtract func(aggregate, v V) V, opts ...TableOption) Table[K, V] {
 	may := func(f func(a, v V) V) func(a, v V) (V, error) { return func(a, v V) (V, error) { return f(a, v), nil } }
 	return g.reduce(name, may(add), may(subtract), []any{add, subtract}, opts)
 }
 
-// TryReduce is Reduce with functions that may fail. If the error policy skips the update, the
-// row stays as it is.
+// TryReduce is Reduce with functions that may fail. If the error policy skips the update,
+// the row stays as it is.
 func (g GroupedTable[K, V]) TryReduce(name string, add, subtract func(aggregate, v V) (V, error), opts ...TableOption) Table[K, V] {
 	return g.reduce(name, add, subtract, []any{add, subtract}, opts)
 }
@@ -116,12 +118,12 @@ func (g GroupedTable[K, V]) reduce(name string, add, subtract func(aggregate, v 
 	return withFuncs(aggregate(g.g, "reduce", name, adder, g.values, opts), given)
 }
 
-// AggregateTable folds the rows of each group into an aggregate, which starts as what initial
-// returns. add takes a row into the aggregate, and subtract takes one out. Both may change
-// their argument in place and return it. subtract gets the old value with the timestamp and
-// the headers of the update. If the serde is Optional (see serde.Nullable), an absent
-// aggregate deletes the row, and the next update starts anew. Otherwise it is like
-// [GroupedTable.Count].
+// AggregateTable folds the rows of each group into an aggregate, which starts as what
+// initial returns. add takes a row into the aggregate, and subtract takes one out. Both
+// may change their argument in place and return it. subtract gets the old value with the
+// timestamp and the headers of the update. If the serde is Optional (see serde.Nullable),
+// an absent aggregate deletes the row, and the next update starts anew. Otherwise it is
+// like [GroupedTable.Count].
 func AggregateTable[K, V, A any](g GroupedTable[K, V], name string, initial func() A, add, subtract func(A, processor.Record[K, V]) A, as serde.Serde[A], opts ...TableOption) Table[K, A] {
 	may := func(f func(A, processor.Record[K, V]) A) func(A, processor.Record[K, V]) (A, error) {
 		return func(a A, r processor.Record[K, V]) (A, error) { return f(a, r), nil }

@@ -44,15 +44,16 @@ func TestGroupTable(t *testing.T) {
 	f.Expect("counts-out b:0@40", "reduced-out b:b1-b1@40", "texts-out b:+b1-b1@40")
 }
 
-// TestGroupTableAddsUp compares the aggregates of groups with those of a model, over commits,
-// for a table that is changed in place and regrouped twice.
+// TestGroupTableAddsUp compares the aggregates of groups with those of a model, over
+// commits, for a table that is changed in place and regrouped twice.
 func TestGroupTableAddsUp(t *testing.T) {
 	t.Parallel()
 	r := seedtest.Rand(t, "./topology")
 	for range 10 {
 		for _, opts := range [][]graphtest.Option{nil, {graphtest.WithEveryUpdate()}} {
 			b := New()
-			// The row of a key counts its values; groups are the keys by how many values they have.
+			// The row of a key counts its values; groups are the keys by how many values
+			// they have.
 			counts := Aggregate(GroupByKey(Source(b, "in", serde.String, serde.String), "by"), "rows",
 				func() map[string]int { return map[string]int{} },
 				func(row map[string]int, r rec) map[string]int { row[r.Value]++; return row },
@@ -104,7 +105,8 @@ func TestGroupTableAddsUp(t *testing.T) {
 	}
 }
 
-// lastTotals returns the last value of each key that was sent to totals-out, without zeros.
+// lastTotals returns the last value of each key that was sent to totals-out, without
+// zeros.
 func lastTotals(out []string) map[string]string {
 	last := map[string]string{}
 	for _, text := range out {
@@ -118,8 +120,8 @@ func lastTotals(out []string) map[string]string {
 	return last
 }
 
-// TestUngroupedRows: rows without a key are in no group, and functions that fail leave the
-// groups as they were.
+// TestUngroupedRows: rows without a key are in no group, and functions that fail leave
+// the groups as they were.
 func TestUngroupedRows(t *testing.T) {
 	t.Parallel()
 	b := New()

@@ -7,8 +7,9 @@ import (
 	"github.com/millrace-streams/millrace/serde"
 )
 
-// TestInsertionRenamesNothing inserts operators, with state and without, in front of everything, and finds all that was kept before
-// under its old name, in a sub-topology of its old name.
+// TestInsertionRenamesNothing inserts operators, with state and without, in front of
+// everything, and finds all that was kept before under its old name, in a sub-topology of
+// its old name.
 func TestInsertionRenamesNothing(t *testing.T) {
 	t.Parallel()
 	build := func(insert bool) *Topology {

@@ -7,12 +7,12 @@ import (
 )
 
 // SourceTable reads a topic as a table: a record is the new row of its key, and a record
-// without a value deletes the row. The topic should be compacted. The rows are kept in a store
-// that is called like the topic, so the changelog is <app>-<topic>-changelog.
+// without a value deletes the row. The topic should be compacted. The rows are kept in a
+// store that is called like the topic, so the changelog is <app>-<topic>-changelog.
 //
-// Records without a key are dropped, and counted as dropped. Records are applied in order of
-// offset, and a row has the timestamp of its record: a record with an older timestamp than the
-// row's replaces the row too.
+// Records without a key are dropped, and counted as dropped. Records are applied in order
+// of offset, and a row has the timestamp of its record: a record with an older timestamp
+// than the row's replaces the row too.
 func SourceTable[K, V any](b *Builder, topic string, ks serde.Serde[K], vs serde.Serde[V], opts ...SourceTableOption) Table[K, V] {
 	var o sourceTableOptions
 	for _, opt := range withoutNil(opts) {
@@ -23,11 +23,11 @@ func SourceTable[K, V any](b *Builder, topic string, ks serde.Serde[K], vs serde
 }
 
 // ToTable makes a table of the stream: a record is the new row of its key, and a record
-// without a value deletes the row. name is the name of the table and of its store. Otherwise
-// it is like [SourceTable].
+// without a value deletes the row. name is the name of the table and of its store.
+// Otherwise it is like [SourceTable].
 //
-// If the key may have changed since the last source or repartition, the records go through the
-// topic <app>-<name>-repartition first.
+// If the key may have changed since the last source or repartition, the records go
+// through the topic <app>-<name>-repartition first.
 func (s Stream[K, V]) ToTable(name string, opts ...ToTableOption) Table[K, V] {
 	var o tableOptions
 	for _, opt := range withoutNil(opts) {
@@ -41,9 +41,10 @@ func (s Stream[K, V]) ToTable(name string, opts ...ToTableOption) Table[K, V] {
 	return s.keep(n, name, o)
 }
 
-// Stored keeps the rows of a table in a store of its own, of that name: they can be queried
-// there, and the table that is returned sends what a table with a store sends. A row keeps its
-// timestamp. It is for tables without a store, but any table can be stored once more.
+// Stored keeps the rows of a table in a store of its own, of that name: they can be
+// queried there, and the table that is returned sends what a table with a store sends. A
+// row keeps its timestamp. It is for tables without a store, but any table can be stored
+// once more.
 func (t Table[K, V]) Stored(name string, opts ...TableOption) Table[K, V] {
 	var o tableOptions
 	for _, opt := range withoutNil(opts) {

@@ -8,8 +8,9 @@ import (
 // names are the names of a topology that are taken, with what took them.
 type names map[string]string
 
-// derive returns the name, or the name with a number behind it if it is taken. Only operators without state have derived names, so that the
-// number, which an insertion may change, names nothing that is kept.
+// derive returns the name, or the name with a number behind it if it is taken. Only
+// operators without state have derived names, so that the number, which an insertion may
+// change, names nothing that is kept.
 func (t names) derive(name string) string {
 	for i, free := 2, name; ; i++ {
 		if _, taken := t[free]; !taken {
@@ -36,7 +37,8 @@ func (b *Builder) checkName(op, name string) {
 	b.names[name] = op
 }
 
-// checkTopicName returns what is wrong with the name of a topic, or of something that a topic is named after.
+// checkTopicName returns what is wrong with the name of a topic, or of something that a
+// topic is named after.
 func checkTopicName(name string) error {
 	switch {
 	case name == "":

@@ -13,7 +13,8 @@ import (
 	"github.com/millrace-streams/millrace/state"
 )
 
-// nonsense builds topologies by chance: of valid operators only, or also with what nobody should pass.
+// nonsense builds topologies by chance: of valid operators only, or also with what nobody
+// should pass.
 type nonsense struct {
 	r       *rand.Rand
 	b       *Builder
@@ -151,7 +152,8 @@ func newNonsense(seed uint64, valid bool) *nonsense {
 	return n
 }
 
-// TestNonsense passes Build whatever there is: it panics at nothing, and every problem is one line, once, that begins with the package.
+// TestNonsense passes Build whatever there is: it panics at nothing, and every problem is
+// one line, once, that begins with the package.
 func TestNonsense(t *testing.T) {
 	t.Parallel()
 	refused := 0

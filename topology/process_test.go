@@ -93,7 +93,8 @@ func TestProcessMisuse(t *testing.T) {
 	}
 }
 
-// TestChildFailureIsSticky ends the record when a child has failed the task, and tells the policy only of the child.
+// TestChildFailureIsSticky ends the record when a child has failed the task, and tells
+// the policy only of the child.
 func TestChildFailureIsSticky(t *testing.T) {
 	t.Parallel()
 	b, s := processed(funcs{process: func(c ctx, r rec) error {
@@ -257,7 +258,8 @@ func TestInitErrors(t *testing.T) {
 	}
 }
 
-// TestSharedStore gives two processors, behind two sources, one store, and so one sub-topology.
+// TestSharedStore gives two processors, behind two sources, one store, and so one
+// sub-topology.
 func TestSharedStore(t *testing.T) {
 	t.Parallel()
 	b := New()

@@ -8,8 +8,8 @@ import (
 )
 
 // Repartition sends the stream through a topic of the application,
-// <app>-<name>-repartition, and reads it again. Records with equal keys then meet in one task.
-// Records without a key are dropped, and counted as dropped.
+// <app>-<name>-repartition, and reads it again. Records with equal keys then meet in one
+// task. Records without a key are dropped, and counted as dropped.
 func Repartition[K, V any](s Stream[K, V], name string, opts ...RepartitionOption) Stream[K, V] {
 	var o repartitionOptions
 	for _, opt := range withoutNil(opts) {
@@ -19,8 +19,8 @@ func Repartition[K, V any](s Stream[K, V], name string, opts ...RepartitionOptio
 	return s.repartition("repartition", name, o)
 }
 
-// repartition adds the three nodes of a repartitioning. The nodes and the topic are named as
-// in Kafka Streams.
+// repartition adds the three nodes of a repartitioning. The nodes and the topic are named
+// as in Kafka Streams.
 func (s Stream[K, V]) repartition(op, name string, o repartitionOptions) Stream[K, V] {
 	topic := graph.Topic{Name: name + graph.RepartitionSuffix, Internal: true}
 	add := s.b.addPart

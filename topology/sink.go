@@ -6,10 +6,12 @@ import (
 	"github.com/millrace-streams/millrace/processor"
 )
 
-// To sends all records to a topic, which must exist. Absent keys and values are sent as such.
+// To sends all records to a topic, which must exist. Absent keys and values are sent as
+// such.
 //
-// Kafka's default partitioner chooses the partition by the key. A windowed key goes where the
-// key in it would go. A record without a key goes to any partition. See [Partitioner].
+// Kafka's default partitioner chooses the partition by the key. A windowed key goes where
+// the key in it would go. A record without a key goes to any partition. See
+// [Partitioner].
 func (s Stream[K, V]) To(topic string, opts ...SinkOption) {
 	n := s.sink(topic, nil, opts)
 	if err := checkTopicName(topic); err != nil {
@@ -44,8 +46,8 @@ func (s Stream[K, V]) needSerdes(n *node, why string) {
 	s.b.needSerde(n, "value", s.values, why)
 }
 
-// newSink returns what makes the instance of a sink. It reports a partitioner whose types are
-// not those of the stream.
+// newSink returns what makes the instance of a sink. It reports a partitioner whose types
+// are not those of the stream.
 func (s Stream[K, V]) newSink(n *node, choose func(processor.Record[K, V]) string, given any) maker {
 	partition, ok := given.(operator.Partitioner[K, V])
 	if given != nil && !ok {

@@ -10,14 +10,14 @@ import (
 	"github.com/millrace-streams/millrace/serde"
 )
 
-// Source reads a topic. A second call for the topic with the same serdes and options returns
-// the same stream.
+// Source reads a topic. A second call for the topic with the same serdes and options
+// returns the same stream.
 func Source[K, V any](b *Builder, topic string, ks serde.Serde[K], vs serde.Serde[V], opts ...SourceOption) Stream[K, V] {
 	return Sources(b, []string{topic}, ks, vs, opts...)
 }
 
-// Sources reads several topics as one stream. Between records of different topics there is no
-// order other than the choice by timestamp (see the package documentation).
+// Sources reads several topics as one stream. Between records of different topics there
+// is no order other than the choice by timestamp (see the package documentation).
 func Sources[K, V any](b *Builder, topics []string, ks serde.Serde[K], vs serde.Serde[V], opts ...SourceOption) Stream[K, V] {
 	var o sourceOptions
 	for _, opt := range withoutNil(opts) {
@@ -59,8 +59,8 @@ type sourceNode struct {
 	opts         sourceOptions
 }
 
-// addSource adds a source. Unless the user named it, it is called after its topics. Derived
-// names of operators below it start with the topics alone.
+// addSource adds a source. Unless the user named it, it is called after its topics.
+// Derived names of operators below it start with the topics alone.
 func (b *Builder) addSource(n *node, name string) *node {
 	base := n.base
 	if b.add(n, name); n.auto {
@@ -70,7 +70,8 @@ func (b *Builder) addSource(n *node, name string) *node {
 	return n
 }
 
-// sameSource returns the source that already reads the same topics in the same way, or nil.
+// sameSource returns the source that already reads the same topics in the same way, or
+// nil.
 func (b *Builder) sameSource(s *sourceNode) *sourceNode {
 	if b == nil || len(s.topics) == 0 {
 		return nil

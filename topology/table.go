@@ -12,13 +12,14 @@ import (
 
 // Table is a handle of a table: the latest value of each key.
 //
-// The rows of most tables are kept in a store, and can be queried while the application runs.
-// Updates of a row between two commits are forwarded as one, with the timestamp of the row and
-// the headers of the last record. With [EveryUpdate] each update is forwarded at once.
+// The rows of most tables are kept in a store, and can be queried while the application
+// runs. Updates of a row between two commits are forwarded as one, with the timestamp of
+// the row and the headers of the last record. With [EveryUpdate] each update is forwarded
+// at once.
 //
 // Some tables have no store: those that [Table.Filter] and [MapTable] return, and those
-// that were made with [WithoutStore]. They pass on what comes, at once. [Table.Stored] gives
-// them a store.
+// that were made with [WithoutStore]. They pass on what comes, at once. [Table.Stored]
+// gives them a store.
 type Table[K, V any] struct {
 	b      *Builder
 	n      *node
@@ -45,20 +46,20 @@ func (t Table[K, V]) Stream(opts ...Option) Stream[K, V] {
 	return Stream[K, V]{b: t.b, n: n, keys: t.keys, values: t.values}
 }
 
-// WindowedTable is a handle of a table with one row for each key and window. It is a [Table]
-// whose keys are serde.Windowed: all operators on tables take its field Table, or are methods
-// of it.
+// WindowedTable is a handle of a table with one row for each key and window. It is a
+// [Table] whose keys are serde.Windowed: all operators on tables take its field Table, or
+// are methods of it.
 //
-// Stream gives records that are keyed by key and window. Grouping them with [GroupByKey] needs
-// no repartitioning: all windows of a key are in one partition.
+// Stream gives records that are keyed by key and window. Grouping them with [GroupByKey]
+// needs no repartitioning: all windows of a key are in one partition.
 type WindowedTable[K, V any] struct {
 	Table[serde.Windowed[K], V]
 
 	windows Windows
 }
 
-// windowedTable returns the handle of a windowed table. keys is the serde of the keys without
-// their windows.
+// windowedTable returns the handle of a windowed table. keys is the serde of the keys
+// without their windows.
 func windowedTable[K, V any](b *Builder, n *node, name string, keys serde.Serde[K], values serde.Serde[V], w Windows) WindowedTable[K, V] {
 	t := WindowedTable[K, V]{Table: Table[serde.Windowed[K], V]{b: b, n: n, name: name, values: values}, windows: w}
 	if !isNil(keys) {

@@ -7,19 +7,19 @@ import (
 	"github.com/millrace-streams/millrace/serde"
 )
 
-// Filter returns a table with the rows for whose value keep is true. keep is not called for
-// deletions. The result has no store, see [Table.Stored].
+// Filter returns a table with the rows for whose value keep is true. keep is not called
+// for deletions. The result has no store, see [Table.Stored].
 //
-// If a row no longer passes, it is deleted in the result. If the table, or one that it was
-// made of, has a store, a row that is absent in the result and was absent before is not
-// forwarded. Without any store that cannot be known: each row that does not pass is forwarded
-// as a deletion.
+// If a row no longer passes, it is deleted in the result. If the table, or one that it
+// was made of, has a store, a row that is absent in the result and was absent before is
+// not forwarded. Without any store that cannot be known: each row that does not pass is
+// forwarded as a deletion.
 func (t Table[K, V]) Filter(keep func(V) bool, opts ...Option) Table[K, V] {
 	return t.filter("filter", keep, opts, func(r *graph.Record[K, V]) (bool, error) { return keep(r.Value), nil })
 }
 
-// TryFilter is Filter with a function that may fail. If the error policy skips the record, the
-// row in the result stays as it is.
+// TryFilter is Filter with a function that may fail. If the error policy skips the
+// record, the row in the result stays as it is.
 func (t Table[K, V]) TryFilter(keep func(V) (bool, error), opts ...Option) Table[K, V] {
 	return t.filter("filter", keep, opts, func(r *graph.Record[K, V]) (bool, error) { return keep(r.Value) })
 }
@@ -29,9 +29,9 @@ func (t Table[K, V]) FilterNot(drop func(V) bool, opts ...Option) Table[K, V] {
 	return t.filter("filterNot", drop, opts, func(r *graph.Record[K, V]) (bool, error) { return !drop(r.Value), nil })
 }
 
-// FilterRecord is Filter with a function that sees the key and the value, and may fail. The
-// result of keep must depend on these two only: keep is also called for the old row of an
-// update, with the timestamp and the headers of the update.
+// FilterRecord is Filter with a function that sees the key and the value, and may fail.
+// The result of keep must depend on these two only: keep is also called for the old row
+// of an update, with the timestamp and the headers of the update.
 func (t Table[K, V]) FilterRecord(keep func(processor.Record[K, V]) (bool, error), opts ...Option) Table[K, V] {
 	return t.filter("filter", keep, opts, func(r *graph.Record[K, V]) (bool, error) { return keep(r.Record) })
 }
@@ -47,22 +47,24 @@ func (t Table[K, V]) without(n *node) Table[K, V] {
 	return Table[K, V]{b: t.b, n: n, keys: t.keys, values: t.values}
 }
 
-// MapTable turns each value of a table into another one. A deleted row stays deleted, and f is
-// not called for it, unless the table's value serde is Optional (see serde.Nullable). The
-// result of f must depend on the value only: f is also called for the old value of an update,
-// if an operator on the result needs it. The result has no store, see [Table.Stored].
+// MapTable turns each value of a table into another one. A deleted row stays deleted, and
+// f is not called for it, unless the table's value serde is Optional (see
+// serde.Nullable). The result of f must depend on the value only: f is also called for
+// the old value of an update, if an operator on the result needs it. The result has no
+// store, see [Table.Stored].
 func MapTable[K, V, V2 any](t Table[K, V], f func(V) V2, vs serde.Serde[V2], opts ...Option) Table[K, V2] {
 	return mapTable(t, f, func(r *graph.Record[K, V]) (V2, error) { return f(r.Value), nil }, vs, opts)
 }
 
-// TryMapTable is MapTable with a function that may fail. If the error policy skips the record,
-// the row in the result stays as it is.
+// TryMapTable is MapTable with a function that may fail. If the error policy skips the
+// record, the row in the result stays as it is.
 func TryMapTable[K, V, V2 any](t Table[K, V], f func(V) (V2, error), vs serde.Serde[V2], opts ...Option) Table[K, V2] {
 	return mapTable(t, f, func(r *graph.Record[K, V]) (V2, error) { return f(r.Value) }, vs, opts)
 }
 
-// MapTableRecord is MapTable with a function that sees the key too, and may fail. The result
-// of f must depend on key and value only. f must not change what the key points to.
+// MapTableRecord is MapTable with a function that sees the key too, and may fail. The
+// result of f must depend on key and value only. f must not change what the key points
+// to.
 func MapTableRecord[K, V, V2 any](t Table[K, V], f func(processor.Record[K, V]) (V2, error), vs serde.Serde[V2], opts ...Option) Table[K, V2] {
 	return mapTable(t, f, func(r *graph.Record[K, V]) (V2, error) { return f(r.Record) }, vs, opts)
 }

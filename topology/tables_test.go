@@ -112,8 +112,8 @@ func toTopic(topic string, records []string) (out []string) {
 	return out
 }
 
-// TestMergedTables: between two commits the updates of a row are one, with the timestamp of
-// its last record.
+// TestMergedTables: between two commits the updates of a row are one, with the timestamp
+// of its last record.
 func TestMergedTables(t *testing.T) {
 	t.Parallel()
 	b := New()
@@ -145,7 +145,8 @@ func TestToTableAfterSelectKey(t *testing.T) {
 	}
 }
 
-// TestFailingTableFunctions: if the record is skipped, the row in the result stays as it is.
+// TestFailingTableFunctions: if the record is skipped, the row in the result stays as it
+// is.
 func TestFailingTableFunctions(t *testing.T) {
 	t.Parallel()
 	fails := errors.New("fails")
@@ -189,8 +190,8 @@ func TestTableProblems(t *testing.T) {
 	}
 }
 
-// TestStoresBelowAnAggregateThatIsChangedInPlace: a store keeps what it was sent, whatever
-// becomes of the aggregate later.
+// TestStoresBelowAnAggregateThatIsChangedInPlace: a store keeps what it was sent,
+// whatever becomes of the aggregate later.
 func TestStoresBelowAnAggregateThatIsChangedInPlace(t *testing.T) {
 	t.Parallel()
 	for mode, opts := range map[string][]graphtest.Option{"merged": nil, "every update": {graphtest.WithEveryUpdate()}} {

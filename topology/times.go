@@ -9,8 +9,9 @@ import (
 	"github.com/millrace-streams/millrace/internal/store"
 )
 
-// roomForTimes is how many bytes of names and numbers fit into the metadata of an offset. It is less than the runtime puts there at most, because what the
-// operators will call their times and positions is estimated.
+// roomForTimes is how many bytes of names and numbers fit into the metadata of an offset.
+// It is less than the runtime puts there at most, because what the operators will call
+// their times and positions is estimated.
 const roomForTimes = 2000
 
 // addTimes gives a store for operator times to the sub-topologies that may have too many
@@ -34,8 +35,9 @@ func addTimes(g *graph.Graph) error {
 	return errors.Join(errs...)
 }
 
-// timesOf estimates the bytes that the times and positions of a sub-topology take: one of each store, and of each stateful node one under its name. A
-// processor's are what its author likes.
+// timesOf estimates the bytes that the times and positions of a sub-topology take: one of
+// each store, and of each stateful node one under its name. A processor's are what its
+// author likes.
 func timesOf(sub *graph.SubTopology) (size int) {
 	const number, prefix, positions = 4 + 8, 10, 60
 	for _, s := range sub.Stores {

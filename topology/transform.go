@@ -7,10 +7,10 @@ import (
 	"github.com/millrace-streams/millrace/serde"
 )
 
-// Map turns each record into another one, which may have another key. Timestamp and headers
-// are those of the record that f returns: use processor.WithKey and processor.WithValue to
-// keep them. If f returns the zero Timestamp, the record keeps its timestamp. A serde may be
-// nil if nothing of its type is stored or sent.
+// Map turns each record into another one, which may have another key. Timestamp and
+// headers are those of the record that f returns: use processor.WithKey and
+// processor.WithValue to keep them. If f returns the zero Timestamp, the record keeps its
+// timestamp. A serde may be nil if nothing of its type is stored or sent.
 func Map[K, V, K2, V2 any](s Stream[K, V], f func(processor.Record[K, V]) processor.Record[K2, V2], ks serde.Serde[K2], vs serde.Serde[V2], opts ...Option) Stream[K2, V2] {
 	return mapRecords(s, f, func(r processor.Record[K, V]) (processor.Record[K2, V2], error) { return f(r), nil }, ks, vs, opts)
 }
@@ -66,9 +66,9 @@ func TryMapValues[K, V, V2 any](s Stream[K, V], f func(V) (V2, error), vs serde.
 	return mapValues(s, f, func(r *graph.Record[K, V]) (V2, error) { return f(r.Value) }, vs, opts)
 }
 
-// MapValuesRecord is MapValues with a function that sees the whole record and may fail. The
-// record keeps its key, timestamp and headers: unlike after [Map], grouping by key needs no
-// repartitioning. f must not change what the key points to.
+// MapValuesRecord is MapValues with a function that sees the whole record and may fail.
+// The record keeps its key, timestamp and headers: unlike after [Map], grouping by key
+// needs no repartitioning. f must not change what the key points to.
 func MapValuesRecord[K, V, V2 any](s Stream[K, V], f func(processor.Record[K, V]) (V2, error), vs serde.Serde[V2], opts ...Option) Stream[K, V2] {
 	return mapValues(s, f, func(r *graph.Record[K, V]) (V2, error) { return f(r.Record) }, vs, opts)
 }

@@ -7,10 +7,10 @@ import (
 
 // Windowed is a grouped stream that is cut into windows of time.
 //
-// A record belongs to every window that its timestamp lies in. The operator's stream time is
-// the largest timestamp of the records that have reached it, the present one included. If a
-// window's end is at or before stream time minus grace, the window is closed, and takes no
-// more records. Stream time survives restarts.
+// A record belongs to every window that its timestamp lies in. The operator's stream time
+// is the largest timestamp of the records that have reached it, the present one included.
+// If a window's end is at or before stream time minus grace, the window is closed, and
+// takes no more records. Stream time survives restarts.
 type Windowed[K, V any] struct {
 	g Grouped[K, V]
 	w Windows
@@ -19,9 +19,9 @@ type Windowed[K, V any] struct {
 // Window cuts the groups into windows of time.
 func (g Grouped[K, V]) Window(w Windows) Windowed[K, V] { return Windowed[K, V]{g: g, w: w} }
 
-// Count counts the records of each key and window. Records without a value count too. Records
-// without a key are dropped, and counted as dropped. name is the name of the table and of its
-// store. The changelog is <app>-<name>-changelog.
+// Count counts the records of each key and window. Records without a value count too.
+// Records without a key are dropped, and counted as dropped. name is the name of the
+// table and of its store. The changelog is <app>-<name>-changelog.
 func (w Windowed[K, V]) Count(name string, opts ...WindowedTableOption) WindowedTable[K, int64] {
 	return aggregateWindows(w, "count", name, count[K, V], serde.Int64, opts)
 }
@@ -42,8 +42,8 @@ func (w Windowed[K, V]) TryReduce(name string, f func(a, b V) (V, error), opts .
 	return t
 }
 
-// AggregateWindows folds the records of each key and window into an aggregate, as [Aggregate]
-// does. add sees records without a value too.
+// AggregateWindows folds the records of each key and window into an aggregate, as
+// [Aggregate] does. add sees records without a value too.
 func AggregateWindows[K, V, A any](w Windowed[K, V], name string, initial func() A, add func(A, processor.Record[K, V]) A, as serde.Serde[A], opts ...WindowedTableOption) WindowedTable[K, A] {
 	t := aggregateWindows(w, "aggregate", name, fold(initial, add), as, opts)
 	t.b.needFunc(t.n, initial)
@@ -51,8 +51,8 @@ func AggregateWindows[K, V, A any](w Windowed[K, V], name string, initial func()
 	return t
 }
 
-// TryAggregateWindows is AggregateWindows with a function that may fail. After an error the
-// aggregate must be as it was.
+// TryAggregateWindows is AggregateWindows with a function that may fail. After an error
+// the aggregate must be as it was.
 func TryAggregateWindows[K, V, A any](w Windowed[K, V], name string, initial func() A, add func(A, processor.Record[K, V]) (A, error), as serde.Serde[A], opts ...WindowedTableOption) WindowedTable[K, A] {
 	t := aggregateWindows(w, "aggregate", name, tryFold(initial, add), as, opts)
 	t.b.needFunc(t.n, initial)

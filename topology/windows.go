@@ -8,7 +8,8 @@ import (
 	"github.com/millrace-streams/millrace/internal/operator"
 )
 
-// Windows says how time is cut into windows. Windows are aligned to 1970-01-01T00:00:00Z; a window holds its start and not its end.
+// Windows says how time is cut into windows. Windows are aligned to 1970-01-01T00:00:00Z;
+// a window holds its start and not its end.
 type Windows struct {
 	kind    windowsKind
 	size    time.Duration // math.MaxInt64: without end
@@ -31,18 +32,21 @@ func Tumbling(size time.Duration) Windows {
 	return Windows{kind: tumbling, size: size, advance: size}
 }
 
-// Hopping cuts time into windows of a size that start every advance, and so overlap. advance must be at most size.
+// Hopping cuts time into windows of a size that start every advance, and so overlap.
+// advance must be at most size.
 func Hopping(size, advance time.Duration) Windows {
 	return Windows{kind: hopping, size: size, advance: advance}
 }
 
-// Unlimited is one window that starts at a time and never ends. Records before it are ignored, and not counted as dropped.
+// Unlimited is one window that starts at a time and never ends. Records before it are
+// ignored, and not counted as dropped.
 func Unlimited(start time.Time) Windows {
 	return Windows{kind: unlimited, size: math.MaxInt64, start: start}
 }
 
-// Grace lets a window take records until the operator's stream time is d past its end. Default: none. Later records are dropped, and counted as
-// dropped once for each window that they are too late for. Unlimited windows have no grace.
+// Grace lets a window take records until the operator's stream time is d past its end.
+// Default: none. Later records are dropped, and counted as dropped once for each window
+// that they are too late for. Unlimited windows have no grace.
 func (w Windows) Grace(d time.Duration) Windows {
 	w.grace = d
 	return w

@@ -15,7 +15,8 @@ import (
 	"github.com/millrace-streams/millrace/topologytest"
 )
 
-// What a window holds does not depend on the grace and retention that an earlier version of the program had.
+// What a window holds does not depend on the grace and retention that an earlier version
+// of the program had.
 func TestRestartWithAnotherGrace(t *testing.T) {
 	t.Parallel()
 	topo := func(grace time.Duration) *topology.Topology {
@@ -116,7 +117,8 @@ func (p *endless) Process(processor.Context[string, string], processor.Record[st
 	return nil
 }
 
-// A negative timestamp is an error of the function that made it, not a record that gets lost later on.
+// A negative timestamp is an error of the function that made it, not a record that gets
+// lost later on.
 func TestNegativeTimestampsOfMap(t *testing.T) {
 	t.Parallel()
 	type record = processor.Record[string, string]
@@ -148,7 +150,8 @@ type unreadable struct{ serde.Serde[string] }
 
 func (unreadable) Decode([]byte) (string, error) { return "", errors.New("unreadable") }
 
-// A store that cannot be read ends the application under every policy, also when its operator is reached by a flush.
+// A store that cannot be read ends the application under every policy, also when its
+// operator is reached by a flush.
 func TestUnreadableStoreIsNotSkipped(t *testing.T) {
 	t.Parallel()
 	b := topology.New()

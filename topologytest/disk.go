@@ -30,11 +30,13 @@ var (
 	KeepDisk = Disk{kind: keep}
 	// LoseDisk leaves nothing, as a task finds it that moves to another machine.
 	LoseDisk = Disk{kind: lose}
-	// StaleDisk is KeepDisk at the worst moment: the open transaction is committed, and the task dies before it has applied it to its disk.
+	// StaleDisk is KeepDisk at the worst moment: the open transaction is committed, and
+	// the task dies before it has applied it to its disk.
 	StaleDisk = Disk{kind: stale}
 )
 
-// TearDisk leaves, by chance, only a part of what was not synced, as a power failure does. It does not go together with [OnDisk].
+// TearDisk leaves, by chance, only a part of what was not synced, as a power failure
+// does. It does not go together with [OnDisk].
 func TearDisk(seed uint64) Disk { return Disk{kind: tear, seed: seed} }
 
 // disk is the directory of one task, and the database in it.

@@ -52,8 +52,8 @@ func New(t testing.TB, topo *topology.Topology, opts ...Option) *Driver {
 }
 
 // TryNew is New that returns the error with which the topology does not start. That is
-// what Run would return: an error of a processor's Init, or of topics that
-// do not fit together. An option that names a topic which does not exist is an error, too.
+// what Run would return: an error of a processor's Init, or of topics that do not fit
+// together. An option that names a topic which does not exist is an error, too.
 func TryNew(t testing.TB, topo *topology.Topology, opts ...Option) (*Driver, error) {
 	t.Helper()
 	o := newOptions(opts)
@@ -88,7 +88,8 @@ func TryNew(t testing.TB, topo *topology.Topology, opts ...Option) (*Driver, err
 	return d, nil
 }
 
-// sharedMemory is the memory of a driver's stores: enough for a test, small enough for many drivers at once.
+// sharedMemory is the memory of a driver's stores: enough for a test, small enough for
+// many drivers at once.
 const sharedMemory = 16 << 20
 
 // build takes the graph, counts the partitions of its topics, and makes its tasks.
@@ -158,8 +159,10 @@ func (d *Driver) fail(err error) {
 	}
 }
 
-// Try calls f and returns the error with which the topology has stopped, if it has. After an error the tasks are stopped, as after Run has
-// returned; until [Driver.Restart], which starts them again, calls of the driver have no effect in f, and fail the test outside of Try.
+// Try calls f and returns the error with which the topology has stopped, if it has. After
+// an error the tasks are stopped, as after Run has returned; until [Driver.Restart],
+// which starts them again, calls of the driver have no effect in f, and fail the test
+// outside of Try.
 func (d *Driver) Try(f func()) error {
 	d.t.Helper()
 	d.trying++
@@ -172,8 +175,8 @@ func (d *Driver) Try(f func()) error {
 // Now returns the time on the driver's clock.
 func (d *Driver) Now() time.Time { return d.now }
 
-// Dropped returns how many records were dropped since New: by nodes (late, without a key), and by the error policy. What is processed again
-// after a crash counts again.
+// Dropped returns how many records were dropped since New: by nodes (late, without a
+// key), and by the error policy. What is processed again after a crash counts again.
 func (d *Driver) Dropped() int64 {
 	sum := int64(0)
 	for _, n := range d.dropped {
@@ -185,9 +188,11 @@ func (d *Driver) Dropped() int64 {
 // DropReasons returns the same by reason.
 func (d *Driver) DropReasons() map[string]int64 { return maps.Clone(d.dropped) }
 
-// Topic returns all records of a topic, in order of commit, and of offset inside a partition. Changelogs and repartition topics have their full
-// names, <application>-<store>-changelog and <application>-<name>-repartition. Records that production would have compacted or
-// deleted are there. A topic that does not exist ends the test; see [Topics].
+// Topic returns all records of a topic, in order of commit, and of offset inside a
+// partition. Changelogs and repartition topics have their full names,
+// <application>-<store>-changelog and <application>-<name>-repartition. Records that
+// production would have compacted or deleted are there. A topic that does not exist ends
+// the test; see [Topics].
 func (d *Driver) Topic(name string) []Record {
 	d.t.Helper()
 	d.mustRead(name)
@@ -200,8 +205,9 @@ func (d *Driver) Topic(name string) []Record {
 // Topics returns the names of all topics that were written, sorted.
 func (d *Driver) Topics() []string { return d.logs.names() }
 
-// Store returns a task's instance of the store with the name, as S: a store interface of package state or windowstore with the
-// store's types. It shows uncommitted changes too. It is valid until the next crash, restart or error; do not write to it.
+// Store returns a task's instance of the store with the name, as S: a store interface of
+// package state or windowstore with the store's types. It shows uncommitted changes too.
+// It is valid until the next crash, restart or error; do not write to it.
 func Store[S processor.Store](d *Driver, name string, partition int32) S {
 	d.t.Helper()
 	r := d.find(name, partition)

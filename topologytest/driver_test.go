@@ -278,7 +278,8 @@ func TestAbsentKeysAndValues(t *testing.T) {
 	}
 }
 
-// ticker forwards how many records it has seen, each second of the clock and each ten of stream time.
+// ticker forwards how many records it has seen, each second of the clock and each ten of
+// stream time.
 type ticker struct{}
 
 var seen = state.KeyValue("seen", serde.String, serde.Int64)
@@ -339,7 +340,8 @@ func TestPunctuators(t *testing.T) {
 	want(t, show(), "wall=0@2.5s")
 }
 
-// In Java's order a record that is repartitioned competes with the other inputs of the one task, and each record commits.
+// In Java's order a record that is repartitioned competes with the other inputs of the
+// one task, and each record commits.
 func TestJavaOrder(t *testing.T) {
 	t.Parallel()
 	d := topologytest.New(t, wordCount(t), topologytest.JavaOrder(), topologytest.Partitions("lines", 4), topologytest.ApplicationID("conf"))
@@ -361,7 +363,8 @@ func TestJavaOrder(t *testing.T) {
 	}
 }
 
-// retried counts in a store and fails once at each x: under Retry the task replays, and nothing is counted twice.
+// retried counts in a store and fails once at each x: under Retry the task replays, and
+// nothing is counted twice.
 type retried struct{ failed map[int64]bool }
 
 var retries = state.KeyValue("retries", serde.String, serde.Int64)
@@ -400,7 +403,8 @@ func TestRetryReplaysTheTransaction(t *testing.T) {
 	want(t, lines(topologytest.Output(d, "out", serde.String, serde.Int64).Records()), "n=1", "n=2", "n=3", "n=4")
 }
 
-// What fails behind a table that merges updates names the record that made the last update.
+// What fails behind a table that merges updates names the record that made the last
+// update.
 func TestErrorBehindATable(t *testing.T) {
 	t.Parallel()
 	b := topology.New()

@@ -28,7 +28,8 @@ func refuse(s string) error {
 	return nil
 }
 
-// picky is a serde of text that does not read, or does not write, poison. panics says how it fails.
+// picky is a serde of text that does not read, or does not write, poison. panics says how
+// it fails.
 type picky struct{ noRead, noWrite, panics bool }
 
 func (p picky) fail(s string) error {
@@ -55,7 +56,8 @@ func (p picky) Decode(data []byte) (string, error) {
 	return string(data), nil
 }
 
-// place is somewhere in a topology where a record may fail. The record is the second of three: k=1, k=poison, k=3.
+// place is somewhere in a topology where a record may fail. The record is the second of
+// three: k=1, k=poison, k=3.
 type place struct {
 	phase processor.Phase
 	node  string
@@ -214,7 +216,8 @@ func send3(d *topologytest.Driver) {
 	}
 }
 
-// Every action, at every place that runs code or serdes of the user's: what happens to the record, to those around it, and to the offsets.
+// Every action, at every place that runs code or serdes of the user's: what happens to
+// the record, to those around it, and to the offsets.
 func TestEveryActionAtEveryPlace(t *testing.T) {
 	t.Parallel()
 	for name, p := range places() {
@@ -240,7 +243,8 @@ func TestEveryActionAtEveryPlace(t *testing.T) {
 			if e.Phase != p.phase || e.Node != p.node || e.Topic != "in" || e.Partition != 0 || e.Offset != 1 {
 				t.Errorf("got %v, want phase %v of node %s at in/0@1", e, p.phase, p.node)
 			}
-			// A restart resumes at the record: nothing is committed twice, and it fails again.
+			// A restart resumes at the record: nothing is committed twice, and it fails
+			// again.
 			if err := d.Try(d.Restart); err == nil {
 				t.Error("the restart has gone past the record")
 			}
@@ -271,7 +275,8 @@ func TestEveryActionAtEveryPlace(t *testing.T) {
 	}
 }
 
-// A row that cannot be written at the commit ends the application under every policy, and names the record that made it.
+// A row that cannot be written at the commit ends the application under every policy, and
+// names the record that made it.
 func TestUnwritableRowIsNotSkipped(t *testing.T) {
 	t.Parallel()
 	for _, panics := range []bool{false, true} {
@@ -296,7 +301,8 @@ func TestUnwritableRowIsNotSkipped(t *testing.T) {
 	}
 }
 
-// wantLetter checks that there is one dead letter: the input record, with the place in its headers.
+// wantLetter checks that there is one dead letter: the input record, with the place in
+// its headers.
 func wantLetter(t *testing.T, d *topologytest.Driver, p place) {
 	t.Helper()
 	letters := d.Topic("dead")

@@ -25,7 +25,8 @@ func (keeper) Process(ctx processor.Context[string, int64], r processor.Record[s
 
 func newKeeper() keeper { return keeper{} }
 
-// A processor gets records with timestamps that the operators before it have changed: those are the ones of its rows.
+// A processor gets records with timestamps that the operators before it have changed:
+// those are the ones of its rows.
 func TestRowsHaveTheTimestampOfTheRecord(t *testing.T) {
 	t.Parallel()
 	b := topology.New()
@@ -43,7 +44,8 @@ func TestRowsHaveTheTimestampOfTheRecord(t *testing.T) {
 	}
 }
 
-// A record that nobody could read moves no time: no window closes for it, and no punctuator runs.
+// A record that nobody could read moves no time: no window closes for it, and no
+// punctuator runs.
 func TestUndecodableRecordsMoveNoTime(t *testing.T) {
 	t.Parallel()
 	b := topology.New()

@@ -68,7 +68,8 @@ func ExampleDriver_Crash() {
 	// a 3
 }
 
-// With a commit interval, outputs become visible when the clock has reached it, and updates of a table in between merge.
+// With a commit interval, outputs become visible when the clock has reached it, and
+// updates of a table in between merge.
 func ExampleCommitInterval() {
 	d := topologytest.New(t, counting(), topologytest.CommitInterval(100*time.Millisecond))
 	in := topologytest.Input(d, "words", serde.String, serde.String)

@@ -9,8 +9,9 @@ import (
 	"github.com/millrace-streams/millrace/serde"
 )
 
-// Send appends a raw record to a partition of a topic, and has it processed. Partition -1 is that of the key; without a key partitions take
-// turns. nil is an absent key or value. A topic that does not exist ends the test; see [Topics].
+// Send appends a raw record to a partition of a topic, and has it processed. Partition -1
+// is that of the key; without a key partitions take turns. nil is an absent key or value.
+// A topic that does not exist ends the test; see [Topics].
 func (d *Driver) Send(topic string, partition int32, key, value []byte, at processor.Timestamp, headers ...processor.Header) {
 	d.t.Helper()
 	d.send(topic, Record{
@@ -96,9 +97,9 @@ type OutputTopic[K, V any] struct {
 	read  int
 }
 
-// Output returns an OutputTopic that starts at the beginning of the topic. A topic to which
-// nothing was written has no records. A topic that does not exist ends the test; see
-// [Topics]. If a function of the topology chooses topics, that is found by
+// Output returns an OutputTopic that starts at the beginning of the topic. A topic to
+// which nothing was written has no records. A topic that does not exist ends the test;
+// see [Topics]. If a function of the topology chooses topics, that is found by
 // [OutputTopic.Records].
 func Output[K, V any](d *Driver, topic string, ks serde.Serde[K], vs serde.Serde[V]) *OutputTopic[K, V] {
 	d.t.Helper()
@@ -111,7 +112,8 @@ func Output[K, V any](d *Driver, topic string, ks serde.Serde[K], vs serde.Serde
 	return &OutputTopic[K, V]{d: d, topic: topic, keys: ks, vals: vs}
 }
 
-// Records returns the committed records that it has not returned before, in order of commit. It is nil if there are none.
+// Records returns the committed records that it has not returned before, in order of
+// commit. It is nil if there are none.
 func (o *OutputTopic[K, V]) Records() []processor.Record[K, V] {
 	o.d.t.Helper()
 	o.d.mustRead(o.topic)

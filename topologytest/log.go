@@ -19,7 +19,8 @@ type Record struct {
 	Headers    processor.Headers
 }
 
-// logs are the topics of the driver: what has been committed to them. A record of an aborted transaction was never there. Offsets have no gaps.
+// logs are the topics of the driver: what has been committed to them. A record of an
+// aborted transaction was never there. Offsets have no gaps.
 type logs struct {
 	counts map[string]int32
 	topics map[string]*topicLog
@@ -35,7 +36,8 @@ func newLogs() *logs {
 	return &logs{counts: map[string]int32{}, topics: map[string]*topicLog{}}
 }
 
-// partitionsOf returns the number of partitions of a topic. Topics that nobody said anything about have one.
+// partitionsOf returns the number of partitions of a topic. Topics that nobody said
+// anything about have one.
 func (l *logs) partitionsOf(topic string) int32 {
 	if n := l.counts[topic]; n > 0 {
 		return n
@@ -52,7 +54,8 @@ func (l *logs) topic(name string) *topicLog {
 	return t
 }
 
-// choose returns the partition of a record that has none yet: that of its key, or the next in turn.
+// choose returns the partition of a record that has none yet: that of its key, or the
+// next in turn.
 func (l *logs) choose(topic string, partition int32, key []byte) (int32, error) {
 	n := l.partitionsOf(topic)
 	switch {

@@ -11,13 +11,16 @@ import (
 	"github.com/millrace-streams/millrace/topology"
 )
 
-// settle processes and, without a commit interval, commits until there is nothing left to do.
+// settle processes and, without a commit interval, commits until there is nothing left to
+// do.
 func (d *Driver) settle() error { return d.untilIdle(d.o.commitInterval == 0) }
 
-// maxRounds is far beyond what any topology needs that comes to rest: a round takes records one topic further, in Java's order one record.
+// maxRounds is far beyond what any topology needs that comes to rest: a round takes
+// records one topic further, in Java's order one record.
 const maxRounds = 100_000
 
-// untilIdle processes, and commits the workers that are due, or all, until there is nothing left to do. A topology that feeds itself never comes to that.
+// untilIdle processes, and commits the workers that are due, or all, until there is
+// nothing left to do. A topology that feeds itself never comes to that.
 func (d *Driver) untilIdle(all bool) error {
 	for range maxRounds {
 		n, err := d.process()
@@ -53,7 +56,8 @@ func (d *Driver) process() (int, error) {
 	return total, nil
 }
 
-// portion is how many records a task processes in one go. In Java's order a commit follows each.
+// portion is how many records a task processes in one go. In Java's order a commit
+// follows each.
 func (d *Driver) portion() int {
 	if d.o.javaOrder {
 		return 1
@@ -61,7 +65,8 @@ func (d *Driver) portion() int {
 	return 1 << 30
 }
 
-// guard runs a step of a task. If it asks for a replay, its worker aborts, and the step counts as one that has done something.
+// guard runs a step of a task. If it asks for a replay, its worker aborts, and the step
+// counts as one that has done something.
 func (d *Driver) guard(w *worker, step func() (int, error)) (int, error) {
 	n, err := step()
 	var replay *task.ReplayError
@@ -71,8 +76,8 @@ func (d *Driver) guard(w *worker, step func() (int, error)) (int, error) {
 	return n, err
 }
 
-// commitDue commits the workers that have something to commit and whose processors asked for it, or all of them. It reports whether anything was
-// committed.
+// commitDue commits the workers that have something to commit and whose processors asked
+// for it, or all of them. It reports whether anything was committed.
 func (d *Driver) commitDue(all bool) (committed bool, err error) {
 	for _, w := range d.workers {
 		if !w.dirty() || !all && !w.commitRequested() {
@@ -89,7 +94,8 @@ func (d *Driver) commitDue(all bool) (committed bool, err error) {
 	return committed, nil
 }
 
-// Commit commits all transactions, and processes and commits what becomes visible by that, until there is nothing left.
+// Commit commits all transactions, and processes and commits what becomes visible by
+// that, until there is nothing left.
 func (d *Driver) Commit() {
 	d.t.Helper()
 	d.do(d.commitAll)
@@ -97,7 +103,8 @@ func (d *Driver) Commit() {
 
 func (d *Driver) commitAll() error { return d.untilIdle(true) }
 
-// Advance moves the clock. On its way it stops whenever a wall-clock punctuator or a commit is due, and carries it out.
+// Advance moves the clock. On its way it stops whenever a wall-clock punctuator or a
+// commit is due, and carries it out.
 func (d *Driver) Advance(by time.Duration) {
 	d.t.Helper()
 	if by < 0 {
@@ -169,9 +176,11 @@ func (d *Driver) punctuate() error {
 	return nil
 }
 
-// Crash kills the task that runs the node, or has the store, with the name, for the partition. The open transaction of its worker aborts, and
-// all tasks of the worker go back to their last commit. Then the task starts again: it restores its stores from their changelogs
-// and reads its input from its last committed offsets. disk says what is left of its directory; default: KeepDisk.
+// Crash kills the task that runs the node, or has the store, with the name, for the
+// partition. The open transaction of its worker aborts, and all tasks of the worker go
+// back to their last commit. Then the task starts again: it restores its stores from
+// their changelogs and reads its input from its last committed offsets. disk says what is
+// left of its directory; default: KeepDisk.
 func (d *Driver) Crash(name string, partition int32, disk ...Disk) {
 	d.t.Helper()
 	r := d.find(name, partition)
@@ -203,8 +212,9 @@ func choose(disk []Disk) Disk {
 	return disk[0]
 }
 
-// Restart commits, stops all tasks, and starts them again, as a restart of the process does. After an error inside [Driver.Try] there is
-// nothing left to commit: they start from the last commit before it.
+// Restart commits, stops all tasks, and starts them again, as a restart of the process
+// does. After an error inside [Driver.Try] there is nothing left to commit: they start
+// from the last commit before it.
 func (d *Driver) Restart() {
 	d.t.Helper()
 	if d.end(); d.failure == nil {
@@ -212,8 +222,9 @@ func (d *Driver) Restart() {
 	}
 }
 
-// RestartWith is Restart with another version of the topology, with the topics, the committed offsets and the disks of the one before. A version that would lose or
-// misread state is refused, as it is in production.
+// RestartWith is Restart with another version of the topology, with the topics, the
+// committed offsets and the disks of the one before. A version that would lose or misread
+// state is refused, as it is in production.
 func (d *Driver) RestartWith(topo *topology.Topology) {
 	d.t.Helper()
 	if d.end(); d.failure != nil {

@@ -25,7 +25,8 @@ func (d *Driver) count(g *graph.Graph) (map[string]int32, error) {
 	return counts, err
 }
 
-// makeWorkers makes the tasks, one for each partition of a sub-topology's largest topic, and deals them out.
+// makeWorkers makes the tasks, one for each partition of a sub-topology's largest topic,
+// and deals them out.
 func (d *Driver) makeWorkers() {
 	d.workers, d.tasks = nil, nil
 	for range d.o.workers {
@@ -58,7 +59,8 @@ func (d *Driver) addTask(g group, id processor.Task) {
 	w.tasks = append(w.tasks, r)
 }
 
-// diskOf returns the directory of a task, which is the same for all versions of the topology.
+// diskOf returns the directory of a task, which is the same for all versions of the
+// topology.
 func (d *Driver) diskOf(sub string, partition int32) *disk {
 	name := fmt.Sprintf("%s-%d", sub, partition)
 	if d.disks[name] == nil {

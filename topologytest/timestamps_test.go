@@ -106,7 +106,8 @@ func TestForgottenTimestampOfOperators(t *testing.T) {
 			return topology.TryFlatMap(s, func(r record) ([]record, error) { return []record{bare(r), bare(r)}, nil }, serde.String, serde.String)
 		},
 		"Process": func(s topology.Stream[string, string]) topology.Stream[string, string] {
-			// The record that the processor is given has another timestamp than the input.
+			// The record that the processor is given has another timestamp than the
+			// input.
 			earlier := topology.Map(s, func(r record) record { r.Timestamp = r.Timestamp.Add(-time.Second); return r }, serde.String, serde.String)
 			return topology.Process(earlier, "p", func() *bareProcessor { return &bareProcessor{} }, serde.String, serde.String)
 		},

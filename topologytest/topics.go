@@ -40,7 +40,8 @@ func (k known) add(g *graph.Graph, o options) {
 	delete(k, "")
 }
 
-// checkOptions returns an error if an option sets something of a topic that does not exist.
+// checkOptions returns an error if an option sets something of a topic that does not
+// exist.
 func (k known) checkOptions(o options) error {
 	for _, name := range slices.Sorted(maps.Keys(o.partitions)) {
 		if !k[name] {

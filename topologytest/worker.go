@@ -25,7 +25,8 @@ type pending struct {
 	record Record
 }
 
-// runner is a task with its disk and what the driver knows about it. It lives as long as the driver; task is nil while it is stopped.
+// runner is a task with its disk and what the driver knows about it. It lives as long as
+// the driver; task is nil while it is stopped.
 type runner struct {
 	w      *worker
 	id     processor.Task
@@ -154,7 +155,8 @@ func (w *worker) Send(out graph.Output, _ processor.Metadata) error {
 // Partitions implements task.Outbox.
 func (w *worker) Partitions(topic string) (int32, error) { return w.d.logs.partitionsOf(topic), nil }
 
-// usualLimits are those of a topic that the test says nothing about. Nothing is compressed here.
+// usualLimits are those of a topic that the test says nothing about. Nothing is
+// compressed here.
 var usualLimits = &task.Limits{MaxBytes: defaultMaxBytes, Setting: "max.message.bytes", Uncompressed: true}
 
 // Limits implements task.Outbox.
@@ -168,7 +170,8 @@ func (w *worker) Limits(topic string, _ bool) *task.Limits {
 	return &limits
 }
 
-// Oversized implements task.Outbox. It is not called: the limits count before compression.
+// Oversized implements task.Outbox. It is not called: the limits count before
+// compression.
 func (w *worker) Oversized(graph.Output) int { return 0 }
 
 // dirty reports whether there is something to commit.
@@ -181,7 +184,8 @@ func (w *worker) commitRequested() bool {
 	return slices.ContainsFunc(w.tasks, func(r *runner) bool { return r.task.CommitRequested() || r.budget.Over() })
 }
 
-// commit commits the open transaction: outputs, offsets, and then the disks, except those of tasks that die before.
+// commit commits the open transaction: outputs, offsets, and then the disks, except those
+// of tasks that die before.
 func (w *worker) commit(dying []*runner) error {
 	var offsets []task.Offset
 	for _, r := range w.tasks {
@@ -209,7 +213,8 @@ func (w *worker) commit(dying []*runner) error {
 	return nil
 }
 
-// changelogEnds are the positions of the task's changelogs after a commit: nobody else writes to them.
+// changelogEnds are the positions of the task's changelogs after a commit: nobody else
+// writes to them.
 func (r *runner) changelogEnds() map[string]int64 {
 	ends := make(map[string]int64, len(r.stores))
 	for _, s := range r.stores {

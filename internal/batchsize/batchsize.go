@@ -1,12 +1,12 @@
 // Package batchsize tells how many bytes a record takes in a batch of Kafka.
 //
-// A broker compares the size of a whole batch with max.message.bytes and segment.bytes. So
-// a record has to fit together with the header of its batch, and the size after compression
-// counts. The sizes here are those before compression.
+// A broker compares the size of a whole batch with max.message.bytes and segment.bytes.
+// So a record has to fit together with the header of its batch, and the size after
+// compression counts. The sizes here are those before compression.
 //
-// Source: Kafka's DefaultRecordBatch and DefaultRecord (message format 2). A record is its
-// length, one byte of attributes, the differences of its timestamp and of its offset to the
-// batch's, key, value and headers. All numbers of a record are zigzag varints.
+// Source: Kafka's DefaultRecordBatch and DefaultRecord (message format 2). A record is
+// its length, one byte of attributes, the differences of its timestamp and of its offset
+// to the batch's, key, value and headers. All numbers of a record are zigzag varints.
 package batchsize
 
 // Overhead is the size of a batch without records.

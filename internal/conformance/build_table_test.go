@@ -4,8 +4,8 @@ import (
 	"github.com/millrace-streams/millrace/topology"
 )
 
-// table makes the table of a topic. Kafka Streams keeps its rows only if the case says so, or
-// if an operation on the table needs the old rows.
+// table makes the table of a topic. Kafka Streams keeps its rows only if the case says
+// so, or if an operation on the table needs the old rows.
 func (b *builder) table(o op) error {
 	if err := o.knows("topic key value extractor materialized"); err != nil {
 		return err
@@ -48,8 +48,8 @@ func (b *builder) toTable(o op) error {
 	return b.keep(o, s.toTable(name), "KSTREAM-TOTABLE-STATE-STORE")
 }
 
-// keep adds a table, and the store of its own that it has in Kafka Streams, if any. role is
-// what a store without a name is called after. Without a role there is none.
+// keep adds a table, and the store of its own that it has in Kafka Streams, if any. role
+// is what a store without a name is called after. Without a role there is none.
 func (b *builder) keep(o op, t table, role string) error {
 	m := o.child("materialized")
 	name := m.text("name")
@@ -70,7 +70,8 @@ func (b *builder) keep(o op, t table, role string) error {
 	return nil
 }
 
-// needsStore reports whether an operation on a table needs the old rows, or looks rows up.
+// needsStore reports whether an operation on a table needs the old rows, or looks rows
+// up.
 func (b *builder) needsStore(id string) bool {
 	for _, o := range b.c.Topology {
 		if o.text("from") != id && o.text("with") != id {

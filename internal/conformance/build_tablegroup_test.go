@@ -6,7 +6,8 @@ import (
 	"github.com/millrace-streams/millrace/topology"
 )
 
-// tableGroup is a KGroupedTable of a case. As with a group, it is made when its name is known.
+// tableGroup is a KGroupedTable of a case. As with a group, it is made when its name is
+// known.
 type tableGroup struct {
 	name         string
 	make         func(name string) topology.GroupedTable[any, any]

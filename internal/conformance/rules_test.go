@@ -110,8 +110,8 @@ func folds(c *testCase) bool {
 	})
 }
 
-// oldOfNewWindow allows an update of a grouped windowed table that only adds a value, where
-// Kafka Streams also takes one away.
+// oldOfNewWindow allows an update of a grouped windowed table that only adds a value,
+// where Kafka Streams also takes one away.
 func oldOfNewWindow(s *subject, d difference) bool {
 	return strings.HasSuffix(d.topic, "-repartition") && hasOp(s.c, "windowedBy") && pairwise(d, func(w wanted, g topologytest.Record) bool {
 		added, ok := bytes.CutSuffix(g.Value, []byte{1})

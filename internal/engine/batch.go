@@ -9,7 +9,8 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 )
 
-// maxBatch keeps a batch below Pebble's bound of 4 GB, with room for what is added at the end.
+// maxBatch keeps a batch below Pebble's bound of 4 GB, with room for what is added at the
+// end.
 const maxBatch = 3 << 30
 
 // Batch is one atomic change of a task's committed state. It is for the task's goroutine.
@@ -73,7 +74,8 @@ func (b *Batch) SetStamp(now time.Time) {
 func (b *Batch) forget(t *Table, topic string) {
 	name := t.metaName(topic)
 	if t.Persistent() {
-		// The errors of a pebble.Batch that is not indexed are those of a database that is closed, which Apply returns.
+		// The errors of a pebble.Batch that is not indexed are those of a database that
+		// is closed, which Apply returns.
 		_ = b.onDisk().Delete(metaKey(metaPosition, name), nil)
 		_ = b.onDisk().Delete(metaKey(metaTopicID, name), nil)
 	}
@@ -106,7 +108,8 @@ func (b *Batch) onDisk() *pebble.Batch {
 	return b.pebble
 }
 
-// applyMemory does what the batch says to the tables in memory and to the metadata in memory.
+// applyMemory does what the batch says to the tables in memory and to the metadata in
+// memory.
 func (b *Batch) applyMemory() {
 	for _, tb := range b.tables {
 		for _, c := range tb.changes {
@@ -136,7 +139,8 @@ func (b *Batch) Reset() {
 // Close releases the batch.
 func (b *Batch) Close() { b.Reset() }
 
-// TableBatch is the part of a Batch that changes one table. It copies what it is given; later changes of a key win.
+// TableBatch is the part of a Batch that changes one table. It copies what it is given;
+// later changes of a key win.
 type TableBatch struct {
 	batch   *Batch
 	table   *Table
@@ -205,7 +209,8 @@ func (b *TableBatch) Delete(key []byte) error {
 	return op.Finish()
 }
 
-// DeleteRange removes the rows with from <= key < to; nil bounds are open. What is added to the batch later stays.
+// DeleteRange removes the rows with from <= key < to; nil bounds are open. What is added
+// to the batch later stays.
 func (b *TableBatch) DeleteRange(from, to []byte) error {
 	if to != nil && bytes.Compare(from, to) >= 0 {
 		return nil

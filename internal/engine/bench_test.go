@@ -34,7 +34,8 @@ func count(b *testing.B, c *Cells[string, int64], key []byte) {
 	}
 }
 
-// BenchmarkCount is a count per key: one operation is one record, with a commit each 10,000 records, as at 100,000 records a second.
+// BenchmarkCount is a count per key: one operation is one record, with a commit each
+// 10,000 records, as at 100,000 records a second.
 func BenchmarkCount(b *testing.B) {
 	for _, n := range []int{1000, 100_000} {
 		for _, persistent := range []bool{true, false} {

@@ -41,8 +41,9 @@ func (e *EncodeError) Error() string {
 // Unwrap returns the serde's error.
 func (e *EncodeError) Unwrap() error { return e.Err }
 
-// Cell is a row in memory, decoded. Its fields are changed by [Cells] only. A pointer to a cell may be used until the next call of a method
-// of its Cells; to a changed cell, until Flush.
+// Cell is a row in memory, decoded. Its fields are changed by [Cells] only. A pointer to
+// a cell may be used until the next call of a method of its Cells; to a changed cell,
+// until Flush.
 type Cell[K, V any] struct {
 	Key       K // as it was passed to Load or Put
 	Value     V // the zero value unless Present
@@ -57,13 +58,15 @@ type Cell[K, V any] struct {
 	key        string
 }
 
-// KeyBytes returns the bytes of the cell's key. They never change, and must not be changed.
+// KeyBytes returns the bytes of the cell's key. They never change, and must not be
+// changed.
 func (c *Cell[K, V]) KeyBytes() []byte { return bytesOf(c.key) }
 
 // Changed reports whether the cell has changed since the last Flush.
 func (c *Cell[K, V]) Changed() bool { return c.dirty != 0 }
 
-// change is what is known of a changed cell until Flush. Cell.dirty is 1 + its index in Cells.changes.
+// change is what is known of a changed cell until Flush. Cell.dirty is 1 + its index in
+// Cells.changes.
 type change[K, V any] struct {
 	cell   *Cell[K, V]
 	origin Origin
@@ -75,8 +78,8 @@ type change[K, V any] struct {
 	oldThere bool
 }
 
-// keepOld notes the row before its first change. The value itself can be kept only if nobody
-// changes it in place.
+// keepOld notes the row before its first change. The value itself can be kept only if
+// nobody changes it in place.
 func (ch *change[K, V]) keepOld(cell *Cell[K, V], unchanging bool) {
 	switch {
 	case !cell.Present:
@@ -86,8 +89,9 @@ func (ch *change[K, V]) keepOld(cell *Cell[K, V], unchanging bool) {
 	}
 }
 
-// cellSize returns the bytes of a cell in memory without its key and what its value refers to: the cell, and its places in map and ring. A Go map grows by
-// doubling its parts, so an entry takes more than its 24 bytes.
+// cellSize returns the bytes of a cell in memory without its key and what its value
+// refers to: the cell, and its places in map and ring. A Go map grows by doubling its
+// parts, so an entry takes more than its 24 bytes.
 func cellSize[K, V any]() int32 {
 	const mapEntry, ringEntry = 56, 10
 	return int32(unsafe.Sizeof(Cell[K, V]{})) + mapEntry + ringEntry

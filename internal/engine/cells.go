@@ -17,13 +17,16 @@ type CellsConfig[K, V any] struct {
 	LogFrom int // leading bytes of a cell's key that its changelog key does not have
 }
 
-// Cells is what a store keeps in memory: the rows changed since the last commit (the overlay), and rows that were read or written
-// before (the cache). Both are decoded: a value is encoded once per commit, not once per change. The keys are the keys of the store's Table. Reads see every
-// change at once.
+// Cells is what a store keeps in memory: the rows changed since the last commit (the
+// overlay), and rows that were read or written before (the cache). Both are decoded: a
+// value is encoded once per commit, not once per change. The keys are the keys of the
+// store's Table. Reads see every change at once.
 //
-// Values may be changed in place by their owner between Get and Set: after an abort everything in memory is thrown away.
+// Values may be changed in place by their owner between Get and Set: after an abort
+// everything in memory is thrown away.
 //
-// A Cells is for the task's goroutine. The memory it takes is counted in Env.Budget; cached rows go when the budget is crowded, changed rows never.
+// A Cells is for the task's goroutine. The memory it takes is counted in Env.Budget;
+// cached rows go when the budget is crowded, changed rows never.
 type Cells[K, V any] struct {
 	store     string
 	env       Env
@@ -197,8 +200,9 @@ func (c *Cells[K, V]) set(cell *Cell[K, V], value V, present bool, timestamp int
 	return nil
 }
 
-// undo makes a cell as it was before a change whose value cannot be encoded: the caller may have changed the value in place, and the error policy may
-// say that the application goes on.
+// undo makes a cell as it was before a change whose value cannot be encoded: the caller
+// may have changed the value in place, and the error policy may say that the application
+// goes on.
 func (c *Cells[K, V]) undo(cell *Cell[K, V], unread bool) error {
 	switch {
 	case unread:
@@ -248,7 +252,8 @@ func (c *Cells[K, V]) resize(cell *Cell[K, V], n int) {
 	cell.size = size
 }
 
-// countRoom counts what the lists of changes take, which is kept from one commit to the next.
+// countRoom counts what the lists of changes take, which is kept from one commit to the
+// next.
 func (c *Cells[K, V]) countRoom() {
 	room := int64(cap(c.changes))*c.changeSize() + int64(cap(c.committing))*int64(unsafe.Sizeof(uintptr(0)))
 	if room != c.room {
@@ -267,8 +272,9 @@ func (c *Cells[K, V]) countDirty(n int64) {
 	c.env.Budget.addDirty(n)
 }
 
-// Dirty yields the cells changed since the last Flush, in order of their first change. Changes may be made meanwhile; cells that change for
-// the first time then are yielded too.
+// Dirty yields the cells changed since the last Flush, in order of their first change.
+// Changes may be made meanwhile; cells that change for the first time then are yielded
+// too.
 func (c *Cells[K, V]) Dirty() iter.Seq[*Cell[K, V]] {
 	return func(yield func(*Cell[K, V]) bool) {
 		for i := 0; i < len(c.changes); i++ {
@@ -279,7 +285,8 @@ func (c *Cells[K, V]) Dirty() iter.Seq[*Cell[K, V]] {
 	}
 }
 
-// Origin returns the origin of the last change of a cell that has changed since the last Flush; else the zero Origin.
+// Origin returns the origin of the last change of a cell that has changed since the last
+// Flush; else the zero Origin.
 func (c *Cells[K, V]) Origin(cell *Cell[K, V]) Origin {
 	if cell.dirty == 0 {
 		return Origin{}

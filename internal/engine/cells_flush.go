@@ -19,7 +19,8 @@ func (c *Cells[K, V]) log(ch *change[K, V], value []byte) error {
 	return nil
 }
 
-// encode returns the encoding of a value, not nil, in bytes that never change. origin is what changed it last.
+// encode returns the encoding of a value, not nil, in bytes that never change. origin is
+// what changed it last.
 func (c *Cells[K, V]) encode(v V, origin Origin) (value []byte, err error) {
 	defer func() {
 		if err != nil {
@@ -46,7 +47,8 @@ func (c *Cells[K, V]) encoded(cell *Cell[K, V], n int) {
 	c.countDirty(int64(cell.size - before))
 }
 
-// Flush logs each changed row once, in order of first change, and adds it to b; see Store.Flush.
+// Flush logs each changed row once, in order of first change, and adds it to b; see
+// Store.Flush.
 func (c *Cells[K, V]) Flush(b *TableBatch) error {
 	for i := range c.changes {
 		if err := c.flushOne(b, &c.changes[i]); err != nil {
@@ -118,7 +120,8 @@ func (c *Cells[K, V]) Committed() {
 	c.Trim()
 }
 
-// Trim lets cached rows go, and room that was needed once, while the process holds more than it may and the task more than its part; see Store.Trim.
+// Trim lets cached rows go, and room that was needed once, while the process holds more
+// than it may and the task more than its part; see Store.Trim.
 func (c *Cells[K, V]) Trim() {
 	if !c.env.Budget.Crowded() {
 		return
@@ -153,7 +156,8 @@ func (c *Cells[K, V]) shrink() {
 	c.countRoom()
 }
 
-// Forget lets the cached rows with a key below the bound go: the table has dropped them, and nobody will ask for them again.
+// Forget lets the cached rows with a key below the bound go: the table has dropped them,
+// and nobody will ask for them again.
 func (c *Cells[K, V]) Forget(below []byte) {
 	bound := string(below)
 	for i := len(c.ring) - 1; i >= 0; i-- {
@@ -163,8 +167,9 @@ func (c *Cells[K, V]) Forget(below []byte) {
 	}
 }
 
-// evict lets up to n cached rows go, looking at no more than steps cells: second chance, that is, a cell that was used since the hand last
-// passed stays. It returns how many went, or were marked to go next time.
+// evict lets up to n cached rows go, looking at no more than steps cells: second chance,
+// that is, a cell that was used since the hand last passed stays. It returns how many
+// went, or were marked to go next time.
 func (c *Cells[K, V]) evict(n, steps int) int {
 	done := 0
 	for ; steps > 0 && n > 0 && len(c.ring) > 0; steps-- {

@@ -2,20 +2,20 @@ package engine
 
 import "fmt"
 
-// KeepOld asks for Old. A row that is absent, and was absent at the last Flush, is then not
-// logged, unless every update is. Call it before the first change.
+// KeepOld asks for Old. A row that is absent, and was absent at the last Flush, is then
+// not logged, unless every update is. Call it before the first change.
 //
-// An old value is kept only if values of the type cannot be changed in place. Else Old reads
-// it from the table.
+// An old value is kept only if values of the type cannot be changed in place. Else Old
+// reads it from the table.
 func (c *Cells[K, V]) KeepOld() { c.old = true }
 
-// KeepOldValues is KeepOld for a caller that never changes in place a value that a Flush has
-// seen: the caller gets such a value from Copy. All old values are then kept.
+// KeepOldValues is KeepOld for a caller that never changes in place a value that a Flush
+// has seen: the caller gets such a value from Copy. All old values are then kept.
 func (c *Cells[K, V]) KeepOldValues() { c.old, c.oldValues = true, true }
 
 // Copy returns the value of a cell for a function that may change it in place. The value
-// itself is returned if values of its type cannot be changed in place, else what its encoding
-// decodes to.
+// itself is returned if values of its type cannot be changed in place, else what its
+// encoding decodes to.
 func (c *Cells[K, V]) Copy(cell *Cell[K, V]) (value V, err error) {
 	if c.immutable {
 		return cell.Value, nil
@@ -63,8 +63,9 @@ func (c *Cells[K, V]) forgetOld() {
 	c.oldBytes = 0
 }
 
-// Old returns the row of a changed cell as it was at the last Flush. It may be called after
-// KeepOld or KeepOldValues, and while no generation is being committed, as in Task.OnFlush.
+// Old returns the row of a changed cell as it was at the last Flush. It may be called
+// after KeepOld or KeepOldValues, and while no generation is being committed, as in
+// Task.OnFlush.
 func (c *Cells[K, V]) Old(cell *Cell[K, V]) (value V, timestamp int64, present bool, err error) {
 	if cell.dirty == 0 {
 		return cell.Value, cell.Timestamp, cell.Present, nil

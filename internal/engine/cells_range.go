@@ -13,10 +13,13 @@ type Row[K, V any] struct {
 	Cell      *Cell[K, V] // nil if the row is not in memory
 }
 
-// Range yields the rows with lower <= key < upper (nil bounds are open) in order of key bytes, or in reverse. The loop may change rows: a row that the
-// loop has not reached yet is yielded as it is when it is reached. Rows that only the table has are decoded, and not kept in memory.
+// Range yields the rows with lower <= key < upper (nil bounds are open) in order of key
+// bytes, or in reverse. The loop may change rows: a row that the loop has not reached yet
+// is yielded as it is when it is reached. Rows that only the table has are decoded, and
+// not kept in memory.
 //
-// The first Range makes the cells keep their changes in order, which costs each later change of a row some hundred nanoseconds.
+// The first Range makes the cells keep their changes in order, which costs each later
+// change of a row some hundred nanoseconds.
 func (c *Cells[K, V]) Range(lower, upper []byte, reverse bool) iter.Seq2[Row[K, V], error] {
 	return func(yield func(Row[K, V], error) bool) {
 		if lower != nil && upper != nil && bytes.Compare(lower, upper) >= 0 {
@@ -106,7 +109,8 @@ func (m *merge[K, V]) each(yield func(Row[K, V], error) bool) error {
 	}
 }
 
-// compare says which comes first: the changed cell (-1), the table's row (1), or both at once (0).
+// compare says which comes first: the changed cell (-1), the table's row (1), or both at
+// once (0).
 func (m *merge[K, V]) compare(inCells bool) int {
 	if !inCells {
 		return 1
@@ -121,7 +125,8 @@ func (m *merge[K, V]) compare(inCells bool) int {
 	return order
 }
 
-// tableRow returns the row at which the table's iterator is. A cached cell has the same value, already decoded.
+// tableRow returns the row at which the table's iterator is. A cached cell has the same
+// value, already decoded.
 func (m *merge[K, V]) tableRow() (r Row[K, V], ok bool, err error) {
 	key := m.rows.Key()
 	if cell := m.cells.cells[string(key)]; cell != nil {

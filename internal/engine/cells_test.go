@@ -246,7 +246,8 @@ func TestOldOfValueChangedInPlace(t *testing.T) {
 	}
 }
 
-// A row that comes and goes between two commits is not logged if the old rows are known; otherwise its deletion is.
+// A row that comes and goes between two commits is not logged if the old rows are known;
+// otherwise its deletion is.
 func TestComeAndGone(t *testing.T) {
 	t.Parallel()
 	for _, old := range []bool{false, true} {
@@ -298,7 +299,8 @@ func (picky) Append(dst []byte, v *[]byte) ([]byte, error) {
 	return append(dst, *v...), nil
 }
 
-// A value that cannot be encoded when it is to be logged leaves the row as it was, also if it was changed in place: the error policy may skip the record.
+// A value that cannot be encoded when it is to be logged leaves the row as it was, also
+// if it was changed in place: the error policy may skip the record.
 func TestEveryUpdateThatCannotBeEncoded(t *testing.T) {
 	t.Parallel()
 	k := newCellTask(t, 0, true)
@@ -409,7 +411,8 @@ func TestLoggedBytesNeverChange(t *testing.T) {
 	}
 }
 
-// With little memory cached rows go; what is not committed stays; reads are right throughout.
+// With little memory cached rows go; what is not committed stays; reads are right
+// throughout.
 func TestEviction(t *testing.T) {
 	t.Parallel()
 	for _, persistent := range []bool{true, false} {
@@ -451,7 +454,8 @@ func TestEviction(t *testing.T) {
 	}
 }
 
-// What tasks keep that were busy one after another stays within the memory of the process, the room for changes included, once they are trimmed.
+// What tasks keep that were busy one after another stays within the memory of the
+// process, the room for changes included, once they are trimmed.
 func TestTrim(t *testing.T) {
 	t.Parallel()
 	const limit, tasks, keys = 512 << 10, 8, 4000
@@ -622,7 +626,8 @@ func TestImmutable(t *testing.T) {
 	}
 }
 
-// The hot path: an update of a row that is in memory allocates nothing; a new row, its cell and its key.
+// The hot path: an update of a row that is in memory allocates nothing; a new row, its
+// cell and its key.
 func TestAllocations(t *testing.T) {
 	k := newCellTask(t, 64<<20, true)
 	env := k.env()
@@ -655,7 +660,8 @@ func TestAllocations(t *testing.T) {
 	}
 }
 
-// Random changes in two generations give what maps give, with the old rows as of the last flush.
+// Random changes in two generations give what maps give, with the old rows as of the last
+// flush.
 func TestCellsEqualModel(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(8) {

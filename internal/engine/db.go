@@ -26,15 +26,19 @@ type Options struct {
 	MemTableSize int          // bytes; 0: 1 MB. See Shared.MemTableSize
 	Logger       *slog.Logger // nil: silent
 
-	// KeepCells makes Cells begin with what the Cells before them held, committed or not. It is a mistake, for tests that must find it.
+	// KeepCells makes Cells begin with what the Cells before them held, committed or not.
+	// It is a mistake, for tests that must find it.
 	KeepCells bool
 }
 
-// DB is the database of one task: its stores' tables, and what is committed with them. Its methods may be called by several goroutines; a Table, and a Batch, is
-// for one goroutine at a time, and a table in memory must not be read while a batch that changes it is applied (a Snapshot may).
+// DB is the database of one task: its stores' tables, and what is committed with them.
+// Its methods may be called by several goroutines; a Table, and a Batch, is for one
+// goroutine at a time, and a table in memory must not be read while a batch that changes
+// it is applied (a Snapshot may).
 //
-// Tables of in-memory stores, their changelog positions and topic IDs live as long as the DB. The others are on disk, in one Pebble database. A task
-// without persistent tables makes no directory; its operator times live in memory too.
+// Tables of in-memory stores, their changelog positions and topic IDs live as long as the
+// DB. The others are on disk, in one Pebble database. A task without persistent tables
+// makes no directory; its operator times live in memory too.
 type DB struct {
 	o   Options
 	log *slog.Logger
@@ -57,7 +61,8 @@ type DB struct {
 	stamp     time.Time
 }
 
-// Open returns the task's database. Nothing is read or made on disk before the first persistent Table.
+// Open returns the task's database. Nothing is read or made on disk before the first
+// persistent Table.
 func Open(o Options) (*DB, error) {
 	if o.Shared == nil {
 		return nil, errors.New("engine: Options.Shared is nil")
@@ -87,8 +92,9 @@ func Open(o Options) (*DB, error) {
 	return d, nil
 }
 
-// Table returns the table with the name, and makes it if there is none. The first persistent one opens the database on disk, which takes some
-// milliseconds, more if a write-ahead log has to be replayed.
+// Table returns the table with the name, and makes it if there is none. The first
+// persistent one opens the database on disk, which takes some milliseconds, more if a
+// write-ahead log has to be replayed.
 func (d *DB) Table(name string, persistent bool) (*Table, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -115,7 +121,8 @@ func (d *DB) Table(name string, persistent bool) (*Table, error) {
 	return t, nil
 }
 
-// tableID returns the ID under which the table's rows are kept, and gives out the next one to a new table.
+// tableID returns the ID under which the table's rows are kept, and gives out the next
+// one to a new table.
 func (d *DB) tableID(name string) (uint32, error) {
 	if d.pebble == nil {
 		if err := d.openPebble(); err != nil {
@@ -126,7 +133,8 @@ func (d *DB) tableID(name string) (uint32, error) {
 		return id, nil
 	}
 	id := d.lastID + 1
-	// Pebble recovers a prefix of what was written, so the name is there whenever a row of the table is.
+	// Pebble recovers a prefix of what was written, so the name is there whenever a row
+	// of the table is.
 	if err := d.pebble.Set(metaKey(metaTable, name), binary.BigEndian.AppendUint32(nil, id), pebble.NoSync); err != nil {
 		return 0, err
 	}
@@ -134,7 +142,8 @@ func (d *DB) tableID(name string) (uint32, error) {
 	return id, nil
 }
 
-// Position returns the position of the table in its changelog topic: the offset to read next.
+// Position returns the position of the table in its changelog topic: the offset to read
+// next.
 func (d *DB) Position(t *Table, topic string) (int64, bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -165,16 +174,20 @@ func (d *DB) Times() map[string]int64 {
 	return maps.Clone(d.times)
 }
 
-// Stamp returns the wall clock of the last applied batch that had a stamp; the zero time if there is none.
+// Stamp returns the wall clock of the last applied batch that had a stamp; the zero time
+// if there is none.
 func (d *DB) Stamp() time.Time {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.stamp
 }
 
-// Apply makes the changes of b visible: all of them or, after a crash, none. It does not wait for the disk: a crash may lose the last batches, never one without
-// those that follow it. b is empty afterwards and may be used again. After an error nothing is visible. When the disk has refused a change, which may be one of a batch before, every
-// Apply fails: the database must be closed, and has the state of an earlier batch when it is opened again.
+// Apply makes the changes of b visible: all of them or, after a crash, none. It does not
+// wait for the disk: a crash may lose the last batches, never one without those that
+// follow it. b is empty afterwards and may be used again. After an error nothing is
+// visible. When the disk has refused a change, which may be one of a batch before, every
+// Apply fails: the database must be closed, and has the state of an earlier batch when it
+// is opened again.
 func (d *DB) Apply(b *Batch) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -194,7 +207,8 @@ func (d *DB) Apply(b *Batch) error {
 	return nil
 }
 
-// Wipe deletes all rows of the table, and the position and ID of its changelog topic ("": it has none), and logs why.
+// Wipe deletes all rows of the table, and the position and ID of its changelog topic ("":
+// it has none), and logs why.
 func (d *DB) Wipe(t *Table, topic, reason string) error {
 	d.log.Warn("wiping a store's local state", "store", t.name, "reason", reason)
 	b := d.NewBatch()
@@ -211,14 +225,16 @@ func (d *DB) Wipe(t *Table, topic, reason string) error {
 	return nil
 }
 
-// Stores returns the names of the tables that are on disk, opened or not, once the database on disk is open.
+// Stores returns the names of the tables that are on disk, opened or not, once the
+// database on disk is open.
 func (d *DB) Stores() []string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return slices.Sorted(maps.Keys(d.ids))
 }
 
-// Drop removes a table that is on disk and has not been opened, with the position and ID of its changelog topic, and logs why.
+// Drop removes a table that is on disk and has not been opened, with the position and ID
+// of its changelog topic, and logs why.
 func (d *DB) Drop(name, topic, reason string) error {
 	d.log.Warn("removing a store's local state", "store", name, "reason", reason)
 	d.mu.Lock()
@@ -242,7 +258,8 @@ func (d *DB) Drop(name, topic, reason string) error {
 	return nil
 }
 
-// Flush writes what is only in the write-ahead log into tables, so that the next Open has nothing to replay.
+// Flush writes what is only in the write-ahead log into tables, so that the next Open has
+// nothing to replay.
 func (d *DB) Flush() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -261,7 +278,8 @@ func (d *DB) refused() error {
 	return nil
 }
 
-// Close flushes and closes the database, and ends the snapshots that are open. A second Close does nothing.
+// Close flushes and closes the database, and ends the snapshots that are open. A second
+// Close does nothing.
 func (d *DB) Close() error { return d.close(true) }
 
 func (d *DB) close(flush bool) error {
@@ -288,7 +306,8 @@ func (d *DB) close(flush bool) error {
 	return nil
 }
 
-// Destroy closes the database without flushing it, and removes its directory, whether it was opened or not.
+// Destroy closes the database without flushing it, and removes its directory, whether it
+// was opened or not.
 func (d *DB) Destroy() error {
 	err := d.close(false)
 	if rm := d.o.FS.RemoveAll(d.o.Dir); rm != nil && !errors.Is(rm, os.ErrNotExist) {

@@ -147,7 +147,8 @@ func TestTableIsKeptInOneWay(t *testing.T) {
 	}
 }
 
-// A store that was on disk, and now is in memory, must not take over the position of its rows on disk, nor lose it for the way back.
+// A store that was on disk, and now is in memory, must not take over the position of its
+// rows on disk, nor lose it for the way back.
 func TestMemoryTableHasItsOwnPosition(t *testing.T) {
 	t.Parallel()
 	fs, shared := vfs.NewMem(), newShared(t)
@@ -325,7 +326,8 @@ func TestSnapshot(t *testing.T) {
 	}
 }
 
-// A database that is closed does not wait for whoever reads it: the reader keeps the row that it has, and then gets an error.
+// A database that is closed does not wait for whoever reads it: the reader keeps the row
+// that it has, and then gets an error.
 func TestCloseEndsSnapshots(t *testing.T) {
 	t.Parallel()
 	for _, persistent := range []bool{true, false} {
@@ -426,8 +428,8 @@ func TestSnapshotsAreConsistent(t *testing.T) {
 	check(t, d.Close())
 }
 
-// What is recovered after a crash, with any part of what was not synced lost, is the state of some commit: all tables, positions and times of
-// the same one.
+// What is recovered after a crash, with any part of what was not synced lost, is the
+// state of some commit: all tables, positions and times of the same one.
 func TestCrashRecoversACommit(t *testing.T) {
 	t.Parallel()
 	shared := newShared(t)

@@ -9,8 +9,10 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// disk is the file system that a database is on, until it refuses a change (it is full, read-only, broken): from then on no change gets there, as if the process had been
-// killed, and Pebble, which would take the whole process down at some of the refusals, is told that all is well. What is on the disk is the state of some commit, as after any
+// disk is the file system that a database is on, until it refuses a change (it is full,
+// read-only, broken): from then on no change gets there, as if the process had been
+// killed, and Pebble, which would take the whole process down at some of the refusals, is
+// told that all is well. What is on the disk is the state of some commit, as after any
 // kill. Whoever uses the database asks refused, and gives it up.
 type disk struct {
 	vfs.FS
@@ -166,7 +168,8 @@ func (f *diskFile) WriteAt(b []byte, at int64) (int, error) {
 	return n, err
 }
 
-// Preallocate implements vfs.File. It is advice: without it the file grows as it is written.
+// Preallocate implements vfs.File. It is advice: without it the file grows as it is
+// written.
 func (f *diskFile) Preallocate(offset, length int64) error {
 	if f.disk.refused() != nil {
 		return nil

@@ -5,9 +5,9 @@ import (
 	"errors"
 )
 
-// HoldsUnlogged reports whether the database in o.Dir has a row of a store that never had the
-// changelog, so that the row is nowhere else. The database must not be open. Nothing is made if
-// the directory is empty or does not exist.
+// HoldsUnlogged reports whether the database in o.Dir has a row of a store that never had
+// the changelog, so that the row is nowhere else. The database must not be open. Nothing
+// is made if the directory is empty or does not exist.
 func HoldsUnlogged(o Options, store, changelog string) (holds bool, err error) {
 	d, err := Open(o)
 	if err != nil {

@@ -7,7 +7,8 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 )
 
-// Iterator walks over the rows of a table, forwards or backwards: the first step goes to the first row (Next) or the last (Prev).
+// Iterator walks over the rows of a table, forwards or backwards: the first step goes to
+// the first row (Next) or the last (Prev).
 type Iterator struct {
 	table string
 
@@ -109,7 +110,8 @@ func (i *Iterator) memoryPrev(first bool) bool {
 	return i.memory.valid() && i.memory.key() >= i.lower
 }
 
-// Key returns the key of the row. It is valid until the next step, and must not be changed.
+// Key returns the key of the row. It is valid until the next step, and must not be
+// changed.
 func (i *Iterator) Key() []byte {
 	if i.disk == nil {
 		return bytesOf(i.memory.key())
@@ -117,7 +119,8 @@ func (i *Iterator) Key() []byte {
 	return i.disk.Key()[i.prefix:]
 }
 
-// Value returns the value of the row. It is valid until the next step, and must not be changed.
+// Value returns the value of the row. It is valid until the next step, and must not be
+// changed.
 func (i *Iterator) Value() []byte { return i.row()[timestampSize:] }
 
 // Timestamp returns the timestamp of the row in ms.
@@ -130,7 +133,8 @@ func (i *Iterator) row() []byte {
 	return i.disk.Value()
 }
 
-// Close releases the iterator, and returns the error that has ended the walk early, if one has.
+// Close releases the iterator, and returns the error that has ended the walk early, if
+// one has.
 func (i *Iterator) Close() error {
 	if i.disk != nil {
 		if err := i.disk.Close(); err != nil && i.err == nil {

@@ -10,8 +10,9 @@ import (
 	"github.com/cockroachdb/pebble/v2/bloom"
 )
 
-// pebbleFormat is Pebble's newest format at the time of writing. It is pinned because upgrades are one-way: a new release of Pebble must
-// not make a directory unreadable for the release before.
+// pebbleFormat is Pebble's newest format at the time of writing. It is pinned because
+// upgrades are one-way: a new release of Pebble must not make a directory unreadable for
+// the release before.
 const pebbleFormat = pebble.FormatValueSeparation
 
 // formatVersion is the version of the layout that doc.go describes.

@@ -43,7 +43,8 @@ func TestProgressIsOnDisk(t *testing.T) {
 	}
 }
 
-// A task without tables on disk has nothing that outlives the process, so no offset either.
+// A task without tables on disk has nothing that outlives the process, so no offset
+// either.
 func TestProgressOfStateInMemory(t *testing.T) {
 	t.Parallel()
 	d := openDB(t, newShared(t), vfs.NewMem())

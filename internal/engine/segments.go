@@ -6,17 +6,17 @@ import (
 	"fmt"
 )
 
-// A window store's changelog is trimmed from its beginning, up to the first record of a segment
-// that the store still has. For that the table keeps, for each of its segments, an offset at or
-// below the segment's first record:
+// A window store's changelog is trimmed from its beginning, up to the first record of a
+// segment that the store still has. For that the table keeps, for each of its segments,
+// an offset at or below the segment's first record:
 //
 //   - Records of a transaction lie at or behind the table's position before it.
 //   - Records that are restored have offsets.
-//   - A segment of which neither is known, as one that an earlier version of the program has
-//     written, has offset 0, so nothing is trimmed until it has expired.
+//   - A segment of which neither is known, as one that an earlier version of the program
+//     has written, has offset 0, so nothing is trimmed until it has expired.
 //
-// A deletion of a row counts like the row. An offset is written in the batch that writes the
-// segment's first row, and removed in the batch that removes the segment.
+// A deletion of a row counts like the row. An offset is written in the batch that writes
+// the segment's first row, and removed in the batch that removes the segment.
 
 // segmentChange is what a batch does to the offset of one segment.
 type segmentChange struct {
@@ -25,12 +25,12 @@ type segmentChange struct {
 	gone    bool
 }
 
-// Logged says that the changes which follow lie at this offset of the changelog, or behind it.
-// It starts at 0.
+// Logged says that the changes which follow lie at this offset of the changelog, or
+// behind it. It starts at 0.
 func (b *TableBatch) Logged(offset int64) { b.logged = offset }
 
-// note is called for each changed key. Only the first change of a segment costs more than a
-// comparison.
+// note is called for each changed key. Only the first change of a segment costs more than
+// a comparison.
 func (b *TableBatch) note(key []byte) {
 	if b.table.interval == 0 || len(key) < segmentSize {
 		return
@@ -99,9 +99,9 @@ func (b *TableBatch) applySegments() {
 	}
 }
 
-// LiveFrom returns the offset of the changelog topic before which no record of any row of a
-// window store's table lies: the records before it are not needed any more. It is 0 if that
-// is not known.
+// LiveFrom returns the offset of the changelog topic before which no record of any row of
+// a window store's table lies: the records before it are not needed any more. It is 0 if
+// that is not known.
 func (d *DB) LiveFrom(t *Table, topic string) int64 {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -8,8 +8,8 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// A segment that an earlier version of the program has written has no offset: nothing may be
-// trimmed until it is gone.
+// A segment that an earlier version of the program has written has no offset: nothing may
+// be trimmed until it is gone.
 func TestSegmentWithoutOffset(t *testing.T) {
 	t.Parallel()
 	shared := NewShared(0)

@@ -17,11 +17,14 @@ const (
 	maxOpenFiles = 4096
 )
 
-// Shared is what all task databases of a process have in common: the block cache, the file cache, and the account of the memory that
-// state takes. It may be used by several goroutines.
+// Shared is what all task databases of a process have in common: the block cache, the
+// file cache, and the account of the memory that state takes. It may be used by several
+// goroutines.
 //
-// The memory is divided so: a quarter to the block cache, an eighth to the memtables, the rest to what stores hold decoded. Of that, uncommitted
-// changes may take half (see [Budget.Over]); rows that are only cached take what is left. The committed state of in-memory stores comes on top.
+// The memory is divided so: a quarter to the block cache, an eighth to the memtables, the
+// rest to what stores hold decoded. Of that, uncommitted changes may take half (see
+// [Budget.Over]); rows that are only cached take what is left. The committed state of
+// in-memory stores comes on top.
 type Shared struct {
 	memory int64
 	blocks *pebble.Cache
@@ -33,7 +36,8 @@ type Shared struct {
 	tasks atomic.Int64 // open budgets that have held something
 }
 
-// NewShared divides memory bytes (Config.StateMemory). Zero or less means [DefaultMemory]; what is less than 4 MB counts as 4 MB.
+// NewShared divides memory bytes (Config.StateMemory). Zero or less means
+// [DefaultMemory]; what is less than 4 MB counts as 4 MB.
 func NewShared(memory int64) *Shared {
 	if memory <= 0 {
 		memory = DefaultMemory
@@ -48,8 +52,9 @@ func NewShared(memory int64) *Shared {
 	return s
 }
 
-// MemTableSize returns the size of each memtable when the process runs n tasks with a database: an eighth of the memory over all tasks, within
-// 256 KB and 4 MB. Small memtables are right for commits, which are large batches.
+// MemTableSize returns the size of each memtable when the process runs n tasks with a
+// database: an eighth of the memory over all tasks, within 256 KB and 4 MB. Small
+// memtables are right for commits, which are large batches.
 func (s *Shared) MemTableSize(n int) int {
 	return int(min(max(s.memory/8/int64(max(n, 1)), minMemTable), maxMemTable))
 }
@@ -60,7 +65,8 @@ func (s *Shared) Close() {
 	s.blocks.Unref()
 }
 
-// Used returns the bytes that the stores of the process hold decoded in memory, and how many of them are uncommitted changes.
+// Used returns the bytes that the stores of the process hold decoded in memory, and how
+// many of them are uncommitted changes.
 func (s *Shared) Used() (total, uncommitted int64) { return s.used.Load(), s.dirty.Load() }
 
 // NewBudget returns the account of one task. Close it with the task.
@@ -68,8 +74,9 @@ func (s *Shared) NewBudget() *Budget {
 	return &Budget{shared: s}
 }
 
-// Budget is a task's account of the bytes that its stores, and its processors until the next commit, hold in memory. Only the task's goroutine may use it. A nil Budget counts nothing
-// and has no bound.
+// Budget is a task's account of the bytes that its stores, and its processors until the
+// next commit, hold in memory. Only the task's goroutine may use it. A nil Budget counts
+// nothing and has no bound.
 type Budget struct {
 	shared *Shared
 	used   int64
@@ -78,8 +85,8 @@ type Budget struct {
 	closed bool
 }
 
-// Over reports whether what is not committed yet takes more of the process's memory than they may, and this task has some of them: its worker
-// should commit now.
+// Over reports whether what is not committed yet takes more of the process's memory than
+// they may, and this task has some of them: its worker should commit now.
 func (b *Budget) Over() bool {
 	return b != nil && b.dirty > 0 && b.shared.dirty.Load() > b.shared.cells/2
 }
@@ -92,7 +99,8 @@ func (b *Budget) Dirty() int64 {
 	return b.dirty
 }
 
-// Close ends the account, and gives back what stores that were not closed still hold. A second Close does nothing.
+// Close ends the account, and gives back what stores that were not closed still hold. A
+// second Close does nothing.
 func (b *Budget) Close() {
 	if b == nil || b.closed {
 		return
@@ -105,7 +113,8 @@ func (b *Budget) Close() {
 	b.closed = true
 }
 
-// Hold counts n bytes that are held outside of the stores until the next commit; negative, it gives them back.
+// Hold counts n bytes that are held outside of the stores until the next commit;
+// negative, it gives them back.
 func (b *Budget) Hold(n int64) {
 	b.add(n)
 	b.addDirty(n)
@@ -130,7 +139,8 @@ func (b *Budget) addDirty(n int64) {
 	}
 }
 
-// Crowded reports whether cached rows of this task should go: the process holds more than it may, and the task more than its part of it.
+// Crowded reports whether cached rows of this task should go: the process holds more than
+// it may, and the task more than its part of it.
 func (b *Budget) Crowded() bool {
 	if b == nil {
 		return false

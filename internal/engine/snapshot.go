@@ -9,14 +9,17 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 )
 
-// Snapshot is a view of the committed state of a task at one moment: all its tables, those in memory too. It must be closed.
-// A Snapshot and its Rows may be used by any goroutine, one at a time.
+// Snapshot is a view of the committed state of a task at one moment: all its tables,
+// those in memory too. It must be closed. A Snapshot and its Rows may be used by any
+// goroutine, one at a time.
 //
-// The database does not wait for it: when that is closed, every method returns [ErrClosed] from then on.
+// The database does not wait for it: when that is closed, every method returns
+// [ErrClosed] from then on.
 type Snapshot struct {
 	db *DB
 
-	// mu guards what follows against the database, which ends the snapshot when it is closed.
+	// mu guards what follows against the database, which ends the snapshot when it is
+	// closed.
 	mu     sync.Mutex
 	disk   *pebble.Snapshot
 	tables map[string]snapshotTable
@@ -87,7 +90,8 @@ func (t snapshotTable) get(s *Snapshot, key []byte) (row []byte, ok bool, err er
 	return row, true, closer.Close()
 }
 
-// Scan returns the rows with lower <= key < upper of the named table; nil bounds are open. They must be closed before the snapshot.
+// Scan returns the rows with lower <= key < upper of the named table; nil bounds are
+// open. They must be closed before the snapshot.
 func (s *Snapshot) Scan(table string, lower, upper []byte) (*Rows, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -147,7 +151,8 @@ func (s *Snapshot) end(why error) error {
 	return errors.Join(errs...)
 }
 
-// Rows walks over rows of a Snapshot, forwards or backwards: the first step goes to the first row (Next) or the last (Prev).
+// Rows walks over rows of a Snapshot, forwards or backwards: the first step goes to the
+// first row (Next) or the last (Prev).
 type Rows struct {
 	snapshot *Snapshot
 	it       *Iterator
@@ -177,16 +182,19 @@ func (r *Rows) step(to func(*Iterator) bool) bool {
 	return true
 }
 
-// Key returns the key of the row. It is valid until the next step, and must not be changed.
+// Key returns the key of the row. It is valid until the next step, and must not be
+// changed.
 func (r *Rows) Key() []byte { return r.key }
 
-// Value returns the value of the row. It is valid until the next step, and must not be changed.
+// Value returns the value of the row. It is valid until the next step, and must not be
+// changed.
 func (r *Rows) Value() []byte { return r.value }
 
 // Timestamp returns the timestamp of the row in ms.
 func (r *Rows) Timestamp() int64 { return r.timestamp }
 
-// Close releases the rows, and returns the error that has ended the walk early, if one has.
+// Close releases the rows, and returns the error that has ended the walk early, if one
+// has.
 func (r *Rows) Close() error {
 	r.snapshot.mu.Lock()
 	defer r.snapshot.mu.Unlock()

@@ -5,7 +5,8 @@ type Env struct {
 	Table  *Table  // the store's slice of the committed state
 	Budget *Budget // counts the bytes that the store holds in memory
 
-	// Now returns the timestamp (ms) that a write gets unless it says another: the current record's, or the punctuation's.
+	// Now returns the timestamp (ms) that a write gets unless it says another: the
+	// current record's, or the punctuation's.
 	Now func() int64
 
 	// Log sends one record to the changelog, within the open transaction. nil without a
@@ -16,25 +17,30 @@ type Env struct {
 	// EveryUpdate: log each update at once instead of once per dirty key at Flush.
 	EveryUpdate bool
 
-	// Time is the cell of the store's own stream time (ms, -1 at first); it is committed with the offsets.
+	// Time is the cell of the store's own stream time (ms, -1 at first); it is committed
+	// with the offsets.
 	Time *int64
 }
 
-// Store is a store's instance in a task, as the runtime sees it. It lives from one Open to the next abort or to the end of the task.
-// Reads see what was written before, committed or not.
+// Store is a store's instance in a task, as the runtime sees it. It lives from one Open
+// to the next abort or to the end of the task. Reads see what was written before,
+// committed or not.
 type Store interface {
 	StoreName() string
 
-	// Flush logs what has changed since the last Flush, one record per dirty key, and adds it to b. The changes stay visible; they belong to
-	// the generation that is being committed until Committed is called. New writes start the next generation. At most one
-	// generation is being committed at a time.
+	// Flush logs what has changed since the last Flush, one record per dirty key, and
+	// adds it to b. The changes stay visible; they belong to the generation that is being
+	// committed until Committed is called. New writes start the next generation. At most
+	// one generation is being committed at a time.
 	Flush(b *TableBatch) error
 
-	// Committed says that b has been applied: entries of that generation may now be evicted.
+	// Committed says that b has been applied: entries of that generation may now be
+	// evicted.
 	Committed()
 
-	// Trim lets go of what is only kept to be fast, if the process holds more than it may and the task more than its part. It is for tasks
-	// that do nothing: others make room as they go.
+	// Trim lets go of what is only kept to be fast, if the process holds more than it may
+	// and the task more than its part. It is for tasks that do nothing: others make room
+	// as they go.
 	Trim()
 
 	Close() error

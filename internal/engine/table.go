@@ -11,7 +11,8 @@ import (
 
 const timestampSize = 8 // of the timestamp in front of each value
 
-// Table is one store's slice of a task's committed state, in order of unsigned key bytes. Its methods are for the task's goroutine.
+// Table is one store's slice of a task's committed state, in order of unsigned key bytes.
+// Its methods are for the task's goroutine.
 type Table struct {
 	db     *DB
 	name   string
@@ -31,8 +32,9 @@ func (t *Table) Name() string { return t.name }
 // Persistent reports whether the table is on disk.
 func (t *Table) Persistent() bool { return t.memory == nil }
 
-// metaName is the name under which the table's position in a topic is kept. The in-memory table of a store must not take over the position of the
-// persistent one that the store had before.
+// metaName is the name under which the table's position in a topic is kept. The in-memory
+// table of a store must not take over the position of the persistent one that the store
+// had before.
 func (t *Table) metaName(topic string) string {
 	if t.memory != nil {
 		return "\x00memory\x00" + topic
@@ -82,7 +84,8 @@ func wrapStore(name string, err error) error {
 	return fmt.Errorf("store %s: %w", name, err)
 }
 
-// Scan returns an iterator over lower <= key < upper; nil bounds are open. It must be closed, and before the next Apply.
+// Scan returns an iterator over lower <= key < upper; nil bounds are open. It must be
+// closed, and before the next Apply.
 func (t *Table) Scan(lower, upper []byte) (*Iterator, error) {
 	if t.memory != nil {
 		return memoryIterator(t.name, t.memory, lower, upper), nil
@@ -90,7 +93,8 @@ func (t *Table) Scan(lower, upper []byte) (*Iterator, error) {
 	return pebbleIterator(t.name, t.db.pebble, t.prefix, lower, upper)
 }
 
-// PrefixEnd returns the smallest key above all keys with the prefix; nil if there is none.
+// PrefixEnd returns the smallest key above all keys with the prefix; nil if there is
+// none.
 func PrefixEnd(prefix []byte) []byte {
 	end := bytes.Clone(prefix)
 	for i := len(end) - 1; i >= 0; i-- {

@@ -7,10 +7,12 @@ const (
 	maxInner = 64
 )
 
-// tree is a sorted map from string keys, in order of unsigned bytes: a B+ tree whose nodes are copied on write where a frozen view still
-// refers to them. One goroutine may change it; frozen views may be read by others.
+// tree is a sorted map from string keys, in order of unsigned bytes: a B+ tree whose
+// nodes are copied on write where a frozen view still refers to them. One goroutine may
+// change it; frozen views may be read by others.
 //
-// A node disappears only when it is empty: merging half-full neighbours would buy little for data that mostly grows or goes by whole ranges.
+// A node disappears only when it is empty: merging half-full neighbours would buy little
+// for data that mostly grows or goes by whole ranges.
 type tree[V any] struct {
 	root    *node[V] // nil when empty
 	length  int
@@ -18,7 +20,8 @@ type tree[V any] struct {
 	version uint64 // counts changes, for cursors
 }
 
-// node is a leaf if children is nil. In an inner node keys[i] is above every key of children[i], and not above any of children[i+1].
+// node is a leaf if children is nil. In an inner node keys[i] is above every key of
+// children[i], and not above any of children[i+1].
 type node[V any] struct {
 	gen      uint64
 	keys     []string
@@ -89,7 +92,8 @@ func (t *tree[V]) own(n *node[V]) *node[V] {
 	}
 }
 
-// insert stores v below n, which is owned. n may be full afterwards: the caller splits it.
+// insert stores v below n, which is owned. n may be full afterwards: the caller splits
+// it.
 func (t *tree[V]) insert(n *node[V], key string, v V) (old V, replaced bool) {
 	if n.children == nil {
 		i, found := slices.BinarySearch(n.keys, key)
@@ -137,7 +141,8 @@ func (n *node[V]) split() (right *node[V], sep string) {
 	return right, sep
 }
 
-// cut shortens s to n elements and clears the others, so that they do not keep memory alive.
+// cut shortens s to n elements and clears the others, so that they do not keep memory
+// alive.
 func cut[T any](s []T, n int) []T {
 	clear(s[n:])
 	return s[:n]
@@ -155,7 +160,8 @@ func (t *tree[V]) delete(key string) (old V, found bool) {
 	return old, true
 }
 
-// remove deletes a key that is below n, which is owned, and returns nil if nothing is left.
+// remove deletes a key that is below n, which is owned, and returns nil if nothing is
+// left.
 func (t *tree[V]) remove(n *node[V], key string) *node[V] {
 	if n.children == nil {
 		i, _ := slices.BinarySearch(n.keys, key)
@@ -199,7 +205,8 @@ func (t *tree[V]) shrink() {
 	}
 }
 
-// deleteRange removes lower <= key < upper (bounded = false: no upper bound) and tells drop each row that goes.
+// deleteRange removes lower <= key < upper (bounded = false: no upper bound) and tells
+// drop each row that goes.
 func (t *tree[V]) deleteRange(lower, upper string, bounded bool, drop func(key string, v V)) {
 	if t.root == nil || bounded && upper <= lower {
 		return

@@ -5,8 +5,9 @@ import (
 	"slices"
 )
 
-// Assemble makes a graph of nodes whose Parents and Stores are set, in an order in which parents come before children. It fills in what
-// follows: IDs, Children, the nodes of stores, and the sub-topologies. Two nodes are in the same sub-topology when one is the
+// Assemble makes a graph of nodes whose Parents and Stores are set, in an order in which
+// parents come before children. It fills in what follows: IDs, Children, the nodes of
+// stores, and the sub-topologies. Two nodes are in the same sub-topology when one is the
 // other's parent or when they use the same store.
 //
 // The From and To of the repartition topics are filled in too.

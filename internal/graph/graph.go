@@ -1,5 +1,6 @@
-// Package graph is the topology as plain data: nodes, stores, sub-topologies and internal topics, and the interface by which the
-// nodes of a running task see the task. Package topology builds a Graph from typed handles; package task runs it.
+// Package graph is the topology as plain data: nodes, stores, sub-topologies and internal
+// topics, and the interface by which the nodes of a running task see the task. Package
+// topology builds a Graph from typed handles; package task runs it.
 package graph
 
 import "github.com/millrace-streams/millrace/internal/store"
@@ -36,16 +37,17 @@ type Node struct {
 	SourceOpts  SourceOptions
 	SubTopology int // index in Graph.SubTopologies
 
-	// Keyed says that the node keeps rows by key, so that records with equal keys must meet in one task: all topics from which records reach it must
-	// have equally many partitions.
+	// Keyed says that the node keeps rows by key, so that records with equal keys must
+	// meet in one task: all topics from which records reach it must have equally many
+	// partitions.
 	Keyed bool
 
 	// Table says that the node's instance sends the rows of a table.
 	Table bool
 
-	// New makes the node's instance for one task. children are the instances of Children, in
-	// order. The dynamic type of each is a Receiver of what this node forwards or, if the
-	// node SendsOld, a ChangeReceiver. A Source's instance is a SourceNode.
+	// New makes the node's instance for one task. children are the instances of Children,
+	// in order. The dynamic type of each is a Receiver of what this node forwards or, if
+	// the node SendsOld, a ChangeReceiver. A Source's instance is a SourceNode.
 	New func(t Task, n *Node, children []any) (any, error)
 }
 
@@ -55,8 +57,8 @@ func (n *Node) SendsOld() bool {
 	return n.Table && (len(n.Stores) > 0 || len(n.Parents) == 1 && n.Parents[0].SendsOld())
 }
 
-// Topic names a topic of the graph. Internal topics carry the application ID in front of Name when the application runs:
-// [Topic.In].
+// Topic names a topic of the graph. Internal topics carry the application ID in front of
+// Name when the application runs: [Topic.In].
 type Topic struct {
 	Name     string
 	Internal bool // a repartition topic: <app>-<Name>
@@ -99,8 +101,8 @@ type Store struct {
 	Spec  *store.Spec
 	Nodes []*Node // that use it
 
-	// Format says what the rows are: kind of store, windows, serdes. Rows that are there already would be
-	// read wrongly by a store of the same name with another Format.
+	// Format says what the rows are: kind of store, windows, serdes. Rows that are there
+	// already would be read wrongly by a store of the same name with another Format.
 	Format string
 
 	// Rows says the same in parts.
@@ -110,16 +112,20 @@ type Store struct {
 	Own bool
 }
 
-// SubTopology is a connected part of the graph; its tasks are one for each partition of the topics it reads.
+// SubTopology is a connected part of the graph; its tasks are one for each partition of
+// the topics it reads.
 //
-// Sub-topologies are numbered in the order in which their first nodes were built, as Kafka Streams does it: what is appended to a
-// program changes no number, and Describe gives the same text. What is inserted before may change the numbers of those that follow, so whatever is
-// kept longer than a process lives (directories, topics) is named by Name.
+// Sub-topologies are numbered in the order in which their first nodes were built, as
+// Kafka Streams does it: what is appended to a program changes no number, and Describe
+// gives the same text. What is inserted before may change the numbers of those that
+// follow, so whatever is kept longer than a process lives (directories, topics) is named
+// by Name.
 type SubTopology struct {
 	ID int
 
-	// Name is the smallest name of the topics that it reads. No two sub-topologies read the same topic, and an operator that is inserted anywhere changes
-	// no name: only another set of topics can.
+	// Name is the smallest name of the topics that it reads. No two sub-topologies read
+	// the same topic, and an operator that is inserted anywhere changes no name: only
+	// another set of topics can.
 	Name string
 
 	Nodes  []*Node // in build order
@@ -144,6 +150,7 @@ const (
 	registrySuffix    = "-stores-registry"
 )
 
-// RegistryTopic returns the name of the topic in which an application records what its stores
-// mean. No other internal topic of any application has this name, since they end in another way.
+// RegistryTopic returns the name of the topic in which an application records what its
+// stores mean. No other internal topic of any application has this name, since they end
+// in another way.
 func RegistryTopic(applicationID string) string { return applicationID + registrySuffix }

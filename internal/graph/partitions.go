@@ -9,11 +9,13 @@ import (
 	"github.com/millrace-streams/millrace/internal/store"
 )
 
-// PartitionCounts returns the number of partitions of every topic that the graph reads, by Topic: those of the sources as count
-// says, and those of the repartition topics as the topology says or, where it does not, as many as the largest topic that feeds
-// them, and as the topics that they are co-partitioned with.
+// PartitionCounts returns the number of partitions of every topic that the graph reads,
+// by Topic: those of the sources as count says, and those of the repartition topics as
+// the topology says or, where it does not, as many as the largest topic that feeds them,
+// and as the topics that they are co-partitioned with.
 //
-// The error joins all groups of topics that should have equally many partitions and have not.
+// The error joins all groups of topics that should have equally many partitions and have
+// not.
 func (g *Graph) PartitionCounts(count func(topic string) (int32, error)) (map[Topic]int32, error) {
 	counts := make(map[Topic]int32)
 	if err := g.countSources(count, counts); err != nil {
@@ -25,7 +27,8 @@ func (g *Graph) PartitionCounts(count func(topic string) (int32, error)) (map[To
 			counts[r.Topic], fixed[r.Topic] = r.Partitions, true
 		}
 	}
-	// Counts only grow, and are bounded by the largest of the counts that are given, so this ends, with cycles too.
+	// Counts only grow, and are bounded by the largest of the counts that are given, so
+	// this ends, with cycles too.
 	for changed := true; changed; {
 		changed = g.inherit(counts, fixed)
 	}
@@ -50,7 +53,8 @@ func (g *Graph) countSources(count func(string) (int32, error), counts map[Topic
 	return errors.Join(problems...)
 }
 
-// inherit raises the counts of repartition topics to what feeds them and to those of their group.
+// inherit raises the counts of repartition topics to what feeds them and to those of
+// their group.
 func (g *Graph) inherit(counts map[Topic]int32, fixed map[Topic]bool) (changed bool) {
 	raise := func(t Topic, c int32) {
 		if t.Internal && !fixed[t] && counts[t] < c {
@@ -89,14 +93,16 @@ func (g *Graph) checkCounts(counts map[Topic]int32) error {
 	return errors.Join(problems...)
 }
 
-// Uneven is a store to which records come from topics with different numbers of partitions.
+// Uneven is a store to which records come from topics with different numbers of
+// partitions.
 type Uneven struct {
 	Store  string
 	Counts string // the topics with their numbers
 }
 
-// UnevenStores returns the stores in which records with equal keys do not all meet. Those of keyed nodes are not among them: PartitionCounts refuses them.
-// A processor of the user's own may not need that keys meet.
+// UnevenStores returns the stores in which records with equal keys do not all meet. Those
+// of keyed nodes are not among them: PartitionCounts refuses them. A processor of the
+// user's own may not need that keys meet.
 func (g *Graph) UnevenStores(counts map[Topic]int32) (uneven []Uneven) {
 	for _, s := range g.Stores {
 		var read []Topic
@@ -124,7 +130,8 @@ func listed(group []Topic, counts map[Topic]int32) string {
 	return strings.Join(texts, ", ")
 }
 
-// Conflicts returns an error if a topic that the graph reads or writes has the name that one of the application's internal topics has.
+// Conflicts returns an error if a topic that the graph reads or writes has the name that
+// one of the application's internal topics has.
 func (g *Graph) Conflicts(applicationID string) error {
 	internal := map[string]string{RegistryTopic(applicationID): "the registry of the stores"}
 	for _, r := range g.Repartitions {

@@ -11,8 +11,9 @@ import (
 	"strings"
 )
 
-// Shape is what has to stay the same for state and internal topics to keep their meaning, and for the members of a group to mean the same by
-// a task. It can be written as JSON, and compared with the shape of an earlier version of the program.
+// Shape is what has to stay the same for state and internal topics to keep their meaning,
+// and for the members of a group to mean the same by a task. It can be written as JSON,
+// and compared with the shape of an earlier version of the program.
 type Shape struct {
 	SubTopologies []SubTopologyShape // in order of ID
 }
@@ -62,8 +63,8 @@ func (s Shape) Fingerprint() string {
 	return hex.EncodeToString(sum[:8])
 }
 
-// Misfit is a store that an earlier version of the topology has left behind, and whose state the
-// present one would lose or misread.
+// Misfit is a store that an earlier version of the topology has left behind, and whose
+// state the present one would lose or misread.
 type Misfit struct {
 	Store string
 	Gone  bool // the topology does not have the store any more
@@ -80,9 +81,9 @@ func (s Shape) Incompatible(earlier Shape) error {
 }
 
 // Misfits compares the shape with that of an earlier version which left state behind, and
-// explains what would be lost or misread: stores that are gone, stores whose rows have another
-// format, and stores whose records come from other topics, so that their keys lie in other
-// partitions. New sources, stores and operators are compatible.
+// explains what would be lost or misread: stores that are gone, stores whose rows have
+// another format, and stores whose records come from other topics, so that their keys lie
+// in other partitions. New sources, stores and operators are compatible.
 func (s Shape) Misfits(earlier Shape) (misfits []Misfit) {
 	now := s.stores()
 	for _, sub := range earlier.SubTopologies {

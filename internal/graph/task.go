@@ -10,24 +10,27 @@ import (
 	"github.com/millrace-streams/millrace/processor"
 )
 
-// Record is a record between two nodes of a task. A node owns the Record it passes on, and reuses it: a receiver must not keep the
-// pointer, nor change what it points to.
+// Record is a record between two nodes of a task. A node owns the Record it passes on,
+// and reuses it: a receiver must not keep the pointer, nor change what it points to.
 type Record[K, V any] struct {
 	processor.Record[K, V]
 
-	// KeyBytes is the encoding of Key if it is known, else nil. It is valid during the call. A node that passes a key on unchanged passes
-	// its bytes on too, so that a store or sink need not encode it again; a node that runs user code which may change the key
-	// must not.
+	// KeyBytes is the encoding of Key if it is known, else nil. It is valid during the
+	// call. A node that passes a key on unchanged passes its bytes on too, so that a
+	// store or sink need not encode it again; a node that runs user code which may change
+	// the key must not.
 	KeyBytes []byte
 }
 
-// Receiver is a node's instance in a task as its parent sees it. An error means that the task has failed for good: the error policy
-// has been asked already. Receivers are called by the task's goroutine only.
+// Receiver is a node's instance in a task as its parent sees it. An error means that the
+// task has failed for good: the error policy has been asked already. Receivers are called
+// by the task's goroutine only.
 type Receiver[K, V any] interface {
 	Receive(r *Record[K, V]) error
 }
 
-// Input is one record of a source topic, raw. Its bytes belong to the task until the record is committed.
+// Input is one record of a source topic, raw. Its bytes belong to the task until the
+// record is committed.
 type Input struct {
 	Topic      string
 	Partition  int32
@@ -39,11 +42,14 @@ type Input struct {
 
 // SourceNode is the instance of a Source node.
 type SourceNode interface {
-	// Timestamp extracts the record's event time. partitionTime is the largest valid timestamp of the partition so far, -1 at first. ok =
-	// false drops the record (counted, reason given to Task.Drop by the node). It is called when the record becomes the head of its queue.
+	// Timestamp extracts the record's event time. partitionTime is the largest valid
+	// timestamp of the partition so far, -1 at first. ok = false drops the record
+	// (counted, reason given to Task.Drop by the node). It is called when the record
+	// becomes the head of its queue.
 	Timestamp(in *Input, partitionTime processor.Timestamp) (ts processor.Timestamp, ok bool, err error)
 
-	// Receive decodes the record, whose Timestamp is the extracted one, and passes it on. The task has made it the current record.
+	// Receive decodes the record, whose Timestamp is the extracted one, and passes it on.
+	// The task has made it the current record.
 	Receive(in *Input) error
 }
 
@@ -67,62 +73,75 @@ type Task interface {
 	Logger() *slog.Logger
 
 	Metadata() processor.Metadata // of the current record; none in punctuators and Flush
-	// Input returns the current input record if it may be needed after it has been processed, for the dead letter of a flush that is about it; else nil.
+	// Input returns the current input record if it may be needed after it has been
+	// processed, for the dead letter of a flush that is about it; else nil.
 	Input() *Input
 	StreamTime() processor.Timestamp
 	Now() time.Time
 
-	// Send hands a record to the producer. The bytes of Key and Value must stay unchanged afterwards. It returns a failure of the task, not
-	// of the record: refusals are given to the error policy by Send itself (nil is returned then).
+	// Send hands a record to the producer. The bytes of Key and Value must stay unchanged
+	// afterwards. It returns a failure of the task, not of the record: refusals are given
+	// to the error policy by Send itself (nil is returned then).
 	Send(out Output) error
 
 	// Partitions returns the number of partitions of a topic that the topology writes.
 	Partitions(topic string) (int32, error)
 
-	// Fail gives an error of node n to the error policy. again, which may be nil, runs what failed once more, and must have no effects besides
-	// its own result (if it has had some, it says so with Effects, and the record is replayed); it is called under Retry. Afterwards: ok = true, again has succeeded, go on; ok = false and failure == nil, drop what
-	// the node was doing and return nil; else the task has failed, return failure up. Call it off the record's fast path, from a method of
-	// its own: a closure's variables live on the heap.
+	// Fail gives an error of node n to the error policy. again, which may be nil, runs
+	// what failed once more, and must have no effects besides its own result (if it has
+	// had some, it says so with Effects, and the record is replayed); it is called under
+	// Retry. Afterwards: ok = true, again has succeeded, go on; ok = false and failure ==
+	// nil, drop what the node was doing and return nil; else the task has failed, return
+	// failure up. Call it off the record's fast path, from a method of its own: a
+	// closure's variables live on the heap.
 	Fail(n *Node, phase processor.Phase, err error, again func() error) (ok bool, failure error)
 
 	Drop(n *Node, reason string)
 
-	// Foreign returns a function that reports whether its caller runs on another goroutine
-	// than the task. It is nil if nobody watches that, as in production.
+	// Foreign returns a function that reports whether its caller runs on another
+	// goroutine than the task. It is nil if nobody watches that, as in production.
 	Foreign() func() bool
 	// Misused ends the task with an error of the node. Any goroutine may call it.
 	Misused(n *Node, err error)
 
-	// Store returns the instance of a store of the task: a value of package state or windowstore.
+	// Store returns the instance of a store of the task: a value of package state or
+	// windowstore.
 	Store(name string) (processor.Store, error)
 
-	// SetWriteTime sets the timestamp of writes to stores that say none, and returns what it was. -1 stands for the timestamp of the input
-	// record, the punctuation or the flush. A node whose user writes to stores sets it to that of the record it gets, and sets it back.
+	// SetWriteTime sets the timestamp of writes to stores that say none, and returns what
+	// it was. -1 stands for the timestamp of the input record, the punctuation or the
+	// flush. A node whose user writes to stores sets it to that of the record it gets,
+	// and sets it back.
 	SetWriteTime(at processor.Timestamp) (before processor.Timestamp)
 
-	// Schedule calls f at each slot; a zero start means the phase that Context.Every documents. f's errors go to the policy by the task.
+	// Schedule calls f at each slot; a zero start means the phase that Context.Every
+	// documents. f's errors go to the policy by the task.
 	Schedule(n *Node, kind processor.TimeKind, start time.Time, interval time.Duration, f func(now time.Time) error) processor.Schedule
 
-	// OnFlush registers f to be called at every commit, before the stores are flushed. Functions are called parents before children,
-	// that is by Node.ID.
+	// OnFlush registers f to be called at every commit, before the stores are flushed.
+	// Functions are called parents before children, that is by Node.ID.
 	OnFlush(n *Node, f func() error)
 	// OnClose registers f to be called when the task ends, children first.
 	OnClose(n *Node, f func() error)
 	OnCommitted(f func())
 	RequestCommit()
 
-	// Hold counts bytes that a node holds in memory until the next commit; negative, it gives them back.
+	// Hold counts bytes that a node holds in memory until the next commit; negative, it
+	// gives them back.
 	Hold(bytes int64)
 
-	// Time returns the cell of a named operator time, -1 when it has never been set. It is committed with the offsets and goes back with an abort
-	// (nodes are made anew then).
+	// Time returns the cell of a named operator time, -1 when it has never been set. It
+	// is committed with the offsets and goes back with an abort (nodes are made anew
+	// then).
 	Time(name string) *processor.Timestamp
-	// Position is the same for numbers of processors; the cell's Set says whether there is one.
+	// Position is the same for numbers of processors; the cell's Set says whether there
+	// is one.
 	Position(name string) *Position
 }
 
-// Final marks an error of a node that no error policy may skip, because going on would give wrong results: what is left of a flush, or of what a
-// punctuator forwards, would be lost. nil stays nil.
+// Final marks an error of a node that no error policy may skip, because going on would
+// give wrong results: what is left of a flush, or of what a punctuator forwards, would be
+// lost. nil stays nil.
 func Final(err error) error {
 	if err == nil {
 		return nil
@@ -141,7 +160,8 @@ type finalError struct{ err error }
 func (e *finalError) Error() string { return e.err.Error() }
 func (e *finalError) Unwrap() error { return e.err }
 
-// Effects marks an error of again (see Task.Fail): the call has had effects besides its result, and must not be repeated in place. nil stays nil.
+// Effects marks an error of again (see Task.Fail): the call has had effects besides its
+// result, and must not be repeated in place. nil stays nil.
 func Effects(err error) error {
 	if err == nil {
 		return nil
@@ -169,7 +189,8 @@ type Position struct {
 	Set   bool
 }
 
-// Guard turns a panic of user code into a *processor.PanicError in *err. It must be deferred directly.
+// Guard turns a panic of user code into a *processor.PanicError in *err. It must be
+// deferred directly.
 func Guard(err *error) {
 	if v := recover(); v != nil {
 		*err = &processor.PanicError{Value: v, Stack: debug.Stack()}

@@ -16,11 +16,13 @@ import (
 
 // Kafka is what the guard asks about topics, and does to them.
 type Kafka interface {
-	// Holds reports whether a topic holds a committed record; one that does not exist does not.
+	// Holds reports whether a topic holds a committed record; one that does not exist
+	// does not.
 	Holds(ctx context.Context, topic string) (bool, error)
 	// Exist returns the IDs of those topics that exist and that the application may see.
 	Exist(ctx context.Context, topics []string) (map[string]registry.TopicID, error)
-	// Delete deletes a topic, and returns when it is gone. One that does not exist is gone.
+	// Delete deletes a topic, and returns when it is gone. One that does not exist is
+	// gone.
 	Delete(ctx context.Context, topic string) error
 }
 
@@ -53,12 +55,13 @@ type Config struct {
 	Logger   *slog.Logger
 }
 
-// Guard guards the state of one application in one process. One goroutine uses it at a time.
+// Guard guards the state of one application in one process. One goroutine uses it at a
+// time.
 type Guard struct {
 	cfg Config
 
-	// unlogged is what the disk said of stores during Check. Enrol asks no more, since the
-	// databases are open then: a store that Check did not ask about fits the disk.
+	// unlogged is what the disk said of stores during Check. Enrol asks no more, since
+	// the databases are open then: a store that Check did not ask about fits the disk.
 	unlogged map[string]bool
 }
 
@@ -74,8 +77,8 @@ type Error struct {
 func (e *Error) Error() string { return e.text.Error() }
 func (e *Error) Unwrap() error { return e.text }
 
-// Check reads the registry, and returns an *Error if the topology does not fit the state, or a
-// *registry.RivalError if the application shares a topic with another one.
+// Check reads the registry, and returns an *Error if the topology does not fit the state,
+// or a *registry.RivalError if the application shares a topic with another one.
 func (g *Guard) Check(ctx context.Context) error {
 	view, err := g.cfg.Registry.Refresh(ctx)
 	if err != nil {
@@ -94,8 +97,8 @@ func (g *Guard) Check(ctx context.Context) error {
 	return g.adopt(ctx, view)
 }
 
-// internalTopics are the topics that the application takes for its own: those that it has, and
-// the changelogs that it is going to delete.
+// internalTopics are the topics that the application takes for its own: those that it
+// has, and the changelogs that it is going to delete.
 func (g *Guard) internalTopics(view registry.View) []string {
 	stores, repartitions := g.now()
 	var names []string
@@ -135,8 +138,8 @@ func (g *Guard) judge(ctx context.Context, view registry.View) error {
 	return g.refuse(binding)
 }
 
-// misfits are the stores that do not fit the registry and, where it has no record of them, the
-// state directory.
+// misfits are the stores that do not fit the registry and, where it has no record of
+// them, the state directory.
 func (g *Guard) misfits(view registry.View) []registry.Misfit {
 	now, _ := g.now()
 	misfits := view.Misfits(now)
@@ -203,8 +206,9 @@ func (g *Guard) refuse(misfits []registry.Misfit) error {
 	return e
 }
 
-// Enrol compares again, removes the stores that are to be removed, and records what the state
-// means. It is called when the group has given this process a task, before the task runs.
+// Enrol compares again, removes the stores that are to be removed, and records what the
+// state means. It is called when the group has given this process a task, before the task
+// runs.
 func (g *Guard) Enrol(ctx context.Context) error {
 	view, err := g.cfg.Registry.Refresh(ctx)
 	if err != nil {
@@ -232,8 +236,9 @@ func (g *Guard) Enrol(ctx context.Context) error {
 	return g.withdraw(ctx, before, written)
 }
 
-// withdraw takes back what was written if another application has meanwhile recorded a topic as
-// its own, which it does before it looks: at least one of the two sees the other.
+// withdraw takes back what was written if another application has meanwhile recorded a
+// topic as its own, which it does before it looks: at least one of the two sees the
+// other.
 func (g *Guard) withdraw(ctx context.Context, before registry.View, written registry.Changes) error {
 	if written.Empty() {
 		return nil
@@ -246,8 +251,8 @@ func (g *Guard) withdraw(ctx context.Context, before registry.View, written regi
 	return errors.Join(rival, err)
 }
 
-// adopt logs what is recorded without a comparison: the stores that hold something though neither
-// the registry nor the directory knows them.
+// adopt logs what is recorded without a comparison: the stores that hold something though
+// neither the registry nor the directory knows them.
 func (g *Guard) adopt(ctx context.Context, view registry.View) error {
 	unknown := g.unrecorded(view)
 	if id := g.cfg.Directory.Registry; id != (registry.TopicID{}) && id != view.TopicID && len(unknown) > 0 {

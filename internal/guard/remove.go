@@ -11,8 +11,8 @@ import (
 	"github.com/millrace-streams/millrace/internal/store"
 )
 
-// removals are the stores to remove: those that are named and known, and that the topology does
-// not have.
+// removals are the stores to remove: those that are named and known, and that the
+// topology does not have.
 func (g *Guard) removals(view registry.View) []string {
 	var out []string
 	for _, name := range g.cfg.Remove {
@@ -47,8 +47,9 @@ func (g *Guard) explainRemovals(view registry.View) {
 	}
 }
 
-// remove deletes the changelogs of the stores to remove. The tombstones are written afterwards:
-// after a crash in between, the stores hold nothing, and are removed by the next start.
+// remove deletes the changelogs of the stores to remove. The tombstones are written
+// afterwards: after a crash in between, the stores hold nothing, and are removed by the
+// next start.
 func (g *Guard) remove(ctx context.Context, view registry.View) error {
 	for _, name := range g.removals(view) {
 		topic := store.ChangelogTopic(g.cfg.Application, name)
@@ -60,8 +61,8 @@ func (g *Guard) remove(ctx context.Context, view registry.View) error {
 	return nil
 }
 
-// tombstones are the records that say that stores were removed. A directory that still has such
-// a store is not refused.
+// tombstones are the records that say that stores were removed. A directory that still
+// has such a store is not refused.
 func (g *Guard) tombstones(view registry.View) []registry.Record {
 	var out []registry.Record
 	for _, name := range g.removals(view) {

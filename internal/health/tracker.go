@@ -31,8 +31,9 @@ type Broker struct {
 type Report struct {
 	Cluster Outage
 	Group   Outage
-	Brokers []Broker  // those that are out of reach, by ID
-	Contact time.Time // when the cluster and the group have answered last; zero before the first answer
+	Brokers []Broker // those that are out of reach, by ID
+	// Contact is when the cluster and the group answered last, zero before that.
+	Contact time.Time
 }
 
 // Round is what one round of questions met.
@@ -48,8 +49,8 @@ type Answer struct {
 	Err     error
 }
 
-// Tracker turns rounds into reports. The zero value is ready: nothing is out of reach. Its
-// methods may be called by any goroutine.
+// Tracker turns rounds into reports. The zero value is ready: nothing is out of reach.
+// Its methods may be called by any goroutine.
 type Tracker struct {
 	mu      sync.Mutex
 	cluster line
@@ -90,8 +91,8 @@ func (r Report) clone() Report {
 	return r
 }
 
-// Observe takes what a round met, and returns the report, and whether other things are out
-// of reach than before.
+// Observe takes what a round met, and returns the report, and whether other things are
+// out of reach than before.
 func (t *Tracker) Observe(now time.Time, round Round) (r Report, changed bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -52,7 +52,8 @@ type watcher struct {
 	cl      *kgo.Client
 	group   string
 	brokers atomic.Pointer[[]kmsg.MetadataResponseBroker] // nil before the first answer
-	busy    atomic.Bool                                   // the list of brokers is being asked for
+	// busy: the list of brokers is being asked for.
+	busy    atomic.Bool
 	listing sync.WaitGroup
 }
 
@@ -82,8 +83,8 @@ func (w *watcher) ask(ctx context.Context) Round {
 	return round
 }
 
-// list asks for the brokers of the cluster. It does not wait: on a silent network the client
-// takes long to give up.
+// list asks for the brokers of the cluster. It does not wait: on a silent network the
+// client takes long to give up.
 func (w *watcher) list(ctx context.Context) {
 	if w.busy.Swap(true) {
 		return
@@ -127,7 +128,8 @@ type coordinator struct {
 
 func find(ctx context.Context, b *kgo.Broker, group string) (coordinator, error) {
 	req := kmsg.NewPtrFindCoordinatorRequest()
-	req.CoordinatorKey, req.CoordinatorKeys = group, []string{group} // before version 4 there is one
+	// Before version 4 there is one key.
+	req.CoordinatorKey, req.CoordinatorKeys = group, []string{group}
 	resp, err := req.RequestWith(ctx, b)
 	if err != nil {
 		if errors.Is(err, context.DeadlineExceeded) {

@@ -1,8 +1,8 @@
 // Package kafkatest starts fake Kafka clusters for tests.
 //
-// The cluster is franz-go's kfake: a broker in memory that speaks Kafka's protocol.
-// [New] lets it listen on the loopback interface. [Virtual] puts it on a network in memory
-// and the test in a testing/synctest bubble, so that timeouts cost nothing and the result
+// The cluster is franz-go's kfake: a broker in memory that speaks Kafka's protocol. [New]
+// lets it listen on the loopback interface. [Virtual] puts it on a network in memory and
+// the test in a testing/synctest bubble, so that timeouts cost nothing and the result
 // does not depend on the speed of the machine.
 package kafkatest
 
@@ -22,7 +22,8 @@ const MinSessionTimeout = 100 * time.Millisecond
 type Cluster struct {
 	*kfake.Cluster
 
-	// Net is the network that the cluster listens on. It is nil on the loopback interface.
+	// Net is the network that the cluster listens on. It is nil on the loopback
+	// interface.
 	Net *kfake.VirtualNetwork
 
 	t testing.TB

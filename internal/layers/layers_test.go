@@ -29,7 +29,8 @@ var mayImport = map[string][]string{
 	"internal/engine":          {"serde", "processor"},
 	"internal/store":           {"internal/engine", "serde", "processor"},
 	"internal/store/storetest": {"internal/store", "internal/engine", "serde", "processor"},
-	"internal/graph":           {"internal/store", "serde", "processor"}, // a store in the graph is a store.Spec
+	// A store in the graph is a store.Spec.
+	"internal/graph":           {"internal/store", "serde", "processor"},
 	"internal/graph/graphtest": {"internal/graph", "internal/store/storetest", "processor"},
 
 	"state":                       {"internal/store", "internal/engine", "processor", "serde"},

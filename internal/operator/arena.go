@@ -7,9 +7,9 @@ import (
 	"github.com/millrace-streams/millrace/serde"
 )
 
-// arena hands out bytes that are never written again. It cuts them from a chunk, and a piece
-// stays with its receiver. A task sends many small keys and values, which this way share an
-// allocation.
+// arena hands out bytes that are never written again. It cuts them from a chunk, and a
+// piece stays with its receiver. A task sends many small keys and values, which this way
+// share an allocation.
 type arena struct {
 	chunk []byte // chunk[len:cap] is free
 }

@@ -2,8 +2,8 @@ package operator
 
 import "github.com/millrace-streams/millrace/internal/graph"
 
-// Branch passes each record to one of the node's children. Choose returns the child's index,
-// or -1 for none.
+// Branch passes each record to one of the node's children. Choose returns the child's
+// index, or -1 for none.
 type Branch[K, V any] struct {
 	Choose func(*graph.Record[K, V]) int
 }

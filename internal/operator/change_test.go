@@ -16,8 +16,8 @@ import (
 	"github.com/millrace-streams/millrace/state"
 )
 
-// words is an aggregate that is changed in place: how often each value came. A nil pointer
-// deletes the row.
+// words is an aggregate that is changed in place: how often each value came. A nil
+// pointer deletes the row.
 type words = *map[string]int
 
 var wordsSerde = serde.Nullable(serde.JSON[map[string]int]())
@@ -34,8 +34,8 @@ func addWord(last words, exists bool, r *graph.Record[string, string]) (words, b
 	return last, true, nil
 }
 
-// sum is an aggregation of the table of words: how many words there are in all rows. It also
-// keeps each change, and what the change's values were when it came.
+// sum is an aggregation of the table of words: how many words there are in all rows. It
+// also keeps each change, and what the change's values were when it came.
 type sum struct {
 	total   int
 	changes []graph.Change[string, words]
@@ -152,8 +152,8 @@ func (tab table) expectKept(t *testing.T, m mode) {
 	}
 }
 
-// TestChangesAddUp: the old row of each change is what the children were last sent, so the
-// sum of all rows is that of a model that folds the records anew.
+// TestChangesAddUp: the old row of each change is what the children were last sent, so
+// the sum of all rows is that of a model that folds the records anew.
 func TestChangesAddUp(t *testing.T) {
 	t.Parallel()
 	for _, m := range modes {

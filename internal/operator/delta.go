@@ -8,8 +8,8 @@ import (
 	"github.com/millrace-streams/millrace/serde"
 )
 
-// Delta is what an update of a table changes in a group: a value goes, a value comes, or both.
-// At least one of them is there.
+// Delta is what an update of a table changes in a group: a value goes, a value comes, or
+// both. At least one of them is there.
 type Delta[V any] struct {
 	Old, New       V
 	HasOld, HasNew bool
@@ -22,8 +22,8 @@ type Delta[V any] struct {
 //	new 01                      a value comes
 //	length-of-new new old 02    both; the length is a zigzag varint
 //
-// Kafka Streams also writes 03, 04 and 05, which are 00, 01 and 02 with one more byte in front
-// of the last: whether the update is the latest of a versioned table.
+// Kafka Streams also writes 03, 04 and 05, which are 00, 01 and 02 with one more byte in
+// front of the last: whether the update is the latest of a versioned table.
 type deltas[V any] struct{ inner serde.Serde[V] }
 
 // Deltas returns the serde of deltas for a serde of values.

@@ -56,7 +56,8 @@ func TestDecodeDeltas(t *testing.T) {
 			t.Errorf("%s: %+v, error %v, want %q", text, d, err, want)
 		}
 	}
-	// Versioned tables of Kafka Streams say in one more byte whether the update is the latest.
+	// Versioned tables of Kafka Streams say in one more byte whether the update is the
+	// latest.
 	if d, err := s.Decode([]byte("new\x01\x04")); err != nil || d != (Delta[string]{New: "new", HasNew: true}) {
 		t.Errorf("%+v, %v", d, err)
 	}

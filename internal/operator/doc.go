@@ -1,18 +1,20 @@
-// Package operator holds the nodes of a running task. It has one generic type for each kind
-// of node. A node receives records, calls the user's function, and forwards to its children.
+// Package operator holds the nodes of a running task. It has one generic type for each
+// kind of node. A node receives records, calls the user's function, and forwards to its
+// children.
 //
 // Package topology builds a graph.Graph. Each node of the graph has a function that makes
 // the node's instance for one task. That function is the New method of one of this
-// package's configurations, for example Filter or Aggregate. A configuration is immutable,
-// and all tasks share it. An instance belongs to one task and is called by its goroutine.
+// package's configurations, for example Filter or Aggregate. A configuration is
+// immutable, and all tasks share it. An instance belongs to one task and is called by its
+// goroutine.
 //
 // Nothing here validates the user's graph: Build has done that.
 //
 // # What a node receives
 //
-// Instances are made children first. A node asserts the types of its children once, when its
-// own instance is made. From then on a record passes from node to node by typed calls,
-// without boxing and without allocation.
+// Instances are made children first. A node asserts the types of its children once, when
+// its own instance is made. From then on a record passes from node to node by typed
+// calls, without boxing and without allocation.
 //
 //   - A source receives graph.Input. It is a graph.SourceNode.
 //   - A node on a stream receives graph.Record. It is a graph.Receiver.
@@ -22,15 +24,17 @@
 //
 // # Tables
 //
-// A node that keeps a table has its rows in a store, and one way to its children, which all
-// such nodes share: the types rows and updates. Updates of a row between two commits are
-// merged, unless every update is sent. An update is sent as a graph.Change if at least one
-// child of the node needs the old rows. The old row is what the children were last sent:
+// A node that keeps a table has its rows in a store, and one way to its children, which
+// all such nodes share: the types rows and updates. Updates of a row between two commits
+// are merged, unless every update is sent. An update is sent as a graph.Change if at
+// least one child of the node needs the old rows. The old row is what the children were
+// last sent:
 //
 //   - with merged updates, the row as of the last commit;
 //   - with every update sent, the row before the update.
 //
-// A value that was sent as part of a Change, or to a node above a store, is never given to a
-// function that may change it in place: that function gets a copy, decoded from the value's
-// encoding. So a receiver may keep both values of a Change, and a store what it is sent.
+// A value that was sent as part of a Change, or to a node above a store, is never given
+// to a function that may change it in place: that function gets a copy, decoded from the
+// value's encoding. So a receiver may keep both values of a Change, and a store what it
+// is sent.
 package operator

@@ -42,8 +42,8 @@ func (f *predicate[K, V]) call(r *graph.Record[K, V]) (ok bool, err error) {
 	return f.is(r)
 }
 
-// callFailed gives an error of the function to the error policy. skipped says that the policy
-// has skipped the record, or that the task has failed.
+// callFailed gives an error of the function to the error policy. skipped says that the
+// policy has skipped the record, or that the task has failed.
 func (f *predicate[K, V]) callFailed(r *graph.Record[K, V], err error) (yes, skipped bool, failure error) {
 	ok, failure := f.failed(err, func() (err error) { yes, err = f.call(r); return err })
 	return ok && yes, !ok, failure

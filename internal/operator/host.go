@@ -31,8 +31,9 @@ type host[K2, V2 any] struct {
 	misuse    error               // mistakes of the user in calls of the context
 }
 
-// call runs a user function. at is the time of the call. It returns the task's failure if a child has failed, else the
-// function's error joined with its mistakes in calls of the context.
+// call runs a user function. at is the time of the call. It returns the task's failure if
+// a child has failed, else the function's error joined with its mistakes in calls of the
+// context.
 func (h *host[K2, V2]) call(at processor.Timestamp, f func() error) (err error) {
 	h.at = at
 	err = guarded(f)

@@ -5,9 +5,9 @@ import (
 	"github.com/millrace-streams/millrace/serde"
 )
 
-// Keep keeps records as the rows of a table: a record is the new row of its key, and a record
-// without a value deletes the row. Records without a key are dropped. A row has the timestamp
-// of its record, also if that is smaller than the one of the row before.
+// Keep keeps records as the rows of a table: a record is the new row of its key, and a
+// record without a value deletes the row. Records without a key are dropped. A row has
+// the timestamp of its record, also if that is smaller than the one of the row before.
 type Keep[K, V any] struct {
 	Store       string // its name; "" if the rows are not kept, but only passed on
 	Keys        serde.Serde[K]

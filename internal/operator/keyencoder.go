@@ -13,8 +13,8 @@ type keyEncoder[K any] struct {
 	scratch []byte
 }
 
-// bytes returns the encoding of a key, which is known if it is not nil. It is valid until the
-// next call.
+// bytes returns the encoding of a key, which is known if it is not nil. It is valid until
+// the next call.
 func (e *keyEncoder[K]) bytes(known []byte, key K) ([]byte, error) {
 	if known != nil {
 		return known, nil

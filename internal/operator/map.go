@@ -8,7 +8,8 @@ import (
 	"github.com/millrace-streams/millrace/serde"
 )
 
-// Map turns each record into another one, which may have another key. The serdes may be nil.
+// Map turns each record into another one, which may have another key. The serdes may be
+// nil.
 type Map[K, V, K2, V2 any] struct {
 	Convert func(out *processor.Record[K2, V2], in *graph.Record[K, V]) error
 	Keys    serde.Serde[K2]
@@ -51,8 +52,8 @@ func (m *mapping[K, V, K2, V2]) call(r *graph.Record[K, V]) (err error) {
 	return checkTimestamp(m.out.Timestamp)
 }
 
-// timestampOr returns the timestamp of a record that user code made: at or, if it set none,
-// that of the call.
+// timestampOr returns the timestamp of a record that user code made: at or, if it set
+// none, that of the call.
 func timestampOr(at, call processor.Timestamp) processor.Timestamp {
 	if at == 0 {
 		return call

@@ -5,9 +5,9 @@ import (
 	"github.com/millrace-streams/millrace/serde"
 )
 
-// MapValues gives each record another value, and leaves the rest as it is. An absent value
-// stays absent without a call of Convert, unless In is Optional. The serdes, of the old and
-// of the new values, may be nil.
+// MapValues gives each record another value, and leaves the rest as it is. An absent
+// value stays absent without a call of Convert, unless In is Optional. The serdes, of the
+// old and of the new values, may be nil.
 type MapValues[K, V, V2 any] struct {
 	Convert func(*graph.Record[K, V]) (V2, error)
 	In      serde.Serde[V]

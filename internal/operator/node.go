@@ -22,7 +22,8 @@ func (b *base) failed(err error, again func() error) (ok bool, failure error) {
 }
 
 // broken wraps an error that no error policy may skip, for example a store that cannot be
-// read: going on would give wrong results. The returned error names the node and the record.
+// read: going on would give wrong results. The returned error names the node and the
+// record.
 func (b *base) broken(err error) error {
 	m := b.task.Metadata()
 	return graph.Final(&processor.Error{

@@ -10,8 +10,8 @@ import (
 	"github.com/millrace-streams/millrace/serde"
 )
 
-// rows are the rows of a table, and their way to the children of its node. What an operator
-// adds is only how the next value of a row is made.
+// rows are the rows of a table, and their way to the children of its node. What an
+// operator adds is only how the next value of a row is made.
 //
 // K is the type of the keys in the store. R is the type of the table's keys, which the
 // children see: K, or serde.Windowed[K].
@@ -63,15 +63,16 @@ func openRows[K, R, A any](b base, s cellStore[K, A], values serde.Serde[A], eve
 	return r, err
 }
 
-// deletable says that rows can be deleted. Only such rows can come and go between two commits.
+// deletable says that rows can be deleted. Only such rows can come and go between two
+// commits.
 func (t *rows[K, R, A]) deletable() {
 	if !t.everyUpdate && !t.updates.needOld() {
 		t.cells.KeepOld()
 	}
 }
 
-// valuesAreKept reports whether a node below has a store, in which it may keep the values that
-// it is sent.
+// valuesAreKept reports whether a node below has a store, in which it may keep the values
+// that it is sent.
 func valuesAreKept(n *graph.Node) bool {
 	return slices.ContainsFunc(n.Children, func(c *graph.Node) bool { return len(c.Stores) > 0 || valuesAreKept(c) })
 }
@@ -83,8 +84,8 @@ func (t *rows[K, R, A]) start() {
 	}
 }
 
-// load returns the cell of a row, and the row's value for a function that may change it in
-// place.
+// load returns the cell of a row, and the row's value for a function that may change it
+// in place.
 func (t *rows[K, R, A]) load(keyBytes []byte, key K) (cell *engine.Cell[K, A], value A, err error) {
 	if cell, err = t.cells.Load(keyBytes, key); err != nil {
 		return nil, value, err
@@ -106,12 +107,13 @@ type cause struct {
 	headers   processor.Headers
 }
 
-// set changes the row of a cell that load returned, or deletes it. at is the row's timestamp.
-// The caller calls emit afterwards.
+// set changes the row of a cell that load returned, or deletes it. at is the row's
+// timestamp. The caller calls emit afterwards.
 func (t *rows[K, R, A]) set(cell *engine.Cell[K, A], value A, present bool, at processor.Timestamp, by cause) error {
 	logged := at
 	if !present {
-		// As in Kafka Streams, a deletion is logged with the timestamp of its record alone.
+		// As in Kafka Streams, a deletion is logged with the timestamp of its record
+		// alone.
 		logged = by.timestamp
 	}
 	old, had := cell.Value, cell.Present

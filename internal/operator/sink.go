@@ -116,8 +116,8 @@ func (s *sink[K, V]) address(r *graph.Record[K, V]) (int32, error) {
 	return s.count, nil
 }
 
-// forgetCount makes the next transaction ask for the number of partitions again, since the
-// topic may grow. Within a transaction the number stays as it is.
+// forgetCount makes the next transaction ask for the number of partitions again, since
+// the topic may grow. Within a transaction the number stays as it is.
 func (s *sink[K, V]) forgetCount() error {
 	s.count = -1
 	return nil

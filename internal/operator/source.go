@@ -13,8 +13,8 @@ type Source[K, V any] struct {
 	Keys   serde.Serde[K]
 	Values serde.Serde[V]
 
-	// KeepKey says that encoding a key gives the bytes that it was read from. They are then
-	// passed on with the key.
+	// KeepKey says that encoding a key gives the bytes that it was read from. They are
+	// then passed on with the key.
 	KeepKey bool
 
 	Timestamps TimestampRule
@@ -25,8 +25,8 @@ type Source[K, V any] struct {
 // the partition so far, -1 at first.
 type Extractor[K, V any] = func(r processor.Record[K, V], partitionTime processor.Timestamp) (processor.Timestamp, error)
 
-// TimestampRule says where a source takes a record's timestamp from, and what it does with a
-// negative one.
+// TimestampRule says where a source takes a record's timestamp from, and what it does
+// with a negative one.
 type TimestampRule int
 
 // The rules about timestamps.

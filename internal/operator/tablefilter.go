@@ -2,15 +2,15 @@ package operator
 
 import "github.com/millrace-streams/millrace/internal/graph"
 
-// TableFilter passes on the rows of a table for which Keep returns true. For the children all
-// other rows are absent. Keep is called for rows that are there only.
+// TableFilter passes on the rows of a table for which Keep returns true. For the children
+// all other rows are absent. Keep is called for rows that are there only.
 type TableFilter[K, V any] struct {
 	Keep func(*graph.Record[K, V]) (bool, error)
 }
 
 // New makes the node's instance for one task. If its parent can send old rows, the filter
-// takes them: if a row is absent for the children, and was, it passes nothing on. Otherwise it
-// cannot know that, and passes on a deletion.
+// takes them: if a row is absent for the children, and was, it passes nothing on.
+// Otherwise it cannot know that, and passes on a deletion.
 func (c TableFilter[K, V]) New(t graph.Task, n *graph.Node, children []any) (any, error) {
 	u, err := updatesTo[K, V](children)
 	p := rowPredicate[K, V]{predicate[K, V]{base{t, n}, c.Keep}}
@@ -23,8 +23,8 @@ func (c TableFilter[K, V]) New(t graph.Task, n *graph.Node, children []any) (any
 // rowPredicate decides which rows the children see.
 type rowPredicate[K, V any] struct{ predicate[K, V] }
 
-// there reports whether a row is there for the children. If skipped is true, nothing is to be
-// passed on: the error policy has skipped the record, or the task has failed.
+// there reports whether a row is there for the children. If skipped is true, nothing is
+// to be passed on: the error policy has skipped the record, or the task has failed.
 func (p *rowPredicate[K, V]) there(r *graph.Record[K, V]) (there, skipped bool, failure error) {
 	if r.NoValue {
 		return false, false, nil

@@ -8,9 +8,9 @@ import (
 	"github.com/millrace-streams/millrace/serde"
 )
 
-// TableGroup sends the updates of a table to the groups that its rows are in and were in. If
-// the group stays the same, both values travel in one record. Otherwise the old value is sent
-// to its group first. A row whose key in the group is absent is in no group.
+// TableGroup sends the updates of a table to the groups that its rows are in and were in.
+// If the group stays the same, both values travel in one record. Otherwise the old value
+// is sent to its group first. A row whose key in the group is absent is in no group.
 type TableGroup[K, V, K2 any] struct {
 	Key  func(*graph.Record[K, V]) (K2, error)
 	Keys serde.Serde[K2]

@@ -8,8 +8,8 @@ import (
 )
 
 // updates is the way of a table's updates to the children of its node. A child that is a
-// graph.Receiver gets the new rows. A child that is a graph.ChangeReceiver gets the old rows
-// too.
+// graph.Receiver gets the new rows. A child that is a graph.ChangeReceiver gets the old
+// rows too.
 type updates[K, V any] struct {
 	out     graph.Change[K, V]         // the next update
 	records graph.Receiver[K, V]       // the children, if none of them needs old rows

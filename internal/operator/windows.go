@@ -9,8 +9,8 @@ import (
 	"github.com/millrace-streams/millrace/serde"
 )
 
-// AggregateWindows folds the records of each key and window into a row of a table. Records
-// without a key are dropped.
+// AggregateWindows folds the records of each key and window into a row of a table.
+// Records without a key are dropped.
 type AggregateWindows[K, V, A any] struct {
 	Store       string // its name
 	Keys        serde.Serde[K]
@@ -31,7 +31,8 @@ type windowStore[K, A any] interface {
 	AppendKey(dst, key []byte, start int64) []byte
 	Start(cellKey []byte) int64
 
-	// Observe tells the store the start of a window that is written. Older rows expire by it.
+	// Observe tells the store the start of a window that is written. Older rows expire by
+	// it.
 	Observe(start int64)
 }
 
@@ -91,8 +92,8 @@ func (w *windows[K, V, A]) Receive(r *graph.Record[K, V]) error {
 }
 
 // receive takes the record into one window. If it returns false, the record goes into no
-// further window: after an error of a user function the windows before keep the record, and
-// the error policy is asked, and a dead letter written, once for each record.
+// further window: after an error of a user function the windows before keep the record,
+// and the error policy is asked, and a dead letter written, once for each record.
 func (w *windows[K, V, A]) receive(r *graph.Record[K, V], key []byte, start int64) (ok bool, failure error) {
 	if w.span.closed(w.span.end(start), int64(*w.streamTime)) {
 		w.drop(lateRecord)

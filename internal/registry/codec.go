@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// version is that of the values. A field that older versions may ignore needs no new version.
+// version is that of the values. A field that older versions may ignore needs no new
+// version.
 const version = 1
 
 const (
@@ -49,8 +50,8 @@ type wireInput struct {
 
 const endless = -1
 
-// entry is a decoded record of the topic: a store, a repartition topic, or, if both are nil,
-// something that this version does not know.
+// entry is a decoded record of the topic: a store, a repartition topic, or, if both are
+// nil, something that this version does not know.
 type entry struct {
 	key         string
 	store       *Record
@@ -60,7 +61,8 @@ type entry struct {
 func storeKey(name string) string        { return storePrefix + name }
 func repartitionKey(topic string) string { return repartitionPrefix + topic }
 
-// nameIn returns what follows the prefix in a key, "" if the key does not have the prefix.
+// nameIn returns what follows the prefix in a key, "" if the key does not have the
+// prefix.
 func nameIn(key []byte, prefix string) string {
 	name, ok := strings.CutPrefix(string(key), prefix)
 	if !ok {
@@ -120,8 +122,8 @@ func decode(key, value []byte) (entry, error) {
 	return e, err
 }
 
-// parse reads a value: of one that a newer version wrote, only the fields that are in every
-// version.
+// parse reads a value: of one that a newer version wrote, only the fields that are in
+// every version.
 func parse(value []byte) (wire, error) {
 	var common struct {
 		Version     int    `json:"version"`

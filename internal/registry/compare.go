@@ -11,7 +11,8 @@ import (
 	"github.com/millrace-streams/millrace/internal/graph"
 )
 
-// Missing returns what has to be written so that the registry says what the topology is now.
+// Missing returns what has to be written so that the registry says what the topology is
+// now.
 func (v View) Missing(stores []Record, repartitions []Repartition) (c Changes) {
 	for _, now := range stores {
 		was, found := v.Store(now.Store)
@@ -39,9 +40,9 @@ type Misfit struct {
 	Err       error
 }
 
-// Misfits compares the topology, as its stores would be recorded now, with what the registry
-// holds. A store of a recorded topology that keeps no rows is listed like any other: the caller
-// finds out whether it does.
+// Misfits compares the topology, as its stores would be recorded now, with what the
+// registry holds. A store of a recorded topology that keeps no rows is listed like any
+// other: the caller finds out whether it does.
 func (v View) Misfits(now []Record) (misfits []Misfit) {
 	for _, was := range v.Stores() {
 		if !was.Removed.IsZero() {
@@ -63,8 +64,8 @@ func (v View) Misfits(now []Record) (misfits []Misfit) {
 	return misfits
 }
 
-// incompatible explains why the rows of an earlier record would be misread, nil if they would
-// not.
+// incompatible explains why the rows of an earlier record would be misread, nil if they
+// would not.
 func (r Record) incompatible(was Record) error {
 	if was.Newer {
 		return fmt.Errorf("store %s was recorded by a newer version of the library, which this version cannot compare with: run the newer version", r.Store)
@@ -154,8 +155,8 @@ func (w Windows) String() string {
 	return fmt.Sprintf("windows of %v every %v", w.Size, w.Advance)
 }
 
-// over returns the record that is to be written over an earlier one: what is not known now stays
-// as it was. changed is false if nothing has to be written.
+// over returns the record that is to be written over an earlier one: what is not known
+// now stays as it was. changed is false if nothing has to be written.
 func (r Record) over(was Record) (merged Record, changed bool) {
 	if !was.Removed.IsZero() || was.Newer {
 		return r, true

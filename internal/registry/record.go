@@ -10,8 +10,8 @@ import (
 	"github.com/millrace-streams/millrace/internal/store"
 )
 
-// TopicID tells a topic from another one that had the same name before it. The zero value is
-// unknown.
+// TopicID tells a topic from another one that had the same name before it. The zero value
+// is unknown.
 type TopicID = kadm.TopicID
 
 // Kind is the kind of a store. A reader keeps kinds that it does not know.
@@ -36,12 +36,12 @@ type Record struct {
 	Windows     Windows // zero without windows
 	Duplicates  bool    // a window store that keeps all values of a key and a window
 
-	// KeyFormat and ValueFormat name what the serdes write, as serde.FormatName does: "?" stands
-	// for what is unknown. They are no Go types.
+	// KeyFormat and ValueFormat name what the serdes write, as serde.FormatName does: "?"
+	// stands for what is unknown. They are no Go types.
 	KeyFormat, ValueFormat string
 
-	// Changelog is the topic that holds the rows. It is "" for a store without one; ChangelogID
-	// and Partitions are zero then.
+	// Changelog is the topic that holds the rows. It is "" for a store without one;
+	// ChangelogID and Partitions are zero then.
 	Changelog   string
 	ChangelogID TopicID
 	Partitions  int32
@@ -49,17 +49,17 @@ type Record struct {
 	// Inputs are all topics that the store's tasks read, sorted by name.
 	Inputs []Input
 
-	// Removed is when the store was removed by name. It is zero while the store exists. The
-	// other fields of a removed store are those it had last.
+	// Removed is when the store was removed by name. It is zero while the store exists.
+	// The other fields of a removed store are those it had last.
 	Removed time.Time
 
-	// Newer says that a newer version of the library wrote the record. All fields but Store,
-	// Application, Changelog, ChangelogID and Removed are zero then.
+	// Newer says that a newer version of the library wrote the record. All fields but
+	// Store, Application, Changelog, ChangelogID and Removed are zero then.
 	Newer bool
 }
 
-// Windows are the windows of a store. Two stores whose Windows differ give different rows for
-// the same records.
+// Windows are the windows of a store. Two stores whose Windows differ give different rows
+// for the same records.
 type Windows struct {
 	Size    time.Duration // math.MaxInt64 without end
 	Advance time.Duration // between two starts; 0 if there is one window, or if it is unknown
@@ -90,8 +90,8 @@ type View struct {
 	repartitions map[string]Repartition // by full name
 }
 
-// Store returns the record of a store. found is false for a store that was never recorded, and
-// true for one that was removed.
+// Store returns the record of a store. found is false for a store that was never
+// recorded, and true for one that was removed.
 func (v View) Store(name string) (r Record, found bool) {
 	r, found = v.stores[name]
 	return r, found

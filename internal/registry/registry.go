@@ -29,8 +29,8 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-// Registry is an application's registry as this process has read it. One goroutine uses it at a
-// time.
+// Registry is an application's registry as this process has read it. One goroutine uses
+// it at a time.
 type Registry struct {
 	cfg      Config
 	topic    string
@@ -49,9 +49,9 @@ func (r *Registry) Topic() string { return r.topic }
 // View returns what was read last.
 func (r *Registry) View() View { return r.view }
 
-// Refresh reads what was written since the last Refresh, to the end of the topic, and makes the
-// topic if it is missing. A transaction that is open is waited for. If the topic was deleted
-// meanwhile, Refresh logs it and starts from what the new one holds.
+// Refresh reads what was written since the last Refresh, to the end of the topic, and
+// makes the topic if it is missing. A transaction that is open is waited for. If the
+// topic was deleted meanwhile, Refresh logs it and starts from what the new one holds.
 func (r *Registry) Refresh(ctx context.Context) (View, error) {
 	id, err := r.cfg.Ensure(ctx)
 	if err != nil {
@@ -71,8 +71,8 @@ func (r *Registry) Refresh(ctx context.Context) (View, error) {
 	return view, nil
 }
 
-// ErrDamaged is in the chain of the error that Refresh returns for a record that is not the
-// registry's.
+// ErrDamaged is in the chain of the error that Refresh returns for a record that is not
+// the registry's.
 var ErrDamaged = errors.New("it is no record of the registry")
 
 // read adds to a view what the topic holds from an offset on, and returns where it ends.

@@ -59,7 +59,8 @@ func (w *world) ensure(ctx context.Context, topic string) (TopicID, error) {
 	return details[topic].ID, err
 }
 
-// settle lets what the clients have cached of the topics become old, on the virtual clock.
+// settle lets what the clients have cached of the topics become old, on the virtual
+// clock.
 func (w *world) settle() { time.Sleep(time.Minute) }
 
 func (w *world) must(err error) {

@@ -11,7 +11,8 @@ import (
 )
 
 // rivals returns the applications that an internal topic could also belong to. The topic
-// a-b-c-changelog is that of store c of application a-b, and that of store b-c of application a.
+// a-b-c-changelog is that of store c of application a-b, and that of store b-c of
+// application a.
 func rivals(application string, topics []string) []string {
 	var out []string
 	for _, topic := range topics {
@@ -41,9 +42,9 @@ func (e *RivalError) Error() string {
 		e.Topic, e.Application, e.What, e.Application, graph.RegistryTopic(e.Application))
 }
 
-// Rival returns a *RivalError if another application has recorded one of the topics as its own.
-// exist returns the IDs of those topics that exist and that this application may read; the
-// registry of an application that it may not read is not looked at.
+// Rival returns a *RivalError if another application has recorded one of the topics as
+// its own. exist returns the IDs of those topics that exist and that this application may
+// read; the registry of an application that it may not read is not looked at.
 func (r *Registry) Rival(ctx context.Context, topics []string, exist func(context.Context, []string) (map[string]TopicID, error)) error {
 	applications := rivals(r.cfg.Application, topics)
 	if len(applications) == 0 {
@@ -78,7 +79,8 @@ func (r *Registry) Rival(ctx context.Context, topics []string, exist func(contex
 	return nil
 }
 
-// claims returns a *RivalError if the view, of another application, has one of the topics.
+// claims returns a *RivalError if the view, of another application, has one of the
+// topics.
 func (v View) claims(topics []string) error {
 	for _, s := range v.Stores() {
 		if s.Removed.IsZero() && slices.Contains(topics, s.Changelog) {

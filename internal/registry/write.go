@@ -54,10 +54,10 @@ const (
 // contention is how long a writer waits after another one has fenced it.
 var contention = backoff.Backoff{First: 20 * time.Millisecond, Last: time.Second}
 
-// Update reads the registry to its end, asks decide what to change, and writes that in one
-// transaction, unless it is nothing. Between decide's last call and the write nobody else has
-// written: if another writer comes in between, decide is asked again with what that one wrote.
-// An error of decide ends Update.
+// Update reads the registry to its end, asks decide what to change, and writes that in
+// one transaction, unless it is nothing. Between decide's last call and the write nobody
+// else has written: if another writer comes in between, decide is asked again with what
+// that one wrote. An error of decide ends Update.
 func (r *Registry) Update(ctx context.Context, decide func(View) (Changes, error)) (View, error) {
 	view, err := r.Refresh(ctx)
 	if err != nil {

@@ -10,8 +10,10 @@ import (
 	"time"
 )
 
-// Rand returns the random numbers of a test: from the seed in MILLRACE_SEED, or from the clock. A run that has failed says how to repeat its choices; pkg is the test's
-// package as the go command takes it at the module's root. What the machine does meanwhile is not repeated.
+// Rand returns the random numbers of a test: from the seed in MILLRACE_SEED, or from the
+// clock. A run that has failed says how to repeat its choices; pkg is the test's package
+// as the go command takes it at the module's root. What the machine does meanwhile is not
+// repeated.
 func Rand(t testing.TB, pkg string) *rand.Rand {
 	t.Helper()
 	seed := uint64(time.Now().UnixNano())

@@ -1,8 +1,8 @@
 // Package shutdown bounds how long something takes to end, whatever it is stuck in.
 //
-// The work runs in a goroutine of its own. If it has not returned when the time is up, the
-// caller of Bound goes on without it. The work itself goes on until what it is stuck in
-// returns, so that it still releases what it holds.
+// The work runs in a goroutine of its own. If it has not returned when the time is up,
+// the caller of Bound goes on without it. The work itself goes on until what it is stuck
+// in returns, so that it still releases what it holds.
 package shutdown
 
 import (
@@ -14,8 +14,8 @@ import (
 // maxGrace is the most that the work gets between the last call and the end.
 const maxGrace = time.Second
 
-// Shutdown is the end of one piece of work. Make one with New. Its methods may be called by
-// any goroutine.
+// Shutdown is the end of one piece of work. Make one with New. Its methods may be called
+// by any goroutine.
 type Shutdown struct {
 	limit    time.Duration
 	lastCall func()
@@ -27,8 +27,8 @@ type Shutdown struct {
 	step   string
 }
 
-// New makes a Shutdown that takes at most limit. Some time before, a fifth of limit and at
-// most a second, lastCall is called: it ends what can be ended by force.
+// New makes a Shutdown that takes at most limit. Some time before, a fifth of limit and
+// at most a second, lastCall is called: it ends what can be ended by force.
 func New(limit time.Duration, lastCall func()) *Shutdown {
 	return &Shutdown{limit: limit, lastCall: lastCall, late: make(chan struct{}), step: "starting"}
 }

@@ -11,8 +11,11 @@ import (
 // window starts. So a segment expires by one range deletion, and a scan over time reads
 // what it returns.
 //
-//	local key      [8B segment][key][8B start][4B sequence number]   all big-endian; segment = start / Interval
-//	changelog key             [key][8B start][4B sequence number]    as in Kafka Streams' WindowKeySchema
+//	local key      [8B segment][key][8B start][4B sequence number]
+//	changelog key              [key][8B start][4B sequence number]
+//
+// Numbers are big-endian, and segment is start / Interval. The changelog key is that of
+// Kafka Streams' WindowKeySchema.
 //
 // Starts are not negative.
 type WindowLayout struct{ Interval int64 }

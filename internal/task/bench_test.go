@@ -16,7 +16,8 @@ func (*countingSource) Timestamp(in *graph.Input, _ processor.Timestamp) (proces
 
 func (s *countingSource) Receive(*graph.Input) error { s.n++; return nil }
 
-// BenchmarkProcess is the task's own work for a record: the queue, the choice among two partitions, times and punctuation.
+// BenchmarkProcess is the task's own work for a record: the queue, the choice among two
+// partitions, times and punctuation.
 func BenchmarkProcess(b *testing.B) {
 	const batch = 1000
 	build := &builder{}

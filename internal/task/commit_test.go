@@ -11,7 +11,8 @@ import (
 	"github.com/millrace-streams/millrace/processor"
 )
 
-// flushing has two nodes that forward their name when they are flushed; they register in the wrong order.
+// flushing has two nodes that forward their name when they are flushed; they register in
+// the wrong order.
 func flushing(fail error) *graph.Graph {
 	b := &builder{}
 	source := b.source(false, "in")
@@ -63,7 +64,8 @@ func TestErrorsInFlush(t *testing.T) {
 	}
 }
 
-// node makes a graph with one node of the function, which gets the node's view of the task.
+// node makes a graph with one node of the function, which gets the node's view of the
+// task.
 func node(process func(t graph.Task, r *rec) error) *graph.Graph {
 	b := &builder{}
 	b.process("p", nil, func(p *fakeProcessor, r *rec) error { return process(p.t, r) }, b.source(false, "in", "other"))
@@ -89,7 +91,8 @@ func TestOffsetsOnlyOfWhatMoved(t *testing.T) {
 	}
 }
 
-// Values that change with no record from any partition are committed all the same, with the position of one of them.
+// Values that change with no record from any partition are committed all the same, with
+// the position of one of them.
 func TestPositionsWithoutInput(t *testing.T) {
 	t.Parallel()
 	b := &builder{}
@@ -145,7 +148,8 @@ func TestAbortForgets(t *testing.T) {
 	s.commit()
 }
 
-// The metadata of a partition that stood still while others moved is old, and must not win.
+// The metadata of a partition that stood still while others moved is old, and must not
+// win.
 func TestNewestMetadataWins(t *testing.T) {
 	t.Parallel()
 	s := newShell(t, node(func(t graph.Task, r *rec) error {

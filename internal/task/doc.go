@@ -1,8 +1,11 @@
-// Package task is one task of a topology as a deterministic state machine: queues of input records, the choice of the next one by timestamp, stream time,
-// punctuation, stores, the error policy, and a commit in two steps.
+// Package task is one task of a topology as a deterministic state machine: queues of
+// input records, the choice of the next one by timestamp, stream time, punctuation,
+// stores, the error policy, and a commit in two steps.
 //
-// It has no goroutine, no clock, no socket and no Kafka client. A shell feeds it records ([Task.Add], [Task.SetEnd]) and the time ([Task.Process],
-// [Task.Punctuate]), carries what it sends to Kafka (the [Outbox]), and carries out its commits. The runtime is one shell, the test driver another.
+// It has no goroutine, no clock, no socket and no Kafka client. A shell feeds it records
+// ([Task.Add], [Task.SetEnd]) and the time ([Task.Process], [Task.Punctuate]), carries
+// what it sends to Kafka (the [Outbox]), and carries out its commits. The runtime is one
+// shell, the test driver another.
 //
 // # The life of a task
 //
@@ -14,10 +17,13 @@
 //	err = t.Finish(positions)                // Kafka has confirmed the transaction: apply it to the database
 //	err = t.Close()
 //
-// An abort is Close and New on the same database: nothing that a task holds in memory survives, except what the shell keeps for it in a [Memory].
+// An abort is Close and New on the same database: nothing that a task holds in memory
+// survives, except what the shell keeps for it in a [Memory].
 //
 // # Errors
 //
-// Every error that a method returns is the end of the task: the same error comes back from every later call, and the shell must
-// not commit what the task has sent. A [*ReplayError] asks for an abort and a replay from the last commit; any other error ends the application.
+// Every error that a method returns is the end of the task: the same error comes back
+// from every later call, and the shell must not commit what the task has sent. A
+// [*ReplayError] asks for an abort and a replay from the last commit; any other error
+// ends the application.
 package task

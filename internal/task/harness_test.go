@@ -14,7 +14,8 @@ import (
 // rec is the record that the nodes of these tests pass on: key and value as they came.
 type rec = graph.Record[string, string]
 
-// fakeSource decodes strings. A value "bad" is undecodable; a negative timestamp is dropped, or an error, by its options.
+// fakeSource decodes strings. A value "bad" is undecodable; a negative timestamp is
+// dropped, or an error, by its options.
 type fakeSource struct {
 	t        graph.Task
 	n        *graph.Node

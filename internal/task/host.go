@@ -47,7 +47,8 @@ func (h *host) SetOrigin(m processor.Metadata, input any) {
 	h.t.originInput, _ = input.(*graph.Input)
 }
 
-// Input keeps input records, which holds what was fetched with them in memory until the commit, only for who wants dead letters.
+// Input keeps input records, which holds what was fetched with them in memory until the
+// commit, only for who wants dead letters.
 func (h *host) Input() *graph.Input {
 	if h.t.cfg.Policy.DeadLetterTopic == "" {
 		return nil
@@ -61,7 +62,8 @@ var noRecord = processor.Metadata{Partition: -1, Offset: -1}
 // ErrNoTopic says that a topic that was chosen for a record does not exist.
 var ErrNoTopic = errors.New("there is no such topic: create it, or correct what chooses it")
 
-// Partitions fails the task when Kafka could not be asked: the record is not to blame for that, and no policy may skip it.
+// Partitions fails the task when Kafka could not be asked: the record is not to blame for
+// that, and no policy may skip it.
 func (h *host) Partitions(topic string) (int32, error) {
 	n, err := h.t.cfg.Out.Partitions(topic)
 	if err == nil || errors.Is(err, ErrNoTopic) {

@@ -17,7 +17,8 @@ type Memory struct {
 	stalls  map[place]time.Duration
 }
 
-// place is where an error happened: the input record, or the call if there was none, and the node.
+// place is where an error happened: the input record, or the call if there was none, and
+// the node.
 type place struct {
 	topic     string
 	partition int32
@@ -58,7 +59,8 @@ func (m *Memory) remembers() bool {
 	return m != nil && len(m.replays)+len(m.stalls) > 0
 }
 
-// forget drops what a commit has settled: what is about records below its offsets, and about calls that are a part of it.
+// forget drops what a commit has settled: what is about records below its offsets, and
+// about calls that are a part of it.
 func (m *Memory) forget(offsets []Offset, calls []string) {
 	if !m.remembers() {
 		return

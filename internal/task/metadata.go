@@ -11,8 +11,9 @@ import (
 	"github.com/millrace-streams/millrace/processor"
 )
 
-// metadata is what travels in the metadata of a committed offset: Kafka Streams' TopicPartitionMetadata,
-// base64([1B version 2][8B partition time]([4B n]([4B length][name][8B value])*)), all big-endian; without names the n is left out.
+// metadata is what travels in the metadata of a committed offset: Kafka Streams'
+// TopicPartitionMetadata, base64([1B version 2][8B partition time]([4B n]([4B
+// length][name][8B value])*)), all big-endian; without names the n is left out.
 type metadata struct {
 	partitionTime processor.Timestamp
 	values        map[string]int64
@@ -21,7 +22,8 @@ type metadata struct {
 const (
 	metadataVersion = 2
 
-	// maxMetadata keeps the text below the broker's default limit, offset.metadata.max.bytes = 4096, with room for what a later version adds.
+	// maxMetadata keeps the text below the broker's default limit,
+	// offset.metadata.max.bytes = 4096, with room for what a later version adds.
 	maxMetadata = 3 << 10
 )
 
@@ -55,7 +57,8 @@ func (m metadata) size() int {
 
 var errMetadata = errors.New("not the metadata of a Millrace or Kafka Streams commit")
 
-// decodeMetadata reads the text of encode, and of Kafka Streams' version 1, which has no names. No text is no metadata.
+// decodeMetadata reads the text of encode, and of Kafka Streams' version 1, which has no
+// names. No text is no metadata.
 func decodeMetadata(text string) (metadata, error) {
 	none := metadata{partitionTime: -1}
 	if text == "" {
@@ -115,8 +118,8 @@ func cutInt32(b []byte) (int32, []byte, error) {
 	return int32(binary.BigEndian.Uint32(b)), b[4:], nil
 }
 
-// IsMetadata reports whether the metadata of a committed offset come from a task, or from Kafka
-// Streams, and not from a tool that has set the offset.
+// IsMetadata reports whether the metadata of a committed offset come from a task, or from
+// Kafka Streams, and not from a tool that has set the offset.
 func IsMetadata(text string) bool {
 	_, err := decodeMetadata(text)
 	return text != "" && err == nil

@@ -12,7 +12,8 @@ import (
 	"github.com/millrace-streams/millrace/processor"
 )
 
-// New opens the stores, makes the nodes, children first, and so calls the processors' Init. After an error nothing needs to be closed.
+// New opens the stores, makes the nodes, children first, and so calls the processors'
+// Init. After an error nothing needs to be closed.
 func New(cfg Config) (*Task, error) {
 	t := &Task{
 		cfg:        cfg,
@@ -81,12 +82,14 @@ func (t *Task) parts() (nodes []*graph.Node, stores []*graph.Store, topics []gra
 	return nodes, stores, topics
 }
 
-// addQueues makes the input queues, restores their times, and returns what else their metadata say.
+// addQueues makes the input queues, restores their times, and returns what else their
+// metadata say.
 func (t *Task) addQueues() (values []map[string]int64) {
 	for _, in := range t.cfg.Inputs {
 		m, err := decodeMetadata(in.Metadata)
 		if err != nil {
-			// A tool that resets offsets may write anything; the offset counts, and the times are those of the database.
+			// A tool that resets offsets may write anything; the offset counts, and the
+			// times are those of the database.
 			t.logger.Warn("the metadata of a committed offset is not readable, and ignored", "topic", in.Topic, "partition", in.Partition, "error", err)
 		}
 		values = append(values, m.values)
@@ -104,7 +107,8 @@ func (t *Task) addQueues() (values []map[string]int64) {
 	return values
 }
 
-// restored returns the values to start with: Kafka's if it has any, else the database's. The database may only be behind.
+// restored returns the values to start with: Kafka's if it has any, else the database's.
+// The database may only be behind.
 func (t *Task) restored(kafka map[string]int64) (map[string]int64, error) {
 	switch {
 	case kafka[elsewhereName] != 0:
@@ -115,7 +119,8 @@ func (t *Task) restored(kafka map[string]int64) (map[string]int64, error) {
 	return t.cfg.DB.Times(), nil
 }
 
-// orderQueues sorts the queues by topic, in the order in which the sub-topology names them, and then by partition.
+// orderQueues sorts the queues by topic, in the order in which the sub-topology names
+// them, and then by partition.
 func (t *Task) orderQueues() error {
 	_, _, topics := t.parts()
 	order := make(map[string]int, len(topics))
@@ -184,7 +189,8 @@ func (t *Task) connectSources(nodes []*graph.Node, instances map[*graph.Node]any
 	return nil
 }
 
-// Close closes processors, children first, and stores. Uncommitted changes are gone. The database stays open. A second call does nothing.
+// Close closes processors, children first, and stores. Uncommitted changes are gone. The
+// database stays open. A second call does nothing.
 func (t *Task) Close() error {
 	if t.closed {
 		return nil

@@ -16,8 +16,9 @@ const (
 	defaultBackoff = 100 * time.Millisecond
 )
 
-// ReplayError asks the shell to abort the transaction, to make all tasks of it anew, and to go on: the task replays from the last
-// commit. How often it may ask for one record is bounded by the error policy, through Config.Memory.
+// ReplayError asks the shell to abort the transaction, to make all tasks of it anew, and
+// to go on: the task replays from the last commit. How often it may ask for one record is
+// bounded by the error policy, through Config.Memory.
 type ReplayError struct{ Err *processor.Error }
 
 func (e *ReplayError) Error() string { return "replay from the last commit: " + e.Err.Error() }
@@ -62,7 +63,8 @@ func (t *Task) errorOf(node string, phase processor.Phase, cause error) *process
 	return e
 }
 
-// input is the record that the task is about: the one being processed, or the one that a flush names. nil if there is none.
+// input is the record that the task is about: the one being processed, or the one that a
+// flush names. nil if there is none.
 func (t *Task) input() *graph.Input {
 	if t.current != nil {
 		return t.current
@@ -70,7 +72,8 @@ func (t *Task) input() *graph.Input {
 	return t.originInput
 }
 
-// decide asks the policy. A handler that panics, or answers with what is no action, fails the task.
+// decide asks the policy. A handler that panics, or answers with what is no action, fails
+// the task.
 func (t *Task) decide(e *processor.Error) (action processor.Action) {
 	p := &t.cfg.Policy
 	if p.Handle == nil {
@@ -160,7 +163,8 @@ func (t *Task) retry(n *graph.Node, e *processor.Error, again func() error) (ok 
 	return false, t.act(t.exhausted(), n, e)
 }
 
-// replay makes the task fail with a ReplayError, as long as the place has not used up its retries.
+// replay makes the task fail with a ReplayError, as long as the place has not used up its
+// retries.
 func (t *Task) replay(n *graph.Node, e *processor.Error, p place) error {
 	attempt := t.cfg.Memory.attempts(p)
 	if !t.cfg.Memory.again(p, t.retries()) {
@@ -173,7 +177,8 @@ func (t *Task) replay(n *graph.Node, e *processor.Error, p place) error {
 	return t.fail(&ReplayError{e})
 }
 
-// place is where the task is: at a record, or in a call. Which record a flush is about is no part of it: a replay may merge updates in another way.
+// place is where the task is: at a record, or in a call. Which record a flush is about is
+// no part of it: a replay may merge updates in another way.
 func (t *Task) place(n *graph.Node) place {
 	if t.current == nil {
 		return place{partition: -1, offset: -1, call: t.call, node: n.Name}

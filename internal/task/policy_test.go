@@ -15,7 +15,8 @@ import (
 
 var errBoom = errors.New("boom")
 
-// failing fails at value "x" as often as *left says (-1: always), and forwards everything else to topic out; a sibling forwards all to topic all.
+// failing fails at value "x" as often as *left says (-1: always), and forwards everything
+// else to topic out; a sibling forwards all to topic all.
 func failing(left *int, stores ...string) *graph.Graph {
 	b := &builder{}
 	source := b.source(true, "in")
@@ -209,7 +210,8 @@ func TestTooLargeRecords(t *testing.T) {
 	}
 }
 
-// Retries are bounded for each punctuator by itself: another one, which succeeds, gives it no new ones. Nor do commits that it has no part in.
+// Retries are bounded for each punctuator by itself: another one, which succeeds, gives
+// it no new ones. Nor do commits that it has no part in.
 func TestRetryOfOneOfTwoPunctuators(t *testing.T) {
 	t.Parallel()
 	b := &builder{}
@@ -311,7 +313,8 @@ func TestStoppingWhileRetrying(t *testing.T) {
 	}
 }
 
-// A record whose timestamp cannot be told counts as taken, as one that fails later: the shell knows by that how far it may go again.
+// A record whose timestamp cannot be told counts as taken, as one that fails later: the
+// shell knows by that how far it may go again.
 func TestFailureOfATimestampIsTaken(t *testing.T) {
 	t.Parallel()
 	s := policyShell(t, failing(new(int)), processor.ErrorPolicy{})

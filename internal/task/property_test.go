@@ -11,8 +11,9 @@ import (
 	"github.com/millrace-streams/millrace/processor"
 )
 
-// statefulGraph numbers the records of two topics by a position, keeps the largest timestamp that it has seen in an operator time, and reports both with each record and, each 10 ms of
-// stream time, on its own. It skips poison.
+// statefulGraph numbers the records of two topics by a position, keeps the largest
+// timestamp that it has seen in an operator time, and reports both with each record and,
+// each 10 ms of stream time, on its own. It skips poison.
 func statefulGraph() *graph.Graph {
 	b := &builder{}
 	source := b.source(false, "a", "b")
@@ -61,7 +62,8 @@ func randomInput(r *rand.Rand, topics ...string) map[string][]graph.Input {
 	return input
 }
 
-// Whatever the sizes of fetches, of Process calls and of transactions, and however often they abort: what is committed is the same.
+// Whatever the sizes of fetches, of Process calls and of transactions, and however often
+// they abort: what is committed is the same.
 func TestAnySplitGivesTheSameOutputs(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(60) {

@@ -7,7 +7,8 @@ import (
 	"github.com/millrace-streams/millrace/processor"
 )
 
-// queue holds the records of one input partition that have been fetched and not yet processed.
+// queue holds the records of one input partition that have been fetched and not yet
+// processed.
 type queue struct {
 	topic     string
 	topicID   [16]byte
@@ -18,8 +19,9 @@ type queue struct {
 	slabs [][]graph.Input // the first is being read; each has a record left
 	at    int             // in the first slab
 
-	// ready says that the head has its timestamp, which is extracted only when the record comes to the head: the partition time that an
-	// extractor gets is that of all records before.
+	// ready says that the head has its timestamp, which is extracted only when the record
+	// comes to the head: the partition time that an extractor gets is that of all records
+	// before.
 	ready    bool
 	headTime processor.Timestamp
 	logTime  processor.Timestamp // of the head, as in Kafka

@@ -9,7 +9,8 @@ import (
 	"github.com/millrace-streams/millrace/processor"
 )
 
-// schedule is a punctuator with its slots: next, next+interval, ... Times are milliseconds of its clock.
+// schedule is a punctuator with its slots: next, next+interval, ... Times are
+// milliseconds of its clock.
 type schedule struct {
 	owner          *schedules
 	node           *graph.Node
@@ -80,10 +81,12 @@ func (s *schedules) sweep() {
 	s.all = kept
 }
 
-// schedule registers a punctuator. start is its first slot; zero means that the clock's own rule applies: stream time counts from 1970, so
-// that the first record fires, the wall clock from now on.
+// schedule registers a punctuator. start is its first slot; zero means that the clock's
+// own rule applies: stream time counts from 1970, so that the first record fires, the
+// wall clock from now on.
 //
-// A schedule made in Init by a task that has a stream time already continues: the first record fired it in an earlier life.
+// A schedule made in Init by a task that has a stream time already continues: the first
+// record fired it in an earlier life.
 func (t *Task) schedule(n *graph.Node, kind processor.TimeKind, start time.Time, interval time.Duration, f func(time.Time) error) *schedule {
 	s := &t.schedules[kind]
 	one := &schedule{owner: s, node: n, name: fmt.Sprintf("%v %d", kind, s.made), interval: max(interval.Milliseconds(), 1), f: f}
@@ -107,7 +110,8 @@ func (t *Task) schedule(n *graph.Node, kind processor.TimeKind, start time.Time,
 	return one
 }
 
-// punctuate calls the schedules that are due, each once, oldest slot first. A schedule that is made on the way and is due already is called too.
+// punctuate calls the schedules that are due, each once, oldest slot first. A schedule
+// that is made on the way and is due already is called too.
 func (t *Task) punctuate(s *schedules, now int64) (n int, err error) {
 	t.dirty = true
 	at := time.UnixMilli(now).UTC()

@@ -134,8 +134,8 @@ func TestCancelInsideTheCallback(t *testing.T) {
 	}
 }
 
-// A schedule made while a record is processed is due at once in stream time: its first slot is 1970. Of a start in the past only the phase
-// counts.
+// A schedule made while a record is processed is due at once in stream time: its first
+// slot is 1970. Of a start in the past only the phase counts.
 func TestScheduleMadeInProcess(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {

@@ -180,7 +180,8 @@ func TestCommitAppliesStores(t *testing.T) {
 	}
 }
 
-// The database's times are only for a group that has no offsets any more; else Kafka's are right, the database may be behind.
+// The database's times are only for a group that has no offsets any more; else Kafka's
+// are right, the database may be behind.
 func TestTimesOfKafkaWin(t *testing.T) {
 	t.Parallel()
 	s, db := storeShell(t, numbersSpec{name: "numbers", persistent: true})

@@ -73,8 +73,9 @@ type hook struct {
 	f    func() error
 }
 
-// Add hands records of an input partition over, in order of offset; the slice and its bytes belong to the task afterwards. Records
-// below the partition's position are left out.
+// Add hands records of an input partition over, in order of offset; the slice and its
+// bytes belong to the task afterwards. Records below the partition's position are left
+// out.
 func (t *Task) Add(topic string, partition int32, records []graph.Input) error {
 	if t.failure != nil {
 		return t.failure
@@ -86,16 +87,17 @@ func (t *Task) Add(topic string, partition int32, records []graph.Input) error {
 	return q.add(records)
 }
 
-// SetEnd tells the end of an input partition: the last stable offset under read_committed, else the high watermark. A task does not
-// choose a record while another of its partitions is empty and has records between its position and its end.
+// SetEnd tells the end of an input partition: the last stable offset under
+// read_committed, else the high watermark. A task does not choose a record while another
+// of its partitions is empty and has records between its position and its end.
 func (t *Task) SetEnd(topic string, partition int32, end int64) {
 	if q := t.byName[Partition{topic, partition}]; q != nil {
 		q.end = end
 	}
 }
 
-// SetPosition tells that Add has brought everything below next: the offsets between the last record and next hold control records, or
-// nothing any more.
+// SetPosition tells that Add has brought everything below next: the offsets between the
+// last record and next hold control records, or nothing any more.
 func (t *Task) SetPosition(topic string, partition int32, next int64) {
 	if q := t.byName[Partition{topic, partition}]; q != nil && next > q.next {
 		q.next = next
@@ -103,8 +105,9 @@ func (t *Task) SetPosition(topic string, partition int32, next int64) {
 	}
 }
 
-// Process processes up to max records, with the stream-time punctuators that become due, and returns how many it took from the
-// queues. It returns fewer when there are no more, or when it waits for a partition (see Waiting).
+// Process processes up to max records, with the stream-time punctuators that become due,
+// and returns how many it took from the queues. It returns fewer when there are no more,
+// or when it waits for a partition (see Waiting).
 func (t *Task) Process(now time.Time, max int) (n int, err error) {
 	if err := t.over(); err != nil {
 		return 0, err
@@ -126,7 +129,8 @@ func (t *Task) Process(now time.Time, max int) (n int, err error) {
 	return t.taken, nil
 }
 
-// choose returns the queue whose head is oldest, nil if there is none or if a partition has to be waited for. Ties go to the topic that the sub-topology names first.
+// choose returns the queue whose head is oldest, nil if there is none or if a partition
+// has to be waited for. Ties go to the topic that the sub-topology names first.
 func (t *Task) choose() (best *queue, err error) {
 	waits := false
 	for _, q := range t.queues {
@@ -153,7 +157,8 @@ func (t *Task) choose() (best *queue, err error) {
 	return best, nil
 }
 
-// extract gives the head of the queue its timestamp. Records that have none are dropped on the way.
+// extract gives the head of the queue its timestamp. Records that have none are dropped
+// on the way.
 func (t *Task) extract(q *queue) error {
 	for !q.empty() && !q.stopped() {
 		in := q.head()
@@ -257,7 +262,8 @@ func (t *Task) Buffered(topic string, partition int32) (records int, bytes int64
 	return 0, 0
 }
 
-// Waiting returns the empty input partitions that keep the task from choosing one of the records that it has. They must be fetched.
+// Waiting returns the empty input partitions that keep the task from choosing one of the
+// records that it has. They must be fetched.
 func (t *Task) Waiting() []Partition {
 	var waiting []Partition
 	some := false
@@ -273,10 +279,12 @@ func (t *Task) Waiting() []Partition {
 	return waiting
 }
 
-// Dirty reports whether anything has happened since the last Begin that a commit would make last.
+// Dirty reports whether anything has happened since the last Begin that a commit would
+// make last.
 func (t *Task) Dirty() bool { return t.dirty }
 
-// CommitRequested reports whether a processor has asked for a commit since the last Begin.
+// CommitRequested reports whether a processor has asked for a commit since the last
+// Begin.
 func (t *Task) CommitRequested() bool { return t.commitRequested }
 
 // Trim lets the stores give memory back, if the process holds more than it may.
@@ -307,7 +315,8 @@ func (t *Task) timeBetweenRecords() processor.Timestamp {
 // Err returns the error that has ended the task, nil while it runs.
 func (t *Task) Err() error { return t.failure }
 
-// fail makes err the end of the task, unless it has ended before; it returns the first failure, and nil if there has been none.
+// fail makes err the end of the task, unless it has ended before; it returns the first
+// failure, and nil if there has been none.
 func (t *Task) fail(err error) error {
 	if t.failure == nil && err != nil {
 		t.failure = err
@@ -315,8 +324,9 @@ func (t *Task) fail(err error) error {
 	return t.failure
 }
 
-// contain turns a panic into the end of the task. User code is guarded by its node, so that the policy can decide; what gets here is a defect of a node or a store, after which nothing
-// in memory can be trusted.
+// contain turns a panic into the end of the task. User code is guarded by its node, so
+// that the policy can decide; what gets here is a defect of a node or a store, after
+// which nothing in memory can be trusted.
 func (t *Task) contain(err *error) {
 	if v := recover(); v != nil {
 		*err = t.fail(t.errorOf("task", processor.Process, panicError(v)))

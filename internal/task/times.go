@@ -7,7 +7,8 @@ import (
 	"github.com/millrace-streams/millrace/internal/store"
 )
 
-// openTimes opens the store of operator times, which large sub-topologies have, before the times are read.
+// openTimes opens the store of operator times, which large sub-topologies have, before
+// the times are read.
 func (t *Task) openTimes() error {
 	_, stores, _ := t.parts()
 	for _, s := range stores {
@@ -22,7 +23,8 @@ func (t *Task) openTimes() error {
 	return nil
 }
 
-// readTimes returns the values of the store, which a commit with the sequence number wrote.
+// readTimes returns the values of the store, which a commit with the sequence number
+// wrote.
 func (t *Task) readTimes(sequence int64) (map[string]int64, error) {
 	if t.times == nil {
 		return t.timesOfEarlier(sequence)
@@ -42,7 +44,8 @@ func (t *Task) readTimes(sequence int64) (map[string]int64, error) {
 	return m.values, nil
 }
 
-// timesOfEarlier returns the values of a larger version of the sub-topology, which had the store, as far as the local database knows them.
+// timesOfEarlier returns the values of a larger version of the sub-topology, which had
+// the store, as far as the local database knows them.
 func (t *Task) timesOfEarlier(sequence int64) (map[string]int64, error) {
 	if t.cfg.DB != nil {
 		if at, ok := t.cfg.DB.Time(sequenceName); ok && at >= sequence {
@@ -53,7 +56,8 @@ func (t *Task) timesOfEarlier(sequence int64) (map[string]int64, error) {
 		"run the earlier version on this state directory once, or reset the application")
 }
 
-// carried returns what the metadata of the offsets carry: the values, or, if these are too many, where they are.
+// carried returns what the metadata of the offsets carry: the values, or, if these are
+// too many, where they are.
 func (t *Task) carried(values map[string]int64, changed bool) (map[string]int64, error) {
 	m := metadata{partitionTime: -1, values: values}
 	size := m.size()

@@ -14,7 +14,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// TestRealBroker checks that a real controller takes our configurations, and what it answers to several creators.
+// TestRealBroker checks that a real controller takes our configurations, and what it
+// answers to several creators.
 func TestRealBroker(t *testing.T) {
 	brokers := os.Getenv("MILLRACE_BROKERS")
 	if brokers == "" {

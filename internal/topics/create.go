@@ -21,8 +21,8 @@ type creation struct {
 	probed  bool // the settings that the brokers do not take are left out
 }
 
-// create creates topics, and accepts that another process was faster. It returns the settings
-// that the brokers do not take, by topic.
+// create creates topics, and accepts that another process was faster. It returns the
+// settings that the brokers do not take, by topic.
 func create(ctx context.Context, cl *kgo.Client, specs []Spec) (map[string][]Finding, error) {
 	var missing []*creation
 	for _, s := range specs {
@@ -96,10 +96,10 @@ func (c *creation) refused(ctx context.Context, cl *kgo.Client, r *refusal) (aga
 	return false, fmt.Errorf("creating internal topic %q: %w%s%s", c.Name, r.err, r.detail, advice(r.err))
 }
 
-// probe asks the broker about one setting after the other, and leaves out those that it does
-// not take: older versions do not know all of them, and a cluster's policy may forbid some.
-// It reports whether it has found any. Without its cleanup policy, or with a setting of the
-// user's left out, a topic is not made.
+// probe asks the broker about one setting after the other, and leaves out those that it
+// does not take: older versions do not know all of them, and a cluster's policy may
+// forbid some. It reports whether it has found any. Without its cleanup policy, or with a
+// setting of the user's left out, a topic is not made.
 func (c *creation) probe(ctx context.Context, cl *kgo.Client) (found bool, err error) {
 	for _, set := range settings {
 		if _, chosen := c.Configs[set.name]; chosen || c.configs[set.name] == "" || set.legacy {
@@ -122,7 +122,8 @@ func (c *creation) probe(ctx context.Context, cl *kgo.Client) (found bool, err e
 	return found, nil
 }
 
-// validate asks whether a topic with a single one of the settings could be made. Nothing is made.
+// validate asks whether a topic with a single one of the settings could be made. Nothing
+// is made.
 func (c *creation) validate(ctx context.Context, cl *kgo.Client, setting string) (*refusal, error) {
 	alone := &creation{Spec: c.Spec, configs: map[string]string{cleanupPolicy: c.configs[cleanupPolicy], setting: c.configs[setting]}}
 	for failures := 1; ; failures++ {

@@ -35,8 +35,8 @@ func (e *MismatchError) Error() string {
 	return text
 }
 
-// Command returns the command that gives a topic the settings that the findings expect. It is
-// empty if there is nothing that can be set.
+// Command returns the command that gives a topic the settings that the findings expect.
+// It is empty if there is nothing that can be set.
 func Command(brokers []string, topic string, findings []Finding) string {
 	var set []string
 	for _, f := range findings {

@@ -8,12 +8,12 @@ import (
 )
 
 // MissingAfter is how long a topic has to be unknown to count as missing. The metadata of
-// the brokers lags behind the creation of a topic, by some hundred milliseconds on a quiet
-// cluster.
+// the brokers lags behind the creation of a topic, by some hundred milliseconds on a
+// quiet cluster.
 const MissingAfter = 5 * time.Second
 
-// Find describes topics as Describe does, but asks again while one of them is missing. After
-// within it returns what is missing then. It returns an error if ctx ends before.
+// Find describes topics as Describe does, but asks again while one of them is missing.
+// After within it returns what is missing then. It returns an error if ctx ends before.
 func Find(ctx context.Context, cl *kgo.Client, names []string, within time.Duration) (map[string]Topic, error) {
 	began := time.Now()
 	for failures := 1; ; failures++ {

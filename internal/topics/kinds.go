@@ -24,8 +24,8 @@ const (
 	Registry
 )
 
-// kinds has one line for each kind. The settings of a kind follow from its cleanup policy,
-// see settings.
+// kinds has one line for each kind. The settings of a kind follow from its cleanup
+// policy, see settings.
 var kinds = [...]struct {
 	name   string
 	policy string // cleanup.policy

@@ -11,9 +11,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// Purger deletes records that the application does not need any more: those of repartition
-// topics that it has processed, and those of windowed changelogs whose windows have expired.
-// One goroutine uses it.
+// Purger deletes records that the application does not need any more: those of
+// repartition topics that it has processed, and those of windowed changelogs whose
+// windows have expired. One goroutine uses it.
 type Purger struct {
 	admin  *kadm.Client
 	log    *slog.Logger
@@ -31,9 +31,9 @@ func NewPurger(cl *kgo.Client, log *slog.Logger) *Purger {
 	return &Purger{admin: kadm.NewClient(cl), log: log, purged: Offsets{}, warned: map[warning]time.Time{}}
 }
 
-// Purge deletes the records below the given offsets. Partitions whose offset has not grown
-// since they were purged last are left alone. A refusal is logged, once an hour for each topic
-// and cause, and is no failure: the partition is purged by a later call.
+// Purge deletes the records below the given offsets. Partitions whose offset has not
+// grown since they were purged last are left alone. A refusal is logged, once an hour for
+// each topic and cause, and is no failure: the partition is purged by a later call.
 func (p *Purger) Purge(ctx context.Context, below Offsets) {
 	var due kadm.Offsets
 	for topic, partitions := range below.Since(p.purged) {
@@ -90,8 +90,8 @@ func (o Offsets) Set(topic string, partition int32, offset int64) {
 	o[topic][partition] = offset
 }
 
-// Since returns the offsets that are larger than earlier ones. A partition that is not there
-// counts as 0.
+// Since returns the offsets that are larger than earlier ones. A partition that is not
+// there counts as 0.
 func (o Offsets) Since(earlier Offsets) Offsets {
 	larger := Offsets{}
 	for topic, partitions := range o {

@@ -77,8 +77,9 @@ var settings = []setting{
 		reason: "committed records could be lost with a broker"},
 }
 
-// differenceMaxMs is what brokers before 3.6 have in place of the bounds before and after.
-// Brokers from 3.6 to 3.9 apply it where these are not bounded; 4.0 has removed it.
+// differenceMaxMs is what brokers before 3.6 have in place of the bounds before and
+// after. Brokers from 3.6 to 3.9 apply it where these are not bounded; 4.0 has removed
+// it.
 const differenceMaxMs = "message.timestamp.difference.max.ms"
 
 func equals(want string) func(string, map[string]string) bool {

@@ -45,8 +45,8 @@ func (f Finding) String() string {
 	return f.Setting + " is " + strconv.Quote(f.Found) + ", expected " + strconv.Quote(f.Want) + ": " + f.Reason
 }
 
-// judge compares the configuration of an existing topic with the spec: what is refused, and
-// what is warned of. Settings that the broker does not report are not judged.
+// judge compares the configuration of an existing topic with the spec: what is refused,
+// and what is warned of. Settings that the broker does not report are not judged.
 func (s Spec) judge(found map[string]string) (refused, warned []Finding) {
 	for _, j := range slices.Concat([]judgement{s.judgePolicy(found)}, s.judgeSettings(found)) {
 		_, chosen := s.Configs[j.Setting]
@@ -61,7 +61,8 @@ func (s Spec) judge(found map[string]string) (refused, warned []Finding) {
 	return refused, warned
 }
 
-// judgement is a Finding and whether the topic is refused for it. The zero value finds nothing.
+// judgement is a Finding and whether the topic is refused for it. The zero value finds
+// nothing.
 type judgement struct {
 	Finding
 	refused bool
@@ -73,7 +74,8 @@ func (s Spec) judgePolicy(all map[string]string) judgement {
 	if !known || samePolicy(found, kind.policy) {
 		return judgement{}
 	}
-	// A windowed changelog loses nothing by another policy: it keeps what is not needed any more.
+	// A windowed changelog loses nothing by another policy: it keeps what is not needed
+	// any more.
 	return judgement{Finding{Setting: cleanupPolicy, Found: found, Want: kind.policy, Reason: kind.reason}, s.Kind != ChangelogWindowed}
 }
 
@@ -89,15 +91,15 @@ func (s Spec) judgeSettings(all map[string]string) []judgement {
 	return judged
 }
 
-// applies reports whether a setting has an effect on a topic: one without deletion keeps its
-// records whatever its retention is.
+// applies reports whether a setting has an effect on a topic: one without deletion keeps
+// its records whatever its retention is.
 func (s Spec) applies(set setting, all map[string]string) bool {
 	policy, known := all[cleanupPolicy]
 	return set.scope != onDeleting || !known || hasPolicy(policy, "delete")
 }
 
-// losesSoon reports whether a topic would lose records also while times go on as usual, and
-// not only with old event times or after a pause.
+// losesSoon reports whether a topic would lose records also while times go on as usual,
+// and not only with old event times or after a pause.
 func (s Spec) losesSoon(setting, found string) bool {
 	if setting != retentionMs {
 		return false

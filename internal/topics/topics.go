@@ -33,14 +33,15 @@ type Topic struct {
 // retries are of topics that the brokers do not agree on yet.
 var retries = backoff.Backoff{First: 10 * time.Millisecond, Last: time.Second}
 
-// ready bounds how long the brokers may take to agree about topics: to create them, to elect their leaders, to describe them. After it the caller gets a
-// transient error that says what is missing, and tries again.
+// ready bounds how long the brokers may take to agree about topics: to create them, to
+// elect their leaders, to describe them. After it the caller gets a transient error that
+// says what is missing, and tries again.
 const ready = 15 * time.Second
 
 // Ensure creates the topics that are missing, checks those that exist, and returns all of
-// them when every partition has a leader. Several processes may call it at once. It returns
-// all problems together: a *MismatchError for each topic that does not fit. What does not
-// keep the application from running is in Topic.Warnings, for the caller to log.
+// them when every partition has a leader. Several processes may call it at once. It
+// returns all problems together: a *MismatchError for each topic that does not fit. What
+// does not keep the application from running is in Topic.Warnings, for the caller to log.
 func Ensure(ctx context.Context, cl *kgo.Client, specs []Spec) (map[string]Topic, error) {
 	if len(specs) == 0 {
 		return map[string]Topic{}, nil
@@ -140,8 +141,8 @@ func leaderless(details kadm.TopicDetails, names []string) string {
 	return ""
 }
 
-// Describe returns each named topic; one that does not exist has Missing set. A topic whose configuration may not be
-// read is described without it.
+// Describe returns each named topic; one that does not exist has Missing set. A topic
+// whose configuration may not be read is described without it.
 func Describe(ctx context.Context, cl *kgo.Client, names []string) (map[string]Topic, error) {
 	described := make(map[string]Topic, len(names))
 	if len(names) == 0 {

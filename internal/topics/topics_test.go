@@ -274,8 +274,8 @@ func TestOffsetsSince(t *testing.T) {
 	}
 }
 
-// What differs, and does not keep the application from running, is warned of with the command
-// that puts it right.
+// What differs, and does not keep the application from running, is warned of with the
+// command that puts it right.
 func TestWarnings(t *testing.T) {
 	const command = "kafka-configs.sh --bootstrap-server localhost:9092 --alter --entity-type topics --entity-name app-it --add-config "
 	for _, tc := range []struct {
@@ -327,7 +327,8 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
-// unknown makes the controller refuse topics with settings that it does not know, as brokers do.
+// unknown makes the controller refuse topics with settings that it does not know, as
+// brokers do.
 func unknown(cluster *kfake.Cluster, code *kerr.Error, names ...string) {
 	cluster.ControlKey(int16(kmsg.CreateTopics), func(req kmsg.Request) (kmsg.Response, error, bool) {
 		cluster.KeepControl()
@@ -378,7 +379,8 @@ func TestForbiddenSetting(t *testing.T) {
 	})
 }
 
-// Without its cleanup policy, or without what the user has asked for, a topic is not made.
+// Without its cleanup policy, or without what the user has asked for, a topic is not
+// made.
 func TestSettingsThatAreNotLeftOut(t *testing.T) {
 	for name, set := range map[string]string{"policy": "cleanup.policy", "user": "min.insync.replicas"} {
 		t.Run(name, func(t *testing.T) {

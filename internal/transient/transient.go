@@ -1,7 +1,10 @@
-// Package transient tells errors that may go away by themselves from errors that repeat for ever.
+// Package transient tells errors that may go away by themselves from errors that repeat
+// for ever.
 //
-// The rule is an allow-list: an error that nobody has thought about is permanent. A permanent error that is taken for a transient one hangs an application in
-// silence; a transient one that is taken for a permanent one ends it with a message that names the cause.
+// The rule is an allow-list: an error that nobody has thought about is permanent. A
+// permanent error that is taken for a transient one hangs an application in silence; a
+// transient one that is taken for a permanent one ends it with a message that names the
+// cause.
 package transient
 
 import (
@@ -17,7 +20,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// Is reports whether the same request may succeed later without anybody's help. An error that joins several is transient if all of them are.
+// Is reports whether the same request may succeed later without anybody's help. An error
+// that joins several is transient if all of them are.
 func Is(err error) bool {
 	switch e := err.(type) {
 	case nil:
@@ -51,8 +55,9 @@ func all(errs []error) bool {
 	return len(errs) > 0
 }
 
-// answer judges a broker's answer. Kafka's protocol says which answers are worth another try: elections, moves, load, quotas, and metadata that lags behind
-// (kerr.IsRetriable). Beside those:
+// answer judges a broker's answer. Kafka's protocol says which answers are worth another
+// try: elections, moves, load, quotas, and metadata that lags behind (kerr.IsRetriable).
+// Beside those:
 func answer(e *kerr.Error) bool {
 	switch e {
 	case kerr.ConcurrentTransactions, // the transaction before is still being ended
@@ -68,7 +73,8 @@ func answer(e *kerr.Error) bool {
 	return kerr.IsRetriable(e)
 }
 
-// untrusted reports that the two ends of a TLS connection refuse each other. Only a person can change that.
+// untrusted reports that the two ends of a TLS connection refuse each other. Only a
+// person can change that.
 func untrusted(err error) bool {
 	var certificate *tls.CertificateVerificationError
 	var plaintext tls.RecordHeaderError
@@ -79,7 +85,8 @@ func untrusted(err error) bool {
 	return errors.As(err, &alert) && slices.Contains(refusals, uint8(alert))
 }
 
-// refusals are the TLS alerts (RFC 8446, section 6.2) with which a broker refuses a client for good.
+// refusals are the TLS alerts (RFC 8446, section 6.2) with which a broker refuses a
+// client for good.
 var refusals = []uint8{
 	40, 42, 43, 44, 45, 46, // handshake failure; bad, unsupported, revoked, expired, unknown certificate
 	48, 49, // unknown authority, access denied
@@ -104,8 +111,9 @@ func connection(err error) bool {
 	if wraps(err) {
 		return false // its parts are judged
 	}
-	// A connection that died under a request, a controller or coordinator that is not known yet; and a broker that has left the cluster, for which kgo
-	// has neither a name nor a test.
+	// A connection that died under a request, a controller or coordinator that is not
+	// known yet; and a broker that has left the cluster, for which kgo has neither a name
+	// nor a test.
 	return kgo.IsRetryableBrokerErr(err) || err.Error() == "unknown broker"
 }
 

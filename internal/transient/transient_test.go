@@ -69,7 +69,8 @@ func TestIs(t *testing.T) {
 	}
 }
 
-// The client has no name for a broker that it does not know; its text is recognised, which this pins.
+// The client has no name for a broker that it does not know; its text is recognised,
+// which this pins.
 func TestBrokerThatHasLeft(t *testing.T) {
 	t.Parallel()
 	cluster, err := kfake.NewCluster(kfake.NumBrokers(1))

@@ -8,8 +8,8 @@ import (
 	"github.com/millrace-streams/millrace/internal/txn"
 )
 
-// commitIfDue commits if there is something to commit and the interval has passed, if a task or the memory asks for it, or if there is nothing
-// else to do.
+// commitIfDue commits if there is something to commit and the interval has passed, if a
+// task or the memory asks for it, or if there is nothing else to do.
 func (w *Worker) commitIfDue(worked bool) {
 	dirty, urgent := w.producer.InTransaction() || w.producer.Produced() > 0, w.overdue() || w.pace.left() == 0
 	for _, t := range w.tasks {
@@ -32,15 +32,15 @@ func (w *Worker) commitIfDue(worked bool) {
 	}
 }
 
-// overdue says that the open transaction has to be committed before anything else is done: the broker aborts it when it is twice as old as
-// it can get here.
+// overdue says that the open transaction has to be committed before anything else is
+// done: the broker aborts it when it is twice as old as it can get here.
 func (w *Worker) overdue() bool {
 	begun := w.producer.Started()
 	return !begun.IsZero() && time.Since(begun) >= max(w.cfg.CommitInterval, w.cfg.TransactionTimeout/4)
 }
 
-// commitAt is when what is dirty now has to be committed. A worker that has nothing else to do commits early, though not so often that the
-// commits themselves become a load.
+// commitAt is when what is dirty now has to be committed. A worker that has nothing else
+// to do commits early, though not so often that the commits themselves become a load.
 func (w *Worker) commitAt(worked bool) time.Time {
 	at := w.dirtySince.Add(w.cfg.CommitInterval)
 	if worked {
@@ -111,7 +111,8 @@ func (w *Worker) begin() (tasks []*Task, offsets []txn.OffsetCommit, ok bool) {
 	return tasks, offsets, true
 }
 
-// commitTransaction applies the tasks' changes only after Kafka has confirmed the transaction.
+// commitTransaction applies the tasks' changes only after Kafka has confirmed the
+// transaction.
 func (w *Worker) commitTransaction(tasks []*Task, offsets []txn.OffsetCommit) error {
 	if w.cfg.Mutations.ApplyFirst {
 		if err := w.finish(tasks, nil); err != nil {
@@ -127,7 +128,8 @@ func (w *Worker) commitTransaction(tasks []*Task, offsets []txn.OffsetCommit) er
 	return w.finish(tasks, result.Positions)
 }
 
-// commitAtLeastOnce applies the tasks' changes before the offsets are committed: a crash in between processes records again.
+// commitAtLeastOnce applies the tasks' changes before the offsets are committed: a crash
+// in between processes records again.
 func (w *Worker) commitAtLeastOnce(tasks []*Task, offsets []txn.OffsetCommit) error {
 	if err := w.producer.Flush(w.ctx); err != nil {
 		return err
@@ -142,18 +144,21 @@ func (w *Worker) commitAtLeastOnce(tasks []*Task, offsets []txn.OffsetCommit) er
 	return nil
 }
 
-// aheadError says that the local state is ahead of the committed offsets, so the worker's own record of these is of no use.
+// aheadError says that the local state is ahead of the committed offsets, so the worker's
+// own record of these is of no use.
 type aheadError struct{ error }
 
 func (e *aheadError) Unwrap() error { return e.error }
 
-// unfinishedError says that what follows a commit went wrong: it could not be written to the disk, which is then behind Kafka, or user code that
-// was told of it has panicked. A restart puts the disk right.
+// unfinishedError says that what follows a commit went wrong: it could not be written to
+// the disk, which is then behind Kafka, or user code that was told of it has panicked. A
+// restart puts the disk right.
 type unfinishedError struct{ error }
 
 func (e *unfinishedError) Unwrap() error { return e.error }
 
-// finish finishes the commit of all tasks, whatever becomes of one of them: for Kafka it has happened.
+// finish finishes the commit of all tasks, whatever becomes of one of them: for Kafka it
+// has happened.
 func (w *Worker) finish(tasks []*Task, positions map[string]map[int32]int64) error {
 	var errs []error
 	for _, t := range tasks {
@@ -210,11 +215,12 @@ func (w *Worker) uncommitted(err error) {
 	}
 }
 
-// fencedPause leaves the group the time to say what has become of the tasks. If it says nothing, they are still this process's, and
-// are restored.
+// fencedPause leaves the group the time to say what has become of the tasks. If it says
+// nothing, they are still this process's, and are restored.
 const fencedPause = 500 * time.Millisecond
 
-// crash gives all tasks up as if the process had died, to be restored from what Kafka has.
+// crash gives all tasks up as if the process had died, to be restored from what Kafka
+// has.
 func (w *Worker) crash(pause time.Duration) {
 	w.backOff()
 	w.abort()

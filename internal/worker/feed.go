@@ -11,8 +11,9 @@ import (
 	"github.com/millrace-streams/millrace/processor"
 )
 
-// Feed is one input partition on its way from the fetcher to the task that reads it. A task that reads its input again gets a new Feed; what is still under way
-// to the old one is dropped.
+// Feed is one input partition on its way from the fetcher to the task that reads it. A
+// task that reads its input again gets a new Feed; what is still under way to the old one
+// is dropped.
 type Feed struct {
 	Topic     string
 	Partition int32
@@ -92,7 +93,8 @@ func (i *inbox) take() []batch {
 // inputSize is what a record takes beside its bytes.
 const inputSize = int64(unsafe.Sizeof(graph.Input{}))
 
-// batchOf converts what a fetch has brought. The records' bytes alias the fetch, which therefore lives as long as one of them.
+// batchOf converts what a fetch has brought. The records' bytes alias the fetch, which
+// therefore lives as long as one of them.
 func batchOf(f *Feed, records []*kgo.Record, end int64) batch {
 	b := batch{feed: f, end: end, next: -1}
 	b.inputs = make([]graph.Input, 0, len(records))

@@ -15,7 +15,8 @@ import (
 type FetcherConfig struct {
 	Opts   []kgo.Opt // client options, those of consuming included
 	Memory int64     // bound of the bytes buffered
-	// Trouble is told that a partition cannot be fetched. It is not fetched any more: the host adds it again, or gives up. It must not block.
+	// Trouble is told that a partition cannot be fetched. It is not fetched any more: the
+	// host adds it again, or gives up. It must not block.
 	Trouble func(f *Feed, position int64, err error)
 	Logger  *slog.Logger
 }
@@ -44,7 +45,8 @@ type source struct {
 	next int64
 }
 
-// plan collects what a run of commands changes in the client, so that many feeds cost one call.
+// plan collects what a run of commands changes in the client, so that many feeds cost one
+// call.
 type plan struct {
 	remove map[string][]int32
 	resume map[string][]int32
@@ -74,7 +76,8 @@ func NewFetcher(cfg FetcherConfig) (*Fetcher, error) {
 	return f, nil
 }
 
-// open starts to fetch a partition from an offset into a worker's inbox. It does not block.
+// open starts to fetch a partition from an offset into a worker's inbox. It does not
+// block.
 func (f *Fetcher) open(topic string, partition int32, from int64, to *inbox) *Feed {
 	feed := &Feed{Topic: topic, Partition: partition, From: from, fetcher: f, inbox: to}
 	feed.end.Store(-1)
@@ -82,14 +85,16 @@ func (f *Fetcher) open(topic string, partition int32, from int64, to *inbox) *Fe
 	return feed
 }
 
-// Resume fetches a feed from another offset, after trouble. The task is told, so that it does not wait for what lies before.
+// Resume fetches a feed from another offset, after trouble. The task is told, so that it
+// does not wait for what lies before.
 func (f *Fetcher) Resume(feed *Feed, from int64) {
 	feed.inbox.put(batch{feed: feed, next: from, end: max(feed.End(), from)})
 	f.start(feed, from)
 }
 
-// Rewind tells the task of a feed that the log ends before position now, up to which it was fetched, and that the host has decided to go on at from. Offsets between may
-// come again with other records, so the task is made anew.
+// Rewind tells the task of a feed that the log ends before position now, up to which it
+// was fetched, and that the host has decided to go on at from. Offsets between may come
+// again with other records, so the task is made anew.
 func (f *Fetcher) Rewind(feed *Feed, position, from int64) {
 	feed.inbox.put(batch{feed: feed, next: from, rewound: true, position: position})
 }
@@ -134,7 +139,8 @@ func (f *Fetcher) forget(feed *Feed, p *plan) {
 	}
 }
 
-// do has the fetcher's goroutine run command between two polls: what a poll has returned before belongs to the feeds of before.
+// do has the fetcher's goroutine run command between two polls: what a poll has returned
+// before belongs to the feeds of before.
 func (f *Fetcher) do(command func(*plan)) {
 	f.mu.Lock()
 	f.commands = append(f.commands, command)
@@ -248,8 +254,10 @@ func (f *Fetcher) trouble(s *source, err error) {
 	f.cfg.Trouble(s.feed, s.next, err)
 }
 
-// regulate pauses partitions that take more than their share of the memory, and resumes them when half of it is free again. Pausing drops what the client has
-// prefetched of a partition, so while all partitions fill alike none is paused; full ends the polling then.
+// regulate pauses partitions that take more than their share of the memory, and resumes
+// them when half of it is free again. Pausing drops what the client has prefetched of a
+// partition, so while all partitions fill alike none is paused; full ends the polling
+// then.
 func (f *Fetcher) regulate() {
 	buffered, share := f.buffered.Load(), f.share.Load()
 	pause, resume := map[string][]int32{}, map[string][]int32{}
@@ -279,7 +287,8 @@ func (f *Fetcher) regulate() {
 // wantsMore says that a paused partition should be fetched again.
 func (feed *Feed) wantsMore(share int64) bool { return feed.waited.Load() || feed.size() <= share/2 }
 
-// full says that no more may be fetched: the memory is used up, and nobody waits for a partition.
+// full says that no more may be fetched: the memory is used up, and nobody waits for a
+// partition.
 func (f *Fetcher) full() bool {
 	if f.buffered.Load() < f.cfg.Memory {
 		return false
@@ -300,9 +309,9 @@ func (feed *Feed) drained(bytes int64) {
 	feed.fetcher.buffered.Add(-bytes)
 }
 
-// taken tells that a batch has left the inbox for the task's queues, which hold held bytes of
-// this partition now. The sum changes in one step: between two steps the memory would look
-// free, and more would be fetched into it.
+// taken tells that a batch has left the inbox for the task's queues, which hold held
+// bytes of this partition now. The sum changes in one step: between two steps the memory
+// would look free, and more would be fetched into it.
 func (feed *Feed) taken(bytes, held int64) {
 	feed.fetched.Add(-bytes)
 	feed.fetcher.buffered.Add(held - feed.held.Swap(held) - bytes)

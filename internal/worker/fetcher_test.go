@@ -16,7 +16,8 @@ import (
 	"github.com/millrace-streams/millrace/internal/kafkatest"
 )
 
-// patience is how long a test waits for what must happen. Only a test that fails takes so long.
+// patience is how long a test waits for what must happen. Only a test that fails takes so
+// long.
 const patience = 2 * time.Minute
 
 // bench is a fetcher of a fake cluster with a topic "in" of two partitions.
@@ -173,7 +174,8 @@ func TestTroubleIsTold(t *testing.T) {
 	}
 }
 
-// With the memory used up nothing is fetched, until a worker has made room, or waits for a partition.
+// With the memory used up nothing is fetched, until a worker has made room, or waits for
+// a partition.
 func TestFetchingStopsAtTheBound(t *testing.T) {
 	t.Parallel()
 	const memory = 100_000

@@ -9,7 +9,8 @@ import (
 	"github.com/millrace-streams/millrace/processor"
 )
 
-// outputs holds the records of the open transaction. The client keeps pointers to them until the transaction has ended; then they are used again.
+// outputs holds the records of the open transaction. The client keeps pointers to them
+// until the transaction has ended; then they are used again.
 type outputs struct {
 	chunks []*chunk
 	used   int // records in all chunks

@@ -20,7 +20,8 @@ func (w *Worker) adopt(t *Task) {
 	}
 }
 
-// open makes a task anew from its last committed state and reads its input from the offsets that go with it.
+// open makes a task anew from its last committed state and reads its input from the
+// offsets that go with it.
 func (w *Worker) open(t *Task) {
 	inputs := make([]task.Committed, len(t.Inputs))
 	var fresh []task.Partition
@@ -89,7 +90,8 @@ func (w *Worker) end(t *Task) {
 	w.cfg.Host.Dropped(t)
 }
 
-// abort drops the open transaction and closes the tasks that took part in it, which is all of them.
+// abort drops the open transaction and closes the tasks that took part in it, which is
+// all of them.
 func (w *Worker) abort() {
 	w.dirtySince = time.Time{}
 	w.pace.done = 0
@@ -109,7 +111,8 @@ func (w *Worker) abort() {
 	w.releaseOutputs()
 }
 
-// releaseOutputs forgets what the transaction has sent, and replaces a producer that is dead.
+// releaseOutputs forgets what the transaction has sent, and replaces a producer that is
+// dead.
 func (w *Worker) releaseOutputs() {
 	if w.producer == nil || w.producer.Dead() || !w.cfg.Transactional {
 		// The client may still hold the records.
@@ -122,7 +125,8 @@ func (w *Worker) releaseOutputs() {
 	}
 }
 
-// closeProducer closes the producer, if there is one. Another one is made before anything else is processed.
+// closeProducer closes the producer, if there is one. Another one is made before anything
+// else is processed.
 func (w *Worker) closeProducer() {
 	if w.producer != nil {
 		w.producer.Close()
@@ -130,7 +134,8 @@ func (w *Worker) closeProducer() {
 	}
 }
 
-// reopen runs the tasks that are closed. Without a producer that is done when there is one.
+// reopen runs the tasks that are closed. Without a producer that is done when there is
+// one.
 func (w *Worker) reopen() {
 	if w.producer == nil || w.failed {
 		return
@@ -142,11 +147,13 @@ func (w *Worker) reopen() {
 	}
 }
 
-// initTimeout bounds one try to initialise a producer: until then the worker hears no commands.
+// initTimeout bounds one try to initialise a producer: until then the worker hears no
+// commands.
 const initTimeout = 10 * time.Second
 
-// renewProducer makes a producer if there is none. When it is initialised, the outcome of everything that this worker, or the one that had its
-// transactional ID before, has left behind is decided.
+// renewProducer makes a producer if there is none. When it is initialised, the outcome of
+// everything that this worker, or the one that had its transactional ID before, has left
+// behind is decided.
 func (w *Worker) renewProducer() {
 	if w.producer != nil || w.failed || w.stopping || time.Now().Before(w.retryAt) {
 		return
@@ -176,7 +183,8 @@ func permanent(err error) bool {
 	return errors.As(err, &e) && e.Permanent()
 }
 
-// returnCrashed gives the crashed tasks back, when the outcome of their transaction is decided.
+// returnCrashed gives the crashed tasks back, when the outcome of their transaction is
+// decided.
 func (w *Worker) returnCrashed() {
 	if len(w.crashed) == 0 || w.producer == nil || time.Now().Before(w.crashAt) {
 		return
@@ -189,7 +197,8 @@ func (w *Worker) returnCrashed() {
 // retries are of commits that did not come through, and of producers that cannot be made.
 var retries = backoff.Backoff{First: 20 * time.Millisecond, Last: 2 * time.Second}
 
-// backOff makes the worker wait before it tries again what has just failed; the longer, the more often it has failed in a row.
+// backOff makes the worker wait before it tries again what has just failed; the longer,
+// the more often it has failed in a row.
 func (w *Worker) backOff() {
 	w.failures++
 	w.retryAt = time.Now().Add(retries.Delay(w.failures))
@@ -211,8 +220,10 @@ func (w *Worker) taskFailed(t *Task, err error) {
 	w.reopen()
 }
 
-// rewind makes the tasks anew after the log of an input was cut off: what was read of it and is not committed has never been. Where nothing of that was read, the task goes on where the
-// host says; else at its last commit, about which the host is asked again if that is beyond the end too.
+// rewind makes the tasks anew after the log of an input was cut off: what was read of it
+// and is not committed has never been. Where nothing of that was read, the task goes on
+// where the host says; else at its last commit, about which the host is asked again if
+// that is beyond the end too.
 func (w *Worker) rewind(t *Task, b *batch) {
 	if w.last != nil {
 		w.fail(w.last.err)
@@ -224,7 +235,8 @@ func (w *Worker) rewind(t *Task, b *batch) {
 	w.abort()
 	in := &t.Inputs[i]
 	if in.End = -1; in.Offset >= b.position {
-		// Committed at once: the old offset may be within the log again when it is looked for next.
+		// Committed at once: the old offset may be within the log again when it is looked
+		// for next.
 		in.Offset, in.Fresh = b.next, true
 	}
 	w.reopen()

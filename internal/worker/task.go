@@ -8,22 +8,24 @@ import (
 	"github.com/millrace-streams/millrace/processor"
 )
 
-// Task is a task that this process holds. It belongs to one goroutine at a time: to the host's while it is restored, to its worker's while it
-// runs.
+// Task is a task that this process holds. It belongs to one goroutine at a time: to the
+// host's while it is restored, to its worker's while it runs.
 type Task struct {
 	ID     processor.Task
 	DB     *engine.DB // nil without stores
 	Budget *engine.Budget
 	Memory *task.Memory
 
-	// Inputs are the input partitions with what was committed last. The host sets them before each Adopt, the worker moves them at each commit.
+	// Inputs are the input partitions with what was committed last. The host sets them
+	// before each Adopt, the worker moves them at each commit.
 	Inputs []Input
 
-	// Changelogs are the full names of the topics of its changelogs; the partition is the task's.
+	// Changelogs are the full names of the topics of its changelogs; the partition is the
+	// task's.
 	Changelogs []string
 
-	// Rested says that the worker dropped the task right after a commit: nothing was processed
-	// beyond Inputs. The worker sets it before it calls Host.Dropped.
+	// Rested says that the worker dropped the task right after a commit: nothing was
+	// processed beyond Inputs. The worker sets it before it calls Host.Dropped.
 	Rested bool
 
 	run   *task.Task
@@ -51,8 +53,8 @@ type Status struct {
 	LastCommit time.Time
 	Inputs     []InputStatus
 
-	// Expired is up to where its windowed changelogs, by topic, are not needed any more. It
-	// is nil before the first commit.
+	// Expired is up to where its windowed changelogs, by topic, are not needed any more.
+	// It is nil before the first commit.
 	Expired map[string]int64
 }
 
@@ -131,8 +133,8 @@ func (t *Task) close() error {
 		t.Inputs[i].End = max(t.Inputs[i].End, feed.End())
 		feed.close()
 	}
-	// At least once, the local state may be ahead of the offsets now: what it has deleted may
-	// be needed when the input is read again.
+	// At least once, the local state may be ahead of the offsets now: what it has deleted
+	// may be needed when the input is read again.
 	t.settled = false
 	t.feeds, t.begun, t.records = nil, nil, 0
 	if t.run == nil {
@@ -168,8 +170,9 @@ func (t *Task) committed(now time.Time) {
 	t.careful = false
 }
 
-// timed looks at how long the processing of n records took. If it was too long for a transaction, the records are taken one by one should they have to be
-// processed again; the one that takes too long then is the error policy's, should it come back once more.
+// timed looks at how long the processing of n records took. If it was too long for a
+// transaction, the records are taken one by one should they have to be processed again;
+// the one that takes too long then is the error policy's, should it come back once more.
 func (t *Task) timed(n int, took, limit time.Duration) {
 	if took < limit {
 		return

@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// watch is what a watchdog sees of a worker: the task that it is working on, and since when.
+// watch is what a watchdog sees of a worker: the task that it is working on, and since
+// when.
 type watch struct{ current atomic.Pointer[busy] }
 
 type busy struct {
@@ -18,7 +19,8 @@ type busy struct {
 func (w *watch) begin(t *Task, now time.Time) { w.current.Store(&busy{t, now}) }
 func (w *watch) end()                         { w.current.Store(nil) }
 
-// Busy returns the task that the worker is processing records of, and since when the call has been going on; nil if none.
+// Busy returns the task that the worker is processing records of, and since when the call
+// has been going on; nil if none.
 func (w *Worker) Busy() (t *Task, since time.Time) {
 	if b := w.watch.current.Load(); b != nil {
 		return b.task, b.since
@@ -28,7 +30,8 @@ func (w *Worker) Busy() (t *Task, since time.Time) {
 
 const maxStacks = 1 << 20
 
-// Stack returns the stack of the worker's goroutine, which names the user code that it is in.
+// Stack returns the stack of the worker's goroutine, which names the user code that it is
+// in.
 func (w *Worker) Stack() string {
 	header, _ := w.goroutine.Load().([]byte)
 	if header == nil {

@@ -25,7 +25,8 @@ type Config struct {
 	CommitInterval     time.Duration
 	TransactionTimeout time.Duration
 
-	// NewProducer makes a producer that has not been initialised yet, with what is known of topics.
+	// NewProducer makes a producer that has not been initialised yet, with what is known
+	// of topics.
 	NewProducer func(*txn.Caution) (*txn.Producer, error)
 	// Identity is what commits prove ownership with.
 	Identity func() txn.Identity
@@ -53,9 +54,11 @@ type Topics interface {
 	Refresh(ctx context.Context, topic string) error
 }
 
-// Host is what a worker tells its process. The calls come from the worker's goroutine and must not wait for a worker.
+// Host is what a worker tells its process. The calls come from the worker's goroutine and
+// must not wait for a worker.
 type Host interface {
-	// Restore takes tasks back whose state has to be restored, with the offsets that the group has, before they can run again.
+	// Restore takes tasks back whose state has to be restored, with the offsets that the
+	// group has, before they can run again.
 	Restore(tasks []*Task)
 	// Dropped says that a task has ended for good: its database may be closed.
 	Dropped(t *Task)
@@ -114,10 +117,12 @@ type Worker struct {
 const (
 	firstBatch, maxBatch = 16, 2048
 
-	// A call of Process should take about this long: so long a command, a punctuation or a commit may wait for it.
+	// A call of Process should take about this long: so long a command, a punctuation or
+	// a commit may wait for it.
 	processAim = 2 * time.Millisecond
 
-	// idleShare of the commit interval must have passed before a worker without work commits early.
+	// idleShare of the commit interval must have passed before a worker without work
+	// commits early.
 	idleShare = 10
 )
 
@@ -173,8 +178,8 @@ func (w *Worker) runCommands() {
 // Adopt gives the worker a task whose state is restored. It does not wait.
 func (w *Worker) Adopt(t *Task) { w.do(func() { w.adopt(t) }) }
 
-// Drop takes tasks away: what they have done is committed, or, if they are lost, aborted. Host.Dropped is called for each that the worker
-// has. Drop does not wait.
+// Drop takes tasks away: what they have done is committed, or, if they are lost, aborted.
+// Host.Dropped is called for each that the worker has. Drop does not wait.
 func (w *Worker) Drop(tasks []*Task, lost bool) { w.do(func() { w.drop(tasks, lost) }) }
 
 // Stop commits, drops all tasks, and ends Run. It does not wait.
@@ -227,7 +232,8 @@ func (w *Worker) has(t *Task) bool {
 	return false
 }
 
-// work takes what was fetched, processes some of it, and commits if it is time to. It reports whether there was anything to do.
+// work takes what was fetched, processes some of it, and commits if it is time to. It
+// reports whether there was anything to do.
 func (w *Worker) work() (worked bool) {
 	w.takeFetched()
 	if w.failed || w.producer == nil || time.Now().Before(w.retryAt) {
@@ -266,7 +272,8 @@ func (w *Worker) work() (worked bool) {
 	return worked
 }
 
-// trim has tasks give memory back that others need. Those that process records do so by themselves.
+// trim has tasks give memory back that others need. Those that process records do so by
+// themselves.
 func (w *Worker) trim() {
 	for _, t := range w.tasks {
 		if t.run != nil && t.Budget.Crowded() {
@@ -275,7 +282,8 @@ func (w *Worker) trim() {
 	}
 }
 
-// takeFetched empties the inbox. What came for a task that is not here any more is dropped.
+// takeFetched empties the inbox. What came for a task that is not here any more is
+// dropped.
 func (w *Worker) takeFetched() {
 	for _, b := range w.inbox.take() {
 		t := w.reader(b.feed)
@@ -369,7 +377,8 @@ func (w *Worker) wait() {
 	}
 }
 
-// longestWait is how long a worker without work does not look at anything: its tasks may hold memory that others need.
+// longestWait is how long a worker without work does not look at anything: its tasks may
+// hold memory that others need.
 const longestWait = 5 * time.Second
 
 // untilNext is the time to the next thing that the worker does without being told.

@@ -1,4 +1,5 @@
-// Package statetest is the conformance suite of key-value stores: what every kind of store, and every way to run one, must do alike.
+// Package statetest is the conformance suite of key-value stores: what every kind of
+// store, and every way to run one, must do alike.
 package statetest
 
 import (
@@ -12,9 +13,11 @@ import (
 	"github.com/millrace-streams/millrace/state"
 )
 
-// Task opens the store under test, and does to it what a task does. Its methods fail the test when they cannot do what they say.
+// Task opens the store under test, and does to it what a task does. Its methods fail the
+// test when they cannot do what they say.
 type Task interface {
-	// Store returns the store as the task has it now. It is another one after Abort, Restart and LoseDisk.
+	// Store returns the store as the task has it now. It is another one after Abort,
+	// Restart and LoseDisk.
 	Store() state.KeyValueStore[string, string]
 	SetNow(at processor.Timestamp) // the timestamp that Put gives
 	Commit()
@@ -22,7 +25,8 @@ type Task interface {
 	Restart()  // a clean stop and start, without a commit
 	LoseDisk() // a start elsewhere: the state comes from the changelog
 
-	// Changelog returns the committed changelog records as text, "key=value@timestamp", "key@timestamp" for a deletion.
+	// Changelog returns the committed changelog records as text, "key=value@timestamp",
+	// "key@timestamp" for a deletion.
 	Changelog() []string
 }
 
@@ -232,7 +236,8 @@ func timestamps(t *testing.T, k Task) {
 	}
 }
 
-// Between two commits the changelog gets one record of each key, in order of first change.
+// Between two commits the changelog gets one record of each key, in order of first
+// change.
 func mergedChangelog(t *testing.T, k Task) {
 	k.SetNow(1)
 	put(t, k, "a", "1", "b", "1", "a", "2")

@@ -1,4 +1,5 @@
-// Package windowstoretest is the conformance suite of window stores: what every kind of store, and every way to run one, must do alike.
+// Package windowstoretest is the conformance suite of window stores: what every kind of
+// store, and every way to run one, must do alike.
 package windowstoretest
 
 import (
@@ -18,9 +19,11 @@ type Config struct {
 	RetainDuplicates bool
 }
 
-// Task opens the store under test, and does to it what a task does. Its methods fail the test when they cannot do what they say.
+// Task opens the store under test, and does to it what a task does. Its methods fail the
+// test when they cannot do what they say.
 type Task interface {
-	// Store returns the store as the task has it now. It is another one after Abort, Restart and LoseDisk.
+	// Store returns the store as the task has it now. It is another one after Abort,
+	// Restart and LoseDisk.
 	Store() windowstore.Store[string, string]
 	SetNow(at processor.Timestamp) // the timestamp that Put gives
 	Commit()
@@ -29,7 +32,8 @@ type Task interface {
 	LoseDisk() // a start elsewhere: the state comes from the changelog
 	Dropped() int
 
-	// Changelog returns the committed changelog records as text, "key/start/seq=value", "key/start/seq" for a deletion.
+	// Changelog returns the committed changelog records as text, "key/start/seq=value",
+	// "key/start/seq" for a deletion.
 	Changelog() []string
 }
 
@@ -179,7 +183,8 @@ func prefixes(t *testing.T, k Task) {
 	})
 }
 
-// As store/window-expiry-* of the conformance corpus, whose reads are the same for both kinds of store there.
+// As store/window-expiry-* of the conformance corpus, whose reads are the same for both
+// kinds of store there.
 func expiry(t *testing.T, k Task) {
 	s := k.Store()
 	put(t, k, "a", "1", 0)
@@ -341,7 +346,8 @@ func timestamps(t *testing.T, k Task) {
 	})
 }
 
-// A loop sees rows ahead as they are when it gets there, and none that it has made expire.
+// A loop sees rows ahead as they are when it gets there, and none that it has made
+// expire.
 func writesInALoop(t *testing.T, k Task) {
 	put(t, k, "a", "1", 10)
 	put(t, k, "b", "2", 10)

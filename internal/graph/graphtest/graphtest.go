@@ -1,6 +1,7 @@
-// Package graphtest runs a graph without a task, for tests of its nodes. All sub-topologies
-// run as one. There is no queue and no producer: a test feeds records to the sources, says
-// when to commit, and looks at what was sent. Stores are real, on a database in memory.
+// Package graphtest runs a graph without a task, for tests of its nodes. All
+// sub-topologies run as one. There is no queue and no producer: a test feeds records to
+// the sources, says when to commit, and looks at what was sent. Stores are real, on a
+// database in memory.
 package graphtest
 
 import (
@@ -18,8 +19,8 @@ import (
 	"github.com/millrace-streams/millrace/processor"
 )
 
-// Task runs all sub-topologies of a graph, on topics of one partition unless told otherwise.
-// What sinks send to repartition topics is received at once.
+// Task runs all sub-topologies of a graph, on topics of one partition unless told
+// otherwise. What sinks send to repartition topics is received at once.
 type Task struct {
 	Graph  *graph.Graph
 	Stores *storetest.Task
@@ -66,7 +67,8 @@ type hook struct {
 // Option is an option of a task.
 type Option func(*Task)
 
-// WithPolicy says what is done about an error of a user function. Default: the task fails.
+// WithPolicy says what is done about an error of a user function. Default: the task
+// fails.
 func WithPolicy(a processor.Action) Option { return func(f *Task) { f.policy = a } }
 
 // WithEveryUpdate lets tables send each update at once.
@@ -147,8 +149,8 @@ func (f *Task) Process(in graph.Input) error {
 	return source.Receive(&in)
 }
 
-// Feed processes records of a topic. Each is "key:value@timestamp". "-" is an absent key or
-// value.
+// Feed processes records of a topic. Each is "key:value@timestamp". "-" is an absent key
+// or value.
 func (f *Task) Feed(topic string, records ...string) {
 	f.tb.Helper()
 	for _, text := range records {

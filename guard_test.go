@@ -149,6 +149,12 @@ func lengths[A any](as serde.Serde[A]) version {
 	}
 }
 
+func counted[K comparable](of func(string) K, ks serde.Serde[K]) version {
+	return func(in topology.Stream[string, string]) {
+		batch.CountByValue(batch.MapValues(batch.Every(in, "every", 100*time.Millisecond), of, ks), "values")
+	}
+}
+
 // A start is refused alike with the disk of the version before and with an empty
 // directory.
 func TestChangedMeaningIsRefused(t *testing.T) {
@@ -170,6 +176,8 @@ func TestChangedMeaningIsRefused(t *testing.T) {
 		{"keys of a processor's store", keeps(state.KeyValue("own", serde.String, serde.String), textToText),
 			keeps(state.KeyValue("own", serde.Int64, serde.String), numberToText), []string{"own", "string", "int64"}},
 		{"values of a batch's store", lengths(serde.String), lengths(serde.Int64), []string{"lengths", "string", "int64"}},
+		{"keys of a batch's store", counted(strings.ToUpper, serde.String), counted(func(s string) int64 { return int64(len(s)) }, serde.Int64),
+			[]string{"values", "pane key of string", "pane key of int64"}},
 		{"renamed", count("counts"), count("totals"), []string{"counts", "gone", "Config.RemoveStores"}},
 		{"removed", count("counts"), none, []string{"counts", "gone", "Config.RemoveStores to counts"}},
 	} {

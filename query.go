@@ -129,14 +129,17 @@ func Windows[K, V any](ctx context.Context, app *App, table topology.WindowedTab
 			fail(q.wrap(err))
 			return
 		}
-		first, last := q.layout.Segments(from.UnixMilli(), to.UnixMilli())
+		// Windows start at whole milliseconds: the first one at from or later starts at from
+		// rounded up.
+		earliest, latest := from.Add(time.Millisecond-1).UnixMilli(), to.UnixMilli()
+		first, last := q.layout.Segments(earliest, latest)
 		segments, err := q.segments(ctx, partition, first, last)
 		if err != nil {
 			fail(q.wrap(err))
 			return
 		}
 		for _, segment := range segments {
-			lower, upper := q.layout.KeyBounds(segment, keyBytes, from.UnixMilli(), to.UnixMilli())
+			lower, upper := q.layout.KeyBounds(segment, keyBytes, earliest, latest)
 			if !scan(ctx, q, table, partition, lower, upper, mine, yield) {
 				return
 			}

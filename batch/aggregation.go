@@ -44,7 +44,7 @@ type aggregation[K, A any] struct {
 func (a *aggregation[K, A]) header() *header { return a.h }
 
 func (a *aggregation[K, A]) settle() []processor.StoreSpec {
-	a.spec = state.KeyValue(a.h.fullName(), serde.Serde[paneKey](paneKeySerde{}), a.values)
+	a.spec = state.KeyValue(a.h.fullName(), serde.Serde[paneKey](paneKeySerde{serde.FormatName(a.keys)}), a.values)
 	specs := []processor.StoreSpec{a.spec}
 	for _, w := range a.windows {
 		totals := runningSerde[A]{counted: a.inverse != nil, value: a.values}

@@ -18,7 +18,11 @@ type paneKey struct {
 	key  []byte
 }
 
-type paneKeySerde struct{}
+// paneKeySerde encodes the keys of the rows of an aggregation: the end of the batch, then
+// the encoded key.
+type paneKeySerde struct {
+	keys string // format of the keys; not needed to encode
+}
 
 var errPaneKey = errors.New("not the key of a batch's row")
 
@@ -34,6 +38,10 @@ func (paneKeySerde) Decode(data []byte) (paneKey, error) {
 }
 
 func (paneKeySerde) String() string { return "pane key" }
+
+// RowFormat is what the record of a store's rows says of the keys. String has to stay as
+// it is: state directories of earlier versions have it.
+func (s paneKeySerde) RowFormat() string { return "pane key of " + s.keys }
 
 // panes is an aggregation in a counting task.
 type panes[K, A any] struct {

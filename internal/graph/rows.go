@@ -24,9 +24,18 @@ type Rows struct {
 func RowsOf(s *store.Spec) Rows {
 	rows := Rows{Kind: s.Kind.Name, Duplicates: s.Duplicates, Size: s.WindowSize}
 	if !s.Kind.Own {
-		rows.Key, rows.Value = serde.FormatName(s.Keys), serde.FormatName(s.Values)
+		rows.Key, rows.Value = rowFormat(s.Keys), rowFormat(s.Values)
 	}
 	return rows
+}
+
+// rowFormat returns the format of a serde. One that says more of rows than its name does
+// has a method RowFormat.
+func rowFormat(of any) string {
+	if s, ok := of.(interface{ RowFormat() string }); ok {
+		return s.RowFormat()
+	}
+	return serde.FormatName(of)
 }
 
 // FormatsAgree reports whether two names of formats can mean the same: "?" stands for

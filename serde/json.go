@@ -15,6 +15,13 @@ import (
 // Decode accepts exactly one JSON value. It ignores fields that T does not have. Errors
 // name T and, where encoding/json reports it, the byte at which decoding stopped.
 //
+// A string that is not UTF-8 is an error of Append. encoding/json would replace its bad
+// bytes, so two keys could become one.
+//
+// A number that is decoded into any becomes a float64, which holds integers up to 2^53
+// only. Larger ones lose digits, and so two keys can become one. Use a type with integer
+// fields or with json.Number.
+//
 // The JSON text null is a present value. It decodes to the zero T or, if T is a pointer,
 // to nil. Use Nullable(JSON[T]()) for absence.
 func JSON[T any]() Serde[T] {
@@ -50,6 +57,9 @@ func (s *jsonSerde[T]) Append(dst []byte, v T) ([]byte, error) {
 	s.appenders.Put(a)
 	if err != nil {
 		return dst, fmt.Errorf("%s: encode: %w", s, err)
+	}
+	if replaced(out[len(dst):], v) {
+		return dst, fmt.Errorf("%s: encode: a string is not UTF-8, and JSON has no way to write its bytes", s)
 	}
 	return out[:len(out)-1], nil // without the newline that Encode writes
 }

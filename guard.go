@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -19,12 +18,13 @@ import (
 	"github.com/millrace-streams/millrace/internal/registry"
 	"github.com/millrace-streams/millrace/internal/restore"
 	"github.com/millrace-streams/millrace/internal/topics"
+	"github.com/millrace-streams/millrace/internal/turn"
 )
 
 // guarding is the session's guard of the state. The zero value guards nothing: there is
 // no state.
 type guarding struct {
-	mu    sync.Mutex
+	turn  turn.Turn // to record what the stores mean
 	guard *guard.Guard
 	topic registry.TopicID
 }
@@ -40,7 +40,7 @@ func (s *session) checkState() error {
 				return err
 			}
 		}
-		s.guarding.guard = s.newGuard()
+		s.guarding.guard, s.guarding.turn = s.newGuard(), turn.New()
 		return s.guarding.guard.Check(ctx)
 	})
 }
@@ -119,11 +119,13 @@ func (s *session) enrolled(tasks []*held) []*held {
 	return s.untilDone(tasks, func(tasks []*held) error {
 		ctx, cancel := s.untilGone(tasks)
 		defer cancel()
-		s.guarding.mu.Lock()
-		defer s.guarding.mu.Unlock()
 		if s.guarding.guard == nil || !s.anyFresh(tasks) {
 			return nil
 		}
+		if err := s.guarding.turn.Take(ctx); err != nil {
+			return err
+		}
+		defer s.guarding.turn.Free()
 		return retry(ctx, s.log, "recording what the stores mean", s.guarding.guard.Enrol)
 	})
 }

@@ -135,12 +135,6 @@ func numberToText(r processor.Record[string, string]) (int64, string) {
 	return int64(len(r.Key)), r.Value
 }
 
-func wordCounts(interval time.Duration) version {
-	return func(in topology.Stream[string, string]) {
-		batch.CountByValue(batch.Every(in, "every", interval), "words").To("out")
-	}
-}
-
 func lengths[A any](as serde.Serde[A]) version {
 	return func(in topology.Stream[string, string]) {
 		var zero A

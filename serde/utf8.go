@@ -11,8 +11,8 @@ import (
 var replacement = []byte(`\ufffd`)
 
 // replaced reports whether encoding/json replaced bytes of a string of v. The encoding of
-// v tells in nearly all cases. A json.RawMessage and the result of a MarshalJSON method may
-// hold the escape by themselves, so then v is searched.
+// v tells in nearly all cases. A json.RawMessage and the result of a MarshalJSON method
+// may hold the escape by themselves, so then v is searched.
 func replaced[T any](encoding []byte, v T) bool {
 	return bytes.Contains(encoding, replacement) && malformed(reflect.ValueOf(v))
 }

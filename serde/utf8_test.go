@@ -12,7 +12,8 @@ type named struct {
 	Left   string `json:"-"`
 }
 
-// Strings that are not UTF-8 fail, wherever they are, instead of becoming equal to others.
+// Strings that are not UTF-8 fail, wherever they are, instead of becoming equal to
+// others.
 func TestJSONRefusesStringsThatAreNotUTF8(t *testing.T) {
 	t.Parallel()
 	const bad = "a\xffb"

@@ -17,6 +17,7 @@ import (
 	"github.com/millrace-streams/millrace/internal/engine"
 	"github.com/millrace-streams/millrace/internal/graph"
 	"github.com/millrace-streams/millrace/internal/restore"
+	"github.com/millrace-streams/millrace/internal/turn"
 )
 
 // TopicID tells a topic from another one that had the same name before it.
@@ -71,8 +72,10 @@ type stop struct {
 type Records struct {
 	topic string
 
-	mu     sync.Mutex
-	next   int64 // to be read
+	turn turn.Turn // to read the records, or to take in what was written
+	next int64     // to be read; of the holder of the turn
+
+	mu     sync.Mutex // never held while Kafka is waited for
 	starts map[Partition]Start
 	stops  map[Partition]Stop
 	disks  map[diskKey]engine.Progress
@@ -80,12 +83,14 @@ type Records struct {
 
 // NewRecords returns the records of an application, of which nothing has been read yet.
 func NewRecords(applicationID string) *Records {
-	r := &Records{topic: graph.RegistryTopic(applicationID)}
+	r := &Records{topic: graph.RegistryTopic(applicationID), turn: turn.New()}
 	r.reset()
 	return r
 }
 
 func (s *Records) reset() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.next = -1
 	s.starts, s.stops, s.disks = map[Partition]Start{}, map[Partition]Stop{}, map[diskKey]engine.Progress{}
 }
@@ -109,9 +114,13 @@ func (s *Records) Stopped(p Partition) (at Stop, found bool) {
 
 // Read reads what other processes have written since the last Read.
 func (s *Records) Read(ctx context.Context, from *restore.Restorer) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	if err := s.turn.Take(ctx); err != nil {
+		return err
+	}
+	defer s.turn.Free()
 	sink := func(_ int, records []*kgo.Record, next int64) error {
+		s.mu.Lock()
+		defer s.mu.Unlock()
 		for _, r := range records {
 			if err := s.apply(r.Key, r.Value); err != nil {
 				return fmt.Errorf("offset %d: %w", r.Offset, err)
@@ -192,10 +201,7 @@ func (s *Records) WriteStarts(ctx context.Context, cl *kgo.Client, starts map[Pa
 	if err := write(ctx, cl, s.topic, startPrefix, starts, func(at Start) any { return at.json() }); err != nil {
 		return fmt.Errorf("writing which inputs were started, to topic %s: %w", s.topic, err)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	maps.Copy(s.starts, starts)
-	return nil
+	return s.takeIn(ctx, func() { maps.Copy(s.starts, starts) })
 }
 
 // WriteStops writes stop records, and returns when all replicas in sync have them.
@@ -204,9 +210,19 @@ func (s *Records) WriteStops(ctx context.Context, cl *kgo.Client, stops map[Part
 	if err := write(ctx, cl, s.topic, stopPrefix, stops, encode); err != nil {
 		return fmt.Errorf("writing where inputs were stopped, to topic %s: %w", s.topic, err)
 	}
+	return s.takeIn(ctx, func() { maps.Copy(s.stops, stops) })
+}
+
+// takeIn changes the records after a write. An error says that the change was not made. It
+// will be read.
+func (s *Records) takeIn(ctx context.Context, change func()) error {
+	if err := s.turn.Take(ctx); err != nil {
+		return err
+	}
+	defer s.turn.Free()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	maps.Copy(s.stops, stops)
+	change()
 	return nil
 }
 

@@ -18,27 +18,26 @@ import (
 const module = "github.com/millrace-streams/millrace"
 
 // mayImport lists, for each package of this module, the packages of this module that it
-// may import. Tests are not counted. A package need not use everything that it may
-// import. A package that is missing here is refused, so that somebody decides where it
-// belongs.
+// imports. Tests are not counted. A package that is missing here is refused, so that
+// somebody decides where it belongs.
 var mayImport = map[string][]string{
 	"serde":           {},
 	"serde/serdetest": {"serde"},
-	"processor":       {"serde"},
+	"processor":       {},
 
 	"internal/engine":          {"serde", "processor"},
 	"internal/store":           {"internal/engine", "serde", "processor"},
-	"internal/store/storetest": {"internal/store", "internal/engine", "serde", "processor"},
+	"internal/store/storetest": {"internal/store", "internal/engine", "processor"},
 	// A store in the graph is a store.Spec.
 	"internal/graph":           {"internal/store", "serde", "processor"},
 	"internal/graph/graphtest": {"internal/graph", "internal/store/storetest", "processor"},
 
 	"state":                       {"internal/store", "internal/engine", "processor", "serde"},
-	"state/statetest":             {"state", "processor", "serde"},
-	"windowstore":                 {"internal/store", "internal/engine", "state", "processor", "serde"},
-	"windowstore/windowstoretest": {"windowstore", "state", "processor", "serde"},
-	"topology":                    {"internal/operator", "internal/graph", "internal/store", "internal/engine", "windowstore", "state", "processor", "serde"},
-	"batch":                       {"topology", "windowstore", "state", "processor", "serde"},
+	"state/statetest":             {"state", "processor"},
+	"windowstore":                 {"internal/store", "internal/engine", "processor", "serde"},
+	"windowstore/windowstoretest": {"windowstore", "processor"},
+	"topology":                    {"internal/operator", "internal/graph", "internal/store", "windowstore", "state", "processor", "serde"},
+	"batch":                       {"topology", "state", "processor", "serde"},
 
 	"internal/batchsize": {},
 
@@ -47,7 +46,7 @@ var mayImport = map[string][]string{
 	"internal/operator": {"internal/graph", "internal/engine", "processor", "serde"},
 
 	// The core: no goroutine, no clock, no socket, no Kafka client (see forbidden).
-	"internal/task": {"internal/batchsize", "internal/graph", "internal/store", "internal/engine", "processor", "serde"},
+	"internal/task": {"internal/batchsize", "internal/graph", "internal/store", "internal/engine", "processor"},
 
 	// Pieces of the shell. They do not know each other; the worker connects them.
 	"internal/backoff":    {},
@@ -55,6 +54,7 @@ var mayImport = map[string][]string{
 	"internal/transient":  {},
 	"internal/health":     {"internal/backoff"},
 	"internal/seedtest":   {},
+	"internal/turn":       {},
 	"internal/shutdown":   {},
 	"internal/kafkatest":  {},
 	"internal/assignment": {},
@@ -65,12 +65,11 @@ var mayImport = map[string][]string{
 	"internal/guard":      {"internal/registry", "internal/graph", "internal/store"},
 	"internal/registry":   {"internal/restore", "internal/backoff", "internal/graph", "internal/store"},
 	"internal/resume":     {},
-	"internal/inputs":     {"internal/graph", "internal/engine", "internal/restore", "internal/resume"},
+	"internal/inputs":     {"internal/graph", "internal/engine", "internal/restore", "internal/resume", "internal/turn"},
 	"internal/membership": {"internal/assignment", "internal/txn", "internal/transient"},
-	"internal/worker": {"internal/membership", "internal/txn", "internal/restore", "internal/topics", "internal/backoff",
-		"internal/task", "internal/graph", "internal/engine", "processor", "serde"},
+	"internal/worker":     {"internal/txn", "internal/backoff", "internal/task", "internal/graph", "internal/engine", "processor"},
 
-	"topologytest": {"topology", "internal/task", "internal/graph", "internal/engine", "state", "windowstore", "processor", "serde"},
+	"topologytest": {"topology", "internal/task", "internal/graph", "internal/engine", "processor", "serde"},
 }
 
 // public lists the packages that users import. Programs, and tests on real Kafka, may use

@@ -148,7 +148,8 @@ func startContainer(ctx context.Context, env map[string]string) (*cluster, error
 
 // brokerEnv configures the broker. For requests to itself, for example to end
 // transactions, the broker has an internal listener: the ports that it advertises to the
-// host are not open inside the container.
+// host are not open inside the container. Clients without a name may do everything. The
+// users of the SECURE listener need ACLs.
 func brokerEnv(plainPort, securePort string) map[string]string {
 	return map[string]string{
 		"KAFKA_NODE_ID":                                                 "1",
@@ -175,6 +176,8 @@ func brokerEnv(plainPort, securePort string) map[string]string {
 		"KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS":                        "0",
 		"KAFKA_GROUP_MIN_SESSION_TIMEOUT_MS":                            "1000",
 		"KAFKA_AUTO_CREATE_TOPICS_ENABLE":                               "false",
+		"KAFKA_AUTHORIZER_CLASS_NAME":                                   "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+		"KAFKA_SUPER_USERS":                                             "User:ANONYMOUS",
 	}
 }
 

@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -8,8 +9,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/millrace-streams/millrace/internal/seedtest"
 	"github.com/twmb/franz-go/pkg/kadm"
+
+	"github.com/millrace-streams/millrace/internal/seedtest"
 )
 
 // torture determines the number of kills: a few by default, and as many as the guarantees
@@ -116,7 +118,27 @@ func (c *cluster) kill(t *testing.T, s scenario, with torture) {
 	if len(wiped) > 0 {
 		t.Errorf("state was wiped: %s", strings.Join(wiped, "; "))
 	}
+	if s.loseDisk {
+		c.timedOut(t, out)
+	}
 	c.checkCounts(t, out, want, s)
+}
+
+// timedOut waits until no transaction on the topic is open. The IDs of a process whose disk
+// was lost are known to nobody, so its transaction is open until Kafka ends it.
+func (c *cluster) timedOut(t *testing.T, topic string) {
+	t.Helper()
+	admin := c.admin(t)
+	for {
+		err := undecided(t.Context(), admin, topic)
+		if err == nil {
+			return
+		}
+		if !errors.Is(err, errOpen) {
+			t.Fatal(err)
+		}
+		pause(100 * time.Millisecond)
+	}
 }
 
 // checkCounts compares the outputs of each key with the guarantee.

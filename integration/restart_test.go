@@ -11,6 +11,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace-streams/millrace"
 )
 
 // app is one application of the worker program, with its topics and its directory.
@@ -235,5 +237,7 @@ func TestTLSAndSCRAM(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.countsOverTLS(t, "millrace", "secret")
+	for _, guarantee := range []millrace.Guarantee{millrace.ExactlyOnce, millrace.AtLeastOnce} {
+		t.Run(guarantee.String(), func(t *testing.T) { c.countsOverTLS(t, "millrace", "secret", guarantee) })
+	}
 }

@@ -1,9 +1,12 @@
 package integration
 
 import (
+	"bytes"
 	"context"
+	"io"
 	"log/slog"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -15,13 +18,16 @@ import (
 )
 
 // countsOverTLS runs an application whose clients all reach the cluster through the
-// listener with TLS and SCRAM.
-func (c *cluster) countsOverTLS(t *testing.T, user, password string) {
+// listener with TLS and SCRAM. The user may do what the documentation lists, and no more,
+// so a refusal in the log is a fault of the documentation.
+func (c *cluster) countsOverTLS(t *testing.T, user, password string, guarantee millrace.Guarantee) {
 	const n, keys = 1000, 10
 	application, in, out := name(t, "app"), name(t, "in"), name(t, "out")
 	c.createTopic(t, in, 2)
 	c.createTopic(t, out, 2)
 	c.cleanUp(t, application)
+	c.granted(t, user, application, in, out)
+	var log refusalsInLog
 
 	b := topology.New()
 	lines := topology.Source(b, in, serde.String, serde.String)
@@ -34,8 +40,9 @@ func (c *cluster) countsOverTLS(t *testing.T, user, password string) {
 		ApplicationID: application,
 		Brokers:       []string{c.secure},
 		StateDir:      filepath.Join(t.TempDir(), "state"),
+		Guarantee:     guarantee,
 		EveryUpdate:   true,
-		Logger:        slog.New(slog.NewTextHandler(t.Output(), nil)),
+		Logger:        slog.New(slog.NewTextHandler(io.MultiWriter(t.Output(), &log), nil)),
 		ClientOptions: []kgo.Opt{
 			kgo.DialTLSConfig(c.tls.client()),
 			kgo.SASL(scram.Auth{User: user, Pass: password}.AsSha256Mechanism()),
@@ -54,4 +61,17 @@ func (c *cluster) countsOverTLS(t *testing.T, user, password string) {
 		t.Fatal(err)
 	}
 	c.checkCounts(t, out, want, scenario{every: true})
+	if n := log.lines.Load(); n > 0 {
+		t.Errorf("%d lines of the log speak of an authorization that failed", n)
+	}
+}
+
+// refusalsInLog counts the lines of a log that speak of a missing permission.
+type refusalsInLog struct{ lines atomic.Int64 }
+
+func (l *refusalsInLog) Write(line []byte) (int, error) {
+	if bytes.Contains(bytes.ToUpper(line), []byte("AUTHORIZ")) {
+		l.lines.Add(1)
+	}
+	return len(line), nil
 }

@@ -19,13 +19,14 @@ import (
 // versions runs versions of an application one after the other.
 type versions struct {
 	*cluster
-	t   *testing.T
-	app string
-	log *logged
+	t     *testing.T
+	app   string
+	log   *logged
+	store string // that must hold a row before a run is stopped; may be empty
 }
 
 func newVersions(t *testing.T) *versions {
-	return &versions{newCluster(t, kfake.SeedTopics(1, "in", "out", "out2")), t, "app", &logged{}}
+	return &versions{cluster: newCluster(t, kfake.SeedTopics(1, "in", "out", "out2")), t: t, app: "app", log: &logged{}}
 }
 
 // version is a topology that reads "in", which has strings as keys and values.
@@ -68,6 +69,9 @@ func (v *versions) starts(of version, dir, value string, remove ...string) {
 		end := v.PartitionInfo("in", 0).HighWatermark
 		v.send("in", "k="+value)
 		eventually(v.t, "the record is committed", func() bool { return v.committed(v.app, "in", 0) > end })
+	}
+	if v.store != "" {
+		v.read(v.app+"-"+v.store+"-changelog", 1)
 	}
 	app.stop()
 }
@@ -178,6 +182,7 @@ func TestChangedMeaningIsRefused(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			v := newVersions(t)
+			v.store = c.parts[0]
 			disk := t.TempDir()
 			v.starts(c.before, disk, "some")
 			v.refused(c.now, disk, c.parts...)

@@ -2,6 +2,7 @@ package shutdown_test
 
 import (
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,9 +16,9 @@ func TestBound(t *testing.T) {
 		for _, tc := range []struct{ limit, lastCall time.Duration }{
 			{10 * time.Second, 9 * time.Second}, {time.Second, 800 * time.Millisecond},
 		} {
-			var called time.Duration
+			var called atomic.Int64
 			began, stuck := time.Now(), make(chan struct{})
-			s := shutdown.New(tc.limit, func() { called = time.Since(began) })
+			s := shutdown.New(tc.limit, func() { called.Store(int64(time.Since(began))) })
 			err := s.Bound(func() error {
 				<-time.After(time.Hour) // the clock does not run before Begin
 				began = time.Now()
@@ -29,8 +30,8 @@ func TestBound(t *testing.T) {
 				return nil
 			})
 			var late *shutdown.LateError
-			if took := time.Since(began); !errors.As(err, &late) || late.Step != "user code" || took != tc.limit || called != tc.lastCall {
-				t.Errorf("limit %v: %v after %v, last call after %v", tc.limit, err, took, called)
+			if took := time.Since(began); !errors.As(err, &late) || late.Step != "user code" || took != tc.limit || time.Duration(called.Load()) != tc.lastCall {
+				t.Errorf("limit %v: %v after %v, last call after %v", tc.limit, err, took, time.Duration(called.Load()))
 			}
 			close(stuck)
 		}

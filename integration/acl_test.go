@@ -6,8 +6,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 )
 
-// granted lets a user do what docs/security.md says that an application needs, and nothing
-// else.
+// granted lets a user do what docs/security.md says that an application needs, and
+// nothing else.
 func (c *cluster) granted(t *testing.T, user, application, in, out string) {
 	t.Helper()
 	own := application + "-"

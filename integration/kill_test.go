@@ -124,8 +124,8 @@ func (c *cluster) kill(t *testing.T, s scenario, with torture) {
 	c.checkCounts(t, out, want, s)
 }
 
-// timedOut waits until no transaction on the topic is open. The IDs of a process whose disk
-// was lost are known to nobody, so its transaction is open until Kafka ends it.
+// timedOut waits until no transaction on the topic is open. The IDs of a process whose
+// disk was lost are known to nobody, so its transaction is open until Kafka ends it.
 func (c *cluster) timedOut(t *testing.T, topic string) {
 	t.Helper()
 	admin := c.admin(t)

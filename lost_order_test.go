@@ -27,8 +27,7 @@ func TestFirstStartThatDiedMidway(t *testing.T) {
 	t.Parallel()
 	guarantees(t, func(t *testing.T, c *cluster, g millrace.Guarantee) {
 		topo, _ := counting(t)
-		cfg := c.lossConfig(t.TempDir())
-		cfg.Guarantee = g
+		cfg := c.lossConfig(t.TempDir(), g)
 		c.idle(topo, cfg)
 		c.forget("start", "in", byValue)
 		c.forget("stop", "in", byValue)
@@ -48,7 +47,7 @@ func TestFirstTransactionThatIsAborted(t *testing.T) {
 	t.Parallel()
 	virtually(t, func(t *testing.T, c *cluster) {
 		topo, _ := counting(t)
-		cfg := c.lossConfig(t.TempDir())
+		cfg := c.lossConfig(t.TempDir(), millrace.ExactlyOnce)
 		remove := c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.TxnOffsetCommit}, Err: kerr.IllegalGeneration, Count: -1})
 		c.send("in", "k=a")
 		app := run(t, topo, cfg)
@@ -65,8 +64,7 @@ func TestFirstTransactionThatIsAborted(t *testing.T) {
 func TestDiedBetweenFlushAndCommit(t *testing.T) {
 	t.Parallel()
 	virtually(t, func(t *testing.T, c *cluster) {
-		cfg := c.lossConfig(t.TempDir())
-		cfg.Guarantee = millrace.AtLeastOnce
+		cfg := c.lossConfig(t.TempDir(), millrace.AtLeastOnce)
 		c.idle(direct(t, "in"), cfg)
 		commits := c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetCommit}, Err: kerr.IllegalGeneration, Count: -1})
 		app := run(t, direct(t, "in"), cfg)
@@ -87,8 +85,7 @@ func TestDiedBetweenFlushAndCommit(t *testing.T) {
 func TestNewSubTopologyIsNoLoss(t *testing.T) {
 	t.Parallel()
 	guarantees(t, func(t *testing.T, c *cluster, g millrace.Guarantee) {
-		cfg := c.lossConfig(t.TempDir())
-		cfg.Guarantee = g
+		cfg := c.lossConfig(t.TempDir(), g)
 		c.send("in", "a=1")
 		c.counted(direct(t, "in"), cfg, 1)
 		b := topology.New()
@@ -110,8 +107,7 @@ func TestNewSubTopologyIsNoLoss(t *testing.T) {
 func TestDiskWithoutOffsets(t *testing.T) {
 	t.Parallel()
 	guarantees(t, func(t *testing.T, c *cluster, g millrace.Guarantee) {
-		cfg := c.lossConfig(t.TempDir())
-		cfg.Guarantee = g
+		cfg := c.lossConfig(t.TempDir(), g)
 		c.send("in", "a=1")
 		c.counted(direct(t, "in"), cfg, 1)
 		older := func() {
@@ -173,8 +169,7 @@ func (silent) Fatalf(string, ...any) {}
 func TestAnotherProcessHasTheDisk(t *testing.T) {
 	t.Parallel()
 	guarantees(t, func(t *testing.T, c *cluster, g millrace.Guarantee) {
-		with, without := c.lossConfig(t.TempDir()), c.lossConfig(t.TempDir())
-		with.Guarantee, without.Guarantee = g, g
+		with, without := c.lossConfig(t.TempDir(), g), c.lossConfig(t.TempDir(), g)
 		c.send("in", "a=1", "a=2")
 		c.counted(direct(t, "in"), with, 2)
 		c.lose("in")
@@ -198,7 +193,7 @@ func TestAnotherProcessHasTheDisk(t *testing.T) {
 func TestRecreatedInputIsLogged(t *testing.T) {
 	t.Parallel()
 	virtually(t, func(t *testing.T, c *cluster) {
-		cfg := c.lossConfig(t.TempDir())
+		cfg := c.lossConfig(t.TempDir(), millrace.ExactlyOnce)
 		c.send("in", "a=1", "a=2")
 		c.counted(direct(t, "in"), cfg, 2)
 		c.recreate("in", 1)
@@ -223,7 +218,7 @@ func TestStartCommitMeetsARebalance(t *testing.T) {
 			virtually(t, func(t *testing.T, c *cluster) {
 				c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetCommit}, Err: refusal, Count: 2})
 				c.send("in", "a=1")
-				c.countedTo(direct(t, "in"), c.lossConfig(t.TempDir()), "a=1", 1)
+				c.countedTo(direct(t, "in"), c.lossConfig(t.TempDir(), millrace.ExactlyOnce), "a=1", 1)
 			}, kfake.SeedTopics(1, "in", "out"))
 		})
 	}

@@ -31,8 +31,7 @@ func TestStopOutlivesOffsets(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			guarantees(t, func(t *testing.T, c *cluster, g millrace.Guarantee) {
-				cfg := c.lossConfig(t.TempDir())
-				cfg.Guarantee = g
+				cfg := c.lossConfig(t.TempDir(), g)
 				c.send("in", "k=a", "k=a", "k=a", "k=a")
 				c.counted(topo, cfg, 4)
 				c.deleteOffsets("in", byValue)
@@ -75,8 +74,7 @@ func TestStopBeforeALaterRun(t *testing.T) {
 	t.Parallel()
 	topo, _ := counting(t)
 	guarantees(t, func(t *testing.T, c *cluster, g millrace.Guarantee) {
-		cfg := c.lossConfig(t.TempDir())
-		cfg.Guarantee = g
+		cfg := c.lossConfig(t.TempDir(), g)
 		c.send("in", "k=a")
 		c.counted(topo, cfg, 1)
 		stop := c.registry("stop/in/0")
@@ -151,7 +149,7 @@ func (c *cluster) committedTopics(group string) []string {
 func TestLostOffsetOfOnePartition(t *testing.T) {
 	t.Parallel()
 	virtually(t, func(t *testing.T, c *cluster) {
-		cfg := c.lossConfig(t.TempDir())
+		cfg := c.lossConfig(t.TempDir(), millrace.ExactlyOnce)
 		to := func(p int32) {
 			record := &kgo.Record{Topic: "in", Partition: p, Key: fmt.Appendf(nil, "p%d", p), Value: []byte("x"), Timestamp: time.UnixMilli(1000)}
 			producer := c.Client(kgo.RecordPartitioner(kgo.ManualPartitioner()))
@@ -187,8 +185,7 @@ func TestLostOffsetsOfBatches(t *testing.T) {
 		every := batch.Every(topology.Source(b, "in", serde.String, serde.String), "every", time.Second)
 		batch.CountByValue(every, "by-value").To("out")
 		topo := build(t, b)
-		cfg := c.lossConfig(t.TempDir())
-		cfg.Guarantee = g
+		cfg := c.lossConfig(t.TempDir(), g)
 		c.send("in", "k=a", "k=a", "k=b")
 		app := run(t, topo, cfg)
 		eventually(t, "the batch is committed", func() bool { return c.committed("app", "in", 0) == 3 })

@@ -31,8 +31,9 @@ func directWith(t testing.TB, opts []topology.SourceOption, from ...string) *top
 }
 
 // lossConfig is for clusters on the virtual network: nobody waits for a clock.
-func (c *cluster) lossConfig(dir string) millrace.Config {
+func (c *cluster) lossConfig(dir string, g millrace.Guarantee) millrace.Config {
 	cfg := c.config("app", dir)
+	cfg.Guarantee = g
 	cfg.SessionTimeout = 10 * time.Second
 	return cfg
 }
@@ -144,8 +145,7 @@ func guarantees(t *testing.T, test func(t *testing.T, c *cluster, g millrace.Gua
 func TestLostOffsetsAreOnTheDisk(t *testing.T) {
 	t.Parallel()
 	guarantees(t, func(t *testing.T, c *cluster, g millrace.Guarantee) {
-		cfg := c.lossConfig(t.TempDir())
-		cfg.Guarantee = g
+		cfg := c.lossConfig(t.TempDir(), g)
 		c.send("in", "a=1", "a=2", "a=3", "a=4")
 		c.counted(direct(t, "in"), cfg, 4)
 		c.lose("in")
@@ -164,8 +164,7 @@ func TestLostOffsetsAreOnTheDisk(t *testing.T) {
 func TestLostOffsetsAndDisk(t *testing.T) {
 	t.Parallel()
 	guarantees(t, func(t *testing.T, c *cluster, g millrace.Guarantee) {
-		cfg := c.lossConfig(t.TempDir())
-		cfg.Guarantee = g
+		cfg := c.lossConfig(t.TempDir(), g)
 		c.send("in", "a=1", "a=2", "a=3", "a=4")
 		c.counted(direct(t, "in"), cfg, 4)
 		c.lose("in")
@@ -203,8 +202,7 @@ func TestLostOffsetsAndDisk(t *testing.T) {
 func TestLostOffsetsAndOldDisk(t *testing.T) {
 	t.Parallel()
 	guarantees(t, func(t *testing.T, c *cluster, g millrace.Guarantee) {
-		old, recent := c.lossConfig(t.TempDir()), c.lossConfig(t.TempDir())
-		old.Guarantee, recent.Guarantee = g, g
+		old, recent := c.lossConfig(t.TempDir(), g), c.lossConfig(t.TempDir(), g)
 		c.send("in", "a=1", "a=2")
 		c.counted(direct(t, "in"), old, 2)
 		c.send("in", "a=3")
@@ -234,8 +232,7 @@ func TestLostOffsetsAndOldDisk(t *testing.T) {
 func TestOneOfTwoInputsLosesItsOffset(t *testing.T) {
 	t.Parallel()
 	guarantees(t, func(t *testing.T, c *cluster, g millrace.Guarantee) {
-		cfg := c.lossConfig(t.TempDir())
-		cfg.Guarantee = g
+		cfg := c.lossConfig(t.TempDir(), g)
 		c.send("in", "a=1")
 		c.send("in2", "a=2")
 		c.counted(direct(t, "in", "in2"), cfg, 2)
@@ -255,8 +252,7 @@ func TestLostOffsetsBeforeARepartition(t *testing.T) {
 	t.Parallel()
 	guarantees(t, func(t *testing.T, c *cluster, g millrace.Guarantee) {
 		topo, _ := counting(t)
-		cfg := c.lossConfig(t.TempDir())
-		cfg.Guarantee = g
+		cfg := c.lossConfig(t.TempDir(), g)
 		c.send("in", "k=a", "k=a", "k=a", "k=a")
 		c.counted(topo, cfg, 4)
 		c.lose("in")
@@ -279,8 +275,7 @@ func TestLostOffsetsBeforeARepartition(t *testing.T) {
 func TestRecreatedInput(t *testing.T) {
 	t.Parallel()
 	guarantees(t, func(t *testing.T, c *cluster, g millrace.Guarantee) {
-		cfg := c.lossConfig(t.TempDir())
-		cfg.Guarantee = g
+		cfg := c.lossConfig(t.TempDir(), g)
 		c.send("in", "a=1", "a=2")
 		c.counted(direct(t, "in"), cfg, 2)
 		c.recreate("in", 1)
@@ -306,8 +301,7 @@ func TestRecreatedInput(t *testing.T) {
 func TestLostOffsetsWithoutState(t *testing.T) {
 	t.Parallel()
 	guarantees(t, func(t *testing.T, c *cluster, g millrace.Guarantee) {
-		cfg := c.lossConfig(t.TempDir())
-		cfg.Guarantee = g
+		cfg := c.lossConfig(t.TempDir(), g)
 		c.send("in", "a=1")
 		c.counted(passthrough(t), cfg, 1)
 		c.deleteOffsets("in")
@@ -327,8 +321,7 @@ func TestLostOffsetsWithoutState(t *testing.T) {
 func TestLostOffsetsOfNothing(t *testing.T) {
 	t.Parallel()
 	guarantees(t, func(t *testing.T, c *cluster, g millrace.Guarantee) {
-		cfg := c.lossConfig(t.TempDir())
-		cfg.Guarantee = g
+		cfg := c.lossConfig(t.TempDir(), g)
 		app := run(t, direct(t, "in"), cfg)
 		eventually(t, "the start is committed", func() bool { return c.committed("app", "in", 0) == 0 })
 		app.stop()
@@ -349,7 +342,7 @@ func TestLostOffsetsOfNothing(t *testing.T) {
 func TestLostOffsetsBehindAnAbort(t *testing.T) {
 	t.Parallel()
 	virtually(t, func(t *testing.T, c *cluster) {
-		cfg := c.lossConfig(t.TempDir())
+		cfg := c.lossConfig(t.TempDir(), millrace.ExactlyOnce)
 		app := run(t, direct(t, "in"), cfg)
 		eventually(t, "the start is committed", func() bool { return c.committed("app", "in", 0) == 0 })
 		app.stop()
@@ -375,7 +368,7 @@ func TestLostOffsetsBehindAnAbort(t *testing.T) {
 func TestLostOffsetsWaitForTheDisk(t *testing.T) {
 	t.Parallel()
 	virtually(t, func(t *testing.T, c *cluster) {
-		with, without := c.lossConfig(t.TempDir()), c.lossConfig(t.TempDir())
+		with, without := c.lossConfig(t.TempDir(), millrace.ExactlyOnce), c.lossConfig(t.TempDir(), millrace.ExactlyOnce)
 		c.send("in", "a=1", "a=2")
 		c.counted(direct(t, "in"), with, 2)
 		c.lose("in")

@@ -83,21 +83,28 @@ func (p *poison) run(t *testing.T, policy processor.ErrorPolicy) error {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return p.c.finish(t, app, p.application, p.in)
+}
+
+// finish runs an application until it has committed all of its input, or has ended by
+// itself. It returns what Run returned.
+func (c *cluster) finish(t *testing.T, app *millrace.App, application, in string) error {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	done := make(chan error, 1)
 	go func() { done <- app.Run(ctx) }()
-	admin := p.c.admin(t)
+	admin := c.admin(t)
 	deadline := time.After(patience)
 	for {
 		select {
 		case err := <-done:
 			return err
 		case <-deadline:
-			t.Fatal("the application has neither failed nor finished in time")
+			t.Fatal("the application has neither ended nor committed its input in time")
 		default:
 		}
-		if p.c.dataLag(t, admin, p.application, p.in) == 0 {
+		if c.dataLag(t, admin, application, in) == 0 {
 			cancel()
 			return <-done
 		}

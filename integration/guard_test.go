@@ -1,7 +1,6 @@
 package integration
 
 import (
-	"context"
 	"log/slog"
 	"path/filepath"
 	"strings"
@@ -70,25 +69,7 @@ func (r *releases) run(t *testing.T, of release, dir string, remove ...string) e
 	if err := r.c.client(t).ProduceSync(t.Context(), &kgo.Record{Topic: r.in, Key: []byte("k"), Value: []byte("v")}).FirstErr(); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	done := make(chan error, 1)
-	go func() { done <- app.Run(ctx) }()
-	admin := r.c.admin(t)
-	deadline := time.After(patience)
-	for {
-		select {
-		case err := <-done:
-			return err
-		case <-deadline:
-			t.Fatal("the application has neither ended nor committed its input in time")
-		default:
-		}
-		if r.c.dataLag(t, admin, r.application, r.in) == 0 {
-			cancel()
-			return <-done
-		}
-	}
+	return r.c.finish(t, app, r.application, r.in)
 }
 
 func (r *releases) starts(t *testing.T, of release, dir string, remove ...string) {

@@ -62,7 +62,8 @@
 //
 //	in front of a repartition topic   records without a key are dropped
 //	GroupTable                        a row without a key in the group is in no group
-//	SourceTable, ToTable              records without a key are dropped, those without a value delete a row
+//	SourceTable, ToTable              records without a key are dropped, those without a
+//	                                  value delete a row
 //	Count, Reduce, Aggregate          records without a key or a value are dropped
 //	the same over windows             records without a key are dropped, of a Reduce those without a value too
 //

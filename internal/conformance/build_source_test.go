@@ -16,11 +16,7 @@ func (b *builder) stream(o op) error {
 }
 
 func (b *builder) source(o op, topics []string) error {
-	keys, err := serdeOf(o.text("key"))
-	if err != nil {
-		return err
-	}
-	values, err := serdeOf(o.text("value"))
+	keys, values, err := keyAndValue(o.text("key"), o.text("value"))
 	if err != nil {
 		return err
 	}

@@ -170,11 +170,7 @@ func (b *builder) sink(o op) error {
 	if err != nil {
 		return err
 	}
-	keys, err := serdeOf(o.text("key"))
-	if err != nil {
-		return err
-	}
-	values, err := serdeOf(o.text("value"))
+	keys, values, err := keyAndValue(o.text("key"), o.text("value"))
 	if err != nil {
 		return err
 	}

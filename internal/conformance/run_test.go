@@ -176,10 +176,7 @@ type topicSerdes struct{ key, value *dynamic }
 
 func serdesOf(c *testCase, topic string) (s topicSerdes, err error) {
 	t := c.Topics[topic]
-	if s.key, err = serdeOf(t.Key); err != nil {
-		return s, err
-	}
-	s.value, err = serdeOf(t.Value)
+	s.key, s.value, err = keyAndValue(t.Key, t.Value)
 	return s, err
 }
 

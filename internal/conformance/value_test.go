@@ -214,3 +214,12 @@ func asLong(x any) (int64, error) {
 	}
 	return 0, fmt.Errorf("a %T is no whole number", x)
 }
+
+// keyAndValue returns the serdes with two names.
+func keyAndValue(key, value string) (keys, values *dynamic, err error) {
+	if keys, err = serdeOf(key); err != nil {
+		return nil, nil, err
+	}
+	values, err = serdeOf(value)
+	return keys, values, err
+}

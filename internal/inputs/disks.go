@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace-streams/millrace/internal/engine"
+	"github.com/millrace-streams/millrace/internal/topicid"
 )
 
 const diskPrefix = "disk/"
@@ -111,24 +112,24 @@ func (s *Records) applyDisk(k diskKey, value []byte) error {
 func diskOf(p engine.Progress) disk {
 	d := disk{Version: recordVersion}
 	for _, in := range p.Inputs {
-		d.Inputs = append(d.Inputs, diskInput{in.Topic, in.Partition, encodeID(in.TopicID), in.Offset, in.Metadata})
+		d.Inputs = append(d.Inputs, diskInput{in.Topic, in.Partition, topicid.Format(in.TopicID), in.Offset, in.Metadata})
 	}
 	for _, log := range p.Changelogs {
-		d.Changelogs = append(d.Changelogs, diskChangelog{log.Topic, encodeID(log.TopicID), log.Position})
+		d.Changelogs = append(d.Changelogs, diskChangelog{log.Topic, topicid.Format(log.TopicID), log.Position})
 	}
 	return d
 }
 
 func (d disk) progress() (p engine.Progress, err error) {
 	for _, in := range d.Inputs {
-		id, err := decodeID(in.TopicID)
+		id, err := topicid.Parse(in.TopicID)
 		if err != nil {
 			return engine.Progress{}, err
 		}
 		p.Inputs = append(p.Inputs, engine.InputProgress{Topic: in.Topic, Partition: in.Partition, TopicID: id, Offset: in.Offset, Metadata: in.Metadata})
 	}
 	for _, log := range d.Changelogs {
-		id, err := decodeID(log.TopicID)
+		id, err := topicid.Parse(log.TopicID)
 		if err != nil {
 			return engine.Progress{}, err
 		}

@@ -2,7 +2,6 @@ package inputs
 
 import (
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,6 +16,7 @@ import (
 	"github.com/millrace-streams/millrace/internal/engine"
 	"github.com/millrace-streams/millrace/internal/graph"
 	"github.com/millrace-streams/millrace/internal/restore"
+	"github.com/millrace-streams/millrace/internal/topicid"
 	"github.com/millrace-streams/millrace/internal/turn"
 )
 
@@ -173,7 +173,7 @@ func applyTo[V, R any](to map[Partition]R, p Partition, value []byte, kind strin
 }
 
 func (v start) decode() (Start, error) {
-	id, err := decodeID(v.TopicID)
+	id, err := topicid.Parse(v.TopicID)
 	return Start{TopicID: id, Run: v.Run}, err
 }
 
@@ -183,17 +183,7 @@ func (v stop) decode() (Stop, error) {
 }
 
 func (at Start) json() start {
-	return start{Version: recordVersion, TopicID: encodeID(at.TopicID), Run: at.Run}
-}
-
-func encodeID(id TopicID) string { return base64.RawURLEncoding.EncodeToString(id[:]) }
-
-func decodeID(text string) (TopicID, error) {
-	id, err := base64.RawURLEncoding.DecodeString(text)
-	if err != nil || len(id) != len(TopicID{}) {
-		return TopicID{}, fmt.Errorf("%q is no topic ID", text)
-	}
-	return TopicID(id), nil
+	return start{Version: recordVersion, TopicID: topicid.Format(at.TopicID), Run: at.Run}
 }
 
 // WriteStarts writes start records, and returns when all replicas in sync have them.

@@ -2,17 +2,12 @@ package operator
 
 import (
 	"github.com/millrace-streams/millrace/internal/graph"
-	"github.com/millrace-streams/millrace/serde"
 )
 
 // TableMapValues gives each row of a table another value. An absent row stays absent
 // without a call of Convert, unless In is Optional. The serdes, of the old and of the new
 // values, may be nil.
-type TableMapValues[K, V, V2 any] struct {
-	Convert func(*graph.Record[K, V]) (V2, error)
-	In      serde.Serde[V]
-	Out     serde.Serde[V2]
-}
+type TableMapValues[K, V, V2 any] MapValues[K, V, V2]
 
 // New makes the node's instance for one task. If no child needs old rows, it is the same
 // as for a stream.

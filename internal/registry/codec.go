@@ -1,13 +1,14 @@
 package registry
 
 import (
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
 	"strings"
 	"time"
+
+	"github.com/millrace-streams/millrace/internal/topicid"
 )
 
 // version is that of the values. A field that older versions may ignore needs no new
@@ -191,21 +192,17 @@ func (w wire) windows() (Windows, error) {
 	return out, nil
 }
 
-// encodeID writes a topic ID as Kafka's tools print it.
+// encodeID leaves an unknown topic ID out.
 func encodeID(id TopicID) string {
 	if id == (TopicID{}) {
 		return ""
 	}
-	return base64.RawURLEncoding.EncodeToString(id[:])
+	return topicid.Format(id)
 }
 
-func decodeID(text string) (id TopicID, err error) {
+func decodeID(text string) (TopicID, error) {
 	if text == "" {
-		return id, nil
+		return TopicID{}, nil
 	}
-	data, err := base64.RawURLEncoding.DecodeString(text)
-	if err != nil || len(data) != len(id) {
-		return id, fmt.Errorf("%q is no topic ID", text)
-	}
-	return TopicID(data), nil
+	return topicid.Parse(text)
 }

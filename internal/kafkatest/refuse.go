@@ -59,6 +59,9 @@ func (c *Cluster) anyRecord(req *kmsg.ProduceRequest, topic string, partition in
 
 // decode returns the records of a batch.
 func (c *Cluster) decode(batch []byte) (records []Record) {
+	if len(batch) == 0 { // the client failed the batch while it wrote the request
+		return nil
+	}
 	var b kmsg.RecordBatch
 	if err := b.ReadFrom(batch); err != nil {
 		c.t.Error(err)

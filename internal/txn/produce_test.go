@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -99,6 +100,43 @@ func TestRefusalsOfTheClient(t *testing.T) {
 		w.must(err)
 		w.expect(1, "a")
 	})
+}
+
+// slowly sleeps in front of one of the records that a client buffers.
+type slowly struct{ before, buffered int }
+
+func (s *slowly) OnProduceRecordBuffered(*kgo.Record) {
+	if s.buffered++; s.buffered == s.before {
+		time.Sleep(time.Second)
+	}
+}
+
+// A batch is refused while the rest of its group is still being handed to the client. The
+// rest is not accepted in front of it.
+func TestRefusalWhileTheGroupIsProduced(t *testing.T) {
+	for name, limits := range map[string][]kgo.Opt{
+		"unlimited": nil, "records": {kgo.MaxBufferedRecords(20)}, "bytes": {kgo.MaxBufferedBytes(40)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, func(w *world) {
+				caution := new(Caution)
+				p, id := w.producer("app-1", func(c *Config) {
+					c.Caution = caution
+					c.Opts = slices.Concat(c.Opts, limits, []kgo.Opt{kgo.WithHooks(&slowly{before: 15})})
+				}), w.join("")
+				w.refuseValue("bad", kerr.InvalidRecord)
+				produce(p, "first") // the client knows the topics from now on
+				w.must(p.Flush(background))
+				caution.Distrust()
+				values := strings.Split("a bad b c d e f g h i j k l m n o p q bad r s t u v w", " ")
+				produce(p, values...)
+				w.must(p.Settle(background, func(*kgo.Record, error) (bool, error) { return false, nil }))
+				_, err := p.Commit(background, id, at(1))
+				w.must(err)
+				w.expect(1, strings.Split("first a b c d e f g h i j k l m n o p q r s t u v w", " ")...)
+			})
+		})
+	}
 }
 
 // A hundred refused records among ten thousand cost one abort.

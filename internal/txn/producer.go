@@ -92,6 +92,7 @@ type Producer struct {
 	holds   func(topic string, partition int32) bool // kgoHolds
 
 	acks      acks
+	answers   answers
 	caution   *Caution
 	wide      map[string]bool // Caution's wide topics when the producer was made
 	held      []*kgo.Record   // held back until Settle
@@ -123,7 +124,7 @@ func New(ctx context.Context, cfg Config) (*Producer, error) {
 	if cfg.TransactionTimeout == 0 {
 		cfg.TransactionTimeout = DefaultTransactionTimeout
 	}
-	p := &Producer{cfg: cfg, log: cfg.Logger, now: cfg.Now, caution: cfg.Caution, ctx: ctx, positions: make(map[string]map[int32]int64)}
+	p := &Producer{cfg: cfg, log: cfg.Logger, now: cfg.Now, caution: cfg.Caution, answers: newAnswers(), ctx: ctx, positions: make(map[string]map[int32]int64)}
 	if p.caution == nil {
 		p.caution = new(Caution)
 	}
@@ -146,7 +147,7 @@ func New(ctx context.Context, cfg Config) (*Producer, error) {
 	// A new topic may be unknown to some broker for a moment. A topic that does not exist
 	// must be refused before the flush gives up.
 	opts := append([]kgo.Opt{kgo.UnknownTopicRetries(unknownTopicRetries), kgo.MetadataMinAge(250 * time.Millisecond)}, cfg.Opts...)
-	opts = append(opts, kgo.MaxVersions(versions), kgo.RecordPartitioner(newPartitioner(refuse)))
+	opts = append(opts, kgo.MaxVersions(versions), kgo.RecordPartitioner(newPartitioner(refuse)), kgo.WithHooks(&p.answers))
 	if cfg.TransactionalID != "" {
 		opts = append(opts, kgo.TransactionalID(cfg.TransactionalID), kgo.TransactionTimeout(cfg.TransactionTimeout))
 	}
@@ -158,6 +159,7 @@ func New(ctx context.Context, cfg Config) (*Producer, error) {
 		return nil, fmt.Errorf("producer %q: %w", cfg.TransactionalID, err)
 	}
 	p.cl, p.raw = cl, cl
+	p.answers.room(cl)
 	return p, nil
 }
 

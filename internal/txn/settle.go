@@ -61,16 +61,19 @@ func (p *Producer) Settle(ctx context.Context, judge Judge) error {
 	return nil
 }
 
-// cut returns the first records, as many as fit into one group. The records of a wide
-// topic in one group are no larger than one of its batches may be, because kgo no longer
-// limits these batches.
+// cut returns the first records, as many as fit into one group. kgo has room for a group
+// without sending any of it. The records of a wide topic in one group are no larger than
+// one of its batches may be, because kgo no longer limits these batches.
 func (p *Producer) cut(records []*kgo.Record) []*kgo.Record {
-	records = records[:min(len(records), p.caution.size())]
-	if len(p.wide) == 0 {
+	records = records[:min(len(records), p.caution.size(), p.answers.records)]
+	if len(p.wide) == 0 && p.answers.bytes == 0 {
 		return records
 	}
-	bytes := make(map[string]int)
+	all, bytes := 0, make(map[string]int)
 	for i, r := range records {
+		if all += userSize(r); i > 0 && p.answers.bytes > 0 && all > p.answers.bytes {
+			return records[:i]
+		}
 		if !p.wide[r.Topic] {
 			continue
 		}
@@ -110,11 +113,17 @@ func (p *Producer) try(ctx context.Context, records []*kgo.Record) ([]refusal, e
 	if p.now().Sub(p.started) > p.cfg.TransactionTimeout/2 {
 		return nil, ErrSlow
 	}
-	p.acks.sift(records)
-	for _, r := range records {
-		p.acks.add()
-		p.cl.Produce(p.ctx, r, p.promise)
+	// After the flush kgo has room for the records, so that Produce does not block.
+	if err := p.flush(ctx); err != nil {
+		return nil, err
 	}
+	p.acks.sift(records)
+	p.answers.hold(func() {
+		for _, r := range records {
+			p.acks.add()
+			p.cl.Produce(p.ctx, r, p.promise)
+		}
+	})
 	if err := p.flush(ctx); err != nil {
 		return nil, err
 	}

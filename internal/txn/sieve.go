@@ -1,8 +1,15 @@
 package txn
 
 import (
+	"errors"
+	"slices"
+
 	"github.com/twmb/franz-go/pkg/kgo"
 )
+
+// errDisorder ends a transaction in which a record was accepted after a later one of its
+// partition.
+var errDisorder = errors.New("a record was accepted after a later one of its partition")
 
 // Judge decides about a record that the broker refused although it was sent alone. The
 // judge may change the record and send it again, or leave it out. An error ends the
@@ -13,10 +20,11 @@ type Judge func(r *kgo.Record, err error) (again bool, failure error)
 //
 // A broker refuses a batch as a whole. kgo then fails all records that it holds for the
 // partition, with the bare error code. But it does so in order, and nothing is in the log
-// after the refused records, because the group was waited for. They can therefore be sent
-// again within the same transaction: in halves, until a single record is refused. The
-// order within each partition stays that of the group. All partitions are searched at the
-// same time, one piece of each per try.
+// after the refused records, because kgo held the whole group before it knew the answer
+// (see hold), and the group was waited for. They can therefore be sent again within the
+// same transaction: in halves, until a single record is refused. The order within each
+// partition stays that of the group; otherwise sift returns errDisorder. All partitions
+// are searched at the same time, one piece of each per try.
 type sieve struct {
 	// try sends records, waits for the answers, and returns the refusals. Those of one
 	// partition are in order.
@@ -63,9 +71,11 @@ func (s *sieve) sift(group []*kgo.Record) (refused map[string]bool, err error) {
 
 // strand is the undecided part of one partition.
 type strand struct {
-	sent  []*kgo.Record // being tried
-	todo  []piece       // in order; they come after sent
-	tries int           // of a single record, after a doubtful error
+	sent  []*kgo.Record       // being tried
+	todo  []piece             // in order; they come after sent
+	tries int                 // of a single record, after a doubtful error
+	place map[*kgo.Record]int // of each record of the partition, from 1
+	last  int                 // place of the last accepted record
 	// took is true if records were accepted after the undecided ones had been refused,
 	// and after the last judgement.
 	took bool
@@ -89,7 +99,7 @@ func strandsOf(group []*kgo.Record, refusals []refusal) []*strand {
 	for _, r := range refusals {
 		at := topicPartition{r.record.Topic, r.record.Partition}
 		if byPartition[at] == nil {
-			l := new(strand)
+			l := &strand{place: make(map[*kgo.Record]int)}
 			byPartition[at] = l
 			strands = append(strands, l)
 		}
@@ -97,6 +107,7 @@ func strandsOf(group []*kgo.Record, refusals []refusal) []*strand {
 	for _, r := range group {
 		if l := byPartition[topicPartition{r.Topic, r.Partition}]; l != nil {
 			l.sent = append(l.sent, r)
+			l.place[r] = len(l.sent)
 		}
 	}
 	return strands
@@ -160,6 +171,10 @@ func (s *sieve) answered(strands []*strand, refusals []refusal) error {
 func (s *sieve) answer(l *strand, refused []refusal) error {
 	sent := l.sent
 	l.sent = nil
+	l.sort(refused)
+	if err := l.advance(sent, refused); err != nil {
+		return err
+	}
 	if len(refused) == 0 {
 		l.accepted()
 		return nil
@@ -184,6 +199,28 @@ func (s *sieve) answer(l *strand, refused []refusal) error {
 		return s.pause(l.tries)
 	}
 	return s.judgeAll(l, refused)
+}
+
+// sort puts refusals into the order of their records. A record that the client refuses is
+// answered before the records in front of it.
+func (l *strand) sort(refused []refusal) {
+	slices.SortFunc(refused, func(a, b refusal) int { return l.place[a.record] - l.place[b.record] })
+}
+
+// advance notes which of the sent records were accepted: all but the refused ones. Both
+// are in order.
+func (l *strand) advance(sent []*kgo.Record, refused []refusal) error {
+	for _, r := range sent {
+		if len(refused) > 0 && refused[0].record == r {
+			refused = refused[1:]
+			continue
+		}
+		if l.place[r] <= l.last {
+			return errDisorder
+		}
+		l.last = l.place[r]
+	}
+	return nil
 }
 
 func (l *strand) doubts() int {

@@ -243,3 +243,46 @@ func TestSieveOutlastsTrouble(t *testing.T) {
 		}
 	}
 }
+
+// A record that the client itself refuses is answered before the ones in front of it. The
+// records that are sent again keep their order.
+func TestSieveSortsRefusals(t *testing.T) {
+	t.Parallel()
+	a, b, c := &kgo.Record{Value: []byte("a")}, &kgo.Record{Value: []byte("b")}, &kgo.Record{Value: []byte("c")}
+	var log []string
+	first := true
+	s := sieve{
+		try: func(records []*kgo.Record) (refused []refusal, _ error) {
+			if first {
+				first = false
+				return []refusal{{c, kerr.MessageTooLarge}, {a, kerr.InvalidRecord}, {b, kerr.InvalidRecord}}, nil
+			}
+			for _, r := range records {
+				log = append(log, string(r.Value))
+			}
+			return nil, nil
+		},
+	}
+	if _, err := s.sift([]*kgo.Record{a, b, c}); err != nil || !slices.Equal(log, []string{"a", "b", "c"}) {
+		t.Errorf("got %q, %v", log, err)
+	}
+}
+
+// If a later record was accepted, refused ones can't be sent again in their place.
+func TestSieveNoticesDisorder(t *testing.T) {
+	t.Parallel()
+	a, b, c := &kgo.Record{}, &kgo.Record{}, &kgo.Record{}
+	first := true
+	s := sieve{
+		try: func([]*kgo.Record) (refused []refusal, _ error) {
+			if first {
+				first = false
+				return []refusal{{a, kerr.InvalidRecord}, {b, kerr.InvalidRecord}}, nil
+			}
+			return nil, nil
+		},
+	}
+	if _, err := s.sift([]*kgo.Record{a, b, c}); !errors.Is(err, errDisorder) {
+		t.Errorf("got %v", err)
+	}
+}

@@ -162,6 +162,23 @@ type Config struct {
 	// MiB. At least 1 MiB.
 	BufferMemory int64
 
+	// TaskIdle is how long a task waits for new records of an input partition that it has
+	// read to the end, before it processes records of its other partitions. It makes the
+	// order by timestamp across partitions more likely when producers are late. It is
+	// Kafka Streams' max.task.idle.ms:
+	//
+	//   - The time counts from the moment at which the partition was found empty. A
+	//     partition that stays quiet longer delays no record any more, until it has had
+	//     one. A start, a rebalance and an abort begin the time anew.
+	//   - While a task waits, its wall-clock punctuators run, what it has done is
+	//     committed, and other tasks go on. Closing does not wait for it.
+	//   - A task of one partition never waits.
+	//
+	// Whatever TaskIdle is, a task waits for records that the broker says are there. No
+	// value switches that off, because a replay would then process in another order.
+	// Default: 0, no waiting for new records.
+	TaskIdle time.Duration
+
 	// ReplicationFactor is that of internal topics that this process creates. Default:
 	// -1, the brokers' default.
 	ReplicationFactor int16
@@ -262,6 +279,7 @@ func (c Config) validate() error {
 	check(c.TransactionTimeout <= maxTimeout, "TransactionTimeout is %v: want at most %v, which is all that Kafka's protocol can say", c.TransactionTimeout, maxTimeout)
 	check(c.CommitInterval > 0, "CommitInterval is %v: want more than 0", c.CommitInterval)
 	check(c.CommitInterval <= c.TransactionTimeout/2, "CommitInterval is %v: want at most half of TransactionTimeout (%v)", c.CommitInterval, c.TransactionTimeout)
+	check(c.TaskIdle >= 0, "TaskIdle is %v: want 0 or more; records that the broker says are there are always waited for", c.TaskIdle)
 	check(c.SessionTimeout >= minSessionTimeout, "SessionTimeout is %v: want at least %v", c.SessionTimeout, minSessionTimeout)
 	check(c.SessionTimeout <= maxTimeout, "SessionTimeout is %v: want at most %v, which is all that Kafka's protocol can say", c.SessionTimeout, maxTimeout)
 	check(c.CloseTimeout > 0, "CloseTimeout is %v: want more than 0", c.CloseTimeout)

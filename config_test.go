@@ -55,6 +55,7 @@ func TestConfigOfBrokersAndTimeouts(t *testing.T) {
 	for want, change := range map[string]func(*millrace.Config){
 		`Config.Brokers[1] is "b:2,c:3": want one host:port in each element`: func(c *millrace.Config) { c.Brokers = []string{"a:1", "b:2,c:3"} },
 		`Config.Brokers[0] is "http://a:1": want one host:port`:              func(c *millrace.Config) { c.Brokers = []string{"http://a:1"} },
+		"Config.TaskIdle is -1ms: want 0 or more":                            func(c *millrace.Config) { c.TaskIdle = -time.Millisecond },
 		"Config.SessionTimeout is 1ns: want at least 100ms":                  func(c *millrace.Config) { c.SessionTimeout = 1 },
 		"Config.SessionTimeout is 720h0m0s: want at most":                    func(c *millrace.Config) { c.SessionTimeout = 30 * 24 * time.Hour },
 		"Config.TransactionTimeout is 720h0m0s: want at most":                func(c *millrace.Config) { c.TransactionTimeout = 30 * 24 * time.Hour },

@@ -115,6 +115,29 @@ func ExampleGet() {
 	// committed: 3
 }
 
+// The producers of one of two topics that are read as one stream are up to five seconds
+// late. With TaskIdle, the records of the other topic wait for them.
+func ExampleConfig_taskIdle() {
+	b := topology.New()
+	both := topology.Sources(b, []string{"orders", "payments"}, serde.String, serde.String)
+	topology.GroupByKey(both, "by-order").Count("events")
+	t, err := b.Build()
+	if err != nil {
+		log.Fatal(err)
+	}
+	app, err := millrace.New(t, millrace.Config{
+		ApplicationID: "orders",
+		Brokers:       []string{"broker-1:9092"},
+		StateDir:      "/var/lib/orders",
+		TaskIdle:      5 * time.Second,
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(app.State())
+	// Output: created
+}
+
 // The group was idle for too long and the disks are gone, so Run has returned an error
 // about lost offsets. One start with LostOffsets keeps the counts and goes on with new
 // records.

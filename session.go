@@ -248,7 +248,7 @@ func (s *session) startFetcher() error {
 
 func (s *session) workerConfig(index int) worker.Config {
 	return worker.Config{
-		Index: index, ApplicationID: s.cfg.ApplicationID, Graph: s.graph, Policy: s.cfg.Errors, EveryUpdate: s.cfg.EveryUpdate,
+		Index: index, ApplicationID: s.cfg.ApplicationID, Graph: s.graph, Policy: s.cfg.Errors, EveryUpdate: s.cfg.EveryUpdate, TaskIdle: s.cfg.TaskIdle,
 		Transactional: s.cfg.Guarantee == ExactlyOnce, CommitInterval: s.cfg.CommitInterval, TransactionTimeout: s.cfg.TransactionTimeout,
 		NewProducer: func(caution *txn.Caution) (*txn.Producer, error) { return s.newProducer(index, caution) },
 		Identity:    s.identity, Fetcher: s.fetcher, Topics: s.topics, Host: host{s}, Logger: s.log,

@@ -74,7 +74,8 @@
 // Formally: within a task, records are processed one at a time. Records of one partition
 // are processed in order of offset. Of several partitions, the one whose next record has
 // the smallest timestamp comes first; a partition that is empty although the broker has
-// more of it is waited for. A record passes through the operators depth first: an
+// more of it is waited for. Config.TaskIdle of package millrace also waits for records
+// that are still to be produced. A record passes through the operators depth first: an
 // operator's children get a forwarded record in the order in which they were attached,
 // and each is done with it, and with all that it forwards, before the next gets it.
 //

@@ -37,6 +37,10 @@ type Config struct {
 	Out    Outbox
 	Policy processor.ErrorPolicy
 
+	// Idle is how long the task waits for new records of an input partition that is caught
+	// up, before it processes those of the others. 0: not at all.
+	Idle time.Duration
+
 	EveryUpdate bool         // the application's default for tables
 	Logger      *slog.Logger // nil is silent
 	Observer    Observer     // nil is none

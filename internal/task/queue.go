@@ -2,6 +2,7 @@ package task
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/millrace-streams/millrace/internal/graph"
 	"github.com/millrace-streams/millrace/processor"
@@ -36,6 +37,8 @@ type queue struct {
 	begun         int64               // position of the last Begin
 	metadata      string              // of the last Begin that moved the position
 
+	caughtUp time.Time // see Task.waitsFor; zero while the queue has records or lags
+
 	stops bool // see Task.StopBefore
 	stop  int64
 }
@@ -67,6 +70,7 @@ func (q *queue) add(records []graph.Input) error {
 		q.bytes += inputBytes(in)
 	}
 	q.records += len(records)
+	q.caughtUp = time.Time{}
 	if q.position < 0 {
 		q.position = records[0].Offset
 	}

@@ -42,7 +42,8 @@ type Task struct {
 	last        *queue // of the record taken last, and its offset
 	lastOffset  int64
 
-	stops bool // see StopBefore
+	stops     bool      // see StopBefore
+	idleUntil time.Time // see IdleUntil
 
 	schedules [2]schedules // by processor.TimeKind
 	starting  bool         // New is making the nodes
@@ -89,7 +90,8 @@ func (t *Task) Add(topic string, partition int32, records []graph.Input) error {
 
 // SetEnd tells the end of an input partition: the last stable offset under
 // read_committed, else the high watermark. A task does not choose a record while another
-// of its partitions is empty and has records between its position and its end.
+// of its partitions is empty and has records between its position and its end. With
+// Config.Idle it waits for new records, too.
 func (t *Task) SetEnd(topic string, partition int32, end int64) {
 	if q := t.byName[Partition{topic, partition}]; q != nil {
 		q.end = end
@@ -133,6 +135,7 @@ func (t *Task) Process(now time.Time, max int) (n int, err error) {
 // has to be waited for. Ties go to the topic that the sub-topology names first.
 func (t *Task) choose() (best *queue, err error) {
 	waits := false
+	t.idleUntil = time.Time{}
 	for _, q := range t.queues {
 		if !q.ready {
 			if err := t.extract(q); err != nil {
@@ -147,9 +150,12 @@ func (t *Task) choose() (best *queue, err error) {
 			if best == nil || q.headTime < best.headTime {
 				best = q
 			}
-		case q.lags():
+		case t.waitsFor(q):
 			waits = true
 		}
+	}
+	if best == nil {
+		t.idleUntil = time.Time{}
 	}
 	if waits {
 		return nil, nil
@@ -269,7 +275,7 @@ func (t *Task) Waiting() []Partition {
 	some := false
 	for _, q := range t.queues {
 		some = some || !q.empty()
-		if q.lags() {
+		if q.lags() || t.idles(q) {
 			waiting = append(waiting, Partition{q.topic, q.partition})
 		}
 	}

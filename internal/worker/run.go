@@ -34,7 +34,7 @@ func (w *Worker) open(t *Task) {
 	run, err := task.New(task.Config{
 		ApplicationID: w.cfg.ApplicationID, Graph: w.cfg.Graph, ID: t.ID, Inputs: inputs, Fresh: fresh, DB: t.DB, Budget: t.Budget,
 		Out: &outbox{w: w, t: t}, Policy: w.cfg.Policy, EveryUpdate: w.cfg.EveryUpdate, Logger: w.cfg.Logger.With("task", t.ID.String()), Observer: w.cfg.Host.Observer(t),
-		Memory: t.Memory, Context: w.ctx, Now: time.Now(), Sleep: backoff.Sleep,
+		Memory: t.Memory, Context: w.ctx, Now: time.Now(), Sleep: backoff.Sleep, Idle: w.idle(),
 	})
 	if err != nil {
 		w.taskFailed(t, err)
@@ -48,6 +48,15 @@ func (w *Worker) open(t *Task) {
 		run.SetEnd(in.Topic, in.Partition, in.End)
 		t.feeds = append(t.feeds, w.cfg.Fetcher.open(in.Topic, in.Partition, in.Offset, w.inbox))
 	}
+}
+
+// idle is how long tasks wait for partitions that are caught up. A repetition does not
+// wait: it processes records that have been chosen before.
+func (w *Worker) idle() time.Duration {
+	if w.last != nil {
+		return 0
+	}
+	return w.cfg.TaskIdle
 }
 
 // drop ends tasks, after a commit if they are still the process's own.

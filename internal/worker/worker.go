@@ -20,6 +20,7 @@ type Config struct {
 	Graph         *graph.Graph
 	Policy        processor.ErrorPolicy
 	EveryUpdate   bool
+	TaskIdle      time.Duration // see task.Config.Idle
 
 	Transactional      bool
 	CommitInterval     time.Duration
@@ -410,6 +411,9 @@ func (w *Worker) untilNext(now time.Time) time.Duration {
 			continue
 		}
 		if at, ok := t.run.NextPunctuation(); ok {
+			soonest(later(at, w.retryAt))
+		}
+		if at, ok := t.run.IdleUntil(); ok {
 			soonest(later(at, w.retryAt))
 		}
 	}

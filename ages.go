@@ -1,10 +1,6 @@
 package millrace
 
-import (
-	"cmp"
-	"slices"
-	"time"
-)
+import "time"
 
 // Age says how old the rows of one partition of a table are.
 type Age struct {
@@ -28,21 +24,12 @@ func Ages[K, V any](app *App, table Queryable[K, V]) ([]Age, error) {
 	if err != nil {
 		return nil, err
 	}
-	contact := app.health.Report().Contact
-	s := q.session
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	contact := app.reach().Contact
 	var ages []Age
-	for id, h := range s.tasks {
-		if int(id.SubTopology) != q.sub.ID || !h.running {
-			continue
+	for _, partition := range q.run.Running(q.sub.ID) {
+		if at := q.run.CommittedAt(q.sub.ID, partition); !at.IsZero() {
+			ages = append(ages, Age{Partition: partition, Commit: at, Contact: contact})
 		}
-		at := h.since
-		if commit := s.commitAt[h.index]; commit.After(at) {
-			at = commit
-		}
-		ages = append(ages, Age{Partition: id.Partition, Commit: at, Contact: contact})
 	}
-	slices.SortFunc(ages, func(a, b Age) int { return cmp.Compare(a.Partition, b.Partition) })
 	return ages, nil
 }

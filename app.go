@@ -6,14 +6,9 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
-	"time"
-
-	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/millrace-streams/millrace/internal/graph"
-	"github.com/millrace-streams/millrace/internal/health"
-	"github.com/millrace-streams/millrace/internal/shutdown"
-	"github.com/millrace-streams/millrace/internal/txn"
+	"github.com/millrace-streams/millrace/internal/runtime"
 	"github.com/millrace-streams/millrace/topology"
 )
 
@@ -22,41 +17,13 @@ import (
 type App struct {
 	cfg   Config
 	graph *graph.Graph
-	seams seams
+	seams runtime.Seams // of tests; empty in production
 
-	ran     atomic.Bool
-	session atomic.Pointer[session] // set when Run is under way, and kept
-
-	health health.Tracker // of what Run needs to reach
+	ran atomic.Bool
+	run atomic.Pointer[runtime.Run] // set by Run, and kept
 
 	mu    sync.Mutex
 	state State
-}
-
-// seams are what tests put between the application and the world. They are empty in
-// production.
-type seams struct {
-	// step is called between the steps of a worker's commit. An error ends the commit
-	// there, as a crash would.
-	step func(worker int, s txn.Step) error
-	// fs holds the databases; nil is the disk.
-	fs vfs.FS
-	// topicsEvery and purgeEvery replace the intervals at which topics are looked at, and
-	// records deleted that are not needed any more.
-	topicsEvery, purgeEvery time.Duration
-	// rebalanceTimeout replaces the constant.
-	rebalanceTimeout time.Duration
-	// mutations are mistakes that the crash tests must find.
-	mutations mutations
-}
-
-// mutations are mistakes in the commit protocol, made on purpose: a crash test that does
-// not find them is worth nothing.
-type mutations struct {
-	applyFirst   bool // changes are applied to the databases before the transaction has ended
-	keepTimes    bool // operator times outlive an abort
-	keepCache    bool // the rows that stores hold in memory outlive an abort
-	liveIdentity bool // commits are made as whoever the client has become by then, and the group does not wait for workers
 }
 
 // ErrRunTwice is returned by the second call of [App.Run].
@@ -94,30 +61,28 @@ func (a *App) Run(ctx context.Context) error {
 	if a.ran.Swap(true) {
 		return ErrRunTwice
 	}
-	s := a.newSession(ctx)
-	defer context.AfterFunc(ctx, s.ending.Begin)()
-	err := s.ending.Bound(func() error { return a.runAndTell(s) })
-	if late := (*shutdown.LateError)(nil); errors.As(err, &late) {
-		err = errors.Join(s.failureSoFar(), err)
-		s.warnOfLate(late)
-		go a.setState(Failed) // a hook may be what is stuck
-	}
-	if err != nil {
+	r := runtime.New(ctx, a.runtimeConfig())
+	a.run.Store(r)
+	if err := r.Run(); err != nil {
 		return fmt.Errorf("millrace: application %s: %w", a.cfg.ApplicationID, err)
 	}
 	return nil
 }
 
-// runAndTell runs the session and sets the state before and after.
-func (a *App) runAndTell(s *session) error {
-	a.setState(Starting)
-	err := s.run()
-	if err != nil {
-		a.setState(Failed)
-	} else {
-		a.setState(Closed)
+// started returns the run once it has joined its group, before nil.
+func (a *App) started() *runtime.Run {
+	if r := a.run.Load(); r != nil && r.Started() {
+		return r
 	}
-	return err
+	return nil
+}
+
+// reach returns what the run cannot reach. Before Run, that is nothing.
+func (a *App) reach() Reachability {
+	if r := a.run.Load(); r != nil {
+		return reachability(r.Reach())
+	}
+	return Reachability{}
 }
 
 // State returns the application's state.

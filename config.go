@@ -1,7 +1,6 @@
 package millrace
 
 import (
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -14,8 +13,6 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/millrace-streams/millrace/internal/dialer"
-	"github.com/millrace-streams/millrace/internal/resume"
 	"github.com/millrace-streams/millrace/processor"
 )
 
@@ -63,11 +60,6 @@ const (
 )
 
 func (r Restart) valid() bool { return r >= RestartRefused && r <= RestartLatest }
-
-// lostPolicy holds the operator's choices for inputs without offsets.
-func (c *Config) lostPolicy() resume.Policy {
-	return resume.Policy{Lost: resume.Choice(c.LostOffsets), Recreated: resume.Choice(c.RecreatedInputs)}
-}
 
 // Config is the configuration of an App. The zero value of a field is its default. New
 // checks all fields.
@@ -334,33 +326,6 @@ func (c Config) validateClients() []error {
 		}
 	}
 	return problems
-}
-
-// brokers are the client options for the seed brokers.
-func (c Config) brokers() []kgo.Opt {
-	if len(c.Brokers) == 0 {
-		return nil
-	}
-	return []kgo.Opt{kgo.SeedBrokers(c.Brokers...)}
-}
-
-// dialer returns the dialer of the client options with a time limit, that of
-// kgo.DialTimeout. It returns nil if kgo.DialTLSConfig makes one: kgo bounds that.
-func (c Config) dialer() (dialer.Func, error) {
-	cl, err := kgo.NewClient(append(c.brokers(), c.ClientOptions...)...)
-	if err != nil {
-		return nil, fmt.Errorf("kafka client: %w", err)
-	}
-	defer cl.Close()
-	if secure, _ := cl.OptValue(kgo.DialTLSConfig).(*tls.Config); secure != nil {
-		return nil, nil
-	}
-	dial, _ := cl.OptValue(kgo.Dialer).(dialer.Func)
-	limit, _ := cl.OptValue(kgo.DialTimeout).(time.Duration)
-	if dial == nil || limit <= 0 {
-		return dial, nil
-	}
-	return dialer.Bounded(dial, limit), nil
 }
 
 // emptyOption says that an option that takes a collection was not given.

@@ -16,6 +16,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	rt "github.com/millrace-streams/millrace/internal/runtime"
 	"github.com/millrace-streams/millrace/internal/txn"
 )
 
@@ -119,7 +120,7 @@ func (p *process) start() *life {
 	if err != nil {
 		panic(err)
 	}
-	l.app.seams = seams{step: l.step, fs: p.fs, mutations: p.w.mutations, rebalanceTimeout: crashRebalance, purgeEvery: crashPurge}
+	l.app.seams = rt.Seams{Step: l.step, FS: p.fs, Mutations: p.w.mutations, RebalanceTimeout: crashRebalance, PurgeEvery: crashPurge}
 	var ctx context.Context
 	ctx, l.stop = context.WithCancel(context.Background())
 	p.dead.Go(func() {
@@ -158,8 +159,8 @@ func (l *life) kill(keep int) {
 		p.fs = l.fs.crash(keep, p.rng)
 		p.leaveDir(true)
 		l.stop()
-		if s := l.app.session.Load(); s != nil {
-			s.kill()
+		if s := l.app.started(); s != nil {
+			s.Kill()
 		}
 	})
 }

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/millrace-streams/millrace/internal/runtime"
 )
 
 // The crash tests run several processes of an application, as they are, in one test
@@ -170,13 +172,13 @@ func TestMutationsAreFound(t *testing.T) {
 	}
 	for _, tc := range []struct {
 		name string
-		m    mutations
+		m    runtime.Mutations
 		plan func(*rand.Rand, int) []mishap
 	}{
-		{"changes applied before EndTransaction", mutations{applyFirst: true}, anything(8)},
-		{"operator times kept over an abort", mutations{keepTimes: true}, always(8, refused)},
-		{"cache kept over an abort", mutations{keepCache: true}, always(8, refused)},
-		{"commit under the live identity", mutations{liveIdentity: true}, always(4, stuck)},
+		{"changes applied before EndTransaction", runtime.Mutations{ApplyFirst: true}, anything(8)},
+		{"operator times kept over an abort", runtime.Mutations{KeepTimes: true}, always(8, refused)},
+		{"cache kept over an abort", runtime.Mutations{KeepCache: true}, always(8, refused)},
+		{"commit under the live identity", runtime.Mutations{LiveIdentity: true}, always(4, stuck)},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			for seed := range uint64(most) {

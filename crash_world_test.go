@@ -23,6 +23,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/millrace-streams/millrace/internal/kafkatest"
+	rt "github.com/millrace-streams/millrace/internal/runtime"
 	"github.com/millrace-streams/millrace/serde"
 )
 
@@ -41,7 +42,7 @@ type crashConfig struct {
 	workers        int
 	commitInterval time.Duration
 	guarantee      Guarantee
-	mutations      mutations
+	mutations      rt.Mutations
 	// before is called before the first process starts.
 	before func(*world)
 	// plan returns what is to happen to a process, in order. nil: nothing.

@@ -3,8 +3,8 @@ package millrace
 import "time"
 
 // SetTopicsEvery changes how often an application looks at its topics.
-func SetTopicsEvery(a *App, d time.Duration) { a.seams.topicsEvery = d }
+func SetTopicsEvery(a *App, d time.Duration) { a.seams.TopicsEvery = d }
 
 // SetPurgeEvery changes how often an application deletes records that it does not need
 // any more.
-func SetPurgeEvery(a *App, d time.Duration) { a.seams.purgeEvery = d }
+func SetPurgeEvery(a *App, d time.Duration) { a.seams.PurgeEvery = d }

@@ -115,13 +115,10 @@ func isHook(h Hook) bool {
 	return false
 }
 
-// hooks calls hooks. It is immutable.
-type hooks []Hook
-
 // each calls f for every hook that is a T. A hook watches: when it panics, the work that
 // it was told about goes on.
-func each[T any](log *slog.Logger, hs hooks, f func(T)) {
-	for _, h := range hs {
+func each[T any](log *slog.Logger, hooks []Hook, f func(T)) {
+	for _, h := range hooks {
 		if t, ok := h.(T); ok {
 			shielded(log, h, func() { f(t) })
 		}

@@ -37,23 +37,16 @@ func (a *App) Ready() (ok bool, reason string) {
 }
 
 func (a *App) restoringReason() string {
-	session := a.session.Load()
-	if session == nil {
+	run := a.started()
+	if run == nil {
 		return "tasks are being restored"
 	}
-	session.mu.Lock()
-	defer session.mu.Unlock()
-	restoring := 0
-	for _, h := range session.tasks {
-		if !h.running {
-			restoring++
-		}
-	}
-	return fmt.Sprintf("%d of %d tasks are being restored", restoring, len(session.tasks))
+	all, restoring := run.Held()
+	return fmt.Sprintf("%d of %d tasks are being restored", restoring, all)
 }
 
 func (a *App) unreachableReason() string {
-	reach := reachability(a.health.Report())
+	reach := a.reach()
 	what, outage := "the group", reach.Group
 	if reach.Cluster.Out() {
 		what, outage = "the cluster", reach.Cluster

@@ -8,9 +8,9 @@ import (
 	"iter"
 	"time"
 
-	"github.com/millrace-streams/millrace/internal/assignment"
 	"github.com/millrace-streams/millrace/internal/engine"
 	"github.com/millrace-streams/millrace/internal/graph"
+	"github.com/millrace-streams/millrace/internal/runtime"
 	"github.com/millrace-streams/millrace/internal/store"
 	"github.com/millrace-streams/millrace/serde"
 	"github.com/millrace-streams/millrace/topology"
@@ -196,10 +196,10 @@ func ask[K, V any](app *App, table Queryable[K, V]) (*query, error) {
 	if err := fits(q, table); err != nil {
 		return nil, fmt.Errorf("query of store %s: %w: use the handle that belongs to this application's topology", q.store, err)
 	}
-	if state := app.State(); q.session == nil || state >= Closed {
+	if state := app.State(); q.run == nil || state >= Closed {
 		return nil, q.wrap(fmt.Errorf("%w: the application is %v", ErrNotHere, state))
 	}
-	q.partitions = q.session.layout.tasks(q.sub.ID)
+	q.partitions = q.run.Partitions(q.sub.ID)
 	return q, nil
 }
 
@@ -228,7 +228,7 @@ func fits[K, V any](q *query, table Queryable[K, V]) error {
 
 // query is a query of one store.
 type query struct {
-	session    *session
+	run        *runtime.Run
 	store      string
 	sub        *graph.SubTopology
 	partitions int32
@@ -243,7 +243,7 @@ func (a *App) query(name string) (*query, error) {
 			if s.Name != name {
 				continue
 			}
-			q := &query{session: a.session.Load(), store: name, sub: sub}
+			q := &query{run: a.started(), store: name, sub: sub}
 			if s.Spec.Kind.Segmented {
 				q.layout = &store.WindowLayout{Interval: s.Spec.Segments()}
 			}
@@ -313,15 +313,7 @@ func (q *query) get(ctx context.Context, partition int32, key []byte) ([]byte, b
 
 // snapshot returns the committed state of the store's partition.
 func (q *query) snapshot(partition int32) (*engine.Snapshot, error) {
-	id := assignment.TaskID{SubTopology: int32(q.sub.ID), Partition: partition}
-	q.session.mu.Lock()
-	h := q.session.tasks[id]
-	restoring := h != nil && !h.running
-	var db *engine.DB
-	if h != nil && h.running {
-		db = h.task.DB
-	}
-	q.session.mu.Unlock()
+	db, restoring := q.run.Committed(q.sub.ID, partition)
 	switch {
 	case restoring:
 		return nil, fmt.Errorf("partition %d is being restored: %w", partition, ErrNotHere)
@@ -332,21 +324,7 @@ func (q *query) snapshot(partition int32) (*engine.Snapshot, error) {
 }
 
 // here are the partitions that can be read, in order.
-func (q *query) here() []int32 {
-	var partitions []int32
-	for _, id := range q.session.heldTasks() {
-		if int(id.SubTopology) != q.sub.ID {
-			continue
-		}
-		q.session.mu.Lock()
-		h := q.session.tasks[id]
-		if h != nil && h.running {
-			partitions = append(partitions, id.Partition)
-		}
-		q.session.mu.Unlock()
-	}
-	return partitions
-}
+func (q *query) here() []int32 { return q.run.Running(q.sub.ID) }
 
 // segments are the segments between first and last that have rows.
 func (q *query) segments(ctx context.Context, partition int32, first, last int64) ([]int64, error) {

@@ -74,7 +74,7 @@ func TestZombieWantsToReadWhatIsPurged(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			app.seams.purgeEvery = 200 * time.Millisecond
+			app.seams.PurgeEvery = 200 * time.Millisecond
 			running, stop := context.WithCancel(ctx)
 			ended := make(chan error, 1)
 			go func() { ended <- app.Run(running) }()

@@ -70,6 +70,14 @@ var mayImport = map[string][]string{
 	"internal/membership": {"internal/assignment", "internal/txn", "internal/transient"},
 	"internal/worker":     {"internal/txn", "internal/backoff", "internal/task", "internal/graph", "internal/engine", "processor"},
 
+	// The run connects the pieces of the shell.
+	"internal/runtime": {
+		"internal/worker", "internal/membership", "internal/inputs", "internal/resume", "internal/guard", "internal/registry",
+		"internal/topics", "internal/restore", "internal/txn", "internal/statedir", "internal/assignment", "internal/health",
+		"internal/shutdown", "internal/dialer", "internal/turn", "internal/transient", "internal/backoff",
+		"internal/task", "internal/graph", "internal/store", "internal/engine", "processor",
+	},
+
 	"topologytest": {"topology", "internal/task", "internal/graph", "internal/engine", "processor", "serde"},
 }
 

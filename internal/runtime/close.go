@@ -1,4 +1,4 @@
-package millrace
+package runtime
 
 import (
 	"context"
@@ -12,9 +12,9 @@ import (
 // the run, if any. It waits for each of these without a limit; Run does not wait longer
 // than Config.CloseTimeout for close. If user code is stuck, its databases stay open, and
 // the directory locked, until it returns.
-func (s *session) close() error {
+func (s *Run) close() error {
 	s.ending.Step("a hook that is told that the application closes")
-	s.app.setState(Closing)
+	s.cfg.Events.State(Closing)
 	s.mu.Lock()
 	s.closing = true
 	s.mu.Unlock()
@@ -26,7 +26,7 @@ func (s *session) close() error {
 	s.end(s.heldTasks(), false)
 	if group := s.membership(); group != nil {
 		s.ending.Step("the group")
-		if err := group.Stop(s.hard, s.cfg.OnClose == Leave); err != nil {
+		if err := group.Stop(s.hard, !s.cfg.Stay); err != nil {
 			s.log.Warn("ending the membership", "error", err)
 		}
 	}
@@ -46,17 +46,17 @@ func (s *session) close() error {
 	return s.failureSoFar()
 }
 
-func (s *session) failureSoFar() error {
+func (s *Run) failureSoFar() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.failure
 }
 
 // warnOfLate logs what Run does not wait for any more.
-func (s *session) warnOfLate(late *shutdown.LateError) {
-	log := s.app.cfg.Logger.With("application", s.cfg.ApplicationID)
+func (s *Run) warnOfLate(late *shutdown.LateError) {
+	log := s.cfg.Logger.With("application", s.cfg.ApplicationID)
 	log.Error("closing is not over in time", "limit", late.Limit, "waiting_for", late.Step)
-	if s.app.session.Load() == nil { // the start is what is stuck
+	if !s.Started() { // the start is what is stuck
 		return
 	}
 	for i, w := range s.workers {
@@ -69,7 +69,7 @@ func (s *session) warnOfLate(late *shutdown.LateError) {
 }
 
 // release closes what prepare and start have opened.
-func (s *session) release() {
+func (s *Run) release() {
 	if s.restorer != nil {
 		s.restorer.Close()
 	}
@@ -86,7 +86,7 @@ func (s *session) release() {
 
 // statuses asks the workers what their tasks are doing. Workers that do not answer while
 // ctx lasts are left out.
-func (s *session) statuses(ctx context.Context) []worker.Status {
+func (s *Run) statuses(ctx context.Context) []worker.Status {
 	var all []worker.Status
 	for _, w := range s.workers {
 		status, err := w.Status(ctx)

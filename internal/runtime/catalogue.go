@@ -1,4 +1,4 @@
-package millrace
+package runtime
 
 import (
 	"context"

@@ -1,4 +1,4 @@
-package millrace
+package runtime
 
 import (
 	"context"
@@ -23,7 +23,7 @@ import (
 
 // locating is one try to find where tasks begin to read. One goroutine uses it.
 type locating struct {
-	session   *session
+	session   *Run
 	standings map[inputs.Partition]inputs.Standing
 
 	starts  []txn.OffsetCommit                // to be committed
@@ -58,7 +58,7 @@ func (l *locating) locate(ctx context.Context, h *held) error {
 		Records: s.records, Restorer: s.restorer, ID: s.topicID,
 		ByTool: func(metadata string) bool { return !task.IsMetadata(metadata) },
 	}
-	verdicts, disk, err := facts.Judge(ctx, t, l.standings, s.cfg.lostPolicy())
+	verdicts, disk, err := facts.Judge(ctx, t, l.standings, s.cfg.Lost)
 	if err != nil {
 		return fmt.Errorf("task %v: %w", h.id, err)
 	}
@@ -130,7 +130,9 @@ func (l *locating) input(p inputs.Partition, v resume.Verdict, disk engine.Progr
 	case resume.AtLatest:
 		in.Offset = at.LastStable
 	}
-	if in.Offset < at.Start || in.Offset > at.End { // a tool may have set it beyond open transactions
+	// The offset may lie between the last stable offset and the end: a tool may have set
+	// it beyond open transactions.
+	if in.Offset < at.Start || in.Offset > at.End {
 		var err error
 		if in.Offset, err = l.session.outOfRange(topic, p.Partition, in.Offset, at.Start, at.End); err != nil {
 			return worker.Input{}, err
@@ -207,7 +209,7 @@ func (l *locating) commit(ctx context.Context) error {
 }
 
 // locatable describes a task to those who judge where it begins.
-func (s *session) locatable(h *held) *inputs.Task {
+func (s *Run) locatable(h *held) *inputs.Task {
 	sub := s.graph.SubTopologies[h.id.SubTopology]
 	t := &inputs.Task{Partition: h.id.Partition, Progress: func() (engine.Progress, bool, error) { return s.progress(h) }}
 	for _, topic := range sub.Sources {
@@ -229,7 +231,7 @@ func (s *session) locatable(h *held) *inputs.Task {
 
 // downstream returns the repartition topics and the changelogs behind a sub-topology, in
 // all partitions. Repartition topics that lead to no store are left out.
-func (s *session) downstream(sub int, seen map[int]bool) (parts []restore.Partition) {
+func (s *Run) downstream(sub int, seen map[int]bool) (parts []restore.Partition) {
 	if seen[sub] {
 		return nil
 	}
@@ -260,21 +262,21 @@ func partitionsOf(topic string, n int32) []restore.Partition {
 }
 
 // progress returns what the task's database has, and opens it for that.
-func (s *session) progress(h *held) (engine.Progress, bool, error) {
+func (s *Run) progress(h *held) (engine.Progress, bool, error) {
 	if _, err := s.openTask(h); err != nil || h.task.DB == nil {
 		return engine.Progress{}, false, err
 	}
 	return h.task.DB.Progress()
 }
 
-func (s *session) topicID(topic string) inputs.TopicID {
+func (s *Run) topicID(topic string) inputs.TopicID {
 	known, _ := s.topics.lookup(topic)
 	return known.ID
 }
 
 // disksUntil is until when tasks wait for processes with their state on disk: a process
 // that was started together with this one has joined by then.
-func (s *session) disksUntil() time.Time {
+func (s *Run) disksUntil() time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.joinedAt.Add(s.cfg.SessionTimeout)
@@ -282,10 +284,11 @@ func (s *session) disksUntil() time.Time {
 
 // awaitDisks tries to start tasks again when the time for others to join is over, unless
 // the tasks were taken away.
-func (s *session) awaitDisks(tasks []*held) {
+func (s *Run) awaitDisks(tasks []*held) {
 	s.starters.Go(func() {
 		ctx, cancel := s.untilGone(tasks)
-		_ = backoff.Sleep(ctx, time.Until(s.disksUntil())) // withoutGone sees why it ended
+		// withoutGone sees why the wait ended.
+		_ = backoff.Sleep(ctx, time.Until(s.disksUntil()))
 		cancel()
 		if left := s.withoutGone(tasks); len(left) > 0 {
 			s.restore(left)

@@ -1,4 +1,4 @@
-package millrace
+package runtime
 
 import (
 	"context"
@@ -31,12 +31,12 @@ var readRetries = backoff.Backoff{First: 500 * time.Millisecond, Last: 2 * time.
 
 // fetchTrouble is told by the fetcher that a partition cannot be read. The fetcher does
 // not wait for what is done about it.
-func (s *session) fetchTrouble(feed *worker.Feed, position int64, err error) {
+func (s *Run) fetchTrouble(feed *worker.Feed, position int64, err error) {
 	s.spawn(func() { s.readOn(feed, position, err) })
 }
 
 // readOn makes the fetcher go on with a partition, or fails the application.
-func (s *session) readOn(feed *worker.Feed, position int64, err error) {
+func (s *Run) readOn(feed *worker.Feed, position int64, err error) {
 	for failures := 1; s.soft.Err() == nil && !feed.Closed(); failures++ {
 		at, failure := s.putRight(feed, position, err)
 		switch {
@@ -59,7 +59,7 @@ func (s *session) readOn(feed *worker.Feed, position int64, err error) {
 }
 
 // putRight returns where to read a partition on.
-func (s *session) putRight(feed *worker.Feed, position int64, err error) (int64, error) {
+func (s *Run) putRight(feed *worker.Feed, position int64, err error) (int64, error) {
 	ctx, cancel := context.WithTimeout(s.soft, topicsEvery)
 	defer cancel()
 	var lost *kgo.ErrDataLoss
@@ -81,7 +81,7 @@ func (s *session) putRight(feed *worker.Feed, position int64, err error) (int64,
 	return position, backoff.Sleep(ctx, readRetries.First)
 }
 
-func (s *session) backIntoRange(ctx context.Context, topic graph.Topic, partition int32, at int64) (int64, error) {
+func (s *Run) backIntoRange(ctx context.Context, topic graph.Topic, partition int32, at int64) (int64, error) {
 	name := topic.In(s.cfg.ApplicationID)
 	admin := kadm.NewClient(s.client)
 	starts, err := admin.ListStartOffsets(ctx, name)
@@ -122,7 +122,7 @@ func (passedError) Transient() bool { return true }
 // passed returns a passedError if the group has committed what is not in the log any
 // more: this process has not, so it is one that was taken for dead, and does not know it
 // yet.
-func (s *session) passed(ctx context.Context, topic string, partition int32, start int64) error {
+func (s *Run) passed(ctx context.Context, topic string, partition int32, start int64) error {
 	committed, err := inputs.Committed(ctx, s.client, s.cfg.ApplicationID, map[string][]int32{topic: {partition}})
 	if err != nil {
 		return err
@@ -135,7 +135,7 @@ func (s *session) passed(ctx context.Context, topic string, partition int32, sta
 
 // watchCalls names tasks whose user code has been running for so long that the
 // transaction may not come through.
-func (s *session) watchCalls() {
+func (s *Run) watchCalls() {
 	limit := s.cfg.TransactionTimeout / 2
 	reported := make([]time.Time, len(s.workers))
 	for backoff.Sleep(s.soft, min(limit/4, time.Second)) == nil {

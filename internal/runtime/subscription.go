@@ -1,9 +1,9 @@
-package millrace
+package runtime
 
 import "github.com/millrace-streams/millrace/internal/assignment"
 
 // subscription is what the process tells the group's leader when it joins.
-func (s *session) subscription() assignment.Subscription {
+func (s *Run) subscription() assignment.Subscription {
 	sub := assignment.Subscription{ProcessID: s.dir.ProcessID(), Capacity: s.cfg.Workers, Lags: s.databases.snapshot()}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -1,4 +1,4 @@
-package millrace
+package runtime
 
 import (
 	"context"
@@ -32,7 +32,7 @@ type held struct {
 }
 
 // groupHandler carries out what the group decides.
-type groupHandler struct{ session *session }
+type groupHandler struct{ session *Run }
 
 // Assigned implements membership.Handler.
 func (h groupHandler) Assigned(generation int32, ids []assignment.TaskID) {
@@ -58,7 +58,7 @@ func (h groupHandler) Trouble(err error, fatal bool) {
 	h.session.log.Warn("trouble with the group; it goes on trying", "error", err)
 }
 
-func (s *session) assigned(generation int32, ids []assignment.TaskID) {
+func (s *Run) assigned(generation int32, ids []assignment.TaskID) {
 	if err := s.checkAssigned(ids); err != nil {
 		s.fail(err)
 		return
@@ -84,13 +84,13 @@ func (s *session) assigned(generation int32, ids []assignment.TaskID) {
 	s.updateState()
 	rebalance := Rebalance{Generation: generation, Assigned: s.taskIDs(ids)}
 	s.log.Info("assigned", "generation", generation, "tasks", texts(ids))
-	each(s.log, s.hooks, func(h HookRebalance) { h.OnRebalance(rebalance) })
+	s.cfg.Events.Rebalance(rebalance)
 	s.restore(fresh)
 }
 
 // checkAssigned refuses a task of a partition that the input did not have when the
 // application started.
-func (s *session) checkAssigned(ids []assignment.TaskID) error {
+func (s *Run) checkAssigned(ids []assignment.TaskID) error {
 	for _, id := range ids {
 		if n := s.layout.tasks(int(id.SubTopology)); id.Partition >= n {
 			return fmt.Errorf("task %v was assigned, but the topics of its part of the topology have %d partitions: %w", id, n, errPartitionsChanged)
@@ -101,7 +101,7 @@ func (s *session) checkAssigned(ids []assignment.TaskID) error {
 
 // newHeld chooses the worker with the fewest tasks of the sub-topology, and among those
 // the one with the fewest tasks.
-func (s *session) newHeld(id assignment.TaskID) *held {
+func (s *Run) newHeld(id assignment.TaskID) *held {
 	same, all := make([]int, len(s.workers)), make([]int, len(s.workers))
 	for _, h := range s.tasks {
 		all[h.index]++
@@ -121,11 +121,11 @@ func (s *session) newHeld(id assignment.TaskID) *held {
 	return h
 }
 
-func (s *session) taskID(id assignment.TaskID) processor.Task {
+func (s *Run) taskID(id assignment.TaskID) processor.Task {
 	return processor.Task{SubTopology: int(id.SubTopology), Partition: id.Partition, Partitions: s.layout.tasks(int(id.SubTopology))}
 }
 
-func (s *session) taskIDs(ids []assignment.TaskID) []processor.Task {
+func (s *Run) taskIDs(ids []assignment.TaskID) []processor.Task {
 	out := make([]processor.Task, len(ids))
 	for i, id := range ids {
 		out[i] = s.taskID(id)
@@ -143,16 +143,16 @@ func texts(ids []assignment.TaskID) []string {
 
 // takeAway ends tasks and returns when nobody has them any more: unless they are lost,
 // what they did has then been committed, or aborted.
-func (s *session) takeAway(rebalance Rebalance, ids []assignment.TaskID) {
+func (s *Run) takeAway(rebalance Rebalance, ids []assignment.TaskID) {
 	rebalance.Revoked = s.taskIDs(ids)
 	s.log.Info("revoked", "generation", rebalance.Generation, "tasks", texts(ids), "lost", rebalance.Lost)
-	each(s.log, s.hooks, func(h HookRebalance) { h.OnRebalance(rebalance) })
+	s.cfg.Events.Rebalance(rebalance)
 	s.end(ids, rebalance.Lost)
 	s.updateState()
 }
 
 // end ends tasks. Tasks that this process does not have are left out.
-func (s *session) end(ids []assignment.TaskID, lost bool) {
+func (s *Run) end(ids []assignment.TaskID, lost bool) {
 	byWorker := map[*worker.Worker][]*worker.Task{}
 	var ending []*held
 	s.mu.Lock()
@@ -187,7 +187,7 @@ func (s *session) end(ids []assignment.TaskID, lost bool) {
 }
 
 // host is what workers tell their process.
-type host struct{ session *session }
+type host struct{ session *Run }
 
 // Restore implements worker.Host.
 func (h host) Restore(tasks []*worker.Task) {
@@ -218,7 +218,7 @@ func (h host) Dropped(t *worker.Task) {
 }
 
 // heldOf is called with mu.
-func (s *session) heldOf(t *worker.Task) *held {
+func (s *Run) heldOf(t *worker.Task) *held {
 	id := assignment.TaskID{SubTopology: int32(t.ID.SubTopology), Partition: t.ID.Partition}
 	if h := s.tasks[id]; h != nil && h.task == t {
 		return h
@@ -227,7 +227,7 @@ func (s *session) heldOf(t *worker.Task) *held {
 }
 
 // finish closes what a task has, once nobody runs or restores it.
-func (s *session) finish(h *held) {
+func (s *Run) finish(h *held) {
 	s.closeDatabase(h)
 	s.mu.Lock()
 	if s.tasks[h.id] == h {
@@ -238,7 +238,7 @@ func (s *session) finish(h *held) {
 	close(h.done)
 }
 
-func (s *session) closeDatabase(h *held) {
+func (s *Run) closeDatabase(h *held) {
 	h.task.Budget.Close()
 	if h.task.DB == nil {
 		return
@@ -252,7 +252,7 @@ func (s *session) closeDatabase(h *held) {
 }
 
 // run gives a restored task to its worker, unless it is gone meanwhile.
-func (s *session) runTask(h *held) {
+func (s *Run) runTask(h *held) {
 	s.mu.Lock()
 	if !h.gone {
 		h.running, h.wasRunning, h.since = true, true, time.Now()
@@ -286,31 +286,30 @@ func (h host) Commit(c worker.Commit) {
 	} else {
 		counters.aborts.Add(1)
 	}
-	commit := Commit{Worker: c.Worker, Tasks: c.Tasks, Records: c.Records, Duration: c.Duration, Err: c.Err}
-	each(h.session.log, h.session.hooks, func(hook HookCommit) { hook.OnCommit(commit) })
+	h.session.cfg.Events.Committed(c)
 }
 
 // observer is told what one task decides.
 type observer struct {
-	session *session
+	session *Run
 	id      processor.Task
 }
 
 // Dropped implements task.Observer.
 func (o observer) Dropped(node, reason string, record processor.Metadata) {
 	o.session.counters.dropped.Add(1)
-	each(o.session.log, o.session.hooks, func(h HookDropped) { h.OnDropped(Dropped{Task: o.id, Node: node, Reason: reason, Record: record}) })
+	o.session.cfg.Events.Dropped(Dropped{Task: o.id, Node: node, Reason: reason, Record: record})
 }
 
 // Errored implements task.Observer.
 func (o observer) Errored(err *processor.Error, action processor.Action) {
 	o.session.counters.errors.Add(1)
-	each(o.session.log, o.session.hooks, func(h HookError) { h.OnError(err, action) })
+	o.session.cfg.Events.Errored(err, action)
 }
 
 // updateState sets the state from what the tasks are doing, and from what is within
 // reach.
-func (s *session) updateState() {
+func (s *Run) updateState() {
 	s.mu.Lock()
 	state := Running
 	for _, h := range s.tasks {
@@ -320,17 +319,17 @@ func (s *session) updateState() {
 	}
 	joined := s.joined
 	s.mu.Unlock()
-	switch report := s.app.health.Report(); {
+	switch report := s.health.Report(); {
 	case report.Cluster.Out() || report.Group.Out():
 		state = Unreachable
 	case !joined:
 		state = Starting
 	}
-	s.app.setState(state)
+	s.cfg.Events.State(state)
 }
 
 // heldTasks returns the IDs of the tasks that this process has, in order.
-func (s *session) heldTasks() []assignment.TaskID {
+func (s *Run) heldTasks() []assignment.TaskID {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	ids := make([]assignment.TaskID, 0, len(s.tasks))

@@ -1,4 +1,4 @@
-package millrace
+package runtime
 
 import (
 	"context"
@@ -11,7 +11,7 @@ import (
 // locate finds where tasks begin to read: at the offsets that the group has committed, or
 // where their sources, their last stop, their databases or the operator say. The tasks
 // that it returns have to wait.
-func (s *session) locate(tasks []*held) (waiting []*held, err error) {
+func (s *Run) locate(tasks []*held) (waiting []*held, err error) {
 	ctx, cancel := s.untilGone(tasks)
 	defer cancel()
 	err = retry(ctx, s.log, "finding where to begin to read", func(ctx context.Context) (err error) {
@@ -23,7 +23,7 @@ func (s *session) locate(tasks []*held) (waiting []*held, err error) {
 
 // untilGone returns a context that ends with the run, or when one of the tasks is taken
 // away.
-func (s *session) untilGone(tasks []*held) (context.Context, context.CancelFunc) {
+func (s *Run) untilGone(tasks []*held) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(s.soft)
 	var stops []func() bool
 	for _, h := range tasks {
@@ -40,7 +40,7 @@ func (s *session) untilGone(tasks []*held) (context.Context, context.CancelFunc)
 // locateOnce sets the Inputs of tasks, and commits the offsets at which inputs without
 // offsets start. The tasks that it returns have to wait for another process, which may
 // have their state on its disk.
-func (s *session) locateOnce(ctx context.Context, tasks []*held) (waiting []*held, err error) {
+func (s *Run) locateOnce(ctx context.Context, tasks []*held) (waiting []*held, err error) {
 	standings, err := inputs.Standings(ctx, s.client, s.cfg.ApplicationID, s.inputPartitions(tasks))
 	if err != nil {
 		return nil, err
@@ -61,7 +61,7 @@ func (s *session) locateOnce(ctx context.Context, tasks []*held) (waiting []*hel
 }
 
 // inputPartitions are the partitions that tasks read, by full topic name.
-func (s *session) inputPartitions(tasks []*held) map[string][]int32 {
+func (s *Run) inputPartitions(tasks []*held) map[string][]int32 {
 	partitions := map[string][]int32{}
 	for _, h := range tasks {
 		for _, topic := range s.graph.SubTopologies[h.id.SubTopology].Sources {
@@ -75,7 +75,7 @@ func (s *session) inputPartitions(tasks []*held) map[string][]int32 {
 
 // outOfRange returns where to read on when the log has no longer, or does not have yet,
 // what comes next.
-func (s *session) outOfRange(topic graph.Topic, partition int32, at, start, end int64) (int64, error) {
+func (s *Run) outOfRange(topic graph.Topic, partition int32, at, start, end int64) (int64, error) {
 	name := topic.In(s.cfg.ApplicationID)
 	switch s.sourceOptions(topic).OutOfRange {
 	case graph.OutOfRangeEarliest:
@@ -103,7 +103,7 @@ func (e *outOfRangeError) Error() string {
 }
 
 // sourceOptions are those of the source that reads a topic.
-func (s *session) sourceOptions(topic graph.Topic) graph.SourceOptions {
+func (s *Run) sourceOptions(topic graph.Topic) graph.SourceOptions {
 	for _, n := range s.graph.Nodes {
 		for _, t := range n.Topics {
 			if t == topic {
@@ -115,7 +115,7 @@ func (s *session) sourceOptions(topic graph.Topic) graph.SourceOptions {
 }
 
 // topicOf finds a topic of the topology by its full name.
-func (s *session) topicOf(name string) (graph.Topic, bool) {
+func (s *Run) topicOf(name string) (graph.Topic, bool) {
 	for t := range s.layout.counts {
 		if t.In(s.cfg.ApplicationID) == name {
 			return t, true

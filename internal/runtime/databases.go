@@ -1,4 +1,4 @@
-package millrace
+package runtime
 
 import (
 	"context"
@@ -30,7 +30,7 @@ const openParallel = 8
 
 // openDatabases opens the databases that are there and finds out how far they are behind.
 // What fails here fails, or does not matter, when the task comes.
-func (s *session) openDatabases() {
+func (s *Run) openDatabases() {
 	s.databases.open, s.databases.lags = map[assignment.TaskID]*engine.DB{}, map[assignment.TaskID]int64{}
 	dirs, err := s.dir.TaskDirs()
 	if err != nil {
@@ -72,7 +72,7 @@ func (s *session) openDatabases() {
 // publishDisks tells the other processes how far the open databases are whose tasks have
 // lost a committed offset. The group may give such a task to another process, which then
 // restores the state from the changelogs and goes on at the offsets of this disk.
-func (s *session) publishDisks(ctx context.Context) error {
+func (s *Run) publishDisks(ctx context.Context) error {
 	asked, disks := map[string][]int32{}, map[inputs.Partition]engine.Progress{}
 	for id, db := range s.databases.open {
 		t := s.locatable(&held{id: id})
@@ -115,7 +115,7 @@ func has(committed kadm.OffsetResponses, in engine.InputProgress) bool {
 
 // removeDirectory removes what an earlier version of the topology has left behind: a task
 // whose stores belong to other tasks now, which have restored them from their changelogs.
-func (s *session) removeDirectory(dir string) {
+func (s *Run) removeDirectory(dir string) {
 	s.log.Info("removing the state of a task", "directory", dir, "reason", "the topology has no such task with stores any more")
 	if err := s.dir.Destroy(dir); err != nil {
 		s.log.Warn("removing the state of a task", "directory", dir, "error", err)
@@ -123,14 +123,14 @@ func (s *session) removeDirectory(dir string) {
 }
 
 // openDatabase opens a task's database; n is how many there are.
-func (s *session) openDatabase(id assignment.TaskID, n int) (*engine.DB, error) {
+func (s *Run) openDatabase(id assignment.TaskID, n int) (*engine.DB, error) {
 	dir, err := s.dir.TaskDir(s.layout.dirOf(id))
 	if err != nil {
 		return nil, err
 	}
 	db, err := engine.Open(engine.Options{
-		Dir: dir, FS: s.app.seams.fs, Shared: s.shared, MemTableSize: s.shared.MemTableSize(n), Logger: s.log.With("task", id.String()),
-		KeepCells: s.app.seams.mutations.keepCache,
+		Dir: dir, FS: s.cfg.Seams.FS, Shared: s.shared, MemTableSize: s.shared.MemTableSize(n), Logger: s.log.With("task", id.String()),
+		KeepCells: s.cfg.Seams.Mutations.KeepCache,
 	})
 	if err != nil {
 		return nil, err
@@ -145,7 +145,7 @@ func (s *session) openDatabase(id assignment.TaskID, n int) (*engine.DB, error) 
 // openTables opens the tables of a task's stores, and drops those of stores that have
 // moved to other tasks: should they come back, the age of the database would say nothing
 // about theirs.
-func (s *session) openTables(db *engine.DB, stores []*graph.Store) error {
+func (s *Run) openTables(db *engine.DB, stores []*graph.Store) error {
 	mine := map[string]bool{}
 	for _, store := range stores {
 		mine[store.Name] = true
@@ -165,7 +165,7 @@ func (s *session) openTables(db *engine.DB, stores []*graph.Store) error {
 }
 
 // measureLags counts the changelog records that each open database has not seen.
-func (s *session) measureLags(ctx context.Context) error {
+func (s *Run) measureLags(ctx context.Context) error {
 	if len(s.databases.open) == 0 {
 		return nil
 	}
@@ -223,7 +223,7 @@ func (d *databases) snapshot() map[assignment.TaskID]int64 {
 
 // closeUnused closes what nobody has taken. Who wants one of them meanwhile waits, and
 // opens it anew.
-func (s *session) closeUnused() {
+func (s *Run) closeUnused() {
 	s.databases.mu.Lock()
 	defer s.databases.mu.Unlock()
 	for id, db := range s.databases.open {

@@ -1,4 +1,4 @@
-package millrace
+package runtime
 
 import (
 	"context"
@@ -31,7 +31,7 @@ type guarding struct {
 
 // checkState compares the topology with the state that the application has, before the
 // group is joined and before any topic of a store is made.
-func (s *session) checkState() error {
+func (s *Run) checkState() error {
 	name := graph.RegistryTopic(s.cfg.ApplicationID)
 	return s.untilReachable("comparing the topology with the state", func(ctx context.Context) error {
 		if len(s.graph.Stores)+len(s.graph.Repartitions) == 0 {
@@ -45,7 +45,7 @@ func (s *session) checkState() error {
 	})
 }
 
-func (s *session) newGuard() *guard.Guard {
+func (s *Run) newGuard() *guard.Guard {
 	return guard.New(guard.Config{
 		Application: s.cfg.ApplicationID, Graph: s.graph, Topics: s.recordedTopic, Remove: s.cfg.RemoveStores, Reset: s.howToReset(),
 		Directory: guard.Directory{Shape: s.layout.before.Shape, Registry: s.layout.before.registry()},
@@ -58,7 +58,7 @@ func (s *session) newGuard() *guard.Guard {
 
 // recordedTopic implements registry.Topics. The numbers of partitions are those that this
 // run goes by.
-func (s *session) recordedTopic(name string) (registry.TopicID, int32) {
+func (s *Run) recordedTopic(name string) (registry.TopicID, int32) {
 	known, _ := s.topics.lookup(name)
 	if t, ok := s.topicOf(name); ok {
 		return known.ID, s.layout.counts[t]
@@ -68,7 +68,7 @@ func (s *session) recordedTopic(name string) (registry.TopicID, int32) {
 
 // ensureRegistry makes the registry's topic if it is missing. An existing one is checked
 // once.
-func (s *session) ensureRegistry(ctx context.Context) (registry.TopicID, error) {
+func (s *Run) ensureRegistry(ctx context.Context) (registry.TopicID, error) {
 	name := graph.RegistryTopic(s.cfg.ApplicationID)
 	if s.guarding.topic != (registry.TopicID{}) {
 		ids, err := s.topicIDs(ctx, []string{name})
@@ -88,7 +88,7 @@ func (s *session) ensureRegistry(ctx context.Context) (registry.TopicID, error) 
 
 // topicIDs returns the IDs of those topics that exist and that the application may see.
 // It asks a broker, and not what the client remembers of an earlier answer.
-func (s *session) topicIDs(ctx context.Context, names []string) (map[string]registry.TopicID, error) {
+func (s *Run) topicIDs(ctx context.Context, names []string) (map[string]registry.TopicID, error) {
 	req := kmsg.NewPtrMetadataRequest()
 	for _, name := range names {
 		topic := kmsg.NewMetadataRequestTopic()
@@ -115,7 +115,7 @@ func (s *session) topicIDs(ctx context.Context, names []string) (map[string]regi
 // enrolled records what the state means before the first record of tasks, and returns the
 // tasks without those that were taken away meanwhile. The group has given this process
 // tasks, so its topology is the leader's.
-func (s *session) enrolled(tasks []*held) []*held {
+func (s *Run) enrolled(tasks []*held) []*held {
 	return s.untilDone(tasks, func(tasks []*held) error {
 		ctx, cancel := s.untilGone(tasks)
 		defer cancel()
@@ -131,7 +131,7 @@ func (s *session) enrolled(tasks []*held) []*held {
 }
 
 // anyFresh reports whether one of the tasks has not run here since it was assigned.
-func (s *session) anyFresh(tasks []*held) bool {
+func (s *Run) anyFresh(tasks []*held) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, h := range tasks {
@@ -143,7 +143,7 @@ func (s *session) anyFresh(tasks []*held) bool {
 }
 
 // guardedTopics implements guard.Kafka.
-type guardedTopics struct{ s *session }
+type guardedTopics struct{ s *Run }
 
 func (g guardedTopics) Holds(ctx context.Context, topic string) (bool, error) {
 	described, err := topics.Describe(ctx, g.s.client, []string{topic})
@@ -181,22 +181,25 @@ func (g guardedTopics) Delete(ctx context.Context, topic string) error {
 	}
 }
 
+// guardMemory is the memory for looking into the databases before the run opens them.
+const guardMemory = 16 << 20
+
 // guardedDisk implements guard.Disk.
-type guardedDisk struct{ s *session }
+type guardedDisk struct{ s *Run }
 
 func (g guardedDisk) HoldsUnlogged(store, changelog string) (bool, error) {
 	dirs, err := g.s.dir.TaskDirs()
 	if err != nil {
 		return false, err
 	}
-	shared := engine.NewShared(minStateMemory)
+	shared := engine.NewShared(guardMemory)
 	defer shared.Close()
 	for _, dir := range dirs {
 		path, err := g.s.dir.TaskDir(dir)
 		if err != nil {
 			return false, err
 		}
-		holds, err := engine.HoldsUnlogged(engine.Options{Dir: path, FS: g.s.app.seams.fs, Shared: shared, Logger: g.s.log}, store, changelog)
+		holds, err := engine.HoldsUnlogged(engine.Options{Dir: path, FS: g.s.cfg.Seams.FS, Shared: shared, Logger: g.s.log}, store, changelog)
 		if err != nil {
 			return false, fmt.Errorf("looking for rows of store %s: %w", store, err)
 		}

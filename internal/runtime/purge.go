@@ -1,4 +1,4 @@
-package millrace
+package runtime
 
 import (
 	"time"
@@ -14,12 +14,12 @@ const purgeEvery = 30 * time.Second
 // changelogs what has expired in the stores. The broker's retention cannot do the latter:
 // it compares the records' timestamps with the clock, and windows are open by stream
 // time.
-func (s *session) purge() {
+func (s *Run) purge() {
 	if len(s.graph.Repartitions) == 0 && !s.hasWindows() {
 		return
 	}
 	every := purgeEvery
-	if d := s.app.seams.purgeEvery; d > 0 {
+	if d := s.cfg.Seams.PurgeEvery; d > 0 {
 		every = d
 	}
 	purger := topics.NewPurger(s.client, s.log)
@@ -29,7 +29,7 @@ func (s *session) purge() {
 }
 
 // hasWindows reports whether there is a store with a windowed changelog.
-func (s *session) hasWindows() bool {
+func (s *Run) hasWindows() bool {
 	for _, sub := range s.graph.SubTopologies {
 		for _, s := range sub.Stores {
 			if s.Spec.Changelog().Kind == store.WindowedChangelog {
@@ -42,7 +42,7 @@ func (s *session) hasWindows() bool {
 
 // notNeeded returns up to where repartition topics have been processed, and windowed
 // changelogs have expired, in the tasks that this process holds.
-func (s *session) notNeeded() topics.Offsets {
+func (s *Run) notNeeded() topics.Offsets {
 	repartition := map[string]bool{}
 	for _, p := range s.graph.Repartitions {
 		repartition[p.Topic.In(s.cfg.ApplicationID)] = true

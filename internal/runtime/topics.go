@@ -1,4 +1,4 @@
-package millrace
+package runtime
 
 import (
 	"context"
@@ -28,7 +28,7 @@ func (e *missingError) Error() string {
 
 // prepareTopics finds the topics of the topology, creates or checks the internal ones,
 // and takes the numbers of partitions.
-func (s *session) prepareTopics() error {
+func (s *Run) prepareTopics() error {
 	if err := s.findTopics(); err != nil {
 		return err
 	}
@@ -59,7 +59,7 @@ func (s *session) prepareTopics() error {
 }
 
 // warnOf logs what is not right with the internal topics, though the application can run.
-func (s *session) warnOf(described map[string]topics.Topic) {
+func (s *Run) warnOf(described map[string]topics.Topic) {
 	for _, name := range slices.Sorted(maps.Keys(described)) {
 		topic := described[name]
 		if topic.Configs == nil {
@@ -73,7 +73,7 @@ func (s *session) warnOf(described map[string]topics.Topic) {
 
 // findTopics describes the topics that the application does not make itself, and waits
 // for them if Config.WaitForTopics says so.
-func (s *session) findTopics() error {
+func (s *Run) findTopics() error {
 	inputs, outputs := s.foreignTopics()
 	logged := false
 	return s.untilReachable("looking for topics", func(ctx context.Context) error {
@@ -109,7 +109,7 @@ func missingOf(described map[string]topics.Topic, names []string) []string {
 }
 
 // foreignTopics are the topics of the topology that somebody else has to make.
-func (s *session) foreignTopics() (inputs, outputs []string) {
+func (s *Run) foreignTopics() (inputs, outputs []string) {
 	for _, n := range s.graph.Nodes {
 		for _, t := range n.Topics {
 			if !t.Internal && !slices.Contains(inputs, t.Name) {
@@ -127,12 +127,12 @@ func (s *session) foreignTopics() (inputs, outputs []string) {
 			output(n.SinkTopic.Name)
 		}
 	}
-	output(s.cfg.Errors.DeadLetterTopic)
+	output(s.cfg.Policy.DeadLetterTopic)
 	return inputs, outputs
 }
 
 // internalTopics are those that the application makes.
-func (s *session) internalTopics() []topics.Spec {
+func (s *Run) internalTopics() []topics.Spec {
 	var specs []topics.Spec
 	for _, p := range s.graph.Repartitions {
 		specs = append(specs, topics.Spec{

@@ -1,4 +1,4 @@
-package millrace
+package runtime
 
 import (
 	"cmp"
@@ -18,6 +18,7 @@ import (
 	"github.com/millrace-streams/millrace/internal/dialer"
 	"github.com/millrace-streams/millrace/internal/engine"
 	"github.com/millrace-streams/millrace/internal/graph"
+	"github.com/millrace-streams/millrace/internal/health"
 	"github.com/millrace-streams/millrace/internal/inputs"
 	"github.com/millrace-streams/millrace/internal/membership"
 	"github.com/millrace-streams/millrace/internal/restore"
@@ -28,17 +29,16 @@ import (
 	"github.com/millrace-streams/millrace/internal/worker"
 )
 
-// session is one Run of an App: the goroutines and clients round the tasks.
+// Run is one run of an application: the goroutines and clients round the tasks. Make one
+// with New and run it once.
 //
 // Who waits for whom: the group's goroutine waits for workers (a revocation), workers
 // wait for Kafka only, the fetcher waits for nobody. Nothing that a worker or the fetcher
 // calls here may wait for a worker.
-type session struct {
-	app   *App
+type Run struct {
 	cfg   Config
 	graph *graph.Graph
 	log   *slog.Logger
-	hooks hooks
 
 	dir       *statedir.Dir
 	layout    layout
@@ -54,6 +54,8 @@ type session struct {
 	workers   []*worker.Worker
 	group     membership.Membership
 
+	// ctx is that of New.
+	ctx context.Context
 	// hard is what user code sees: it ends when there is no more time to be graceful.
 	hard context.Context
 	kill context.CancelFunc
@@ -77,6 +79,8 @@ type session struct {
 	failure    error
 	failed     chan struct{}
 
+	health   health.Tracker // of what the run needs to reach
+	started  atomic.Bool    // every part has been made
 	counters counters
 }
 
@@ -84,11 +88,11 @@ type counters struct {
 	records, commits, aborts, dropped, errors atomic.Int64
 }
 
-// newSession makes a session that ends with ctx. It does nothing before run.
-func (a *App) newSession(ctx context.Context) *session {
-	s := &session{
-		app: a, cfg: a.cfg, graph: a.graph, log: a.cfg.Logger.With("application", a.cfg.ApplicationID), hooks: a.cfg.Hooks,
-		tasks: map[assignment.TaskID]*held{}, failed: make(chan struct{}), records: inputs.NewRecords(a.cfg.ApplicationID),
+// New makes a Run that ends with ctx. It does nothing before [Run.Run].
+func New(ctx context.Context, cfg Config) *Run {
+	s := &Run{
+		ctx: ctx, cfg: cfg, graph: cfg.Graph, log: cfg.Logger.With("application", cfg.ApplicationID),
+		tasks: map[assignment.TaskID]*held{}, failed: make(chan struct{}), records: inputs.NewRecords(cfg.ApplicationID),
 	}
 	s.hard, s.kill = context.WithCancel(context.WithoutCancel(ctx))
 	s.soft, s.stop = context.WithCancel(ctx)
@@ -97,8 +101,37 @@ func (a *App) newSession(ctx context.Context) *session {
 	return s
 }
 
+// Run runs the application until the context of New ends or something fails. It blocks.
+// From then on it returns within Config.CloseTimeout, whatever is stuck.
+func (s *Run) Run() error {
+	defer context.AfterFunc(s.ctx, s.ending.Begin)()
+	err := s.ending.Bound(s.runAndTell)
+	if late := (*shutdown.LateError)(nil); errors.As(err, &late) {
+		err = errors.Join(s.failureSoFar(), err)
+		s.warnOfLate(late)
+		go s.cfg.Events.State(Failed) // a hook may be what is stuck
+	}
+	return err
+}
+
+// runAndTell runs, and reports the state before and after.
+func (s *Run) runAndTell() error {
+	s.cfg.Events.State(Starting)
+	err := s.run()
+	if err != nil {
+		s.cfg.Events.State(Failed)
+	} else {
+		s.cfg.Events.State(Closed)
+	}
+	return err
+}
+
+// Kill ends the contexts of user code and of requests to brokers at once, as the last
+// call of CloseTimeout does. Tests use it to end what a killed process has left.
+func (s *Run) Kill() { s.kill() }
+
 // run does the work of Run.
-func (s *session) run() (err error) {
+func (s *Run) run() (err error) {
 	defer s.kill()
 	defer s.stop()
 	s.ending.Step("the start, which was under way")
@@ -119,7 +152,7 @@ func (s *session) run() (err error) {
 	if err := s.start(); err != nil {
 		s.fail(err)
 	}
-	s.app.session.Store(s)
+	s.started.Store(true)
 	select {
 	case <-s.soft.Done():
 		s.log.Info("closing")
@@ -129,7 +162,7 @@ func (s *session) run() (err error) {
 }
 
 // prepare checks everything that can be checked before the group is joined.
-func (s *session) prepare() (err error) {
+func (s *Run) prepare() (err error) {
 	if err = s.readLayout(); err != nil {
 		return err
 	}
@@ -156,24 +189,11 @@ func (s *session) prepare() (err error) {
 }
 
 // clientOptions are what every client gets.
-func (s *session) clientOptions(more ...kgo.Opt) []kgo.Opt {
-	opts := s.cfg.brokers()
-	// kgo waits 5 s between two looks at the metadata, which would be the pause at each
-	// move of a leader.
-	opts = append(opts, kgo.ClientID(s.cfg.ApplicationID), kgo.MetadataMinAge(metadataMinAge))
-	// Pushing metrics to the broker makes each client's Close wait a second for a broker
-	// that is gone.
-	opts = append(opts, kgo.DisableClientMetrics())
-	opts = append(opts, s.cfg.ClientOptions...)
-	// When there is no more time, closing a client does not wait for brokers.
-	opts = append(opts, kgo.WithContext(s.hard))
-	if s.dial != nil {
-		opts = append(opts, kgo.Dialer(s.dial))
-	}
-	return append(opts, more...)
+func (s *Run) clientOptions(more ...kgo.Opt) []kgo.Opt {
+	return append(s.cfg.clientOptions(s.hard, s.dial), more...)
 }
 
-func (s *session) transactionalID(index int) string {
+func (s *Run) transactionalID(index int) string {
 	return fmt.Sprintf("%s-%s-%d", s.cfg.ApplicationID, s.dir.ProcessID(), index)
 }
 
@@ -181,8 +201,8 @@ func (s *session) transactionalID(index int) string {
 // runs have left open under other ones. Those under the same IDs end when the workers
 // initialise their producers, while the group is being joined; whoever reads committed
 // offsets waits for it.
-func (s *session) fence() error {
-	if s.cfg.Guarantee != ExactlyOnce {
+func (s *Run) fence() error {
+	if !s.cfg.ExactlyOnce {
 		return nil
 	}
 	var mine []string
@@ -204,7 +224,7 @@ func (s *session) fence() error {
 const fenceTimeout = 15 * time.Second
 
 // start makes the parts and joins the group.
-func (s *session) start() (err error) {
+func (s *Run) start() (err error) {
 	s.shared = engine.NewShared(s.cfg.StateMemory)
 	if err := s.startFetcher(); err != nil {
 		return err
@@ -222,8 +242,6 @@ func (s *session) start() (err error) {
 }
 
 const (
-	metadataMinAge = 100 * time.Millisecond
-
 	fetchMaxWait = 100 * time.Millisecond
 
 	// rebalanceTimeout bounds a revocation, which waits for a commit, and that for user
@@ -231,7 +249,7 @@ const (
 	rebalanceTimeout = 60 * time.Second
 )
 
-func (s *session) startFetcher() error {
+func (s *Run) startFetcher() error {
 	opts := s.clientOptions(
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(), kgo.ConsumeResetOffset(kgo.NoResetOffset()),
 		kgo.FetchMaxWait(fetchMaxWait), kgo.FetchMaxBytes(int32(min(s.cfg.BufferMemory, 50<<20))),
@@ -246,26 +264,26 @@ func (s *session) startFetcher() error {
 	return nil
 }
 
-func (s *session) workerConfig(index int) worker.Config {
+func (s *Run) workerConfig(index int) worker.Config {
 	return worker.Config{
-		Index: index, ApplicationID: s.cfg.ApplicationID, Graph: s.graph, Policy: s.cfg.Errors, EveryUpdate: s.cfg.EveryUpdate, TaskIdle: s.cfg.TaskIdle,
-		Transactional: s.cfg.Guarantee == ExactlyOnce, CommitInterval: s.cfg.CommitInterval, TransactionTimeout: s.cfg.TransactionTimeout,
+		Index: index, ApplicationID: s.cfg.ApplicationID, Graph: s.graph, Policy: s.cfg.Policy, EveryUpdate: s.cfg.EveryUpdate, TaskIdle: s.cfg.TaskIdle,
+		Transactional: s.cfg.ExactlyOnce, CommitInterval: s.cfg.CommitInterval, TransactionTimeout: s.cfg.TransactionTimeout,
 		NewProducer: func(caution *txn.Caution) (*txn.Producer, error) { return s.newProducer(index, caution) },
 		Identity:    s.identity, Fetcher: s.fetcher, Topics: s.topics, Host: host{s}, Logger: s.log,
-		Mutations: worker.Mutations{ApplyFirst: s.app.seams.mutations.applyFirst, KeepTimes: s.app.seams.mutations.keepTimes},
+		Mutations: worker.Mutations{ApplyFirst: s.cfg.Seams.Mutations.ApplyFirst, KeepTimes: s.cfg.Seams.Mutations.KeepTimes},
 	}
 }
 
-func (s *session) newProducer(index int, caution *txn.Caution) (*txn.Producer, error) {
+func (s *Run) newProducer(index int, caution *txn.Caution) (*txn.Producer, error) {
 	cfg := txn.Config{
 		Opts: s.clientOptions(), TransactionTimeout: s.cfg.TransactionTimeout, Group: s.cfg.ApplicationID,
 		BatchMaxBytes: func(topic string) int32 { return int32(s.topics.Limits(topic).MaxBytes) },
 		Caution:       caution, Refresh: s.refresh, Logger: s.log,
 	}
-	if s.cfg.Guarantee == ExactlyOnce {
+	if s.cfg.ExactlyOnce {
 		cfg.TransactionalID = s.transactionalID(index)
 	}
-	if step := s.app.seams.step; step != nil {
+	if step := s.cfg.Seams.Step; step != nil {
 		cfg.Hook = func(at txn.Step) error { return step(index, at) }
 	}
 	p, err := txn.New(s.hard, cfg)
@@ -278,32 +296,32 @@ func (s *session) newProducer(index int, caution *txn.Caution) (*txn.Producer, e
 	return p, nil
 }
 
-func (s *session) identity() txn.Identity {
+func (s *Run) identity() txn.Identity {
 	if g := s.membership(); g != nil {
 		return g.Identity()
 	}
 	return txn.Identity{Generation: -1}
 }
 
-func (s *session) refresh(ctx context.Context, stale txn.Identity) (txn.Identity, error) {
+func (s *Run) refresh(ctx context.Context, stale txn.Identity) (txn.Identity, error) {
 	if g := s.membership(); g != nil {
 		return g.Refresh(ctx, stale)
 	}
 	return txn.Identity{}, errors.New("not a member of the group")
 }
 
-func (s *session) membership() membership.Membership {
+func (s *Run) membership() membership.Membership {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.group
 }
 
-func (s *session) join() error {
+func (s *Run) join() error {
 	group, err := membership.Join(membership.Config{
 		Opts: s.clientOptions(), Group: s.cfg.ApplicationID, InstanceID: s.dir.ProcessID(),
 		Topology: s.assignmentTopology(), Subscription: s.subscription,
-		SessionTimeout: s.cfg.SessionTimeout, RebalanceTimeout: cmp.Or(s.app.seams.rebalanceTimeout, rebalanceTimeout), Handler: groupHandler{s}, Logger: s.log,
-		LiveIdentity: s.app.seams.mutations.liveIdentity,
+		SessionTimeout: s.cfg.SessionTimeout, RebalanceTimeout: cmp.Or(s.cfg.Seams.RebalanceTimeout, rebalanceTimeout), Handler: groupHandler{s}, Logger: s.log,
+		LiveIdentity: s.cfg.Seams.Mutations.LiveIdentity,
 	})
 	if err != nil {
 		return err
@@ -315,7 +333,7 @@ func (s *session) join() error {
 }
 
 // assignmentTopology is the graph as the group's leader needs it.
-func (s *session) assignmentTopology() assignment.Topology {
+func (s *Run) assignmentTopology() assignment.Topology {
 	t := assignment.Topology{Fingerprint: s.layout.shape.Fingerprint()}
 	for _, sub := range s.graph.SubTopologies {
 		with := assignment.SubTopology{ID: int32(sub.ID), Stateful: len(sub.Stores) > 0}
@@ -328,10 +346,10 @@ func (s *session) assignmentTopology() assignment.Topology {
 }
 
 // spawn runs f until it returns, which it does soon after soft has ended.
-func (s *session) spawn(f func()) { s.background.Go(f) }
+func (s *Run) spawn(f func()) { s.background.Go(f) }
 
 // fail ends the run with err, unless something has failed before.
-func (s *session) fail(err error) {
+func (s *Run) fail(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.failure != nil {
@@ -348,7 +366,7 @@ var retries = backoff.Backoff{First: 50 * time.Millisecond, Last: 2 * time.Secon
 
 // untilReachable repeats f until it succeeds, the run ends, or the error is one that no
 // waiting puts right.
-func (s *session) untilReachable(doing string, f func(context.Context) error) error {
+func (s *Run) untilReachable(doing string, f func(context.Context) error) error {
 	return retry(s.soft, s.log, doing, f)
 }
 

@@ -1,4 +1,4 @@
-package millrace
+package runtime
 
 import (
 	"cmp"
@@ -28,8 +28,10 @@ type layout struct {
 
 // recorded is a layout as it is kept in the state directory.
 type recorded struct {
-	Shape       graph.Shape
-	Partitions  map[string]int32 // by name in the topology: repartition topics without the application ID
+	Shape graph.Shape
+	// Partitions has the topics by their names in the topology. The names of repartition
+	// topics lack the application ID.
+	Partitions  map[string]int32
 	Directories map[string]int
 	Registry    []byte `json:",omitempty"` // ID of the registry's topic
 }
@@ -72,7 +74,7 @@ func (l *layout) taskOf(dir string) (assignment.TaskID, bool) {
 }
 
 // readLayout reads what the directory was used with before.
-func (s *session) readLayout() error {
+func (s *Run) readLayout() error {
 	s.layout = layout{app: s.cfg.ApplicationID, graph: s.graph, shape: s.graph.Shape(), dirs: map[string]int{}}
 	if err := s.graph.Conflicts(s.cfg.ApplicationID); err != nil {
 		return err
@@ -85,7 +87,7 @@ func (s *session) readLayout() error {
 	return nil
 }
 
-func (s *session) recordedLayout() (was recorded, found bool, err error) {
+func (s *Run) recordedLayout() (was recorded, found bool, err error) {
 	_, description, found := s.dir.Topology()
 	if !found {
 		return recorded{}, false, nil
@@ -101,7 +103,7 @@ func (s *session) recordedLayout() (was recorded, found bool, err error) {
 
 // checkCounts compares the numbers of partitions with those that the directory was used
 // with before.
-func (s *session) checkCounts() error {
+func (s *Run) checkCounts() error {
 	was := s.layout.before
 	var problems []error
 	for t, n := range s.layout.counts {
@@ -124,13 +126,13 @@ func (s *session) checkCounts() error {
 }
 
 // howToReset is the advice that ends the errors about state that does not fit.
-func (s *session) howToReset() string {
+func (s *Run) howToReset() string {
 	return "stop all processes and reset the application: delete its internal topics (" + s.cfg.ApplicationID + "-...-changelog, -...-repartition and -stores-registry), its group's offsets and its state directories (here " + s.dir.Path() + ")"
 }
 
 // independentOfCount says that nothing depends on the number of partitions of a topic:
 // what reads it keeps no state and feeds nothing that does.
-func (s *session) independentOfCount(t graph.Topic) bool {
+func (s *Run) independentOfCount(t graph.Topic) bool {
 	for _, sub := range s.graph.SubTopologies {
 		if !slices.Contains(sub.Sources, t) {
 			continue
@@ -144,7 +146,7 @@ func (s *session) independentOfCount(t graph.Topic) bool {
 
 // saveLayout writes the layout into the state directory; new sub-topologies get numbers
 // there.
-func (s *session) saveLayout() error {
+func (s *Run) saveLayout() error {
 	l := &s.layout
 	next := 0
 	for _, number := range l.dirs {

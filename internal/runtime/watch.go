@@ -1,4 +1,4 @@
-package millrace
+package runtime
 
 import (
 	"context"
@@ -18,9 +18,9 @@ const topicsEvery = 10 * time.Second
 
 // watchTopics looks whether the topics that are read, and the changelogs, stay as they
 // were, and how many partitions those have that are written.
-func (s *session) watchTopics() {
+func (s *Run) watchTopics() {
 	every := topicsEvery
-	if d := s.app.seams.topicsEvery; d > 0 {
+	if d := s.cfg.Seams.TopicsEvery; d > 0 {
 		every = d
 	}
 	for backoff.Sleep(s.soft, every) == nil {
@@ -36,11 +36,11 @@ func (s *session) watchTopics() {
 
 // compareTopics returns an error if a topic is not what it was when the application
 // started, and stays so for topics.MissingAfter. It returns nil if Kafka cannot be asked.
-func (s *session) compareTopics(ctx context.Context) error {
+func (s *Run) compareTopics(ctx context.Context) error {
 	return topics.Confirm(ctx, s.compareOnce)
 }
 
-func (s *session) compareOnce(ctx context.Context) error {
+func (s *Run) compareOnce(ctx context.Context) error {
 	names := slices.Clone(s.topics.changelogs())
 	for t := range s.layout.counts {
 		names = append(names, t.In(s.cfg.ApplicationID))
@@ -76,7 +76,7 @@ func (s *session) compareOnce(ctx context.Context) error {
 // updateOutputs takes over how many partitions the topics have that are only written:
 // from the next transaction on keys go where they then belong. What has become of a topic
 // that cannot be described shows when it is written.
-func (s *session) updateOutputs(details kadm.TopicDetails, outputs []string) {
+func (s *Run) updateOutputs(details kadm.TopicDetails, outputs []string) {
 	for _, name := range outputs {
 		is, ok := details[name]
 		if !ok || is.Err != nil || len(is.Partitions) == 0 {

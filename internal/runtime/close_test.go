@@ -1,7 +1,8 @@
-package millrace
+package runtime
 
 import (
 	"context"
+	"log/slog"
 	"testing"
 	"time"
 
@@ -10,7 +11,11 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace-streams/millrace/internal/engine"
+	"github.com/millrace-streams/millrace/internal/graph"
+	"github.com/millrace-streams/millrace/internal/health"
 	"github.com/millrace-streams/millrace/internal/kafkatest"
+	"github.com/millrace-streams/millrace/internal/worker"
+	"github.com/millrace-streams/millrace/processor"
 	"github.com/millrace-streams/millrace/serde"
 	"github.com/millrace-streams/millrace/topology"
 )
@@ -33,22 +38,26 @@ func TestTasksLostAndAssignedAtTheEnd(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		app, err := New(topo, Config{ApplicationID: "app", Brokers: cluster.ListenAddrs(), StateDir: dir, Workers: 1, CloseTimeout: time.Second, ClientOptions: cluster.Dial()})
+		g, err := graph.Of(topo)
 		if err != nil {
 			t.Fatal(err)
 		}
-		app.seams.fs = fs
 		ctx, stop := context.WithCancel(context.Background())
 		defer stop()
+		s := New(ctx, Config{
+			ApplicationID: "app", Graph: g, Brokers: cluster.ListenAddrs(), ClientOptions: cluster.Dial(), StateDir: dir,
+			ExactlyOnce: true, Workers: 1, CommitInterval: 100 * time.Millisecond, TransactionTimeout: 10 * time.Second,
+			SessionTimeout: 15 * time.Second, CloseTimeout: time.Second, StateMemory: 16 << 20, BufferMemory: 1 << 20,
+			ReplicationFactor: -1, Logger: slog.Default(), Events: silent{}, Seams: Seams{FS: fs},
+		})
 		ended := make(chan error)
-		go func() { ended <- app.Run(ctx) }()
+		go func() { ended <- s.Run() }()
 		cl := cluster.Client()
 		if err := cl.ProduceSync(ctx, &kgo.Record{Topic: "in", Key: []byte("k")}).FirstErr(); err != nil {
 			t.Fatal(err)
 		}
 		<-entered
 
-		s := app.session.Load()
 		tasks := s.heldTasks()
 		paths := make([]string, len(tasks))
 		for i, id := range tasks {
@@ -80,3 +89,15 @@ func TestTasksLostAndAssignedAtTheEnd(t *testing.T) {
 		}
 	}, kfake.SeedTopics(1, "in"))
 }
+
+// silent takes events and does nothing.
+type silent struct{}
+
+func (silent) State(State)                                {}
+func (silent) Rebalance(Rebalance)                        {}
+func (silent) Restoring(RestoreProgress)                  {}
+func (silent) Wiped(StateWiped)                           {}
+func (silent) Committed(worker.Commit)                    {}
+func (silent) Dropped(Dropped)                            {}
+func (silent) Errored(*processor.Error, processor.Action) {}
+func (silent) Reach(health.Report)                        {}

@@ -1,4 +1,4 @@
-package millrace
+package runtime
 
 import (
 	"context"
@@ -21,7 +21,7 @@ import (
 // matters: the committed offsets are read first, which waits for transactions that a
 // former owner has left open, and the ends of the changelogs afterwards, so that all that
 // belongs to the offsets lies below them.
-func (s *session) restore(tasks []*held) {
+func (s *Run) restore(tasks []*held) {
 	s.mu.Lock()
 	if s.closing {
 		s.mu.Unlock()
@@ -52,7 +52,7 @@ func (s *session) restore(tasks []*held) {
 
 // located finds where tasks begin to read, and returns them without those that were taken
 // away meanwhile. Those that wait cannot begin yet.
-func (s *session) located(tasks []*held) (ready, waiting []*held) {
+func (s *Run) located(tasks []*held) (ready, waiting []*held) {
 	ready = s.untilDone(tasks, func(tasks []*held) (err error) {
 		waiting, err = s.locate(tasks)
 		return err
@@ -67,7 +67,7 @@ func (s *session) located(tasks []*held) (ready, waiting []*held) {
 // untilDone does something for tasks, again without the tasks that are taken away
 // meanwhile, and returns those that are left. If do fails for another reason, the
 // application fails.
-func (s *session) untilDone(tasks []*held, do func([]*held) error) []*held {
+func (s *Run) untilDone(tasks []*held, do func([]*held) error) []*held {
 	for len(tasks) > 0 {
 		err := do(tasks)
 		if err == nil {
@@ -85,7 +85,7 @@ func (s *session) untilDone(tasks []*held, do func([]*held) error) []*held {
 
 // withoutGone ends the tasks that were taken away, or that the end of the run has
 // stopped, and returns the others.
-func (s *session) withoutGone(tasks []*held) []*held {
+func (s *Run) withoutGone(tasks []*held) []*held {
 	var left []*held
 	for _, h := range tasks {
 		if h.ctx.Err() != nil {
@@ -108,7 +108,7 @@ func split(tasks []*held, n int) [][]*held {
 
 // abandon ends tasks that cannot be started. Unless the reason is that they, or the run,
 // have ended, the application fails.
-func (s *session) abandon(tasks []*held, err error) {
+func (s *Run) abandon(tasks []*held, err error) {
 	ended := s.soft.Err() != nil
 	for _, h := range tasks {
 		ended = ended || h.ctx.Err() != nil
@@ -122,7 +122,7 @@ func (s *session) abandon(tasks []*held, err error) {
 }
 
 // restoreGroup restores tasks with one client.
-func (s *session) restoreGroup(tasks []*held) {
+func (s *Run) restoreGroup(tasks []*held) {
 	job := &restoring{session: s}
 	for _, h := range tasks {
 		if err := job.add(h); err != nil {
@@ -134,7 +134,7 @@ func (s *session) restoreGroup(tasks []*held) {
 
 // restoring is the work of restoreGroup. One goroutine uses it.
 type restoring struct {
-	session *session
+	session *Run
 	parts   []*changelog
 	left    map[*held]int // changelogs that are not restored
 	began   time.Time
@@ -173,7 +173,7 @@ func (j *restoring) add(h *held) error {
 }
 
 // openTask opens the database of a task, if it has stores and no database yet.
-func (s *session) openTask(h *held) ([]*changelog, error) {
+func (s *Run) openTask(h *held) ([]*changelog, error) {
 	if h.task.Budget == nil {
 		h.task.Budget = s.shared.NewBudget()
 	}
@@ -213,7 +213,7 @@ func (s *session) openTask(h *held) ([]*changelog, error) {
 
 // statefulTasks is the number of tasks with a database among those that the process
 // holds.
-func (s *session) statefulTasks() int {
+func (s *Run) statefulTasks() int {
 	n := 0
 	for _, id := range s.heldTasks() {
 		if len(s.graph.SubTopologies[id.SubTopology].Stores) > 0 {
@@ -364,8 +364,8 @@ func (j *restoring) prepare(ctx context.Context, parts []*changelog) (map[string
 
 // markers is how many offsets come behind the position of a store that has seen
 // everything: the last commit's own marker.
-func (s *session) markers() int64 {
-	if s.cfg.Guarantee == ExactlyOnce {
+func (s *Run) markers() int64 {
+	if s.cfg.ExactlyOnce {
 		return 1
 	}
 	return 0
@@ -451,7 +451,8 @@ func (j *restoring) progressOf(h *held) *engine.Progress {
 }
 
 func (j *restoring) finished(log *changelog, next int64, err error, ids map[string]restore.TopicID) {
-	if j.left[log.task] == 0 { // another changelog has failed meanwhile, and all tasks with it
+	if j.left[log.task] == 0 {
+		// Another changelog has failed meanwhile, and all tasks with it.
 		return
 	}
 	if err == nil && (log.From != next || log.TopicID == restore.TopicID{}) {
@@ -527,8 +528,7 @@ func (j *restoring) wipe(log *changelog, reason string) {
 		return
 	}
 	log.From, log.TopicID, log.wiped = -1, restore.TopicID{}, true
-	wiped := StateWiped{Task: log.task.task.ID, Store: log.store, Reason: reason}
-	each(j.session.log, j.session.hooks, func(h HookStateWiped) { h.OnStateWiped(wiped) })
+	j.session.cfg.Events.Wiped(StateWiped{Task: log.task.task.ID, Store: log.store, Reason: reason})
 }
 
 // failAll fails the application; pending then ends the tasks.
@@ -552,6 +552,5 @@ func (j *restoring) progress(parts []*changelog, p restore.Progress) {
 }
 
 func (j *restoring) report(log *changelog, position, end int64, done bool) {
-	progress := RestoreProgress{Task: log.task.task.ID, Store: log.store, Changelog: log.Topic, Position: position, End: end, Done: done}
-	each(j.session.log, j.session.hooks, func(h HookRestore) { h.OnRestoreProgress(progress) })
+	j.session.cfg.Events.Restoring(RestoreProgress{Task: log.task.task.ID, Store: log.store, Changelog: log.Topic, Position: position, End: end, Done: done})
 }

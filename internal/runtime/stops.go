@@ -1,4 +1,4 @@
-package millrace
+package runtime
 
 import (
 	"context"
@@ -12,7 +12,7 @@ import (
 const stopTimeout = 2 * time.Second
 
 // recordStops records where tasks were stopped, for the case that the group forgets it.
-func (s *session) recordStops(tasks []*held) {
+func (s *Run) recordStops(tasks []*held) {
 	stops := map[inputs.Partition]inputs.Stop{}
 	for _, h := range tasks {
 		s.addStops(stops, h)
@@ -37,7 +37,7 @@ func (s *session) recordStops(tasks []*held) {
 
 // addStops adds the stops of a task, unless it may have done something that is not
 // committed, or another task has started to read its inputs.
-func (s *session) addStops(stops map[inputs.Partition]inputs.Stop, h *held) {
+func (s *Run) addStops(stops map[inputs.Partition]inputs.Stop, h *held) {
 	select {
 	case <-h.done:
 	default: // stuck, so its worker still has it

@@ -1,0 +1,96 @@
+package runtime
+
+import (
+	"fmt"
+
+	"github.com/millrace-streams/millrace/internal/health"
+	"github.com/millrace-streams/millrace/internal/worker"
+	"github.com/millrace-streams/millrace/processor"
+)
+
+// Events is told what a run does. The goroutines that do the work call it, several at
+// once, and wait for it. Its methods must not panic.
+type Events interface {
+	// State reports what the run is doing. It is called often with the same State.
+	State(State)
+	// Rebalance is called after tasks have come, and before tasks go.
+	Rebalance(Rebalance)
+	// Restoring reports how the restore of a store proceeds.
+	Restoring(RestoreProgress)
+	// Wiped reports that the local rows of a store were given up.
+	Wiped(StateWiped)
+	// Committed reports each commit, also those that failed.
+	Committed(worker.Commit)
+	// Dropped reports each record that was dropped.
+	Dropped(Dropped)
+	// Errored reports each error of a task, with what the error policy said.
+	Errored(err *processor.Error, action processor.Action)
+	// Reach reports that a broker, the group or the cluster has got out of reach, or is
+	// within reach again.
+	Reach(health.Report)
+}
+
+// State says what a run is doing.
+type State int
+
+// The states, in the order in which a run can pass through them. A run goes back and
+// forth between Restoring, Running and Unreachable only.
+const (
+	// Starting checks topics, fences the predecessor and joins the group.
+	Starting State = iota
+	// Restoring: at least one task waits for its state.
+	Restoring
+	// Running: all tasks run.
+	Running
+	// Unreachable: the cluster or the group is out of reach.
+	Unreachable
+	// Closing: nothing new is started.
+	Closing
+	// Closed: the run has ended without an error.
+	Closed
+	// Failed: the run has ended with an error.
+	Failed
+)
+
+// String returns the state in lower case.
+func (s State) String() string {
+	names := [...]string{"starting", "restoring", "running", "unreachable", "closing", "closed", "failed"}
+	if s < 0 || int(s) >= len(names) {
+		return fmt.Sprintf("state(%d)", int(s))
+	}
+	return names[s]
+}
+
+// Rebalance says which tasks the group gave or took.
+type Rebalance struct {
+	Generation int32
+	Assigned   []processor.Task
+	Revoked    []processor.Task
+	// Lost is set if the group has already given the revoked tasks to another process.
+	Lost bool
+}
+
+// RestoreProgress is the state of the restore of one store of one task.
+type RestoreProgress struct {
+	Task      processor.Task
+	Store     string
+	Changelog string // topic; the partition is Task.Partition
+	Position  int64  // next offset to read
+	End       int64  // offset at which it is done
+	Done      bool
+}
+
+// StateWiped says which store of which task was wiped, and why.
+type StateWiped struct {
+	Task   processor.Task
+	Store  string
+	Reason string
+}
+
+// Dropped is a record that was dropped.
+type Dropped struct {
+	Task   processor.Task
+	Node   string
+	Reason string
+	Record processor.Metadata
+}

@@ -1,0 +1,84 @@
+package millrace
+
+import (
+	"github.com/millrace-streams/millrace/internal/health"
+	"github.com/millrace-streams/millrace/internal/resume"
+	"github.com/millrace-streams/millrace/internal/runtime"
+	"github.com/millrace-streams/millrace/internal/worker"
+	"github.com/millrace-streams/millrace/processor"
+)
+
+// runtimeConfig returns the configuration for internal/runtime.
+func (a *App) runtimeConfig() runtime.Config {
+	c := a.cfg
+	return runtime.Config{
+		ApplicationID: c.ApplicationID, Graph: a.graph,
+		Brokers: c.Brokers, ClientOptions: c.ClientOptions, StateDir: c.StateDir,
+		ExactlyOnce: c.Guarantee == ExactlyOnce, Policy: c.Errors, EveryUpdate: c.EveryUpdate, Workers: c.Workers, TaskIdle: c.TaskIdle,
+		CommitInterval: c.CommitInterval, TransactionTimeout: c.TransactionTimeout,
+		SessionTimeout: c.SessionTimeout, CloseTimeout: c.CloseTimeout,
+		Stay:        c.OnClose == Stay,
+		Lost:        resume.Policy{Lost: resume.Choice(c.LostOffsets), Recreated: resume.Choice(c.RecreatedInputs)},
+		StateMemory: c.StateMemory, BufferMemory: c.BufferMemory, ReplicationFactor: c.ReplicationFactor,
+		RemoveStores: c.RemoveStores, WaitForTopics: c.WaitForTopics,
+		Logger: c.Logger, Events: events{a}, Seams: a.seams,
+	}
+}
+
+// events turns what a run reports into the App's state and calls of its hooks.
+type events struct{ app *App }
+
+// states are the App's states, by those of the run.
+var states = [...]State{
+	runtime.Starting:    Starting,
+	runtime.Restoring:   Restoring,
+	runtime.Running:     Running,
+	runtime.Unreachable: Unreachable,
+	runtime.Closing:     Closing,
+	runtime.Closed:      Closed,
+	runtime.Failed:      Failed,
+}
+
+// State implements runtime.Events.
+func (e events) State(s runtime.State) { e.app.setState(states[s]) }
+
+// Rebalance implements runtime.Events.
+func (e events) Rebalance(r runtime.Rebalance) {
+	tell(e.app, func(h HookRebalance) { h.OnRebalance(Rebalance(r)) })
+}
+
+// Restoring implements runtime.Events.
+func (e events) Restoring(p runtime.RestoreProgress) {
+	tell(e.app, func(h HookRestore) { h.OnRestoreProgress(RestoreProgress(p)) })
+}
+
+// Wiped implements runtime.Events.
+func (e events) Wiped(w runtime.StateWiped) {
+	tell(e.app, func(h HookStateWiped) { h.OnStateWiped(StateWiped(w)) })
+}
+
+// Committed implements runtime.Events.
+func (e events) Committed(c worker.Commit) {
+	tell(e.app, func(h HookCommit) { h.OnCommit(Commit(c)) })
+}
+
+// Dropped implements runtime.Events.
+func (e events) Dropped(d runtime.Dropped) {
+	tell(e.app, func(h HookDropped) { h.OnDropped(Dropped(d)) })
+}
+
+// Errored implements runtime.Events.
+func (e events) Errored(err *processor.Error, action processor.Action) {
+	tell(e.app, func(h HookError) { h.OnError(err, action) })
+}
+
+// Reach implements runtime.Events.
+func (e events) Reach(r health.Report) {
+	told := reachability(r)
+	tell(e.app, func(h HookReachability) { h.OnReachability(told) })
+}
+
+// tell calls f for every hook of the App that is a T.
+func tell[T any](a *App, f func(T)) {
+	each(a.cfg.Logger.With("application", a.cfg.ApplicationID), a.cfg.Hooks, f)
+}

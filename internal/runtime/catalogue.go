@@ -14,111 +14,114 @@ import (
 	"github.com/millrace-streams/millrace/internal/topics"
 )
 
-// topicTable knows the topics that the application uses.
-type topicTable struct {
+// catalogue knows the topics that the application uses.
+type catalogue struct {
 	client *kgo.Client
 
 	mu    sync.RWMutex
 	known map[string]topics.Topic
 	gone  map[string]bool         // looked for in vain for topics.MissingAfter
 	limit map[string]*task.Limits // of known topics
-	logs  []string                // changelogs
 }
 
-func newTopicTable(client *kgo.Client) *topicTable {
-	return &topicTable{client: client, known: map[string]topics.Topic{}, gone: map[string]bool{}, limit: map[string]*task.Limits{}}
+func newCatalogue(client *kgo.Client) *catalogue {
+	return &catalogue{client: client, known: map[string]topics.Topic{}, gone: map[string]bool{}, limit: map[string]*task.Limits{}}
 }
 
-func (t *topicTable) add(described map[string]topics.Topic) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+func (c *catalogue) add(described map[string]topics.Topic) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	for name, topic := range described {
 		if !topic.Missing {
-			t.known[name] = topic
-			delete(t.gone, name)
-			t.limit[name] = task.LimitsOf(topic.Configs)
+			c.known[name] = topic
+			delete(c.gone, name)
+			c.limit[name] = task.LimitsOf(topic.Configs)
 		}
 	}
 }
 
-func (t *topicTable) lookup(topic string) (topics.Topic, bool) {
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	known, ok := t.known[topic]
+func (c *catalogue) lookup(topic string) (topics.Topic, bool) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	known, ok := c.known[topic]
 	return known, ok
+}
+
+// id is the ID of a known topic, else zero.
+func (c *catalogue) id(topic string) topics.TopicID {
+	known, _ := c.lookup(topic)
+	return known.ID
 }
 
 // Partitions implements worker.Topics. A topic that is chosen per record is looked up
 // when it is met first. If it does not exist, the error is a task.ErrNoTopic: the first
 // time after topics.MissingAfter, afterwards at once.
-func (t *topicTable) Partitions(ctx context.Context, topic string) (int32, error) {
-	if known, ok := t.lookup(topic); ok {
+func (c *catalogue) Partitions(ctx context.Context, topic string) (int32, error) {
+	if known, ok := c.lookup(topic); ok {
 		return known.Partitions, nil
 	}
-	described, err := topics.Find(ctx, t.client, []string{topic}, t.patience(topic))
+	described, err := topics.Find(ctx, c.client, []string{topic}, c.patience(topic))
 	if err != nil {
 		return 0, fmt.Errorf("topic %s: %w", topic, err)
 	}
 	if described[topic].Missing {
-		t.miss(topic)
+		c.miss(topic)
 		return 0, fmt.Errorf("topic %s: %w", topic, task.ErrNoTopic)
 	}
-	t.add(described)
+	c.add(described)
 	return described[topic].Partitions, nil
 }
 
 // patience is how long to look for a topic.
-func (t *topicTable) patience(topic string) time.Duration {
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	if t.gone[topic] {
+func (c *catalogue) patience(topic string) time.Duration {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if c.gone[topic] {
 		return 0
 	}
 	return topics.MissingAfter
 }
 
-func (t *topicTable) miss(topic string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.gone[topic] = true
+func (c *catalogue) miss(topic string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.gone[topic] = true
 }
 
 // noLimits are those of a topic of which nothing is known.
 var noLimits = new(task.Limits)
 
 // Limits implements worker.Topics.
-func (t *topicTable) Limits(topic string) *task.Limits {
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	if l := t.limit[topic]; l != nil {
+func (c *catalogue) Limits(topic string) *task.Limits {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if l := c.limit[topic]; l != nil {
 		return l
 	}
 	return noLimits
 }
 
 // Refresh implements worker.Topics.
-func (t *topicTable) Refresh(ctx context.Context, topic string) error {
-	described, err := topics.Describe(ctx, t.client, []string{topic})
+func (c *catalogue) Refresh(ctx context.Context, topic string) error {
+	described, err := topics.Describe(ctx, c.client, []string{topic})
 	if err != nil {
 		return err
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if known, ok := t.known[topic]; ok {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if known, ok := c.known[topic]; ok {
 		known.Configs = described[topic].Configs
-		t.known[topic], t.limit[topic] = known, task.LimitsOf(known.Configs)
+		c.known[topic], c.limit[topic] = known, task.LimitsOf(known.Configs)
 	}
 	return nil
 }
 
-func (t *topicTable) changelogs() []string { return t.logs }
-
 // others are the names of the known topics that are not in names.
-func (t *topicTable) others(names []string) []string {
-	t.mu.RLock()
-	defer t.mu.RUnlock()
+func (c *catalogue) others(names []string) []string {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
 	var others []string
-	for name := range t.known {
+	for name := range c.known {
 		if !slices.Contains(names, name) {
 			others = append(others, name)
 		}
@@ -128,29 +131,29 @@ func (t *topicTable) others(names []string) []string {
 
 // setPartitions notes that a topic has another number of partitions now, and returns the
 // one before; changed is false if it is the same.
-func (t *topicTable) setPartitions(topic string, n int32) (before int32, changed bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	known, ok := t.known[topic]
+func (c *catalogue) setPartitions(topic string, n int32) (before int32, changed bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	known, ok := c.known[topic]
 	if !ok || known.Partitions == n {
 		return known.Partitions, false
 	}
 	before, known.Partitions = known.Partitions, n
-	t.known[topic] = known
+	c.known[topic] = known
 	return before, true
 }
 
 // expires says that the broker may delete records of a topic by itself. It is true also
 // if the topic's configuration is not known.
-func (t *topicTable) expires(topic string) bool {
-	known, _ := t.lookup(topic)
+func (c *catalogue) expires(topic string) bool {
+	known, _ := c.lookup(topic)
 	return known.Configs["retention.ms"] != "-1" || known.Configs["retention.bytes"] != "-1"
 }
 
 // deleteRetention is how long a compacted changelog keeps deletions.
-func (t *topicTable) deleteRetention(topic string) time.Duration {
+func (c *catalogue) deleteRetention(topic string) time.Duration {
 	const kafkaDefault = 24 * time.Hour
-	known, _ := t.lookup(topic)
+	known, _ := c.lookup(topic)
 	ms, err := strconv.ParseInt(known.Configs["delete.retention.ms"], 10, 64)
 	if err != nil {
 		return kafkaDefault

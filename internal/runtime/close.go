@@ -1,10 +1,7 @@
 package runtime
 
 import (
-	"context"
-
 	"github.com/millrace-streams/millrace/internal/shutdown"
-	"github.com/millrace-streams/millrace/internal/worker"
 )
 
 // close ends the run: nothing more is started, the records in work are finished and
@@ -12,54 +9,41 @@ import (
 // the run, if any. It waits for each of these without a limit; Run does not wait longer
 // than Config.CloseTimeout for close. If user code is stuck, its databases stay open, and
 // the directory locked, until it returns.
-func (s *Run) close() error {
-	s.ending.Step("a hook that is told that the application closes")
-	s.cfg.Events.State(Closing)
-	s.mu.Lock()
-	s.closing = true
-	s.mu.Unlock()
-	s.stop()
+func (r *Run) close() error {
+	r.ending.Step("a hook that is told that the application closes")
+	r.cfg.Events.State(Closing)
+	r.starter.refuse()
+	r.stop()
 
-	s.ending.Step("the restore of tasks, or a hook that is told of it")
-	s.starters.Wait()
-	s.ending.Step("user code or commits of workers")
-	s.end(s.heldTasks(), false)
-	if group := s.membership(); group != nil {
-		s.ending.Step("the group")
-		if err := group.Stop(s.hard, !s.cfg.Stay); err != nil {
-			s.log.Warn("ending the membership", "error", err)
-		}
-	}
-	s.ending.Step("user code or commits of workers")
-	for _, w := range s.workers {
+	r.ending.Step("the restore of tasks, or a hook that is told of it")
+	r.starter.wait()
+	r.ending.Step("user code or commits of workers")
+	r.group.end(r.tasks.ids(), false)
+	r.group.leave(r.hard)
+	r.ending.Step("user code or commits of workers")
+	for _, w := range r.workers {
 		w.Stop()
 	}
-	for _, w := range s.workers {
+	for _, w := range r.workers {
 		<-w.Done()
 	}
-	s.kill()
-	s.ending.Step("background work")
-	s.background.Wait()
-	s.ending.Step("databases and connections, which are being closed")
-	s.closeUnused()
-	s.release()
-	return s.failureSoFar()
-}
-
-func (s *Run) failureSoFar() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.failure
+	r.kill()
+	r.ending.Step("background work")
+	r.background.Wait()
+	r.ending.Step("databases and connections, which are being closed")
+	r.databases.closeUnused()
+	r.release()
+	return r.failureSoFar()
 }
 
 // warnOfLate logs what Run does not wait for any more.
-func (s *Run) warnOfLate(late *shutdown.LateError) {
-	log := s.cfg.Logger.With("application", s.cfg.ApplicationID)
+func (r *Run) warnOfLate(late *shutdown.LateError) {
+	log := r.cfg.Logger.With("application", r.cfg.ApplicationID)
 	log.Error("closing is not over in time", "limit", late.Limit, "waiting_for", late.Step)
-	if !s.Started() { // the start is what is stuck
+	if !r.started.Load() { // the start is what is stuck
 		return
 	}
-	for i, w := range s.workers {
+	for i, w := range r.workers {
 		select {
 		case <-w.Done():
 		default:
@@ -68,31 +52,18 @@ func (s *Run) warnOfLate(late *shutdown.LateError) {
 	}
 }
 
-// release closes what prepare and start have opened.
-func (s *Run) release() {
-	if s.restorer != nil {
-		s.restorer.Close()
+// release closes what prepare and assemble have opened.
+func (r *Run) release() {
+	if r.restorer != nil {
+		r.restorer.Close()
 	}
-	if s.client != nil {
-		s.client.Close()
+	if r.client != nil {
+		r.client.Close()
 	}
-	if s.shared != nil {
-		s.shared.Close()
+	if r.shared != nil {
+		r.shared.Close()
 	}
-	if err := s.dir.Close(); err != nil {
-		s.log.Warn("closing the state directory", "error", err)
+	if err := r.dir.Close(); err != nil {
+		r.log.Warn("closing the state directory", "error", err)
 	}
-}
-
-// statuses asks the workers what their tasks are doing. Workers that do not answer while
-// ctx lasts are left out.
-func (s *Run) statuses(ctx context.Context) []worker.Status {
-	var all []worker.Status
-	for _, w := range s.workers {
-		status, err := w.Status(ctx)
-		if err == nil {
-			all = append(all, status...)
-		}
-	}
-	return all
 }

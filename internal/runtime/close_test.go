@@ -58,7 +58,7 @@ func TestTasksLostAndAssignedAtTheEnd(t *testing.T) {
 		}
 		<-entered
 
-		tasks := s.heldTasks()
+		tasks := s.tasks.ids()
 		paths := make([]string, len(tasks))
 		for i, id := range tasks {
 			if paths[i], err = s.dir.TaskDir(s.layout.dirOf(id)); err != nil {
@@ -66,8 +66,8 @@ func TestTasksLostAndAssignedAtTheEnd(t *testing.T) {
 			}
 		}
 		stop()
-		groupHandler{s}.Lost(tasks)
-		groupHandler{s}.Assigned(1, tasks)
+		s.group.Lost(tasks)
+		s.group.Assigned(1, tasks)
 		close(leave)
 		if err := <-ended; err != nil {
 			t.Errorf("Run: %v", err)

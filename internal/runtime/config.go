@@ -1,16 +1,12 @@
 package runtime
 
 import (
-	"context"
-	"crypto/tls"
-	"fmt"
 	"log/slog"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/millrace-streams/millrace/internal/dialer"
 	"github.com/millrace-streams/millrace/internal/graph"
 	"github.com/millrace-streams/millrace/internal/resume"
 	"github.com/millrace-streams/millrace/internal/txn"
@@ -85,51 +81,4 @@ type Mutations struct {
 	// LiveIdentity commits under the client's current identity, and the group does not
 	// wait for workers.
 	LiveIdentity bool
-}
-
-const metadataMinAge = 100 * time.Millisecond
-
-// seedBrokers are the client options for the seed brokers.
-func (c *Config) seedBrokers() []kgo.Opt {
-	if len(c.Brokers) == 0 {
-		return nil
-	}
-	return []kgo.Opt{kgo.SeedBrokers(c.Brokers...)}
-}
-
-// dialer returns the dialer of the client options with a time limit, that of
-// kgo.DialTimeout. It returns nil if kgo.DialTLSConfig makes one: kgo bounds that.
-func (c *Config) dialer() (dialer.Func, error) {
-	cl, err := kgo.NewClient(append(c.seedBrokers(), c.ClientOptions...)...)
-	if err != nil {
-		return nil, fmt.Errorf("kafka client: %w", err)
-	}
-	defer cl.Close()
-	if secure, _ := cl.OptValue(kgo.DialTLSConfig).(*tls.Config); secure != nil {
-		return nil, nil
-	}
-	dial, _ := cl.OptValue(kgo.Dialer).(dialer.Func)
-	limit, _ := cl.OptValue(kgo.DialTimeout).(time.Duration)
-	if dial == nil || limit <= 0 {
-		return dial, nil
-	}
-	return dialer.Bounded(dial, limit), nil
-}
-
-// clientOptions are what every client of a run gets. ctx is the context of its requests.
-func (c *Config) clientOptions(ctx context.Context, dial dialer.Func) []kgo.Opt {
-	opts := c.seedBrokers()
-	// kgo waits 5 s between two looks at the metadata, which would be the pause at each
-	// move of a leader.
-	opts = append(opts, kgo.ClientID(c.ApplicationID), kgo.MetadataMinAge(metadataMinAge))
-	// Pushing metrics to the broker makes each client's Close wait a second for a broker
-	// that is gone.
-	opts = append(opts, kgo.DisableClientMetrics())
-	opts = append(opts, c.ClientOptions...)
-	// When there is no more time, closing a client does not wait for brokers.
-	opts = append(opts, kgo.WithContext(ctx))
-	if dial != nil {
-		opts = append(opts, kgo.Dialer(dial))
-	}
-	return opts
 }

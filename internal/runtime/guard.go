@@ -7,8 +7,10 @@ import (
 	"slices"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/millrace-streams/millrace/internal/backoff"
@@ -21,81 +23,106 @@ import (
 	"github.com/millrace-streams/millrace/internal/turn"
 )
 
-// guarding is the session's guard of the state. The zero value guards nothing: there is
-// no state.
-type guarding struct {
-	turn  turn.Turn // to record what the stores mean
-	guard *guard.Guard
-	topic registry.TopicID
+// stateGuard keeps the state from a topology that does not fit it. It gives package guard
+// its view of Kafka and of the disk.
+type stateGuard struct {
+	*life
+	client            *kgo.Client
+	clients           *clients
+	restorer          *restore.Restorer
+	plan              *plan
+	layout            *layout
+	catalogue         *catalogue
+	replicationFactor int16
+	remove            []string // Config.RemoveStores
+	fs                vfs.FS
+
+	turn  turn.Turn        // to record what the stores mean
+	guard *guard.Guard     // nil if there is no state
+	topic registry.TopicID // of the registry; zero if there is none
 }
 
-// checkState compares the topology with the state that the application has, before the
-// group is joined and before any topic of a store is made.
-func (s *Run) checkState() error {
-	name := graph.RegistryTopic(s.cfg.ApplicationID)
-	return s.untilReachable("comparing the topology with the state", func(ctx context.Context) error {
-		if len(s.graph.Stores)+len(s.graph.Repartitions) == 0 {
-			exists, err := s.topicIDs(ctx, []string{name})
-			if err != nil || len(exists) == 0 && s.layout.before.Shape.Stateless() {
+// check compares the topology with the state that the application has, before the group
+// is joined and before any topic of a store is made.
+func (g *stateGuard) check() error {
+	name := graph.RegistryTopic(g.plan.application)
+	return g.untilReachable("comparing the topology with the state", func(ctx context.Context) error {
+		if len(g.plan.graph.Stores)+len(g.plan.graph.Repartitions) == 0 {
+			exists, err := topicIDs(ctx, g.client, []string{name})
+			if err != nil || len(exists) == 0 && g.layout.before.Shape.Stateless() {
 				return err
 			}
 		}
-		s.guarding.guard, s.guarding.turn = s.newGuard(), turn.New()
-		return s.guarding.guard.Check(ctx)
+		g.guard, g.turn = g.newGuard(), turn.New()
+		return g.guard.Check(ctx)
 	})
 }
 
-func (s *Run) newGuard() *guard.Guard {
+func (g *stateGuard) newGuard() *guard.Guard {
 	return guard.New(guard.Config{
-		Application: s.cfg.ApplicationID, Graph: s.graph, Topics: s.recordedTopic, Remove: s.cfg.RemoveStores, Reset: s.howToReset(),
-		Directory: guard.Directory{Shape: s.layout.before.Shape, Registry: s.layout.before.registry()},
+		Application: g.plan.application, Graph: g.plan.graph, Topics: g.recordedTopic,
+		Remove: g.remove, Reset: howToReset(g.plan.application, g.layout.dir),
+		Directory: guard.Directory{Shape: g.layout.before.Shape, Registry: g.layout.before.registry()},
 		Registry: registry.New(registry.Config{
-			Application: s.cfg.ApplicationID, Opts: s.clientOptions(), Restorer: s.restorer, Ensure: s.ensureRegistry, Logger: s.log,
+			Application: g.plan.application, Opts: g.clients.options(), Restorer: g.restorer, Ensure: g.ensureRegistry, Logger: g.log,
 		}),
-		Kafka: guardedTopics{s}, Disk: guardedDisk{s}, Logger: s.log,
+		Kafka: guardedTopics{g.client, g.restorer}, Disk: guardedDisk{g}, Logger: g.log,
 	})
 }
 
 // recordedTopic implements registry.Topics. The numbers of partitions are those that this
 // run goes by.
-func (s *Run) recordedTopic(name string) (registry.TopicID, int32) {
-	known, _ := s.topics.lookup(name)
-	if t, ok := s.topicOf(name); ok {
-		return known.ID, s.layout.counts[t]
+func (g *stateGuard) recordedTopic(name string) (registry.TopicID, int32) {
+	known, _ := g.catalogue.lookup(name)
+	if t, ok := g.plan.topic(name); ok {
+		return known.ID, g.plan.counts[t]
 	}
 	return known.ID, known.Partitions
 }
 
 // ensureRegistry makes the registry's topic if it is missing. An existing one is checked
 // once.
-func (s *Run) ensureRegistry(ctx context.Context) (registry.TopicID, error) {
-	name := graph.RegistryTopic(s.cfg.ApplicationID)
-	if s.guarding.topic != (registry.TopicID{}) {
-		ids, err := s.topicIDs(ctx, []string{name})
+func (g *stateGuard) ensureRegistry(ctx context.Context) (registry.TopicID, error) {
+	name := graph.RegistryTopic(g.plan.application)
+	if g.topic != (registry.TopicID{}) {
+		ids, err := topicIDs(ctx, g.client, []string{name})
 		if id, exists := ids[name]; err != nil || exists {
 			return id, err
 		}
 	}
-	spec := topics.Spec{Name: name, Partitions: 1, ReplicationFactor: s.cfg.ReplicationFactor, Kind: topics.Registry}
-	described, err := topics.Ensure(ctx, s.client, []topics.Spec{spec})
+	spec := topics.Spec{Name: name, Partitions: 1, ReplicationFactor: g.replicationFactor, Kind: topics.Registry}
+	described, err := topics.Ensure(ctx, g.client, []topics.Spec{spec})
 	if err != nil {
 		return registry.TopicID{}, err
 	}
-	s.warnOf(described)
-	s.guarding.topic = described[name].ID
-	return s.guarding.topic, nil
+	warnOf(g.log, described)
+	g.topic = described[name].ID
+	return g.topic, nil
+}
+
+// enrol records what the state means, before the first record of tasks that have just
+// come. The group has given this process tasks, so its topology is the leader's.
+func (g *stateGuard) enrol(ctx context.Context) error {
+	if g.guard == nil {
+		return nil
+	}
+	if err := g.turn.Take(ctx); err != nil {
+		return err
+	}
+	defer g.turn.Free()
+	return g.retry(ctx, "recording what the stores mean", g.guard.Enrol)
 }
 
 // topicIDs returns the IDs of those topics that exist and that the application may see.
 // It asks a broker, and not what the client remembers of an earlier answer.
-func (s *Run) topicIDs(ctx context.Context, names []string) (map[string]registry.TopicID, error) {
+func topicIDs(ctx context.Context, client *kgo.Client, names []string) (map[string]registry.TopicID, error) {
 	req := kmsg.NewPtrMetadataRequest()
 	for _, name := range names {
 		topic := kmsg.NewMetadataRequestTopic()
 		topic.Topic = kmsg.StringPtr(name)
 		req.Topics = append(req.Topics, topic)
 	}
-	resp, err := req.RequestWith(ctx, s.client)
+	resp, err := req.RequestWith(ctx, client)
 	if err != nil {
 		return nil, err
 	}
@@ -112,58 +139,31 @@ func (s *Run) topicIDs(ctx context.Context, names []string) (map[string]registry
 	return ids, nil
 }
 
-// enrolled records what the state means before the first record of tasks, and returns the
-// tasks without those that were taken away meanwhile. The group has given this process
-// tasks, so its topology is the leader's.
-func (s *Run) enrolled(tasks []*held) []*held {
-	return s.untilDone(tasks, func(tasks []*held) error {
-		ctx, cancel := s.untilGone(tasks)
-		defer cancel()
-		if s.guarding.guard == nil || !s.anyFresh(tasks) {
-			return nil
-		}
-		if err := s.guarding.turn.Take(ctx); err != nil {
-			return err
-		}
-		defer s.guarding.turn.Free()
-		return retry(ctx, s.log, "recording what the stores mean", s.guarding.guard.Enrol)
-	})
-}
-
-// anyFresh reports whether one of the tasks has not run here since it was assigned.
-func (s *Run) anyFresh(tasks []*held) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, h := range tasks {
-		if !h.wasRunning {
-			return true
-		}
-	}
-	return false
-}
-
 // guardedTopics implements guard.Kafka.
-type guardedTopics struct{ s *Run }
+type guardedTopics struct {
+	client   *kgo.Client
+	restorer *restore.Restorer
+}
 
 func (g guardedTopics) Holds(ctx context.Context, topic string) (bool, error) {
-	described, err := topics.Describe(ctx, g.s.client, []string{topic})
+	described, err := topics.Describe(ctx, g.client, []string{topic})
 	if err != nil || described[topic].Missing {
 		return false, err
 	}
 	parts := partitionsOf(topic, described[topic].Partitions)
-	held, err := g.s.restorer.Holds(ctx, parts)
+	held, err := g.restorer.Holds(ctx, parts)
 	return slices.ContainsFunc(held, func(h restore.Holding) bool { return h.Records }), err
 }
 
 func (g guardedTopics) Exist(ctx context.Context, names []string) (map[string]registry.TopicID, error) {
-	return g.s.topicIDs(ctx, names)
+	return topicIDs(ctx, g.client, names)
 }
 
 // deletePoll is how often a deleted topic is looked for.
 const deletePoll = 100 * time.Millisecond
 
 func (g guardedTopics) Delete(ctx context.Context, topic string) error {
-	deleted, err := kadm.NewClient(g.s.client).DeleteTopic(ctx, topic)
+	deleted, err := kadm.NewClient(g.client).DeleteTopic(ctx, topic)
 	if err == nil {
 		err = deleted.Err
 	}
@@ -171,7 +171,7 @@ func (g guardedTopics) Delete(ctx context.Context, topic string) error {
 		return err
 	}
 	for {
-		ids, err := g.s.topicIDs(ctx, []string{topic})
+		ids, err := topicIDs(ctx, g.client, []string{topic})
 		if err != nil || len(ids) == 0 {
 			return err
 		}
@@ -185,21 +185,21 @@ func (g guardedTopics) Delete(ctx context.Context, topic string) error {
 const guardMemory = 16 << 20
 
 // guardedDisk implements guard.Disk.
-type guardedDisk struct{ s *Run }
+type guardedDisk struct{ *stateGuard }
 
 func (g guardedDisk) HoldsUnlogged(store, changelog string) (bool, error) {
-	dirs, err := g.s.dir.TaskDirs()
+	dirs, err := g.layout.dir.TaskDirs()
 	if err != nil {
 		return false, err
 	}
 	shared := engine.NewShared(guardMemory)
 	defer shared.Close()
 	for _, dir := range dirs {
-		path, err := g.s.dir.TaskDir(dir)
+		path, err := g.layout.dir.TaskDir(dir)
 		if err != nil {
 			return false, err
 		}
-		holds, err := engine.HoldsUnlogged(engine.Options{Dir: path, FS: g.s.cfg.Seams.FS, Shared: shared, Logger: g.s.log}, store, changelog)
+		holds, err := engine.HoldsUnlogged(engine.Options{Dir: path, FS: g.fs, Shared: shared, Logger: g.log}, store, changelog)
 		if err != nil {
 			return false, fmt.Errorf("looking for rows of store %s: %w", store, err)
 		}

@@ -5,21 +5,22 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strconv"
 
 	"github.com/millrace-streams/millrace/internal/assignment"
 	"github.com/millrace-streams/millrace/internal/graph"
 	"github.com/millrace-streams/millrace/internal/registry"
+	"github.com/millrace-streams/millrace/internal/statedir"
 )
 
-// layout is what the state in the directory, and the tasks of the group, depend on.
+// layout says which directory has the state of which task, and what the directories were
+// used with before.
 type layout struct {
-	app    string
+	dir    *statedir.Dir
 	graph  *graph.Graph
-	shape  graph.Shape
 	before recorded // by the run before; the zero value if there was none
-	counts map[graph.Topic]int32
 	// dirs are the numbers that stand for the sub-topologies in the names of directories.
 	// They are not the sub-topologies' own numbers, because those change when something
 	// is inserted into the topology.
@@ -42,58 +43,26 @@ func (r recorded) registry() (id registry.TopicID) {
 	return id
 }
 
-// errPartitionsChanged is in the chain of errors about topics that have not as many
-// partitions as they had.
-var errPartitionsChanged = errors.New("the number of partitions has changed")
-
-// tasks is the number of tasks of a sub-topology.
-func (l *layout) tasks(sub int) (n int32) {
-	for _, t := range l.graph.SubTopologies[sub].Sources {
-		n = max(n, l.counts[t])
-	}
-	return n
-}
-
-// dirOf is the name of a task's directory.
-func (l *layout) dirOf(id assignment.TaskID) string {
-	return strconv.Itoa(l.dirs[l.graph.SubTopologies[id.SubTopology].Name]) + "_" + strconv.Itoa(int(id.Partition))
-}
-
-// taskOf is the task that has a directory, if there is still one.
-func (l *layout) taskOf(dir string) (assignment.TaskID, bool) {
-	id, err := assignment.ParseTaskID(dir)
-	if err != nil {
-		return id, false
-	}
-	for _, sub := range l.graph.SubTopologies {
-		if number, ok := l.dirs[sub.Name]; ok && number == int(id.SubTopology) && id.Partition < l.tasks(sub.ID) {
-			return assignment.TaskID{SubTopology: int32(sub.ID), Partition: id.Partition}, true
-		}
-	}
-	return id, false
-}
-
 // readLayout reads what the directory was used with before.
-func (s *Run) readLayout() error {
-	s.layout = layout{app: s.cfg.ApplicationID, graph: s.graph, shape: s.graph.Shape(), dirs: map[string]int{}}
-	if err := s.graph.Conflicts(s.cfg.ApplicationID); err != nil {
-		return err
+func readLayout(dir *statedir.Dir, g *graph.Graph) (*layout, error) {
+	was, found, err := recordedLayout(dir)
+	if err != nil {
+		return nil, err
 	}
-	was, found, err := s.recordedLayout()
-	if err != nil || !found {
-		return err
+	l := &layout{dir: dir, graph: g, dirs: map[string]int{}}
+	if found {
+		l.before, l.dirs = was, was.Directories
 	}
-	s.layout.before, s.layout.dirs = was, was.Directories
-	return nil
+	return l, nil
 }
 
-func (s *Run) recordedLayout() (was recorded, found bool, err error) {
-	_, description, found := s.dir.Topology()
+func recordedLayout(dir *statedir.Dir) (was recorded, found bool, err error) {
+	_, description, found := dir.Topology()
 	if !found {
 		return recorded{}, false, nil
 	}
 	if err := json.Unmarshal(description, &was); err != nil {
-		return recorded{}, false, fmt.Errorf("the description of the topology in %s cannot be read: %w; remove the directory to restore its state from Kafka", s.dir.Path(), err)
+		return recorded{}, false, fmt.Errorf("the description of the topology in %s cannot be read: %w; remove the directory to restore its state from Kafka", dir.Path(), err)
 	}
 	if was.Directories == nil {
 		was.Directories = map[string]int{}
@@ -101,53 +70,71 @@ func (s *Run) recordedLayout() (was recorded, found bool, err error) {
 	return was, true, nil
 }
 
-// checkCounts compares the numbers of partitions with those that the directory was used
-// with before.
-func (s *Run) checkCounts() error {
-	was := s.layout.before
+// dirOf is the name of a task's directory.
+func (l *layout) dirOf(id assignment.TaskID) string {
+	return strconv.Itoa(l.dirs[l.graph.SubTopologies[id.SubTopology].Name]) + "_" + strconv.Itoa(int(id.Partition))
+}
+
+// taskOf is the task that has a directory, if the plan still has one.
+func (l *layout) taskOf(dir string, p *plan) (assignment.TaskID, bool) {
+	id, err := assignment.ParseTaskID(dir)
+	if err != nil {
+		return id, false
+	}
+	for _, sub := range l.graph.SubTopologies {
+		if number, ok := l.dirs[sub.Name]; ok && number == int(id.SubTopology) && id.Partition < p.tasks(sub.ID) {
+			return assignment.TaskID{SubTopology: int32(sub.ID), Partition: id.Partition}, true
+		}
+	}
+	return id, false
+}
+
+// check compares the numbers of partitions with those that the directory was used with
+// before.
+func (l *layout) check(p *plan, log *slog.Logger) error {
 	var problems []error
-	for t, n := range s.layout.counts {
-		before, known := was.Partitions[t.Name]
+	for t, n := range p.counts {
+		before, known := l.before.Partitions[t.Name]
 		if !known || before == n {
 			continue
 		}
-		if s.independentOfCount(t) {
-			s.log.Info("a topic has another number of partitions than before", "topic", t.In(s.cfg.ApplicationID), "before", before, "now", n)
+		if independentOfCount(l.graph, t) {
+			log.Info("a topic has another number of partitions than before", "topic", p.name(t), "before", before, "now", n)
 			continue
 		}
-		problems = append(problems, fmt.Errorf("topic %s had %d partitions when this application ran last, and has %d now", t.In(s.cfg.ApplicationID), before, n))
+		problems = append(problems, fmt.Errorf("topic %s had %d partitions when this application ran last, and has %d now", p.name(t), before, n))
 	}
 	if len(problems) == 0 {
 		return nil
 	}
 	slices.SortFunc(problems, func(a, b error) int { return cmp.Compare(a.Error(), b.Error()) })
 	return fmt.Errorf("%w: %w\nKeys would lie in other partitions than their state. Give the topics as many partitions as before, or %s",
-		errPartitionsChanged, errors.Join(problems...), s.howToReset())
+		errPartitionsChanged, errors.Join(problems...), howToReset(p.application, l.dir))
 }
 
 // howToReset is the advice that ends the errors about state that does not fit.
-func (s *Run) howToReset() string {
-	return "stop all processes and reset the application: delete its internal topics (" + s.cfg.ApplicationID + "-...-changelog, -...-repartition and -stores-registry), its group's offsets and its state directories (here " + s.dir.Path() + ")"
+func howToReset(application string, dir *statedir.Dir) string {
+	return "stop all processes and reset the application: delete its internal topics (" + application +
+		"-...-changelog, -...-repartition and -stores-registry), its group's offsets and its state directories (here " + dir.Path() + ")"
 }
 
 // independentOfCount says that nothing depends on the number of partitions of a topic:
 // what reads it keeps no state and feeds nothing that does.
-func (s *Run) independentOfCount(t graph.Topic) bool {
-	for _, sub := range s.graph.SubTopologies {
+func independentOfCount(g *graph.Graph, t graph.Topic) bool {
+	for _, sub := range g.SubTopologies {
 		if !slices.Contains(sub.Sources, t) {
 			continue
 		}
-		if len(sub.Stores) > 0 || slices.ContainsFunc(s.graph.Repartitions, func(p *graph.RepartitionTopic) bool { return p.From == sub.ID }) {
+		if len(sub.Stores) > 0 || slices.ContainsFunc(g.Repartitions, func(p *graph.RepartitionTopic) bool { return p.From == sub.ID }) {
 			return false
 		}
 	}
 	return !t.Internal
 }
 
-// saveLayout writes the layout into the state directory; new sub-topologies get numbers
-// there.
-func (s *Run) saveLayout() error {
-	l := &s.layout
+// save writes the layout into the state directory; new sub-topologies get numbers there.
+// The ID of the registry's topic is zero if there is none.
+func (l *layout) save(p *plan, registryTopic registry.TopicID) error {
 	next := 0
 	for _, number := range l.dirs {
 		next = max(next, number+1)
@@ -158,16 +145,17 @@ func (s *Run) saveLayout() error {
 			next++
 		}
 	}
-	record := recorded{Shape: l.shape, Partitions: map[string]int32{}, Directories: l.dirs}
-	if id := s.guarding.topic; id != (registry.TopicID{}) {
-		record.Registry = id[:]
+	shape := l.graph.Shape()
+	record := recorded{Shape: shape, Partitions: map[string]int32{}, Directories: l.dirs}
+	if registryTopic != (registry.TopicID{}) {
+		record.Registry = registryTopic[:]
 	}
-	for t, n := range l.counts {
+	for t, n := range p.counts {
 		record.Partitions[t.Name] = n
 	}
 	description, err := json.Marshal(record)
 	if err != nil {
 		return fmt.Errorf("description of the topology: %w", err)
 	}
-	return s.dir.SetTopology(l.shape.Fingerprint(), description)
+	return l.dir.SetTopology(shape.Fingerprint(), description)
 }

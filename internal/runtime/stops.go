@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kgo"
+
 	"github.com/millrace-streams/millrace/internal/inputs"
 )
 
@@ -11,11 +13,19 @@ import (
 // a record, a task goes on at its committed offsets, or at those on its disk.
 const stopTimeout = 2 * time.Second
 
-// recordStops records where tasks were stopped, for the case that the group forgets it.
-func (s *Run) recordStops(tasks []*held) {
+// stops records where tasks were stopped, for the case that the group forgets it.
+type stops struct {
+	*life
+	client  *kgo.Client
+	records *inputs.Records
+	ran     func(*held) bool
+}
+
+// record records where tasks that have ended were stopped.
+func (s *stops) record(tasks []*held) {
 	stops := map[inputs.Partition]inputs.Stop{}
 	for _, h := range tasks {
-		s.addStops(stops, h)
+		s.add(stops, h)
 	}
 	if len(stops) == 0 {
 		return
@@ -35,15 +45,15 @@ func (s *Run) recordStops(tasks []*held) {
 	}
 }
 
-// addStops adds the stops of a task, unless it may have done something that is not
-// committed, or another task has started to read its inputs.
-func (s *Run) addStops(stops map[inputs.Partition]inputs.Stop, h *held) {
+// add adds the stops of a task, unless it may have done something that is not committed,
+// or another task has started to read its inputs.
+func (s *stops) add(stops map[inputs.Partition]inputs.Stop, h *held) {
 	select {
 	case <-h.done:
 	default: // stuck, so its worker still has it
 		return
 	}
-	if h.wasRunning && !h.task.Rested {
+	if s.ran(h) && !h.task.Rested {
 		return
 	}
 	for _, in := range h.task.Inputs {

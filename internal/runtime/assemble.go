@@ -1,0 +1,102 @@
+package runtime
+
+import (
+	"cmp"
+	"context"
+
+	"github.com/millrace-streams/millrace/internal/engine"
+	"github.com/millrace-streams/millrace/internal/inputs"
+	"github.com/millrace-streams/millrace/internal/txn"
+	"github.com/millrace-streams/millrace/internal/worker"
+)
+
+// assemble gives each part what it needs. It starts nothing.
+func (r *Run) assemble() {
+	records := inputs.NewRecords(r.cfg.ApplicationID)
+	r.shared = engine.NewShared(r.cfg.StateMemory)
+	r.databases = newDatabases(r.life, r.plan, r.layout, r.shared, r.cfg.Seams)
+	r.topics = &topicWatch{
+		life: r.life, client: r.client, plan: r.plan, catalogue: r.catalogue, every: cmp.Or(r.cfg.Seams.TopicsEvery, topicsEvery),
+	}
+	r.reads = &reads{life: r.life, client: r.client, plan: r.plan, topics: r.topics}
+	r.locator = &locator{
+		life: r.life, client: r.client, plan: r.plan, catalogue: r.catalogue, restorer: r.restorer, records: records,
+		identity: r.member.identity, policy: r.cfg.Lost, reset: howToReset(r.cfg.ApplicationID, r.dir),
+		open: r.tasks.open, joined: r.tasks.joined, patience: r.cfg.SessionTimeout,
+	}
+	r.starter = &starter{
+		life: r.life, tasks: r.tasks, enrol: r.guard.enrol, locator: r.locator, phase: r.phase,
+		restoring: r.restoring(), unused: r.databases.closeUnused, parallel: r.cfg.Workers,
+	}
+	r.group = &group{
+		life: r.life, cfg: &r.cfg, clients: r.clients, process: r.dir.ProcessID(), plan: r.plan, tasks: r.tasks, starter: r.starter,
+		stops: &stops{life: r.life, client: r.client, records: records, ran: r.tasks.ran},
+		phase: r.phase, member: r.member, lags: r.databases.knownLags,
+	}
+}
+
+func (r *Run) restoring() restoring {
+	restoring := restoring{life: r.life, restorer: r.restorer, catalogue: r.catalogue, events: r.cfg.Events}
+	if r.cfg.ExactlyOnce {
+		restoring.markers = 1
+	}
+	return restoring
+}
+
+// start starts the parts and joins the group.
+func (r *Run) start() error {
+	if err := r.reads.start(r.clients, r.cfg.BufferMemory); err != nil {
+		return err
+	}
+	r.openDatabases()
+	r.startWorkers()
+	purger := &purger{
+		life: r.life, client: r.client, plan: r.plan, statuses: r.statuses, every: cmp.Or(r.cfg.Seams.PurgeEvery, purgeEvery),
+	}
+	watchdog := &watchdog{life: r.life, workers: r.workers, limit: r.cfg.TransactionTimeout / 2}
+	r.spawn(r.topics.run)
+	r.spawn(purger.run)
+	r.spawn(watchdog.run)
+	return r.group.join()
+}
+
+// openDatabases opens the databases on this disk, finds out how far they are behind, and
+// tells other processes what they may need of it.
+func (r *Run) openDatabases() {
+	r.databases.openAll()
+	ctx, cancel := context.WithTimeout(r.soft, topicsEvery)
+	defer cancel()
+	if err := r.databases.measureLags(ctx, r.client); err != nil {
+		r.log.Warn("asking for the ends of changelogs", "error", err)
+	}
+	progress, err := r.databases.progress()
+	if err == nil {
+		err = r.locator.publishDisks(ctx, r.dir.ProcessID(), progress)
+	}
+	if err != nil {
+		r.log.Warn("telling other processes what is on this disk; a task that has lost its offsets cannot go on in another process", "error", err)
+	}
+}
+
+func (r *Run) startWorkers() {
+	host := &host{life: r.life, tasks: r.tasks, starter: r.starter, phase: r.phase, events: r.cfg.Events, counters: &r.counters}
+	for i := range r.cfg.Workers {
+		r.workers = append(r.workers, worker.New(r.workerConfig(i, host)))
+	}
+	r.tasks.setUp(r.plan, r.databases, r.workers)
+	for _, w := range r.workers {
+		go w.Run(r.hard)
+	}
+}
+
+func (r *Run) workerConfig(index int, host worker.Host) worker.Config {
+	mutations := r.cfg.Seams.Mutations
+	return worker.Config{
+		Index: index, ApplicationID: r.cfg.ApplicationID, Graph: r.cfg.Graph, Policy: r.cfg.Policy, EveryUpdate: r.cfg.EveryUpdate,
+		TaskIdle:      r.cfg.TaskIdle,
+		Transactional: r.cfg.ExactlyOnce, CommitInterval: r.cfg.CommitInterval, TransactionTimeout: r.cfg.TransactionTimeout,
+		NewProducer: func(caution *txn.Caution) (*txn.Producer, error) { return r.producers.make(index, caution) },
+		Identity:    r.member.identity, Fetcher: r.reads.fetcher, Topics: r.catalogue, Host: host, Logger: r.log,
+		Mutations: worker.Mutations{ApplyFirst: mutations.ApplyFirst, KeepTimes: mutations.KeepTimes},
+	}
+}

@@ -1,0 +1,141 @@
+package runtime
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/millrace-streams/millrace/internal/assignment"
+	"github.com/millrace-streams/millrace/internal/membership"
+)
+
+// rebalanceTimeout bounds a revocation, which waits for a commit, and that for user code.
+const rebalanceTimeout = 60 * time.Second
+
+// group joins the group and carries out what it decides. It implements
+// membership.Handler.
+//
+// A revocation waits for workers, in the goroutine of the group.
+type group struct {
+	*life
+	cfg     *Config
+	clients *clients
+	process string
+	plan    *plan
+	tasks   *tasks
+	starter *starter
+	stops   *stops
+	phase   *phase
+	member  *member
+	lags    func() map[assignment.TaskID]int64 // of the databases on this disk
+}
+
+// join joins the group. From then on its methods are called.
+func (g *group) join() error {
+	joined, err := membership.Join(membership.Config{
+		Opts: g.clients.options(), Group: g.cfg.ApplicationID, InstanceID: g.process,
+		Topology: g.plan.forAssignment(), Subscription: g.subscription,
+		SessionTimeout:   g.cfg.SessionTimeout,
+		RebalanceTimeout: cmp.Or(g.cfg.Seams.RebalanceTimeout, rebalanceTimeout),
+		Handler:          g, Logger: g.log, LiveIdentity: g.cfg.Seams.Mutations.LiveIdentity,
+	})
+	if err != nil {
+		return err
+	}
+	g.member.joined(joined)
+	return nil
+}
+
+// leave ends the membership: with Config.Stay, the group keeps the place of this process.
+func (g *group) leave(ctx context.Context) {
+	joined := g.member.membership()
+	if joined == nil {
+		return
+	}
+	g.ending.Step("the group")
+	if err := joined.Stop(ctx, !g.cfg.Stay); err != nil {
+		g.log.Warn("ending the membership", "error", err)
+	}
+}
+
+// subscription is what the process tells the group's leader when it joins.
+func (g *group) subscription() assignment.Subscription {
+	sub := assignment.Subscription{ProcessID: g.process, Capacity: g.cfg.Workers, Lags: g.lags()}
+	for _, id := range g.tasks.withState() {
+		sub.Lags[id] = 0
+	}
+	return sub
+}
+
+// Assigned implements membership.Handler.
+func (g *group) Assigned(generation int32, ids []assignment.TaskID) {
+	if err := g.check(ids); err != nil {
+		g.fail(err)
+		return
+	}
+	assigned, ok := g.tasks.assign(generation, ids)
+	if !ok {
+		return
+	}
+	g.phase.report()
+	g.log.Info("assigned", "generation", generation, "tasks", texts(ids))
+	g.cfg.Events.Rebalance(Rebalance{Generation: generation, Assigned: g.plan.taskList(ids)})
+	g.starter.start(assigned)
+}
+
+// check refuses a task of a partition that the input did not have when the application
+// started.
+func (g *group) check(ids []assignment.TaskID) error {
+	for _, id := range ids {
+		if n := g.plan.tasks(int(id.SubTopology)); id.Partition >= n {
+			return fmt.Errorf("task %v was assigned, but the topics of its part of the topology have %d partitions: %w", id, n, errPartitionsChanged)
+		}
+	}
+	return nil
+}
+
+// Revoked implements membership.Handler.
+func (g *group) Revoked(generation int32, ids []assignment.TaskID) {
+	g.takeAway(Rebalance{Generation: generation}, ids)
+}
+
+// Lost implements membership.Handler.
+func (g *group) Lost(ids []assignment.TaskID) {
+	g.takeAway(Rebalance{Generation: -1, Lost: true}, ids)
+}
+
+// takeAway ends tasks and returns when nobody has them any more.
+func (g *group) takeAway(rebalance Rebalance, ids []assignment.TaskID) {
+	rebalance.Revoked = g.plan.taskList(ids)
+	g.log.Info("revoked", "generation", rebalance.Generation, "tasks", texts(ids), "lost", rebalance.Lost)
+	g.cfg.Events.Rebalance(rebalance)
+	g.end(ids, rebalance.Lost)
+	g.phase.report()
+}
+
+// end ends tasks and records where they were stopped, unless they are lost: then they may
+// run elsewhere already.
+func (g *group) end(ids []assignment.TaskID, lost bool) {
+	ended := g.tasks.close(ids, lost)
+	if !lost {
+		g.stops.record(ended)
+	}
+}
+
+// Trouble implements membership.Handler.
+func (g *group) Trouble(err error, fatal bool) {
+	if fatal {
+		g.fail(err)
+		return
+	}
+	g.log.Warn("trouble with the group; it goes on trying", "error", err)
+}
+
+func texts(ids []assignment.TaskID) []string {
+	out := make([]string, len(ids))
+	for i, id := range ids {
+		out[i] = id.String()
+	}
+	return out
+}

@@ -1,0 +1,84 @@
+package runtime
+
+import (
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/millrace-streams/millrace/internal/task"
+	"github.com/millrace-streams/millrace/internal/worker"
+	"github.com/millrace-streams/millrace/processor"
+)
+
+// counters count what workers do.
+type counters struct {
+	records, commits, aborts, dropped, errors atomic.Int64
+}
+
+// host is what workers tell their process. It implements worker.Host. Nothing that it
+// calls waits for a worker.
+type host struct {
+	*life
+	tasks    *tasks
+	starter  *starter
+	phase    *phase
+	events   Events
+	counters *counters
+}
+
+// Restore implements worker.Host.
+func (h *host) Restore(tasks []*worker.Task) {
+	back := h.tasks.takeBack(tasks)
+	h.phase.report()
+	h.starter.start(back)
+}
+
+// Dropped implements worker.Host.
+func (h *host) Dropped(t *worker.Task) { h.tasks.finishDropped(t) }
+
+// Fail implements worker.Host.
+func (h *host) Fail(err error) { h.fail(explainFailure(err)) }
+
+// explainFailure says what to do about failures of workers that have a name in Kafka
+// only.
+func explainFailure(err error) error {
+	if errors.Is(err, kerr.OffsetMetadataTooLarge) {
+		return fmt.Errorf("the times of the topology's operators do not fit into the metadata of an offset; raise the broker's offset.metadata.max.bytes: %w", err)
+	}
+	return err
+}
+
+// Commit implements worker.Host.
+func (h *host) Commit(c worker.Commit) {
+	if c.Err == nil {
+		h.counters.commits.Add(1)
+		h.counters.records.Add(c.Records)
+		h.tasks.committed(c.Worker)
+	} else {
+		h.counters.aborts.Add(1)
+	}
+	h.events.Committed(c)
+}
+
+// Observer implements worker.Host.
+func (h *host) Observer(t *worker.Task) task.Observer { return observer{h, t.ID} }
+
+// observer is told what one task decides.
+type observer struct {
+	host *host
+	id   processor.Task
+}
+
+// Dropped implements task.Observer.
+func (o observer) Dropped(node, reason string, record processor.Metadata) {
+	o.host.counters.dropped.Add(1)
+	o.host.events.Dropped(Dropped{Task: o.id, Node: node, Reason: reason, Record: record})
+}
+
+// Errored implements task.Observer.
+func (o observer) Errored(err *processor.Error, action processor.Action) {
+	o.host.counters.errors.Add(1)
+	o.host.events.Errored(err, action)
+}

@@ -1,0 +1,189 @@
+package runtime
+
+import (
+	"errors"
+	"time"
+
+	"github.com/millrace-streams/millrace/internal/assignment"
+	"github.com/millrace-streams/millrace/internal/graph"
+	"github.com/millrace-streams/millrace/internal/inputs"
+	"github.com/millrace-streams/millrace/internal/restore"
+	"github.com/millrace-streams/millrace/internal/store"
+	"github.com/millrace-streams/millrace/internal/topics"
+	"github.com/millrace-streams/millrace/processor"
+)
+
+// plan is the topology as this run meets it in Kafka: with the application's ID in the
+// names of internal topics, and with the numbers of partitions. It is immutable.
+type plan struct {
+	application string
+	graph       *graph.Graph
+	counts      map[graph.Topic]int32 // of the topics that are read
+}
+
+// errPartitionsChanged is in the chain of errors about topics that have not as many
+// partitions as they had.
+var errPartitionsChanged = errors.New("the number of partitions has changed")
+
+// name is the full name of a topic.
+func (p *plan) name(t graph.Topic) string { return t.In(p.application) }
+
+// topic finds a topic that is read by its full name.
+func (p *plan) topic(name string) (graph.Topic, bool) {
+	for t := range p.counts {
+		if p.name(t) == name {
+			return t, true
+		}
+	}
+	return graph.Topic{}, false
+}
+
+// source has the options of the source that reads a topic.
+func (p *plan) source(topic graph.Topic) graph.SourceOptions {
+	for _, n := range p.graph.Nodes {
+		for _, t := range n.Topics {
+			if t == topic {
+				return n.SourceOpts
+			}
+		}
+	}
+	return graph.SourceOptions{}
+}
+
+// sub is the sub-topology of a task.
+func (p *plan) sub(id assignment.TaskID) *graph.SubTopology {
+	return p.graph.SubTopologies[id.SubTopology]
+}
+
+// stateful reports whether a task has a database.
+func (p *plan) stateful(id assignment.TaskID) bool { return len(p.sub(id).Stores) > 0 }
+
+// tasks is the number of tasks of a sub-topology.
+func (p *plan) tasks(sub int) (n int32) {
+	for _, t := range p.graph.SubTopologies[sub].Sources {
+		n = max(n, p.counts[t])
+	}
+	return n
+}
+
+// task is a task as users and workers know it.
+func (p *plan) task(id assignment.TaskID) processor.Task {
+	return processor.Task{SubTopology: int(id.SubTopology), Partition: id.Partition, Partitions: p.tasks(int(id.SubTopology))}
+}
+
+func (p *plan) taskList(ids []assignment.TaskID) []processor.Task {
+	out := make([]processor.Task, len(ids))
+	for i, id := range ids {
+		out[i] = p.task(id)
+	}
+	return out
+}
+
+// inputs are the partitions that a task reads.
+func (p *plan) inputs(id assignment.TaskID) []inputs.Partition {
+	var read []inputs.Partition
+	for _, topic := range p.sub(id).Sources {
+		if id.Partition < p.counts[topic] {
+			read = append(read, inputs.Partition{Topic: p.name(topic), Partition: id.Partition})
+		}
+	}
+	return read
+}
+
+// changelog is the topic of a store's changelog.
+func (p *plan) changelog(spec *store.Spec) string { return spec.ChangelogTopic(p.application) }
+
+// changelogs are the topics of all changelogs.
+func (p *plan) changelogs() []string {
+	var names []string
+	for _, sub := range p.graph.SubTopologies {
+		for _, kept := range sub.Stores {
+			if kept.Spec.Logged() {
+				names = append(names, p.changelog(kept.Spec))
+			}
+		}
+	}
+	return names
+}
+
+// hasWindows reports whether there is a store with a windowed changelog.
+func (p *plan) hasWindows() bool {
+	for _, sub := range p.graph.SubTopologies {
+		for _, kept := range sub.Stores {
+			if kept.Spec.Changelog().Kind == store.WindowedChangelog {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// downstream returns the repartition topics and the changelogs behind a sub-topology, in
+// all partitions. Repartition topics that lead to no store are left out.
+func (p *plan) downstream(sub int) []restore.Partition { return p.behind(sub, map[int]bool{}) }
+
+func (p *plan) behind(sub int, seen map[int]bool) (parts []restore.Partition) {
+	if seen[sub] {
+		return nil
+	}
+	seen[sub] = true
+	for _, r := range p.graph.Repartitions {
+		if r.From != sub {
+			continue
+		}
+		behind := p.behind(r.To, seen)
+		for _, kept := range p.graph.SubTopologies[r.To].Stores {
+			if kept.Spec.Logged() {
+				behind = append(behind, partitionsOf(p.changelog(kept.Spec), p.tasks(r.To))...)
+			}
+		}
+		if len(behind) > 0 {
+			parts = append(append(parts, partitionsOf(p.name(r.Topic), p.counts[r.Topic])...), behind...)
+		}
+	}
+	return parts
+}
+
+func partitionsOf(topic string, n int32) []restore.Partition {
+	parts := make([]restore.Partition, n)
+	for i := range parts {
+		parts[i] = restore.Partition{Topic: topic, Partition: int32(i), From: -1}
+	}
+	return parts
+}
+
+// internalTopics are those that the application makes.
+func (p *plan) internalTopics(replicationFactor int16) []topics.Spec {
+	var specs []topics.Spec
+	for _, r := range p.graph.Repartitions {
+		specs = append(specs, topics.Spec{
+			Name: p.name(r.Topic), Partitions: p.counts[r.Topic], ReplicationFactor: replicationFactor, Kind: topics.Repartition,
+		})
+	}
+	for _, sub := range p.graph.SubTopologies {
+		for _, kept := range sub.Stores {
+			if !kept.Spec.Logged() {
+				continue
+			}
+			topic := topics.Spec{Name: p.changelog(kept.Spec), Partitions: p.tasks(sub.ID), ReplicationFactor: replicationFactor}
+			if c := kept.Spec.Changelog(); c.Kind == store.WindowedChangelog {
+				topic.Kind, topic.Retention = topics.ChangelogWindowed, time.Duration(c.RetentionMs)*time.Millisecond
+			}
+			specs = append(specs, topic)
+		}
+	}
+	return specs
+}
+
+// forAssignment is the topology as the group's leader needs it.
+func (p *plan) forAssignment() assignment.Topology {
+	t := assignment.Topology{Fingerprint: p.graph.Shape().Fingerprint()}
+	for _, sub := range p.graph.SubTopologies {
+		with := assignment.SubTopology{ID: int32(sub.ID), Stateful: len(sub.Stores) > 0}
+		for _, topic := range sub.Sources {
+			with.Sources = append(with.Sources, assignment.Source{Topic: p.name(topic)})
+		}
+		t.SubTopologies = append(t.SubTopologies, with)
+	}
+	return t
+}

@@ -1,0 +1,152 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace-streams/millrace/internal/backoff"
+	"github.com/millrace-streams/millrace/internal/graph"
+	"github.com/millrace-streams/millrace/internal/inputs"
+	"github.com/millrace-streams/millrace/internal/transient"
+	"github.com/millrace-streams/millrace/internal/worker"
+)
+
+const fetchMaxWait = 100 * time.Millisecond
+
+// readRetries are of partitions that cannot be read.
+var readRetries = backoff.Backoff{First: 500 * time.Millisecond, Last: 2 * time.Second}
+
+// reads makes the fetcher, and sees to partitions that it cannot read.
+type reads struct {
+	*life
+	client  *kgo.Client
+	plan    *plan
+	topics  *topicWatch
+	fetcher *worker.Fetcher
+}
+
+// start makes the fetcher and runs it.
+func (r *reads) start(clients *clients, memory int64) error {
+	opts := clients.options(
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(), kgo.ConsumeResetOffset(kgo.NoResetOffset()),
+		kgo.FetchMaxWait(fetchMaxWait), kgo.FetchMaxBytes(int32(min(memory, 50<<20))),
+		kgo.FetchMaxPartitionBytes(int32(min(memory, 1<<20))),
+	)
+	fetcher, err := worker.NewFetcher(worker.FetcherConfig{Opts: opts, Memory: memory, Trouble: r.trouble, Logger: r.log})
+	if err != nil {
+		return err
+	}
+	r.fetcher = fetcher
+	r.spawn(func() { fetcher.Run(r.hard) })
+	return nil
+}
+
+// trouble is told by the fetcher that a partition cannot be read. The fetcher does not
+// wait for what is done about it.
+func (r *reads) trouble(feed *worker.Feed, position int64, err error) {
+	r.spawn(func() { r.readOn(feed, position, err) })
+}
+
+// readOn makes the fetcher go on with a partition, or fails the application.
+func (r *reads) readOn(feed *worker.Feed, position int64, err error) {
+	for failures := 1; r.soft.Err() == nil && !feed.Closed(); failures++ {
+		at, failure := r.next(feed, position, err)
+		switch {
+		case failure == nil && at < position:
+			r.fetcher.Rewind(feed, position, at)
+			return
+		case failure == nil:
+			r.fetcher.Resume(feed, at)
+			return
+		case feed.Closed(): // whoever reads the partition now may be further
+			return
+		case !transient.Is(failure):
+			r.fail(fmt.Errorf("reading %s/%d at offset %d: %w", feed.Topic, feed.Partition, position, failure))
+			return
+		}
+		r.log.Warn("reading a partition failed; trying again", "topic", feed.Topic, "partition", feed.Partition, "offset", position,
+			"in", readRetries.Delay(failures), "error", failure)
+		_ = readRetries.Sleep(r.soft, failures) // the loop sees the end
+	}
+}
+
+// next returns where to read a partition on.
+func (r *reads) next(feed *worker.Feed, position int64, err error) (int64, error) {
+	ctx, cancel := context.WithTimeout(r.soft, topicsEvery)
+	defer cancel()
+	var lost *kgo.ErrDataLoss
+	switch {
+	case errors.Is(err, kerr.OffsetOutOfRange), errors.As(err, &lost):
+		topic, ok := r.plan.topic(feed.Topic)
+		if !ok {
+			return 0, err
+		}
+		return r.backIntoRange(ctx, topic, feed.Partition, position)
+	case errors.Is(err, kerr.UnknownTopicOrPartition), errors.Is(err, kerr.UnknownTopicID), errors.Is(err, kerr.InconsistentTopicID):
+		if changed := r.topics.compare(ctx); changed != nil {
+			return 0, changed
+		}
+	case !transient.Is(err):
+		return 0, err
+	}
+	r.log.Warn("reading a partition failed; trying again", "topic", feed.Topic, "partition", feed.Partition, "offset", position, "error", err)
+	return position, backoff.Sleep(ctx, readRetries.First)
+}
+
+func (r *reads) backIntoRange(ctx context.Context, topic graph.Topic, partition int32, at int64) (int64, error) {
+	name := r.plan.name(topic)
+	admin := kadm.NewClient(r.client)
+	starts, err := admin.ListStartOffsets(ctx, name)
+	if err != nil {
+		return 0, err
+	}
+	ends, err := admin.ListEndOffsets(ctx, name)
+	if err != nil {
+		return 0, err
+	}
+	start, _ := starts.Lookup(name, partition)
+	end, _ := ends.Lookup(name, partition)
+	if err := errors.Join(start.Err, end.Err); err != nil {
+		return 0, err
+	}
+	if at >= start.Offset && at <= end.Offset {
+		return at, nil
+	}
+	if at < start.Offset {
+		if err := r.passed(ctx, name, partition, start.Offset); err != nil {
+			return 0, err
+		}
+	}
+	return r.plan.outOfRange(r.log, topic, partition, at, start.Offset, end.Offset)
+}
+
+// passedError says that another process has the task, which the group is about to take
+// away here.
+type passedError struct{}
+
+func (passedError) Error() string {
+	return "another process has processed what comes next and has purged it, so the task is not this process's any more; waiting for the group to say so"
+}
+
+// Transient is for package transient: the group takes the task away.
+func (passedError) Transient() bool { return true }
+
+// passed returns a passedError if the group has committed what is not in the log any
+// more: this process has not, so it is one that was taken for dead, and does not know it
+// yet.
+func (r *reads) passed(ctx context.Context, topic string, partition int32, start int64) error {
+	committed, err := inputs.Committed(ctx, r.client, r.plan.application, map[string][]int32{topic: {partition}})
+	if err != nil {
+		return err
+	}
+	if at, ok := committed.Lookup(topic, partition); ok && at.At >= start {
+		return passedError{}
+	}
+	return nil
+}

@@ -1,0 +1,156 @@
+package runtime
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace-streams/millrace/internal/assignment"
+	"github.com/millrace-streams/millrace/internal/engine"
+	"github.com/millrace-streams/millrace/internal/restore"
+	"github.com/millrace-streams/millrace/internal/store"
+	"github.com/millrace-streams/millrace/internal/worker"
+)
+
+// target is a database that is restored: where it is, what it has to catch up, and what
+// happens when it has. While it is restored, nobody else uses the task.
+type target struct {
+	ctx    context.Context // ends when the target is gone
+	cancel context.CancelFunc
+	task   *worker.Task
+	inputs []worker.Input // offsets that the restored state belongs to
+	logs   []*changelog
+	left   int // changelogs that are not restored
+
+	ready func() // all changelogs are restored
+	gone  func() // ctx has ended before
+}
+
+// changelog is the changelog of one store of a target.
+type changelog struct {
+	restore.Partition
+	target *target
+	store  string
+	spec   *store.Spec
+	table  *engine.Table
+	done   bool
+	wiped  bool // emptied, and being filled since
+}
+
+// addChangelogs adds the changelogs of a task, and opens the tables of its stores.
+func (t *target) addChangelogs(p *plan, id assignment.TaskID) error {
+	t.task.Changelogs = nil
+	for _, kept := range p.sub(id).Stores {
+		table, err := t.task.DB.Table(kept.Name, kept.Spec.Persistent())
+		if err != nil {
+			return fmt.Errorf("store %s: %w", kept.Name, err)
+		}
+		if !kept.Spec.Logged() {
+			continue
+		}
+		log := &changelog{target: t, store: kept.Name, spec: kept.Spec, table: table}
+		log.Topic, log.Partition.Partition = p.changelog(kept.Spec), id.Partition
+		t.task.Changelogs = append(t.task.Changelogs, log.Topic)
+		t.logs = append(t.logs, log)
+	}
+	return nil
+}
+
+// stamp notes how old the state of a restored target is. Until it has been restored, the
+// state is as old as it was: what was read of a changelog is good for as long as the
+// deletions that follow are kept there. It also notes how far the task has come.
+func (t *target) stamp(began time.Time) error {
+	b := t.task.DB.NewBatch()
+	defer b.Close()
+	if t.task.DB.Stamp().Before(began) {
+		b.SetStamp(began)
+	}
+	b.SetProgress(t.progress())
+	return t.task.DB.Apply(b)
+}
+
+// progress is how far a restored target has come: the committed offsets were read before
+// the ends of its changelogs.
+func (t *target) progress() *engine.Progress {
+	p := &engine.Progress{}
+	for _, in := range t.inputs {
+		p.Inputs = append(p.Inputs, engine.InputProgress{
+			Topic: in.Topic, Partition: in.Partition, TopicID: in.TopicID, Offset: in.Offset, Metadata: in.Metadata,
+		})
+	}
+	for _, log := range t.logs {
+		at := engine.ChangelogProgress{Topic: log.Topic, Position: -1}
+		if next, ok := t.task.DB.Position(log.table, log.Topic); ok {
+			at.Position = next
+		}
+		at.TopicID, _ = t.task.DB.TopicID(log.table, log.Topic)
+		p.Changelogs = append(p.Changelogs, at)
+	}
+	return p
+}
+
+// locate takes the position from the database: from there the changelog has to be read.
+func (log *changelog) locate() {
+	db := log.target.task.DB
+	log.From, log.TopicID = -1, restore.TopicID{}
+	if at, ok := db.Position(log.table, log.Topic); ok {
+		log.From = at
+	}
+	if id, ok := db.TopicID(log.table, log.Topic); ok {
+		log.TopicID = id
+	}
+}
+
+// apply writes records and the position behind them. began is when the restore began.
+func (log *changelog) apply(records []*kgo.Record, next int64, id restore.TopicID, began time.Time) error {
+	db := log.target.task.DB
+	b := db.NewBatch()
+	defer b.Close()
+	rows := b.Table(log.table)
+	for i, r := range records {
+		if err := log.row(rows, r, i == 0); err != nil {
+			return fmt.Errorf("record at offset %d: %w", r.Offset, err)
+		}
+	}
+	b.SetPosition(log.table, log.Topic, next)
+	b.SetTopicID(log.table, log.Topic, id)
+	if db.Stamp().IsZero() {
+		b.SetStamp(began)
+	}
+	return db.Apply(b)
+}
+
+// row adds a record to rows. With check it also looks whether its key is one of the
+// store.
+func (log *changelog) row(rows *engine.TableBatch, r *kgo.Record, check bool) error {
+	if check {
+		if err := log.spec.CheckKey(r.Key); err != nil {
+			return err
+		}
+	}
+	rows.Logged(r.Offset)
+	return log.spec.Restore(rows, r.Key, r.Value, r.Timestamp.UnixMilli())
+}
+
+// empty deletes all rows and moves the position to start.
+func (log *changelog) empty(start int64) error {
+	b := log.target.task.DB.NewBatch()
+	defer b.Close()
+	if err := b.Table(log.table).DeleteRange(nil, nil); err != nil {
+		return err
+	}
+	b.SetPosition(log.table, log.Topic, start)
+	log.wiped = true
+	return log.target.task.DB.Apply(b)
+}
+
+// wipe deletes all rows and the position, so that the changelog is read from its start.
+func (log *changelog) wipe(reason string) error {
+	if err := log.target.task.DB.Wipe(log.table, log.Topic, reason); err != nil {
+		return err
+	}
+	log.From, log.TopicID, log.wiped = -1, restore.TopicID{}, true
+	return nil
+}

@@ -1,0 +1,105 @@
+package runtime
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/millrace-streams/millrace/internal/assignment"
+	"github.com/millrace-streams/millrace/internal/engine"
+	"github.com/millrace-streams/millrace/internal/worker"
+)
+
+// joined returns when the first assignment came, zero before.
+func (t *tasks) joined() time.Time {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.joinedAt
+}
+
+// withState returns the running tasks that have a database: nothing is behind there.
+func (t *tasks) withState() (ids []assignment.TaskID) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for id, h := range t.held {
+		if h.stage == running && h.task.DB != nil {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// count returns how many tasks the process holds, and how many the starter has.
+func (t *tasks) count() (all, restoring int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, h := range t.held {
+		if h.stage != running {
+			restoring++
+		}
+	}
+	return len(t.held), restoring
+}
+
+// statuses returns what tasks are doing, by what workers say about them.
+func (t *tasks) statuses(said []worker.Status) (generation int32, all []TaskStatus) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, h := range t.held {
+		s := TaskStatus{ID: h.task.ID, Worker: h.index, Restoring: h.stage != running}
+		for _, status := range said {
+			if status.ID == s.ID {
+				s.LastCommit, s.Inputs = status.LastCommit, status.Inputs
+			}
+		}
+		all = append(all, s)
+	}
+	slices.SortFunc(all, func(a, b TaskStatus) int {
+		return cmp.Or(cmp.Compare(a.ID.SubTopology, b.ID.SubTopology), cmp.Compare(a.ID.Partition, b.ID.Partition))
+	})
+	return t.generation, all
+}
+
+// runningIn returns the partitions of a sub-topology whose tasks run here, in order.
+func (t *tasks) runningIn(sub int) (partitions []int32) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for id, h := range t.held {
+		if int(id.SubTopology) == sub && h.stage == running {
+			partitions = append(partitions, id.Partition)
+		}
+	}
+	slices.Sort(partitions)
+	return partitions
+}
+
+// database returns the database of a task that runs here, nil if the task does not.
+// restoring says that the starter has it.
+func (t *tasks) database(id assignment.TaskID) (db *engine.DB, restoring bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	h := t.held[id]
+	switch {
+	case h == nil:
+		return nil, false
+	case h.stage != running:
+		return nil, true
+	}
+	return h.task.DB, false
+}
+
+// committedAt returns when the worker of a task that runs here has committed last, or, if
+// the task was restored later, when it was restored. It is zero if the task does not run
+// here.
+func (t *tasks) committedAt(id assignment.TaskID) time.Time {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	h := t.held[id]
+	if h == nil || h.stage != running {
+		return time.Time{}
+	}
+	if commit := t.commitAt[h.index]; commit.After(h.since) {
+		return commit
+	}
+	return h.since
+}

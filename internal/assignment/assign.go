@@ -2,6 +2,8 @@ package assignment
 
 import (
 	"slices"
+
+	"github.com/millrace-streams/millrace/internal/taskid"
 )
 
 // Assign plans which member runs which task. The package documentation says what a plan
@@ -45,7 +47,7 @@ const (
 
 // restoreCost returns the number of records that the member would have to restore before
 // it could run the task.
-func restoreCost(m Member, task TaskID, stateful bool) int64 {
+func restoreCost(m Member, task taskid.ID, stateful bool) int64 {
 	if !stateful {
 		return 0
 	}
@@ -57,8 +59,8 @@ func restoreCost(m Member, task TaskID, stateful bool) int64 {
 }
 
 // owners returns for each task the index of the runner that owns it, or -1.
-func owners(tasks []TaskID, runners []Member) []int {
-	index := make(map[TaskID]int, len(tasks))
+func owners(tasks []taskid.ID, runners []Member) []int {
+	index := make(map[taskid.ID]int, len(tasks))
 	for i, task := range tasks {
 		index[task] = i
 	}

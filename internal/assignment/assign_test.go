@@ -6,6 +6,8 @@ import (
 	"reflect"
 	"slices"
 	"testing"
+
+	"github.com/millrace-streams/millrace/internal/taskid"
 )
 
 func TestAssignMeetsItsPromises(t *testing.T) {
@@ -53,7 +55,7 @@ func TestAssignLeavesABalancedGroupAlone(t *testing.T) {
 		plan := Assign(topo, members)
 		for i := range members {
 			members[i].Owned = plan[members[i].ID].Active
-			members[i].Lags = map[TaskID]int64{}
+			members[i].Lags = map[taskid.ID]int64{}
 			for _, task := range topo.Tasks() {
 				if r.IntN(2) == 0 {
 					members[i].Lags[task] = int64(r.IntN(2000))
@@ -70,10 +72,10 @@ func one(partitions int32, stateful bool) Topology {
 	return Topology{Fingerprint: "f", SubTopologies: []SubTopology{{Sources: []Source{{"in", partitions}}, Stateful: stateful}}}
 }
 
-func ids(partitions ...int32) []TaskID {
-	var tasks []TaskID
+func ids(partitions ...int32) []taskid.ID {
+	var tasks []taskid.ID
 	for _, p := range partitions {
-		tasks = append(tasks, TaskID{Partition: p})
+		tasks = append(tasks, taskid.ID{Partition: p})
 	}
 	return tasks
 }
@@ -83,7 +85,7 @@ func TestAssignJoinTakesOnlyItsShare(t *testing.T) {
 	plan := Assign(one(6, true), []Member{
 		{ID: "a", Fingerprint: "f", Owned: ids(0, 1, 2)},
 		{ID: "b", Fingerprint: "f", Owned: ids(3, 4, 5)},
-		{ID: "c", Fingerprint: "f", Lags: map[TaskID]int64{{Partition: 1}: 10, {Partition: 5}: 0}},
+		{ID: "c", Fingerprint: "f", Lags: map[taskid.ID]int64{{Partition: 1}: 10, {Partition: 5}: 0}},
 	})
 	want := Plan{"a": {ids(0, 2)}, "b": {ids(3, 4)}, "c": {ids(1, 5)}}
 	if !reflect.DeepEqual(plan, want) {
@@ -94,8 +96,8 @@ func TestAssignJoinTakesOnlyItsShare(t *testing.T) {
 func TestAssignLeaveMovesOnlyTheOrphans(t *testing.T) {
 	t.Parallel()
 	plan := Assign(one(6, true), []Member{
-		{ID: "a", Fingerprint: "f", Owned: ids(0, 2), Lags: map[TaskID]int64{{Partition: 5}: 4}},
-		{ID: "b", Fingerprint: "f", Owned: ids(3, 4), Lags: map[TaskID]int64{{Partition: 5}: 9000, {Partition: 1}: 20}},
+		{ID: "a", Fingerprint: "f", Owned: ids(0, 2), Lags: map[taskid.ID]int64{{Partition: 5}: 4}},
+		{ID: "b", Fingerprint: "f", Owned: ids(3, 4), Lags: map[taskid.ID]int64{{Partition: 5}: 9000, {Partition: 1}: 20}},
 	})
 	want := Plan{"a": {ids(0, 2, 5)}, "b": {ids(1, 3, 4)}}
 	if !reflect.DeepEqual(plan, want) {
@@ -135,20 +137,6 @@ func TestAssignDoubleOwnership(t *testing.T) {
 	}
 }
 
-func TestTaskID(t *testing.T) {
-	t.Parallel()
-	for _, task := range []TaskID{{0, 0}, {0, 3}, {12, 255}, {1<<31 - 1, 1<<31 - 1}} {
-		if got, err := ParseTaskID(task.String()); err != nil || got != task {
-			t.Errorf("%v: got %v, %v", task, got, err)
-		}
-	}
-	for _, bad := range []string{"", "_", "0", "0_", "_3", "0_-1", "-1_0", "+1_0", "00_1", "0_01", "0_3_4", "0_2147483648", " 0_1", "a_b"} {
-		if got, err := ParseTaskID(bad); err == nil {
-			t.Errorf("%q: got %v, want an error", bad, got)
-		}
-	}
-}
-
 func TestTopology(t *testing.T) {
 	t.Parallel()
 	topo := Topology{Fingerprint: "f", SubTopologies: []SubTopology{
@@ -166,7 +154,7 @@ func TestTopology(t *testing.T) {
 		t.Fatalf("tasks %v, want %v", got, want)
 	}
 	for partition, want := range map[int32]string{0: "[{a 0} {b 0}]", 2: "[{a 2}]", 3: "[]", -1: "[]"} {
-		if got := fmt.Sprint(counted.Partitions(TaskID{1, partition})); got != want {
+		if got := fmt.Sprint(counted.Partitions(taskid.Of(1, partition))); got != want {
 			t.Errorf("partitions of 1_%d: %v, want %v", partition, got, want)
 		}
 	}
@@ -193,7 +181,7 @@ func BenchmarkAssign(b *testing.B) {
 		r := rand.New(rand.NewPCG(1, 1))
 		random := make([]Member, size.members)
 		for i := range random {
-			random[i] = Member{ID: fmt.Sprint(i), Fingerprint: "f", Lags: map[TaskID]int64{}}
+			random[i] = Member{ID: fmt.Sprint(i), Fingerprint: "f", Lags: map[taskid.ID]int64{}}
 			for _, task := range topo.Tasks() {
 				if r.IntN(4) == 0 {
 					random[i].Lags[task] = r.Int64N(100000)

@@ -2,6 +2,8 @@ package assignment
 
 import (
 	"fmt"
+
+	"github.com/millrace-streams/millrace/internal/taskid"
 )
 
 // Code is the reason why a member has its tasks, or none.
@@ -84,7 +86,7 @@ func ParseAssignment(src []byte) (Assignment, error) {
 		Message:     r.string(),
 		Awaited:     r.byte()&awaited != 0,
 	}
-	r.eachTask(func(t TaskID) { a.Tasks.Active = append(a.Tasks.Active, t) })
+	r.eachTask(func(t taskid.ID) { a.Tasks.Active = append(a.Tasks.Active, t) })
 	if err := r.close(); err != nil {
 		return Assignment{}, fmt.Errorf("assignment from the group's leader: %w", err)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace-streams/millrace/internal/kafkatest"
+	"github.com/millrace-streams/millrace/internal/taskid"
 )
 
 // process is a real client with a balancer, against a broker in this process.
@@ -23,7 +24,7 @@ type process struct {
 	client   *kgo.Client
 	world    *world
 
-	lags map[TaskID]int64
+	lags map[taskid.ID]int64
 	// guarded by world.mu
 	last Received
 	runs map[TopicPartition]bool
@@ -53,7 +54,7 @@ func newWorld(t *testing.T, topics map[string]int32) *world {
 	return &world{t: t, cluster: cluster, ctx: ctx, holder: map[TopicPartition]string{}, changed: make(chan struct{}, 1)}
 }
 
-func (w *world) start(name string, topo Topology, lags map[TaskID]int64, opts ...kgo.Opt) *process {
+func (w *world) start(name string, topo Topology, lags map[taskid.ID]int64, opts ...kgo.Opt) *process {
 	w.t.Helper()
 	p := &process{name: name, world: w, lags: lags, runs: map[TopicPartition]bool{}}
 	var err error
@@ -143,7 +144,7 @@ func (w *world) until(what string, condition func() bool) {
 // settled reports whether each process runs exactly its assigned tasks, and all processes
 // together run all tasks of the topology.
 func settled(topo Topology, processes ...*process) bool {
-	var tasks []TaskID
+	var tasks []taskid.ID
 	for _, p := range processes {
 		want := map[TopicPartition]bool{}
 		for _, task := range p.last.Tasks.Active {
@@ -156,7 +157,7 @@ func settled(topo Topology, processes ...*process) bool {
 		}
 		tasks = append(tasks, p.last.Tasks.Active...)
 	}
-	slices.SortFunc(tasks, TaskID.Compare)
+	slices.SortFunc(tasks, taskid.ID.Compare)
 	return slices.Equal(tasks, topo.Tasks())
 }
 
@@ -171,16 +172,16 @@ func TestBalancerInAGroup(t *testing.T) {
 	a := w.start("a", topo, nil)
 	w.until("a has all", func() bool { return settled(topo, a) })
 
-	b := w.start("b", topo, map[TaskID]int64{{0, 1}: 0, {0, 2}: 3})
+	b := w.start("b", topo, map[taskid.ID]int64{taskid.Of(0, 1): 0, taskid.Of(0, 2): 3})
 	w.until("a and b share", func() bool { return settled(topo, a, b) && len(b.last.Tasks.Active) == 3 })
-	if got := b.got().Tasks.Active[:2]; !slices.Equal(got, []TaskID{{0, 1}, {0, 2}}) {
+	if got := b.got().Tasks.Active[:2]; !slices.Equal(got, []taskid.ID{taskid.Of(0, 1), taskid.Of(0, 2)}) {
 		t.Errorf("b has %v: the tasks with state on its disk should move", got)
 	}
 	if got := b.got(); got.Seen != (Seen{Format: format, Fingerprint: "f", Endpoint: "b:80"}) || got.Fingerprint != "f" {
 		t.Errorf("the leader saw %+v", got)
 	}
 
-	kept := [][]TaskID{slices.Clone(a.got().Tasks.Active), slices.Clone(b.got().Tasks.Active)}
+	kept := [][]taskid.ID{slices.Clone(a.got().Tasks.Active), slices.Clone(b.got().Tasks.Active)}
 	c := w.start("c", topo, nil)
 	w.until("a, b and c share", func() bool { return settled(topo, a, b, c) && len(c.last.Tasks.Active) == 2 })
 	for i, p := range []*process{a, b} {
@@ -191,7 +192,7 @@ func TestBalancerInAGroup(t *testing.T) {
 		}
 	}
 
-	kept = [][]TaskID{slices.Clone(a.got().Tasks.Active), slices.Clone(c.got().Tasks.Active)}
+	kept = [][]taskid.ID{slices.Clone(a.got().Tasks.Active), slices.Clone(c.got().Tasks.Active)}
 	b.client.Close()
 	w.until("a and c have b's tasks", func() bool { return settled(topo, a, c) })
 	for i, p := range []*process{a, c} {

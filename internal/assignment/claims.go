@@ -3,6 +3,8 @@ package assignment
 import (
 	"maps"
 	"slices"
+
+	"github.com/millrace-streams/millrace/internal/taskid"
 )
 
 // claims says which member holds which partition, according to what the members sent when
@@ -25,8 +27,8 @@ func (c claims) add(member string, generation int32, parts ...TopicPartition) {
 
 // owned returns the tasks that each member runs. A member runs a task if it holds one of
 // the task's partitions and no other member has a newer claim to that partition.
-func (c claims) owned(t Topology) map[string][]TaskID {
-	tasks := map[string][]TaskID{}
+func (c claims) owned(t Topology) map[string][]taskid.ID {
+	tasks := map[string][]taskid.ID{}
 	for _, task := range t.Tasks() {
 		holders := map[string]bool{}
 		for _, part := range t.Partitions(task) {
@@ -70,7 +72,7 @@ func (c claims) withhold(t Topology, plan Plan) (_ Plan, awaited map[string]bool
 	awaited = map[string]bool{}
 	plan = maps.Clone(plan)
 	for member, tasks := range plan {
-		var active []TaskID
+		var active []taskid.ID
 		for _, task := range tasks.Active {
 			parts := t.Partitions(task)
 			if !slices.ContainsFunc(parts, func(p TopicPartition) bool { return !c.free(member, p) }) {

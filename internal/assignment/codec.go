@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
+
+	"github.com/millrace-streams/millrace/internal/taskid"
 )
 
 // The user data of the classic protocol has a format of this library. All user data
@@ -43,14 +45,14 @@ func appendString(dst []byte, s string) []byte {
 	return append(binary.AppendUvarint(dst, uint64(len(s))), s...)
 }
 
-func appendTask(dst []byte, t TaskID) []byte {
+func appendTask(dst []byte, t taskid.ID) []byte {
 	dst = binary.AppendUvarint(dst, uint64(t.SubTopology))
 	return binary.AppendUvarint(dst, uint64(t.Partition))
 }
 
-func appendTasks(dst []byte, tasks []TaskID) []byte {
+func appendTasks(dst []byte, tasks []taskid.ID) []byte {
 	tasks = slices.Clone(tasks)
-	slices.SortFunc(tasks, TaskID.Compare)
+	slices.SortFunc(tasks, taskid.ID.Compare)
 	tasks = slices.Compact(tasks)
 	dst = binary.AppendUvarint(dst, uint64(len(tasks)))
 	for _, t := range tasks {
@@ -123,13 +125,13 @@ func (r *reader) string() string {
 	return s
 }
 
-func (r *reader) task() TaskID {
-	return TaskID{SubTopology: int32(r.number(math.MaxInt32)), Partition: int32(r.number(math.MaxInt32))}
+func (r *reader) task() taskid.ID {
+	return taskid.ID{SubTopology: int32(r.number(math.MaxInt32)), Partition: int32(r.number(math.MaxInt32))}
 }
 
 // eachTask reads a list whose elements begin with a task.
-func (r *reader) eachTask(element func(TaskID)) {
-	last := TaskID{SubTopology: -1}
+func (r *reader) eachTask(element func(taskid.ID)) {
+	last := taskid.ID{SubTopology: -1}
 	for range r.number(uint64(len(r.src)) / 2) { // a task has at least two bytes
 		t := r.task()
 		if r.err == nil && t.Compare(last) <= 0 {

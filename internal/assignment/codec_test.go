@@ -8,13 +8,15 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/millrace-streams/millrace/internal/taskid"
 )
 
 var subscriptions = []Subscription{
-	{Capacity: 1, Lags: map[TaskID]int64{}},
+	{Capacity: 1, Lags: map[taskid.ID]int64{}},
 	{
 		ProcessID: "6f1d", Fingerprint: "f", Endpoint: "10.0.0.7:8080", Capacity: 4, Nonce: 300,
-		Lags: map[TaskID]int64{{0, 1}: 0, {0, 0}: 7, {3, 200}: math.MaxInt64},
+		Lags: map[taskid.ID]int64{taskid.Of(0, 1): 0, taskid.Of(0, 0): 7, taskid.Of(3, 200): math.MaxInt64},
 	},
 }
 
@@ -22,7 +24,7 @@ var assignments = []Assignment{
 	{},
 	{
 		Fingerprint: "f", Seen: Seen{Format: 1, Fingerprint: "g", Endpoint: "h:1"}, Code: OtherTopology, Message: "why", Awaited: true,
-		Tasks: Tasks{Active: []TaskID{{0, 1}, {0, 2}, {7, 0}}},
+		Tasks: Tasks{Active: []taskid.ID{taskid.Of(0, 1), taskid.Of(0, 2), taskid.Of(7, 0)}},
 	},
 }
 
@@ -60,19 +62,19 @@ func TestUserDataVectors(t *testing.T) {
 // Values with the same meaning have the same bytes.
 func TestUserDataIsCanonical(t *testing.T) {
 	t.Parallel()
-	a := Subscription{Capacity: -1, Lags: map[TaskID]int64{{0, 0}: -5}}.Append(nil)
-	b := Subscription{Capacity: 1, Lags: map[TaskID]int64{{0, 0}: 0}}.Append(nil)
+	a := Subscription{Capacity: -1, Lags: map[taskid.ID]int64{taskid.Of(0, 0): -5}}.Append(nil)
+	b := Subscription{Capacity: 1, Lags: map[taskid.ID]int64{taskid.Of(0, 0): 0}}.Append(nil)
 	if !bytes.Equal(a, b) {
 		t.Errorf("%x and %x", a, b)
 	}
-	c := Assignment{Tasks: Tasks{Active: []TaskID{{1, 0}, {0, 1}, {1, 0}}}}.Append(nil)
-	d := Assignment{Tasks: Tasks{Active: []TaskID{{0, 1}, {1, 0}}}}.Append(nil)
+	c := Assignment{Tasks: Tasks{Active: []taskid.ID{taskid.Of(1, 0), taskid.Of(0, 1), taskid.Of(1, 0)}}}.Append(nil)
+	d := Assignment{Tasks: Tasks{Active: []taskid.ID{taskid.Of(0, 1), taskid.Of(1, 0)}}}.Append(nil)
 	if !bytes.Equal(c, d) {
 		t.Errorf("%x and %x", c, d)
 	}
-	lags := map[TaskID]int64{}
+	lags := map[taskid.ID]int64{}
 	for p := range int32(50) {
-		lags[TaskID{p % 3, p}] = int64(p)
+		lags[taskid.ID{SubTopology: p % 3, Partition: p}] = int64(p)
 	}
 	first := Subscription{Lags: lags}.Append(nil)
 	for range 20 {

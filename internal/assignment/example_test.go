@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/millrace-streams/millrace/internal/assignment"
+	"github.com/millrace-streams/millrace/internal/taskid"
 )
 
 // A process joins with old state on its disk. It takes its share. Of all tasks, it takes
@@ -14,7 +15,7 @@ func ExampleAssign() {
 	}}}
 	plan := assignment.Assign(topology, []assignment.Member{
 		{ID: "first", Fingerprint: "v1", Owned: topology.Tasks()},
-		{ID: "second", Fingerprint: "v1", Lags: map[assignment.TaskID]int64{
+		{ID: "second", Fingerprint: "v1", Lags: map[taskid.ID]int64{
 			{SubTopology: 0, Partition: 2}: 40,
 			{SubTopology: 0, Partition: 3}: 0,
 		}},

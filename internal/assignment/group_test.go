@@ -10,6 +10,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/millrace-streams/millrace/internal/taskid"
 )
 
 // simulated is a group without a broker. The balancers and their bytes are real. The
@@ -25,7 +27,7 @@ type simulatedMember struct {
 	id       string
 	instance *string
 	balancer *Balancer
-	lags     map[TaskID]int64
+	lags     map[taskid.ID]int64
 	endpoint string
 	held     map[string][]int32
 	joinedAt int32
@@ -33,7 +35,7 @@ type simulatedMember struct {
 }
 
 func (g *simulated) join(id string, topo Topology) *simulatedMember {
-	m := &simulatedMember{id: id, held: map[string][]int32{}, lags: map[TaskID]int64{}, joinedAt: -1}
+	m := &simulatedMember{id: id, held: map[string][]int32{}, lags: map[taskid.ID]int64{}, joinedAt: -1}
 	b, err := NewBalancer(topo,
 		func() Subscription {
 			return Subscription{ProcessID: id, Capacity: 1, Lags: m.lags, Endpoint: m.endpoint}
@@ -120,8 +122,8 @@ func (g *simulated) settle() int {
 	}
 }
 
-func (g *simulated) tasks() map[string][]TaskID {
-	out := map[string][]TaskID{}
+func (g *simulated) tasks() map[string][]taskid.ID {
+	out := map[string][]taskid.ID{}
 	for _, m := range g.members {
 		out[m.id] = m.last.Tasks.Active
 	}
@@ -230,8 +232,8 @@ func (g *simulated) moves(topo Topology) int {
 	return int(priceOf(topo, runners, active(Assign(topo, runners))).moved)
 }
 
-func movedBetween(before, after map[string][]TaskID) int {
-	owner := map[TaskID]string{}
+func movedBetween(before, after map[string][]taskid.ID) int {
+	owner := map[taskid.ID]string{}
 	for id, tasks := range after {
 		for _, task := range tasks {
 			owner[task] = id

@@ -3,6 +3,8 @@ package assignment
 import (
 	"cmp"
 	"slices"
+
+	"github.com/millrace-streams/millrace/internal/taskid"
 )
 
 // Member is a process of the application as the group's leader sees it.
@@ -27,10 +29,10 @@ type Member struct {
 	Nonce uint64
 	// Owned are the tasks that the member runs now. If several members own a task, the
 	// first of them counts, in order of instance ID, process ID and ID.
-	Owned []TaskID
+	Owned []taskid.ID
 	// Lags has an entry for each task with state on the member's disk: the number of
 	// changelog records by which this state is behind. 0 means caught up.
-	Lags map[TaskID]int64
+	Lags map[taskid.ID]int64
 }
 
 func (m Member) capacity() int64 { return int64(max(m.Capacity, 1)) }
@@ -48,7 +50,7 @@ func compareMembers(a, b Member) int {
 // Tasks are the tasks of one member, by the member's role.
 type Tasks struct {
 	// Active are the tasks that the member runs, in order.
-	Active []TaskID
+	Active []taskid.ID
 }
 
 // Plan has an entry for each member of the group, by member ID. Members without tasks

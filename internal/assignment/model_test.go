@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+
+	"github.com/millrace-streams/millrace/internal/taskid"
 )
 
 // The naive model tries all assignments one by one. It compares the cost of those that
@@ -14,20 +16,20 @@ import (
 // bound is one number that the balance limits: how many tasks of a set a member has.
 type bound struct {
 	name string
-	in   func(TaskID) bool
+	in   func(taskid.ID) bool
 }
 
 func bounds(t Topology) []bound {
 	stateful := map[int32]bool{}
-	all := []bound{{"all", func(TaskID) bool { return true }}, {"stateful", func(id TaskID) bool { return stateful[id.SubTopology] }}}
+	all := []bound{{"all", func(taskid.ID) bool { return true }}, {"stateful", func(id taskid.ID) bool { return stateful[id.SubTopology] }}}
 	for _, s := range t.SubTopologies {
 		stateful[s.ID] = s.Stateful
-		all = append(all, bound{fmt.Sprintf("sub-topology %d", s.ID), func(id TaskID) bool { return id.SubTopology == s.ID }})
+		all = append(all, bound{fmt.Sprintf("sub-topology %d", s.ID), func(id taskid.ID) bool { return id.SubTopology == s.ID }})
 	}
 	return all
 }
 
-func count(tasks []TaskID, in func(TaskID) bool) int {
+func count(tasks []taskid.ID, in func(taskid.ID) bool) int {
 	n := 0
 	for _, t := range tasks {
 		if in(t) {
@@ -38,7 +40,7 @@ func count(tasks []TaskID, in func(TaskID) bool) int {
 }
 
 // unbalanced returns the name of the first bound that a plan breaks, or "".
-func unbalanced(t Topology, runners []Member, plan map[string][]TaskID) string {
+func unbalanced(t Topology, runners []Member, plan map[string][]taskid.ID) string {
 	var capacity float64
 	for _, m := range runners {
 		capacity += float64(max(m.Capacity, 1))
@@ -63,12 +65,12 @@ func (p price) less(o price) bool {
 	return p.moved < o.moved || p.moved == o.moved && p.restored < o.restored
 }
 
-func priceOf(t Topology, runners []Member, plan map[string][]TaskID) price {
+func priceOf(t Topology, runners []Member, plan map[string][]taskid.ID) price {
 	stateful := map[int32]bool{}
 	for _, s := range t.SubTopologies {
 		stateful[s.ID] = s.Stateful
 	}
-	owner := map[TaskID]string{}
+	owner := map[taskid.ID]string{}
 	for _, m := range runners {
 		for _, task := range m.Owned {
 			owner[task] = m.ID
@@ -97,7 +99,7 @@ func priceOf(t Topology, runners []Member, plan map[string][]TaskID) price {
 func cheapest(t Topology, runners []Member) (best price) {
 	tasks := t.Tasks()
 	best.moved = math.MaxInt64
-	plan := map[string][]TaskID{}
+	plan := map[string][]taskid.ID{}
 	var place func(i int)
 	place = func(i int) {
 		if i == len(tasks) {
@@ -136,7 +138,7 @@ func randomMembers(r *rand.Rand, t Topology, n int) []Member {
 	for i := range members {
 		members[i] = Member{
 			ID: fmt.Sprintf("m%d", i), ProcessID: fmt.Sprint(r.IntN(100)), Fingerprint: t.Fingerprint, Capacity: r.IntN(5),
-			Lags: map[TaskID]int64{},
+			Lags: map[taskid.ID]int64{},
 		}
 	}
 	unowned := r.IntN(3)
@@ -154,8 +156,8 @@ func randomMembers(r *rand.Rand, t Topology, n int) []Member {
 	return members
 }
 
-func active(plan Plan) map[string][]TaskID {
-	out := map[string][]TaskID{}
+func active(plan Plan) map[string][]taskid.ID {
+	out := map[string][]taskid.ID{}
 	for id, tasks := range plan {
 		out[id] = tasks.Active
 	}
@@ -164,14 +166,14 @@ func active(plan Plan) map[string][]TaskID {
 
 func checkComplete(t *testing.T, topo Topology, plan Plan) {
 	t.Helper()
-	var got []TaskID
+	var got []taskid.ID
 	for id, tasks := range plan {
-		if !slices.IsSortedFunc(tasks.Active, TaskID.Compare) {
+		if !slices.IsSortedFunc(tasks.Active, taskid.ID.Compare) {
 			t.Fatalf("tasks of %s are not in order: %v", id, tasks.Active)
 		}
 		got = append(got, tasks.Active...)
 	}
-	slices.SortFunc(got, TaskID.Compare)
+	slices.SortFunc(got, taskid.ID.Compare)
 	if !slices.Equal(got, topo.Tasks()) {
 		t.Fatalf("assigned %v, want each once of %v", got, topo.Tasks())
 	}

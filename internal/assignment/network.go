@@ -3,6 +3,8 @@ package assignment
 import (
 	"math"
 	"slices"
+
+	"github.com/millrace-streams/millrace/internal/taskid"
 )
 
 // network is the flow problem behind a plan. Its nodes are numbered in this order:
@@ -43,7 +45,7 @@ type lateral struct {
 	cost int64
 }
 
-func newNetwork(t Topology, tasks []TaskID, runners []Member) *network {
+func newNetwork(t Topology, tasks []taskid.ID, runners []Member) *network {
 	n := &network{members: len(runners), subs: len(t.SubTopologies)}
 	subs := make(map[int32]int, n.subs)
 	for i, s := range t.SubTopologies {

@@ -6,6 +6,8 @@ import (
 	"maps"
 	"math"
 	"slices"
+
+	"github.com/millrace-streams/millrace/internal/taskid"
 )
 
 // Subscription is the message from a process to the group's leader when the process
@@ -22,7 +24,7 @@ type Subscription struct {
 	Nonce uint64
 	// Lags has an entry for each task with state on the disk: the number of changelog
 	// records by which this state is behind. A negative number counts as zero.
-	Lags map[TaskID]int64
+	Lags map[taskid.ID]int64
 }
 
 // Append appends the subscription as user data: the two bytes of the format, ProcessID,
@@ -36,7 +38,7 @@ func (s Subscription) Append(dst []byte) []byte {
 	dst = binary.AppendUvarint(dst, uint64(max(s.Capacity, 1)))
 	dst = binary.AppendUvarint(dst, s.Nonce)
 	dst = binary.AppendUvarint(dst, uint64(len(s.Lags)))
-	for _, task := range slices.SortedFunc(maps.Keys(s.Lags), TaskID.Compare) {
+	for _, task := range slices.SortedFunc(maps.Keys(s.Lags), taskid.ID.Compare) {
 		dst = appendTask(dst, task)
 		dst = binary.AppendUvarint(dst, uint64(max(s.Lags[task], 0)))
 	}
@@ -53,9 +55,9 @@ func ParseSubscription(src []byte) (Subscription, error) {
 		Endpoint:    r.string(),
 		Capacity:    int(r.number(math.MaxInt32)),
 		Nonce:       r.number(math.MaxUint64),
-		Lags:        map[TaskID]int64{},
+		Lags:        map[taskid.ID]int64{},
 	}
-	r.eachTask(func(t TaskID) { s.Lags[t] = int64(r.number(math.MaxInt64)) })
+	r.eachTask(func(t taskid.ID) { s.Lags[t] = int64(r.number(math.MaxInt64)) })
 	if err := r.close(); err != nil {
 		return Subscription{}, fmt.Errorf("subscription of a group member: %w", err)
 	}

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"github.com/millrace-streams/millrace/internal/taskid"
 )
 
 // Topology is the part of a topology that the assignment needs.
@@ -105,21 +107,21 @@ func (t Topology) WithPartitions(counts map[string]int32) (_ Topology, missing [
 }
 
 // Tasks returns all tasks of the topology, in order.
-func (t Topology) Tasks() []TaskID {
-	var tasks []TaskID
+func (t Topology) Tasks() []taskid.ID {
+	var tasks []taskid.ID
 	for _, s := range t.SubTopologies {
 		for p := range s.Tasks() {
-			tasks = append(tasks, TaskID{SubTopology: s.ID, Partition: p})
+			tasks = append(tasks, taskid.ID{SubTopology: s.ID, Partition: p})
 		}
 	}
-	slices.SortFunc(tasks, TaskID.Compare)
+	slices.SortFunc(tasks, taskid.ID.Compare)
 	return tasks
 }
 
 // Partitions returns the partitions that a task reads, in order of topics: partition p of
 // every source of its sub-topology that has more than p partitions. A task that does not
 // exist reads nothing.
-func (t Topology) Partitions(id TaskID) []TopicPartition {
+func (t Topology) Partitions(id taskid.ID) []TopicPartition {
 	i := slices.IndexFunc(t.SubTopologies, func(s SubTopology) bool { return s.ID == id.SubTopology })
 	if i < 0 || id.Partition < 0 {
 		return nil

@@ -58,7 +58,8 @@ var mayImport = map[string][]string{
 	"internal/topicid":    {},
 	"internal/shutdown":   {},
 	"internal/kafkatest":  {},
-	"internal/assignment": {},
+	"internal/taskid":     {"processor"},
+	"internal/assignment": {"internal/taskid"},
 	"internal/statedir":   {},
 	"internal/txn":        {"internal/backoff", "internal/batchsize"},
 	"internal/restore":    {"internal/backoff", "internal/transient"},
@@ -67,14 +68,14 @@ var mayImport = map[string][]string{
 	"internal/registry":   {"internal/restore", "internal/backoff", "internal/graph", "internal/store", "internal/topicid"},
 	"internal/resume":     {},
 	"internal/inputs":     {"internal/graph", "internal/engine", "internal/restore", "internal/resume", "internal/topicid", "internal/turn"},
-	"internal/membership": {"internal/assignment", "internal/txn", "internal/transient"},
-	"internal/worker":     {"internal/txn", "internal/backoff", "internal/task", "internal/graph", "internal/engine", "processor"},
+	"internal/membership": {"internal/assignment", "internal/taskid", "internal/txn", "internal/transient"},
+	"internal/worker":     {"internal/txn", "internal/taskid", "internal/backoff", "internal/task", "internal/graph", "internal/engine", "processor"},
 
 	// The run connects the pieces of the shell.
 	"internal/runtime": {
 		"internal/worker", "internal/membership", "internal/inputs", "internal/resume", "internal/guard", "internal/registry",
 		"internal/topics", "internal/restore", "internal/txn", "internal/statedir", "internal/assignment", "internal/health",
-		"internal/shutdown", "internal/dialer", "internal/turn", "internal/transient", "internal/backoff",
+		"internal/shutdown", "internal/dialer", "internal/turn", "internal/taskid", "internal/transient", "internal/backoff",
 		"internal/task", "internal/graph", "internal/store", "internal/engine", "processor",
 	},
 

@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace-streams/millrace/internal/assignment"
+	"github.com/millrace-streams/millrace/internal/taskid"
 	"github.com/millrace-streams/millrace/internal/transient"
 	"github.com/millrace-streams/millrace/internal/txn"
 )
@@ -52,14 +53,14 @@ type Classic struct {
 
 	mu     sync.Mutex
 	member string // of this incarnation; "" between two
-	held   map[assignment.TaskID]bool
-	target []assignment.TaskID // of the last received assignment
-	again  string              // reason to join again after it
+	held   map[taskid.ID]bool
+	target []taskid.ID // of the last received assignment
+	again  string      // reason to join again after it
 }
 
 // Join makes a client and starts to join. It returns without waiting for the group.
 func Join(cfg Config) (*Classic, error) {
-	c := &Classic{cfg: cfg, topicOf: map[string]int32{}, held: map[assignment.TaskID]bool{}, drained: make(chan struct{})}
+	c := &Classic{cfg: cfg, topicOf: map[string]int32{}, held: map[taskid.ID]bool{}, drained: make(chan struct{})}
 	for _, sub := range cfg.Topology.SubTopologies {
 		for _, source := range sub.Sources {
 			c.topicOf[source.Topic] = sub.ID
@@ -148,15 +149,15 @@ func (c *Classic) assigned(cl *kgo.Client, partitions map[string][]int32) {
 // missing returns the assigned tasks that the handler does not have: those of the
 // partitions that the client reports as new. If the tasks of an earlier incarnation have
 // just been dropped, it returns all other assigned tasks too.
-func (c *Classic) missing(partitions map[string][]int32) []assignment.TaskID {
+func (c *Classic) missing(partitions map[string][]int32) []taskid.ID {
 	want := c.tasksOf(partitions)
 	for _, t := range c.target {
 		if !slices.Contains(want, t) {
 			want = append(want, t)
 		}
 	}
-	fresh := slices.DeleteFunc(want, func(t assignment.TaskID) bool { return c.held[t] || !slices.Contains(c.target, t) })
-	slices.SortFunc(fresh, assignment.TaskID.Compare)
+	fresh := slices.DeleteFunc(want, func(t taskid.ID) bool { return c.held[t] || !slices.Contains(c.target, t) })
+	slices.SortFunc(fresh, taskid.ID.Compare)
 	return fresh
 }
 
@@ -177,7 +178,7 @@ func (c *Classic) revoked(cl *kgo.Client, partitions map[string][]int32) {
 	c.endForeignIncarnation(cl)
 	_, generation := cl.GroupMetadata()
 	c.mu.Lock()
-	tasks := slices.DeleteFunc(c.tasksOf(partitions), func(t assignment.TaskID) bool { return !c.held[t] })
+	tasks := slices.DeleteFunc(c.tasksOf(partitions), func(t taskid.ID) bool { return !c.held[t] })
 	c.mu.Unlock()
 	if len(tasks) == 0 {
 		return
@@ -201,12 +202,12 @@ func (c *Classic) lost(*kgo.Client, map[string][]int32) {
 func (c *Classic) loseAll() {
 	c.mu.Lock()
 	c.member = ""
-	tasks := make([]assignment.TaskID, 0, len(c.held))
+	tasks := make([]taskid.ID, 0, len(c.held))
 	for t := range c.held {
 		tasks = append(tasks, t)
 	}
 	c.mu.Unlock()
-	slices.SortFunc(tasks, assignment.TaskID.Compare)
+	slices.SortFunc(tasks, taskid.ID.Compare)
 	if len(tasks) > 0 {
 		c.cfg.Handler.Lost(tasks)
 	}
@@ -216,20 +217,20 @@ func (c *Classic) loseAll() {
 }
 
 // tasksOf returns the tasks that read the partitions. One sub-topology reads each topic.
-func (c *Classic) tasksOf(partitions map[string][]int32) []assignment.TaskID {
-	var tasks []assignment.TaskID
+func (c *Classic) tasksOf(partitions map[string][]int32) []taskid.ID {
+	var tasks []taskid.ID
 	for topic, ps := range partitions {
 		sub, ok := c.topicOf[topic]
 		if !ok {
 			continue
 		}
 		for _, p := range ps {
-			if t := (assignment.TaskID{SubTopology: sub, Partition: p}); !slices.Contains(tasks, t) {
+			if t := (taskid.ID{SubTopology: sub, Partition: p}); !slices.Contains(tasks, t) {
 				tasks = append(tasks, t)
 			}
 		}
 	}
-	slices.SortFunc(tasks, assignment.TaskID.Compare)
+	slices.SortFunc(tasks, taskid.ID.Compare)
 	return tasks
 }
 

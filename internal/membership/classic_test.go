@@ -18,6 +18,7 @@ import (
 
 	"github.com/millrace-streams/millrace/internal/assignment"
 	"github.com/millrace-streams/millrace/internal/kafkatest"
+	"github.com/millrace-streams/millrace/internal/taskid"
 	"github.com/millrace-streams/millrace/internal/txn"
 )
 
@@ -27,7 +28,7 @@ const patience = time.Minute
 // recorder is a Handler that records its calls.
 type recorder struct {
 	mu      sync.Mutex
-	held    map[assignment.TaskID]bool
+	held    map[taskid.ID]bool
 	lost    int
 	fatal   error
 	changed chan struct{}
@@ -35,10 +36,10 @@ type recorder struct {
 }
 
 func newRecorder() *recorder {
-	return &recorder{held: map[assignment.TaskID]bool{}, changed: make(chan struct{}, 1000)}
+	return &recorder{held: map[taskid.ID]bool{}, changed: make(chan struct{}, 1000)}
 }
 
-func (r *recorder) Assigned(_ int32, tasks []assignment.TaskID) {
+func (r *recorder) Assigned(_ int32, tasks []taskid.ID) {
 	r.mu.Lock()
 	for _, t := range tasks {
 		r.held[t] = true
@@ -47,9 +48,9 @@ func (r *recorder) Assigned(_ int32, tasks []assignment.TaskID) {
 	r.changed <- struct{}{}
 }
 
-func (r *recorder) Revoked(_ int32, tasks []assignment.TaskID) { r.drop(tasks) }
+func (r *recorder) Revoked(_ int32, tasks []taskid.ID) { r.drop(tasks) }
 
-func (r *recorder) Lost(tasks []assignment.TaskID) {
+func (r *recorder) Lost(tasks []taskid.ID) {
 	if r.onLost != nil {
 		r.onLost()
 	}
@@ -59,7 +60,7 @@ func (r *recorder) Lost(tasks []assignment.TaskID) {
 	r.drop(tasks)
 }
 
-func (r *recorder) drop(tasks []assignment.TaskID) {
+func (r *recorder) drop(tasks []taskid.ID) {
 	r.mu.Lock()
 	for _, t := range tasks {
 		delete(r.held, t)
@@ -168,7 +169,7 @@ func (w *world) join(instance string, handler Handler, opts ...kgo.Opt) *Classic
 		Opts: opts, Group: "app", InstanceID: instance,
 		Topology: assignment.Topology{Fingerprint: "f", SubTopologies: []assignment.SubTopology{{Sources: []assignment.Source{{Topic: "in"}}}}},
 		Subscription: func() assignment.Subscription {
-			return assignment.Subscription{ProcessID: instance, Capacity: 1, Lags: map[assignment.TaskID]int64{}}
+			return assignment.Subscription{ProcessID: instance, Capacity: 1, Lags: map[taskid.ID]int64{}}
 		},
 		SessionTimeout: 500 * time.Millisecond, RebalanceTimeout: 2 * time.Second, Handler: handler, Logger: slog.New(slog.DiscardHandler),
 	})

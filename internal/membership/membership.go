@@ -19,7 +19,7 @@ package membership
 import (
 	"context"
 
-	"github.com/millrace-streams/millrace/internal/assignment"
+	"github.com/millrace-streams/millrace/internal/taskid"
 	"github.com/millrace-streams/millrace/internal/txn"
 )
 
@@ -48,15 +48,15 @@ type Membership interface {
 // Handler gets the decisions of the group. Its methods are called one at a time.
 type Handler interface {
 	// Assigned gives tasks to the process. It must return soon, because the group waits.
-	Assigned(generation int32, tasks []assignment.TaskID)
+	Assigned(generation int32, tasks []taskid.ID)
 
 	// Revoked takes tasks away. When it returns, they have been committed or aborted, and
 	// dropped.
-	Revoked(generation int32, tasks []assignment.TaskID)
+	Revoked(generation int32, tasks []taskid.ID)
 
 	// Lost says that tasks have already been taken away: nothing of them can be committed
 	// any more. When it returns, they have been dropped.
-	Lost(tasks []assignment.TaskID)
+	Lost(tasks []taskid.ID)
 
 	// Trouble reports an error of the group. If fatal is true, the membership is over,
 	// and somebody has to fix the cause.

@@ -10,10 +10,10 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/millrace-streams/millrace/internal/assignment"
 	"github.com/millrace-streams/millrace/internal/engine"
 	"github.com/millrace-streams/millrace/internal/graph"
 	"github.com/millrace-streams/millrace/internal/store"
+	"github.com/millrace-streams/millrace/internal/taskid"
 	"github.com/millrace-streams/millrace/internal/worker"
 )
 
@@ -32,14 +32,14 @@ type databases struct {
 	keepCells bool // a mistake, for tests
 
 	mu   sync.Mutex
-	open map[assignment.TaskID]*engine.DB // before their tasks
-	lags map[assignment.TaskID]int64
+	open map[taskid.ID]*engine.DB // before their tasks
+	lags map[taskid.ID]int64
 }
 
 func newDatabases(l *life, p *plan, layout *layout, shared *engine.Shared, seams Seams) *databases {
 	return &databases{
 		life: l, plan: p, layout: layout, shared: shared, fs: seams.FS, keepCells: seams.Mutations.KeepCache,
-		open: map[assignment.TaskID]*engine.DB{}, lags: map[assignment.TaskID]int64{},
+		open: map[taskid.ID]*engine.DB{}, lags: map[taskid.ID]int64{},
 	}
 }
 
@@ -89,7 +89,7 @@ func (d *databases) remove(dir string) {
 }
 
 // openOne opens a task's database; n is how many there are.
-func (d *databases) openOne(id assignment.TaskID, n int) (*engine.DB, error) {
+func (d *databases) openOne(id taskid.ID, n int) (*engine.DB, error) {
 	dir, err := d.layout.dir.TaskDir(d.layout.dirOf(id))
 	if err != nil {
 		return nil, err
@@ -162,8 +162,8 @@ func (d *databases) measureLags(ctx context.Context, client *kgo.Client) error {
 
 // progress returns how far each open database is. Databases that do not know it are left
 // out.
-func (d *databases) progress() (map[assignment.TaskID]engine.Progress, error) {
-	found := map[assignment.TaskID]engine.Progress{}
+func (d *databases) progress() (map[taskid.ID]engine.Progress, error) {
+	found := map[taskid.ID]engine.Progress{}
 	for id, db := range d.open {
 		p, ok, err := db.Progress()
 		if err != nil {
@@ -178,7 +178,7 @@ func (d *databases) progress() (map[assignment.TaskID]engine.Progress, error) {
 
 // attach gives a task its memory budget and its database, if it has stores and no
 // database yet. n is how many databases the process needs.
-func (d *databases) attach(t *worker.Task, id assignment.TaskID, n int) error {
+func (d *databases) attach(t *worker.Task, id taskid.ID, n int) error {
 	if t.Budget == nil {
 		t.Budget = d.shared.NewBudget()
 	}
@@ -198,7 +198,7 @@ func (d *databases) attach(t *worker.Task, id assignment.TaskID, n int) error {
 
 // detach closes what attach has opened. caughtUp says that the task's state was restored,
 // so that the disk has what the last commit left.
-func (d *databases) detach(t *worker.Task, id assignment.TaskID, caughtUp bool) {
+func (d *databases) detach(t *worker.Task, id taskid.ID, caughtUp bool) {
 	t.Budget.Close()
 	if t.DB == nil {
 		return
@@ -215,7 +215,7 @@ func (d *databases) detach(t *worker.Task, id assignment.TaskID, caughtUp bool) 
 
 // take returns the open database of a task, nil if there is none. It is the caller's
 // then.
-func (d *databases) take(id assignment.TaskID) *engine.DB {
+func (d *databases) take(id taskid.ID) *engine.DB {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	db := d.open[id]
@@ -224,7 +224,7 @@ func (d *databases) take(id assignment.TaskID) *engine.DB {
 }
 
 // knownLags returns a copy of the lags.
-func (d *databases) knownLags() map[assignment.TaskID]int64 {
+func (d *databases) knownLags() map[taskid.ID]int64 {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return maps.Clone(d.lags)

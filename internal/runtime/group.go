@@ -8,6 +8,7 @@ import (
 
 	"github.com/millrace-streams/millrace/internal/assignment"
 	"github.com/millrace-streams/millrace/internal/membership"
+	"github.com/millrace-streams/millrace/internal/taskid"
 )
 
 // rebalanceTimeout bounds a revocation, which waits for a commit, and that for user code.
@@ -28,7 +29,7 @@ type group struct {
 	stops   *stops
 	phase   *phase
 	member  *member
-	lags    func() map[assignment.TaskID]int64 // of the databases on this disk
+	lags    func() map[taskid.ID]int64 // of the databases on this disk
 }
 
 // join joins the group. From then on its methods are called.
@@ -69,7 +70,7 @@ func (g *group) subscription() assignment.Subscription {
 }
 
 // Assigned implements membership.Handler.
-func (g *group) Assigned(generation int32, ids []assignment.TaskID) {
+func (g *group) Assigned(generation int32, ids []taskid.ID) {
 	if err := g.check(ids); err != nil {
 		g.fail(err)
 		return
@@ -86,7 +87,7 @@ func (g *group) Assigned(generation int32, ids []assignment.TaskID) {
 
 // check refuses a task of a partition that the input did not have when the application
 // started.
-func (g *group) check(ids []assignment.TaskID) error {
+func (g *group) check(ids []taskid.ID) error {
 	for _, id := range ids {
 		if n := g.plan.tasks(int(id.SubTopology)); id.Partition >= n {
 			return fmt.Errorf("task %v was assigned, but the topics of its part of the topology have %d partitions: %w", id, n, errPartitionsChanged)
@@ -96,17 +97,17 @@ func (g *group) check(ids []assignment.TaskID) error {
 }
 
 // Revoked implements membership.Handler.
-func (g *group) Revoked(generation int32, ids []assignment.TaskID) {
+func (g *group) Revoked(generation int32, ids []taskid.ID) {
 	g.takeAway(Rebalance{Generation: generation}, ids)
 }
 
 // Lost implements membership.Handler.
-func (g *group) Lost(ids []assignment.TaskID) {
+func (g *group) Lost(ids []taskid.ID) {
 	g.takeAway(Rebalance{Generation: -1, Lost: true}, ids)
 }
 
 // takeAway ends tasks and returns when nobody has them any more.
-func (g *group) takeAway(rebalance Rebalance, ids []assignment.TaskID) {
+func (g *group) takeAway(rebalance Rebalance, ids []taskid.ID) {
 	rebalance.Revoked = g.plan.taskList(ids)
 	g.log.Info("revoked", "generation", rebalance.Generation, "tasks", texts(ids), "lost", rebalance.Lost)
 	g.cfg.Events.Rebalance(rebalance)
@@ -116,7 +117,7 @@ func (g *group) takeAway(rebalance Rebalance, ids []assignment.TaskID) {
 
 // end ends tasks and records where they were stopped, unless they are lost: then they may
 // run elsewhere already.
-func (g *group) end(ids []assignment.TaskID, lost bool) {
+func (g *group) end(ids []taskid.ID, lost bool) {
 	ended := g.tasks.close(ids, lost)
 	if !lost {
 		g.stops.record(ended)
@@ -132,7 +133,7 @@ func (g *group) Trouble(err error, fatal bool) {
 	g.log.Warn("trouble with the group; it goes on trying", "error", err)
 }
 
-func texts(ids []assignment.TaskID) []string {
+func texts(ids []taskid.ID) []string {
 	out := make([]string, len(ids))
 	for i, id := range ids {
 		out[i] = id.String()

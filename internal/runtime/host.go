@@ -63,7 +63,7 @@ func (h *host) Commit(c worker.Commit) {
 }
 
 // Observer implements worker.Host.
-func (h *host) Observer(t *worker.Task) task.Observer { return observer{h, t.ID} }
+func (h *host) Observer(t *worker.Task) task.Observer { return observer{h, t.Info} }
 
 // observer is told what one task decides.
 type observer struct {

@@ -9,10 +9,10 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/millrace-streams/millrace/internal/assignment"
 	"github.com/millrace-streams/millrace/internal/graph"
 	"github.com/millrace-streams/millrace/internal/registry"
 	"github.com/millrace-streams/millrace/internal/statedir"
+	"github.com/millrace-streams/millrace/internal/taskid"
 )
 
 // layout says which directory has the state of which task, and what the directories were
@@ -71,19 +71,19 @@ func recordedLayout(dir *statedir.Dir) (was recorded, found bool, err error) {
 }
 
 // dirOf is the name of a task's directory.
-func (l *layout) dirOf(id assignment.TaskID) string {
+func (l *layout) dirOf(id taskid.ID) string {
 	return strconv.Itoa(l.dirs[l.graph.SubTopologies[id.SubTopology].Name]) + "_" + strconv.Itoa(int(id.Partition))
 }
 
 // taskOf is the task that has a directory, if the plan still has one.
-func (l *layout) taskOf(dir string, p *plan) (assignment.TaskID, bool) {
-	id, err := assignment.ParseTaskID(dir)
+func (l *layout) taskOf(dir string, p *plan) (taskid.ID, bool) {
+	id, err := taskid.Parse(dir)
 	if err != nil {
 		return id, false
 	}
 	for _, sub := range l.graph.SubTopologies {
 		if number, ok := l.dirs[sub.Name]; ok && number == int(id.SubTopology) && id.Partition < p.tasks(sub.ID) {
-			return assignment.TaskID{SubTopology: int32(sub.ID), Partition: id.Partition}, true
+			return taskid.Of(sub.ID, id.Partition), true
 		}
 	}
 	return id, false

@@ -9,13 +9,13 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/millrace-streams/millrace/internal/assignment"
 	"github.com/millrace-streams/millrace/internal/engine"
 	"github.com/millrace-streams/millrace/internal/graph"
 	"github.com/millrace-streams/millrace/internal/inputs"
 	"github.com/millrace-streams/millrace/internal/restore"
 	"github.com/millrace-streams/millrace/internal/resume"
 	"github.com/millrace-streams/millrace/internal/task"
+	"github.com/millrace-streams/millrace/internal/taskid"
 	"github.com/millrace-streams/millrace/internal/txn"
 )
 
@@ -128,7 +128,7 @@ func (l *locator) judge(ctx context.Context, h *held, t *inputs.Task, s map[inpu
 // publishDisks tells the other processes how far the databases of tasks are that have
 // lost a committed offset. The group may give such a task to another process, which then
 // restores the state from the changelogs and goes on at the offsets of this disk.
-func (l *locator) publishDisks(ctx context.Context, process string, databases map[assignment.TaskID]engine.Progress) error {
+func (l *locator) publishDisks(ctx context.Context, process string, databases map[taskid.ID]engine.Progress) error {
 	asked, disks := map[string][]int32{}, map[inputs.Partition]engine.Progress{}
 	for id, progress := range databases {
 		read := l.plan.inputs(id)

@@ -9,6 +9,7 @@ import (
 	"github.com/millrace-streams/millrace/internal/inputs"
 	"github.com/millrace-streams/millrace/internal/restore"
 	"github.com/millrace-streams/millrace/internal/store"
+	"github.com/millrace-streams/millrace/internal/taskid"
 	"github.com/millrace-streams/millrace/internal/topics"
 	"github.com/millrace-streams/millrace/processor"
 )
@@ -51,12 +52,12 @@ func (p *plan) source(topic graph.Topic) graph.SourceOptions {
 }
 
 // sub is the sub-topology of a task.
-func (p *plan) sub(id assignment.TaskID) *graph.SubTopology {
+func (p *plan) sub(id taskid.ID) *graph.SubTopology {
 	return p.graph.SubTopologies[id.SubTopology]
 }
 
 // stateful reports whether a task has a database.
-func (p *plan) stateful(id assignment.TaskID) bool { return len(p.sub(id).Stores) > 0 }
+func (p *plan) stateful(id taskid.ID) bool { return len(p.sub(id).Stores) > 0 }
 
 // tasks is the number of tasks of a sub-topology.
 func (p *plan) tasks(sub int) (n int32) {
@@ -67,11 +68,11 @@ func (p *plan) tasks(sub int) (n int32) {
 }
 
 // task is a task as users and workers know it.
-func (p *plan) task(id assignment.TaskID) processor.Task {
-	return processor.Task{SubTopology: int(id.SubTopology), Partition: id.Partition, Partitions: p.tasks(int(id.SubTopology))}
+func (p *plan) task(id taskid.ID) processor.Task {
+	return id.Task(p.tasks(int(id.SubTopology)))
 }
 
-func (p *plan) taskList(ids []assignment.TaskID) []processor.Task {
+func (p *plan) taskList(ids []taskid.ID) []processor.Task {
 	out := make([]processor.Task, len(ids))
 	for i, id := range ids {
 		out[i] = p.task(id)
@@ -80,7 +81,7 @@ func (p *plan) taskList(ids []assignment.TaskID) []processor.Task {
 }
 
 // inputs are the partitions that a task reads.
-func (p *plan) inputs(id assignment.TaskID) []inputs.Partition {
+func (p *plan) inputs(id taskid.ID) []inputs.Partition {
 	var read []inputs.Partition
 	for _, topic := range p.sub(id).Sources {
 		if id.Partition < p.counts[topic] {

@@ -275,7 +275,7 @@ func (j *restoreJob) wipe(log *changelog, reason string) {
 		j.failAll(fmt.Errorf("task %v: wiping store %s: %w", log.target.task.ID, log.store, err))
 		return
 	}
-	j.events.Wiped(StateWiped{Task: log.target.task.ID, Store: log.store, Reason: reason})
+	j.events.Wiped(StateWiped{Task: log.target.task.Info, Store: log.store, Reason: reason})
 }
 
 // failAll fails the application; pending then gives up the targets.
@@ -299,6 +299,6 @@ func (j *restoreJob) progress(logs []*changelog, p restore.Progress) {
 
 func (j *restoreJob) report(log *changelog, position, end int64, done bool) {
 	j.events.Restoring(RestoreProgress{
-		Task: log.target.task.ID, Store: log.store, Changelog: log.Topic, Position: position, End: end, Done: done,
+		Task: log.target.task.Info, Store: log.store, Changelog: log.Topic, Position: position, End: end, Done: done,
 	})
 }

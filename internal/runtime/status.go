@@ -4,9 +4,9 @@ import (
 	"context"
 	"time"
 
-	"github.com/millrace-streams/millrace/internal/assignment"
 	"github.com/millrace-streams/millrace/internal/engine"
 	"github.com/millrace-streams/millrace/internal/health"
+	"github.com/millrace-streams/millrace/internal/taskid"
 	"github.com/millrace-streams/millrace/internal/worker"
 	"github.com/millrace-streams/millrace/processor"
 )
@@ -84,12 +84,12 @@ func (r *Run) Running(sub int) []int32 { return r.tasks.runningIn(sub) }
 // Committed returns the database of a task that runs here, of which a query takes a
 // snapshot. It is nil if the task does not run here; restoring says that it is about to.
 func (r *Run) Committed(sub int, partition int32) (db *engine.DB, restoring bool) {
-	return r.tasks.database(assignment.TaskID{SubTopology: int32(sub), Partition: partition})
+	return r.tasks.database(taskid.Of(sub, partition))
 }
 
 // CommittedAt returns when the worker of a task that runs here has committed last, or, if
 // the task was restored later, when it was restored. It is zero if the task does not run
 // here.
 func (r *Run) CommittedAt(sub int, partition int32) time.Time {
-	return r.tasks.committedAt(assignment.TaskID{SubTopology: int32(sub), Partition: partition})
+	return r.tasks.committedAt(taskid.Of(sub, partition))
 }

@@ -7,10 +7,10 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/millrace-streams/millrace/internal/assignment"
 	"github.com/millrace-streams/millrace/internal/engine"
 	"github.com/millrace-streams/millrace/internal/restore"
 	"github.com/millrace-streams/millrace/internal/store"
+	"github.com/millrace-streams/millrace/internal/taskid"
 	"github.com/millrace-streams/millrace/internal/worker"
 )
 
@@ -40,7 +40,7 @@ type changelog struct {
 }
 
 // addChangelogs adds the changelogs of a task, and opens the tables of its stores.
-func (t *target) addChangelogs(p *plan, id assignment.TaskID) error {
+func (t *target) addChangelogs(p *plan, id taskid.ID) error {
 	t.task.Changelogs = nil
 	for _, kept := range p.sub(id).Stores {
 		table, err := t.task.DB.Table(kept.Name, kept.Spec.Persistent())

@@ -6,8 +6,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/millrace-streams/millrace/internal/assignment"
 	"github.com/millrace-streams/millrace/internal/task"
+	"github.com/millrace-streams/millrace/internal/taskid"
 	"github.com/millrace-streams/millrace/internal/worker"
 )
 
@@ -35,7 +35,7 @@ const (
 // belong to whoever has the task, by its stage: to a goroutine of the starter, or to its
 // worker.
 type held struct {
-	id     assignment.TaskID
+	id     taskid.ID
 	task   *worker.Task
 	worker *worker.Worker
 	index  int           // of the worker
@@ -55,8 +55,8 @@ type held struct {
 
 // taskCloser opens and closes what a task has on disk and in memory.
 type taskCloser interface {
-	attach(t *worker.Task, id assignment.TaskID, n int) error
-	detach(t *worker.Task, id assignment.TaskID, caughtUp bool)
+	attach(t *worker.Task, id taskid.ID, n int) error
+	detach(t *worker.Task, id taskid.ID, caughtUp bool)
 }
 
 // tasks are the tasks that the process holds. It decides which worker gets a task, and
@@ -68,13 +68,13 @@ type tasks struct {
 	workers   []*worker.Worker
 
 	mu         sync.Mutex
-	held       map[assignment.TaskID]*held
+	held       map[taskid.ID]*held
 	generation int32
 	joinedAt   time.Time   // of the first assignment; zero before
 	commitAt   []time.Time // of the last commit, by worker
 }
 
-func newTasks(l *life) *tasks { return &tasks{life: l, held: map[assignment.TaskID]*held{}} }
+func newTasks(l *life) *tasks { return &tasks{life: l, held: map[taskid.ID]*held{}} }
 
 // setUp gives the workers among which tasks are dealt out, and what tasks need. It comes
 // before the first assign.
@@ -86,7 +86,7 @@ func (t *tasks) setUp(p *plan, databases taskCloser, workers []*worker.Worker) {
 // assign takes tasks from the group. It returns false, and takes nothing, if the run has
 // begun to close. The same tasks may have been lost a moment ago, and still be with a
 // worker: out of time, close does not wait for that.
-func (t *tasks) assign(generation int32, ids []assignment.TaskID) ([]*held, bool) {
+func (t *tasks) assign(generation int32, ids []taskid.ID) ([]*held, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.soft.Err() != nil {
@@ -107,7 +107,7 @@ func (t *tasks) assign(generation int32, ids []assignment.TaskID) ([]*held, bool
 
 // newHeld chooses the worker with the fewest tasks, and among those the one with the
 // fewest tasks of the sub-topology.
-func (t *tasks) newHeld(id assignment.TaskID) *held {
+func (t *tasks) newHeld(id taskid.ID) *held {
 	same, all := make([]int, len(t.workers)), make([]int, len(t.workers))
 	for _, h := range t.held {
 		all[h.index]++
@@ -122,14 +122,14 @@ func (t *tasks) newHeld(id assignment.TaskID) *held {
 		}
 	}
 	h := &held{id: id, worker: t.workers[best], index: best, done: make(chan struct{})}
-	h.task = &worker.Task{ID: t.plan.task(id), Memory: task.NewMemory()}
+	h.task = &worker.Task{ID: id, Info: t.plan.task(id), Memory: task.NewMemory()}
 	h.ctx, h.cancel = context.WithCancel(t.soft)
 	return h
 }
 
 // close ends tasks and returns those that this process had, when nobody has them any
 // more. Unless they are lost, what they did has then been committed, or aborted.
-func (t *tasks) close(ids []assignment.TaskID, lost bool) []*held {
+func (t *tasks) close(ids []taskid.ID, lost bool) []*held {
 	ending, byWorker := t.setClosing(ids)
 	for w, tasks := range byWorker {
 		w.Drop(tasks, lost)
@@ -148,7 +148,7 @@ func (t *tasks) close(ids []assignment.TaskID, lost bool) []*held {
 
 // setClosing returns the tasks among ids that the process has, and those of them that
 // workers have.
-func (t *tasks) setClosing(ids []assignment.TaskID) (ending []*held, byWorker map[*worker.Worker][]*worker.Task) {
+func (t *tasks) setClosing(ids []taskid.ID) (ending []*held, byWorker map[*worker.Worker][]*worker.Task) {
 	byWorker = map[*worker.Worker][]*worker.Task{}
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -220,8 +220,7 @@ func (t *tasks) finishDropped(wt *worker.Task) {
 
 // of is called with mu.
 func (t *tasks) of(wt *worker.Task) *held {
-	id := assignment.TaskID{SubTopology: int32(wt.ID.SubTopology), Partition: wt.ID.Partition}
-	if h := t.held[id]; h != nil && h.task == wt {
+	if h := t.held[wt.ID]; h != nil && h.task == wt {
 		return h
 	}
 	return nil
@@ -242,14 +241,14 @@ func (t *tasks) stateful() int {
 }
 
 // ids are the tasks that this process has, in order.
-func (t *tasks) ids() []assignment.TaskID {
+func (t *tasks) ids() []taskid.ID {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	ids := make([]assignment.TaskID, 0, len(t.held))
+	ids := make([]taskid.ID, 0, len(t.held))
 	for id := range t.held {
 		ids = append(ids, id)
 	}
-	slices.SortFunc(ids, assignment.TaskID.Compare)
+	slices.SortFunc(ids, taskid.ID.Compare)
 	return ids
 }
 

@@ -8,18 +8,18 @@ import (
 	"testing"
 	"time"
 
-	"github.com/millrace-streams/millrace/internal/assignment"
 	"github.com/millrace-streams/millrace/internal/graph"
 	"github.com/millrace-streams/millrace/internal/health"
+	"github.com/millrace-streams/millrace/internal/taskid"
 	"github.com/millrace-streams/millrace/internal/worker"
 )
 
 // closer notes which tasks were closed, and whether their state was caught up.
-type closer map[assignment.TaskID]bool
+type closer map[taskid.ID]bool
 
-func (closer) attach(*worker.Task, assignment.TaskID, int) error { return nil }
+func (closer) attach(*worker.Task, taskid.ID, int) error { return nil }
 
-func (c closer) detach(_ *worker.Task, id assignment.TaskID, caughtUp bool) { c[id] = caughtUp }
+func (c closer) detach(_ *worker.Task, id taskid.ID, caughtUp bool) { c[id] = caughtUp }
 
 // newTestTasks makes tasks of two sub-topologies with four partitions each, and workers
 // that do not run.
@@ -40,10 +40,10 @@ func newTestTasks(t *testing.T, workers int) (*tasks, closer) {
 	return held, closed
 }
 
-func all(subs, partitions int32) (ids []assignment.TaskID) {
+func all(subs, partitions int32) (ids []taskid.ID) {
 	for sub := range subs {
 		for partition := range partitions {
-			ids = append(ids, assignment.TaskID{SubTopology: sub, Partition: partition})
+			ids = append(ids, taskid.ID{SubTopology: sub, Partition: partition})
 		}
 	}
 	return ids
@@ -70,8 +70,8 @@ func TestTasksAreDealtOutEvenly(t *testing.T) {
 // A task passes from the starter to its worker and back, and is closed by whoever has it.
 func TestStagesOfTask(t *testing.T) {
 	held, closed := newTestTasks(t, 1)
-	id := assignment.TaskID{SubTopology: 1, Partition: 2}
-	assigned, _ := held.assign(1, []assignment.TaskID{id})
+	id := taskid.ID{SubTopology: 1, Partition: 2}
+	assigned, _ := held.assign(1, []taskid.ID{id})
 	h := assigned[0]
 	readable := func() bool { return slices.Contains(held.runningIn(1), 2) }
 	if !held.anyFresh(assigned) || readable() {
@@ -86,7 +86,7 @@ func TestStagesOfTask(t *testing.T) {
 	if _, restoring := held.count(); restoring != 1 || held.anyFresh(assigned) || readable() {
 		t.Error("a task that was taken back is not interrupted")
 	}
-	held.setClosing([]assignment.TaskID{id})
+	held.setClosing([]taskid.ID{id})
 	if h.ctx.Err() == nil || held.adopt(h) {
 		t.Error("a task that is closing can still run")
 	}

@@ -5,8 +5,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/millrace-streams/millrace/internal/assignment"
 	"github.com/millrace-streams/millrace/internal/engine"
+	"github.com/millrace-streams/millrace/internal/taskid"
 	"github.com/millrace-streams/millrace/internal/worker"
 )
 
@@ -18,7 +18,7 @@ func (t *tasks) joined() time.Time {
 }
 
 // withState returns the running tasks that have a database: nothing is behind there.
-func (t *tasks) withState() (ids []assignment.TaskID) {
+func (t *tasks) withState() (ids []taskid.ID) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for id, h := range t.held {
@@ -46,9 +46,9 @@ func (t *tasks) statuses(said []worker.Status) (generation int32, all []TaskStat
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, h := range t.held {
-		s := TaskStatus{ID: h.task.ID, Worker: h.index, Restoring: h.stage != running}
+		s := TaskStatus{ID: h.task.Info, Worker: h.index, Restoring: h.stage != running}
 		for _, status := range said {
-			if status.ID == s.ID {
+			if status.ID == h.id {
 				s.LastCommit, s.Inputs = status.LastCommit, status.Inputs
 			}
 		}
@@ -75,7 +75,7 @@ func (t *tasks) runningIn(sub int) (partitions []int32) {
 
 // database returns the database of a task that runs here, nil if the task does not.
 // restoring says that the starter has it.
-func (t *tasks) database(id assignment.TaskID) (db *engine.DB, restoring bool) {
+func (t *tasks) database(id taskid.ID) (db *engine.DB, restoring bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	h := t.held[id]
@@ -91,7 +91,7 @@ func (t *tasks) database(id assignment.TaskID) (db *engine.DB, restoring bool) {
 // committedAt returns when the worker of a task that runs here has committed last, or, if
 // the task was restored later, when it was restored. It is zero if the task does not run
 // here.
-func (t *tasks) committedAt(id assignment.TaskID) time.Time {
+func (t *tasks) committedAt(id taskid.ID) time.Time {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	h := t.held[id]

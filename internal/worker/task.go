@@ -5,14 +5,16 @@ import (
 
 	"github.com/millrace-streams/millrace/internal/engine"
 	"github.com/millrace-streams/millrace/internal/task"
+	"github.com/millrace-streams/millrace/internal/taskid"
 	"github.com/millrace-streams/millrace/processor"
 )
 
 // Task is a task that this process holds. It belongs to one goroutine at a time: to the
 // host's while it is restored, to its worker's while it runs.
 type Task struct {
-	ID     processor.Task
-	DB     *engine.DB // nil without stores
+	ID     taskid.ID
+	Info   processor.Task // as user code knows it
+	DB     *engine.DB     // nil without stores
 	Budget *engine.Budget
 	Memory *task.Memory
 
@@ -49,7 +51,7 @@ type Input struct {
 
 // Status is what a running task was doing when it was asked.
 type Status struct {
-	ID         processor.Task
+	ID         taskid.ID
 	LastCommit time.Time
 	Inputs     []InputStatus
 

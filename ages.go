@@ -1,6 +1,9 @@
 package millrace
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // Age says how old the rows of one partition of a table are.
 type Age struct {
@@ -20,7 +23,7 @@ type Age struct {
 // moment, for each partition that this process holds and has restored, by partition. It
 // does not block. The error is that of [Get] for a table that cannot be asked.
 func Ages[K, V any](app *App, table Queryable[K, V]) ([]Age, error) {
-	q, err := ask(app, table)
+	q, err := ask(context.Background(), app, table)
 	if err != nil {
 		return nil, err
 	}

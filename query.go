@@ -1,8 +1,8 @@
 package millrace
 
 import (
+	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"iter"
@@ -10,309 +10,348 @@ import (
 
 	"github.com/millrace-streams/millrace/internal/engine"
 	"github.com/millrace-streams/millrace/internal/graph"
+	"github.com/millrace-streams/millrace/internal/query"
 	"github.com/millrace-streams/millrace/internal/runtime"
-	"github.com/millrace-streams/millrace/internal/store"
+	"github.com/millrace-streams/millrace/processor"
 	"github.com/millrace-streams/millrace/serde"
-	"github.com/millrace-streams/millrace/topology"
 )
 
-// Queryable is a table that can be queried: topology.Table, and topology.WindowedTable,
-// whose keys are serde.Windowed. Its serdes must be those of the store of its name, else
-// the query is an error.
+// Queryable is what can be queried, as it is:
+//
+//   - a topology.Table that has a store;
+//   - a topology.WindowedTable, whose keys are serde.Windowed;
+//   - the spec of a processor's store: a state.Spec, or a windowstore.Spec, whose keys
+//     are serde.Windowed.
+//
+// A program that has neither table nor spec at hand may implement Queryable itself. The
+// name and the serdes decide what is read: if the serdes are not those of the store with
+// the name, queries return an error.
 type Queryable[K, V any] interface {
 	StoreName() string
 	KeySerde() serde.Serde[K]
 	ValueSerde() serde.Serde[V]
 }
 
-// Row is a row of a table.
+// Row is a row of a table or of a processor's store.
 type Row[K, V any] struct {
-	Key   K
-	Value V
+	Key       K
+	Value     V
+	Timestamp processor.Timestamp // of the last write
+	Partition int32               // that has the row
+}
+
+// ReadOption is an option of [Range], [Prefix], [Windows] and [AllWindows].
+type ReadOption func(*readOptions)
+
+type readOptions struct {
+	reverse bool
+	limit   int
+	wrong   error
+}
+
+// Reverse yields the last row first, and the last partition first.
+func Reverse() ReadOption { return func(o *readOptions) { o.reverse = true } }
+
+// Limit ends the loop after n rows, all partitions together. n must be positive.
+func Limit(n int) ReadOption {
+	return func(o *readOptions) {
+		if o.limit = n; n < 1 {
+			o.wrong = fmt.Errorf("Limit(%d): the limit must be positive", n)
+		}
+	}
 }
 
 // ErrNotHere is returned by queries when this process does not hold the partition that
 // was asked for, or holds it but has not restored it yet. The error's text says which.
-var ErrNotHere = errors.New("not held by this process")
+var ErrNotHere = query.ErrNotHere
 
 // ErrNoSuchStore is returned by queries for a table whose store the application's
 // topology does not have.
 var ErrNoSuchStore = errors.New("no such store in this application")
 
-// Get returns the row of a table with the key, as of the last commit, and whether there
-// is one. The key must be in a partition that this process holds, else the error is
-// [ErrNotHere]; it is looked for where Kafka's default partitioner puts it, so tables
-// behind a partitioner of their own are out of reach. The key of a windowed table is a
-// serde.Windowed, of which only the key and the window's start count.
+// Get returns the value of a key, as of the last commit, and whether there is one. It
+// looks where [GetRow] does.
 func Get[K, V any](ctx context.Context, app *App, table Queryable[K, V], key K) (value V, ok bool, err error) {
-	q, err := ask(app, table)
+	row, ok, err := GetRow(ctx, app, table, key)
+	return row.Value, ok, err
+}
+
+// GetRow returns the row with a key, as of the last commit, and whether there is one.
+//
+//   - A table has the row in the partition where Kafka's default partitioner puts the
+//     key. If this process does not hold that partition, the error is [ErrNotHere].
+//     Tables behind a partitioner of their own are out of reach.
+//   - A processor may put any key into the store of any partition, so GetRow looks into
+//     all of them. If two partitions have the key, that is an error that names them. If
+//     no partition that this process holds has it, and the process does not hold all of
+//     them, the error is [ErrNotHere].
+//   - The key of a table or store with windows is a serde.Windowed, of which only the key
+//     and the window's start count. If the store retains duplicates, the row is the
+//     first.
+func GetRow[K, V any](ctx context.Context, app *App, table Queryable[K, V], key K) (row Row[K, V], ok bool, err error) {
+	q, err := ask(ctx, app, table)
 	if err != nil {
-		return value, false, err
+		return row, false, err
 	}
-	row, err := table.KeySerde().Append(nil, key)
+	encoded, err := table.KeySerde().Append(nil, key)
 	if err != nil {
-		return value, false, q.wrap(fmt.Errorf("key: %w", err))
+		return row, false, q.wrap(fmt.Errorf("key: %w", err))
 	}
 	hashed, err := serde.AppendPartitionKey(nil, table.KeySerde(), key)
 	if err != nil {
-		return value, false, q.wrap(fmt.Errorf("key: %w", err))
+		return row, false, q.wrap(fmt.Errorf("key: %w", err))
 	}
-	partition := serde.Partition(hashed, q.partitions)
-	if err := q.settle(partition); err != nil {
-		return value, false, q.wrap(err)
-	}
-	if row, err = q.rowKey(row); err != nil {
-		return value, false, q.wrap(err)
-	}
-	data, ok, err := q.get(ctx, partition, row)
+	found, ok, err := q.store.Get(ctx, hashed, encoded)
 	if err != nil || !ok {
-		return value, false, q.wrap(err)
+		return row, false, q.wrap(err)
 	}
-	value, err = table.ValueSerde().Decode(data)
-	return value, err == nil, q.wrap(err)
+	row, err = decode(table, found)
+	return row, err == nil, q.wrap(err)
 }
 
-// Range yields the rows of a table with from <= key <= to, in order of key bytes within a
-// partition, and partition after partition, as of the last commit of each. A nil bound is
-// open. The rows of a windowed table have no such order, so that it is an error to ask
-// for them; see [Windows]. It covers the partitions that this process holds and has
-// restored. An error ends it. Breaking off the loop is allowed. A loop may take its time:
-// when a partition moves away while it is being read, the next row is [ErrNotHere].
-func Range[K, V any](ctx context.Context, app *App, table Queryable[K, V], from, to *K) iter.Seq2[Row[K, V], error] {
+// Range yields the rows with from <= key <= to, as of the last commit of each partition.
+// A nil bound is open. Rows are in order of their key's bytes within a partition, and
+// partition follows partition. Keys are compared by their bytes too: serde.Int64, for
+// example, puts negative numbers after positive ones. It is an error if from comes after
+// to.
+//
+// Range covers the partitions that this process holds and has restored. An error ends the
+// loop. The loop may break off. It may take its time: when a partition moves away while
+// the loop reads it, the next row is [ErrNotHere].
+//
+// The rows of a table or store with windows have no order of keys, so that Range of one
+// is an error. Use [Windows] or [AllWindows].
+func Range[K, V any](ctx context.Context, app *App, table Queryable[K, V], from, to *K, opts ...ReadOption) iter.Seq2[Row[K, V], error] {
+	return read(ctx, app, table, opts, func() (r query.Range, err error) {
+		if r.From, err = bound(table, "from", from); err != nil {
+			return r, err
+		}
+		if r.To, err = bound(table, "to", to); err != nil {
+			return r, err
+		}
+		if from != nil && to != nil && bytes.Compare(r.From, r.To) > 0 {
+			return r, fmt.Errorf("from = %v comes after to = %v in the order of the encoded keys", *from, *to)
+		}
+		return r, nil
+	})
+}
+
+// Prefix yields the rows whose encoded keys begin with prefix. Otherwise it is like
+// [Range].
+func Prefix[K, V any](ctx context.Context, app *App, table Queryable[K, V], prefix []byte, opts ...ReadOption) iter.Seq2[Row[K, V], error] {
+	return read(ctx, app, table, opts, func() (query.Range, error) {
+		return query.Range{Prefix: bytes.Clone(prefix)}, nil
+	})
+}
+
+// Windows yields the rows of one key of a table or store with windows whose windows start
+// between from and to, both inclusive, in order of their start, as of the last commit. It
+// is an error if from is after to.
+//
+//   - A table has them in one partition, as with [GetRow].
+//   - A processor's store may have some in each partition: partition follows partition.
+//     If this process does not hold all of them, the loop ends with [ErrNotHere], after
+//     the rows of those that it holds.
+//
+// Rows are deleted by segment, which is an interval of window starts: half the retention,
+// but a minute at least. A row that has expired is yielded until its segment is deleted.
+func Windows[K, V any](ctx context.Context, app *App, table Queryable[serde.Windowed[K], V], key K, from, to time.Time, opts ...ReadOption) iter.Seq2[Row[serde.Windowed[K], V], error] {
+	return read(ctx, app, table, opts, func() (query.Range, error) {
+		encoded, err := serde.AppendPartitionKey([]byte{}, table.KeySerde(), serde.Windowed[K]{Key: key})
+		if err != nil {
+			return query.Range{}, fmt.Errorf("key: %w", err)
+		}
+		return windowRange(encoded, from, to)
+	})
+}
+
+// AllWindows yields the rows of all keys of a table or store with windows whose windows
+// start between from and to, both inclusive, as of the last commit of each partition. It
+// covers the partitions that this process holds and has restored, and partition follows
+// partition. Within one, rows are in order of their segment (see [Windows]), of their
+// key's bytes, and of their start. Errors and expired rows are as with [Range] and
+// [Windows].
+func AllWindows[K, V any](ctx context.Context, app *App, table Queryable[serde.Windowed[K], V], from, to time.Time, opts ...ReadOption) iter.Seq2[Row[serde.Windowed[K], V], error] {
+	return read(ctx, app, table, opts, func() (query.Range, error) { return windowRange(nil, from, to) })
+}
+
+// bound returns the encoding of a bound, nil if it is open.
+func bound[K, V any](table Queryable[K, V], name string, key *K) ([]byte, error) {
+	if key == nil {
+		return nil, nil
+	}
+	encoded, err := table.KeySerde().Append([]byte{}, *key)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return encoded, nil
+}
+
+// windowRange returns the range of the windows of a key that start between two times. A
+// nil key stands for all.
+func windowRange(key []byte, from, to time.Time) (query.Range, error) {
+	if from.After(to) {
+		return query.Range{}, fmt.Errorf("from = %v is after to = %v", from, to)
+	}
+	// Windows start at whole milliseconds: the first one at from or later starts at from
+	// rounded up.
+	first := millis(from)
+	if from.Nanosecond()%int(time.Millisecond) != 0 && first < maxMillis {
+		first++
+	}
+	return query.Range{Windows: &query.Windows{Key: key, From: first, To: millis(to)}}, nil
+}
+
+// maxMillis bounds the times that queries know, some 146 million years from now.
+const maxMillis = 1 << 62
+
+// millis returns a time in ms since 1970, rounded down, and cut at the ends of what
+// queries know.
+func millis(t time.Time) int64 {
+	switch {
+	case t.Unix() < -1:
+		return -1000
+	case t.Unix() >= maxMillis/1000:
+		return maxMillis
+	}
+	return t.UnixMilli()
+}
+
+// read yields the rows of a range of a table. plan makes the range.
+func read[K, V any](ctx context.Context, app *App, table Queryable[K, V], opts []ReadOption, plan func() (query.Range, error)) iter.Seq2[Row[K, V], error] {
 	return func(yield func(Row[K, V], error) bool) {
-		q, err := ask(app, table)
-		if err == nil && q.layout != nil {
-			err = q.wrap(errors.New("the rows of a windowed table have no order of keys: use Windows"))
-		}
-		var lower, upper []byte
-		if err == nil && from != nil {
-			lower, err = table.KeySerde().Append(nil, *from)
-		}
-		if err == nil && to != nil {
-			upper, err = table.KeySerde().Append(nil, *to)
-			upper = append(upper, 0)
-		}
+		q, err := ask(ctx, app, table)
 		if err != nil {
 			yield(Row[K, V]{}, err)
 			return
 		}
-		for _, partition := range q.here() {
-			if !scan(ctx, q, table, partition, lower, upper, nil, yield) {
+		r, err := q.rangeOf(opts, plan)
+		if err != nil {
+			yield(Row[K, V]{}, q.wrap(err))
+			return
+		}
+		for found, err := range q.store.Rows(ctx, r) {
+			var row Row[K, V]
+			if err == nil {
+				row, err = decode(table, found)
+			}
+			if !yield(row, q.wrap(err)) || err != nil {
 				return
 			}
 		}
 	}
 }
 
-// Windows yields the rows of one key of a windowed table whose windows start between from
-// and to, both inclusive, in order of their start, as of the last commit. The key must be
-// in a partition that this process holds, as with [Get].
-func Windows[K, V any](ctx context.Context, app *App, table topology.WindowedTable[K, V], key K, from, to time.Time) iter.Seq2[Row[serde.Windowed[K], V], error] {
-	return func(yield func(Row[serde.Windowed[K], V], error) bool) {
-		fail := func(err error) { yield(Row[serde.Windowed[K], V]{}, err) }
-		q, err := ask(app, table)
-		if err != nil {
-			fail(err)
-			return
-		}
-		keyBytes, err := serde.AppendPartitionKey(nil, table.KeySerde(), serde.Windowed[K]{Key: key})
-		if err != nil {
-			fail(q.wrap(fmt.Errorf("key: %w", err)))
-			return
-		}
-		partition := serde.Partition(keyBytes, q.partitions)
-		mine := func(local []byte) bool {
-			k, _, _, ok := store.SplitLocal(local)
-			return ok && string(k) == string(keyBytes)
-		}
-		if err := q.settle(partition); err != nil {
-			fail(q.wrap(err))
-			return
-		}
-		// Windows start at whole milliseconds: the first one at from or later starts at from
-		// rounded up.
-		earliest, latest := from.Add(time.Millisecond-1).UnixMilli(), to.UnixMilli()
-		first, last := q.layout.Segments(earliest, latest)
-		segments, err := q.segments(ctx, partition, first, last)
-		if err != nil {
-			fail(q.wrap(err))
-			return
-		}
-		for _, segment := range segments {
-			lower, upper := q.layout.KeyBounds(segment, keyBytes, earliest, latest)
-			if !scan(ctx, q, table, partition, lower, upper, mine, yield) {
-				return
-			}
-		}
+// decode returns a row in the types of a table.
+func decode[K, V any](table Queryable[K, V], found query.Row) (row Row[K, V], err error) {
+	if row.Key, err = table.KeySerde().Decode(found.Key); err != nil {
+		return Row[K, V]{}, fmt.Errorf("partition %d: key: %w", found.Partition, err)
 	}
-}
-
-// scan yields rows of one partition. It reports whether to go on.
-func scan[K, V any](ctx context.Context, q *query, table Queryable[K, V], partition int32, lower, upper []byte, want func(key []byte) bool, yield func(Row[K, V], error) bool) bool {
-	fail := func(err error) bool {
-		yield(Row[K, V]{}, q.wrap(err))
-		return false
+	if row.Value, err = table.ValueSerde().Decode(found.Value); err != nil {
+		return Row[K, V]{}, fmt.Errorf("partition %d: value of key %v: %w", found.Partition, row.Key, err)
 	}
-	snapshot, err := q.snapshot(partition)
-	if err != nil {
-		return fail(err)
-	}
-	defer snapshot.Close()
-	rows, err := snapshot.Scan(q.store, lower, upper)
-	if err != nil {
-		return fail(err)
-	}
-	for err = ctx.Err(); err == nil && rows.Next(); err = ctx.Err() {
-		if want != nil && !want(rows.Key()) {
-			continue
-		}
-		var row Row[K, V]
-		if row.Key, err = table.KeySerde().Decode(q.keyOf(rows.Key())); err != nil {
-			break
-		}
-		if row.Value, err = table.ValueSerde().Decode(rows.Value()); err != nil {
-			break
-		}
-		if !yield(row, nil) {
-			rows.Close()
-			return false
-		}
-	}
-	if closing := rows.Close(); err == nil {
-		err = closing
-	}
-	if err != nil {
-		return fail(err)
-	}
-	return true
+	row.Timestamp, row.Partition = processor.Timestamp(found.Timestamp), found.Partition
+	return row, nil
 }
 
 // ask begins a query of a table.
-func ask[K, V any](app *App, table Queryable[K, V]) (*query, error) {
-	q, err := app.query(table.StoreName())
+func ask[K, V any](ctx context.Context, app *App, table Queryable[K, V]) (*asking, error) {
+	switch {
+	case ctx == nil:
+		return nil, errors.New("query: the context is nil: use context.Background()")
+	case app == nil:
+		return nil, errors.New("query: the App is nil: pass what New returned")
+	case table == nil:
+		return nil, errors.New("query: the table is nil: pass a table of the topology, or the spec of a store")
+	}
+	q, err := app.asking(table.StoreName())
 	if err != nil {
 		return nil, err
 	}
 	if err := fits(q, table); err != nil {
-		return nil, fmt.Errorf("query of store %s: %w: use the handle that belongs to this application's topology", q.store, err)
+		return nil, q.wrap(fmt.Errorf("%w: use the table or the spec that belongs to this application's topology", err))
 	}
 	if state := app.State(); q.run == nil || state >= Closed {
 		return nil, q.wrap(fmt.Errorf("%w: the application is %v", ErrNotHere, state))
 	}
-	q.partitions = q.run.Partitions(q.sub.ID)
+	q.store.Partitions = q.run.Partitions(q.sub.ID)
 	return q, nil
 }
 
 // fits returns what makes a table another one than the store of its name: reading that
 // would give nonsense without an error.
-func fits[K, V any](q *query, table Queryable[K, V]) error {
-	_, windowed := any(*new(K)).(interface{ StartTime() time.Time })
-	switch {
-	case windowed && q.layout == nil:
-		return errors.New("it is no windowed table")
-	case !windowed && q.layout != nil:
-		return errors.New("it is a windowed table, with keys of type serde.Windowed")
-	}
+func fits[K, V any](q *asking, table Queryable[K, V]) error {
 	keys, values := any(table.KeySerde()), any(table.ValueSerde())
-	if w, ok := keys.(interface{ Inner() any }); ok && windowed {
-		keys = w.Inner()
-	}
+	_, windowed := any(*new(K)).(interface{ StartTime() time.Time })
+	spec := q.store.Spec
 	switch {
-	case q.keys != nil && !graph.SameSerde(q.keys, keys):
-		return fmt.Errorf("its keys are %s, not %s", serde.Name(q.keys), serde.Name(keys))
-	case q.values != nil && !graph.SameSerde(q.values, values):
-		return fmt.Errorf("its values are %s, not %s", serde.Name(q.values), serde.Name(values))
+	case keys == nil:
+		return errors.New("the serde of the keys is nil")
+	case values == nil:
+		return errors.New("the serde of the values is nil")
+	case !windowed && spec.Kind.Segmented:
+		return errors.New("it has windows: its keys are of type serde.Windowed")
+	case graph.SameSerde(spec.QueryKeys, keys) && graph.SameSerde(spec.Values, values):
+		return nil
+	case graph.SameSerde(spec.QueryKeys, keys):
+		return fmt.Errorf("its values are %s, not %s", serde.Name(spec.Values), serde.Name(values))
+	case windowed && !spec.Kind.Segmented:
+		return fmt.Errorf("it is no windowed table: its keys are %s, not %s", serde.Name(spec.QueryKeys), serde.Name(keys))
 	}
-	return nil
+	return fmt.Errorf("its keys are %s, not %s", serde.Name(spec.QueryKeys), serde.Name(keys))
 }
 
-// query is a query of one store.
-type query struct {
-	run        *runtime.Run
-	store      string
-	sub        *graph.SubTopology
-	partitions int32
-	layout     *store.WindowLayout // of a window store
-	keys       any                 // the serde of the store's keys, without windows; nil when not known
-	values     any
+// asking is a query of one store.
+type asking struct {
+	run   *runtime.Run
+	sub   *graph.SubTopology
+	store query.Store
 }
 
-func (a *App) query(name string) (*query, error) {
+// asking begins a query of the store with a name.
+func (a *App) asking(name string) (*asking, error) {
+	if name == "" {
+		return nil, fmt.Errorf("query: the table is kept in no store: give it one with Stored: %w", ErrNoSuchStore)
+	}
 	for _, sub := range a.graph.SubTopologies {
 		for _, s := range sub.Stores {
-			if s.Name != name {
-				continue
+			if s.Name == name && !s.Own {
+				q := &asking{run: a.started(), sub: sub}
+				q.store = query.Store{Spec: s.Spec, ByKey: s.ByKey, Held: q}
+				return q, nil
 			}
-			q := &query{run: a.started(), store: name, sub: sub}
-			if s.Spec.Kind.Segmented {
-				q.layout = &store.WindowLayout{Interval: s.Spec.Segments()}
-			}
-			q.keys, q.values = s.Spec.Keys, s.Spec.Values
-			return q, nil
 		}
 	}
-	return nil, fmt.Errorf("store %s: %w", name, ErrNoSuchStore)
+	return nil, fmt.Errorf("query of store %s: %w", name, ErrNoSuchStore)
 }
 
-func (q *query) wrap(err error) error {
+// wrap names the store in an error.
+func (q *asking) wrap(err error) error {
 	if err == nil {
 		return nil
 	}
-	if errors.Is(err, engine.ErrClosed) {
-		err = fmt.Errorf("the partition has just moved away: %w", ErrNotHere)
-	}
-	return fmt.Errorf("query of store %s: %w", q.store, err)
+	return fmt.Errorf("query of store %s: %w", q.store.Spec.Name, err)
 }
 
-// settle takes the layout of the rows from the partition itself: an earlier version of
-// the program may have chosen it.
-func (q *query) settle(partition int32) error {
-	if q.layout == nil {
-		return nil
+// rangeOf returns the range that plan makes, with options.
+func (q *asking) rangeOf(opts []ReadOption, plan func() (query.Range, error)) (query.Range, error) {
+	var o readOptions
+	for _, opt := range opts {
+		opt(&o)
 	}
-	snapshot, err := q.snapshot(partition)
-	if err != nil {
-		return err
+	if o.wrong != nil {
+		return query.Range{}, o.wrong
 	}
-	defer snapshot.Close()
-	if interval := snapshot.Interval(q.store); interval > 0 {
-		q.layout = &store.WindowLayout{Interval: interval}
-	}
-	return nil
+	r, err := plan()
+	r.Reverse, r.Limit = o.reverse, o.limit
+	return r, err
 }
 
-// rowKey turns an encoded key into that of the row.
-func (q *query) rowKey(key []byte) ([]byte, error) {
-	if q.layout == nil {
-		return key, nil
-	}
-	return q.layout.AppendLocal(nil, binary.BigEndian.AppendUint32(key, 0))
-}
+// Readable implements query.Held.
+func (q *asking) Readable() []int32 { return q.run.Running(q.sub.ID) }
 
-// keyOf turns a row's key into an encoded key.
-func (q *query) keyOf(row []byte) []byte {
-	if q.layout == nil {
-		return row
-	}
-	const sequence = 4
-	return row[store.WindowLogFrom : len(row)-sequence]
-}
-
-func (q *query) get(ctx context.Context, partition int32, key []byte) ([]byte, bool, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, false, err
-	}
-	snapshot, err := q.snapshot(partition)
-	if err != nil {
-		return nil, false, err
-	}
-	defer snapshot.Close()
-	value, _, ok, err := snapshot.Get(q.store, key)
-	return value, ok, err
-}
-
-// snapshot returns the committed state of the store's partition.
-func (q *query) snapshot(partition int32) (*engine.Snapshot, error) {
+// Snapshot implements query.Held.
+func (q *asking) Snapshot(partition int32) (*engine.Snapshot, error) {
 	db, restoring := q.run.Committed(q.sub.ID, partition)
 	switch {
 	case restoring:
@@ -321,35 +360,4 @@ func (q *query) snapshot(partition int32) (*engine.Snapshot, error) {
 		return nil, fmt.Errorf("partition %d: %w", partition, ErrNotHere)
 	}
 	return db.Snapshot()
-}
-
-// here are the partitions that can be read, in order.
-func (q *query) here() []int32 { return q.run.Running(q.sub.ID) }
-
-// segments are the segments between first and last that have rows.
-func (q *query) segments(ctx context.Context, partition int32, first, last int64) ([]int64, error) {
-	snapshot, err := q.snapshot(partition)
-	if err != nil {
-		return nil, err
-	}
-	defer snapshot.Close()
-	var segments []int64
-	for first <= last && ctx.Err() == nil {
-		rows, err := snapshot.Scan(q.store, binary.BigEndian.AppendUint64(nil, uint64(first)), binary.BigEndian.AppendUint64(nil, uint64(last+1)))
-		if err != nil {
-			return nil, err
-		}
-		found := rows.Next()
-		if found {
-			segment := int64(binary.BigEndian.Uint64(rows.Key()))
-			segments, first = append(segments, segment), segment+1
-		}
-		if err := rows.Close(); err != nil {
-			return nil, err
-		}
-		if !found {
-			break
-		}
-	}
-	return segments, ctx.Err()
 }

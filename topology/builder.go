@@ -85,6 +85,7 @@ type maker = func(t graph.Task, n *graph.Node, children []any) (any, error)
 type storeUse struct {
 	spec    processor.StoreSpec
 	windows *Windows // of a windowed table
+	table   bool     // a table keeps its rows in the store
 }
 
 // String is how problems name a node.

@@ -81,14 +81,14 @@ func (b *Builder) checkTable(n *node, name string, keys, values any) {
 // keyValueStore describes the store of a table.
 func keyValueStore[K, A any](name string, ks serde.Serde[K], as serde.Serde[A], o tableOptions) storeUse {
 	opts := chosen(o, state.InMemory(), state.WithoutChangelog(), state.EveryUpdate())
-	return storeUse{spec: state.KeyValue(name, ks, as, opts...)}
+	return storeUse{spec: state.KeyValue(name, ks, as, opts...), table: true}
 }
 
 // windowStore describes the store of a windowed table.
 func windowStore[K, A any](name string, ks serde.Serde[K], as serde.Serde[A], w Windows, o tableOptions) storeUse {
 	opts := chosen(o, windowstore.InMemory(), windowstore.WithoutChangelog(), windowstore.EveryUpdate())
 	retention := max(o.retention, w.lifetime(), time.Millisecond)
-	return storeUse{spec: windowstore.New(name, ks, as, w.size, retention, opts...), windows: &w}
+	return storeUse{spec: windowstore.New(name, ks, as, w.size, retention, opts...), windows: &w, table: true}
 }
 
 // chosen returns the options of a store that a table asks for.

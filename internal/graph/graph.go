@@ -108,6 +108,10 @@ type Store struct {
 	// Rows says the same in parts.
 	Rows Rows
 
+	// ByKey says that a table keeps its rows here: each is in the partition of its key. A
+	// processor may put any key into the store of any task.
+	ByKey bool
+
 	// Own says that it is the runtime's: it is no part of what the user has described.
 	Own bool
 }

@@ -41,6 +41,9 @@ var mayImport = map[string][]string{
 
 	"internal/batchsize": {},
 
+	// Queries by bytes. The types, and where a partition is, are above.
+	"internal/query": {"internal/store", "internal/engine", "serde"},
+
 	// The operators know stores only by their cells: every store with cells can hold a
 	// table.
 	"internal/operator": {"internal/graph", "internal/engine", "processor", "serde"},

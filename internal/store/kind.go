@@ -22,6 +22,13 @@ type Kind struct {
 	// Segmented kinds keep their rows by segments of time; see [Spec.Segments].
 	Segmented bool
 
+	// rowKey returns the key of a row in the database for a key as queries write it,
+	// which includes the window start if the kind has windows. interval is that of the
+	// segments. nil: both keys are the same.
+	rowKey func(interval int64, key []byte) ([]byte, error)
+	// queryKey undoes rowKey. The result is a part of row.
+	queryKey func(row []byte) []byte
+
 	// logged returns the store's own key in the key of a changelog record. It is an
 	// [ErrForeignRow] if no store with the spec can have written the record.
 	logged func(s *Spec, changelogKey []byte) ([]byte, error)

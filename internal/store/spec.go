@@ -19,6 +19,10 @@ type Spec struct {
 	// windows are those without the window.
 	Keys, Values any
 
+	// QueryKeys is the serde of the keys as queries write them: with the window, if the
+	// store has windows. nil if Keys is.
+	QueryKeys any
+
 	Options
 
 	// WindowSize is the length of the windows, Retention how long a row is kept after its
@@ -114,6 +118,32 @@ func (s *Spec) Segments() int64 {
 		return 0
 	}
 	return SegmentInterval(s.Retention.Milliseconds())
+}
+
+// IntervalIn returns the interval of the segments, in ms, by which the rows in a snapshot
+// are kept. An earlier version of the program may have chosen it.
+func (s *Spec) IntervalIn(snapshot *engine.Snapshot) int64 {
+	if interval := snapshot.Interval(s.Name); interval > 0 {
+		return interval
+	}
+	return s.Segments()
+}
+
+// RowKey returns the key in the database of the row with a key as queries write it.
+// interval is that of the segments.
+func (s *Spec) RowKey(interval int64, key []byte) ([]byte, error) {
+	if s.Kind.rowKey == nil {
+		return key, nil
+	}
+	return s.Kind.rowKey(interval, key)
+}
+
+// QueryKey undoes RowKey. The result is a part of row.
+func (s *Spec) QueryKey(row []byte) []byte {
+	if s.Kind.queryKey == nil {
+		return row
+	}
+	return s.Kind.queryKey(row)
 }
 
 // Validate returns all that is wrong with the spec.

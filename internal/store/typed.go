@@ -18,9 +18,18 @@ type Typed[K, V any] struct {
 func NewTyped[K, V any](s Spec, ks serde.Serde[K], vs serde.Serde[V], open func(*Typed[K, V], engine.Env) (engine.Store, error), wrong func(*Spec) []error) *Typed[K, V] {
 	t := &Typed[K, V]{spec: s, keys: ks, values: vs}
 	t.spec.Keys, t.spec.Values, t.spec.wrong = ks, vs, wrong
+	t.spec.QueryKeys = queryKeys(&t.spec, ks)
 	t.spec.readable = func(key []byte) error { return readable(ks, key) }
 	t.spec.open = func(env engine.Env) (engine.Store, error) { return open(t, env) }
 	return t
+}
+
+// queryKeys returns Spec.QueryKeys.
+func queryKeys[K any](s *Spec, ks serde.Serde[K]) any {
+	if ks == nil || !s.Kind.Segmented {
+		return ks
+	}
+	return serde.TimeWindowed(ks, s.WindowSize)
 }
 
 // NewUntyped returns a spec of a store that handles bytes. open makes an instance.

@@ -15,6 +15,8 @@ var Window = &Kind{
 	Noun:      "window store",
 	Changelog: WindowedChangelog,
 	Segmented: true,
+	rowKey:    windowRowKey,
+	queryKey:  windowQueryKey,
 	logged:    loggedWindow,
 	restore:   restoreWindow,
 }

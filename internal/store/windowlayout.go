@@ -75,6 +75,32 @@ func SplitLocal(local []byte) (key []byte, start int64, seq uint32, ok bool) {
 	return local[WindowLogFrom:n], start, binary.BigEndian.Uint32(local[n+windowStart:]), true
 }
 
+// SplitQueryKey returns the parts of a key as queries write it: the encoded key, followed
+// by the window start. ok is false if it is none.
+func SplitQueryKey(query []byte) (key []byte, start int64, ok bool) {
+	n := len(query) - windowStart
+	if n < 0 {
+		return nil, 0, false
+	}
+	return query[:n], int64(binary.BigEndian.Uint64(query[n:])), true
+}
+
+// windowRowKey is Kind.rowKey. A key of a query has no sequence number: the row is the
+// one with the number 0, which is the only one in a store without duplicates.
+func windowRowKey(interval int64, query []byte) ([]byte, error) {
+	key, start, ok := SplitQueryKey(query)
+	switch {
+	case !ok:
+		return nil, fmt.Errorf("a windowed key has %d bytes, fewer than the %d of its window start", len(query), windowStart)
+	case start < 0:
+		return nil, fmt.Errorf("a windowed key has the window start %d", start)
+	}
+	return WindowLayout{interval}.AppendKey(nil, key, start, 0), nil
+}
+
+// windowQueryKey is Kind.queryKey.
+func windowQueryKey(row []byte) []byte { return row[WindowLogFrom : len(row)-windowSequence] }
+
 // ExpiredBelow returns the smallest local key that outlives a store time. Rows below it
 // belong to segments all of whose starts are <= time-retention. nil means that nothing
 // has expired.
@@ -96,6 +122,15 @@ func (l WindowLayout) FirstStart(local []byte) int64 {
 func (l WindowLayout) Segments(from, to int64) (first, last int64) {
 	return max(from, 0) / l.Interval, max(to, 0) / l.Interval
 }
+
+// SegmentBounds returns the bounds, for Scan, of the rows of the segments from first to
+// last.
+func (l WindowLayout) SegmentBounds(first, last int64) (lower, upper []byte) {
+	return binary.BigEndian.AppendUint64(nil, uint64(first)), binary.BigEndian.AppendUint64(nil, uint64(last+1))
+}
+
+// SegmentOf returns the segment of a local key.
+func (l WindowLayout) SegmentOf(local []byte) int64 { return int64(binary.BigEndian.Uint64(local)) }
 
 // KeyBounds returns the bounds, for Scan, of the rows of one segment with the key and
 // from <= start <= to. Rows of longer keys may lie in between: their local keys are

@@ -36,7 +36,7 @@ func (r *Run) assemble() {
 }
 
 func (r *Run) restoring() restoring {
-	restoring := restoring{life: r.life, restorer: r.restorer, catalogue: r.catalogue, events: r.cfg.Events}
+	restoring := restoring{life: r.life, reader: r.restorer, retention: r.catalogue, events: r.cfg.Events}
 	if r.cfg.ExactlyOnce {
 		restoring.markers = 1
 	}

@@ -14,12 +14,25 @@ import (
 	"github.com/millrace-streams/millrace/internal/transient"
 )
 
+// changelogReader reads changelogs. It is a *restore.Restorer.
+type changelogReader interface {
+	TopicIDs(ctx context.Context, topics ...string) (map[string]restore.TopicID, error)
+	Offsets(ctx context.Context, parts []restore.Partition) ([]restore.Range, error)
+	Restore(ctx context.Context, parts []restore.Partition, sink restore.Sink, done restore.Done, progress func(restore.Progress)) error
+}
+
+// retention says what the broker may delete from a changelog. It is the catalogue.
+type retention interface {
+	expires(topic string) bool
+	deleteRetention(topic string) time.Duration
+}
+
 // restoring brings databases up to date from their changelogs. It knows targets and
 // changelogs, but not what a target is restored for.
 type restoring struct {
 	*life
-	restorer  *restore.Restorer
-	catalogue *catalogue
+	reader    changelogReader
+	retention retention
 	events    Events
 	// markers is how many offsets come behind the position of a store that has seen
 	// everything: the last commit's own marker, if there are transactions.
@@ -133,7 +146,7 @@ func (j *restoreJob) read(ctx context.Context, logs []*changelog) error {
 		j.finished(logs[p], next, err, ids)
 	}
 	j.again = nil
-	err = j.restorer.Restore(ctx, partitionsFrom(logs), sink, done, func(p restore.Progress) { j.progress(logs, p) })
+	err = j.reader.Restore(ctx, partitionsFrom(logs), sink, done, func(p restore.Progress) { j.progress(logs, p) })
 	if individual {
 		return j.again
 	}
@@ -162,11 +175,11 @@ func (j *restoreJob) prepare(ctx context.Context, logs []*changelog) (map[string
 			old = append(old, log)
 		}
 	}
-	ids, err := j.restorer.TopicIDs(ctx, names...)
+	ids, err := j.reader.TopicIDs(ctx, names...)
 	if err != nil || len(old) == 0 {
 		return ids, err
 	}
-	ranges, err := j.restorer.Offsets(ctx, partitionsFrom(old))
+	ranges, err := j.reader.Offsets(ctx, partitionsFrom(old))
 	if err != nil {
 		return nil, err
 	}
@@ -185,7 +198,7 @@ func (j *restoreJob) tombstonesGone(log *changelog) bool {
 		return false
 	}
 	stamp := log.target.task.DB.Stamp()
-	return !stamp.IsZero() && time.Since(stamp) > j.catalogue.deleteRetention(log.Topic)
+	return !stamp.IsZero() && time.Since(stamp) > j.retention.deleteRetention(log.Topic)
 }
 
 // apply writes a batch of records and the position behind it.
@@ -250,7 +263,7 @@ func (j *restoreJob) repair(log *changelog, err error) {
 // skipTrimmed moves a window store to the start of its changelog, which is beyond the
 // store's position.
 func (j *restoreJob) skipTrimmed(log *changelog, outside *restore.OutOfRangeError) {
-	if !j.catalogue.expires(log.Topic) {
+	if !j.retention.expires(log.Topic) {
 		// The task has trimmed the changelog. No row that is still needed has a record
 		// before the start, so none of the store's rows is needed, and nothing is lost.
 		j.log.Info("all rows of a window store have expired since it was here last",

@@ -1,6 +1,8 @@
 package millrace
 
 import (
+	"log/slog"
+
 	"github.com/millrace-streams/millrace/internal/health"
 	"github.com/millrace-streams/millrace/internal/resume"
 	"github.com/millrace-streams/millrace/internal/runtime"
@@ -21,12 +23,15 @@ func (a *App) runtimeConfig() runtime.Config {
 		Lost:        resume.Policy{Lost: resume.Choice(c.LostOffsets), Recreated: resume.Choice(c.RecreatedInputs)},
 		StateMemory: c.StateMemory, BufferMemory: c.BufferMemory, ReplicationFactor: c.ReplicationFactor,
 		RemoveStores: c.RemoveStores, WaitForTopics: c.WaitForTopics,
-		Logger: c.Logger, Events: events{a}, Seams: a.seams,
+		Logger: c.Logger, Events: events{a, c.Logger.With("application", c.ApplicationID)}, Seams: a.seams,
 	}
 }
 
 // events turns what a run reports into the App's state and calls of its hooks.
-type events struct{ app *App }
+type events struct {
+	app *App
+	log *slog.Logger
+}
 
 // states are the App's states, by those of the run.
 var states = [...]State{
@@ -44,41 +49,39 @@ func (e events) State(s runtime.State) { e.app.setState(states[s]) }
 
 // Rebalance implements runtime.Events.
 func (e events) Rebalance(r runtime.Rebalance) {
-	tell(e.app, func(h HookRebalance) { h.OnRebalance(Rebalance(r)) })
+	tell(e, func(h HookRebalance) { h.OnRebalance(Rebalance(r)) })
 }
 
 // Restoring implements runtime.Events.
 func (e events) Restoring(p runtime.RestoreProgress) {
-	tell(e.app, func(h HookRestore) { h.OnRestoreProgress(RestoreProgress(p)) })
+	tell(e, func(h HookRestore) { h.OnRestoreProgress(RestoreProgress(p)) })
 }
 
 // Wiped implements runtime.Events.
 func (e events) Wiped(w runtime.StateWiped) {
-	tell(e.app, func(h HookStateWiped) { h.OnStateWiped(StateWiped(w)) })
+	tell(e, func(h HookStateWiped) { h.OnStateWiped(StateWiped(w)) })
 }
 
 // Committed implements runtime.Events.
 func (e events) Committed(c worker.Commit) {
-	tell(e.app, func(h HookCommit) { h.OnCommit(Commit(c)) })
+	tell(e, func(h HookCommit) { h.OnCommit(Commit(c)) })
 }
 
 // Dropped implements runtime.Events.
 func (e events) Dropped(d runtime.Dropped) {
-	tell(e.app, func(h HookDropped) { h.OnDropped(Dropped(d)) })
+	tell(e, func(h HookDropped) { h.OnDropped(Dropped(d)) })
 }
 
 // Errored implements runtime.Events.
 func (e events) Errored(err *processor.Error, action processor.Action) {
-	tell(e.app, func(h HookError) { h.OnError(err, action) })
+	tell(e, func(h HookError) { h.OnError(err, action) })
 }
 
 // Reach implements runtime.Events.
 func (e events) Reach(r health.Report) {
 	told := reachability(r)
-	tell(e.app, func(h HookReachability) { h.OnReachability(told) })
+	tell(e, func(h HookReachability) { h.OnReachability(told) })
 }
 
 // tell calls f for every hook of the App that is a T.
-func tell[T any](a *App, f func(T)) {
-	each(a.cfg.Logger.With("application", a.cfg.ApplicationID), a.cfg.Hooks, f)
-}
+func tell[T any](e events, f func(T)) { each(e.log, e.app.cfg.Hooks, f) }

@@ -26,5 +26,5 @@
 // writer has not seen, and a reader sees all records of a write or none.
 //
 // A process may write only after the group has given it a task: then its topology is the
-// leader's, so a process with another topology cannot own a task. See the root package.
+// leader's, so a process with another topology cannot own a task. See package runtime.
 package registry

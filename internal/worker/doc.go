@@ -8,7 +8,7 @@
 // # What a task goes through
 //
 // A [Task] is a task of this process from the assignment to the moment it is dropped. It
-// is with the host (package millrace) while its state is being restored, and with one
+// is with the host (package runtime) while its state is being restored, and with one
 // worker while it runs. After a transaction whose outcome is not known, or which was
 // refused, the worker gives its tasks back to the host, which restores them again. An
 // abort stays inside the worker: the tasks are made anew from their databases and read

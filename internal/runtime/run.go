@@ -25,6 +25,9 @@ type Run struct {
 	health   health.Tracker  // of what the run needs to reach
 	started  atomic.Bool     // the parts have been started
 	counters counters
+	tasks    *tasks
+	phase    *phase
+	member   *member
 
 	// Made by prepare.
 	dir       *statedir.Dir
@@ -37,18 +40,16 @@ type Run struct {
 	guard     *stateGuard
 	producers *producers
 
-	// Made by assemble, but for what New makes.
+	// Made by assemble.
 	shared    *engine.Shared
 	databases *databases
-	tasks     *tasks // by New
-	member    *member
-	phase     *phase // by New
 	locator   *locator
 	starter   *starter
 	group     *group
 	topics    *topicWatch
 	reads     *reads
-	workers   []*worker.Worker
+
+	workers []*worker.Worker // made by start
 }
 
 // New makes a Run that ends with ctx. It does nothing before [Run.Run].

@@ -185,6 +185,7 @@ func (b *TableBatch) Set(key []byte, timestamp int64, value []byte) error {
 	if err := b.room(len(key) + len(value)); err != nil {
 		return err
 	}
+	b.table.known.note(key)
 	prefix := b.table.prefix
 	op := b.batch.onDisk().SetDeferred(len(prefix)+len(key), timestampSize+len(value))
 	copy(op.Key[copy(op.Key, prefix):], key)
@@ -219,6 +220,9 @@ func (b *TableBatch) DeleteRange(from, to []byte) error {
 	if b.table.memory != nil {
 		b.addMemory(memoryChange{key: string(from), isRange: true, end: string(to), bounded: to != nil})
 		return nil
+	}
+	if from != nil || to != nil {
+		b.table.known.giveUp()
 	}
 	prefix := b.table.prefix
 	end := PrefixEnd(prefix)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -29,6 +30,9 @@ type Options struct {
 	// KeepCells makes Cells begin with what the Cells before them held, committed or not.
 	// It is a mistake, for tests that must find it.
 	KeepCells bool
+
+	// NoKeyFilter makes every read of a row ask the database. For tests and measurements.
+	NoKeyFilter bool
 }
 
 // DB is the database of one task: its stores' tables, and what is committed with them.
@@ -59,6 +63,9 @@ type DB struct {
 	intervals intervals
 	firsts    map[string]map[int64]int64 // offsets of the segments, by table; see segments.go
 	stamp     time.Time
+
+	background sync.WaitGroup // reads of knownKeys
+	closing    atomic.Bool    // they should end
 }
 
 // Open returns the task's database. Nothing is read or made on disk before the first
@@ -109,11 +116,12 @@ func (d *DB) Table(name string, persistent bool) (*Table, error) {
 	}
 	t := &Table{db: d, name: name}
 	if persistent {
-		id, err := d.tableID(name)
+		id, isNew, err := d.tableID(name)
 		if err != nil {
 			return nil, fmt.Errorf("table %s: %w", name, err)
 		}
 		t.prefix, t.firsts = binary.BigEndian.AppendUint32(nil, id), d.firstsOf(name)
+		t.known = newKnownKeys(d, t.prefix, isNew)
 	} else {
 		t.memory, t.firsts = &tree[[]byte]{}, map[int64]int64{}
 	}
@@ -122,24 +130,24 @@ func (d *DB) Table(name string, persistent bool) (*Table, error) {
 }
 
 // tableID returns the ID under which the table's rows are kept, and gives out the next
-// one to a new table.
-func (d *DB) tableID(name string) (uint32, error) {
+// one to a new table, which has no rows.
+func (d *DB) tableID(name string) (id uint32, isNew bool, err error) {
 	if d.pebble == nil {
 		if err := d.openPebble(); err != nil {
-			return 0, err
+			return 0, false, err
 		}
 	}
 	if id, ok := d.ids[name]; ok {
-		return id, nil
+		return id, false, nil
 	}
-	id := d.lastID + 1
+	id = d.lastID + 1
 	// Pebble recovers a prefix of what was written, so the name is there whenever a row
 	// of the table is.
 	if err := d.pebble.Set(metaKey(metaTable, name), binary.BigEndian.AppendUint32(nil, id), pebble.NoSync); err != nil {
-		return 0, err
+		return 0, false, err
 	}
 	d.ids[name], d.lastID = id, id
-	return id, nil
+	return id, true, nil
 }
 
 // Position returns the position of the table in its changelog topic: the offset to read
@@ -294,6 +302,11 @@ func (d *DB) close(flush bool) error {
 		err = errors.Join(err, s.end(ErrClosed))
 	}
 	d.snapshots = nil
+	d.closing.Store(true)
+	d.background.Wait()
+	for _, t := range d.tables {
+		t.known.close()
+	}
 	if d.pebble == nil {
 		return err
 	}

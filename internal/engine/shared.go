@@ -22,18 +22,20 @@ const (
 // goroutines.
 //
 // The memory is divided so: a quarter to the block cache, an eighth to the memtables, the
-// rest to what stores hold decoded. Of that, uncommitted changes may take half (see
-// [Budget.Over]); rows that are only cached take what is left. The committed state of
-// in-memory stores comes on top.
+// rest to what stores hold decoded and to the filters of their keys, which take an eighth
+// of the memory at most. Of what stores hold decoded, uncommitted changes may take half
+// (see [Budget.Over]); rows that are only cached take what is left. The committed state
+// of in-memory stores comes on top.
 type Shared struct {
 	memory int64
 	blocks *pebble.Cache
 	files  *pebble.FileCache
 
-	cells int64        // share of the stores
-	used  atomic.Int64 // bytes that stores hold: changed rows and cached rows
-	dirty atomic.Int64 // bytes of rows that are not committed yet
-	tasks atomic.Int64 // open budgets that have held something
+	cells   int64        // share of the stores, and of the filters of their keys
+	filters atomic.Int64 // bytes of the filters
+	used    atomic.Int64 // bytes that stores hold: changed rows and cached rows
+	dirty   atomic.Int64 // bytes of rows that are not committed yet
+	tasks   atomic.Int64 // open budgets that have held something
 }
 
 // NewShared divides memory bytes (Config.StateMemory). Zero or less means
@@ -69,6 +71,21 @@ func (s *Shared) Close() {
 // many of them are uncommitted changes.
 func (s *Shared) Used() (total, uncommitted int64) { return s.used.Load(), s.dirty.Load() }
 
+// takeFilter counts n bytes for the filter of a table's keys, if there is room for them.
+func (s *Shared) takeFilter(n int64) bool {
+	if s.filters.Add(n) > s.memory/8 {
+		s.filters.Add(-n)
+		return false
+	}
+	return true
+}
+
+// giveFilter gives n bytes back.
+func (s *Shared) giveFilter(n int64) { s.filters.Add(-n) }
+
+// decoded is what stores may hold decoded.
+func (s *Shared) decoded() int64 { return s.cells - s.filters.Load() }
+
 // NewBudget returns the account of one task. Close it with the task.
 func (s *Shared) NewBudget() *Budget {
 	return &Budget{shared: s}
@@ -88,7 +105,7 @@ type Budget struct {
 // Over reports whether what is not committed yet takes more of the process's memory than
 // they may, and this task has some of them: its worker should commit now.
 func (b *Budget) Over() bool {
-	return b != nil && b.dirty > 0 && b.shared.dirty.Load() > b.shared.cells/2
+	return b != nil && b.dirty > 0 && b.shared.dirty.Load() > b.shared.decoded()/2
 }
 
 // Dirty returns the bytes of the task's uncommitted changes.
@@ -145,6 +162,6 @@ func (b *Budget) Crowded() bool {
 	if b == nil {
 		return false
 	}
-	limit := b.shared.cells
+	limit := b.shared.decoded()
 	return b.shared.used.Load() > limit && b.used > limit/max(b.shared.tasks.Load(), 1)
 }

@@ -21,6 +21,7 @@ type Table struct {
 	key    []byte        // scratch
 	row    []byte        // scratch
 	kept   any           // the last Cells; see Options.KeepCells
+	known  *knownKeys    // nil for a table in memory
 
 	interval int64           // see Interval; 0: nobody has asked for it yet
 	firsts   map[int64]int64 // offsets of the segments; see segments.go
@@ -57,10 +58,14 @@ func (t *Table) get(key []byte) (row []byte, ok bool, err error) {
 		row, ok = t.memory.get(view(key))
 		return row, ok, nil
 	}
+	if t.known.lacks(key) {
+		return nil, false, nil
+	}
 	t.key = append(append(t.key[:0], t.prefix...), key...)
 	row, closer, err := t.db.pebble.Get(t.key)
 	if err != nil {
 		if errors.Is(err, pebble.ErrNotFound) {
+			t.known.missed()
 			return nil, false, nil
 		}
 		return nil, false, err

@@ -1,0 +1,103 @@
+package engine
+
+import (
+	"hash/maphash"
+	"math/bits"
+)
+
+// keySet is a set of keys that may answer yes for a key that it does not have, for about
+// one key in twenty. It never answers no for a key that it has.
+//
+// It is a list of split block Bloom filters, as in the Parquet format: a key sets one bit
+// in each of the eight words of one block, so a question costs one cache line for each
+// filter. Each filter is larger than the one before, so the set grows without knowing its
+// keys.
+type keySet struct {
+	filters []blockFilter // the largest last
+}
+
+type blockFilter struct {
+	blocks []block
+	free   int // number of keys that it still takes
+}
+
+type block [8]uint32
+
+const (
+	blockBytes  = 32
+	bitsPerKey  = 10
+	firstFilter = 512 // keys
+	growth      = 4
+)
+
+// salts are the odd factors of the Parquet format.
+var salts = block{0x47b6137b, 0x44974d91, 0x8824ad5b, 0xa2b7289d, 0x705495c7, 0x2df1424b, 0x9efc4947, 0x5c6bfb31}
+
+var hashSeed = maphash.MakeSeed()
+
+// hashOf returns the hash by which sets know a key. It differs from process to process.
+func hashOf(key []byte) uint64 { return maphash.Bytes(hashSeed, key) }
+
+// has reports whether the set may have a key.
+func (s *keySet) has(hash uint64) bool {
+	for i := len(s.filters) - 1; i >= 0; i-- {
+		if s.filters[i].has(hash) {
+			return true
+		}
+	}
+	return false
+}
+
+// full reports whether the set must grow before it takes another key.
+func (s *keySet) full() bool { return len(s.filters) == 0 || s.filters[len(s.filters)-1].free == 0 }
+
+// next returns the bytes that growing takes.
+func (s *keySet) next() int64 {
+	keys := firstFilter
+	for range s.filters {
+		keys *= growth
+	}
+	return int64(blocksFor(keys)) * blockBytes
+}
+
+func blocksFor(keys int) int { return keys * bitsPerKey / 8 / blockBytes }
+
+func (s *keySet) grow() {
+	n := s.next() / blockBytes
+	s.filters = append(s.filters, blockFilter{blocks: make([]block, n), free: int(n) * blockBytes * 8 / bitsPerKey})
+}
+
+// add adds a key that the set does not have. The set must not be full.
+func (s *keySet) add(hash uint64) { s.filters[len(s.filters)-1].add(hash) }
+
+// bytes returns the size of the set.
+func (s *keySet) bytes() (n int64) {
+	for i := range s.filters {
+		n += int64(len(s.filters[i].blocks)) * blockBytes
+	}
+	return n
+}
+
+// block returns a key's block, and the half of its hash that chooses the bits.
+func (f *blockFilter) block(hash uint64) (*block, uint32) {
+	i, _ := bits.Mul64(hash, uint64(len(f.blocks)))
+	return &f.blocks[i], uint32(hash)
+}
+
+func (f *blockFilter) has(hash uint64) bool {
+	b, h := f.block(hash)
+	for i := range b {
+		if b[i]&(1<<(h*salts[i]>>27)) == 0 {
+			return false
+		}
+	}
+	return true
+}
+
+func (f *blockFilter) add(hash uint64) {
+	b, h := f.block(hash)
+	for i := range b {
+		b[i] |= 1 << (h * salts[i] >> 27)
+	}
+	f.free--
+}

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"github.com/millrace-streams/millrace/internal/graph"
+	"github.com/millrace-streams/millrace/internal/health"
 	"github.com/millrace-streams/millrace/internal/runtime"
 	"github.com/millrace-streams/millrace/topology"
 )
@@ -25,6 +26,10 @@ type App struct {
 	mu    sync.Mutex
 	state State
 }
+
+// ErrNoBroker is returned by [App.Run] when its context ends and no broker has answered
+// since the start, for three seconds or more. Nothing was processed then.
+var ErrNoBroker = health.ErrNoBroker
 
 // ErrRunTwice is returned by the second call of [App.Run].
 var ErrRunTwice = errors.New("App.Run was called before: make a new App")
@@ -54,9 +59,13 @@ func New(t *topology.Topology, cfg Config) (*App, error) {
 // group, and returns nil; Config.CloseTimeout bounds that, whatever is stuck. It returns
 // an error that wraps a *processor.Error when the error policy has said Fail: everything
 // else has then been committed, and a restart resumes at that record. Brokers that cannot
-// be reached are no error: Run logs, and keeps trying until ctx ends. A state directory
-// that takes nothing more, since its disk is full or broken, is one; the state in it
-// stays as of an earlier commit, and a restart with room on the disk goes on from there.
+// be reached do not end Run: it logs, and keeps trying until ctx ends. If no broker has
+// ever answered by then, and Run has tried for three seconds or more, the error is
+// [ErrNoBroker] with the cause; brokers that were reached once are no error. Brokers that
+// are too old for the guarantee are refused at the start, with the versions in the error.
+// A state directory that takes nothing more, since its disk is full or broken, is an
+// error; the state in it stays as of an earlier commit, and a restart with room on the
+// disk goes on from there.
 func (a *App) Run(ctx context.Context) error {
 	if a.ran.Swap(true) {
 		return ErrRunTwice

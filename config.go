@@ -206,7 +206,8 @@ type Config struct {
 
 	// ClientOptions are given to every Kafka client of the application: TLS, SASL,
 	// dialer, client ID, compression, kgo hooks. Options that say what to consume, name a
-	// group or make transactions are Millrace's own, and refused here.
+	// group or make transactions are Millrace's own, and refused here. Run refuses a
+	// kgo.MaxVersions that is too old for the guarantee.
 	ClientOptions []kgo.Opt
 }
 

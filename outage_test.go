@@ -2,6 +2,7 @@ package millrace
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -272,7 +273,8 @@ func TestOutageFromTheStart(t *testing.T) {
 		if ok, _ := app.Live(); !ok {
 			t.Error("not live before Run")
 		}
-		ctx, stop := context.WithCancel(context.Background())
+		ctx, stop := context.WithTimeout(context.Background(), 7*time.Second)
+		defer stop()
 		ended := make(chan error, 1)
 		go func() { ended <- app.Run(ctx) }()
 		<-time.After(6 * time.Second)
@@ -285,9 +287,52 @@ func TestOutageFromTheStart(t *testing.T) {
 		if ok, reason := app.Live(); !ok {
 			t.Errorf("not live: %s", reason)
 		}
-		stop()
-		if err := <-ended; err != nil {
-			t.Error(err)
+		if err := <-ended; !errors.Is(err, ErrNoBroker) || !strings.Contains(err.Error(), "application app: no broker has answered since the start") {
+			t.Errorf("Run: %v", err)
+		}
+		if app.State() != Failed {
+			t.Errorf("state %v after Run", app.State())
 		}
 	})
+}
+
+// A context that ends before Run could know is no error, nor is an outage that began
+// after a broker was reached.
+func TestNoBrokerNeedsTime(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	kafkatest.Virtual(t, func(t *testing.T, cluster *kafkatest.Cluster) {
+		l := newLine(cluster.Net.DialContext)
+		for name, tc := range map[string]struct{ reached, after time.Duration }{
+			"ended early": {0, time.Second}, "reached once": {2 * time.Second, 20 * time.Second},
+		} {
+			b := topology.New()
+			topology.Source(b, "missing", serde.String, serde.String).To("out")
+			topo, err := b.Build()
+			if err != nil {
+				t.Fatal(err)
+			}
+			app, err := New(topo, Config{
+				ApplicationID: "app", Brokers: cluster.ListenAddrs(), StateDir: dir, WaitForTopics: true, Logger: logInto(&heard{}),
+				ClientOptions: []kgo.Opt{kgo.Dialer(l.DialContext)},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if tc.reached == 0 {
+				l.sever()
+			}
+			ctx, stop := context.WithCancel(context.Background())
+			ended := make(chan error, 1)
+			go func() { ended <- app.Run(ctx) }()
+			<-time.After(tc.reached)
+			l.sever()
+			<-time.After(tc.after)
+			stop()
+			if err := <-ended; err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			l.mend()
+		}
+	}, kfake.SeedTopics(1, "out"))
 }

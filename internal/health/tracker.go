@@ -3,6 +3,7 @@ package health
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -34,6 +35,20 @@ type Report struct {
 	Brokers []Broker // those that are out of reach, by ID
 	// Contact is when the cluster and the group answered last, zero before that.
 	Contact time.Time
+	// Answered says that some broker has ever answered.
+	Answered bool
+}
+
+// ErrNoBroker says that no broker has answered since the start.
+var ErrNoBroker = errors.New("no broker has answered since the start")
+
+// NeverReached returns an error that wraps ErrNoBroker if the cluster is out of reach and
+// has been so from the start, else nil.
+func (r Report) NeverReached() error {
+	if r.Answered || !r.Cluster.Out() {
+		return nil
+	}
+	return fmt.Errorf("%w, which was at %s: %w", ErrNoBroker, r.Cluster.Since.Format(time.RFC3339), r.Cluster.Err)
 }
 
 // Round is what one round of questions met.
@@ -96,8 +111,8 @@ func (r Report) clone() Report {
 func (t *Tracker) Observe(now time.Time, round Round) (r Report, changed bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	r = Report{Brokers: t.observeBrokers(now, round.Brokers), Contact: t.report.Contact}
 	silent := silence(round.Brokers)
+	r = Report{Brokers: t.observeBrokers(now, round.Brokers), Contact: t.report.Contact, Answered: t.report.Answered || silent == nil}
 	r.Cluster = t.cluster.observe(now, silent)
 	r.Group = t.group.observe(now, cmp.Or(silent, round.Group))
 	if silent == nil && round.Group == nil {

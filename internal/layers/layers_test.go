@@ -54,6 +54,7 @@ var mayImport = map[string][]string{
 	// Pieces of the shell. They do not know each other; the worker connects them.
 	"internal/backoff":    {},
 	"internal/dialer":     {},
+	"internal/protocol":   {},
 	"internal/transient":  {},
 	"internal/health":     {"internal/backoff"},
 	"internal/seedtest":   {},
@@ -78,7 +79,7 @@ var mayImport = map[string][]string{
 	"internal/runtime": {
 		"internal/worker", "internal/membership", "internal/inputs", "internal/resume", "internal/guard", "internal/registry",
 		"internal/topics", "internal/restore", "internal/txn", "internal/statedir", "internal/assignment", "internal/health",
-		"internal/shutdown", "internal/dialer", "internal/turn", "internal/taskid", "internal/transient", "internal/backoff",
+		"internal/shutdown", "internal/dialer", "internal/protocol", "internal/turn", "internal/taskid", "internal/transient", "internal/backoff",
 		"internal/task", "internal/graph", "internal/store", "internal/engine", "processor",
 	},
 

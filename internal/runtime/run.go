@@ -102,7 +102,7 @@ func (r *Run) run() (err error) {
 	}
 	r.log = r.log.With("process", r.dir.ProcessID())
 	if err := r.prepare(); err != nil {
-		ended := r.soft.Err() != nil && errors.Is(err, r.soft.Err())
+		ended := r.endedEarly(err)
 		r.stop()
 		r.background.Wait()
 		r.release()
@@ -137,6 +137,9 @@ func (r *Run) prepare() (err error) {
 	}
 	watch := &reach{life: r.life, clients: r.clients, group: r.cfg.ApplicationID, health: &r.health, phase: r.phase, events: r.cfg.Events}
 	r.spawn(watch.run)
+	if err := r.checkBrokers(); err != nil {
+		return err
+	}
 	if err := r.prepareTopics(); err != nil {
 		return err
 	}

@@ -1,0 +1,33 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+
+	"github.com/millrace-streams/millrace/internal/health"
+	"github.com/millrace-streams/millrace/internal/protocol"
+)
+
+// checkBrokers returns an error if a broker is too old for the guarantee. It is the first
+// that needs an answer: if the run ends meanwhile, and no broker has answered at all, the
+// error says so.
+func (r *Run) checkBrokers() error {
+	err := r.untilReachable("comparing the versions of the brokers", func(ctx context.Context) error {
+		report, err := protocol.Check(ctx, r.client, r.cfg.ExactlyOnce)
+		if err == nil && report.NoTopicIDs {
+			r.log.Warn("the brokers do not tell the IDs of topics, which Kafka 2.8 and later do: that a topic was deleted and created again is not noticed")
+		}
+		return err
+	})
+	if err != nil && r.soft.Err() != nil {
+		if never := r.health.Report().NeverReached(); never != nil {
+			return never
+		}
+	}
+	return err
+}
+
+// endedEarly reports that prepare has failed with err only because the run was ended.
+func (r *Run) endedEarly(err error) bool {
+	return r.soft.Err() != nil && errors.Is(err, r.soft.Err()) && !errors.Is(err, health.ErrNoBroker)
+}

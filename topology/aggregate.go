@@ -20,7 +20,8 @@ func aggregate[K, V, A any](g Grouped[K, V], op, name string, add operator.Adder
 	if name != "" && !isNil(s.keys) && !isNil(as) {
 		n.stores = []storeUse{keyValueStore(name, s.keys, as, o)}
 	}
-	return Table[K, A]{b: s.b, n: n, name: name, keys: s.keys, values: as}
+	stored := rows[K, A]{operator.StoredRows[K, A]{Store: name, Keys: s.keys}, []*node{n}}
+	return Table[K, A]{b: s.b, n: n, name: name, keys: s.keys, values: as, rows: stored}
 }
 
 // aggregateWindows adds a table that folds the records of each key and window.
@@ -41,7 +42,9 @@ func aggregateWindows[K, V, A any](w Windowed[K, V], op, name string, add operat
 	if possible && name != "" && !isNil(s.keys) && !isNil(as) {
 		n.stores = []storeUse{windowStore(name, s.keys, as, w.w, o)}
 	}
-	return windowedTable(s.b, n, name, s.keys, as, w.w)
+	t := windowedTable(s.b, n, name, s.keys, as, w.w)
+	t.rows = rows[serde.Windowed[K], A]{operator.WindowRows[K, A]{Store: name, Keys: s.keys}, []*node{n}}
+	return t
 }
 
 // checkWindows reports impossible windows, and a retention that is shorter than the rows

@@ -77,6 +77,19 @@ func BenchmarkHopping(b *testing.B) {
 	})
 }
 
+func BenchmarkJoin(b *testing.B) {
+	benchmarkInput(b, func(s Stream[string, int64]) {
+		Join(s, s.ToTable("rows"), func(a, b int64) int64 { return a + b }, serde.Int64).ForEach(ignore)
+	})
+}
+
+func BenchmarkJoinTables(b *testing.B) {
+	benchmarkInput(b, func(s Stream[string, int64]) {
+		sum := func(a, b int64) int64 { return a + b }
+		JoinTables(s.ToTable("left"), s.Filter(even).ToTable("right"), sum, serde.Int64).Stream().ForEach(ignore)
+	}, graphtest.WithEveryUpdate())
+}
+
 // TestNoAllocations holds the promise that a hop allocates nothing: with a key that needs
 // no allocation there are none at all.
 func TestNoAllocations(t *testing.T) {
@@ -86,6 +99,8 @@ func TestNoAllocations(t *testing.T) {
 	GroupByKey(counted, "by-key").Count("n")
 	GroupByKey(counted, "by-key-2").Window(Hopping(ms(10), ms(5))).Reduce("w", func(a, b int64) int64 { return a + b })
 	Process(counted.Branch("way", Default[int64]("all"))[0].Merge(s), "p", func() *forwarder { return &forwarder{} }, serde.Int64, serde.Int64).Peek(func(int64) {})
+	rows := counted.ToTable("rows")
+	Join(counted, MapTable(rows.Filter(even), double, serde.Int64), func(a, b int64) int64 { return a + b }, serde.Int64)
 	FlatMapValues(counted, func(int64) []int64 { return nil }, serde.Int64)
 	SelectKey(counted, func(r numbers) int64 { return r.Value }, serde.Int64)
 	f := run(t, builder)

@@ -46,7 +46,7 @@ func (b *Builder) Build() (*Topology, error) {
 		return nil, err
 	}
 	g := b.graph(stores)
-	if err := addTimes(g); err != nil {
+	if err := errors.Join(g.CheckFixed(), addTimes(g)); err != nil {
 		return nil, err
 	}
 	return &Topology{g: g}, nil

@@ -3,6 +3,7 @@ package topology
 import (
 	"fmt"
 	"reflect"
+	"slices"
 
 	"github.com/millrace-streams/millrace/internal/graph"
 	"github.com/millrace-streams/millrace/processor"
@@ -129,6 +130,19 @@ func (b *Builder) addPart(n *node, name, base string, parents ...*node) *node {
 func (b *Builder) addUnchecked(n *node, name, base string, parents ...*node) *node {
 	n.parents, n.name, n.base = parents, name, base
 	b.nodes = append(b.nodes, n)
+	return n
+}
+
+// addBefore adds a node that is a part of the operator whose node next is the one that was
+// added last, and which comes before it. part is behind the operator's name in its name.
+func (b *Builder) addBefore(next, n *node, part string, parents ...*node) *node {
+	n.parents, n.base, n.name = parents, next.base, next.name+"-"+part
+	if next.auto {
+		n.name, n.auto = b.names.derive(n.name), true
+	} else {
+		b.checkName(n.op, n.name)
+	}
+	b.nodes = slices.Insert(b.nodes, len(b.nodes)-1, n)
 	return n
 }
 

@@ -47,9 +47,10 @@
 // [GroupByKey] does where the key may have changed since the last source or repartition,
 // by [Map], [FlatMap], [SelectKey] or [Process]. A function for values that has to see
 // the key goes into [MapValuesRecord] or [FlatMapValuesRecord], which leave it as it is.
+// [Join] and [LeftJoin] do it there too, with the name of the option [Named].
 //
-// Topics from which records are grouped together without a repartitioning must have
-// equally many partitions, which is checked at start. The same holds for topics whose
+// Topics from which records are grouped together or joined without a repartitioning must
+// have equally many partitions, which is checked at start. The same holds for topics whose
 // records are to meet in a store of [Process]; whether they are is known to the processor
 // alone, so that there unequal numbers only give a warning in the log.
 //
@@ -66,6 +67,8 @@
 //	                                  value delete a row
 //	Count, Reduce, Aggregate          records without a key or a value are dropped
 //	the same over windows             records without a key are dropped, of a Reduce those without a value too
+//	Join, LeftJoin                    records without a value are dropped; without a key, Join drops them and
+//	                                  LeftJoin finds no row
 //
 // Dropped records are counted, by node and reason.
 //
@@ -137,6 +140,18 @@
 // A value that an aggregation has forwarded is changed in place no more if a store behind
 // it may keep the value. A function or a processor must not keep such a value in a
 // variable.
+//
+// # Joins
+//
+// [Join] and [LeftJoin] look up the newest row of a table for each record of a stream.
+// [JoinTables], [LeftJoinTables] and [OuterJoinTables] make a table of two. They read the
+// rows where they are stored already, and add no store: the rows of a table that Filter,
+// MapTable or a join has made are made anew for each lookup.
+//
+// An update of one table meets the row of the other one as that was last forwarded. If
+// l1 becomes l2 and r1 becomes r2 between two commits, the joined row becomes (l2, r1) and
+// then (l2, r2). With the newest rows on both sides (l1, r2) would be taken out of a group
+// that it was never put in.
 //
 // # Updates of tables
 //

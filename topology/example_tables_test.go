@@ -54,3 +54,51 @@ func ExampleSourceTable() {
 	// adults: ann 18 <nil>
 	// adults: bob 30 <nil>
 }
+
+// Orders with the names of those who ordered, and the orders of unknown users.
+func ExampleJoin() {
+	b := topology.New()
+	orders := topology.Source(b, "orders", serde.String, serde.String)
+	users := topology.SourceTable(b, "users", serde.String, serde.String)
+	topology.Join(orders, users, func(order, user string) string { return user + " orders " + order }, serde.String).To("known")
+	topology.LeftJoin(orders, users, func(order, user string, ok bool) string {
+		if !ok {
+			return "somebody orders " + order
+		}
+		return user + " orders " + order
+	}, serde.String).To("all")
+
+	d := start(b)
+	placed := topologytest.Input(d, "orders", serde.String, serde.String)
+	known := topologytest.Input(d, "users", serde.String, serde.String)
+	placed.Send("u1", "tea", time.UnixMilli(1))
+	known.Send("u1", "Ann", time.UnixMilli(2))
+	placed.Send("u1", "cake", time.UnixMilli(3))
+	printTopic(d, "known", serde.String)
+	printTopic(d, "all", serde.String)
+	// Output:
+	// known: u1 Ann orders cake
+	// all: u1 somebody orders tea
+	// all: u1 Ann orders cake
+}
+
+// The account of each user, for those who have both.
+func ExampleJoinTables() {
+	b := topology.New()
+	users := topology.SourceTable(b, "users", serde.String, serde.String)
+	accounts := topology.SourceTable(b, "accounts", serde.String, serde.Int64)
+	topology.JoinTables(users, accounts, func(user string, cents int64) string {
+		return fmt.Sprintf("%s has %d.%02d", user, cents/100, cents%100)
+	}, serde.String).Stored("balances").Stream().To("out")
+
+	d := start(b, topologytest.EveryUpdate())
+	topologytest.Input(d, "users", serde.String, serde.String).Send("u1", "Ann", time.UnixMilli(1))
+	balance := topologytest.Input(d, "accounts", serde.String, serde.Int64)
+	balance.Send("u1", 1050, time.UnixMilli(2))
+	balance.Send("u2", 99, time.UnixMilli(3))
+	balance.Send("u1", 20, time.UnixMilli(4))
+	printTopic(d, "out", serde.String)
+	// Output:
+	// out: u1 Ann has 10.50
+	// out: u1 Ann has 0.20
+}

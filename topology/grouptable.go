@@ -1,6 +1,8 @@
 package topology
 
 import (
+	"slices"
+
 	"github.com/millrace-streams/millrace/internal/graph"
 	"github.com/millrace-streams/millrace/internal/operator"
 	"github.com/millrace-streams/millrace/processor"
@@ -57,7 +59,10 @@ func groupTable[K, V, K2 any](t Table[K, V], name string, given any, key func(*g
 
 // sendsOld is graph.Node.SendsOld.
 func (n *node) sendsOld() bool {
-	return n.table && (len(n.stores) > 0 || len(n.parents) == 1 && n.parents[0].sendsOld())
+	if !n.table || len(n.stores) > 0 {
+		return n.table
+	}
+	return len(n.parents) > 0 && !slices.ContainsFunc(n.parents, func(p *node) bool { return !p.sendsOld() })
 }
 
 // Builder returns the builder that the grouped table belongs to.

@@ -65,12 +65,14 @@ func (s Stream[K, V]) keep(n *node, store string, o tableOptions) Table[K, V] {
 		}
 	}
 	n.make = operator.Keep[K, V]{Store: store, Keys: s.keys, Values: s.values, EveryUpdate: o.everyUpdate}.New
+	t := Table[K, V]{b: s.b, n: n, name: store, keys: s.keys, values: s.values}
 	if store != "" {
+		t.rows = rows[K, V]{operator.StoredRows[K, V]{Store: store, Keys: s.keys}, []*node{n}}
 		s.b.needSerde(n, "key", s.keys, "to store them")
 		s.b.needSerde(n, "value", s.values, "to store them")
 		if !isNil(s.keys) && !isNil(s.values) {
 			n.stores = []storeUse{keyValueStore(store, s.keys, s.values, o)}
 		}
 	}
-	return Table[K, V]{b: s.b, n: n, name: store, keys: s.keys, values: s.values}
+	return t
 }

@@ -26,6 +26,13 @@ type Table[K, V any] struct {
 	name   string
 	keys   serde.Serde[K]
 	values serde.Serde[V]
+	rows   rows[K, V]
+}
+
+// rows says how the rows of a table are looked up. It is the zero value if they cannot be.
+type rows[K, V any] struct {
+	view operator.View[K, V]
+	in   []*node // the nodes whose stores the view reads
 }
 
 // Builder returns the builder that the table belongs to.

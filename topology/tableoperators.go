@@ -39,12 +39,11 @@ func (t Table[K, V]) FilterRecord(keep func(processor.Record[K, V]) (bool, error
 func (t Table[K, V]) filter(op string, given any, opts []Option, keep func(*graph.Record[K, V]) (bool, error)) Table[K, V] {
 	n := t.b.add(&node{kind: graph.Processor, op: op, table: true, make: operator.TableFilter[K, V]{Keep: keep}.New}, nameOf(opts), t.n)
 	t.b.needFunc(n, given)
-	return t.without(n)
-}
-
-// without returns the handle of a table without a store.
-func (t Table[K, V]) without(n *node) Table[K, V] {
-	return Table[K, V]{b: t.b, n: n, keys: t.keys, values: t.values}
+	t.n, t.name = n, ""
+	if t.rows.view != nil {
+		t.rows.view = operator.FilteredRows[K, V]{Of: t.rows.view, Keep: keep}
+	}
+	return t
 }
 
 // MapTable turns each value of a table into another one. A deleted row stays deleted, and
@@ -73,5 +72,9 @@ func mapTable[K, V, V2 any](t Table[K, V], given any, f func(*graph.Record[K, V]
 	o := operator.TableMapValues[K, V, V2]{Convert: f, In: t.values, Out: vs}
 	n := t.b.add(&node{kind: graph.Processor, op: "mapValues", table: true, make: o.New}, nameOf(opts), t.n)
 	t.b.needFunc(n, given)
-	return Table[K, V2]{b: t.b, n: n, keys: t.keys, values: vs}
+	mapped := Table[K, V2]{b: t.b, n: n, keys: t.keys, values: vs}
+	if t.rows.view != nil {
+		mapped.rows = rows[K, V2]{operator.MappedRows[K, V, V2]{Of: t.rows.view, TableMapValues: o}, t.rows.in}
+	}
+	return mapped
 }

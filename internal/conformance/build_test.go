@@ -99,6 +99,7 @@ var operations = map[string]func(*builder, op) error{
 	"count":           (*builder).aggregate,
 	"reduce":          (*builder).aggregate,
 	"aggregate":       (*builder).aggregate,
+	"join":            (*builder).join,
 	"process":         (*builder).process,
 	"processValues":   (*builder).process,
 	"to":              (*builder).to,

@@ -1,14 +1,21 @@
 package conformance
 
+import "cmp"
+
 type (
 	// aggregator folds a record into an aggregate. reducer combines two values, or the
 	// aggregates of two sessions.
 	aggregator func(k, v, agg any) (any, error)
 	reducer    func(a, b any) (any, error)
+	// joiner gets nil for null.
+	joiner func(l, r any) (any, error)
 )
 
 func aggregatorOf(fn string) (aggregator, error) { return lookUp("aggregator", aggregators, fn) }
 func reducerOf(fn string) (reducer, error)       { return lookUp("reducer", reducers, fn) }
+
+// joinerOf returns the joiner of a join. That of most cases is concat.
+func joinerOf(fn string) (joiner, error) { return lookUp("joiner", joiners, cmp.Or(fn, "concat")) }
 
 func initializerOf(fn string) (func() any, error) {
 	name, arg := split(fn)
@@ -117,3 +124,20 @@ var reducers = map[string]func(arg string) reducer{
 	"last":    reducing(last),
 	"null-on": func(x string) reducer { return nullOn(x) },
 }
+
+var joiners = map[string]func(arg string) joiner{
+	"concat": joining(joined("+")),
+	"left":   joining(first),
+	"right":  joining(last),
+	"sum":    joining(sum),
+	"null-on": func(x string) joiner {
+		return func(l, r any) (any, error) {
+			if equals(l, x) || equals(r, x) {
+				return nil, nil
+			}
+			return joined("+")(l, r)
+		}
+	},
+}
+
+func joining(f joiner) func(string) joiner { return func(string) joiner { return f } }

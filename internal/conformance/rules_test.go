@@ -45,6 +45,8 @@ var rules = map[string]func(s *subject, d difference) bool{
 	"deletions-among-duplicates":   deletionsAmongDuplicates,
 	"windows-without-size":         windowsWithoutSize,
 	"negative-timestamps-in-state": negativeTimestampsInState,
+	"deletions-of-nothing":         deletionsOfNothing,
+	"deletions-of-related-rows":    deletionsOfRelatedRows,
 }
 
 // surplus is how many more records were dropped than in Kafka Streams.
@@ -330,4 +332,31 @@ func pairwise(d difference, is func(w wanted, g topologytest.Record) bool) bool 
 		}
 	}
 	return true
+}
+
+// deletionsOfNothing allows the results of a join of filtered tables to lack deletions.
+func deletionsOfNothing(s *subject, d difference) bool {
+	return hasOp(s.c, "join") && (hasOp(s.c, "filter") || hasOp(s.c, "filterNot")) &&
+		isPart(d.want, d.got) && len(kept(d.got)) == len(keptWanted(d.want))
+}
+
+// deletionsOfRelatedRows allows more deletions in the results of a table that is joined
+// with itself, or with a table that was made of it.
+func deletionsOfRelatedRows(s *subject, d difference) bool {
+	tables := 0
+	for _, o := range s.c.Topology {
+		if o.text("op") == "table" {
+			tables++
+		}
+	}
+	return hasOp(s.c, "join") && tables == 1 && len(d.got) > len(d.want) && sameSet(keptWanted(d.want), kept(d.got))
+}
+
+// kept and keptWanted leave the deletions out.
+func kept(got []topologytest.Record) []topologytest.Record {
+	return slices.DeleteFunc(slices.Clone(got), func(r topologytest.Record) bool { return r.Value == nil })
+}
+
+func keptWanted(want []wanted) []wanted {
+	return slices.DeleteFunc(slices.Clone(want), func(w wanted) bool { return w.value == nil })
 }

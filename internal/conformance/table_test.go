@@ -52,6 +52,9 @@ type table interface {
 	filter(p predicate, opts []topology.Option) table
 	mapValues(f mapper, values *dynamic, opts []topology.Option) table
 
+	// join joins the rows with those of another table.
+	join(other table, kind string, f joiner, values *dynamic, opts []topology.Option) (table, error)
+
 	// stored keeps the rows in a store, whose rows content reads.
 	stored(name string, o tableOptions) table
 	content() storeReader

@@ -53,6 +53,7 @@ type Cell[K, V any] struct {
 	used       bool // since the clock hand has passed
 	committing bool
 	gone       bool // evicted
+	lent       bool // see Lend
 	dirty      int32
 	size       int32
 	key        string
@@ -64,6 +65,16 @@ func (c *Cell[K, V]) KeyBytes() []byte { return bytesOf(c.key) }
 
 // Changed reports whether the cell has changed since the last Flush.
 func (c *Cell[K, V]) Changed() bool { return c.dirty != 0 }
+
+// Lend returns the value to a reader that may keep it. The value must not be changed in
+// place any more: its owner works on a [Cells.Copy].
+func (c *Cell[K, V]) Lend() V {
+	c.lent = true
+	return c.Value
+}
+
+// Lent reports whether a reader may keep the present value.
+func (c *Cell[K, V]) Lent() bool { return c.lent }
 
 // change is what is known of a changed cell until Flush. Cell.dirty is 1 + its index in
 // Cells.changes.

@@ -40,6 +40,7 @@ type Cells[K, V any] struct {
 	ring       []*Cell[K, V] // all cells, for the clock
 	hand       int
 	changes    []change[K, V]     // the generation being filled
+	sent       int                // how many of changes Dirty has yielded
 	committing []*Cell[K, V]      // the generation being committed
 	index      *tree[*Cell[K, V]] // cells of both, in order; nil until the first range read
 
@@ -189,7 +190,7 @@ func (c *Cells[K, V]) set(cell *Cell[K, V], value V, present bool, timestamp int
 		var zero V
 		value = zero
 	}
-	cell.Value, cell.Present, cell.Timestamp, cell.used = value, present, timestamp, true
+	cell.Value, cell.Present, cell.Timestamp, cell.used, cell.lent = value, present, timestamp, true, false
 	ch := &c.changes[cell.dirty-1]
 	ch.origin = origin
 	if c.env.EveryUpdate {
@@ -278,6 +279,7 @@ func (c *Cells[K, V]) countDirty(n int64) {
 func (c *Cells[K, V]) Dirty() iter.Seq[*Cell[K, V]] {
 	return func(yield func(*Cell[K, V]) bool) {
 		for i := 0; i < len(c.changes); i++ {
+			c.sent = i + 1
 			if !yield(c.changes[i].cell) {
 				return
 			}

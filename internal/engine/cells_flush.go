@@ -63,7 +63,7 @@ func (c *Cells[K, V]) Flush(b *TableBatch) error {
 	c.forgetOld()
 	c.countDirty(-c.changeSize() * int64(len(c.changes)))
 	c.committingBytes = c.dirtyBytes
-	c.changes = cut(c.changes, 0)
+	c.changes, c.sent = cut(c.changes, 0), 0
 	c.countRoom()
 	return nil
 }

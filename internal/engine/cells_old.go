@@ -93,3 +93,14 @@ func (c *Cells[K, V]) readOld(ch *change[K, V]) error {
 	ch.oldTime, ch.oldThere, ch.oldKnown = timestamp, ok, true
 	return nil
 }
+
+// Sent returns the row of a cell as it was sent last, if updates are sent from Dirty: a
+// change that Dirty has not yielded yet does not count. If each update is logged at once,
+// it is sent at once too, and the row is the present one. Old values must be kept; see
+// KeepOldValues.
+func (c *Cells[K, V]) Sent(cell *Cell[K, V]) (value V, timestamp int64, present bool, err error) {
+	if c.env.EveryUpdate || int(cell.dirty) <= c.sent {
+		return cell.Value, cell.Timestamp, cell.Present, nil
+	}
+	return c.Old(cell)
+}

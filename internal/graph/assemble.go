@@ -17,7 +17,7 @@ func Assemble(nodes []*Node, stores []*Store, repartitions []*RepartitionTopic) 
 	g.divide()
 	for _, s := range g.SubTopologies {
 		s.Name = smallest(s.Sources)
-		s.CoPartitioned = coPartitioned(s.Nodes)
+		s.CoPartitioned = coPartitioned(s)
 	}
 	g.route()
 	return g
@@ -88,16 +88,28 @@ func (g *Graph) route() {
 	}
 }
 
-// coPartitioned returns the groups of topics that meet in Keyed nodes.
-func coPartitioned(nodes []*Node) [][]Topic {
+// coPartitioned returns the groups of topics that meet in Keyed nodes, or in their stores.
+func coPartitioned(s *SubTopology) [][]Topic {
 	var groups [][]Topic
-	for _, n := range nodes {
-		if !n.Keyed {
-			continue
-		}
-		if topics := upstream(n, nil, make(map[*Node]bool)); len(topics) > 1 {
+	add := func(topics []Topic) {
+		if len(topics) > 1 {
 			groups = join(groups, topics)
 		}
+	}
+	for _, n := range s.Nodes {
+		if n.Keyed {
+			add(upstream(n, nil, make(map[*Node]bool)))
+		}
+	}
+	for _, store := range s.Stores {
+		var topics []Topic
+		seen := make(map[*Node]bool)
+		for _, n := range store.Nodes {
+			if n.Keyed {
+				topics = upstream(n, topics, seen)
+			}
+		}
+		add(topics)
 	}
 	for _, group := range groups {
 		slices.SortFunc(group, func(a, b Topic) int { return cmp.Compare(a.Name, b.Name) })

@@ -3,7 +3,11 @@
 // topology builds a Graph from typed handles; package task runs it.
 package graph
 
-import "github.com/millrace-streams/millrace/internal/store"
+import (
+	"slices"
+
+	"github.com/millrace-streams/millrace/internal/store"
+)
 
 // Kind is the kind of a node.
 type Kind int
@@ -37,9 +41,9 @@ type Node struct {
 	SourceOpts  SourceOptions
 	SubTopology int // index in Graph.SubTopologies
 
-	// Keyed says that the node keeps rows by key, so that records with equal keys must
-	// meet in one task: all topics from which records reach it must have equally many
-	// partitions.
+	// Keyed says that the node keeps rows by key, or looks rows up by key, so that records
+	// with equal keys must meet in one task: all topics from which records reach it, or
+	// another keyed node that uses one of its stores, must have equally many partitions.
 	Keyed bool
 
 	// Table says that the node's instance sends the rows of a table.
@@ -52,9 +56,13 @@ type Node struct {
 }
 
 // SendsOld reports whether the node's instance sends a [Change] to a child that is a
-// [ChangeReceiver]: it has the rows of its table in a store, or its parent sends changes.
+// [ChangeReceiver]: it has the rows of its table in a store, or looks rows up in one, or
+// its parents send changes.
 func (n *Node) SendsOld() bool {
-	return n.Table && (len(n.Stores) > 0 || len(n.Parents) == 1 && n.Parents[0].SendsOld())
+	if !n.Table || len(n.Stores) > 0 {
+		return n.Table
+	}
+	return len(n.Parents) > 0 && !slices.ContainsFunc(n.Parents, func(p *Node) bool { return !p.SendsOld() })
 }
 
 // Topic names a topic of the graph. Internal topics carry the application ID in front of

@@ -10,9 +10,10 @@ import (
 )
 
 // PartitionCounts returns the number of partitions of every topic that the graph reads,
-// by Topic: those of the sources as count says, and those of the repartition topics as
-// the topology says or, where it does not, as many as the largest topic that feeds them,
-// and as the topics that they are co-partitioned with.
+// by Topic. Those of the sources are as count says, and those of the repartition topics as
+// the topology says. Where the topology does not say, a repartition topic has as many as
+// the topics that it is co-partitioned with. If these are repartition topics of the same
+// kind, all of them have as many as the largest topic that feeds one of them.
 //
 // The error joins all groups of topics that should have equally many partitions and have
 // not.
@@ -21,12 +22,7 @@ func (g *Graph) PartitionCounts(count func(topic string) (int32, error)) (map[To
 	if err := g.countSources(count, counts); err != nil {
 		return nil, err
 	}
-	fixed := make(map[Topic]bool)
-	for _, r := range g.Repartitions {
-		if r.Partitions > 0 {
-			counts[r.Topic], fixed[r.Topic] = r.Partitions, true
-		}
-	}
+	fixed := g.fix(counts)
 	// Counts only grow, and are bounded by the largest of the counts that are given, so
 	// this ends, with cycles too.
 	for changed := true; changed; {
@@ -51,6 +47,57 @@ func (g *Graph) countSources(count func(string) (int32, error), counts map[Topic
 		}
 	}
 	return errors.Join(problems...)
+}
+
+// fix sets the counts of the repartition topics that do not depend on what feeds them, and
+// returns these topics.
+func (g *Graph) fix(counts map[Topic]int32) (fixed map[Topic]bool) {
+	fixed = make(map[Topic]bool)
+	for _, r := range g.Repartitions {
+		if r.Partitions > 0 {
+			counts[r.Topic], fixed[r.Topic] = r.Partitions, true
+		}
+	}
+	for _, s := range g.SubTopologies {
+		for _, group := range s.CoPartitioned {
+			given := slices.IndexFunc(group, func(t Topic) bool { return !t.Internal || fixed[t] })
+			if given < 0 {
+				continue
+			}
+			for _, t := range group {
+				if t.Internal && !fixed[t] {
+					counts[t], fixed[t] = counts[group[given]], true
+				}
+			}
+		}
+	}
+	return fixed
+}
+
+// CheckFixed returns the error of PartitionCounts for those groups of topics of which the
+// topology itself says that they have different numbers.
+func (g *Graph) CheckFixed() error {
+	counts := make(map[Topic]int32)
+	for _, r := range g.Repartitions {
+		if r.Partitions > 0 {
+			counts[r.Topic] = r.Partitions
+		}
+	}
+	var problems []error
+	for _, s := range g.SubTopologies {
+		for _, group := range s.CoPartitioned {
+			said := slices.DeleteFunc(slices.Clone(group), func(t Topic) bool { return counts[t] == 0 })
+			if !even(said, counts) {
+				problems = append(problems, unequal(said, counts))
+			}
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// even reports whether topics have equally many partitions.
+func even(topics []Topic, counts map[Topic]int32) bool {
+	return !slices.ContainsFunc(topics, func(t Topic) bool { return counts[t] != counts[topics[0]] })
 }
 
 // inherit raises the counts of repartition topics to what feeds them and to those of
@@ -82,11 +129,8 @@ func (g *Graph) checkCounts(counts map[Topic]int32) error {
 	var problems []error
 	for _, s := range g.SubTopologies {
 		for _, group := range s.CoPartitioned {
-			for _, t := range group {
-				if counts[t] != counts[group[0]] {
-					problems = append(problems, unequal(group, counts))
-					break
-				}
+			if !even(group, counts) {
+				problems = append(problems, unequal(group, counts))
 			}
 		}
 	}
@@ -110,7 +154,7 @@ func (g *Graph) UnevenStores(counts map[Topic]int32) (uneven []Uneven) {
 		for _, n := range s.Nodes {
 			read = upstream(n, read, seen)
 		}
-		if slices.ContainsFunc(read, func(t Topic) bool { return counts[t] != counts[read[0]] }) {
+		if !even(read, counts) {
 			uneven = append(uneven, Uneven{s.Name, listed(read, counts)})
 		}
 	}
@@ -118,7 +162,8 @@ func (g *Graph) UnevenStores(counts map[Topic]int32) (uneven []Uneven) {
 }
 
 func unequal(group []Topic, counts map[Topic]int32) error {
-	return fmt.Errorf("topics whose records are grouped together must have equally many partitions, but %s: send them through topology.Repartition",
+	return fmt.Errorf("topics whose records are grouped together or joined must have equally many partitions, but %s: send them through topology.Repartition "+
+		"(topology.Source, Repartition and ToTable in place of SourceTable), and give no numbers or equal ones with topology.Partitions",
 		listed(group, counts))
 }
 

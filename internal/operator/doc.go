@@ -37,4 +37,17 @@
 // to a function that may change it in place: that function gets a copy, decoded from the
 // value's encoding. So a receiver may keep both values of a Change, and a store what it
 // is sent.
+//
+// # Joins
+//
+// A join looks rows up through a View, which reads the cells of the tables' stores and
+// applies the functions of the tables that have none. The join's node uses these stores.
+//
+// A stream's record meets the newest row. A table's update meets the row of the other
+// table as that has last sent it (Cells.Sent): after the flush of the row the new one,
+// before it the old one. So each side of a join sees what the other side has been told, and
+// the old value of an update of the result is what was sent before.
+//
+// A value that a lookup returns may be kept below the join. The cell is marked as lent
+// then, and an aggregation does not change the value in place.
 package operator

@@ -90,8 +90,9 @@ func (t *rows[K, R, A]) load(keyBytes []byte, key K) (cell *engine.Cell[K, A], v
 	if cell, err = t.cells.Load(keyBytes, key); err != nil {
 		return nil, value, err
 	}
-	if t.copies && cell.Present && (t.everyUpdate || !cell.Changed()) {
-		// The children have been sent the value, and may have kept it.
+	if cell.Present && (cell.Lent() || t.copies && (t.everyUpdate || !cell.Changed())) {
+		// The children have been sent the value, or a join has read it. They may have kept
+		// it.
 		value, err = t.cells.Copy(cell)
 		return cell, value, err
 	}

@@ -1,0 +1,199 @@
+package operator
+
+import (
+	"github.com/millrace-streams/millrace/internal/engine"
+	"github.com/millrace-streams/millrace/internal/graph"
+	"github.com/millrace-streams/millrace/processor"
+	"github.com/millrace-streams/millrace/serde"
+)
+
+// View is a table whose rows can be looked up. It is a configuration, as those of nodes.
+type View[K, V any] interface {
+	// Open returns the rows for a node in one task. The node must use the stores that the
+	// view reads.
+	Open(t graph.Task, how Reading) (Lookup[K, V], error)
+}
+
+// Reading says which rows a lookup finds.
+type Reading struct {
+	// Sent finds the rows as they were last sent to the table's children. It differs from
+	// the newest rows between the first change of a row and the commit, if updates are
+	// merged. The table must have a child that needs old rows.
+	Sent bool
+
+	// Kept says that the reader may keep the values.
+	Kept bool
+}
+
+// Lookup finds rows of a table by key. encoding is the encoding of the key, nil if it is
+// not known. An error of a store is a graph.Final, any other one is an error of a user
+// function or a serde.
+type Lookup[K, V any] interface {
+	Row(key K, encoding []byte) (Row[V], error)
+}
+
+// Row is what a lookup finds. The rest is zero unless Present.
+type Row[V any] struct {
+	Value     V
+	Timestamp processor.Timestamp
+	Present   bool
+}
+
+// StoredRows are the rows of a table with a key-value store.
+type StoredRows[K, V any] struct {
+	Store string
+	Keys  serde.Serde[K]
+}
+
+// Open implements View.
+func (v StoredRows[K, V]) Open(t graph.Task, how Reading) (Lookup[K, V], error) {
+	s, err := storeOf[cellStore[K, V]](t, v.Store)
+	if err != nil {
+		return nil, err
+	}
+	return &storedRows[K, V]{cellReader[K, V]{s.Cells(), how}, keyEncoder[K]{serde: v.Keys}}, nil
+}
+
+type storedRows[K, V any] struct {
+	cellReader[K, V]
+	keys keyEncoder[K]
+}
+
+func (s *storedRows[K, V]) Row(key K, encoding []byte) (Row[V], error) {
+	data, err := s.keys.bytes(encoding, key)
+	if err != nil {
+		return Row[V]{}, err
+	}
+	return s.row(data, key)
+}
+
+// WindowRows are the rows of a table with a window store. Rows that have expired are found
+// until the store deletes them: the last update of a window may be sent when the window
+// has expired already.
+type WindowRows[K, V any] struct {
+	Store string
+	Keys  serde.Serde[K] // of the keys without their windows
+}
+
+// Open implements View.
+func (v WindowRows[K, V]) Open(t graph.Task, how Reading) (Lookup[serde.Windowed[K], V], error) {
+	s, err := storeOf[windowStore[K, V]](t, v.Store)
+	if err != nil {
+		return nil, err
+	}
+	return &windowRows[K, V]{cellReader[K, V]{s.Cells(), how}, s, keyEncoder[K]{serde: v.Keys}, nil}, nil
+}
+
+type windowRows[K, V any] struct {
+	cellReader[K, V]
+	store  windowStore[K, V]
+	keys   keyEncoder[K]
+	rowKey []byte // scratch
+}
+
+func (w *windowRows[K, V]) Row(key serde.Windowed[K], _ []byte) (Row[V], error) {
+	data, err := w.keys.encode(key.Key)
+	if err != nil {
+		return Row[V]{}, err
+	}
+	w.rowKey = w.store.AppendKey(w.rowKey[:0], data, key.Window.Start)
+	return w.row(w.rowKey, key.Key)
+}
+
+// cellReader reads the cells of a store. K is the type of the keys in the store.
+type cellReader[K, V any] struct {
+	cells *engine.Cells[K, V]
+	how   Reading
+}
+
+func (r *cellReader[K, V]) row(cellKey []byte, key K) (row Row[V], err error) {
+	cell, err := r.cells.Load(cellKey, key)
+	if err != nil {
+		return row, graph.Final(err)
+	}
+	at := cell.Timestamp
+	switch {
+	case r.how.Sent:
+		if row.Value, at, row.Present, err = r.cells.Sent(cell); err != nil {
+			return Row[V]{}, graph.Final(err)
+		}
+	case !cell.Present:
+	case r.how.Kept:
+		row.Value, row.Present = cell.Lend(), true
+	default:
+		row.Value, row.Present = cell.Value, true
+	}
+	if row.Present {
+		row.Timestamp = processor.Timestamp(at)
+	}
+	return row, nil
+}
+
+// FilteredRows are the rows of a table for which Keep returns true; see TableFilter.
+type FilteredRows[K, V any] struct {
+	Of   View[K, V]
+	Keep func(*graph.Record[K, V]) (bool, error)
+}
+
+// Open implements View.
+func (v FilteredRows[K, V]) Open(t graph.Task, how Reading) (Lookup[K, V], error) {
+	of, err := v.Of.Open(t, how)
+	return &filteredRows[K, V]{of: of, keep: v.Keep}, err
+}
+
+type filteredRows[K, V any] struct {
+	of   Lookup[K, V]
+	keep func(*graph.Record[K, V]) (bool, error)
+	in   graph.Record[K, V] // scratch
+}
+
+func (f *filteredRows[K, V]) Row(key K, encoding []byte) (Row[V], error) {
+	row, err := f.of.Row(key, encoding)
+	if err != nil || !row.Present {
+		return row, err
+	}
+	setFound(&f.in, key, encoding, row)
+	if keep, err := f.keep(&f.in); err != nil || !keep {
+		return Row[V]{}, err
+	}
+	return row, nil
+}
+
+// MappedRows are the rows of a table with other values; see TableMapValues.
+type MappedRows[K, V, V2 any] struct {
+	Of View[K, V]
+	TableMapValues[K, V, V2]
+}
+
+// Open implements View.
+func (v MappedRows[K, V, V2]) Open(t graph.Task, how Reading) (Lookup[K, V2], error) {
+	of, err := v.Of.Open(t, how)
+	return &mappedRows[K, V, V2]{of: of, convert: v.Convert, absentToo: absenceOf(v.In).expressible(), values: absenceOf(v.Out)}, err
+}
+
+type mappedRows[K, V, V2 any] struct {
+	of        Lookup[K, V]
+	convert   func(*graph.Record[K, V]) (V2, error)
+	absentToo bool // call convert for absent rows
+	values    absence[V2]
+	in        graph.Record[K, V] // scratch
+}
+
+func (m *mappedRows[K, V, V2]) Row(key K, encoding []byte) (Row[V2], error) {
+	row, err := m.of.Row(key, encoding)
+	if err != nil || !row.Present && !m.absentToo {
+		return Row[V2]{}, err
+	}
+	setFound(&m.in, key, encoding, row)
+	value, err := m.convert(&m.in)
+	if err != nil || m.values.is(value) {
+		return Row[V2]{}, err
+	}
+	return Row[V2]{value, row.Timestamp, true}, nil
+}
+
+// setFound makes a record of a row that was looked up. It has no headers.
+func setFound[K, V any](r *graph.Record[K, V], key K, encoding []byte, row Row[V]) {
+	r.Key, r.KeyBytes = key, encoding
+	r.Value, r.NoValue, r.Timestamp = row.Value, !row.Present, row.Timestamp
+}

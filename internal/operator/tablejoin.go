@@ -1,0 +1,194 @@
+package operator
+
+import (
+	"github.com/millrace-streams/millrace/internal/graph"
+	"github.com/millrace-streams/millrace/processor"
+	"github.com/millrace-streams/millrace/serde"
+)
+
+// JoinRule says which rows of two tables have a result.
+type JoinRule struct {
+	LeftAlone, RightAlone bool // a row that has none beside it in the other table
+}
+
+// flip is the rule with left and right exchanged.
+func (r JoinRule) flip() JoinRule { return JoinRule{r.RightAlone, r.LeftAlone} }
+
+// joins reports whether there is a result.
+func (r JoinRule) joins(left, right bool) bool {
+	return left && right || left && r.LeftAlone || right && r.RightAlone
+}
+
+// RowJoiner makes the result of two rows. Where one is absent, its value is zero.
+type RowJoiner[A, B, R any] func(a A, hasA bool, b B, hasB bool) (R, error)
+
+// Flip is the joiner with left and right exchanged.
+func (f RowJoiner[A, B, R]) Flip() RowJoiner[B, A, R] {
+	return func(b B, hasB bool, a A, hasA bool) (R, error) { return f(a, hasA, b, hasB) }
+}
+
+// TableJoin joins the updates of one table, the left one, with the rows of another. A join
+// of two tables consists of two such nodes, one for the updates of each table. See the
+// package documentation for what the other table's row is.
+type TableJoin[K, A, B, R any] struct {
+	Right View[K, B]
+	Rule  JoinRule
+	Join  RowJoiner[A, B, R]
+	Out   serde.Serde[R]
+
+	// Related says that an update may reach both tables of the join, as that of a table
+	// that is joined with itself. Both rows may then go in one update, so that neither
+	// side finds a row: a deletion is passed on then.
+	Related bool
+}
+
+// Flip is the node for the updates of the right table. left is the left one.
+func (c TableJoin[K, A, B, R]) Flip(left View[K, A]) TableJoin[K, B, A, R] {
+	return TableJoin[K, B, A, R]{Right: left, Rule: c.Rule.flip(), Join: c.Join.Flip(), Out: c.Out, Related: c.Related}
+}
+
+// New makes the node's instance for one task.
+func (c TableJoin[K, A, B, R]) New(t graph.Task, n *graph.Node, children []any) (any, error) {
+	u, err := updatesTo[K, R](children)
+	if err != nil {
+		return nil, err
+	}
+	right, err := c.Right.Open(t, Reading{Sent: true})
+	return &tableJoin[K, A, B, R]{
+		joining: joining{base{t, n}}, right: right,
+		result: joinedValues[A, B, R]{c.Rule, c.Join, absenceOf(c.Out)}, related: c.Related, updates: u,
+	}, err
+}
+
+type tableJoin[K, A, B, R any] struct {
+	joining
+	right   Lookup[K, B]
+	result  joinedValues[A, B, R]
+	related bool
+	updates updates[K, R]
+}
+
+// joinedValues makes the value of a joined row.
+type joinedValues[A, B, R any] struct {
+	rule   JoinRule
+	join   RowJoiner[A, B, R]
+	values absence[R]
+}
+
+func (j *joinedValues[A, B, R]) of(a A, hasA bool, b B, hasB bool) (value R, there bool, err error) {
+	if !j.rule.joins(hasA, hasB) {
+		return value, false, nil
+	}
+	if value, err = j.join(a, hasA, b, hasB); err != nil || j.values.is(value) {
+		var none R
+		return none, false, err
+	}
+	return value, true, nil
+}
+
+func (j *tableJoin[K, A, B, R]) ReceiveChange(c *graph.Change[K, A]) error {
+	send, err := j.call(c)
+	if err != nil {
+		if send, err = j.callFailed(c, err); err != nil {
+			return err
+		}
+	}
+	if !send {
+		return nil
+	}
+	return j.updates.send()
+}
+
+func (j *tableJoin[K, A, B, R]) callFailed(c *graph.Change[K, A], err error) (send bool, failure error) {
+	ok, failure := j.joinFailed(err, func() (err error) { send, err = j.call(c); return err })
+	return ok && send, failure
+}
+
+// call sets the update of the joined row. send is false if there is none.
+func (j *tableJoin[K, A, B, R]) call(c *graph.Change[K, A]) (send bool, err error) {
+	defer graph.Guard(&err)
+	right, err := j.right.Row(c.Key, c.KeyBytes)
+	if err != nil || j.unaffected(c, right.Present) {
+		return false, err
+	}
+	value, is, err := j.result.of(c.Value, !c.NoValue, right.Value, right.Present)
+	if err != nil {
+		return false, err
+	}
+	if j.updates.needOld() {
+		old, was, err := j.result.of(c.Old, !c.NoOld, right.Value, right.Present)
+		if err != nil {
+			return false, err
+		}
+		j.updates.setOld(old, was)
+	}
+	// The row of the other table may be newer than the update.
+	at := max(c.Timestamp, right.Timestamp)
+	j.updates.set(c.Key, c.KeyBytes, value, is, int64(at), c.Headers)
+	return true, nil
+}
+
+// unaffected reports whether the joined row was absent before the update and is absent
+// after it, as far as this table and Kafka Streams' rules tell: a deletion of a row that
+// was not there is passed on if the other table has a row.
+func (j *tableJoin[K, A, B, R]) unaffected(c *graph.Change[K, A], right bool) bool {
+	switch {
+	case right, j.related && c.NoValue && !c.NoOld:
+		return false
+	case !j.result.rule.LeftAlone:
+		return true
+	}
+	return c.NoValue && c.NoOld
+}
+
+// TableMerge passes on the updates of the two nodes of a join.
+type TableMerge[K, V any] struct{}
+
+// New makes the node's instance for one task.
+func (TableMerge[K, V]) New(_ graph.Task, _ *graph.Node, children []any) (any, error) {
+	u, err := updatesTo[K, V](children)
+	if u.needOld() {
+		return u.changes, err
+	}
+	return u.records, err
+}
+
+// JoinedRows are the rows of a join.
+type JoinedRows[K, A, B, R any] struct {
+	Left  View[K, A]
+	Right View[K, B]
+	Rule  JoinRule
+	Join  RowJoiner[A, B, R]
+	Out   serde.Serde[R]
+}
+
+// Open implements View.
+func (v JoinedRows[K, A, B, R]) Open(t graph.Task, how Reading) (Lookup[K, R], error) {
+	left, err := v.Left.Open(t, how)
+	if err != nil {
+		return nil, err
+	}
+	right, err := v.Right.Open(t, how)
+	return &joinedRows[K, A, B, R]{left, right, joinedValues[A, B, R]{v.Rule, v.Join, absenceOf(v.Out)}}, err
+}
+
+type joinedRows[K, A, B, R any] struct {
+	left   Lookup[K, A]
+	right  Lookup[K, B]
+	result joinedValues[A, B, R]
+}
+
+func (j *joinedRows[K, A, B, R]) Row(key K, encoding []byte) (row Row[R], err error) {
+	left, err := j.left.Row(key, encoding)
+	if err != nil {
+		return row, err
+	}
+	right, err := j.right.Row(key, encoding)
+	if err != nil {
+		return row, err
+	}
+	if row.Value, row.Present, err = j.result.of(left.Value, left.Present, right.Value, right.Present); row.Present {
+		row.Timestamp = processor.Timestamp(max(left.Timestamp, right.Timestamp))
+	}
+	return row, err
+}

@@ -46,6 +46,7 @@ var rules = map[string]func(s *subject, d difference) bool{
 	"windows-without-size":         windowsWithoutSize,
 	"negative-timestamps-in-state": negativeTimestampsInState,
 	"deletions-of-nothing":         deletionsOfNothing,
+	"stream-and-table-of-a-topic":  streamAndTableOfATopic,
 	"deletions-of-related-rows":    deletionsOfRelatedRows,
 }
 
@@ -338,6 +339,15 @@ func pairwise(d difference, is func(w wanted, g topologytest.Record) bool) bool 
 func deletionsOfNothing(s *subject, d difference) bool {
 	return hasOp(s.c, "join") && (hasOp(s.c, "filter") || hasOp(s.c, "filterNot")) &&
 		isPart(d.want, d.got) && len(kept(d.got)) == len(keptWanted(d.want))
+}
+
+// streamAndTableOfATopic applies to cases that read a topic both ways.
+func streamAndTableOfATopic(s *subject, _ difference) bool {
+	return slices.ContainsFunc(s.c.Topology, func(t op) bool {
+		return t.text("op") == "table" && slices.ContainsFunc(s.c.Topology, func(o op) bool {
+			return o.text("op") == "stream" && contains(o, t.text("topic"))
+		})
+	})
 }
 
 // deletionsOfRelatedRows allows more deletions in the results of a table that is joined

@@ -11,9 +11,20 @@ import (
 
 // Hook is a value that implements one or more of the interfaces HookStateChange,
 // HookRebalance, HookRestore, HookCommit, HookError, HookDropped, HookStateWiped and
-// HookReachability. Hooks are called by the goroutines that do the work, several at once:
-// they must be safe for that, and must return quickly. A hook that panics is logged, and
-// the work goes on. More interfaces may be added later.
+// HookReachability. More interfaces may be added later.
+//
+// The goroutines that do the work call hooks, several at once, and wait for them. A hook
+// must be safe for that and return quickly. OnCommit, OnError and OnDropped hold up a
+// worker, and OnRebalance the group. Two changes of state that follow each other closely
+// may be told in the other order; App.State says which is the later one.
+//
+// A hook may call every method of App and every query, and may end Run's context. Run
+// returns ErrRunTwice. None of the calls waits for the work, except Snapshot: if it is
+// called in OnCommit, OnError or OnDropped, it waits 200 ms for the worker that calls the
+// hook, and leaves out the partitions of its tasks. A hook must not wait for the end of
+// Run, which waits for the hook.
+//
+// A hook that panics is logged, and the work goes on.
 type Hook any
 
 // HookStateChange is told when the application's state changes.

@@ -88,7 +88,7 @@ func (p *poison) run(t *testing.T, policy processor.ErrorPolicy) error {
 
 // finish runs an application until it has committed all of its input, or has ended by
 // itself. It returns what Run returned.
-func (c *cluster) finish(t *testing.T, app *millrace.App, application, in string) error {
+func (c *cluster) finish(t *testing.T, app *millrace.App, application string, in ...string) error {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -104,7 +104,7 @@ func (c *cluster) finish(t *testing.T, app *millrace.App, application, in string
 			t.Fatal("the application has neither ended nor committed its input in time")
 		default:
 		}
-		if c.dataLag(t, admin, application, in) == 0 {
+		if c.dataLag(t, admin, application, in...) == 0 {
 			cancel()
 			return <-done
 		}

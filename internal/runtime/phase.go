@@ -10,16 +10,27 @@ type phase struct {
 }
 
 // report reports the state of this moment. It is called when something may have changed.
+// Several goroutines may report at once. One that was overtaken reports again, so the last
+// report is right.
 func (p *phase) report() {
-	state := Running
-	if _, restoring := p.tasks.count(); restoring > 0 {
-		state = Restoring
+	for {
+		state := p.state()
+		p.events.State(state)
+		if p.state() == state {
+			return
+		}
 	}
+}
+
+func (p *phase) state() State {
 	switch report := p.health.Report(); {
 	case report.Cluster.Out() || report.Group.Out():
-		state = Unreachable
+		return Unreachable
 	case p.tasks.joined().IsZero():
-		state = Starting
+		return Starting
 	}
-	p.events.State(state)
+	if _, restoring := p.tasks.count(); restoring > 0 {
+		return Restoring
+	}
+	return Running
 }

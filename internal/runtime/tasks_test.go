@@ -127,9 +127,16 @@ func TestNothingIsAssignedAfterTheEnd(t *testing.T) {
 type stateEvents struct {
 	silent
 	last State
+	then func() // called once, before last is set
 }
 
-func (e *stateEvents) State(s State) { e.last = s }
+func (e *stateEvents) State(s State) {
+	if then := e.then; then != nil {
+		e.then = nil
+		then()
+	}
+	e.last = s
+}
 
 func TestPhase(t *testing.T) {
 	held, _ := newTestTasks(t, 1)
@@ -147,6 +154,13 @@ func TestPhase(t *testing.T) {
 	held.adopt(assigned[0])
 	expect(Restoring)
 	held.adopt(assigned[1])
+	expect(Running)
+	// Another goroutine reports while this one is about to report that a task restores.
+	assigned, _ = held.assign(2, all(1, 3)[2:])
+	events.then = func() {
+		held.adopt(assigned[0])
+		p.report()
+	}
 	expect(Running)
 	began := time.Now()
 	for _, at := range []time.Duration{0, time.Minute, 2 * time.Minute} {

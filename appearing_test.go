@@ -137,7 +137,7 @@ func TestDefaultLogger(t *testing.T) {
 			}
 			app := run(t, passthrough(t), cfg)
 			app.keepsTrying(10 * time.Second)
-			app.stop()
+			app.reachedNobody()
 		}
 		if !strings.Contains(def.String(), "level=WARN") {
 			t.Errorf("unreachable brokers do not show: %q", &def)

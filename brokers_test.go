@@ -1,6 +1,7 @@
 package millrace_test
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -39,6 +40,15 @@ func (r *running) stopWithin(d time.Duration) {
 	r.stop()
 	if took := time.Since(began); took > d {
 		r.t.Errorf("took %v to close", took)
+	}
+}
+
+// reachedNobody ends the application, which has never had an answer from a broker.
+func (r *running) reachedNobody() {
+	r.t.Helper()
+	r.cancel()
+	if err := r.wait(); !errors.Is(err, millrace.ErrNoBroker) {
+		r.t.Errorf("Run: %v, want ErrNoBroker", err)
 	}
 }
 

@@ -10,8 +10,8 @@ type phase struct {
 }
 
 // report reports the state of this moment. It is called when something may have changed.
-// Several goroutines may report at once. One that was overtaken reports again, so the last
-// report is right.
+// Several goroutines may report at once. One that was overtaken reports again, so that
+// the last report is right.
 func (p *phase) report() {
 	for {
 		state := p.state()

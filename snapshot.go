@@ -40,7 +40,7 @@ type TaskSnapshot struct {
 type PartitionSnapshot struct {
 	Topic           string
 	Partition       int32
-	Committed       int64 // offset of the next record that is not committed; -1 when nothing ever was
+	Committed       int64 // offset of the first record that is not committed; -1: nothing ever was
 	End             int64 // the log's end when it was last seen; -1 before
 	Lag             int64 // End - Committed; -1 when one of them is not known
 	BufferedRecords int

@@ -66,9 +66,10 @@
 //	SourceTable, ToTable              records without a key are dropped, those without a
 //	                                  value delete a row
 //	Count, Reduce, Aggregate          records without a key or a value are dropped
-//	the same over windows             records without a key are dropped, of a Reduce those without a value too
-//	Join, LeftJoin                    records without a value are dropped; without a key, Join drops them and
-//	                                  LeftJoin finds no row
+//	the same over windows             records without a key are dropped, of a Reduce
+//	                                  those without a value too
+//	Join, LeftJoin                    records without a value are dropped; without a key,
+//	                                  Join drops them and LeftJoin finds no row
 //
 // Dropped records are counted, by node and reason.
 //

@@ -305,7 +305,7 @@ func (d *DB) close(flush bool) error {
 	d.closing.Store(true)
 	d.background.Wait()
 	for _, t := range d.tables {
-		t.known.close()
+		t.known.giveUp()
 	}
 	if d.pebble == nil {
 		return err

@@ -86,24 +86,12 @@ func (k *knownKeys) missed() {
 	k.db.background.Go(k.read)
 }
 
-// giveUp ends it, and gives the memory back.
+// giveUp makes every key one that may be there, and gives the memory back.
 func (k *knownKeys) giveUp() {
-	if k == nil || k.off {
+	if k == nil {
 		return
 	}
 	k.off = true
-	k.release()
-}
-
-// close gives the memory back. The database reads nothing any more.
-func (k *knownKeys) close() {
-	if k != nil {
-		k.off = true
-		k.release()
-	}
-}
-
-func (k *knownKeys) release() {
 	k.db.o.Shared.giveFilter(k.written.bytes())
 	k.written = keySet{}
 	if before := k.before.Swap(nil); before != nil {

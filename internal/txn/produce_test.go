@@ -102,12 +102,13 @@ func TestRefusalsOfTheClient(t *testing.T) {
 	})
 }
 
-// slowly sleeps in front of one of the records that a client buffers.
+// slowly waits in front of one of the records that a client buffers, until the client has
+// sent the records before and can do nothing more.
 type slowly struct{ before, buffered int }
 
 func (s *slowly) OnProduceRecordBuffered(*kgo.Record) {
 	if s.buffered++; s.buffered == s.before {
-		time.Sleep(time.Second)
+		synctest.Wait()
 	}
 }
 

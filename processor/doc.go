@@ -1,10 +1,9 @@
-// Package processor has what the other packages and the user's code share: records, the
-// interface of processors, what a processor can do in its task, and the policy about
-// errors.
+// Package processor has what all other packages and user code share: records, the
+// interface of processors, the context in which a processor runs, and the error policy.
 //
 // A program meets [Record] in every function that sees more than a value, and
-// [ErrorPolicy] in its configuration. It implements [Processor] only for what the
-// operators of package topology cannot say, and attaches it with topology.Process:
+// [ErrorPolicy] in its configuration. It implements [Processor] only for logic that the
+// operators of package topology cannot express, and attaches it with topology.Process:
 //
 //	var totals = state.KeyValue("totals", serde.String, serde.Int64)
 //
@@ -18,14 +17,14 @@
 //
 // # Goroutines and time
 //
-// A task calls its processors, punctuators and the functions of operators from one
-// goroutine, one at a time, and waits for each: what blocks holds up the task, its
-// commit, and all tasks of its worker. What has to wait takes [Context.Context], which
-// ends when the task has to stop.
+// A task calls its processors, its punctuators and the functions of its operators from
+// one goroutine, one at a time, and waits for each call. A call that blocks therefore
+// holds up the task, its commit, and all other tasks of the same worker. Pass
+// [Context.Context] to calls that can block: it is cancelled when the task has to stop.
 //
 // # Errors
 //
-// User code returns errors; it may also panic, which counts as an error. The policy then
-// decides by [Phase]: fail, skip, dead letter, or retry. An error that Init returns
+// User code returns errors. A panic counts as an error. The error policy decides by
+// [Phase] what to do: fail, skip, dead letter, or retry. An error that Init returns
 // always ends the application.
 package processor

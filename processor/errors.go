@@ -12,13 +12,13 @@ import (
 type Phase int
 
 const (
-	// Decode is turning the bytes of an input record into a key and a value, and its
+	// Decode turns the bytes of an input record into a key and a value, and extracts its
 	// timestamp.
 	Decode Phase = iota
-	// Process is running the user's functions, punctuators and stores.
+	// Process runs user functions, punctuators and stores.
 	Process
-	// Produce is encoding an output record, choosing its partition, and having the broker
-	// take it.
+	// Produce encodes an output record, chooses its partition, and waits for the broker
+	// to take it.
 	Produce
 )
 
@@ -39,22 +39,25 @@ func (p Phase) String() string {
 type Action int
 
 const (
-	// Fail stops the application: Run returns the error. What came before the record is
-	// committed, if that takes no longer than a few seconds, and a restart resumes at the
-	// record.
+	// Fail stops the application: Run returns the error. The records before the failed
+	// one are committed if that takes no longer than a few seconds. A restart resumes at
+	// the failed record.
 	Fail Action = iota
-	// Skip drops what the failing node was given, counts and logs it, and goes on with
-	// the next. Siblings of the node, what it forwarded before, and what it wrote to
-	// stores before stay.
+	// Skip drops the input of the failing node, counts and logs it, and goes on with the
+	// next record. Three things stay: the results of the node's siblings, records that
+	// the node had forwarded, and its writes to stores.
 	Skip
-	// DeadLetter is Skip, and writes the input record as it was to the dead letter topic,
-	// within the same transaction.
+	// DeadLetter does what Skip does, and also writes the input record, unchanged, to the
+	// dead letter topic, in the same transaction.
 	DeadLetter
-	// Retry calls the function again, up to ErrorPolicy.Retries times, and then does as
-	// ErrorPolicy.Exhausted says. A function whose node has stores, or that has forwarded
-	// already, is not called again on its own: the transaction aborts and the task
-	// replays from the last commit. A record that the broker refuses is sent again. One
-	// that the configuration of its topic excludes is not.
+	// Retry calls the function again, up to ErrorPolicy.Retries times, and then acts as
+	// ErrorPolicy.Exhausted says. There are three special cases:
+	//
+	//   - If the node has stores, or the function has already forwarded a record, the
+	//     function alone is not called again. Instead the transaction aborts, and the
+	//     task replays from the last commit.
+	//   - If the broker refuses a record, the record is sent again.
+	//   - If the configuration of the topic excludes a record, it is not sent again.
 	Retry
 )
 
@@ -75,40 +78,44 @@ func (a Action) String() string {
 
 // ErrorPolicy says what happens to errors, by phase. The zero value fails at every error.
 //
-// Under every action the committed offsets stay right: a skipped record is committed
-// past, a failed one never is. A record that a changelog cannot take always fails,
-// whatever the policy; the error names the input record that changed the row last.
+// The committed offsets are right under every action: they pass a skipped record, and
+// never pass a failed one. If a changelog cannot take a record, the task always fails,
+// whatever the policy says. The error then names the input record that changed the row
+// last.
 //
-// A broker refuses a whole batch for one record in it. The policy meets the records that
-// are refused when they are sent alone, and no others; the first refusal costs an abort.
-// Sizes count as the broker counts them, after compression.
+// If one record of a batch is bad, a broker refuses the whole batch. Millrace then sends
+// the records one by one, and the policy sees only those that are refused alone. The
+// first refusal costs an abort. A record's size counts as the broker counts it, after
+// compression.
 type ErrorPolicy struct {
-	// Decode, Process and Produce are the actions of the three phases. Default: Fail.
+	// Decode, Process and Produce are the actions for the three phases. Default: Fail.
 	Decode, Process, Produce Action
 
-	// Handle, if not nil, is asked instead of the three fields above. It must not block
-	// for long: the task waits for it.
+	// Handle, if not nil, decides instead of the three fields above. It must not block
+	// for long, because the task waits for it.
 	Handle func(*Error) Action
 
-	// DeadLetterTopic is the topic of dead letters. It must exist, and must be set if an
-	// action is DeadLetter or Handle is set and may return it. An error for which there
-	// is no topic fails. Where a table merges updates, what was fetched then stays in
+	// DeadLetterTopic is the topic of dead letters. It must exist. It must be set if an
+	// action is DeadLetter. If Handle is set, it must be set if Handle may return
+	// DeadLetter; without it, such an error fails.
+	//
+	// With a DeadLetterTopic, a table that merges updates keeps the fetched records in
 	// memory until the commit.
 	DeadLetterTopic string
 
-	// Retries is how often a Retry tries again. Default: 3.
+	// Retries is how often Retry tries again. Default: 3.
 	Retries int
 
-	// RetryBackoff is the pause before the first try again; it doubles each time.
+	// RetryBackoff is the pause before the first retry. It doubles with each retry.
 	// Default: 100 ms.
 	RetryBackoff time.Duration
 
-	// Exhausted is what happens when all retries have failed. Default: Fail. Retry is not
-	// allowed.
+	// Exhausted is the action when all retries have failed. It must not be Retry.
+	// Default: Fail.
 	Exhausted Action
 }
 
-// Validate returns all that is wrong with the policy, joined; nil if nothing is.
+// Validate returns all problems of the policy, joined, or nil if there is none.
 func (p ErrorPolicy) Validate() error {
 	var problems []error
 	problem := func(field, format string, args ...any) {
@@ -121,41 +128,45 @@ func (p ErrorPolicy) Validate() error {
 	}{{"Decode", p.Decode}, {"Process", p.Process}, {"Produce", p.Produce}, {"Exhausted", p.Exhausted}}
 	for _, a := range actions {
 		if a.action < Fail || a.action > Retry {
-			problem(a.field, "is %d: want Fail, Skip, DeadLetter or Retry", int(a.action))
+			problem(a.field, "is %d: use Fail, Skip, DeadLetter or Retry", int(a.action))
 		}
 		needsTopic = needsTopic || a.action == DeadLetter
 	}
 	if p.Exhausted == Retry {
-		problem("Exhausted", "is Retry: it says what happens when retries have failed")
+		problem("Exhausted", "is Retry, but it says what happens when all retries have failed: use Fail, Skip or DeadLetter")
 	}
 	if needsTopic && p.DeadLetterTopic == "" {
-		problem("DeadLetterTopic", "is empty although an action is DeadLetter")
+		problem("DeadLetterTopic", "is empty, but an action is DeadLetter: set it, or choose another action")
 	}
 	if p.Retries < 0 {
-		problem("Retries", "is %d: want 0 or more", p.Retries)
+		problem("Retries", "is %d: use 0 or more", p.Retries)
 	}
 	if p.RetryBackoff < 0 {
-		problem("RetryBackoff", "is %v: want 0 or more", p.RetryBackoff)
+		problem("RetryBackoff", "is %v: use 0 or more", p.RetryBackoff)
 	}
 	return errors.Join(problems...)
 }
 
-// Headers of a dead letter, beside those of the input record. Key, value and timestamp
-// are the input record's as they are in Kafka. Behind a table that merges updates, that
-// is the record that changed the row last. Without a record, in a punctuator or in Flush,
-// key and value are absent, and the topic is empty.
+// These are the headers that a dead letter has beside those of the input record. Its key,
+// value and timestamp are those of the input record in Kafka. Two cases differ:
 //
-// The dead letter topic may not take a record as it is:
+//   - Behind a table that merges updates, the input record is the one that changed the
+//     row last.
+//   - In a punctuator and in Flush there is no record: key and value are absent, and
+//     [DeadLetterTopic] is empty.
 //
-//   - If it does not take the timestamp, the letter has the current time, and the
-//     original in [DeadLetterTimestamp].
-//   - If it is compacted and the record has no key, the key is "topic/partition@offset"
-//     of the record, which [DeadLetterOmitted] says.
+// The dead letter topic may not accept the record as it is:
+//
+//   - If it does not accept the timestamp, the letter has the current time, and the
+//     original is in [DeadLetterTimestamp].
+//   - If it is compacted and the record has no key, the letter's key is
+//     "topic/partition@offset" of the record, and [DeadLetterOmitted] says so.
 //   - If the letter is too large, the value is left out; if that is not enough, the
-//     record's headers, then the key. [DeadLetterOmitted] says what.
-//   - If the topic refuses all of that, the letter is lost, with an error in the log. The
+//     record's headers, then the key. [DeadLetterOmitted] lists them.
+//   - If the topic refuses even that, the letter is lost, with an error in the log. The
 //     application goes on.
-//   - If the topic is gone, or must not be written, the application fails.
+//   - If the topic is gone, or the application may not write to it, the application
+//     fails.
 const (
 	DeadLetterError     = "millrace.error"     // text of the error
 	DeadLetterPhase     = "millrace.phase"     // decode, process or produce
@@ -164,39 +175,39 @@ const (
 	DeadLetterPartition = "millrace.partition" // partition of the input record, decimal
 	DeadLetterOffset    = "millrace.offset"    // offset of the input record, decimal
 
-	// DeadLetterTimestamp is the input record's timestamp in ms, decimal. It is there
-	// only if the dead letter has another timestamp.
+	// DeadLetterTimestamp is the input record's timestamp in ms, decimal. It is set only
+	// if the dead letter has another timestamp.
 	DeadLetterTimestamp = "millrace.timestamp"
-	// DeadLetterOmitted names what the dead letter lacks because the topic does not take
-	// it: "value: 3145728 bytes". There may be several.
+	// DeadLetterOmitted names what was left out of the dead letter because the topic did
+	// not accept it, such as "value: 3145728 bytes". There may be several.
 	DeadLetterOmitted = "millrace.omitted"
 )
 
-// Error is an error of a task, with the place where it happened. Run returns one after
-// the action Fail.
+// Error is an error of a task, with the place where it happened. Run returns one when the
+// error policy's action is Fail.
 type Error struct {
 	Phase Phase
 	Node  string // name of the node
 
-	// Topic, Partition and Offset are those of the input record that was being processed;
-	// Topic is empty in a punctuator and in Flush.
+	// Topic, Partition and Offset identify the input record that was being processed. In
+	// a punctuator and in Flush, Topic is empty.
 	Topic     string
 	Partition int32
 	Offset    int64
 
-	// Key and Value are the input record's bytes, to be read only during
-	// ErrorPolicy.Handle. They are nil in a punctuator, and behind a table that merges
-	// updates unless there is a DeadLetterTopic.
+	// Key and Value are the input record's bytes. They may be read only during
+	// ErrorPolicy.Handle. They are nil in a punctuator. Behind a table that merges
+	// updates they are nil unless there is a DeadLetterTopic.
 	Key, Value []byte
 
-	// Err is the cause; a [*PanicError] if user code panicked.
+	// Err is the cause. If user code panicked, it is a [*PanicError].
 	Err error
 }
 
 // Error names the node, the phase, the record and the cause.
 func (e *Error) Error() string {
 	if e.Topic == "" {
-		return fmt.Sprintf("node %s: %s: in a punctuator or Flush: %v", e.Node, e.Phase, e.Err)
+		return fmt.Sprintf("node %s: %s: in a punctuator or in Flush: %v", e.Node, e.Phase, e.Err)
 	}
 	return fmt.Sprintf("node %s: %s: record %s/%d@%d: %v", e.Node, e.Phase, e.Topic, e.Partition, e.Offset, e.Err)
 }
@@ -204,13 +215,14 @@ func (e *Error) Error() string {
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// ErrOutsideCall is returned by Run, with the node and the method, if a processor's
-// [Context] was used outside of a call of Init, Process, Flush or a punctuator. No error
-// policy applies, and nothing that the task has done since its last commit is committed.
-// A use by another goroutine during a call is found only by package topologytest, and
-// often by the race detector.
-var ErrOutsideCall = errors.New("a Context must be used only inside of a call of Init, Process, Flush or a punctuator, and only by the goroutine of that call: " +
-	"let a goroutine leave its results where a later call, such as a punctuator's, takes them")
+// Run returns ErrOutsideCall, with the node and the method, if a processor's [Context]
+// was used outside of a call of Init, Process, Flush or a punctuator. The error policy is
+// not asked, and nothing that the task has done since its last commit is committed.
+//
+// During a call, a use by another goroutine is detected only by package topologytest and,
+// often, by the race detector.
+var ErrOutsideCall = errors.New("a Context was used outside of a call of Init, Process, Flush or a punctuator, or by a goroutine other than that of the call: " +
+	"keep the results of a goroutine in a channel or a field, and forward them in a later call, such as a punctuator")
 
 // PanicError is the cause of an [Error] when user code panicked.
 type PanicError struct {
@@ -218,7 +230,7 @@ type PanicError struct {
 	Stack []byte // the stack at that time
 }
 
-// Error returns the text of the panic, and where it happened: the function, the file
+// Error returns the text of the panic and where it happened: the function, the file
 // without its folder, and the line.
 func (e *PanicError) Error() string {
 	if at := e.place(); at != "" {
@@ -227,8 +239,9 @@ func (e *PanicError) Error() string {
 	return fmt.Sprintf("panic: %v", e.Value)
 }
 
-// place finds in the stack, as runtime/debug.Stack writes it, the function that panicked:
-// of two lines each, the first below panic itself that is not one of the runtime's.
+// place finds the function that panicked in the stack as runtime/debug.Stack writes it. A
+// frame takes two lines. The function is the first below panic that does not belong to
+// the runtime.
 func (e *PanicError) place() string {
 	lines := strings.Split(string(e.Stack), "\n")
 	for i, below := 1, false; i+1 < len(lines); i += 2 {

@@ -12,8 +12,8 @@ import (
 	"github.com/millrace-streams/millrace/topologytest"
 )
 
-// What cannot be decoded or processed goes to a topic of its own as it was, with headers
-// that say why. Nothing else stops for it. An application has the policy in
+// A record that cannot be decoded or processed goes unchanged to a topic of its own, with
+// headers that say why. All other records go on. An application sets the policy in
 // Config.Errors.
 func ExampleErrorPolicy() {
 	t := topologytest.ForExample()
@@ -44,7 +44,7 @@ func ExampleErrorPolicy() {
 
 var errBusy = errors.New("the service is busy")
 
-// A handler decides error by error: what may pass is tried again, what will not is
+// Handle decides for each error: a temporary error is retried, any other record is
 // skipped.
 func ExampleErrorPolicy_handle() {
 	t := topologytest.ForExample()

@@ -16,14 +16,14 @@ func TimestampOf(t time.Time) Timestamp { return Timestamp(t.UnixMilli()) }
 // Time returns the timestamp as a time in UTC.
 func (t Timestamp) Time() time.Time { return time.UnixMilli(int64(t)).UTC() }
 
-// Add returns the timestamp d later; d is cut to the millisecond.
+// Add returns the timestamp d later. d is cut to the millisecond.
 func (t Timestamp) Add(d time.Duration) Timestamp { return t + Timestamp(d.Milliseconds()) }
 
 // Sub returns the duration t-u.
 func (t Timestamp) Sub(u Timestamp) time.Duration { return time.Duration(t-u) * time.Millisecond }
 
-// String formats the timestamp as RFC 3339 with milliseconds, in UTC. Of a negative one,
-// which is no time, it returns the number.
+// String formats the timestamp as RFC 3339 with milliseconds, in UTC. A negative
+// timestamp is not a time and is formatted as a number.
 func (t Timestamp) String() string {
 	if t < 0 {
 		return strconv.FormatInt(int64(t), 10)
@@ -37,8 +37,8 @@ type Header struct {
 	Value []byte
 }
 
-// String returns key and value as in batch="1577836805000", for logs and tests; without a
-// value it is the key alone.
+// String returns the header for logs and tests, such as batch="1577836805000". A header
+// without a value is its key alone.
 func (h Header) String() string {
 	if h.Value == nil {
 		return h.Key
@@ -46,10 +46,9 @@ func (h Header) String() string {
 	return fmt.Sprintf("%s=%q", h.Key, h.Value)
 }
 
-// Headers are a record's headers in order; keys may repeat. A Headers value is never
-// changed in place by Millrace, and user code must not change one in place either:
-// siblings of a branch may share it. [Headers.With] and [Headers.Without] return a new
-// one.
+// Headers are a record's headers, in order. Keys may repeat. Neither Millrace nor user
+// code may change a Headers value in place, because the siblings of a branch may share
+// it. [Headers.With] and [Headers.Without] return a new one.
 type Headers []Header
 
 // Get returns the value of the last header with the key, and whether there is one.
@@ -62,14 +61,14 @@ func (h Headers) Get(key string) ([]byte, bool) {
 	return nil, false
 }
 
-// With returns the headers with one more at the end.
+// With returns the headers with one more at the end. h is not changed.
 func (h Headers) With(key string, value []byte) Headers {
 	out := make(Headers, len(h), len(h)+1)
 	copy(out, h)
 	return append(out, Header{Key: key, Value: value})
 }
 
-// Without returns the headers without those of the key.
+// Without returns the headers that do not have the key. h is not changed.
 func (h Headers) Without(key string) Headers {
 	out := make(Headers, 0, len(h))
 	for _, header := range h {
@@ -80,20 +79,20 @@ func (h Headers) Without(key string) Headers {
 	return out
 }
 
-// Record is one record on its way through a topology. Key and Value hold the zero value
-// when they are absent.
+// Record is one record on its way through a topology. If Key or Value is absent, it holds
+// the zero value.
 //
-// Records are passed by value: changing the fields of one changes nobody else's.
+// Records are passed by value: a change of a field is seen by nobody else.
 type Record[K, V any] struct {
 	Key   K
 	Value V
 
 	// NoKey and NoValue say that the Kafka record has no key, or no value (a tombstone).
-	// The zero value of Record has both.
+	// They are false in the zero Record: it has both.
 	NoKey, NoValue bool
 
-	// Timestamp is the event time. In a record that user code forwards or returns, zero
-	// stands for the time of the call: see [Context.Forward].
+	// Timestamp is the event time. If user code forwards or returns a record with the
+	// zero Timestamp, the record gets the time of the call: see [Context.Forward].
 	Timestamp Timestamp
 	Headers   Headers
 }

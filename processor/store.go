@@ -1,14 +1,14 @@
 package processor
 
 // Store is what all state stores have in common. The typed stores of the packages state
-// and windowstore are Stores.
+// and windowstore implement it.
 type Store interface {
 	Name() string
 }
 
-// StoreSpec describes a store: its name, its serdes, and how it is kept. Specs are made
-// by the packages state and windowstore and passed to the topology; the same spec given
-// to two processors of one sub-topology is one store that they share.
+// StoreSpec describes a store: its name, its serdes, and how it is kept. The packages
+// state and windowstore make specs; the topology takes them. If two processors of one
+// sub-topology are given the same spec, they share one store.
 type StoreSpec interface {
 	StoreName() string
 }

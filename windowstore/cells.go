@@ -17,6 +17,3 @@ func (s *core[K, V]) Start(cellKey []byte) int64 {
 	_, start, _, _ := store.SplitLocal(cellKey)
 	return start
 }
-
-// Observe moves the store's time forward. Rows expire by that time.
-func (s *core[K, V]) Observe(start int64) { *s.time = max(*s.time, start) }

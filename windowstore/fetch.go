@@ -58,10 +58,10 @@ func (s *core[K, V]) fetch(q query[K]) iter.Seq2[Entry[K, V], error] {
 		return func(yield func(Entry[K, V], error) bool) { yield(Entry[K, V]{}, err) }
 	}
 	return func(yield func(Entry[K, V], error) bool) {
-		for row, err := range s.rows(keys, max(q.from, *s.time-s.retention+1), q.to, q.reverse) {
+		for row, err := range s.rows(keys, max(q.from, s.Live()), q.to, q.reverse) {
 			var e Entry[K, V]
 			if err == nil {
-				if e, err = s.entry(row); err == nil && s.expired(int64(e.Start)) {
+				if e, err = s.entry(row); err == nil && s.Expired(int64(e.Start)) {
 					continue // the loop has moved the store's time
 				}
 			}
@@ -131,12 +131,9 @@ func (r keyRange) all() bool { return r.first == nil && r.last == nil }
 // rows yields the rows of the keys with from <= start <= to, by segment. It hides nothing
 // but segments that were deleted.
 func (s *core[K, V]) rows(keys keyRange, from, to int64, reverse bool) iter.Seq2[engine.Row[K, V], error] {
-	from = max(from, 0)
-	if len(s.deleted) > 0 {
-		from = max(from, s.layout.FirstStart(s.deleted))
-	}
+	from = max(from, s.Kept())
 	// No row is later than the store's time.
-	to = min(to, *s.time)
+	to = min(to, s.Time())
 	if from > to {
 		return func(func(engine.Row[K, V], error) bool) {}
 	}

@@ -65,7 +65,7 @@ type Store[K, V any] interface {
 
 // ExpiredReason is the reason with which a put of an expired window is counted as
 // dropped.
-const ExpiredReason = "expired window"
+const ExpiredReason = store.ExpiredReason
 
 // Open returns the store of the processor's task; call it in Init. A processor that was
 // not given the store when the topology was built is a mistake in the program: Open then
@@ -89,15 +89,10 @@ func (*windows[K, V]) types(K, V) {}
 
 // core is what all holders of an instance share.
 type core[K, V any] struct {
-	*store.Core[K, V]
+	*store.Expiring[K, V]
 
-	size      int64
-	retention int64
-	layout    store.WindowLayout
-	time      *int64 // the store's time
-
-	deleted []byte // local keys below were deleted
-	forget  bool   // the cells below are still there
+	size   int64
+	layout store.WindowLayout
 
 	duplicates bool
 	seq        uint32 // of the last put
@@ -108,49 +103,24 @@ type core[K, V any] struct {
 
 // open makes the instance for one task.
 func open[K, V any](t *store.Typed[K, V], env engine.Env) (engine.Store, error) {
-	spec := t.Describe()
-	c := &core[K, V]{
-		size:       spec.WindowSize.Milliseconds(),
-		retention:  spec.Retention.Milliseconds(),
-		time:       env.Time,
-		duplicates: spec.Duplicates,
-	}
-	var err error
-	if c.layout.Interval, err = env.Table.Interval(spec.Segments()); err != nil {
+	expiring, err := store.NewExpiring(t, env, startOf)
+	if err != nil {
 		return nil, err
 	}
-	c.Core = store.NewCore(t, env, store.WindowLogFrom)
-	if *c.time < 0 {
-		if err := c.findTime(); err != nil {
-			return nil, err
-		}
-	}
-	c.openTime = *c.time
-	return &windows[K, V]{core: c}, nil
+	spec := t.Describe()
+	return &windows[K, V]{core: &core[K, V]{
+		Expiring:   expiring,
+		size:       spec.WindowSize.Milliseconds(),
+		layout:     store.NewWindowLayout(expiring.Interval()),
+		duplicates: spec.Duplicates,
+		openTime:   expiring.Time(),
+	}}, nil
 }
 
-// findTime sets the store's time from the rows, for a store whose time was not committed:
-// one that was restored from the changelog of a Java application, say. Only rows of the
-// last segment can be the latest.
-func (s *core[K, V]) findTime() error {
-	rows, err := s.Env().Table.Scan(nil, nil)
-	if err != nil {
-		return err
-	}
-	segment := int64(-1)
-	for rows.Prev() {
-		_, start, _, ok := store.SplitLocal(rows.Key())
-		if !ok {
-			continue
-		}
-		if at := start / s.layout.Interval; segment < 0 {
-			segment = at
-		} else if at != segment {
-			break
-		}
-		*s.time = max(*s.time, start)
-	}
-	return rows.Close()
+// startOf returns the window start of a local key.
+func startOf(local []byte) (start int64, ok bool) {
+	_, start, _, ok = store.SplitLocal(local)
+	return start, ok
 }
 
 // cellKey returns the key of a cell, valid until the next call.
@@ -163,12 +133,9 @@ func (s *core[K, V]) cellKey(key K, start int64, seq uint32) ([]byte, error) {
 	return s.cellBuf, nil
 }
 
-// expired reports whether reads hide windows with this start.
-func (s *core[K, V]) expired(start int64) bool { return start <= *s.time-s.retention }
-
 func (s *core[K, V]) Get(key K, start processor.Timestamp) (V, bool, error) {
 	var zero V
-	if start < 0 || s.expired(int64(start)) {
+	if start < 0 || s.Expired(int64(start)) {
 		return zero, false, nil
 	}
 	if s.duplicates {
@@ -221,31 +188,9 @@ func (s *windows[K, V]) put(key K, value V, present bool, start, at int64) error
 		return err
 	}
 	if s.duplicates && !present {
-		return s.logOnly(b, value, false, at, s.user.Origin())
+		return s.LogOnly(b, value, false, at, s.user.Origin())
 	}
-	s.Observe(start)
-	if s.expired(start) {
-		s.user.Dropped(ExpiredReason)
-		return s.logOnly(b, value, present, at, s.user.Origin())
-	}
-	_, err = s.Cells().Put(b, key, value, present, at, s.user.Origin())
-	return err
-}
-
-// logOnly writes to the changelog what the store itself does not take.
-func (s *core[K, V]) logOnly(cellKey []byte, value V, present bool, at int64, origin engine.Origin) error {
-	if s.Env().Log == nil {
-		return nil
-	}
-	var data []byte
-	if present {
-		var err error
-		if data, err = s.EncodeValue(value); err != nil {
-			return err
-		}
-	}
-	key := append([]byte(nil), cellKey[store.WindowLogFrom:]...)
-	return s.Env().Log(key, data, at, &origin)
+	return s.Expiring.Put(b, key, value, present, start, at, s.user)
 }
 
 // nextSeq returns the sequence number of a put: 0, or the next number of a store that
@@ -268,28 +213,5 @@ func (s *core[K, V]) nextSeq(key K, start int64) (uint32, error) {
 		if err != nil || cell == nil {
 			return s.seq, err
 		}
-	}
-}
-
-// Flush also deletes the segments that have expired. What was put into them since the
-// last Flush goes with them.
-func (s *core[K, V]) Flush(b *engine.TableBatch) error {
-	if err := s.Core.Flush(b); err != nil {
-		return err
-	}
-	below := s.layout.ExpiredBelow(*s.time, s.retention)
-	if string(below) <= string(s.deleted) {
-		return nil
-	}
-	s.deleted, s.forget = below, true
-	return b.DeleteRange(nil, below)
-}
-
-// Committed also drops what is cached of the segments that were deleted.
-func (s *core[K, V]) Committed() {
-	s.Core.Committed()
-	if s.forget {
-		s.forget = false
-		s.Cells().Forget(s.deleted)
 	}
 }

@@ -277,7 +277,7 @@ func runModel(t *testing.T, seed uint64, every bool, kind []windowstore.Option) 
 	k.EveryUpdate = every
 	k.Task.Abort()
 	k.open()
-	layout := store.WindowLayout{Interval: store.SegmentInterval(retention)}
+	layout := store.NewWindowLayout(store.SegmentInterval(retention))
 	committed, begun, live := model{map[window]string{}, -1}, model{}, model{map[window]string{}, -1}
 	back := func() {
 		live = committed.clone()

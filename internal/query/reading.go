@@ -63,7 +63,7 @@ func (q *reading) windows(w Windows) iter.Seq2[Row, error] {
 			return
 		}
 		w.From = max(w.From, 0)
-		layout := store.WindowLayout{Interval: q.spec.IntervalIn(q.snapshot)}
+		layout := store.NewWindowLayout(q.spec.IntervalIn(q.snapshot))
 		first, last := layout.Segments(w.From, w.To)
 		if w.Key == nil {
 			lower, upper := layout.SegmentBounds(first, last)

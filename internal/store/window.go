@@ -30,7 +30,7 @@ func restoreWindow(s *Spec, b *engine.TableBatch, key, value []byte, timestamp i
 	if err != nil {
 		return err
 	}
-	local, err := WindowLayout{interval}.AppendLocal(nil, key)
+	local, err := NewWindowLayout(interval).AppendLocal(nil, key)
 	if err != nil {
 		return err
 	}

@@ -7,40 +7,28 @@ import (
 	"math"
 )
 
-// WindowLayout says where the rows of a window store lie: by segments of Interval ms of
-// window starts. So a segment expires by one range deletion, and a scan over time reads
-// what it returns.
+// WindowLayout says where the rows of a window store lie: by segments of window starts.
 //
 //	local key      [8B segment][key][8B start][4B sequence number]
 //	changelog key              [key][8B start][4B sequence number]
 //
-// Numbers are big-endian, and segment is start / Interval. The changelog key is that of
-// Kafka Streams' WindowKeySchema.
+// Numbers are big-endian. The changelog key is that of Kafka Streams' WindowKeySchema.
 //
 // Starts are not negative.
-type WindowLayout struct{ Interval int64 }
+type WindowLayout struct{ Segmented }
 
 const (
-	// MinSegment is the smallest interval of segments in ms, as in Kafka Streams.
-	MinSegment = 60_000
-
-	// WindowLogFrom is how many bytes of a local key come before the changelog key; see
-	// engine.CellsConfig.
-	WindowLogFrom = 8
-
 	windowStart    = 8 // bytes of the window start
 	windowSequence = 4 // bytes of the sequence number
 	windowSuffix   = windowStart + windowSequence
 )
 
-// SegmentInterval returns the interval of the segments of a new store with a retention,
-// both in ms: max(retention/2, 60 s), as in Kafka Streams.
-func SegmentInterval(retention int64) int64 { return max(retention/2, MinSegment) }
+// NewWindowLayout returns the layout with segments of an interval in ms.
+func NewWindowLayout(interval int64) WindowLayout { return WindowLayout{Segmented{interval}} }
 
 // AppendKey appends the local key of a row.
 func (l WindowLayout) AppendKey(dst, key []byte, start int64, seq uint32) []byte {
-	dst = binary.BigEndian.AppendUint64(dst, uint64(start/l.Interval))
-	return AppendWindowKey(dst, key, start, seq)
+	return AppendWindowKey(l.AppendSegment(dst, start), key, start, seq)
 }
 
 // AppendLocal appends the local key for a changelog key.
@@ -53,8 +41,7 @@ func (l WindowLayout) AppendLocal(dst, changelogKey []byte) ([]byte, error) {
 	if start < 0 {
 		return dst, fmt.Errorf("key of a window store's changelog has the window start %d", start)
 	}
-	dst = binary.BigEndian.AppendUint64(dst, uint64(start/l.Interval))
-	return append(dst, changelogKey...), nil
+	return append(l.AppendSegment(dst, start), changelogKey...), nil
 }
 
 // AppendWindowKey appends a changelog key.
@@ -68,11 +55,11 @@ func AppendWindowKey(dst, key []byte, start int64, seq uint32) []byte {
 // is none.
 func SplitLocal(local []byte) (key []byte, start int64, seq uint32, ok bool) {
 	n := len(local) - windowSuffix
-	if n < WindowLogFrom {
+	if n < SegmentBytes {
 		return nil, 0, 0, false
 	}
 	start = int64(binary.BigEndian.Uint64(local[n:]))
-	return local[WindowLogFrom:n], start, binary.BigEndian.Uint32(local[n+windowStart:]), true
+	return local[SegmentBytes:n], start, binary.BigEndian.Uint32(local[n+windowStart:]), true
 }
 
 // SplitQueryKey returns the parts of a key as queries write it: the encoded key, followed
@@ -95,42 +82,11 @@ func windowRowKey(interval int64, query []byte) ([]byte, error) {
 	case start < 0:
 		return nil, fmt.Errorf("a windowed key has the window start %d", start)
 	}
-	return WindowLayout{interval}.AppendKey(nil, key, start, 0), nil
+	return NewWindowLayout(interval).AppendKey(nil, key, start, 0), nil
 }
 
 // windowQueryKey is Kind.queryKey.
-func windowQueryKey(row []byte) []byte { return row[WindowLogFrom : len(row)-windowSequence] }
-
-// ExpiredBelow returns the smallest local key that outlives a store time. Rows below it
-// belong to segments all of whose starts are <= time-retention. nil means that nothing
-// has expired.
-func (l WindowLayout) ExpiredBelow(time, retention int64) []byte {
-	live := (time - retention + 1) / l.Interval
-	if live <= 0 {
-		return nil
-	}
-	return binary.BigEndian.AppendUint64(nil, uint64(live))
-}
-
-// FirstStart returns the first start of the segment that a local key, or the beginning of
-// one, is of.
-func (l WindowLayout) FirstStart(local []byte) int64 {
-	return int64(binary.BigEndian.Uint64(local)) * l.Interval
-}
-
-// Segments returns the segments of the starts from..to, from <= to, both cut at 0.
-func (l WindowLayout) Segments(from, to int64) (first, last int64) {
-	return max(from, 0) / l.Interval, max(to, 0) / l.Interval
-}
-
-// SegmentBounds returns the bounds, for Scan, of the rows of the segments from first to
-// last.
-func (l WindowLayout) SegmentBounds(first, last int64) (lower, upper []byte) {
-	return binary.BigEndian.AppendUint64(nil, uint64(first)), binary.BigEndian.AppendUint64(nil, uint64(last+1))
-}
-
-// SegmentOf returns the segment of a local key.
-func (l WindowLayout) SegmentOf(local []byte) int64 { return int64(binary.BigEndian.Uint64(local)) }
+func windowQueryKey(row []byte) []byte { return row[SegmentBytes : len(row)-windowSequence] }
 
 // KeyBounds returns the bounds, for Scan, of the rows of one segment with the key and
 // from <= start <= to. Rows of longer keys may lie in between: their local keys are

@@ -40,7 +40,7 @@ func TestSegmentInterval(t *testing.T) {
 
 func TestExpiredBelow(t *testing.T) {
 	t.Parallel()
-	l := WindowLayout{Interval: 60_000}
+	l := NewWindowLayout(60_000)
 	for _, c := range []struct{ time, retention, segment int64 }{
 		{-1, 100_000, 0},
 		{159_998, 100_000, 0}, // 59_999 is live
@@ -56,7 +56,7 @@ func TestExpiredBelow(t *testing.T) {
 			}
 			continue
 		}
-		if want := l.AppendKey(nil, nil, c.segment*l.Interval, 0)[:8]; !bytes.Equal(below, want) || l.FirstStart(below) != c.segment*l.Interval {
+		if want := l.AppendKey(nil, nil, c.segment*l.Interval, 0)[:8]; !bytes.Equal(below, want) || l.FirstTime(below) != c.segment*l.Interval {
 			t.Errorf("%+v: %x, want %x", c, below, want)
 		}
 	}
@@ -72,13 +72,13 @@ func FuzzWindowLayout(f *testing.F) {
 		if start < 0 || interval < 1 {
 			t.Skip()
 		}
-		l := WindowLayout{Interval: interval}
+		l := NewWindowLayout(interval)
 		local := l.AppendKey(nil, key, start, seq)
 		k, s, n, ok := SplitLocal(local)
 		if !ok || !bytes.Equal(k, key) || s != start || n != seq {
 			t.Fatalf("SplitLocal = %x, %d, %d, %v", k, s, n, ok)
 		}
-		again, err := l.AppendLocal(nil, local[WindowLogFrom:])
+		again, err := l.AppendLocal(nil, local[SegmentBytes:])
 		if err != nil || !bytes.Equal(again, local) {
 			t.Fatalf("AppendLocal = %x, %v, want %x", again, err, local)
 		}
@@ -110,7 +110,7 @@ func FuzzAppendLocal(f *testing.F) {
 	f.Add(AppendWindowKey(nil, []byte("a"), 5, 0))
 	f.Add(AppendWindowKey(nil, []byte("a"), -5, 0))
 	f.Fuzz(func(t *testing.T, key []byte) {
-		local, err := WindowLayout{Interval: 60_000}.AppendLocal(nil, key)
+		local, err := NewWindowLayout(60_000).AppendLocal(nil, key)
 		if err != nil {
 			return
 		}
@@ -125,7 +125,7 @@ func FuzzSplitLocal(f *testing.F) {
 	f.Add([]byte("short"))
 	f.Fuzz(func(t *testing.T, local []byte) {
 		key, start, seq, ok := SplitLocal(local)
-		if ok && !bytes.Equal(AppendWindowKey(bytes.Clone(local[:WindowLogFrom]), key, start, seq), local) {
+		if ok && !bytes.Equal(AppendWindowKey(bytes.Clone(local[:SegmentBytes]), key, start, seq), local) {
 			t.Fatalf("%x is %x, %d, %d", local, key, start, seq)
 		}
 	})

@@ -1,0 +1,143 @@
+package store
+
+import (
+	"github.com/millrace-streams/millrace/internal/engine"
+)
+
+// ExpiredReason is the reason with which a put of an expired row is counted as dropped.
+const ExpiredReason = "expired window"
+
+// Expiring is the core of stores whose rows expire. A row has a time: the start of its
+// window, or the end of its session. The store's time is the largest time of all rows
+// that were ever put. A row expires when the store's time is the retention past its own.
+type Expiring[K, V any] struct {
+	*Core[K, V]
+
+	layout    Segmented
+	retention int64
+	time      *int64 // the store's time
+	rowTime   func(local []byte) (at int64, ok bool)
+
+	deleted []byte // local keys below were deleted
+	forget  bool   // the cells below are still there
+}
+
+// NewExpiring returns the core of an instance. rowTime returns the time of a row by its
+// local key, and ok false if there is none in it.
+func NewExpiring[K, V any](t *Typed[K, V], env engine.Env, rowTime func(local []byte) (at int64, ok bool)) (*Expiring[K, V], error) {
+	spec := t.Describe()
+	interval, err := env.Table.Interval(spec.Segments())
+	if err != nil {
+		return nil, err
+	}
+	e := &Expiring[K, V]{
+		Core:      NewCore(t, env, SegmentBytes),
+		layout:    Segmented{interval},
+		retention: spec.Retention.Milliseconds(),
+		time:      env.Time,
+		rowTime:   rowTime,
+	}
+	if *e.time < 0 {
+		return e, e.findTime()
+	}
+	return e, nil
+}
+
+// findTime sets the store's time from the rows, for a store whose time was not committed:
+// one that was restored from the changelog of a Java application, say. Only rows of the
+// last segment can be the latest.
+func (s *Expiring[K, V]) findTime() error {
+	rows, err := s.env.Table.Scan(nil, nil)
+	if err != nil {
+		return err
+	}
+	segment := int64(-1)
+	for rows.Prev() {
+		at, ok := s.rowTime(rows.Key())
+		if !ok {
+			continue
+		}
+		if in := at / s.layout.Interval; segment < 0 {
+			segment = in
+		} else if in != segment {
+			break
+		}
+		s.Observe(at)
+	}
+	return rows.Close()
+}
+
+// Interval returns the interval of the segments in ms.
+func (s *Expiring[K, V]) Interval() int64 { return s.layout.Interval }
+
+// Time returns the store's time, -1 if nothing was ever put.
+func (s *Expiring[K, V]) Time() int64 { return *s.time }
+
+// Observe moves the store's time forward. Rows expire by that time.
+func (s *Expiring[K, V]) Observe(at int64) { *s.time = max(*s.time, at) }
+
+// Expired reports whether reads hide rows with this time.
+func (s *Expiring[K, V]) Expired(at int64) bool { return at <= *s.time-s.retention }
+
+// Live returns the smallest time of a row that has not expired, at least 0.
+func (s *Expiring[K, V]) Live() int64 { return max(0, *s.time-s.retention+1) }
+
+// Kept returns the smallest time that a row in the table or in memory can have.
+func (s *Expiring[K, V]) Kept() int64 {
+	if len(s.deleted) == 0 {
+		return 0
+	}
+	return s.layout.FirstTime(s.deleted)
+}
+
+// Put sets the row with a local key and a time, or deletes it. A row that has expired is
+// written to the changelog only, as Kafka Streams does, and counted as dropped.
+func (s *Expiring[K, V]) Put(local []byte, key K, value V, present bool, rowTime, at int64, user User) error {
+	s.Observe(rowTime)
+	if s.Expired(rowTime) {
+		user.Dropped(ExpiredReason)
+		return s.LogOnly(local, value, present, at, user.Origin())
+	}
+	_, err := s.cells.Put(local, key, value, present, at, user.Origin())
+	return err
+}
+
+// LogOnly writes to the changelog what the store itself does not take.
+func (s *Expiring[K, V]) LogOnly(local []byte, value V, present bool, at int64, origin engine.Origin) error {
+	if s.env.Log == nil {
+		return nil
+	}
+	var data []byte
+	if present {
+		var err error
+		if data, err = s.EncodeValue(value); err != nil {
+			return err
+		}
+	}
+	key := append([]byte(nil), local[SegmentBytes:]...)
+	return s.env.Log(key, data, at, &origin)
+}
+
+// Flush implements engine.Store. It also deletes the segments that have expired. What was
+// put into them since the last Flush goes with them.
+func (s *Expiring[K, V]) Flush(b *engine.TableBatch) error {
+	if err := s.Core.Flush(b); err != nil {
+		return err
+	}
+	below := s.layout.ExpiredBelow(*s.time, s.retention)
+	if string(below) <= string(s.deleted) {
+		return nil
+	}
+	s.deleted, s.forget = below, true
+	return b.DeleteRange(nil, below)
+}
+
+// Committed implements engine.Store. It also drops what is cached of the segments that
+// were deleted.
+func (s *Expiring[K, V]) Committed() {
+	s.Core.Committed()
+	if s.forget {
+		s.forget = false
+		s.cells.Forget(s.deleted)
+	}
+}

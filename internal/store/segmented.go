@@ -1,0 +1,61 @@
+package store
+
+import "encoding/binary"
+
+// Segmented is how stores whose rows expire lay them out: by segments of Interval ms of
+// the time that a row expires by, which is the start of a window, or the end of a
+// session. A local key begins with the number of its segment in eight bytes, big-endian:
+// time / Interval. So a segment expires by one range deletion, and a scan over time reads
+// what it returns.
+//
+// Times are not negative.
+type Segmented struct{ Interval int64 }
+
+const (
+	// MinSegment is the smallest interval of segments in ms, as in Kafka Streams.
+	MinSegment = 60_000
+
+	// SegmentBytes is how many bytes of a local key come before the changelog key; see
+	// engine.CellsConfig.
+	SegmentBytes = 8
+)
+
+// SegmentInterval returns the interval of the segments of a new store with a retention,
+// both in ms: max(retention/2, 60 s), as in Kafka Streams.
+func SegmentInterval(retention int64) int64 { return max(retention/2, MinSegment) }
+
+// AppendSegment appends the beginning of the local key of a row with a time.
+func (l Segmented) AppendSegment(dst []byte, at int64) []byte {
+	return binary.BigEndian.AppendUint64(dst, uint64(at/l.Interval))
+}
+
+// ExpiredBelow returns the smallest local key that outlives a store time. Rows below it
+// belong to segments all of whose times are <= time-retention. nil means that nothing
+// has expired.
+func (l Segmented) ExpiredBelow(time, retention int64) []byte {
+	live := (time - retention + 1) / l.Interval
+	if live <= 0 {
+		return nil
+	}
+	return binary.BigEndian.AppendUint64(nil, uint64(live))
+}
+
+// FirstTime returns the first time of the segment that a local key, or the beginning of
+// one, is of.
+func (l Segmented) FirstTime(local []byte) int64 {
+	return int64(binary.BigEndian.Uint64(local)) * l.Interval
+}
+
+// Segments returns the segments of the times from..to, from <= to, both cut at 0.
+func (l Segmented) Segments(from, to int64) (first, last int64) {
+	return max(from, 0) / l.Interval, max(to, 0) / l.Interval
+}
+
+// SegmentBounds returns the bounds, for Scan, of the rows of the segments from first to
+// last.
+func (l Segmented) SegmentBounds(first, last int64) (lower, upper []byte) {
+	return binary.BigEndian.AppendUint64(nil, uint64(first)), binary.BigEndian.AppendUint64(nil, uint64(last+1))
+}
+
+// SegmentOf returns the segment of a local key.
+func (l Segmented) SegmentOf(local []byte) int64 { return int64(binary.BigEndian.Uint64(local)) }

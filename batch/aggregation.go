@@ -1,6 +1,7 @@
 package batch
 
 import (
+	"github.com/millrace-streams/millrace/batch/internal/wire"
 	"github.com/millrace-streams/millrace/processor"
 	"github.com/millrace-streams/millrace/serde"
 	"github.com/millrace-streams/millrace/state"
@@ -20,7 +21,7 @@ type aggregate interface {
 // counting is an aggregation in a counting task.
 type counting interface {
 	// merge adds a partial result.
-	merge(b span, key, payload []byte) error
+	merge(b wire.Span, key, payload []byte) error
 	// steps are done when a batch is complete.
 	steps() []step
 	// check refuses what does not fit to where c goes on.

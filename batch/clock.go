@@ -1,6 +1,10 @@
 package batch
 
-import "time"
+import (
+	"time"
+
+	"github.com/millrace-streams/millrace/batch/internal/wire"
+)
 
 // clock says which batch is open in a stamping task, and which boundaries have been
 // passed. It never goes back.
@@ -21,10 +25,10 @@ type clock struct {
 const patience = 2
 
 // begin opens the first batch that this task has ever had, the one at time t (ms).
-func (c *clock) begin(t int64) span {
+func (c *clock) begin(t int64) wire.Span {
 	c.open, c.by = floor(max(t, 0), c.interval), c.interval
 	c.end = c.open + c.interval
-	return span{to: c.open}
+	return wire.Span{To: c.open}
 }
 
 // resume goes on with the batch that starts at open. by is the interval that its end
@@ -36,21 +40,21 @@ func (c *clock) resume(open, by, used int64) {
 // pass closes the batches that ended by t and returns them, one after the other. With gap
 // only those that may have records give a result for sure; what comes after them is one
 // span in which nothing ran.
-func (c *clock) pass(t int64, gap bool) (passed []span) {
+func (c *clock) pass(t int64, gap bool) (passed []wire.Span) {
 	for t >= c.end {
-		one := span{from: c.open, to: c.end, live: !gap || c.end <= c.used}
-		if latest := floor(t, c.interval); !one.live && latest > one.to {
-			one.to = latest
+		one := wire.Span{From: c.open, To: c.end, Live: !gap || c.end <= c.used}
+		if latest := floor(t, c.interval); !one.Live && latest > one.To {
+			one.To = latest
 		}
 		passed = append(passed, one)
-		c.open = one.to
+		c.open = one.To
 		c.end, c.by = next(c.open, c.interval), c.interval
 	}
 	return passed
 }
 
 // arrived moves to the time now of the wall clock, after a start or while the task runs.
-func (c *clock) arrived(now time.Time, starting bool) []span {
+func (c *clock) arrived(now time.Time, starting bool) []wire.Span {
 	t, last := now.UnixMilli(), c.last
 	c.last = now
 	switch {
@@ -68,18 +72,18 @@ func (c *clock) arrived(now time.Time, starting bool) []span {
 func (c *clock) far(t int64) bool { return t-c.end > patience*c.interval }
 
 // take puts a record into the open batch.
-func (c *clock) take() span {
+func (c *clock) take() wire.Span {
 	c.used = max(c.used, c.end)
-	return span{from: c.open, to: c.end}
+	return wire.Span{From: c.open, To: c.end}
 }
 
 // takeAt puts a record into the batch of its timestamp, unless that is closed.
-func (c *clock) takeAt(t int64) (b span, ok bool) {
-	b = span{from: floor(t, c.interval), to: next(t, c.interval)}
-	if b.to <= c.open {
+func (c *clock) takeAt(t int64) (b wire.Span, ok bool) {
+	b = wire.Span{From: floor(t, c.interval), To: next(t, c.interval)}
+	if b.To <= c.open {
 		return b, false
 	}
-	c.used = max(c.used, b.to)
+	c.used = max(c.used, b.To)
 	return b, true
 }
 

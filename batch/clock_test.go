@@ -1,6 +1,7 @@
 package batch
 
 import (
+	"github.com/millrace-streams/millrace/batch/internal/wire"
 	"slices"
 	"testing"
 	"time"
@@ -8,10 +9,10 @@ import (
 
 func at(ms int64) time.Time { return time.UnixMilli(ms) }
 
-func live(from, to int64) span { return span{from, to, true} }
-func gap(from, to int64) span  { return span{from: from, to: to} }
+func live(from, to int64) wire.Span { return wire.Span{From: from, To: to, Live: true} }
+func gap(from, to int64) wire.Span  { return wire.Span{From: from, To: to} }
 
-func equal(t *testing.T, what string, got []span, want ...span) {
+func equal(t *testing.T, what string, got []wire.Span, want ...wire.Span) {
 	t.Helper()
 	if !slices.Equal(got, want) {
 		t.Errorf("%s: passed %v, want %v", what, got, want)
@@ -21,11 +22,11 @@ func equal(t *testing.T, what string, got []span, want ...span) {
 func TestClockByArrival(t *testing.T) {
 	t.Parallel()
 	c := clock{interval: 100, last: at(1234)}
-	equal(t, "begin", []span{c.begin(1234)}, gap(0, 1200))
+	equal(t, "begin", []wire.Span{c.begin(1234)}, gap(0, 1200))
 	equal(t, "in the batch", c.arrived(at(1299), false))
 	equal(t, "at the boundary", c.arrived(at(1300), false), live(1200, 1300))
 	equal(t, "back in time", c.arrived(at(1100), false))
-	if b := c.take(); b != (span{from: 1300, to: 1400}) {
+	if b := c.take(); b != (wire.Span{From: 1300, To: 1400}) {
 		t.Errorf("the open batch is %v", b)
 	}
 	equal(t, "two at once", c.arrived(at(1300), false))
@@ -41,10 +42,10 @@ func TestClockLate(t *testing.T) {
 	c.begin(start.UnixMilli())
 	open := c.open
 	passed := c.arrived(start.Add(time.Second), false)
-	if len(passed) < 9 || slices.ContainsFunc(passed, func(p span) bool { return !p.live }) {
+	if len(passed) < 9 || slices.ContainsFunc(passed, func(p wire.Span) bool { return !p.Live }) {
 		t.Errorf("a second late: %v", passed)
 	}
-	if passed[0].from != open {
+	if passed[0].From != open {
 		t.Errorf("the first is %v, want it to start at %d", passed[0], open)
 	}
 	// A reading that has lost its monotonic part stands for a clock that has been set.
@@ -57,15 +58,15 @@ func TestClockStarts(t *testing.T) {
 		name     string
 		by, used int64
 		now      int64
-		want     []span
+		want     []wire.Span
 	}{
 		{"at once", 100, 0, 1250, nil},
-		{"a little late", 100, 0, 1410, []span{live(1200, 1300), live(1300, 1400)}},
-		{"after a long time", 100, 0, 2010, []span{gap(1200, 2000)}},
-		{"after a long time, with records", 100, 1300, 2010, []span{live(1200, 1300), gap(1300, 2000)}},
+		{"a little late", 100, 0, 1410, []wire.Span{live(1200, 1300), live(1300, 1400)}},
+		{"after a long time", 100, 0, 2010, []wire.Span{gap(1200, 2000)}},
+		{"after a long time, with records", 100, 1300, 2010, []wire.Span{live(1200, 1300), gap(1300, 2000)}},
 		{"another interval", 50, 0, 1249, nil},
-		{"another interval, late", 50, 0, 1270, []span{live(1200, 1250)}},
-		{"another interval, after a long time", 50, 1250, 2010, []span{live(1200, 1250), gap(1250, 2000)}},
+		{"another interval, late", 50, 0, 1270, []wire.Span{live(1200, 1250)}},
+		{"another interval, after a long time", 50, 1250, 2010, []wire.Span{live(1200, 1250), gap(1250, 2000)}},
 	} {
 		c := clock{interval: 100, last: at(test.now)}
 		c.resume(1200, test.by, test.used)
@@ -113,10 +114,10 @@ func FuzzClock(f *testing.F) {
 				c.interval = 5 + int64(i%9)
 			}
 			for _, p := range c.arrived(at(now), s%5 == 0) {
-				if p.from != end || p.to <= p.from {
+				if p.From != end || p.To <= p.From {
 					t.Fatalf("%v after %d", p, end)
 				}
-				end = p.to
+				end = p.To
 			}
 			if c.open != end || c.end <= c.open || now >= c.end {
 				t.Fatalf("now %d: open %d to %d, closed up to %d", now, c.open, c.end, end)

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/millrace-streams/millrace/batch/internal/wire"
 	"github.com/millrace-streams/millrace/processor"
 )
 
@@ -24,7 +25,7 @@ type step struct {
 	// run does what comes after the cursor, nil at first, for up to *budget rows, which
 	// it counts down, and returns the cursor for the next call. After an error the cursor
 	// lies behind what has failed: it is left out if the error policy says so.
-	run func(b span, cursor []byte, budget *int) (next []byte, done bool, err error)
+	run func(b wire.Span, cursor []byte, budget *int) (next []byte, done bool, err error)
 }
 
 // closer does the steps for one batch after the other of one Every, in several
@@ -34,7 +35,7 @@ type closer struct {
 	steps []step
 
 	active bool
-	batch  span
+	batch  wire.Span
 	at     int
 	cursor []byte
 }
@@ -53,7 +54,7 @@ func openCloser(marks *watermarks, steps []step) (*closer, error) {
 		return nil, fmt.Errorf("store %s: the cursor of %s is not readable", marks.store.Name(), marks.every)
 	}
 	c.active = true
-	c.batch = span{from: int64(binary.BigEndian.Uint64(row)), to: int64(binary.BigEndian.Uint64(row[8:])), live: true}
+	c.batch = wire.Span{From: int64(binary.BigEndian.Uint64(row)), To: int64(binary.BigEndian.Uint64(row[8:])), Live: true}
 	name := string(row[17 : 17+int(row[16])])
 	if c.at = slices.IndexFunc(steps, func(s step) bool { return s.name == name }); c.at >= 0 {
 		if row = row[17+len(name):]; row[0] == 1 {
@@ -76,7 +77,7 @@ func (c *closer) save() error {
 	if c.at < len(c.steps) {
 		s = c.steps[c.at]
 	}
-	row := append(be64(c.batch.from), be64(c.batch.to)...)
+	row := append(wire.BE64(c.batch.From), wire.BE64(c.batch.To)...)
 	row = append(row, byte(len(s.name)))
 	row = append(row, s.name...)
 	if !s.durable || c.cursor == nil {
@@ -89,7 +90,7 @@ func (c *closer) save() error {
 
 // work does what can be done for *budget rows, and tells of each batch that is finished,
 // with the end of the one before. more says that there is something left to do.
-func (c *closer) work(budget *int, finished func(b span, before int64)) (more bool, err error) {
+func (c *closer) work(budget *int, finished func(b wire.Span, before int64)) (more bool, err error) {
 	for {
 		if !c.active {
 			b, ok := c.marks.next()
@@ -138,11 +139,11 @@ type closers struct {
 const defaultChunk = 20_000
 
 // work goes on with what is to be done. What is left is done after the next commits.
-func (c *closers) work(ctx context, finished func(c *closer, b span, before int64)) error {
+func (c *closers) work(ctx wire.Context, finished func(c *closer, b wire.Span, before int64)) error {
 	var left bool
 	var errs []error
 	for _, one := range c.all {
-		more, err := one.work(&c.budget, func(b span, before int64) {
+		more, err := one.work(&c.budget, func(b wire.Span, before int64) {
 			ctx.Commit()
 			finished(one, b, before)
 		})
@@ -151,7 +152,7 @@ func (c *closers) work(ctx context, finished func(c *closer, b span, before int6
 	}
 	switch {
 	case left && c.schedule == nil:
-		c.schedule = ctx.Every(time.Millisecond, processor.WallClock, func(ctx context, _ time.Time) error { return c.work(ctx, finished) })
+		c.schedule = ctx.Every(time.Millisecond, processor.WallClock, func(ctx wire.Context, _ time.Time) error { return c.work(ctx, finished) })
 		ctx.Commit()
 	case left:
 		ctx.Commit()
@@ -164,7 +165,7 @@ func (c *closers) work(ctx context, finished func(c *closer, b span, before int6
 
 // closing reports whether the batch that ends at to is being closed.
 func (c *closers) closing(to int64) bool {
-	return slices.ContainsFunc(c.all, func(one *closer) bool { return one.active && one.batch.to >= to })
+	return slices.ContainsFunc(c.all, func(one *closer) bool { return one.active && one.batch.To >= to })
 }
 
 // committing starts the next transaction.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"unsafe"
 
+	"github.com/millrace-streams/millrace/batch/internal/wire"
 	"github.com/millrace-streams/millrace/processor"
 	"github.com/millrace-streams/millrace/serde"
 )
@@ -18,7 +19,7 @@ type leaf interface {
 	apply() error
 	// held is an estimate of the bytes that flush will set free.
 	held() int64
-	flush(send func(key []byte, m message)) error
+	flush(send func(key []byte, m wire.Message)) error
 }
 
 // combiner folds the records of one aggregation in one task, for the current transaction
@@ -48,7 +49,7 @@ type staged[K, V any] struct {
 
 // group has the partial results of one batch, in order of first appearance.
 type group[A any] struct {
-	batch   span
+	batch   wire.Span
 	index   map[string]int // into entries
 	entries []entry[A]
 }
@@ -121,9 +122,9 @@ const indexEntry = 48
 func (c *combiner[K, V, K2, A]) held() int64 { return c.bytes }
 
 // group returns the group of a batch, most likely that of the last record.
-func (c *combiner[K, V, K2, A]) group(b span) *group[A] {
+func (c *combiner[K, V, K2, A]) group(b wire.Span) *group[A] {
 	for i := len(c.groups) - 1; i >= 0; i-- {
-		if c.groups[i].batch.to == b.to {
+		if c.groups[i].batch.To == b.To {
 			return c.groups[i]
 		}
 	}
@@ -133,7 +134,7 @@ func (c *combiner[K, V, K2, A]) group(b span) *group[A] {
 }
 
 // flush sends what there is, and forgets it, also what cannot be encoded.
-func (c *combiner[K, V, K2, A]) flush(send func(key []byte, m message)) error {
+func (c *combiner[K, V, K2, A]) flush(send func(key []byte, m wire.Message)) error {
 	var errs []error
 	var key []byte
 	var sent, bytes int64
@@ -147,7 +148,7 @@ func (c *combiner[K, V, K2, A]) flush(send func(key []byte, m message)) error {
 			}
 			c.scratch, key = payload, append(key[:0], e.key...)
 			sent, bytes = sent+1, bytes+int64(len(payload))
-			send(key, message{kind: partial, name: c.op, span: g.batch, payload: payload})
+			send(key, wire.Message{Kind: wire.Partial, Name: c.op, Span: g.batch, Payload: payload})
 		}
 	}
 	if sent > 0 {

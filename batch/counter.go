@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/millrace-streams/millrace/batch/internal/wire"
 	"github.com/millrace-streams/millrace/processor"
 	"github.com/millrace-streams/millrace/serde"
 	"github.com/millrace-streams/millrace/state"
@@ -15,13 +16,13 @@ type counter struct {
 	e        *every
 	progress state.Spec[[]byte, []byte]
 
-	ctx        context
+	ctx        wire.Context
 	marks      *watermarks
 	aggregates map[string]counting
 	closers    closers
 }
 
-func (t *counter) Init(ctx context) (err error) {
+func (t *counter) Init(ctx wire.Context) (err error) {
 	t.ctx = ctx
 	if t.marks, err = openWatermarks(t.e.name, state.Open(ctx, t.progress)); err != nil {
 		return err
@@ -53,43 +54,43 @@ func (t *counter) Init(ctx context) (err error) {
 	return nil
 }
 
-func (t *counter) Process(ctx context, r processor.Record[[]byte, message]) error {
+func (t *counter) Process(ctx wire.Context, r wire.Record) error {
 	m := r.Value
-	switch m.kind {
-	case partial:
+	switch m.Kind {
+	case wire.Partial:
 		return t.merge(r.Key, m)
-	case marker:
+	case wire.Marker:
 		if err := t.marks.mark(m); err != nil {
 			return err
 		}
 		return t.work(ctx)
 	}
-	return fmt.Errorf("batch: Every %q: a message of kind %q, which does not belong here", t.e.name, m.kind)
+	return fmt.Errorf("batch: Every %q: a message of kind %q, which does not belong here", t.e.name, m.Kind)
 }
 
-func (t *counter) merge(key []byte, m message) error {
-	a := t.aggregates[m.name]
+func (t *counter) merge(key []byte, m wire.Message) error {
+	a := t.aggregates[m.Name]
 	switch {
 	case a == nil:
 		t.ctx.Drop("the aggregation is not there any more")
 		return nil
-	case m.to <= t.marks.done || t.closers.closing(m.to):
+	case m.To <= t.marks.done || t.closers.closing(m.To):
 		t.ctx.Drop("the batch is closed")
 		return nil
 	}
-	return a.merge(m.span, key, m.payload)
+	return a.merge(m.Span, key, m.Payload)
 }
 
-func (t *counter) work(ctx context) error {
-	return t.closers.work(ctx, func(_ *closer, b span, before int64) {
-		if before > 0 && b.from > before && ctx.Task().Partition == 0 {
-			ctx.Logger().Info("nothing ran, so there are no batches", "every", t.e.name, "from", time.UnixMilli(before).UTC(), "to", time.UnixMilli(b.from).UTC())
+func (t *counter) work(ctx wire.Context) error {
+	return t.closers.work(ctx, func(_ *closer, b wire.Span, before int64) {
+		if before > 0 && b.From > before && ctx.Task().Partition == 0 {
+			ctx.Logger().Info("nothing ran, so there are no batches", "every", t.e.name, "from", time.UnixMilli(before).UTC(), "to", time.UnixMilli(b.From).UTC())
 		}
 	})
 }
 
 // Flush ends the share of a transaction.
-func (t *counter) Flush(context) error {
+func (t *counter) Flush(wire.Context) error {
 	t.closers.committing()
 	return nil
 }
@@ -101,14 +102,14 @@ func (t *counter) owns(key []byte) bool {
 }
 
 // announce tells the gather task that it has all that this one has of a batch.
-func (t *counter) announce(b span, _ []byte, _ *int) ([]byte, bool, error) {
+func (t *counter) announce(b wire.Span, _ []byte, _ *int) ([]byte, bool, error) {
 	task := t.ctx.Task()
-	b.live = true
-	t.gather([]byte(t.e.name), message{kind: marker, name: t.e.name, span: b, task: task.Partition, of: task.Partitions})
+	b.Live = true
+	t.gather([]byte(t.e.name), wire.Message{Kind: wire.Marker, Name: t.e.name, Span: b, Task: task.Partition, Of: task.Partitions})
 	return nil, true, nil
 }
 
 // gather sends a message to the gather task.
-func (t *counter) gather(key []byte, m message) {
-	t.ctx.ForwardTo(t.e.gatherName(), processor.Record[[]byte, message]{Key: key, Value: m, Timestamp: processor.Timestamp(m.to)})
+func (t *counter) gather(key []byte, m wire.Message) {
+	t.ctx.ForwardTo(t.e.gatherName(), wire.Record{Key: key, Value: m, Timestamp: processor.Timestamp(m.To)})
 }

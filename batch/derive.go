@@ -3,6 +3,7 @@ package batch
 import (
 	"fmt"
 
+	"github.com/millrace-streams/millrace/batch/internal/wire"
 	"github.com/millrace-streams/millrace/serde"
 )
 
@@ -25,7 +26,7 @@ type result[K, V any] struct {
 
 // list returns a result's rows of a batch in the gather task. The slice belongs to the
 // caller.
-type list[K, V any] func(g *gatherer, b span) ([]kept[K, V], error)
+type list[K, V any] func(g *gatherer, b wire.Span) ([]kept[K, V], error)
 
 // gather returns the first n rows as a list, in the order of the result, and the points
 // that it needs. name is what needs the rows.
@@ -35,7 +36,7 @@ func (r *result[K, V]) gather(name *header, n int) (list[K, V], []gathered) {
 		return r.in, r.points
 	case r.in != nil:
 		in := r.in
-		return func(g *gatherer, b span) ([]kept[K, V], error) {
+		return func(g *gatherer, b wire.Span) ([]kept[K, V], error) {
 			rows, err := in(g, b)
 			return cut(rows, n), err
 		}, r.points
@@ -55,7 +56,7 @@ func derive[K, V, V2 any](r Result[K, V], h *header, vs serde.Serde[V2], f func(
 		return Result[K, V2]{&result[K, V2]{h: h, keys: r.r.keys, values: vs, rows: converted(r.r.rows, f)}}
 	}
 	in, points := r.r.gather(h, all)
-	return Result[K, V2]{&result[K, V2]{h: h, keys: r.r.keys, values: vs, points: points, in: func(g *gatherer, b span) ([]kept[K, V2], error) {
+	return Result[K, V2]{&result[K, V2]{h: h, keys: r.r.keys, values: vs, points: points, in: func(g *gatherer, b wire.Span) ([]kept[K, V2], error) {
 		rows, err := in(g, b)
 		var out []kept[K, V2]
 		for _, k := range rows {
@@ -76,7 +77,7 @@ func sortBy[K, V any](r Result[K, V], h *header, compare order[K, V]) Result[K, 
 	}
 	in := r.r.in
 	out.points = r.r.points
-	out.in = func(g *gatherer, b span) ([]kept[K, V], error) {
+	out.in = func(g *gatherer, b wire.Span) ([]kept[K, V], error) {
 		rows, err := in(g, b)
 		sortRows(rows, compare)
 		return rows, err
@@ -96,12 +97,12 @@ func first[K, V any](r Result[K, V], h *header, compare order[K, V], n int) Resu
 // transform makes rows of all rows.
 func transform[K, V, K2, V2 any](r Result[K, V], h *header, f func(Batch, []Row[K, V]) []Row[K2, V2], ks serde.Serde[K2], vs serde.Serde[V2]) Result[K2, V2] {
 	in, points := r.r.gather(h, all)
-	return Result[K2, V2]{&result[K2, V2]{h: h, keys: ks, values: vs, points: points, in: func(g *gatherer, b span) ([]kept[K2, V2], error) {
+	return Result[K2, V2]{&result[K2, V2]{h: h, keys: ks, values: vs, points: points, in: func(g *gatherer, b wire.Span) ([]kept[K2, V2], error) {
 		rows, err := in(g, b)
 		if err != nil {
 			return nil, err
 		}
-		made := f(b.batch(), plain(rows))
+		made := f(batchOf(b), plain(rows))
 		out := make([]kept[K2, V2], len(made))
 		for i, row := range made {
 			out[i].Row = row

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/millrace-streams/millrace/batch/internal/wire"
 	"github.com/millrace-streams/millrace/processor"
 	"github.com/millrace-streams/millrace/serde"
 	"github.com/millrace-streams/millrace/topology"
@@ -51,9 +52,9 @@ func Every[K, V any](s topology.Stream[K, V], name string, interval time.Duratio
 		e.problem("Every %q: %s", name, e.mistake)
 	}
 	root := &node[K, V]{}
-	e.stamp = func() topology.Stream[[]byte, message] {
+	e.stamp = func() topology.Stream[[]byte, wire.Message] {
 		newStamper := func() *stamper[K, V] { return &stamper[K, V]{stamps: stamps{e: e}, root: root} }
-		return topology.Process(s, name+"-stamp", newStamper, serde.Bytes, messages)
+		return topology.Process(s, name+"-stamp", newStamper, serde.Bytes, wire.Messages)
 	}
 	return Batches[K, V]{e: e, n: root, keys: s.KeySerde(), values: s.ValueSerde()}
 }
@@ -222,7 +223,7 @@ type every struct {
 	mistake string // in the options
 	broken  bool   // a problem was reported
 
-	stamp      func() topology.Stream[[]byte, message] // adds the stamping node
+	stamp      func() topology.Stream[[]byte, wire.Message] // adds the stamping node
 	aggregates []aggregate
 	points     []gathered
 	outputs    []output // of the gather task, in order of declaration

@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"fmt"
 
-	"github.com/millrace-streams/millrace/processor"
+	"github.com/millrace-streams/millrace/batch/internal/wire"
 	"github.com/millrace-streams/millrace/state"
 )
 
@@ -15,7 +15,7 @@ type gatherer struct {
 	plan *plan
 	spec state.Spec[[]byte, []byte]
 
-	ctx     context
+	ctx     wire.Context
 	rows    progress // rows by rowKey, and what the watermarks keep, by other prefixes
 	marks   map[string]*watermarks
 	points  map[string]bool
@@ -29,7 +29,7 @@ const gatherName = "gather"
 // no name is empty.
 const marksPrefix = "\x00"
 
-func (g *gatherer) Init(ctx context) error {
+func (g *gatherer) Init(ctx wire.Context) error {
 	g.ctx = ctx
 	g.rows = state.Open(ctx, g.spec)
 	g.marks, g.points = make(map[string]*watermarks), make(map[string]bool)
@@ -69,10 +69,10 @@ func (g *gatherer) steps(e *every) (steps []step) {
 }
 
 // drop removes the rows of a point, of a batch and all before.
-func (g *gatherer) drop(name string) func(span, []byte, *int) ([]byte, bool, error) {
+func (g *gatherer) drop(name string) func(wire.Span, []byte, *int) ([]byte, bool, error) {
 	var dropped int64 // batches up to this end are not there any more; what was deleted takes time to be read over
-	return func(b span, cursor []byte, budget *int) ([]byte, bool, error) {
-		limit := rowKey(name, b.to+1, nil)
+	return func(b wire.Span, cursor []byte, budget *int) ([]byte, bool, error) {
+		limit := rowKey(name, b.To+1, nil)
 		for e, err := range g.rows.From(rowKey(name, dropped+1, nil)) {
 			if err != nil {
 				return cursor, false, err
@@ -88,22 +88,22 @@ func (g *gatherer) drop(name string) func(span, []byte, *int) ([]byte, bool, err
 				return cursor, false, err
 			}
 		}
-		dropped = b.to
+		dropped = b.To
 		return nil, true, nil
 	}
 }
 
-func (g *gatherer) Process(ctx context, r processor.Record[[]byte, message]) error {
+func (g *gatherer) Process(ctx wire.Context, r wire.Record) error {
 	m := r.Value
-	switch m.kind {
-	case rowOf:
-		if !g.points[m.name] {
+	switch m.Kind {
+	case wire.Row:
+		if !g.points[m.Name] {
 			ctx.Drop("the result is not there any more")
 			return nil
 		}
-		return g.rows.Put(rowKey(m.name, m.to, r.Key), m.payload)
-	case marker:
-		marks := g.marks[m.name]
+		return g.rows.Put(rowKey(m.Name, m.To, r.Key), m.Payload)
+	case wire.Marker:
+		marks := g.marks[m.Name]
 		if marks == nil {
 			ctx.Drop("the batches are not there any more")
 			return nil
@@ -113,15 +113,15 @@ func (g *gatherer) Process(ctx context, r processor.Record[[]byte, message]) err
 		}
 		return g.work(ctx)
 	}
-	return fmt.Errorf("batch: a message of kind %q, which does not belong here", m.kind)
+	return fmt.Errorf("batch: a message of kind %q, which does not belong here", m.Kind)
 }
 
-func (g *gatherer) work(ctx context) error {
-	return g.closers.work(ctx, func(*closer, span, int64) {})
+func (g *gatherer) work(ctx wire.Context) error {
+	return g.closers.work(ctx, func(*closer, wire.Span, int64) {})
 }
 
 // Flush ends the share of a transaction.
-func (g *gatherer) Flush(context) error {
+func (g *gatherer) Flush(wire.Context) error {
 	g.closers.committing()
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"reflect"
 
+	"github.com/millrace-streams/millrace/batch/internal/wire"
 	"github.com/millrace-streams/millrace/state"
 )
 
@@ -54,12 +55,12 @@ type panes[K, A any] struct {
 	immutable bool
 }
 
-func (c *panes[K, A]) merge(b span, key, payload []byte) error {
+func (c *panes[K, A]) merge(b wire.Span, key, payload []byte) error {
 	value, err := c.a.values.Decode(payload)
 	if err != nil {
 		return fmt.Errorf("%s: decode a partial result: %w", c.a.h.fullName(), err)
 	}
-	k := paneKey{pane: b.to, key: key}
+	k := paneKey{pane: b.To, key: key}
 	old, ok, err := c.store.Get(k)
 	if err != nil {
 		return err
@@ -74,7 +75,7 @@ func (c *panes[K, A]) merge(b span, key, payload []byte) error {
 // panes are gone.
 func (c *panes[K, A]) check(at *closer) error {
 	for _, w := range c.windows {
-		if w.entered >= 0 && w.entered != at.marks.done && !(at.active && w.entered == at.batch.to) {
+		if w.entered >= 0 && w.entered != at.marks.done && !(at.active && w.entered == at.batch.To) {
 			return fmt.Errorf("batch: Window %q: it was taken out of the program for some batches, so what it has stored is of no use: give it another name with .Named(...)", w.w.h.fullName())
 		}
 	}
@@ -88,10 +89,10 @@ func (c *panes[K, A]) steps() (steps []step) {
 	for _, w := range c.windows {
 		window := w.w.h.fullName()
 		steps = append(steps,
-			step{window + "/leave", true, func(b span, cursor []byte, budget *int) ([]byte, bool, error) {
+			step{window + "/leave", true, func(b wire.Span, cursor []byte, budget *int) ([]byte, bool, error) {
 				return c.leave(w, b, cursor, budget)
 			}},
-			step{window + "/enter", true, func(b span, cursor []byte, budget *int) ([]byte, bool, error) {
+			step{window + "/enter", true, func(b wire.Span, cursor []byte, budget *int) ([]byte, bool, error) {
 				return c.enter(w, b, cursor, budget)
 			}})
 	}
@@ -103,7 +104,7 @@ func (c *panes[K, A]) steps() (steps []step) {
 }
 
 // source yields rows of a batch, those after the cursor, until yield returns false.
-type source[A any] func(b span, cursor []byte, yield func(key []byte, value A) bool) error
+type source[A any] func(b wire.Span, cursor []byte, yield func(key []byte, value A) bool) error
 
 // scans adds the steps in which rows are sent and selected.
 func (c *panes[K, A]) scans(steps []step, name string, n *rows[K, A], from source[A]) []step {
@@ -116,8 +117,8 @@ func (c *panes[K, A]) scans(steps []step, name string, n *rows[K, A], from sourc
 	return steps
 }
 
-func (c *panes[K, A]) scan(from source[A], to *consumer[K, A]) func(span, []byte, *int) ([]byte, bool, error) {
-	return func(b span, cursor []byte, budget *int) (_ []byte, done bool, err error) {
+func (c *panes[K, A]) scan(from source[A], to *consumer[K, A]) func(wire.Span, []byte, *int) ([]byte, bool, error) {
+	return func(b wire.Span, cursor []byte, budget *int) (_ []byte, done bool, err error) {
 		if cursor == nil {
 			to.begin()
 		}
@@ -147,8 +148,8 @@ func (c *panes[K, A]) scan(from source[A], to *consumer[K, A]) func(span, []byte
 var totalKey = []byte{0}
 
 // pane is the source of a batch's own rows.
-func (c *panes[K, A]) pane(b span, cursor []byte, yield func([]byte, A) bool) error {
-	return c.from(paneKey{b.to, cursor}, cursor != nil, b.to, func(k paneKey, v A) bool { return yield(k.key, v) })
+func (c *panes[K, A]) pane(b wire.Span, cursor []byte, yield func([]byte, A) bool) error {
+	return c.from(paneKey{b.To, cursor}, cursor != nil, b.To, func(k paneKey, v A) bool { return yield(k.key, v) })
 }
 
 // from yields the rows from a key, or after it, to the end of a pane.
@@ -193,8 +194,8 @@ func (c *panes[K, A]) walk(after, to int64, cursor []byte, budget *int, f func(k
 }
 
 // drop removes the panes that no window will need.
-func (c *panes[K, A]) drop(b span, cursor []byte, budget *int) ([]byte, bool, error) {
-	limit := b.to - c.longest
+func (c *panes[K, A]) drop(b wire.Span, cursor []byte, budget *int) ([]byte, bool, error) {
+	limit := b.To - c.longest
 	next, done, err := c.walk(c.dropped, limit, cursor, budget, func(k paneKey, _ A) error {
 		_, _, err := c.store.Delete(k)
 		return err

@@ -3,6 +3,7 @@ package batch
 import (
 	"fmt"
 
+	"github.com/millrace-streams/millrace/batch/internal/wire"
 	"github.com/millrace-streams/millrace/processor"
 	"github.com/millrace-streams/millrace/serde"
 	"github.com/millrace-streams/millrace/state"
@@ -111,14 +112,14 @@ func (p *plan) checkEverys() map[string]*header {
 func (p *plan) build() error {
 	p.checkNames()
 	p.built = true
-	var toGather []topology.Stream[[]byte, message]
+	var toGather []topology.Stream[[]byte, wire.Message]
 	for _, e := range p.everys {
 		if e.broken || len(e.aggregates) == 0 {
 			continue
 		}
 		counted := e.build()
 		if e.gathers() {
-			all := func(processor.Record[[]byte, message]) (bool, error) { return true, nil }
+			all := func(wire.Record) (bool, error) { return true, nil }
 			toGather = append(toGather, counted.FilterRecord(all, topology.Named(e.gatherName())))
 		}
 	}
@@ -130,8 +131,8 @@ func (p *plan) build() error {
 
 // build adds the nodes from the stamping to the counting processor, and returns what that
 // forwards.
-func (e *every) build() topology.Stream[[]byte, message] {
-	options := append(e.partitions, topology.Partitioner(route))
+func (e *every) build() topology.Stream[[]byte, wire.Message] {
+	options := append(e.partitions, topology.Partitioner(wire.Route))
 	parts := topology.Repartition(e.stamp(), e.name, options...)
 	progress := state.KeyValue(e.name, serde.Bytes, serde.Bytes)
 	specs := []processor.StoreSpec{progress}
@@ -139,7 +140,7 @@ func (e *every) build() topology.Stream[[]byte, message] {
 		specs = append(specs, a.settle()...)
 	}
 	newCounter := func() *counter { return &counter{e: e, progress: progress} }
-	counted := topology.Process(parts, e.name+"-count", newCounter, serde.Bytes, messages, specs...)
+	counted := topology.Process(parts, e.name+"-count", newCounter, serde.Bytes, wire.Messages, specs...)
 	for _, s := range e.sinks {
 		s.attach(counted)
 	}
@@ -147,7 +148,7 @@ func (e *every) build() topology.Stream[[]byte, message] {
 }
 
 // buildGather adds the nodes of the gather task.
-func (p *plan) buildGather(from []topology.Stream[[]byte, message]) {
+func (p *plan) buildGather(from []topology.Stream[[]byte, wire.Message]) {
 	all := from[0]
 	if len(from) > 1 {
 		all = all.Merge(from[1:]...)
@@ -155,7 +156,7 @@ func (p *plan) buildGather(from []topology.Stream[[]byte, message]) {
 	parts := topology.Repartition(all, gatherName, topology.Partitions(1))
 	spec := state.KeyValue(gatherName, serde.Bytes, serde.Bytes)
 	newGatherer := func() *gatherer { return &gatherer{plan: p, spec: spec} }
-	gathered := topology.Process(parts, gatherName+"-results", newGatherer, serde.Bytes, messages, spec)
+	gathered := topology.Process(parts, gatherName+"-results", newGatherer, serde.Bytes, wire.Messages, spec)
 	for _, s := range p.sinks {
 		s.attach(gathered)
 	}

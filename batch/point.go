@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/millrace-streams/millrace/batch/internal/wire"
 	"github.com/millrace-streams/millrace/serde"
 )
 
@@ -66,20 +67,20 @@ func (p *point[K, V]) sender(t *counter) *consumer[K, V] {
 	var payload []byte
 	return &consumer[K, V]{
 		begin: func() {},
-		row: func(b span, r *row[K, V]) (err error) {
+		row: func(b wire.Span, r *row[K, V]) (err error) {
 			payload, err = p.send(t, name, b, r.keyBytes, r.value, payload)
 			return err
 		},
-		end: func(span) error { return nil },
+		end: func(wire.Span) error { return nil },
 	}
 }
 
-func (p *point[K, V]) send(t *counter, name string, b span, key []byte, v V, scratch []byte) ([]byte, error) {
+func (p *point[K, V]) send(t *counter, name string, b wire.Span, key []byte, v V, scratch []byte) ([]byte, error) {
 	payload, err := p.values.Append(scratch[:0], v)
 	if err != nil {
 		return scratch, fmt.Errorf("%s: encode a value: %w", name, err)
 	}
-	t.gather(key, message{kind: rowOf, name: name, span: b, payload: payload})
+	t.gather(key, wire.Message{Kind: wire.Row, Name: name, Span: b, Payload: payload})
 	return payload, nil
 }
 
@@ -89,7 +90,7 @@ func (p *point[K, V]) selector(t *counter) *consumer[K, V] {
 	var best []kept[K, V]
 	return &consumer[K, V]{
 		begin: func() { best = nil },
-		row: func(b span, r *row[K, V]) error {
+		row: func(b wire.Span, r *row[K, V]) error {
 			if p.compare == nil && len(best) == p.limit {
 				return nil
 			}
@@ -100,7 +101,7 @@ func (p *point[K, V]) selector(t *counter) *consumer[K, V] {
 			best = p.insert(best, kept[K, V]{seen, r.keyBytes})
 			return nil
 		},
-		end: func(b span) (err error) {
+		end: func(b wire.Span) (err error) {
 			var payload []byte
 			for _, k := range best {
 				if payload, err = p.send(t, name, b, k.keyBytes, k.Value, payload); err != nil {
@@ -144,9 +145,9 @@ func rowKey(name string, to int64, key []byte) []byte {
 }
 
 // load returns the rows of a batch, in order, in the gather task.
-func (p *point[K, V]) load(g *gatherer, b span) ([]kept[K, V], error) {
+func (p *point[K, V]) load(g *gatherer, b wire.Span) ([]kept[K, V], error) {
 	name := p.h.fullName()
-	prefix := rowKey(name, b.to, nil)
+	prefix := rowKey(name, b.To, nil)
 	var out []kept[K, V]
 	for e, err := range g.rows.PrefixScan(prefix) {
 		if err != nil {

@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"time"
 
+	"github.com/millrace-streams/millrace/batch/internal/wire"
 	"github.com/millrace-streams/millrace/serde"
 )
 
@@ -12,6 +13,9 @@ import (
 type Batch struct {
 	Start, End time.Time // UTC, whole milliseconds
 }
+
+// batchOf returns a batch as users see it.
+func batchOf(b wire.Span) Batch { return Batch{Start: b.Start(), End: b.End()} }
 
 // Row is a row of a batch's result.
 type Row[K, V any] struct {

@@ -3,6 +3,7 @@ package batch
 import (
 	"fmt"
 
+	"github.com/millrace-streams/millrace/batch/internal/wire"
 	"github.com/millrace-streams/millrace/serde"
 )
 
@@ -32,8 +33,8 @@ func (r *row[K, V]) get() (out Row[K, V], err error) {
 // keys.
 type consumer[K, V any] struct {
 	begin func()
-	row   func(b span, r *row[K, V]) error
-	end   func(b span) error
+	row   func(b wire.Span, r *row[K, V]) error
+	end   func(b wire.Span) error
 }
 
 // scan says how a consumer takes its rows.
@@ -71,7 +72,7 @@ func (n *rows[K, V]) instance(how scan, t *counter) *consumer[K, V] {
 				c.begin()
 			}
 		},
-		row: func(b span, r *row[K, V]) error {
+		row: func(b wire.Span, r *row[K, V]) error {
 			for _, c := range all {
 				if err := c.row(b, r); err != nil {
 					return err
@@ -79,7 +80,7 @@ func (n *rows[K, V]) instance(how scan, t *counter) *consumer[K, V] {
 			}
 			return nil
 		},
-		end: func(b span) error {
+		end: func(b wire.Span) error {
 			for _, c := range all {
 				if err := c.end(b); err != nil {
 					return err
@@ -98,7 +99,7 @@ func converted[K, V, V2 any](n *rows[K, V], f func(Row[K, V]) (V2, bool)) *rows[
 		if next == nil {
 			return nil
 		}
-		return &consumer[K, V]{begin: next.begin, end: next.end, row: func(b span, r *row[K, V]) error {
+		return &consumer[K, V]{begin: next.begin, end: next.end, row: func(b wire.Span, r *row[K, V]) error {
 			seen, err := r.get()
 			if err != nil {
 				return err

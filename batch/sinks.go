@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/millrace-streams/millrace/batch/internal/wire"
 	"github.com/millrace-streams/millrace/processor"
 	"github.com/millrace-streams/millrace/serde"
 	"github.com/millrace-streams/millrace/topology"
@@ -15,22 +16,17 @@ import (
 // output is an output of the gather task.
 type output interface {
 	header() *header
-	run(g *gatherer) func(span, []byte, *int) ([]byte, bool, error)
-}
-
-// batch returns the batch as the user sees it.
-func (b span) batch() Batch {
-	return Batch{Start: time.UnixMilli(b.from).UTC(), End: time.UnixMilli(b.to).UTC()}
+	run(g *gatherer) func(wire.Span, []byte, *int) ([]byte, bool, error)
 }
 
 // whole is an output that takes the rows of a batch at once.
 type whole[K, V any] struct {
 	h    *header
 	in   list[K, V]
-	emit func(g *gatherer, b span, rows []kept[K, V]) error
+	emit func(g *gatherer, b wire.Span, rows []kept[K, V]) error
 }
 
-func addWhole[K, V any](r Result[K, V], h *header, n int, emit func(g *gatherer, b span, rows []kept[K, V]) error) Output {
+func addWhole[K, V any](r Result[K, V], h *header, n int, emit func(g *gatherer, b wire.Span, rows []kept[K, V]) error) Output {
 	in, points := r.r.gather(h, n)
 	h.e.addOutput(&whole[K, V]{h, in, emit}, points)
 	return Output{h}
@@ -46,8 +42,8 @@ func (e *every) addOutput(o output, points []gathered) {
 func (o *whole[K, V]) header() *header { return o.h }
 
 // run leaves a batch out that fails, if the error policy lets it go on.
-func (o *whole[K, V]) run(g *gatherer) func(span, []byte, *int) ([]byte, bool, error) {
-	return func(b span, _ []byte, budget *int) ([]byte, bool, error) {
+func (o *whole[K, V]) run(g *gatherer) func(wire.Span, []byte, *int) ([]byte, bool, error) {
+	return func(b wire.Span, _ []byte, budget *int) ([]byte, bool, error) {
 		err := safely(func() error {
 			rows, err := o.in(g, b)
 			if err != nil {
@@ -57,18 +53,18 @@ func (o *whole[K, V]) run(g *gatherer) func(span, []byte, *int) ([]byte, bool, e
 			return o.emit(g, b, rows)
 		})
 		if err != nil {
-			err = fmt.Errorf("%s of batch %v: %w", o.h.fullName(), b.batch().End, err)
+			err = fmt.Errorf("%s of batch %v: %w", o.h.fullName(), batchOf(b).End, err)
 		}
 		return nil, true, err
 	}
 }
 
 func addPrint[K, V any](r Result[K, V], h *header, w io.Writer, o printOptions) Output {
-	return addWhole(r, h, o.rows+1, func(g *gatherer, b span, rows []kept[K, V]) error {
+	return addWhole(r, h, o.rows+1, func(g *gatherer, b wire.Span, rows []kept[K, V]) error {
 		text := block(b, rows, o)
 		g.ctx.OnCommitted(func() {
 			if _, err := w.Write(text); err != nil {
-				g.ctx.Logger().Error("a batch could not be printed", "result", h.fullName(), "batch", b.batch().End, "error", err)
+				g.ctx.Logger().Error("a batch could not be printed", "result", h.fullName(), "batch", batchOf(b).End, "error", err)
 			}
 		})
 		return nil
@@ -82,8 +78,8 @@ func printedTime(ms int64) string { return time.UnixMilli(ms).Format("2006-01-02
 const rule = "-------------------------------------------\n"
 
 // block is a batch in the form of Spark Streaming's print.
-func block[K, V any](b span, rows []kept[K, V], o printOptions) []byte {
-	text := append([]byte(rule+"Time: "), printedTime(b.to)...)
+func block[K, V any](b wire.Span, rows []kept[K, V], o printOptions) []byte {
+	text := append([]byte(rule+"Time: "), printedTime(b.To)...)
 	if o.title != "" {
 		text = append(append(text, "  "...), o.title...)
 	}
@@ -107,7 +103,7 @@ func isTotal[K any]() bool {
 }
 
 func addForEach[K, V any](r Result[K, V], h *header, f func(Batch, []Row[K, V]) error) Output {
-	return addWhole(r, h, all, func(_ *gatherer, b span, rows []kept[K, V]) error { return f(b.batch(), plain(rows)) })
+	return addWhole(r, h, all, func(_ *gatherer, b wire.Span, rows []kept[K, V]) error { return f(batchOf(b), plain(rows)) })
 }
 
 // to is what all forms of To have in common: how a row becomes a record.
@@ -136,29 +132,29 @@ func addTo[K, V any](r Result[K, V], h *header, topic string, o toOptions) Outpu
 }
 
 // record returns a row as a record.
-func (t *to[K, V]) record(b span, key []byte, v V) (processor.Record[[]byte, message], error) {
+func (t *to[K, V]) record(b wire.Span, key []byte, v V) (wire.Record, error) {
 	payload, err := t.values.Append(nil, v)
 	if err != nil {
-		return processor.Record[[]byte, message]{}, fmt.Errorf("%s: encode a value: %w", t.h.fullName(), err)
+		return wire.Record{}, fmt.Errorf("%s: encode a value: %w", t.h.fullName(), err)
 	}
-	return processor.Record[[]byte, message]{
-		Key: key, NoKey: isTotal[K](), Timestamp: processor.Timestamp(b.to), Headers: headers(b),
-		Value: message{kind: sink, payload: payload}, NoValue: absent(t.values, v),
+	return wire.Record{
+		Key: key, NoKey: isTotal[K](), Timestamp: processor.Timestamp(b.To), Headers: headers(b),
+		Value: wire.Message{Kind: wire.Sink, Payload: payload}, NoValue: absent(t.values, v),
 	}, nil
 }
 
-func headers(b span) processor.Headers {
-	return processor.Headers{{Key: HeaderBatch, Value: strconv.AppendInt(nil, b.to, 10)}}
+func headers(b wire.Span) processor.Headers {
+	return processor.Headers{{Key: HeaderBatch, Value: strconv.AppendInt(nil, b.To, 10)}}
 }
 
 // end sends the end record, if there is to be one.
-func (t *to[K, V]) end(ctx context, b span) {
+func (t *to[K, V]) end(ctx wire.Context, b wire.Span) {
 	if !t.o.endRecords {
 		return
 	}
 	task := ctx.Task()
-	ctx.ForwardTo(t.h.fullName(), processor.Record[[]byte, message]{
-		NoKey: true, NoValue: true, Value: message{kind: marker}, Timestamp: processor.Timestamp(b.to),
+	ctx.ForwardTo(t.h.fullName(), wire.Record{
+		NoKey: true, NoValue: true, Value: wire.Message{Kind: wire.Marker}, Timestamp: processor.Timestamp(b.To),
 		Headers: headers(b).With(HeaderBatchEnd, fmt.Appendf(nil, "%d/%d", task.Partition, task.Partitions)),
 	})
 }
@@ -170,14 +166,14 @@ func (t *to[K, V]) consumer(how scan, c *counter) *consumer[K, V] {
 	name := t.h.fullName()
 	return &consumer[K, V]{
 		begin: func() {},
-		row: func(b span, r *row[K, V]) error {
+		row: func(b wire.Span, r *row[K, V]) error {
 			record, err := t.record(b, r.keyBytes, r.value)
 			if err == nil {
 				c.ctx.ForwardTo(name, record)
 			}
 			return err
 		},
-		end: func(b span) error {
+		end: func(b wire.Span) error {
 			t.end(c.ctx, b)
 			return nil
 		},
@@ -193,15 +189,15 @@ type toGathered[K, V any] struct {
 
 func (t *toGathered[K, V]) header() *header { return t.h }
 
-func (t *toGathered[K, V]) run(g *gatherer) func(span, []byte, *int) ([]byte, bool, error) {
+func (t *toGathered[K, V]) run(g *gatherer) func(wire.Span, []byte, *int) ([]byte, bool, error) {
 	var rows []kept[K, V] // of the batch that is being written
 	var of int64
-	return func(b span, cursor []byte, budget *int) (_ []byte, done bool, err error) {
-		if of != b.to {
+	return func(b wire.Span, cursor []byte, budget *int) (_ []byte, done bool, err error) {
+		if of != b.To {
 			if err := safely(func() error { rows, err = t.in(g, b); return err }); err != nil {
-				return nil, true, fmt.Errorf("%s of batch %v: %w", t.h.fullName(), b.batch().End, err)
+				return nil, true, fmt.Errorf("%s of batch %v: %w", t.h.fullName(), batchOf(b).End, err)
 			}
-			of = b.to
+			of = b.To
 		}
 		at := 0
 		if cursor != nil {
@@ -209,11 +205,11 @@ func (t *toGathered[K, V]) run(g *gatherer) func(span, []byte, *int) ([]byte, bo
 		}
 		for ; at < len(rows); at++ {
 			if *budget <= 0 {
-				return be64(int64(at)), false, nil
+				return wire.BE64(int64(at)), false, nil
 			}
 			*budget--
 			if err := t.write(g, b, &rows[at]); err != nil {
-				return be64(int64(at + 1)), false, err
+				return wire.BE64(int64(at + 1)), false, err
 			}
 		}
 		rows, of = nil, 0
@@ -222,7 +218,7 @@ func (t *toGathered[K, V]) run(g *gatherer) func(span, []byte, *int) ([]byte, bo
 	}
 }
 
-func (t *toGathered[K, V]) write(g *gatherer, b span, k *kept[K, V]) (err error) {
+func (t *toGathered[K, V]) write(g *gatherer, b wire.Span, k *kept[K, V]) (err error) {
 	key := k.keyBytes
 	if key == nil {
 		if key, err = t.keys.Append(nil, k.Key); err != nil {
@@ -243,27 +239,18 @@ type toSink struct {
 }
 
 // attach adds the nodes behind the processor.
-func (s toSink) attach(from topology.Stream[[]byte, message]) {
-	unwrap := func(r processor.Record[[]byte, message]) processor.Record[[]byte, []byte] {
+func (s toSink) attach(from topology.Stream[[]byte, wire.Message]) {
+	unwrap := func(r wire.Record) processor.Record[[]byte, []byte] {
 		return processor.Record[[]byte, []byte]{
-			Key: r.Key, Value: r.Value.payload, NoKey: r.NoKey, NoValue: r.NoValue, Timestamp: r.Timestamp, Headers: r.Headers,
+			Key: r.Key, Value: r.Value.Payload, NoKey: r.NoKey, NoValue: r.NoValue, Timestamp: r.Timestamp, Headers: r.Headers,
 		}
 	}
 	everywhere := func(r processor.Record[[]byte, []byte], n int32) []int32 {
 		if _, end := r.Headers.Get(HeaderBatchEnd); !end {
 			return nil
 		}
-		return partitions(n)
+		return wire.AllPartitions(n)
 	}
 	named := topology.Named(s.h.fullName())
 	topology.Map(from, unwrap, serde.Bytes, serde.Bytes, named).To(s.topic, topology.Partitioner(everywhere), topology.Named(s.h.fullName()+"-sink"))
-}
-
-// partitions returns all partitions of n.
-func partitions(n int32) []int32 {
-	all := make([]int32, n)
-	for i := range all {
-		all[i] = int32(i)
-	}
-	return all
 }

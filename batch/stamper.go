@@ -5,11 +5,9 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/millrace-streams/millrace/batch/internal/wire"
 	"github.com/millrace-streams/millrace/processor"
 )
-
-// context is the context of the processors of this package.
-type context = processor.Context[[]byte, message]
 
 // stamper is the processor of an Every: it says in which batch a record is, and combines.
 // At each commit it sends the partial results, and a marker for each boundary that was
@@ -25,13 +23,13 @@ type stamper[K, V any] struct {
 // stamps is the part of a stamper that does not depend on the type of its records.
 type stamps struct {
 	e      *every
-	ctx    context
+	ctx    wire.Context
 	clock  clock
 	begun  bool
-	batch  span // of the current record
+	batch  wire.Span // of the current record
 	leaves []leaf
-	held   int64  // bytes, of the leaves
-	passed []span // since the last flush
+	held   int64       // bytes, of the leaves
+	passed []wire.Span // since the last flush
 
 	// The record that failed last, if its failure came when some leaves had it already.
 	halfway bool
@@ -68,12 +66,12 @@ func decodeShape(v int64) shape {
 	return shape{by: v >> (taskBits + 1), byRecordTime: v>>taskBits&1 == 1, tasks: int32(v & (1<<taskBits - 1))}
 }
 
-func (s *stamper[K, V]) Init(ctx context) error {
+func (s *stamper[K, V]) Init(ctx wire.Context) error {
 	s.pass = s.root.instance(&s.stamps)
 	return s.start(ctx)
 }
 
-func (s *stamps) start(ctx context) error {
+func (s *stamps) start(ctx wire.Context) error {
 	s.ctx = ctx
 	s.clock.interval = s.e.interval
 	s.clock.last = ctx.Now()
@@ -96,14 +94,14 @@ func (s *stamps) start(ctx context) error {
 	if s.clock.end%s.clock.interval != 0 { // the open batch ends as another interval wants it
 		ctx.EveryFrom(time.UnixMilli(0), interval, processor.WallClock, s.tick)
 	}
-	once(ctx, func(context) error { return nil }) // for the commit that says what has passed
+	once(ctx, func(wire.Context) error { return nil }) // for the commit that says what has passed
 	return nil
 }
 
 // once calls f soon, in a punctuator.
-func once(ctx context, f func(context) error) {
+func once(ctx wire.Context, f func(wire.Context) error) {
 	var schedule processor.Schedule
-	schedule = ctx.Every(time.Millisecond, processor.WallClock, func(ctx context, _ time.Time) error {
+	schedule = ctx.Every(time.Millisecond, processor.WallClock, func(ctx wire.Context, _ time.Time) error {
 		schedule.Cancel()
 		return f(ctx)
 	})
@@ -143,21 +141,21 @@ func (s *stamps) fits(was shape) error {
 }
 
 // tick is the punctuator at the boundaries.
-func (s *stamps) tick(context, time.Time) error {
+func (s *stamps) tick(wire.Context, time.Time) error {
 	s.close(s.clock.arrived(s.ctx.Now(), false))
 	return nil
 }
 
 // close takes what has been passed, to be told at the next commit.
-func (s *stamps) close(passed []span) {
+func (s *stamps) close(passed []wire.Span) {
 	if passed == nil {
 		return
 	}
 	s.passed = append(s.passed, passed...)
 	s.ctx.Commit()
 	for _, p := range passed {
-		if !p.live {
-			s.ctx.Logger().Warn("batches were not open in this task", "every", s.e.name, "from", time.UnixMilli(p.from).UTC(), "to", time.UnixMilli(p.to).UTC())
+		if !p.Live {
+			s.ctx.Logger().Warn("batches were not open in this task", "every", s.e.name, "from", time.UnixMilli(p.From).UTC(), "to", time.UnixMilli(p.To).UTC())
 		}
 	}
 }
@@ -184,7 +182,7 @@ func (s *stamps) stamp(at processor.Timestamp) (ok bool) {
 	return ok
 }
 
-func (s *stamper[K, V]) Process(ctx context, r processor.Record[K, V]) error {
+func (s *stamper[K, V]) Process(ctx wire.Context, r processor.Record[K, V]) error {
 	if !s.stamp(r.Timestamp) {
 		return nil
 	}
@@ -222,7 +220,7 @@ func (s *stamps) tellHeld() {
 }
 
 // Flush sends partial results first: a marker says that all of them precede it.
-func (s *stamper[K, V]) Flush(ctx context) error {
+func (s *stamper[K, V]) Flush(ctx wire.Context) error {
 	var errs []error
 	for _, l := range s.leaves {
 		errs = append(errs, l.flush(s.forward))
@@ -232,15 +230,15 @@ func (s *stamper[K, V]) Flush(ctx context) error {
 	return errors.Join(errs...)
 }
 
-func (s *stamps) forward(key []byte, m message) {
-	s.ctx.Forward(processor.Record[[]byte, message]{Key: key, Value: m, Timestamp: processor.TimestampOf(s.ctx.Now())})
+func (s *stamps) forward(key []byte, m wire.Message) {
+	s.ctx.Forward(wire.Record{Key: key, Value: m, Timestamp: processor.TimestampOf(s.ctx.Now())})
 }
 
 func (s *stamps) mark() {
 	task := s.ctx.Task()
 	for _, p := range s.passed {
-		if p.to > p.from { // not at the very beginning of time
-			s.forward([]byte(s.e.name), message{kind: marker, name: s.e.name, span: p, task: task.Partition, of: task.Partitions})
+		if p.To > p.From { // not at the very beginning of time
+			s.forward([]byte(s.e.name), wire.Message{Kind: wire.Marker, Name: s.e.name, Span: p, Task: task.Partition, Of: task.Partitions})
 		}
 	}
 	s.passed = nil
@@ -250,12 +248,4 @@ func (s *stamps) mark() {
 	s.ctx.SetPosition(positionOpen, s.clock.open)
 	s.ctx.SetPosition(positionUsed, s.clock.used)
 	s.ctx.SetPosition(positionShape, shape{s.clock.by, s.e.byRecordTime, task.Partitions}.encode())
-}
-
-// route sends markers to all partitions, and everything else by the hash of its key.
-func route(r processor.Record[[]byte, message], n int32) []int32 {
-	if r.Value.kind != marker {
-		return nil
-	}
-	return partitions(n)
 }

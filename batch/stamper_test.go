@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/millrace-streams/millrace/batch/internal/wire"
 	"github.com/millrace-streams/millrace/processor"
 	"github.com/millrace-streams/millrace/serde"
 	"github.com/millrace-streams/millrace/topology"
@@ -17,13 +18,13 @@ import (
 // fakeHost is the host of a stamping task: its clock is set by the test, and what is
 // forwarded is kept.
 type fakeHost struct {
-	processor.Host[[]byte, message] // nil: what a stamper does not use
+	processor.Host[[]byte, wire.Message] // nil: what a stamper does not use
 
 	now       time.Time
 	task      processor.Task
 	offset    int64
 	positions map[string]int64
-	forwarded []message
+	forwarded []wire.Message
 	keys      []string
 	commits   int
 	held      int64
@@ -33,7 +34,7 @@ type noSchedule struct{}
 
 func (noSchedule) Cancel() {}
 
-func (h *fakeHost) context() context { return processor.NewContext[[]byte, message](h) }
+func (h *fakeHost) context() wire.Context { return processor.NewContext[[]byte, wire.Message](h) }
 
 func (h *fakeHost) Context() stdcontext.Context { return stdcontext.Background() }
 func (h *fakeHost) Now() time.Time              { return h.now }
@@ -55,13 +56,13 @@ func (h *fakeHost) Metadata() processor.Metadata {
 	return processor.Metadata{Topic: "in", Offset: h.offset}
 }
 
-func (h *fakeHost) EveryFrom(time.Time, time.Duration, processor.TimeKind, processor.Punctuator[[]byte, message]) processor.Schedule {
+func (h *fakeHost) EveryFrom(time.Time, time.Duration, processor.TimeKind, processor.Punctuator[[]byte, wire.Message]) processor.Schedule {
 	return noSchedule{}
 }
 
-func (h *fakeHost) Forward(r processor.Record[[]byte, message]) {
+func (h *fakeHost) Forward(r wire.Record) {
 	m := r.Value
-	m.payload = slices.Clone(m.payload)
+	m.Payload = slices.Clone(m.Payload)
 	h.forwarded, h.keys = append(h.forwarded, m), append(h.keys, string(r.Key))
 }
 
@@ -69,13 +70,13 @@ func (h *fakeHost) Forward(r processor.Record[[]byte, message]) {
 func (h *fakeHost) take() (out []string) {
 	for i, m := range h.forwarded {
 		switch {
-		case m.kind == partial:
-			n, _ := serde.Int64.Decode(m.payload)
-			out = append(out, fmt.Sprintf("%s %s=%d in %d", m.name, h.keys[i], n, m.to))
-		case m.live:
-			out = append(out, fmt.Sprintf("live %d-%d", m.from, m.to))
+		case m.Kind == wire.Partial:
+			n, _ := serde.Int64.Decode(m.Payload)
+			out = append(out, fmt.Sprintf("%s %s=%d in %d", m.Name, h.keys[i], n, m.To))
+		case m.Live:
+			out = append(out, fmt.Sprintf("live %d-%d", m.From, m.To))
 		default:
-			out = append(out, fmt.Sprintf("gap %d-%d", m.from, m.to))
+			out = append(out, fmt.Sprintf("gap %d-%d", m.From, m.To))
 		}
 	}
 	h.forwarded, h.keys = nil, nil

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/millrace-streams/millrace/batch/internal/wire"
 	"github.com/millrace-streams/millrace/serde"
 	"github.com/millrace-streams/millrace/topology"
 	"github.com/millrace-streams/millrace/topologytest"
@@ -89,14 +90,14 @@ func TestTraffic(t *testing.T) {
 	sent := func() (markers int, partials map[string]int) {
 		partials = map[string]int{}
 		for _, r := range d.Topic("test-every-repartition") {
-			m, err := messages.Decode(r.Value)
+			m, err := wire.Messages.Decode(r.Value)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if m.kind == marker {
+			if m.Kind == wire.Marker {
 				markers++
 			} else {
-				partials[m.name]++
+				partials[m.Name]++
 			}
 		}
 		return markers, partials

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/millrace-streams/millrace/batch/internal/wire"
 	"github.com/millrace-streams/millrace/state"
 )
 
@@ -24,9 +25,9 @@ type watermarks struct {
 	store progress
 	key   []byte // prefix of its rows, and scratch
 
-	closed  []int64 // by sender, -1: never heard of
-	pending []span  // live, and not done; in order
-	done    int64   // end of the last batch that is done
+	closed  []int64     // by sender, -1: never heard of
+	pending []wire.Span // live, and not done; in order
+	done    int64       // end of the last batch that is done
 }
 
 // Rows of the store, by the byte after the prefix.
@@ -60,7 +61,7 @@ func (w *watermarks) load(key, value []byte) error {
 			w.closed[task] = int64(binary.BigEndian.Uint64(value))
 		}
 	case len(key) == 9 && key[0] == rowPending && len(value) == 8:
-		w.pending = append(w.pending, span{from: int64(binary.BigEndian.Uint64(value)), to: int64(binary.BigEndian.Uint64(key[1:])), live: true})
+		w.pending = append(w.pending, wire.Span{From: int64(binary.BigEndian.Uint64(value)), To: int64(binary.BigEndian.Uint64(key[1:])), Live: true})
 	case len(key) == 1 && key[0] == rowDone && len(value) == 8:
 		w.done = int64(binary.BigEndian.Uint64(value))
 	case len(key) > 0 && (key[0] == rowCursor || key[0] == rowWindow):
@@ -83,46 +84,46 @@ func (w *watermarks) row(kind byte, rest ...byte) []byte {
 }
 
 // mark takes a marker.
-func (w *watermarks) mark(m message) error {
-	if n := len(w.closed); n > 0 && n != int(m.of) {
+func (w *watermarks) mark(m wire.Message) error {
+	if n := len(w.closed); n > 0 && n != int(m.Of) {
 		return fmt.Errorf("batch: Every %q: the number of tasks that send to this one has changed from %d to %d: it must not change while batches are open; "+
-			"start under another application ID, or reset the application", w.every, n, m.of)
+			"start under another application ID, or reset the application", w.every, n, m.Of)
 	}
-	w.known(int(m.of))
-	if m.to <= w.closed[m.task] {
+	w.known(int(m.Of))
+	if m.To <= w.closed[m.Task] {
 		return nil // twice, under at-least-once
 	}
-	w.closed[m.task] = m.to
-	value := binary.BigEndian.AppendUint64(nil, uint64(m.to))
-	value = binary.BigEndian.AppendUint32(value, uint32(m.of))
-	if err := w.store.Put(w.row(rowSender, be32(m.task)...), value); err != nil {
+	w.closed[m.Task] = m.To
+	value := binary.BigEndian.AppendUint64(nil, uint64(m.To))
+	value = binary.BigEndian.AppendUint32(value, uint32(m.Of))
+	if err := w.store.Put(w.row(rowSender, wire.BE32(m.Task)...), value); err != nil {
 		return err
 	}
-	if !m.live || m.to <= w.done {
+	if !m.Live || m.To <= w.done {
 		return nil
 	}
-	return w.expect(m.span)
+	return w.expect(m.Span)
 }
 
 // expect adds a batch that is to give a result. Where senders disagree about its start,
 // because the interval has changed, it is the earliest.
-func (w *watermarks) expect(b span) error {
-	i, found := slices.BinarySearchFunc(w.pending, b.to, func(p span, to int64) int { return cmp.Compare(p.to, to) })
+func (w *watermarks) expect(b wire.Span) error {
+	i, found := slices.BinarySearchFunc(w.pending, b.To, func(p wire.Span, to int64) int { return cmp.Compare(p.To, to) })
 	switch {
 	case !found:
 		w.pending = slices.Insert(w.pending, i, b)
-	case b.from >= w.pending[i].from:
+	case b.From >= w.pending[i].From:
 		return nil
 	default:
-		w.pending[i].from = b.from
+		w.pending[i].From = b.From
 	}
-	return w.store.Put(w.row(rowPending, be64(b.to)...), be64(b.from))
+	return w.store.Put(w.row(rowPending, wire.BE64(b.To)...), wire.BE64(b.From))
 }
 
 // next returns the oldest batch that is complete and not done.
-func (w *watermarks) next() (span, bool) {
-	if len(w.pending) == 0 || len(w.closed) == 0 || slices.Min(w.closed) < w.pending[0].to {
-		return span{}, false
+func (w *watermarks) next() (wire.Span, bool) {
+	if len(w.pending) == 0 || len(w.closed) == 0 || slices.Min(w.closed) < w.pending[0].To {
+		return wire.Span{}, false
 	}
 	return w.pending[0], true
 }
@@ -131,12 +132,9 @@ func (w *watermarks) next() (span, bool) {
 func (w *watermarks) finish() error {
 	b := w.pending[0]
 	w.pending = slices.Delete(w.pending, 0, 1)
-	w.done = b.to
-	if _, _, err := w.store.Delete(w.row(rowPending, be64(b.to)...)); err != nil {
+	w.done = b.To
+	if _, _, err := w.store.Delete(w.row(rowPending, wire.BE64(b.To)...)); err != nil {
 		return err
 	}
-	return w.store.Put(w.row(rowDone), be64(b.to))
+	return w.store.Put(w.row(rowDone), wire.BE64(b.To))
 }
-
-func be64(v int64) []byte { return binary.BigEndian.AppendUint64(nil, uint64(v)) }
-func be32(v int32) []byte { return binary.BigEndian.AppendUint32(nil, uint32(v)) }

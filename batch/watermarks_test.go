@@ -1,6 +1,7 @@
 package batch
 
 import (
+	"github.com/millrace-streams/millrace/batch/internal/wire"
 	"strings"
 	"testing"
 )
@@ -27,16 +28,16 @@ func (f fakeProgress) Delete(key []byte) ([]byte, bool, error) {
 func TestWatermarks(t *testing.T) {
 	t.Parallel()
 	w := &watermarks{every: "e", store: fakeProgress{rows: map[string]string{}}, key: []byte("e\x00")}
-	mark := func(task int32, s span) {
+	mark := func(task int32, s wire.Span) {
 		t.Helper()
-		if err := w.mark(message{kind: marker, span: s, task: task, of: 2}); err != nil {
+		if err := w.mark(wire.Message{Kind: wire.Marker, Span: s, Task: task, Of: 2}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	next := func(want span) {
+	next := func(want wire.Span) {
 		t.Helper()
 		got, ok := w.next()
-		if ok != (want.to > 0) || got != want {
+		if ok != (want.To > 0) || got != want {
 			t.Fatalf("next is %v, %v, want %v", got, ok, want)
 		}
 		if ok {
@@ -45,29 +46,29 @@ func TestWatermarks(t *testing.T) {
 			}
 		}
 	}
-	next(span{})
+	next(wire.Span{})
 	mark(0, gap(0, 100))
 	mark(0, live(100, 110))
-	next(span{}) // nothing was heard of the other
+	next(wire.Span{}) // nothing was heard of the other
 	mark(1, gap(0, 105))
-	next(span{})
+	next(wire.Span{})
 	mark(0, live(110, 120))
 	mark(1, live(105, 110))
 	next(live(100, 110))
-	next(span{})
+	next(wire.Span{})
 	mark(1, gap(110, 130))
 	next(live(110, 120))
 	mark(0, gap(120, 130)) // nothing ran
-	next(span{})
+	next(wire.Span{})
 	mark(0, live(130, 135)) // the senders have different intervals
 	mark(1, live(130, 140))
 	mark(0, live(135, 140))
 	next(live(130, 135))
 	next(live(130, 140))
 	mark(0, live(135, 140)) // again, under at-least-once
-	next(span{})
+	next(wire.Span{})
 
-	err := w.mark(message{kind: marker, span: live(140, 150), task: 2, of: 3})
+	err := w.mark(wire.Message{Kind: wire.Marker, Span: live(140, 150), Task: 2, Of: 3})
 	if err == nil || !strings.Contains(err.Error(), "changed from 2 to 3") {
 		t.Errorf("another number of senders: %v", err)
 	}

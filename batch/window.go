@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/millrace-streams/millrace/batch/internal/wire"
 	"github.com/millrace-streams/millrace/serde"
 	"github.com/millrace-streams/millrace/state"
 )
@@ -97,12 +98,12 @@ func (w *windowing[K, A]) load(marks *watermarks) error {
 }
 
 func (w *windowing[K, A]) save(marks *watermarks) error {
-	return marks.store.Put(w.row(marks), append(be64(w.entered), be64(w.left)...))
+	return marks.store.Put(w.row(marks), append(wire.BE64(w.entered), wire.BE64(w.left)...))
 }
 
 // leave takes the panes out of the totals whose end is not in the window any more.
-func (c *panes[K, A]) leave(w *windowing[K, A], b span, cursor []byte, budget *int) ([]byte, bool, error) {
-	next, done, err := c.walk(w.left, min(b.to-w.w.size, w.entered), cursor, budget, func(k paneKey, v A) error {
+func (c *panes[K, A]) leave(w *windowing[K, A], b wire.Span, cursor []byte, budget *int) ([]byte, bool, error) {
+	next, done, err := c.walk(w.left, min(b.To-w.w.size, w.entered), cursor, budget, func(k paneKey, v A) error {
 		t, ok, err := w.store.Get(k.key)
 		if err != nil || !ok {
 			return err
@@ -121,7 +122,7 @@ func (c *panes[K, A]) leave(w *windowing[K, A], b span, cursor []byte, budget *i
 		return w.store.Put(k.key, t)
 	})
 	if done {
-		w.left = max(w.left, b.to-w.w.size)
+		w.left = max(w.left, b.To-w.w.size)
 		err = w.save(c.t.marks)
 	}
 	return next, done, err
@@ -152,8 +153,8 @@ func (c *panes[K, A]) without(t total[A], k paneKey) (total[A], error) {
 }
 
 // enter adds the panes to the totals whose end is in the window now.
-func (c *panes[K, A]) enter(w *windowing[K, A], b span, cursor []byte, budget *int) ([]byte, bool, error) {
-	next, done, err := c.walk(max(w.entered, b.to-w.w.size), b.to, cursor, budget, func(k paneKey, v A) error {
+func (c *panes[K, A]) enter(w *windowing[K, A], b wire.Span, cursor []byte, budget *int) ([]byte, bool, error) {
+	next, done, err := c.walk(max(w.entered, b.To-w.w.size), b.To, cursor, budget, func(k paneKey, v A) error {
 		t, ok, err := w.store.Get(k.key)
 		if err != nil {
 			return err
@@ -173,14 +174,14 @@ func (c *panes[K, A]) enter(w *windowing[K, A], b span, cursor []byte, budget *i
 		return w.store.Put(k.key, t)
 	})
 	if done {
-		w.entered = b.to
+		w.entered = b.To
 		err = w.save(c.t.marks)
 	}
 	return next, done, err
 }
 
 // totals is the source of a window's rows.
-func (w *windowing[K, A]) totals(_ span, cursor []byte, yield func([]byte, A) bool) error {
+func (w *windowing[K, A]) totals(_ wire.Span, cursor []byte, yield func([]byte, A) bool) error {
 	rows := w.store.All()
 	if cursor != nil {
 		rows = w.store.From(cursor)

@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/millrace-streams/millrace/batch/internal/stamp"
 	"github.com/millrace-streams/millrace/processor"
 	"github.com/millrace-streams/millrace/serde"
 )
@@ -123,16 +124,13 @@ func durationName(d time.Duration) string {
 	return name
 }
 
-// Reasons for dropping a record.
-const (
-	noKey   = "the record has no key"
-	noValue = "the record has no value"
-)
+// noValue is the reason for dropping a record without a value.
+const noValue = "the record has no value"
 
 func keyAndValue[K, V any](r *processor.Record[K, V]) (K, string) {
 	switch {
 	case r.NoKey:
-		return r.Key, noKey
+		return r.Key, stamp.NoKey
 	case r.NoValue:
 		return r.Key, noValue
 	}
@@ -157,11 +155,7 @@ func aggregateBy[K, V, K2, A any](b Batches[K, V], op, name string, ks serde.Ser
 // combineBy attaches the part of an aggregation that runs in the stamping tasks: keyOf
 // returns the key of a record, or why it is dropped.
 func combineBy[K, V, K2, A any](b Batches[K, V], a *aggregation[K2, A], fold func(A, bool, *processor.Record[K, V]) A, keyOf func(*processor.Record[K, V]) (K2, string)) Result[K2, A] {
-	b.n.end(func(s *stamps) receive[K, V] {
-		c := &combiner[K, V, K2, A]{stamps: s, op: a.h.fullName(), keys: a.keys, values: a.values, keyOf: keyOf, fold: fold}
-		s.leaves = append(s.leaves, c)
-		return c.stage
-	})
+	stamp.Combine(b.n, stamp.Combining[K, V, K2, A]{Name: a.h.fullName, Keys: a.keys, Values: a.values, KeyOf: keyOf, Fold: fold})
 	return Result[K2, A]{&result[K2, A]{h: a.h, keys: a.keys, values: a.values, rows: &a.rows, a: a}}
 }
 

@@ -1,6 +1,7 @@
 package batch
 
 import (
+	"github.com/millrace-streams/millrace/batch/internal/closing"
 	"github.com/millrace-streams/millrace/batch/internal/wire"
 	"github.com/millrace-streams/millrace/processor"
 	"github.com/millrace-streams/millrace/serde"
@@ -23,9 +24,9 @@ type counting interface {
 	// merge adds a partial result.
 	merge(b wire.Span, key, payload []byte) error
 	// steps are done when a batch is complete.
-	steps() []step
+	steps() []closing.Step
 	// check refuses what does not fit to where c goes on.
-	check(c *closer) error
+	check(c *closing.Closer) error
 }
 
 // aggregation is the plan of an aggregation: a store with a pane for each batch, and

@@ -5,42 +5,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/millrace-streams/millrace/processor"
 	"github.com/millrace-streams/millrace/serde"
 	"github.com/millrace-streams/millrace/topology"
 	"github.com/millrace-streams/millrace/topologytest"
 )
-
-// BenchmarkStamp is what a record costs in its stamping task: a filter, Count, and
-// CountByValue with 1000 values; a commit per 10000 records.
-func BenchmarkStamp(b *testing.B) {
-	build := topology.New()
-	every := Every(topology.Source(build, "in", serde.String, serde.String), "every", time.Second)
-	every.Count("n").To("out")
-	CountByValue(every.Filter(func(s string) bool { return s != "" }), "v").To("out")
-	s := &stamper[string, string]{stamps: stamps{e: every.e}, root: every.n}
-	ctx := &fakeHost{now: time.UnixMilli(1_000_000), positions: map[string]int64{}, task: processor.Task{Partitions: 1}}
-	if err := s.Init(ctx.context()); err != nil {
-		b.Fatal(err)
-	}
-	var values [1000]string
-	for i := range values {
-		values[i] = fmt.Sprint("author", i)
-	}
-	b.ReportAllocs()
-	b.ResetTimer()
-	for i := range b.N {
-		if err := s.Process(ctx.context(), processor.NewRecord("k", values[i%len(values)], 1)); err != nil {
-			b.Fatal(err)
-		}
-		if i%10_000 == 0 {
-			if err := s.Flush(ctx.context()); err != nil {
-				b.Fatal(err)
-			}
-			ctx.forwarded, ctx.keys = ctx.forwarded[:0], ctx.keys[:0]
-		}
-	}
-}
 
 // BenchmarkClose is what a batch of 10000 distinct values costs in all tasks, stores and
 // changelogs included, with and without a window of twelve batches, by distinct value.

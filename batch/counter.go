@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/millrace-streams/millrace/batch/internal/closing"
 	"github.com/millrace-streams/millrace/batch/internal/wire"
 	"github.com/millrace-streams/millrace/processor"
 	"github.com/millrace-streams/millrace/serde"
@@ -17,18 +18,18 @@ type counter struct {
 	progress state.Spec[[]byte, []byte]
 
 	ctx        wire.Context
-	marks      *watermarks
+	marks      *closing.Watermarks
 	aggregates map[string]counting
-	closers    closers
+	closers    *closing.Closers
 }
 
 func (t *counter) Init(ctx wire.Context) (err error) {
 	t.ctx = ctx
-	if t.marks, err = openWatermarks(t.e.name, state.Open(ctx, t.progress)); err != nil {
+	if t.marks, err = closing.Open(t.e.name, t.e.name, state.Open(ctx, t.progress)); err != nil {
 		return err
 	}
 	t.aggregates = make(map[string]counting)
-	var steps []step
+	var steps []closing.Step
 	for _, a := range t.e.aggregates {
 		c, err := a.open(t)
 		if err != nil {
@@ -38,9 +39,9 @@ func (t *counter) Init(ctx wire.Context) (err error) {
 		steps = append(steps, c.steps()...)
 	}
 	if t.e.gathers() {
-		steps = append(steps, step{"gather", true, t.announce})
+		steps = append(steps, closing.Step{Name: "gather", Durable: true, Run: t.announce})
 	}
-	one, err := openCloser(t.marks, steps)
+	one, err := closing.NewCloser(t.marks, steps)
 	if err != nil {
 		return err
 	}
@@ -49,8 +50,7 @@ func (t *counter) Init(ctx wire.Context) (err error) {
 			return err
 		}
 	}
-	t.closers = closers{all: []*closer{one}, chunk: t.e.plan.chunk, budget: t.e.plan.chunk}
-	once(ctx, t.work) // what the last commit left undone
+	t.closers = closing.Start(ctx, t.e.plan.chunk, t.finished, one)
 	return nil
 }
 
@@ -60,10 +60,10 @@ func (t *counter) Process(ctx wire.Context, r wire.Record) error {
 	case wire.Partial:
 		return t.merge(r.Key, m)
 	case wire.Marker:
-		if err := t.marks.mark(m); err != nil {
+		if err := t.marks.Mark(m); err != nil {
 			return err
 		}
-		return t.work(ctx)
+		return t.closers.Work(ctx)
 	}
 	return fmt.Errorf("batch: Every %q: a message of kind %q, which does not belong here", t.e.name, m.Kind)
 }
@@ -74,24 +74,24 @@ func (t *counter) merge(key []byte, m wire.Message) error {
 	case a == nil:
 		t.ctx.Drop("the aggregation is not there any more")
 		return nil
-	case m.To <= t.marks.done || t.closers.closing(m.To):
+	case m.To <= t.marks.Done() || t.closers.Closing(m.To):
 		t.ctx.Drop("the batch is closed")
 		return nil
 	}
 	return a.merge(m.Span, key, m.Payload)
 }
 
-func (t *counter) work(ctx wire.Context) error {
-	return t.closers.work(ctx, func(_ *closer, b wire.Span, before int64) {
-		if before > 0 && b.From > before && ctx.Task().Partition == 0 {
-			ctx.Logger().Info("nothing ran, so there are no batches", "every", t.e.name, "from", time.UnixMilli(before).UTC(), "to", time.UnixMilli(b.From).UTC())
-		}
-	})
+// finished logs the time without batches before a batch. All counting tasks know of it, and
+// one of them logs it.
+func (t *counter) finished(b wire.Span, before int64) {
+	if before > 0 && b.From > before && t.ctx.Task().Partition == 0 {
+		t.ctx.Logger().Info("nothing ran, so there are no batches", "every", t.e.name, "from", time.UnixMilli(before).UTC(), "to", b.Start())
+	}
 }
 
 // Flush ends the share of a transaction.
 func (t *counter) Flush(wire.Context) error {
-	t.closers.committing()
+	t.closers.Committing()
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/millrace-streams/millrace/batch/internal/stamp"
 	"github.com/millrace-streams/millrace/batch/internal/wire"
 	"github.com/millrace-streams/millrace/processor"
 	"github.com/millrace-streams/millrace/serde"
@@ -15,7 +16,7 @@ import (
 // one that is the zero value belongs to no builder, and using it panics.
 type Batches[K, V any] struct {
 	e      *every
-	n      *node[K, V]
+	n      *stamp.Node[K, V]
 	keys   serde.Serde[K]
 	values serde.Serde[V]
 }
@@ -51,9 +52,9 @@ func Every[K, V any](s topology.Stream[K, V], name string, interval time.Duratio
 	if e.mistake != "" {
 		e.problem("Every %q: %s", name, e.mistake)
 	}
-	root := &node[K, V]{}
+	root := &stamp.Node[K, V]{}
 	e.stamp = func() topology.Stream[[]byte, wire.Message] {
-		newStamper := func() *stamper[K, V] { return &stamper[K, V]{stamps: stamps{e: e}, root: root} }
+		newStamper := func() *stamp.Stamper[K, V] { return stamp.New(e.cut(), root) }
 		return topology.Process(s, name+"-stamp", newStamper, serde.Bytes, wire.Messages)
 	}
 	return Batches[K, V]{e: e, n: root, keys: s.KeySerde(), values: s.ValueSerde()}
@@ -105,7 +106,7 @@ func (b Batches[K, V]) Filter(keep func(V) bool) Batches[K, V] {
 // FilterRecord keeps the records for which keep is true.
 func (b Batches[K, V]) FilterRecord(keep func(processor.Record[K, V]) bool) Batches[K, V] {
 	b.needFunc("FilterRecord", keep == nil)
-	b.n = attach(b.n, func(next receive[K, V]) receive[K, V] {
+	b.n = stamp.Attach(b.n, func(next stamp.Receive[K, V]) stamp.Receive[K, V] {
 		return func(r *processor.Record[K, V]) error {
 			if !keep(*r) {
 				return nil
@@ -121,7 +122,7 @@ func (b Batches[K, V]) FilterRecord(keep func(processor.Record[K, V]) bool) Batc
 // the value, is not counted, reduced or sent.
 func Map[K, V, K2, V2 any](b Batches[K, V], f func(processor.Record[K, V]) processor.Record[K2, V2], ks serde.Serde[K2], vs serde.Serde[V2]) Batches[K2, V2] {
 	b.needFunc("Map", f == nil)
-	n := attach(b.n, func(next receive[K2, V2]) receive[K, V] {
+	n := stamp.Attach(b.n, func(next stamp.Receive[K2, V2]) stamp.Receive[K, V] {
 		var out processor.Record[K2, V2]
 		return func(r *processor.Record[K, V]) error {
 			if out = f(*r); out.Timestamp == 0 {
@@ -138,7 +139,7 @@ func Map[K, V, K2, V2 any](b Batches[K, V], f func(processor.Record[K, V]) proce
 func MapValues[K, V, V2 any](b Batches[K, V], f func(V) V2, vs serde.Serde[V2]) Batches[K, V2] {
 	b.needFunc("MapValues", f == nil)
 	_, absentToo := b.values.(serde.Optional[V])
-	n := attach(b.n, func(next receive[K, V2]) receive[K, V] {
+	n := stamp.Attach(b.n, func(next stamp.Receive[K, V2]) stamp.Receive[K, V] {
 		var out processor.Record[K, V2]
 		return func(r *processor.Record[K, V]) error {
 			out = withoutValue[V2](r)
@@ -156,7 +157,7 @@ func MapValues[K, V, V2 any](b Batches[K, V], f func(V) V2, vs serde.Serde[V2]) 
 // called again.
 func FlatMap[K, V, K2, V2 any](b Batches[K, V], f func(processor.Record[K, V]) []processor.Record[K2, V2], ks serde.Serde[K2], vs serde.Serde[V2]) Batches[K2, V2] {
 	b.needFunc("FlatMap", f == nil)
-	n := attach(b.n, func(next receive[K2, V2]) receive[K, V] {
+	n := stamp.Attach(b.n, func(next stamp.Receive[K2, V2]) stamp.Receive[K, V] {
 		var out processor.Record[K2, V2]
 		return func(r *processor.Record[K, V]) error {
 			for _, out = range f(*r) {
@@ -179,7 +180,7 @@ func FlatMap[K, V, K2, V2 any](b Batches[K, V], f func(processor.Record[K, V]) [
 func FlatMapValues[K, V, V2 any](b Batches[K, V], f func(V) []V2, vs serde.Serde[V2]) Batches[K, V2] {
 	b.needFunc("FlatMapValues", f == nil)
 	_, absentToo := b.values.(serde.Optional[V])
-	n := attach(b.n, func(next receive[K, V2]) receive[K, V] {
+	n := stamp.Attach(b.n, func(next stamp.Receive[K, V2]) stamp.Receive[K, V] {
 		var out processor.Record[K, V2]
 		return func(r *processor.Record[K, V]) error {
 			out = withoutValue[V2](r)
@@ -233,6 +234,11 @@ type every struct {
 func (e *every) problem(format string, args ...any) {
 	e.plan.b.Report(fmt.Errorf("batch: "+format, args...))
 	e.broken = true
+}
+
+// cut returns how the stream is cut into batches.
+func (e *every) cut() stamp.Config {
+	return stamp.Config{Every: e.name, Interval: e.interval, ByRecordTime: e.byRecordTime, Grace: e.grace}
 }
 
 // gathers reports whether there is anything for the gather task.

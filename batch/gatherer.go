@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 
+	"github.com/millrace-streams/millrace/batch/internal/closing"
 	"github.com/millrace-streams/millrace/batch/internal/wire"
 	"github.com/millrace-streams/millrace/state"
 )
@@ -16,10 +17,10 @@ type gatherer struct {
 	spec state.Spec[[]byte, []byte]
 
 	ctx     wire.Context
-	rows    progress // rows by rowKey, and what the watermarks keep, by other prefixes
-	marks   map[string]*watermarks
+	rows    closing.Progress // rows by rowKey, and what the watermarks keep, by other prefixes
+	marks   map[string]*closing.Watermarks
 	points  map[string]bool
-	closers closers
+	closers *closing.Closers
 }
 
 // gatherName names the gather topic, its store and its nodes.
@@ -32,44 +33,44 @@ const marksPrefix = "\x00"
 func (g *gatherer) Init(ctx wire.Context) error {
 	g.ctx = ctx
 	g.rows = state.Open(ctx, g.spec)
-	g.marks, g.points = make(map[string]*watermarks), make(map[string]bool)
-	g.closers = closers{chunk: g.plan.chunk, budget: g.plan.chunk}
+	g.marks, g.points = make(map[string]*closing.Watermarks), make(map[string]bool)
+	var closers []*closing.Closer
 	for _, e := range g.plan.everys {
 		if !e.gathers() {
 			continue
 		}
-		marks, err := openWatermarks(marksPrefix+e.name, g.rows)
+		marks, err := closing.Open(marksPrefix+e.name, e.name, g.rows)
 		if err != nil {
 			return err
 		}
 		g.marks[e.name] = marks
-		one, err := openCloser(marks, g.steps(e))
+		one, err := closing.NewCloser(marks, g.steps(e))
 		if err != nil {
 			return err
 		}
-		g.closers.all = append(g.closers.all, one)
+		closers = append(closers, one)
 	}
-	once(ctx, g.work)
+	g.closers = closing.Start(ctx, g.plan.chunk, nil, closers...)
 	return nil
 }
 
 // steps are the outputs, and the removal of their rows.
-func (g *gatherer) steps(e *every) (steps []step) {
+func (g *gatherer) steps(e *every) (steps []closing.Step) {
 	for _, o := range e.outputs {
-		steps = append(steps, step{o.header().fullName(), true, o.run(g)})
+		steps = append(steps, closing.Step{Name: o.header().fullName(), Durable: true, Run: o.run(g)})
 	}
 	for _, p := range e.points {
 		if p.needed() {
 			name := p.header().fullName()
 			g.points[name] = true
-			steps = append(steps, step{name + "/drop", true, g.drop(name)})
+			steps = append(steps, closing.Step{Name: name + "/drop", Durable: true, Run: g.drop(name)})
 		}
 	}
 	return steps
 }
 
 // drop removes the rows of a point, of a batch and all before.
-func (g *gatherer) drop(name string) func(wire.Span, []byte, *int) ([]byte, bool, error) {
+func (g *gatherer) drop(name string) closing.Run {
 	var dropped int64 // batches up to this end are not there any more; what was deleted takes time to be read over
 	return func(b wire.Span, cursor []byte, budget *int) ([]byte, bool, error) {
 		limit := rowKey(name, b.To+1, nil)
@@ -108,20 +109,16 @@ func (g *gatherer) Process(ctx wire.Context, r wire.Record) error {
 			ctx.Drop("the batches are not there any more")
 			return nil
 		}
-		if err := marks.mark(m); err != nil {
+		if err := marks.Mark(m); err != nil {
 			return err
 		}
-		return g.work(ctx)
+		return g.closers.Work(ctx)
 	}
 	return fmt.Errorf("batch: a message of kind %q, which does not belong here", m.Kind)
 }
 
-func (g *gatherer) work(ctx wire.Context) error {
-	return g.closers.work(ctx, func(*closer, wire.Span, int64) {})
-}
-
 // Flush ends the share of a transaction.
 func (g *gatherer) Flush(wire.Context) error {
-	g.closers.committing()
+	g.closers.Committing()
 	return nil
 }

@@ -2,11 +2,13 @@ package batch
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"reflect"
 
+	"github.com/millrace-streams/millrace/batch/internal/closing"
 	"github.com/millrace-streams/millrace/batch/internal/wire"
 	"github.com/millrace-streams/millrace/state"
 )
@@ -73,9 +75,9 @@ func (c *panes[K, A]) merge(b wire.Span, key, payload []byte) error {
 
 // check refuses a window that was not there for some time: its totals have batches whose
 // panes are gone.
-func (c *panes[K, A]) check(at *closer) error {
+func (c *panes[K, A]) check(at *closing.Closer) error {
 	for _, w := range c.windows {
-		if w.entered >= 0 && w.entered != at.marks.done && !(at.active && w.entered == at.batch.To) {
+		if w.entered >= 0 && !at.At(w.entered) {
 			return fmt.Errorf("batch: Window %q: it was taken out of the program for some batches, so what it has stored is of no use: give it another name with .Named(...)", w.w.h.fullName())
 		}
 	}
@@ -84,15 +86,15 @@ func (c *panes[K, A]) check(at *closer) error {
 
 // steps brings the windows up to date first: the selections and sends that follow change
 // nothing, so they may be interrupted.
-func (c *panes[K, A]) steps() (steps []step) {
+func (c *panes[K, A]) steps() (steps []closing.Step) {
 	name := c.a.h.fullName()
 	for _, w := range c.windows {
 		window := w.w.h.fullName()
 		steps = append(steps,
-			step{window + "/leave", true, func(b wire.Span, cursor []byte, budget *int) ([]byte, bool, error) {
+			closing.Step{Name: window + "/leave", Durable: true, Run: func(b wire.Span, cursor []byte, budget *int) ([]byte, bool, error) {
 				return c.leave(w, b, cursor, budget)
 			}},
-			step{window + "/enter", true, func(b wire.Span, cursor []byte, budget *int) ([]byte, bool, error) {
+			closing.Step{Name: window + "/enter", Durable: true, Run: func(b wire.Span, cursor []byte, budget *int) ([]byte, bool, error) {
 				return c.enter(w, b, cursor, budget)
 			}})
 	}
@@ -100,24 +102,24 @@ func (c *panes[K, A]) steps() (steps []step) {
 	for _, w := range c.windows {
 		steps = c.scans(steps, w.w.h.fullName(), &w.w.rows, w.totals)
 	}
-	return append(steps, step{name + "/drop", true, c.drop})
+	return append(steps, closing.Step{Name: name + "/drop", Durable: true, Run: c.drop})
 }
 
 // source yields rows of a batch, those after the cursor, until yield returns false.
 type source[A any] func(b wire.Span, cursor []byte, yield func(key []byte, value A) bool) error
 
 // scans adds the steps in which rows are sent and selected.
-func (c *panes[K, A]) scans(steps []step, name string, n *rows[K, A], from source[A]) []step {
+func (c *panes[K, A]) scans(steps []closing.Step, name string, n *rows[K, A], from source[A]) []closing.Step {
 	if all := n.instance(sending, c.t); all != nil {
-		steps = append(steps, step{name + "/send", true, c.scan(from, all)})
+		steps = append(steps, closing.Step{Name: name + "/send", Durable: true, Run: c.scan(from, all)})
 	}
 	if best := n.instance(selecting, c.t); best != nil {
-		steps = append(steps, step{name + "/select", false, c.scan(from, best)})
+		steps = append(steps, closing.Step{Name: name + "/select", Run: c.scan(from, best)})
 	}
 	return steps
 }
 
-func (c *panes[K, A]) scan(from source[A], to *consumer[K, A]) func(wire.Span, []byte, *int) ([]byte, bool, error) {
+func (c *panes[K, A]) scan(from source[A], to *consumer[K, A]) closing.Run {
 	return func(b wire.Span, cursor []byte, budget *int) (_ []byte, done bool, err error) {
 		if cursor == nil {
 			to.begin()
@@ -129,14 +131,14 @@ func (c *panes[K, A]) scan(from source[A], to *consumer[K, A]) func(wire.Span, [
 			}
 			*budget--
 			cursor = key
-			err = safely(func() error { return to.row(b, &row[K, A]{keyBytes: key, keys: c.a.keys, value: value}) })
+			err = closing.Safely(func() error { return to.row(b, &row[K, A]{keyBytes: key, keys: c.a.keys, value: value}) })
 			return err == nil
 		})
 		if failure != nil || err != nil || paused {
-			return cursor, false, firstError(failure, err)
+			return cursor, false, cmp.Or(failure, err)
 		}
 		if cursor == nil && c.a.always && c.t.owns(totalKey) {
-			if err := safely(func() error { return to.row(b, &row[K, A]{keyBytes: totalKey, keys: c.a.keys}) }); err != nil {
+			if err := closing.Safely(func() error { return to.row(b, &row[K, A]{keyBytes: totalKey, keys: c.a.keys}) }); err != nil {
 				return totalKey, false, err
 			}
 		}
@@ -187,10 +189,10 @@ func (c *panes[K, A]) walk(after, to int64, cursor []byte, budget *int, f func(k
 		}
 		*budget--
 		cursor, _ = paneKeySerde{}.Append(nil, k)
-		err = safely(func() error { return f(k, v) })
+		err = closing.Safely(func() error { return f(k, v) })
 		return err == nil
 	})
-	return cursor, failure == nil && err == nil && !paused, firstError(failure, err)
+	return cursor, failure == nil && err == nil && !paused, cmp.Or(failure, err)
 }
 
 // drop removes the panes that no window will need.

@@ -3,6 +3,7 @@ package batch
 import (
 	"fmt"
 
+	"github.com/millrace-streams/millrace/batch/internal/closing"
 	"github.com/millrace-streams/millrace/batch/internal/wire"
 	"github.com/millrace-streams/millrace/processor"
 	"github.com/millrace-streams/millrace/serde"
@@ -28,7 +29,7 @@ func planOf(b *topology.Builder) *plan {
 	if p, ok := b.Value(planKey{}).(*plan); ok {
 		return p
 	}
-	p := &plan{b: b, chunk: defaultChunk}
+	p := &plan{b: b, chunk: closing.DefaultChunk}
 	b.SetValue(planKey{}, p)
 	b.OnBuild(p.build)
 	return p

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/millrace-streams/millrace/batch/internal/closing"
 	"github.com/millrace-streams/millrace/batch/internal/wire"
 	"github.com/millrace-streams/millrace/processor"
 	"github.com/millrace-streams/millrace/serde"
@@ -16,7 +17,7 @@ import (
 // output is an output of the gather task.
 type output interface {
 	header() *header
-	run(g *gatherer) func(wire.Span, []byte, *int) ([]byte, bool, error)
+	run(g *gatherer) closing.Run
 }
 
 // whole is an output that takes the rows of a batch at once.
@@ -42,9 +43,9 @@ func (e *every) addOutput(o output, points []gathered) {
 func (o *whole[K, V]) header() *header { return o.h }
 
 // run leaves a batch out that fails, if the error policy lets it go on.
-func (o *whole[K, V]) run(g *gatherer) func(wire.Span, []byte, *int) ([]byte, bool, error) {
+func (o *whole[K, V]) run(g *gatherer) closing.Run {
 	return func(b wire.Span, _ []byte, budget *int) ([]byte, bool, error) {
-		err := safely(func() error {
+		err := closing.Safely(func() error {
 			rows, err := o.in(g, b)
 			if err != nil {
 				return err
@@ -143,6 +144,11 @@ func (t *to[K, V]) record(b wire.Span, key []byte, v V) (wire.Record, error) {
 	}, nil
 }
 
+func absent[T any](s serde.Serde[T], v T) bool {
+	o, ok := s.(serde.Optional[T])
+	return ok && o.Absent(v)
+}
+
 func headers(b wire.Span) processor.Headers {
 	return processor.Headers{{Key: HeaderBatch, Value: strconv.AppendInt(nil, b.To, 10)}}
 }
@@ -189,12 +195,12 @@ type toGathered[K, V any] struct {
 
 func (t *toGathered[K, V]) header() *header { return t.h }
 
-func (t *toGathered[K, V]) run(g *gatherer) func(wire.Span, []byte, *int) ([]byte, bool, error) {
+func (t *toGathered[K, V]) run(g *gatherer) closing.Run {
 	var rows []kept[K, V] // of the batch that is being written
 	var of int64
 	return func(b wire.Span, cursor []byte, budget *int) (_ []byte, done bool, err error) {
 		if of != b.To {
-			if err := safely(func() error { rows, err = t.in(g, b); return err }); err != nil {
+			if err := closing.Safely(func() error { rows, err = t.in(g, b); return err }); err != nil {
 				return nil, true, fmt.Errorf("%s of batch %v: %w", t.h.fullName(), batchOf(b).End, err)
 			}
 			of = b.To

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/millrace-streams/millrace/batch/internal/closing"
 	"github.com/millrace-streams/millrace/batch/internal/wire"
 	"github.com/millrace-streams/millrace/serde"
 	"github.com/millrace-streams/millrace/state"
@@ -81,24 +82,22 @@ type windowing[K, A any] struct {
 	left    int64 // up to this one; -1 at first
 }
 
-func (w *windowing[K, A]) row(marks *watermarks) []byte {
-	return marks.row(rowWindow, []byte(w.w.h.fullName())...)
-}
-
-func (w *windowing[K, A]) load(marks *watermarks) error {
-	row, ok, err := marks.store.Get(w.row(marks))
+// load reads which panes the totals have: [8B entered][8B left].
+func (w *windowing[K, A]) load(marks *closing.Watermarks) error {
+	name := w.w.h.fullName()
+	row, ok, err := marks.Note(name)
 	if err != nil || !ok {
 		return err
 	}
 	if len(row) != 16 {
-		return fmt.Errorf("store %s: the row of window %s is not readable", marks.store.Name(), w.w.h.fullName())
+		return fmt.Errorf("the progress of window %s cannot be read", name)
 	}
 	w.entered, w.left = int64(binary.BigEndian.Uint64(row)), int64(binary.BigEndian.Uint64(row[8:]))
 	return nil
 }
 
-func (w *windowing[K, A]) save(marks *watermarks) error {
-	return marks.store.Put(w.row(marks), append(wire.BE64(w.entered), wire.BE64(w.left)...))
+func (w *windowing[K, A]) save(marks *closing.Watermarks) error {
+	return marks.SetNote(w.w.h.fullName(), append(wire.BE64(w.entered), wire.BE64(w.left)...))
 }
 
 // leave takes the panes out of the totals whose end is not in the window any more.

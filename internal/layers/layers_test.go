@@ -39,8 +39,10 @@ var mayImport = map[string][]string{
 	"topology":                    {"internal/operator", "internal/graph", "internal/store", "windowstore", "state", "processor", "serde"},
 
 	// Batches: the words, and below them what happens to a record, one room a step.
-	"batch/internal/wire": {"processor", "serde"},
-	"batch":               {"batch/internal/wire", "topology", "state", "processor", "serde"},
+	"batch/internal/wire":    {"processor", "serde"},
+	"batch/internal/stamp":   {"batch/internal/wire", "processor", "serde"},
+	"batch/internal/closing": {"batch/internal/wire", "state", "processor"},
+	"batch":                  {"batch/internal/wire", "batch/internal/stamp", "batch/internal/closing", "topology", "state", "processor", "serde"},
 
 	"internal/batchsize": {},
 
@@ -106,7 +108,7 @@ var forbidden = []struct{ in, imports, reason string }{
 	{"processor", "github.com/twmb/franz-go", "user code does not depend on the client"},
 	{"topology", "github.com/twmb/franz-go", "a topology is plain data"},
 	{"batch", "github.com/twmb/franz-go", "batches are made of public parts"},
-	{"batch/internal/wire", "github.com/twmb/franz-go", "batches are made of public parts"},
+	{"batch/internal", "github.com/twmb/franz-go", "batches are made of public parts"},
 	{"state", "github.com/twmb/franz-go", "stores log through their task"},
 	{"windowstore", "github.com/twmb/franz-go", "stores log through their task"},
 	{"topologytest", "github.com/twmb/franz-go", "the driver has no broker"},
@@ -147,12 +149,13 @@ func TestLayers(t *testing.T) {
 }
 
 // inLayer reports whether a rule for a layer applies to pkg. The root's rules apply to
-// every package that can be part of a user's binary.
+// every package that can be part of a user's binary. The rules of a folder x/internal
+// apply to all packages in it.
 func inLayer(pkg, layer string) bool {
 	if layer == "" {
 		return !isProgram(pkg) && !strings.HasSuffix(pkg, "test")
 	}
-	return pkg == layer
+	return pkg == layer || strings.HasSuffix(layer, "/internal") && strings.HasPrefix(pkg, layer+"/")
 }
 
 func isProgram(pkg string) bool {

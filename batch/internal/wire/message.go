@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/millrace-streams/millrace/processor"
 	"github.com/millrace-streams/millrace/serde"
 )
 
@@ -34,12 +33,6 @@ type Message struct {
 	Task, Of int32  // marker: the sender's partition, of so many
 	Payload  []byte // otherwise: the value; a receiver may read it only during the call
 }
-
-// Record and Context are what the processors of batches receive and use.
-type (
-	Record  = processor.Record[[]byte, Message]
-	Context = processor.Context[[]byte, Message]
-)
 
 // The encoding of a message is
 //

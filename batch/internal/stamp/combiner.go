@@ -1,4 +1,4 @@
-package batch
+package stamp
 
 import (
 	"errors"
@@ -10,35 +10,57 @@ import (
 	"github.com/millrace-streams/millrace/serde"
 )
 
-// leaf is a combiner as the stamping processor sees it. A record is staged first in all
-// leaves, and applied when all user functions on the way have succeeded.
+// leaf is a combiner as the stamper sees it. A record is first staged in all leaves. It
+// is applied when all user functions on its way have succeeded.
 type leaf interface {
-	// restage forgets what was staged; anew says that it is for another record than the
-	// last time.
+	// restage forgets the staged records. anew says that the next record is another one
+	// than the last.
 	restage(anew bool)
 	apply() error
-	// held is an estimate of the bytes that flush will set free.
+	// held estimates the bytes that flush will set free.
 	held() int64
 	flush(send func(key []byte, m wire.Message)) error
 }
 
-// combiner folds the records of one aggregation in one task, for the current transaction
-// only.
+// Combining describes the part of an aggregation that runs in the stamping tasks.
+type Combining[K, V, K2, A any] struct {
+	Name   func() string // of the aggregation, settled when a task starts
+	Keys   serde.Serde[K2]
+	Values serde.Serde[A]
+
+	// KeyOf returns the key of a record, or the reason for dropping it.
+	KeyOf func(*processor.Record[K, V]) (key K2, dropped string)
+
+	// Fold adds a record to a partial result. some says whether sum is one already.
+	Fold func(sum A, some bool, r *processor.Record[K, V]) A
+}
+
+// NoKey is the reason for dropping a record whose key is absent.
+const NoKey = "the record has no key"
+
+// Combine ends a branch of the tree with an aggregation.
+func Combine[K, V, K2, A any](n *Node[K, V], how Combining[K, V, K2, A]) {
+	n.children = append(n.children, func(t *task) Receive[K, V] {
+		c := &combiner[K, V, K2, A]{Combining: how, task: t, name: how.Name()}
+		t.leaves = append(t.leaves, c)
+		return c.stage
+	})
+}
+
+// combiner folds the records of one aggregation in one task. It keeps nothing beyond the
+// current transaction.
 type combiner[K, V, K2, A any] struct {
-	stamps *stamps
-	op     string
-	keys   serde.Serde[K2]
-	values serde.Serde[A]
-	keyOf  func(*processor.Record[K, V]) (K2, string)
-	fold   func(sum A, some bool, r *processor.Record[K, V]) A
+	Combining[K, V, K2, A]
+	task *task
+	name string
 
 	staged  []staged[K, V]
-	keyBuf  []byte // of what is staged
-	applied int    // of what is staged
+	keyBuf  []byte // keys of the staged records
+	applied int    // number of staged records that are applied
 
 	groups  []*group[A] // by batch, the open one last
 	bytes   int64       // of the groups
-	typical int64       // bytes of an encoded value, on average, at the last flush
+	typical int64       // average size of an encoded value at the last flush, in bytes
 	scratch []byte
 }
 
@@ -67,18 +89,18 @@ func (c *combiner[K, V, K2, A]) restage(anew bool) {
 	}
 }
 
-// stage is where a record's way through the operators ends.
+// stage keeps a record that has come through the operators.
 func (c *combiner[K, V, K2, A]) stage(r *processor.Record[K, V]) (err error) {
-	key, reason := c.keyOf(r)
-	if reason == "" && absent(c.keys, key) {
-		reason = noKey
+	key, reason := c.KeyOf(r)
+	if reason == "" && absent(c.Keys, key) {
+		reason = NoKey
 	}
 	if reason != "" {
-		c.stamps.ctx.Drop(reason)
+		c.task.ctx.Drop(reason)
 		return nil
 	}
-	if c.keyBuf, err = c.keys.Append(c.keyBuf, key); err != nil {
-		return fmt.Errorf("%s: encode a key: %w", c.op, err)
+	if c.keyBuf, err = c.Keys.Append(c.keyBuf, key); err != nil {
+		return fmt.Errorf("%s: encode a key: %w", c.name, err)
 	}
 	c.staged = append(c.staged, staged[K, V]{record: *r, keyEnd: len(c.keyBuf)})
 	return nil
@@ -93,7 +115,7 @@ func (c *combiner[K, V, K2, A]) apply() error {
 	if len(c.staged) == 0 {
 		return nil
 	}
-	g := c.group(c.stamps.batch)
+	g := c.group(c.task.batch)
 	for ; c.applied < len(c.staged); c.applied++ {
 		start := 0
 		if c.applied > 0 {
@@ -102,11 +124,11 @@ func (c *combiner[K, V, K2, A]) apply() error {
 		s := &c.staged[c.applied]
 		key := c.keyBuf[start:s.keyEnd]
 		if i, ok := g.index[string(key)]; ok {
-			g.entries[i].value = c.fold(g.entries[i].value, true, &s.record)
+			g.entries[i].value = c.Fold(g.entries[i].value, true, &s.record)
 			continue
 		}
 		var none A
-		first := c.fold(none, false, &s.record)
+		first := c.Fold(none, false, &s.record)
 		e := entry[A]{key: string(key), value: first}
 		g.index[e.key] = len(g.entries)
 		g.entries = append(g.entries, e)
@@ -115,13 +137,13 @@ func (c *combiner[K, V, K2, A]) apply() error {
 	return nil
 }
 
-// indexEntry is about what an entry takes in a group's index, besides the bytes of its
+// indexEntry is roughly the size of an entry in a group's index, without the bytes of its
 // key.
 const indexEntry = 48
 
 func (c *combiner[K, V, K2, A]) held() int64 { return c.bytes }
 
-// group returns the group of a batch, most likely that of the last record.
+// group returns the group of a batch, which most likely is that of the last record.
 func (c *combiner[K, V, K2, A]) group(b wire.Span) *group[A] {
 	for i := len(c.groups) - 1; i >= 0; i-- {
 		if c.groups[i].batch.To == b.To {
@@ -133,7 +155,7 @@ func (c *combiner[K, V, K2, A]) group(b wire.Span) *group[A] {
 	return g
 }
 
-// flush sends what there is, and forgets it, also what cannot be encoded.
+// flush sends the partial results and forgets them, also those that cannot be encoded.
 func (c *combiner[K, V, K2, A]) flush(send func(key []byte, m wire.Message)) error {
 	var errs []error
 	var key []byte
@@ -141,14 +163,14 @@ func (c *combiner[K, V, K2, A]) flush(send func(key []byte, m wire.Message)) err
 	for _, g := range c.groups {
 		for i := range g.entries {
 			e := &g.entries[i]
-			payload, err := c.values.Append(c.scratch[:0], e.value)
+			payload, err := c.Values.Append(c.scratch[:0], e.value)
 			if err != nil {
-				errs = append(errs, fmt.Errorf("%s: encode a value: %w", c.op, err))
+				errs = append(errs, fmt.Errorf("%s: encode a value: %w", c.name, err))
 				continue
 			}
 			c.scratch, key = payload, append(key[:0], e.key...)
 			sent, bytes = sent+1, bytes+int64(len(payload))
-			send(key, wire.Message{Kind: wire.Partial, Name: c.op, Span: g.batch, Payload: payload})
+			send(key, wire.Message{Kind: wire.Partial, Name: c.name, Span: g.batch, Payload: payload})
 		}
 	}
 	if sent > 0 {
@@ -158,9 +180,9 @@ func (c *combiner[K, V, K2, A]) flush(send func(key []byte, m wire.Message)) err
 	return errors.Join(errs...)
 }
 
-// recycle keeps the memory of the last group, which is the open batch's most likely, for
-// the next transaction, unless most of it was not used: clearing costs what there is, and
-// nobody counts it.
+// recycle keeps the memory of the last group for the next transaction: most likely it is
+// that of the open batch. It drops a large group of which little was used, since clearing
+// it costs its capacity and nothing counts that memory.
 func (c *combiner[K, V, K2, A]) recycle() {
 	c.bytes = 0
 	if len(c.groups) == 0 {

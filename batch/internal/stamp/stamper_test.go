@@ -1,7 +1,6 @@
-package batch
+package stamp
 
 import (
-	stdcontext "context"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -12,7 +11,6 @@ import (
 	"github.com/millrace-streams/millrace/batch/internal/wire"
 	"github.com/millrace-streams/millrace/processor"
 	"github.com/millrace-streams/millrace/serde"
-	"github.com/millrace-streams/millrace/topology"
 )
 
 // fakeHost is the host of a stamping task: its clock is set by the test, and what is
@@ -34,15 +32,14 @@ type noSchedule struct{}
 
 func (noSchedule) Cancel() {}
 
-func (h *fakeHost) context() wire.Context { return processor.NewContext[[]byte, wire.Message](h) }
+func (h *fakeHost) host() wire.Context { return processor.NewContext[[]byte, wire.Message](h) }
 
-func (h *fakeHost) Context() stdcontext.Context { return stdcontext.Background() }
-func (h *fakeHost) Now() time.Time              { return h.now }
-func (h *fakeHost) Task() processor.Task        { return h.task }
-func (h *fakeHost) Commit()                     { h.commits++ }
-func (h *fakeHost) Drop(string)                 {}
-func (h *fakeHost) SetHeld(bytes int64)         { h.held = bytes }
-func (h *fakeHost) Logger() *slog.Logger        { return slog.New(slog.DiscardHandler) }
+func (h *fakeHost) Now() time.Time       { return h.now }
+func (h *fakeHost) Task() processor.Task { return h.task }
+func (h *fakeHost) Commit()              { h.commits++ }
+func (h *fakeHost) Drop(string)          {}
+func (h *fakeHost) SetHeld(bytes int64)  { h.held = bytes }
+func (h *fakeHost) Logger() *slog.Logger { return slog.New(slog.DiscardHandler) }
 func (h *fakeHost) SetPosition(name string, v int64) {
 	h.positions[name] = v
 }
@@ -85,32 +82,46 @@ func (h *fakeHost) take() (out []string) {
 
 // stamping is a stamper of strings, which are counted by value, with an interval in ms.
 type stamping struct {
-	*stamper[string, string]
+	*Stamper[string, string]
 	*fakeHost
 	t *testing.T
 }
 
-func (s *stamping) start(now int64, interval time.Duration, opts ...EveryOption) error {
-	b := topology.New()
-	every := Every(topology.Source(b, "in", serde.String, serde.String), "every", interval, opts...)
-	CountByValue(every, "v").To("out")
-	s.stamper = &stamper[string, string]{stamps: stamps{e: every.e}, root: every.n}
+func (s *stamping) start(now int64, interval time.Duration, opts ...func(*Config)) error {
+	c := Config{Every: "every", Interval: interval.Milliseconds()}
+	for _, opt := range opts {
+		opt(&c)
+	}
+	root := &Node[string, string]{}
+	countValues(root, "v")
+	s.Stamper = New(c, root)
 	s.now = at(now)
 	s.forwarded, s.keys = nil, nil
-	return s.Init(s.context())
+	return s.Init(s.host())
 }
+
+// countValues counts the records that come to a node by value.
+func countValues(n *Node[string, string], name string) {
+	Combine(n, Combining[string, string, string, int64]{
+		Name: func() string { return name }, Keys: serde.String, Values: serde.Int64,
+		KeyOf: func(r *processor.Record[string, string]) (string, string) { return r.Value, "" },
+		Fold:  func(n int64, _ bool, _ *processor.Record[string, string]) int64 { return n + 1 },
+	})
+}
+
+func byRecordTime(c *Config) { c.ByRecordTime = true }
 
 func (s *stamping) record(v string) {
 	s.t.Helper()
 	s.offset++
-	if err := s.Process(s.context(), processor.NewRecord(v, v, processor.TimestampOf(s.now))); err != nil {
+	if err := s.Process(s.host(), processor.NewRecord(v, v, processor.TimestampOf(s.now))); err != nil {
 		s.t.Fatal(err)
 	}
 }
 
 func (s *stamping) flush(want ...string) {
 	s.t.Helper()
-	if err := s.Flush(s.context()); err != nil {
+	if err := s.Flush(s.host()); err != nil {
 		s.t.Fatal(err)
 	}
 	if got := s.take(); !slices.Equal(got, want) {
@@ -155,8 +166,9 @@ func TestStamperStarts(t *testing.T) {
 		{1000, 100 * time.Millisecond, []string{"v z=1 in 1300"}}, // never back
 		{1400, 100 * time.Millisecond, []string{"v z=1 in 1500", "live 1200-1300", "live 1300-1400"}},
 		{9999, 100 * time.Millisecond, []string{"v z=1 in 10000", "live 1200-1300", "gap 1300-9900"}},
-		{1299, 70 * time.Millisecond, []string{"v z=1 in 1300"}},                   // the open batch keeps its end
-		{1301, 70 * time.Millisecond, []string{"v z=1 in 1330", "live 1200-1300"}}, // and the next one has the new interval
+		// The open batch keeps its end, and the next one has the new interval.
+		{1299, 70 * time.Millisecond, []string{"v z=1 in 1300"}},
+		{1301, 70 * time.Millisecond, []string{"v z=1 in 1330", "live 1200-1300"}},
 	} {
 		s := newStamping(t)
 		if err := s.start(1210, 100*time.Millisecond); err != nil {
@@ -180,22 +192,22 @@ func TestStamperRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.flush("gap 0-1200")
-	s.task.Partitions = 4
+	s.fakeHost.task.Partitions = 4
 	if err := s.start(1234, 100*time.Millisecond); err == nil || !strings.Contains(err.Error(), "changed from 3 to 4") {
 		t.Errorf("another number of tasks: %v", err)
 	}
-	s.task.Partitions = 3
-	if err := s.start(1234, 100*time.Millisecond, ByRecordTime(0)); err == nil || !strings.Contains(err.Error(), "by arrival") {
+	s.fakeHost.task.Partitions = 3
+	if err := s.start(1234, 100*time.Millisecond, byRecordTime); err == nil || !strings.Contains(err.Error(), "by arrival") {
 		t.Errorf("by record time: %v", err)
 	}
 	s = newStamping(t)
-	if err := s.start(1234, 100*time.Millisecond, ByRecordTime(0)); err != nil {
+	if err := s.start(1234, 100*time.Millisecond, byRecordTime); err != nil {
 		t.Fatal(err)
 	}
 	s.flush() // nothing has begun without a record
 	s.record("a")
 	s.flush("v a=1 in 1300", "gap 0-1200")
-	if err := s.start(1234, 50*time.Millisecond, ByRecordTime(0)); err == nil || !strings.Contains(err.Error(), "interval has changed from 100 ms to 50 ms") {
+	if err := s.start(1234, 50*time.Millisecond, byRecordTime); err == nil || !strings.Contains(err.Error(), "interval changed from 100 ms to 50 ms") {
 		t.Errorf("another interval by record time: %v", err)
 	}
 }
@@ -231,7 +243,7 @@ func TestStamperTellsWhatItHolds(t *testing.T) {
 	if s.held < 1000*one {
 		t.Errorf("1000 values hold %d bytes, one %d", s.held, one)
 	}
-	if err := s.Flush(s.context()); err != nil || s.held != 0 {
+	if err := s.Flush(s.host()); err != nil || s.held != 0 {
 		t.Errorf("after a commit %d bytes are held, %v", s.held, err)
 	}
 	if s.record("a"); s.held != one+8 {

@@ -1,4 +1,4 @@
-package batch
+package stamp
 
 import (
 	"github.com/millrace-streams/millrace/batch/internal/wire"

@@ -1,4 +1,4 @@
-package batch
+package closing
 
 import (
 	"github.com/millrace-streams/millrace/batch/internal/wire"
@@ -6,9 +6,12 @@ import (
 	"testing"
 )
 
+func live(from, to int64) wire.Span { return wire.Span{From: from, To: to, Live: true} }
+func gap(from, to int64) wire.Span  { return wire.Span{From: from, To: to} }
+
 // fakeProgress is a store that is only written.
 type fakeProgress struct {
-	progress
+	Progress
 	rows map[string]string
 }
 
@@ -27,10 +30,10 @@ func (f fakeProgress) Delete(key []byte) ([]byte, bool, error) {
 
 func TestWatermarks(t *testing.T) {
 	t.Parallel()
-	w := &watermarks{every: "e", store: fakeProgress{rows: map[string]string{}}, key: []byte("e\x00")}
+	w := &Watermarks{every: "e", store: fakeProgress{rows: map[string]string{}}, key: []byte("e\x00")}
 	mark := func(task int32, s wire.Span) {
 		t.Helper()
-		if err := w.mark(wire.Message{Kind: wire.Marker, Span: s, Task: task, Of: 2}); err != nil {
+		if err := w.Mark(wire.Message{Kind: wire.Marker, Span: s, Task: task, Of: 2}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -68,29 +71,29 @@ func TestWatermarks(t *testing.T) {
 	mark(0, live(135, 140)) // again, under at-least-once
 	next(wire.Span{})
 
-	err := w.mark(wire.Message{Kind: wire.Marker, Span: live(140, 150), Task: 2, Of: 3})
+	err := w.Mark(wire.Message{Kind: wire.Marker, Span: live(140, 150), Task: 2, Of: 3})
 	if err == nil || !strings.Contains(err.Error(), "changed from 2 to 3") {
 		t.Errorf("another number of senders: %v", err)
 	}
 }
 
-func TestWindowThatWasAway(t *testing.T) {
+// TestCloserAt: a window goes on if its totals end with the batch that is done, or with
+// the one that is being closed.
+func TestCloserAt(t *testing.T) {
 	t.Parallel()
+	marks := &Watermarks{done: 100}
+	between := Closer{marks: marks}
+	during := Closer{marks: marks, active: true, batch: live(100, 110)}
 	for _, test := range []struct {
-		entered int64
-		at      closer
-		ok      bool
+		c    Closer
+		end  int64
+		want bool
 	}{
-		{-1, closer{}, true},
-		{100, closer{}, true},
-		{110, closer{active: true, batch: live(100, 110)}, true},
-		{90, closer{}, false},
-		{90, closer{active: true, batch: live(100, 110)}, false},
+		{between, 100, true}, {between, 90, false}, {between, 110, false},
+		{during, 100, true}, {during, 110, true}, {during, 90, false},
 	} {
-		test.at.marks = &watermarks{done: 100}
-		c := &panes[string, int64]{windows: []*windowing[string, int64]{{entered: test.entered, w: &window[string, int64]{h: &header{name: "w"}}}}}
-		if err := c.check(&test.at); (err == nil) != test.ok {
-			t.Errorf("entered %d: %v", test.entered, err)
+		if got := test.c.At(test.end); got != test.want {
+			t.Errorf("active %v: At(%d) is %v", test.c.active, test.end, got)
 		}
 	}
 }

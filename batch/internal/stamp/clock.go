@@ -1,4 +1,4 @@
-package batch
+package stamp
 
 import (
 	"time"
@@ -6,39 +6,44 @@ import (
 	"github.com/millrace-streams/millrace/batch/internal/wire"
 )
 
-// clock says which batch is open in a stamping task, and which boundaries have been
-// passed. It never goes back.
+// clock knows which batch is open in a stamping task, and which boundaries have passed.
+// It never goes back.
 //
-// It is moved by the wall clock or, with batches by record time, by the timestamps of
-// records less the grace; then more batches than the oldest one take records.
+// By arrival, the wall clock moves it, and one batch takes records. By record time, the
+// timestamps of records less the grace move it, and every batch from the oldest open one
+// on takes records.
 type clock struct {
 	interval int64 // ms
-	open     int64 // start of the oldest open batch, which is the end of the last closed one
+	open     int64 // start of the oldest open batch: the end of the last closed one
 	end      int64 // end of that batch
-	by       int64 // the interval that end follows from: an older one until the batch is closed that was open when it changed
-	used     int64 // end of the last batch that a record was put into
+	used     int64 // end of the last batch that has a record
 	last     time.Time
+
+	// by is the interval from which end follows. It differs from interval while the batch
+	// is open that was open when the program changed the interval.
+	by int64
 }
 
-// patience is how many intervals a boundary may be late, or the clock may jump, before
-// what lies in between is a gap.
+// patience is the number of intervals by which a boundary may be late, or the wall clock
+// may jump, before the time in between is a gap.
 const patience = 2
 
-// begin opens the first batch that this task has ever had, the one at time t (ms).
+// begin opens the first batch of a new task: the batch at time t (ms). It returns the
+// span before that batch.
 func (c *clock) begin(t int64) wire.Span {
 	c.open, c.by = floor(max(t, 0), c.interval), c.interval
 	c.end = c.open + c.interval
 	return wire.Span{To: c.open}
 }
 
-// resume goes on with the batch that starts at open. by is the interval that its end
-// follows from, and used what it was.
+// resume goes on with the batch that starts at open.
 func (c *clock) resume(open, by, used int64) {
 	c.open, c.end, c.by, c.used = open, next(open, by), by, used
 }
 
-// pass closes the batches that ended by t and returns them, one after the other. With gap
-// only those that may have records give a result for sure; what comes after them is one
+// pass closes the batches that have ended by t, and returns them in order.
+//
+// With gap, only the batches that may have records are live. The time after them is one
 // span in which nothing ran.
 func (c *clock) pass(t int64, gap bool) (passed []wire.Span) {
 	for t >= c.end {
@@ -63,12 +68,12 @@ func (c *clock) arrived(now time.Time, starting bool) []wire.Span {
 	case starting:
 		return c.pass(t, c.far(t))
 	}
-	c.used = max(c.used, c.end) // this task ran in it
+	c.used = max(c.used, c.end) // the task has run in this batch
 	return c.pass(t, jumped(last, now, patience*c.interval))
 }
 
-// far reports whether t is so far beyond the oldest open batch that what lies between is
-// a gap.
+// far reports whether t is so far beyond the oldest open batch that the time in between
+// is a gap.
 func (c *clock) far(t int64) bool { return t-c.end > patience*c.interval }
 
 // take puts a record into the open batch.
@@ -77,7 +82,7 @@ func (c *clock) take() wire.Span {
 	return wire.Span{From: c.open, To: c.end}
 }
 
-// takeAt puts a record into the batch of its timestamp, unless that is closed.
+// takeAt puts a record into the batch of its timestamp, unless that batch is closed.
 func (c *clock) takeAt(t int64) (b wire.Span, ok bool) {
 	b = wire.Span{From: floor(t, c.interval), To: next(t, c.interval)}
 	if b.To <= c.open {
@@ -88,7 +93,8 @@ func (c *clock) takeAt(t int64) (b wire.Span, ok bool) {
 }
 
 // jumped reports whether the wall clock went forward by more than limit ms beyond the
-// time that really passed. Where that is not known, as in a test driver, no time has.
+// time that has really passed. The monotonic clock tells that time. Without one, as in a
+// test driver, no time has passed.
 func jumped(last, now time.Time, limit int64) bool {
 	wall := now.UnixMilli() - last.UnixMilli()
 	if monotonic(last) && monotonic(now) {

@@ -47,15 +47,15 @@ func aggregateWindows[K, V, A any](w Windowed[K, V], op, name string, add operat
 	return t
 }
 
-// checkWindows reports impossible windows, and a retention that is shorter than the rows
-// are needed.
+// checkWindows reports impossible windows, and a retention that is shorter than rows are
+// needed.
 func (b *Builder) checkWindows(n *node, w Windows, o tableOptions) (ok bool) {
 	problems := w.problems()
 	for _, text := range problems {
 		b.problem("%v: %s", n, text)
 	}
 	if len(problems) == 0 && o.hasRetention && o.retention < w.lifetime() {
-		b.problem("%v: the retention %v is less than the window size %v plus the grace %v: open windows would be lost", n, o.retention, w.size, w.grace)
+		b.problem("%v: the retention %v is less than the window size %v plus the grace %v, so open windows would be lost: use a longer Retention", n, o.retention, w.size, w.grace)
 	}
 	return len(problems) == 0
 }
@@ -64,7 +64,7 @@ func count[K, V any](n int64, _ bool, _ *graph.Record[K, V]) (int64, bool, error
 	return n + 1, true, nil
 }
 
-// reduce takes the first value as it is.
+// reduce stores the first value unchanged.
 func reduce[K, V any](f func(a, b V) V) operator.Adder[K, V, V] {
 	return func(last V, exists bool, r *graph.Record[K, V]) (V, bool, error) {
 		if !exists {

@@ -115,8 +115,8 @@ func (g Grouped[K, V]) count(name string, opts ...TableOption) Table[K, int] {
 	return Aggregate(g, name, func() int { return 0 }, func(n int, _ processor.Record[K, V]) int { return n + 1 }, text[int]{}, opts...)
 }
 
-// TestMergedUpdates forwards one update of a row for each commit, in order of the first
-// change, with timestamp and headers of the last.
+// TestMergedUpdates forwards one update per row and commit, in order of the first change,
+// with the timestamp and headers of the last.
 func TestMergedUpdates(t *testing.T) {
 	t.Parallel()
 	b := New()
@@ -270,8 +270,8 @@ func TestCountIsInt64(t *testing.T) {
 	f.Expect("out k:2@2")
 }
 
-// TestDeletionIsLoggedAtItsOwnTime has a deletion that is older than its row: what is
-// forwarded has the larger time, as in Kafka Streams.
+// TestDeletionIsLoggedAtItsOwnTime has a deletion that is older than its row. As in Kafka
+// Streams, the forwarded record has the larger time.
 func TestDeletionIsLoggedAtItsOwnTime(t *testing.T) {
 	t.Parallel()
 	b := New()

@@ -9,8 +9,8 @@ import (
 	"github.com/millrace-streams/millrace/serde"
 )
 
-// benchmarkInput sends records of a thousand keys. Stores are not flushed: what is
-// measured is the way of a record through the nodes.
+// benchmarkInput sends records of a thousand keys. Stores are not flushed, so the
+// benchmark measures only the way of a record through the nodes.
 func benchmarkInput(b *testing.B, build func(s Stream[string, int64]), opts ...graphtest.Option) {
 	builder := New()
 	build(Source(builder, "in", serde.String, serde.Int64))
@@ -38,8 +38,8 @@ func benchmarkInput(b *testing.B, build func(s Stream[string, int64]), opts ...g
 func even(n int64) bool    { return n%2 == 0 }
 func double(n int64) int64 { return 2 * n }
 
-// The string key of each record is the only allocation in these benchmarks: decoding it
-// is the user's choice of a serde.
+// The string key of each record is the only allocation in these benchmarks. It depends on
+// the serde.
 
 func BenchmarkCount(b *testing.B) {
 	benchmarkInput(b, func(s Stream[string, int64]) {
@@ -90,8 +90,8 @@ func BenchmarkJoinTables(b *testing.B) {
 	}, graphtest.WithEveryUpdate())
 }
 
-// TestNoAllocations holds the promise that a hop allocates nothing: with a key that needs
-// no allocation there are none at all.
+// TestNoAllocations checks that a hop allocates nothing. The key needs no allocation
+// either, so there must be none at all.
 func TestNoAllocations(t *testing.T) {
 	builder := New()
 	s := Source(builder, "in", serde.Int64, serde.Int64)

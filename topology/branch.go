@@ -6,7 +6,7 @@ import (
 	"github.com/millrace-streams/millrace/processor"
 )
 
-// BranchCase is one way out of a Branch. [Case] and [Default] make one. R is what its
+// BranchCase is one way out of a Branch. [Case] and [Default] make one. R is what the
 // predicate sees: the value in [Stream.Branch], the record in [Stream.BranchRecord].
 type BranchCase[R any] struct {
 	name string
@@ -14,17 +14,18 @@ type BranchCase[R any] struct {
 	rest bool
 }
 
-// Case takes the records for which when is true. The stream is called <branch>-<name>.
+// Case takes the records for which when is true. The new stream is called
+// <branch>-<name>.
 func Case[R any](name string, when func(R) bool) BranchCase[R] {
 	return BranchCase[R]{name: name, when: when}
 }
 
-// Default takes all records that are left. It must be the last case.
+// Default takes all records that no other case took. It must be the last case.
 func Default[R any](name string) BranchCase[R] { return BranchCase[R]{name: name, rest: true} }
 
 // Branch splits the stream. A record goes to the first case whose predicate is true for
-// its value, or nowhere. The streams are returned in the order of the cases. If the value
-// is absent, predicates see the zero value.
+// its value. If there is none, the record is dropped. The streams are returned in the
+// order of the cases. If the value is absent, predicates see the zero value.
 func (s Stream[K, V]) Branch(name string, cases ...BranchCase[V]) []Stream[K, V] {
 	return branch(s, name, cases, func(r *graph.Record[K, V]) V { return r.Value })
 }
@@ -58,14 +59,14 @@ func branch[K, V, R any](s Stream[K, V], name string, cases []BranchCase[R], see
 
 func checkCases[R any](b *Builder, n *node, cases []BranchCase[R]) {
 	if len(cases) == 0 {
-		b.problem("%v: has no cases", n)
+		b.problem("%v: has no cases: add at least one Case or Default", n)
 	}
 	for i, c := range cases {
 		switch {
 		case c.name == "":
 			b.problem("%v: case %d has no name", n, i+1)
 		case c.rest && i < len(cases)-1:
-			b.problem("%v: Default must be the last case, %q comes before others", n, c.name)
+			b.problem("%v: Default must be the last case: move %q to the end", n, c.name)
 		case !c.rest && c.when == nil:
 			b.problem("%v: the function of case %q is nil", n, c.name)
 		}

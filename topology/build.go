@@ -27,9 +27,9 @@ func init() {
 	})
 }
 
-// Build validates the topology. The error joins everything that is wrong with it (see
-// errors.Join). A Builder may be built again after more operators have been added; what
-// was built before stays as it is.
+// Build validates the topology. The error joins all mistakes (see errors.Join). The
+// Builder stays usable: add more operators and call Build again. Topologies that were
+// built before do not change.
 func (b *Builder) Build() (*Topology, error) {
 	for len(b.onBuild) > 0 {
 		f := b.onBuild[0]
@@ -52,8 +52,8 @@ func (b *Builder) Build() (*Topology, error) {
 	return &Topology{g: g}, nil
 }
 
-// settleNames gives other names to nodes without a name of their own whose names the user
-// has given to others in the meantime.
+// settleNames renames nodes with a derived name if the user has meanwhile chosen that
+// name for another node.
 func (b *Builder) settleNames() {
 	for _, n := range b.nodes {
 		if n.auto && b.names[n.name] != "" {
@@ -65,7 +65,7 @@ func (b *Builder) settleNames() {
 // stores returns the stores that the nodes use, in order of their first use.
 func (b *Builder) stores() (stores []*graph.Store, problems []error) {
 	byName := make(map[string]*graph.Store)
-	first := make(map[string]*node) // that uses the store
+	first := make(map[string]*node) // the first node that uses the store
 	for _, n := range b.nodes {
 		seen := make(map[string]bool)
 		for _, use := range n.stores {
@@ -96,7 +96,7 @@ func (b *Builder) stores() (stores []*graph.Store, problems []error) {
 	return stores, problems
 }
 
-// specOf returns the description of a spec, and what is wrong with it.
+// specOf returns the description of a spec, and its mistakes.
 func specOf(spec processor.StoreSpec) (*store.Spec, []error) {
 	s, err := store.Of(spec)
 	if err != nil {
@@ -108,7 +108,7 @@ func specOf(spec processor.StoreSpec) (*store.Spec, []error) {
 	return s, nil
 }
 
-// parts takes apart what errors.Join has put together.
+// parts splits an error that was made by errors.Join.
 func parts(err error) []error {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		return joined.Unwrap()
@@ -116,8 +116,8 @@ func parts(err error) []error {
 	return []error{err}
 }
 
-// formatOf returns the format of a store as the shape of the topology has it. windows are
-// those of a windowed table, nil for other stores.
+// formatOf returns the format of a store as it stands in the topology's shape. windows
+// are those of a windowed table, or nil.
 func formatOf(spec *store.Spec, windows *Windows) string {
 	if windows == nil {
 		return spec.Format()
@@ -125,7 +125,7 @@ func formatOf(spec *store.Spec, windows *Windows) string {
 	return spec.Format() + ", " + windows.String()
 }
 
-// rowsOf says what formatOf says, in parts.
+// rowsOf returns the same facts as formatOf, in parts.
 func rowsOf(spec *store.Spec, windows *Windows) graph.Rows {
 	rows := graph.RowsOf(spec)
 	if windows == nil {
@@ -138,7 +138,7 @@ func rowsOf(spec *store.Spec, windows *Windows) graph.Rows {
 	return rows
 }
 
-// checkSinks reports sinks that write to topics that look like the topology's own.
+// checkSinks reports sinks that write to a topic with the name of an internal topic.
 func (b *Builder) checkSinks(stores []*graph.Store) (problems []error) {
 	internal := make(map[string]string)
 	for _, r := range b.repartitions {
@@ -157,7 +157,7 @@ func (b *Builder) checkSinks(stores []*graph.Store) (problems []error) {
 	return problems
 }
 
-// distinct leaves out problems that say the same as one before.
+// distinct removes problems with the same text as an earlier one.
 func distinct(problems []error) []error {
 	seen := make(map[string]bool)
 	return slices.DeleteFunc(problems, func(err error) bool {
@@ -169,7 +169,7 @@ func distinct(problems []error) []error {
 	})
 }
 
-// graph returns the graph. It shares nothing that is still changed with the builder.
+// graph returns the graph. It shares nothing mutable with the builder.
 func (b *Builder) graph(stores []*graph.Store) *graph.Graph {
 	made := make(map[*node]*graph.Node, len(b.nodes))
 	nodes := make([]*graph.Node, len(b.nodes))

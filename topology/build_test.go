@@ -15,7 +15,7 @@ import (
 	"github.com/millrace-streams/millrace/windowstore"
 )
 
-// TestBuildErrors makes one mistake, or two, and compares the whole text.
+// TestBuildErrors makes one or two mistakes and compares the whole text.
 func TestBuildErrors(t *testing.T) {
 	t.Parallel()
 	source := func(b *Builder) Stream[string, string] { return Source(b, "in", serde.String, serde.String) }
@@ -34,7 +34,7 @@ func TestBuildErrors(t *testing.T) {
 		"no topics":        {func(b *Builder) { source(b); Sources(b, nil, serde.String, serde.String) }, []string{`source "-source": has no topics`}},
 		"nil serdes of a source": {
 			func(b *Builder) { Source[string, string](b, "in", nil, nil) },
-			[]string{`source "in-source": needs a serde of the keys`, `source "in-source": needs a serde of the values`},
+			[]string{`source "in-source": needs a serde for its keys`, `source "in-source": needs a serde for its values`},
 		},
 		"a topic twice with other serdes": {
 			func(b *Builder) { source(b); Source(b, "in", serde.String, serde.Int64) },
@@ -90,7 +90,7 @@ func TestBuildErrors(t *testing.T) {
 				grouped(b).Count("x")
 			},
 			[]string{
-				`the name "x" is used by a filter and by a repartition: names of operators must be unique, give one of them another name`,
+				`the name "x" is used by a filter and by a repartition, but names of operators must be unique: give one of them another name`,
 				`the name "x" is used by a filter and by a count`,
 			},
 		},
@@ -100,7 +100,7 @@ func TestBuildErrors(t *testing.T) {
 				g.Count("x")
 				g.Count("x")
 			},
-			[]string{`the name "x" is used by a count and by a count: names of operators must be unique, give one of them another name`},
+			[]string{`the name "x" is used by a count and by a count, but names of operators must be unique: give one of them another name`},
 		},
 		"the name of a store for operator times": {
 			func(b *Builder) {
@@ -122,7 +122,7 @@ func TestBuildErrors(t *testing.T) {
 				Process(s, "", newP, serde.String, serde.String)
 			},
 			[]string{
-				`repartition: needs a name`, `groupByKey: needs a name`, `count "in-count": needs a name, which is that of its table, store and changelog`,
+				`repartition: needs a name`, `groupByKey: needs a name`, `count "in-count": needs a name, which names its table, store and changelog`,
 				`groupBy "in-groupBy": needs a name`, `branch "in-branch": needs a name`, `process "in-process": needs a name`,
 			},
 		},
@@ -143,11 +143,11 @@ func TestBuildErrors(t *testing.T) {
 				Map(source(b), func(r rec) rec { return r }, nil, nil).To("out2")
 			},
 			[]string{
-				`sink "out-sink": needs a serde of the values, to write them: give one where the values get their type`,
-				`repartition "again": needs a serde of the values, to send them through topic <app>-again-repartition`,
-				`reduce "r": needs a serde of the values, to store them`,
-				`aggregate "a": needs a serde of the values`,
-				`sink "out2-sink": needs a serde of the keys`, `sink "out2-sink": needs a serde of the values`,
+				`sink "out-sink": needs a serde for its values, to write them: pass it to the operator that gives the values their type`,
+				`repartition "again": needs a serde for its values, to send them through topic <app>-again-repartition`,
+				`reduce "r": needs a serde for its values, to store them`,
+				`aggregate "a": needs a serde for its values`,
+				`sink "out2-sink": needs a serde for its keys`, `sink "out2-sink": needs a serde for its values`,
 			},
 		},
 		"branches": {
@@ -158,7 +158,7 @@ func TestBuildErrors(t *testing.T) {
 				s.Branch("c", Case("x", startsWithH), Case("x", startsWithH))
 			},
 			[]string{
-				`branch "none": has no cases`, `branch "b": Default must be the last case, "d" comes before others`,
+				`branch "none": has no cases`, `branch "b": Default must be the last case: move "d" to the end`,
 				`branch "b": case 2 has no name`, `branch "b": the function of case "n" is nil`, `the name "c-x" is used by a branch and by a branch`,
 			},
 		},
@@ -174,12 +174,12 @@ func TestBuildErrors(t *testing.T) {
 				g.Window(Unlimited(time.UnixMilli(-1)).Grace(time.Second)).Count("unlimited")
 			},
 			[]string{
-				`count "none": the Windows are the zero value: make them with Tumbling, Hopping or Unlimited`,
-				`count "zero": the window size is 0s, it must be positive`,
-				`count "wide": the windows advance by 11ms, which is more than their size 10ms: records between them would be lost`,
-				`count "still": the windows advance by 0s, it must be positive`,
-				`count "micro": the window size 1.5ms is no whole number of milliseconds`, `count "micro": the advance 1.5ms is no`,
-				`count "negative": the grace -1s is negative`,
+				`count "none": the Windows are the zero value: use Tumbling, Hopping or Unlimited`,
+				`count "zero": the window size 0s must be positive`,
+				`count "wide": the advance 11ms is more than the window size 10ms, so records between windows would be lost: use a smaller advance`,
+				`count "still": the advance 0s must be positive`,
+				`count "micro": the window size 1.5ms must be a whole number of milliseconds`, `count "micro": the advance 1.5ms must be a whole number`,
+				`count "negative": the grace -1s must not be negative`,
 				`count "unlimited": the window starts at`, `count "unlimited": unlimited windows have no grace`,
 			},
 		},
@@ -187,14 +187,14 @@ func TestBuildErrors(t *testing.T) {
 			func(b *Builder) {
 				grouped(b).Window(Tumbling(ms(10)).Grace(ms(5))).Count("n", Retention(ms(14)))
 			},
-			[]string{`count "n": the retention 14ms is less than the window size 10ms plus the grace 5ms: open windows would be lost`},
+			[]string{`count "n": the retention 14ms is less than the window size 10ms plus the grace 5ms, so open windows would be lost: use a longer Retention`},
 		},
 		"partitions": {
 			func(b *Builder) {
 				GroupByKey(source(b), "by-key", Partitions(3)).Count("n")
 				Repartition(source(b), "r", Partitions(0))
 			},
-			[]string{`groupByKey "by-key": Partitions has no effect`, `repartition "r": 0 partitions: a topic has at least one`},
+			[]string{`groupByKey "by-key": the key has not changed, so nothing is repartitioned and Partitions has no effect`, `repartition "r": Partitions is 0: use at least 1`},
 		},
 		"partitioners": {
 			func(b *Builder) {
@@ -202,7 +202,7 @@ func TestBuildErrors(t *testing.T) {
 				s.To("out", Partitioner(func(processor.Record[string, int], int32) []int32 { return nil }))
 				s.To("out", Partitioner[string, string](nil))
 			},
-			[]string{`sink "out-sink": the function of Partitioner is a func(processor.Record[string,int], int32) []int32, the stream needs a func`, `sink "out-sink-2": the function of Partitioner is nil`},
+			[]string{`sink "out-sink": the function of Partitioner is a func(processor.Record[string,int], int32) []int32, but the stream needs a func`, `sink "out-sink-2": the function of Partitioner is nil`},
 		},
 		"sink topics": {
 			func(b *Builder) {
@@ -237,8 +237,8 @@ func TestBuildErrors(t *testing.T) {
 				Process(s, "panics", func() *failingProcessor { panic("oh") }, serde.String, serde.String)
 			},
 			[]string{
-				`process "same": the function returns the same processor twice, it must make a new one for each task`,
-				`process "nil": the function returns a nil processor`, `process "panics": panic: oh`,
+				`process "same": the function returned the same processor twice: return a new one for each call, because each task needs its own`,
+				`process "nil": the function returned nil: return a new processor`, `process "panics": panic: oh`,
 			},
 		},
 		"stores": {
@@ -330,8 +330,8 @@ func TestSourceTwice(t *testing.T) {
 	f.Expect("a k:1@1", "b k:1@1")
 }
 
-// TestNames derives names that give way to the user's, and that no insertion changes for
-// what has state.
+// TestNames checks derived names. They give way to names that the user chose, and no
+// insertion renames an operator with state.
 func TestNames(t *testing.T) {
 	t.Parallel()
 	b := New()
@@ -376,7 +376,7 @@ func TestBuilderValues(t *testing.T) {
 	}
 }
 
-// TestZeroHandles panics with a text that says what is wrong.
+// TestZeroHandles expects a panic whose text says what is wrong.
 func TestZeroHandles(t *testing.T) {
 	t.Parallel()
 	for name, use := range map[string]func(){

@@ -9,10 +9,9 @@ import (
 	"github.com/millrace-streams/millrace/processor"
 )
 
-// Builder collects the operators of a topology. It is used by one goroutine, and passed
-// around by the handles that it gives out. Nothing that is called on the way to Build
-// fails: mistakes are collected, and Build reports all of them. The zero value is an
-// empty Builder.
+// Builder collects the operators of a topology. Only one goroutine may use it. The
+// handles that it returns pass it on. No call before Build fails: the Builder collects
+// mistakes, and Build reports all of them. The zero value is an empty Builder.
 type Builder struct {
 	nodes        []*node // parents before children
 	repartitions []*graph.RepartitionTopic
@@ -23,21 +22,21 @@ type Builder struct {
 	values       map[any]any
 }
 
-// New returns an empty Builder, as new(Builder) does. Handles come from it through
-// [Source]; a handle that is the zero value belongs to no builder, and using it panics.
+// New returns an empty Builder, like new(Builder). [Source] returns the first handle. The
+// zero value of a handle belongs to no Builder; using it panics.
 func New() *Builder { return &Builder{} }
 
-// Report adds a problem to those that Build reports. It is for packages that offer
-// operators of their own on top of this one.
+// Report adds a problem that Build reports. It is for packages that offer operators of
+// their own on top of this one.
 func (b *Builder) Report(err error) {
 	if err != nil {
 		b.problems = append(b.problems, err)
 	}
 }
 
-// OnBuild registers f to be called when Build starts, in order of registration; it may
-// add operators, and register more functions. The error, if any, is one of the problems
-// that Build reports. It is for operators that only know at the end what they consist of.
+// OnBuild registers f to be called when Build starts, in order of registration. f may add
+// operators and register more functions. If f returns an error, Build reports it. OnBuild
+// is for operators that know their parts only when the topology is complete.
 func (b *Builder) OnBuild(f func() error) {
 	if f == nil {
 		b.problem("OnBuild: the function is nil")
@@ -46,12 +45,12 @@ func (b *Builder) OnBuild(f func() error) {
 	b.onBuild = append(b.onBuild, f)
 }
 
-// Value returns what was kept with SetValue under key, or nil.
+// Value returns the value that SetValue stored under key, or nil.
 func (b *Builder) Value(key any) any { return b.values[key] }
 
-// SetValue keeps a value for the time of building, for packages that offer operators of
-// their own. As with context.Context, key should be of a type of the package that uses
-// it.
+// SetValue stores a value until the topology is built, for packages that offer operators
+// of their own. As with context.Context, key should be of a type that is defined in the
+// package that uses it.
 func (b *Builder) SetValue(key, value any) {
 	if b.values == nil {
 		b.values = make(map[any]any)
@@ -62,10 +61,10 @@ func (b *Builder) SetValue(key, value any) {
 // node is a node while the topology is being built.
 type node struct {
 	name  string
-	auto  bool   // the name was made up, and gives way to one that the user chose
-	base  string // what names derived from this node start with
+	auto  bool   // the name is derived; a name that the user chooses takes precedence
+	base  string // the beginning of names that are derived from this node
 	kind  graph.Kind
-	op    string // what the user called: "filter", "count", ...
+	op    string // the operator that the user called: "filter", "count", ...
 	keyed bool   // see graph.Node
 	table bool   // see graph.Node
 
@@ -85,14 +84,14 @@ type maker = func(t graph.Task, n *graph.Node, children []any) (any, error)
 // storeUse is a store that a node uses.
 type storeUse struct {
 	spec    processor.StoreSpec
-	windows *Windows // of a windowed table
+	windows *Windows // the windows of a windowed table
 	table   bool     // a table keeps its rows in the store
 }
 
-// String is how problems name a node.
+// String returns the node as error texts name it.
 func (n *node) String() string { return fmt.Sprintf("%s %q", n.op, n.name) }
 
-// add adds a node. With an empty name the node is called after the nearest operator above
+// add adds a node. If name is empty, the name is derived from the nearest operator above
 // that the user named.
 func (b *Builder) add(n *node, name string, parents ...*node) *node {
 	b.begin()
@@ -108,8 +107,8 @@ func (b *Builder) add(n *node, name string, parents ...*node) *node {
 	return n
 }
 
-// begin is called before anything is added. Without a builder there is nobody to report
-// the problem to.
+// begin is called before anything is added. It panics without a builder, because nothing
+// else could report the problem.
 func (b *Builder) begin() {
 	if b == nil {
 		panic("topology: the handle belongs to no Builder, or the Builder is nil: start with New and Source")
@@ -119,22 +118,22 @@ func (b *Builder) begin() {
 	}
 }
 
-// addPart adds a node that is a part of a named operator, and whose name belongs to that
-// one.
+// addPart adds a node that is a part of a named operator. The name of the node belongs to
+// that operator.
 func (b *Builder) addPart(n *node, name, base string, parents ...*node) *node {
 	b.checkName(n.op, name)
 	return b.addUnchecked(n, name, base, parents...)
 }
 
-// addUnchecked is addPart for a name about which the user has been told already.
+// addUnchecked is addPart for a name that was already reported.
 func (b *Builder) addUnchecked(n *node, name, base string, parents ...*node) *node {
 	n.parents, n.name, n.base = parents, name, base
 	b.nodes = append(b.nodes, n)
 	return n
 }
 
-// addBefore adds a node that is a part of the operator whose node next is the one that was
-// added last, and which comes before it. part is behind the operator's name in its name.
+// addBefore adds a node in front of next. next is the node that was added last, and both
+// are parts of one operator. The name of n is the operator's name followed by part.
 func (b *Builder) addBefore(next, n *node, part string, parents ...*node) *node {
 	n.parents, n.base, n.name = parents, next.base, next.name+"-"+part
 	if next.auto {
@@ -153,15 +152,15 @@ func baseOf(parents []*node) string {
 	return parents[0].base
 }
 
-// problem reports a mistake in the user's words.
+// problem reports a mistake, in terms of the API that the user called.
 func (b *Builder) problem(format string, args ...any) {
 	b.problems = append(b.problems, fmt.Errorf("topology: "+format, args...))
 }
 
-// needName reports an operator without the name that it must have.
+// needName reports an operator that lacks the name that it needs.
 func (b *Builder) needName(n *node, name, namesWhat string) {
 	if name == "" {
-		b.problem("%v: needs a name, which is that of %s", n, namesWhat)
+		b.problem("%v: needs a name, which names %s", n, namesWhat)
 	}
 }
 
@@ -172,10 +171,10 @@ func (b *Builder) needFunc(n *node, f any) {
 	}
 }
 
-// needSerde reports a serde that is missing where it is needed; of is "key" or "value".
+// needSerde reports a missing serde. of is "key" or "value".
 func (b *Builder) needSerde(n *node, of string, serde any, why string) {
 	if isNil(serde) {
-		b.problem("%v: needs a serde of the %ss, %s: give one where the %ss get their type", n, of, why, of)
+		b.problem("%v: needs a serde for its %ss, %s: pass it to the operator that gives the %ss their type", n, of, why, of)
 	}
 }
 

@@ -12,15 +12,15 @@ import (
 // Describe returns a description of the topology.
 func (t *Topology) Describe() Description { return Description{t.g} }
 
-// Description describes a topology: its sub-topologies, and their nodes with stores and
+// Description describes a topology: its sub-topologies with their nodes, stores and
 // topics.
 type Description struct {
 	g *graph.Graph
 }
 
-// String returns the description in the form of Kafka Streams' Topology.describe(), which
-// visualisers of topologies read. Internal topics are without the application ID.
-// Children are in the order in which they get records.
+// String returns the description in the format of Kafka Streams' Topology.describe(),
+// which tools that draw topologies can read. Names of internal topics lack the
+// application ID. Children are in the order in which they get records.
 func (d Description) String() string {
 	var text strings.Builder
 	text.WriteString("Topologies:\n ")
@@ -41,8 +41,8 @@ func (d Description) subTopologies() []*graph.SubTopology {
 	return d.g.SubTopologies
 }
 
-// described returns the nodes in the order of the description: those with more below them
-// first, then by name.
+// described returns the nodes in the order of the description: nodes with more nodes
+// below them come first, then nodes are sorted by name.
 func described(s *graph.SubTopology) []*graph.Node {
 	sizes := make(map[*graph.Node]int, len(s.Nodes))
 	for _, n := range slices.Backward(s.Nodes) {
@@ -99,8 +99,8 @@ func nodeNames(nodes []*graph.Node) string {
 	return strings.Join(names, ", ")
 }
 
-// DOT returns the description as a graph for Graphviz: boxes are nodes, ellipses topics,
-// cylinders stores.
+// DOT returns the description as a graph for Graphviz. Boxes are nodes, ellipses are
+// topics, cylinders are stores.
 func (d Description) DOT() string {
 	var text strings.Builder
 	text.WriteString("digraph topology {\n  rankdir=LR;\n  node [shape=box];\n")

@@ -8,8 +8,8 @@ import (
 	"github.com/millrace-streams/millrace/serde"
 )
 
-// TestDescribeAsKafkaStreams compares with texts captured from Kafka Streams, after
-// giving our names theirs.
+// TestDescribeAsKafkaStreams compares with texts captured from Kafka Streams. It first
+// replaces our names by those of Kafka Streams.
 func TestDescribeAsKafkaStreams(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {

@@ -1,12 +1,13 @@
-// Package topology describes what a stream processing application does: which topics it
-// reads, what it does with their records, what it keeps, and which topics it writes. The
-// model is that of Kafka Streams.
+// Package topology describes a stream processing application: the topics that it reads,
+// the operators that handle their records, the state that it keeps, and the topics that
+// it writes. The model is that of Kafka Streams.
 //
 //	b := topology.New()
 //	tweets := topology.Source(b, "tweets", serde.String, serde.JSON[Tweet]())
 //	originals := tweets.Filter(func(t Tweet) bool { return t.Retweeted == nil })
 //	originals.To("originals")
-//	topology.GroupBy(originals, "by-author", Author, serde.String).Count("tweets-by-author").Stream().To("counts")
+//	byAuthor := topology.GroupBy(originals, "by-author", Author, serde.String)
+//	byAuthor.Count("tweets-by-author").Stream().To("counts")
 //	t, err := b.Build()
 //
 // The result of Build runs in an application (package millrace) or in a test (package
@@ -14,184 +15,218 @@
 //
 // # Handles
 //
-// [Stream], [Grouped], [Windowed], [Table] and [WindowedTable] are handles: small values
-// that name a place in the topology, with the types of what passes there. Operators that
-// keep the types are methods, those that make a new type are functions: [Map],
-// [MapValues], [GroupBy], [Aggregate]. Nothing runs before Build, and Build reports
-// everything that is wrong at once. An option that is nil changes nothing.
+// [Stream], [Grouped], [Windowed], [Table] and [WindowedTable] are handles. A handle is a
+// small value that names a place in the topology, with the types of the records there. An
+// operator that keeps the types is a method. An operator that makes a new type is a
+// function: [Map], [MapValues], [GroupBy], [Aggregate].
 //
-// An operator changes nothing about the handle that it is called on: it returns another
-// one. What is attached to the old handle gets what went in, and an operator whose result
-// nobody uses has no effect beyond the calls of its function.
+// Nothing runs before Build. Build reports all mistakes at once. A nil option has no
+// effect.
 //
-// A handle carries the serdes of its keys and values, and an operator asks for a serde
-// only where it makes a new type. That serde may be nil if nothing of the type is stored
-// or sent.
+// An operator does not change the handle on which it is called; it returns a new handle.
+// Operators that are attached to the old handle see the records as they were before the
+// operator. If nobody uses the result of an operator, the operator still calls its
+// function and has no other effect.
+//
+// A handle carries the serdes of its keys and values. An operator asks for a serde only
+// if it makes a new type. That serde may be nil if no value of the type is stored or
+// sent.
 //
 // # Names
 //
-// An operator that keeps state or repartitions has a name that the user gives: it names
-// the store, the changelog topic <app>-<name>-changelog and the repartition topic
-// <app>-<name>-repartition. These names never contain a number that was counted, so that
-// an operator may be inserted anywhere without renaming what another one keeps. All other
-// operators may be named ([Named]); their derived names appear only in descriptions, logs
-// and errors.
+// An operator that keeps state or repartitions needs a name from the user. The name
+// becomes the name of
+//
+//   - the store;
+//   - the changelog topic, <app>-<name>-changelog;
+//   - the repartition topic, <app>-<name>-repartition.
+//
+// These names never contain a counter. An operator can therefore be inserted anywhere
+// without renaming the state of another one. All other operators may be named ([Named]).
+// If they are not, they get derived names, which appear only in descriptions, logs and
+// errors.
 //
 // # Keys, tasks and repartitioning
 //
-// Connected operators form a sub-topology, and a sub-topology runs as one task for each
-// partition of the topics that it reads: task 3 has partition 3 of each. A task has its
-// own stores. Records with equal keys meet in one task because their producers put them
-// into one partition. Where the key changes, the records go through a topic of the
-// application first, so that they meet again: [GroupBy] and [Repartition] always do this,
-// [GroupByKey] does where the key may have changed since the last source or repartition,
-// by [Map], [FlatMap], [SelectKey] or [Process]. A function for values that has to see
-// the key goes into [MapValuesRecord] or [FlatMapValuesRecord], which leave it as it is.
-// [Join] and [LeftJoin] do it there too, with the name of the option [Named].
+// Connected operators form a sub-topology. A sub-topology runs as one task per partition
+// of the topics that it reads: task 3 has partition 3 of each topic. A task has its own
+// stores.
 //
-// Topics from which records are grouped together or joined without a repartitioning must
-// have equally many partitions, which is checked at start. The same holds for topics whose
-// records are to meet in a store of [Process]; whether they are is known to the processor
-// alone, so that there unequal numbers only give a warning in the log.
+// Records with equal keys are handled by one task, because their producers put them into
+// one partition. If an operator changes the key, the records must go through a topic of
+// the application before they are grouped by the new key:
+//
+//   - [GroupBy] and [Repartition] always send them through a topic.
+//   - [GroupByKey] does if [Map], [FlatMap], [SelectKey] or [Process] may have changed
+//     the key since the last source or repartition.
+//   - [Join] and [LeftJoin] do in the same case. The topic gets its name from the option
+//     [Named].
+//
+// If a function on values has to see the key, use [MapValuesRecord] or
+// [FlatMapValuesRecord]. They keep the key, so no repartitioning is needed.
+//
+// If records from several topics are grouped together or joined without a repartitioning,
+// these topics must have the same number of partitions. The application checks this at
+// start. If the topics are read by a [Process] that shares a store, only the processor
+// knows whether their records have to meet. In that case different numbers only cause a
+// warning in the log.
 //
 // # Absent keys and values
 //
-// A record of Kafka need not have a key or a value. Operators without state pass absence
-// on: MapValues, FlatMapValues and their Record forms leave an absent value absent
-// without calling the function, and predicates on values see the zero value. With an
-// Optional serde (serde.Nullable) the functions are called for absent values too.
+// A Kafka record may have no key, and it may have no value. Operators without state pass
+// absence on. MapValues, FlatMapValues and their Record forms do not call the function
+// for an absent value, and leave it absent. A predicate on values sees the zero value.
+// With an Optional serde (serde.Nullable), functions are called for absent values too.
 //
-//	in front of a repartition topic   records without a key are dropped
-//	GroupTable                        a row without a key in the group is in no group
-//	SourceTable, ToTable              records without a key are dropped, those without a
-//	                                  value delete a row
-//	Count, Reduce, Aggregate          records without a key or a value are dropped
-//	the same over windows             records without a key are dropped, of a Reduce
-//	                                  those without a value too
-//	Join, LeftJoin                    records without a value are dropped; without a key,
-//	                                  Join drops them and LeftJoin finds no row
+//	a repartitioning          a record without a key is dropped
+//	GroupTable                a row whose group key is absent is in no group
+//	SourceTable, ToTable      a record without a key is dropped; a record without a
+//	                          value deletes the row
+//	Count, Reduce, Aggregate  a record without a key or a value is dropped
+//	the same over windows     a record without a key is dropped; Reduce also drops a
+//	                          record without a value
+//	Join, LeftJoin            a record without a value is dropped; without a key, Join
+//	                          drops it, and LeftJoin finds no row
 //
 // Dropped records are counted, by node and reason.
 //
 // # Order
 //
-// Formally: within a task, records are processed one at a time. Records of one partition
-// are processed in order of offset. Of several partitions, the one whose next record has
-// the smallest timestamp comes first; a partition that is empty although the broker has
-// more of it is waited for. Config.TaskIdle of package millrace also waits for records
-// that are still to be produced. A record passes through the operators depth first: an
-// operator's children get a forwarded record in the order in which they were attached,
-// and each is done with it, and with all that it forwards, before the next gets it.
+// Formally: A task processes one record at a time. It processes the records of one
+// partition in order of offset. Among several partitions it takes the one whose next
+// record has the smallest timestamp. If a partition is empty but the broker has more
+// records of it, the task waits for them. With Config.TaskIdle of package millrace, the
+// task also waits for records that are yet to be produced.
 //
-// In plain words: what has the same key, and comes from one topic, is processed in the
-// order in which it was produced, and results on one topic with the same key are in the
-// order of what caused them.
+// A record passes through the operators depth first. The children of an operator get a
+// forwarded record in the order in which they were attached. Each child handles the
+// record, and all that it forwards itself, before the next child gets the record.
 //
-// Not promised: an order between records of different partitions or tasks; an order
-// between the updates of different rows of a table, other than that updates merged
-// between two commits come in the order in which the rows first changed; an order across
-// a repartition topic between records that came from different tasks.
+// In plain words: Records with the same key from one topic are processed in the order in
+// which they were produced. Results with the same key on one topic are in the order of
+// the records that caused them.
+//
+// Not promised:
+//
+//   - an order between records of different partitions or tasks;
+//   - an order between the updates of different rows of a table, except that updates that
+//     were merged between two commits come in the order in which the rows first changed;
+//   - an order across a repartition topic between records from different tasks.
 //
 // # Time
 //
-// Event time is the timestamp of a record: Kafka's, or what [TimestampFrom] says. What an
-// operator forwards has the timestamp of the record that caused it; a row of a table has
-// the largest timestamp of the records that made it, and a deletion forgets it. A
-// deletion that is forwarded at once has the larger timestamp of the row and the record
-// that deleted it; one that was held back until the commit has the record's alone.
+// Event time is the timestamp of a record: Kafka's, or the one that [TimestampFrom]
+// returns.
 //
-// A windowed aggregation has a stream time of its own: the largest timestamp of the
-// records that have reached it in this task, the present one included. It never goes
-// back, and it survives restarts, moves to another process and lost disks. A window
-// [start, end) takes records while end > stream time - grace. So a record may be late for
-// one hopping window and in time for the next; it is counted as dropped once for each
-// window that it is late for. Stream time moves only with records: windows on a partition
-// without records stay open.
+//   - A forwarded record has the timestamp of the record that caused it.
+//   - A row of a table has the largest timestamp of the records that made it. A deletion
+//     forgets that timestamp.
+//   - If a deletion is forwarded at once, it has the larger of two timestamps: that of
+//     the row and that of the deleting record. If it was held back until the commit, it
+//     has the timestamp of the deleting record.
+//
+// A windowed aggregation has its own stream time: the largest timestamp of the records
+// that have reached it in this task, including the present one. It never goes back, and
+// survives restarts, moves to another process and lost disks.
+//
+// A window [start, end) takes records while end > stream time - grace. With hopping
+// windows, a record may therefore be late for one window and in time for the next. It is
+// counted as dropped once per window for which it is late.
+//
+// Stream time advances only with records. If a partition gets no records, its windows
+// stay open.
 //
 // # Tables
 //
-// A table comes from a topic ([SourceTable]), from a stream ([Stream.ToTable]) or from an
-// aggregation. [Table.Filter] and [MapTable] make other tables of it, and [Table.Stream]
-// gives its updates.
+// A table comes from a topic ([SourceTable]), a stream ([Stream.ToTable]) or an
+// aggregation. [Table.Filter] and [MapTable] make new tables from it, and [Table.Stream]
+// returns its updates.
 //
-// A table with a store has its rows there. A table without one only passes on what comes:
+// A table with a store keeps its rows there. A table without a store only passes updates
+// on.
 //
-//   - SourceTable, ToTable and aggregations have a store, unless they are told
+//   - SourceTable, ToTable and aggregations have a store unless they have the option
 //     [WithoutStore].
 //   - Filter and MapTable have none. [Table.Stored] adds one.
 //
-// A store that is added to a program starts empty. If the application has run before, the
-// store gets only the updates from then on, so a count of groups would miss the rows of
-// before. Give the application another ID, or delete its group and internal topics, to
-// fill it.
+// If a store is added to a program that has run before, the store starts empty and gets
+// only new updates. A count of groups would then miss all earlier rows. To fill the
+// store, give the application another ID, or delete its group and its internal topics.
 //
-// A row has the largest timestamp of the records that made it, if an aggregation made it.
-// A row of SourceTable, ToTable or Stored has the timestamp of its record: updates are
-// applied in the order in which they come.
+// The timestamp of a row depends on the table:
+//
+//   - In an aggregation, the row has the largest timestamp of the records that made it.
+//   - In SourceTable, ToTable and Stored, the row has the timestamp of its record.
+//     Updates are applied in the order in which they arrive.
 //
 // [GroupTable] groups the rows by a key that is computed from the value, and aggregates
-// the groups: if a row changes, its old value is subtracted from its old group, and its
-// new value is added to its new one. If that is another group, the two change one after
-// the other, and perhaps in different transactions: in between, a row may be in none of
-// them.
+// the groups. If a row changes, its old value is subtracted from its old group and its
+// new value is added to its new group. If these are two groups, they change one after the
+// other, perhaps in different transactions. In between, the row may be in neither
+// group.
 //
-// The functions of Filter and MapTable see old rows too, where an operator behind them
-// has to know what was there before. So their results must depend on key and value only.
+// The functions of Filter and MapTable also see old rows, if an operator behind them
+// needs the previous row. Their results must therefore depend on key and value only.
 //
-// A value that an aggregation has forwarded is changed in place no more if a store behind
-// it may keep the value. A function or a processor must not keep such a value in a
-// variable.
+// If a store behind an aggregation may keep a value that the aggregation has forwarded,
+// the aggregation no longer changes that value in place. A function or a processor must
+// not keep such a value in a variable.
 //
 // # Joins
 //
 // [Join] and [LeftJoin] look up the newest row of a table for each record of a stream.
-// [JoinTables], [LeftJoinTables] and [OuterJoinTables] make a table of two. They read the
-// rows where they are stored already, and add no store: the rows of a table that Filter,
-// MapTable or a join has made are made anew for each lookup.
+// [JoinTables], [LeftJoinTables] and [OuterJoinTables] make a new table from two tables.
+// A join reads the rows from the stores that exist already, and adds no store. If a table
+// was made by Filter, MapTable or a join, its rows are computed again for each lookup.
 //
-// An update of one table meets the row of the other one as that was last forwarded. If
-// l1 becomes l2 and r1 becomes r2 between two commits, the joined row becomes (l2, r1) and
-// then (l2, r2). With the newest rows on both sides (l1, r2) would be taken out of a group
-// that it was never put in.
+// In a join of two tables, an update of one table meets the row that the other table has
+// forwarded last. Example: between two commits l1 becomes l2 and r1 becomes r2. The
+// joined row becomes (l2, r1) and then (l2, r2). If the newest rows were used on both
+// sides, a later group would subtract (l1, r2), a row that was never added to it.
 //
 // # Updates of tables
 //
-// Updates of one row between two commits are merged: one update is forwarded at the
-// commit, with the timestamp of the row and the headers of the last record that changed
-// it. A row that comes and goes between two commits is not forwarded at all. With
-// [EveryUpdate], or Config.EveryUpdate for all tables, every update is forwarded at once.
-// Do not count updates: how many there are depends on the commits, only the last one of
-// each row does not.
+// Several updates of one row between two commits are merged: at the commit, one update is
+// forwarded. It has the timestamp of the row and the headers of the last record that
+// changed the row. A row that is created and deleted between two commits is not forwarded
+// at all.
+//
+// With [EveryUpdate], or Config.EveryUpdate for all tables, every update is forwarded at
+// once.
+//
+// Do not count updates. Their number depends on the commits; only the last update of each
+// row does not.
 //
 // # Functions
 //
-// An operator has up to three forms, which differ in what its function sees and whether
-// the function may fail:
+// An operator has up to three forms. They differ in what the function sees, and whether
+// it may fail:
 //
-//	MapValues(s, func(V) V2)                                        sees the value, cannot fail
-//	TryMapValues(s, func(V) (V2, error))                            sees the value, may fail
-//	MapValuesRecord(s, func(processor.Record[K, V]) (V2, error))    sees the record, may fail
+//	form              function                                   sees         may fail
+//	MapValues         func(V) V2                                 the value    no
+//	TryMapValues      func(V) (V2, error)                        the value    yes
+//	MapValuesRecord   func(processor.Record[K, V]) (V2, error)   the record   yes
 //
-// The rules for these forms, also for operators to come:
+// These rules hold for all operators, including future ones:
 //
-//   - The plain form is for the common case, and its function has the fewest parameters.
+//   - The plain form is for the common case. Its function has the fewest parameters.
 //   - A function that sees the record may always fail. There is no fourth form.
-//   - If the function needs the whole record anyway, as that of [Map], [SelectKey] or
-//     [Aggregate], there are the plain form and the Try form only.
+//   - If the function needs the whole record anyway, like that of [Map], [SelectKey] or
+//     [Aggregate], there are only the plain form and the Try form.
 //   - A function that only chooses a way for the record cannot fail: the predicates of
 //     [Stream.Branch] and [Stream.BranchRecord], and the functions of [Stream.ToTopic]
 //     and [Partitioner].
-//   - If another operator can say the same, there is the plain form only:
-//     [Stream.FilterNot] has no Try form, [Stream.TryFilter] has.
-//   - An operator with two inputs, as a join, has the plain form and the Try form. Its
-//     function sees the two values. In front of it, MapValuesRecord puts what is needed
-//     of the key, the timestamp or the headers into the value.
-//   - What differs otherwise is an option, never another form.
+//   - If another operator can express the same, there is only the plain form:
+//     [Stream.FilterNot] has no Try form, because [Stream.TryFilter] has one.
+//   - An operator with two inputs, such as a join, has the plain form and the Try form.
+//     Its function sees the two values. If it needs the key, the timestamp or the
+//     headers, put them into the value with MapValuesRecord in front of it.
+//   - Any other difference is an option and never another form.
 //
 // # Errors
 //
-// An error, or a panic, in a function of the user's goes to the application's error
-// policy with the node's name and the record's place (see processor.ErrorPolicy).
-// Skipping is local: operators beside the failing one, and what was forwarded before, are
-// not affected.
+// If a user function returns an error or panics, the application's error policy gets the
+// error with the name of the node and the position of the record (see
+// processor.ErrorPolicy). A skip is local: operators beside the failing one are not
+// affected, nor are records that were forwarded before.
 package topology

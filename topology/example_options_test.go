@@ -11,15 +11,15 @@ import (
 	"github.com/millrace-streams/millrace/topologytest"
 )
 
-// Options of a source say where a new group starts, what happens when Kafka has deleted
-// what was to be read next, and what the time of a record is.
+// Options of a source say where a new group starts, where to continue if Kafka has
+// deleted the next records, and what the time of a record is.
 func ExampleTimestampFrom() {
 	b := topology.New()
 	topology.Source(b, "events", serde.String, serde.Int64,
 		topology.StartAtLatest(),
 		topology.OutOfRangeEarliest(),
 		topology.TimestampFrom(func(r processor.Record[string, int64], partitionTime processor.Timestamp) (processor.Timestamp, error) {
-			return processor.Timestamp(r.Value), nil // the value is the time of the event, in milliseconds
+			return processor.Timestamp(r.Value), nil // the event time in milliseconds
 		})).To("events-out")
 
 	d := start(b)
@@ -49,8 +49,8 @@ func ExampleRepartition() {
 	// partition 2: ann
 }
 
-// A partitioner chooses the partitions of a record; nil leaves it to Kafka's default
-// partitioner.
+// A partitioner chooses the partitions of a record. If it returns nil, Kafka's default
+// partitioner chooses.
 func ExamplePartitioner() {
 	b := topology.New()
 	tweets := topology.Source(b, "tweets", serde.String, serde.JSON[tweet]())
@@ -90,8 +90,8 @@ func ExampleGrouped_Reduce() {
 	// highest-out: tea 9
 }
 
-// Of the updates of a row between two commits one is forwarded, unless the table has
-// EveryUpdate.
+// The updates of a row between two commits are forwarded as one. With EveryUpdate, each
+// is forwarded.
 func ExampleEveryUpdate() {
 	b := topology.New()
 	words := topology.GroupByKey(topology.Source(b, "words", serde.String, serde.String), "by-word")

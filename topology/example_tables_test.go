@@ -10,8 +10,8 @@ import (
 	"github.com/millrace-streams/millrace/topologytest"
 )
 
-// How many users live in each city. Moving takes a user out of the one count and into the
-// other.
+// How many users live in each city. A user who moves is subtracted from one count and
+// added to another.
 func ExampleGroupTable() {
 	b := topology.New()
 	cities := topology.SourceTable(b, "cities", serde.String, serde.String)
@@ -55,7 +55,8 @@ func ExampleSourceTable() {
 	// adults: bob 30 <nil>
 }
 
-// Orders with the names of those who ordered, and the orders of unknown users.
+// Orders with the names of their users, once without and once with the orders of unknown
+// users.
 func ExampleJoin() {
 	b := topology.New()
 	orders := topology.Source(b, "orders", serde.String, serde.String)
@@ -82,7 +83,7 @@ func ExampleJoin() {
 	// all: u1 Ann orders cake
 }
 
-// The account of each user, for those who have both.
+// The account of each user, for users that have both rows.
 func ExampleJoinTables() {
 	b := topology.New()
 	users := topology.SourceTable(b, "users", serde.String, serde.String)

@@ -13,7 +13,7 @@ import (
 	"github.com/millrace-streams/millrace/topologytest"
 )
 
-// t stands for the *testing.T that an example has not got.
+// t stands for the *testing.T, which an example does not have.
 var t = topologytest.ForExample()
 
 type tweet struct {
@@ -44,7 +44,7 @@ func printTopic[V any](d *topologytest.Driver, topic string, vs serde.Serde[V]) 
 	}
 }
 
-// Filter a topic into another one, and count by author on the way.
+// Filter a topic into another one, and count by author.
 func Example() {
 	b := topology.New()
 	tweets := topology.Source(b, "tweets", serde.String, serde.JSON[tweet]())
@@ -84,7 +84,7 @@ func ExampleStream_Branch() {
 	// long: 1 {ann good morning}
 }
 
-// An aggregate may be of any type. With a nullable one, nil deletes the row.
+// An aggregate may have any type. With a nullable serde, nil deletes the row.
 func ExampleAggregate() {
 	b := topology.New()
 	tweets := topology.Source(b, "tweets", serde.String, serde.JSON[tweet]())
@@ -116,7 +116,7 @@ func ExampleAggregate() {
 	// longest-out: ann hi
 }
 
-// Windows that overlap: each record counts in every window that it lies in.
+// Hopping windows overlap. A record counts in every window that contains its time.
 func ExampleHopping() {
 	b := topology.New()
 	tweets := topology.Source(b, "tweets", serde.String, serde.JSON[tweet]())
@@ -164,7 +164,8 @@ func (p *trend) mark(ctx processor.Context[string, int64], now time.Time) error 
 	return nil
 }
 
-// A processor of one's own has stores, punctuators, and a context to forward with.
+// A user-written processor has stores, punctuators, and a context to forward records
+// with.
 func ExampleProcess() {
 	b := topology.New()
 	tweets := topology.Source(b, "tweets", serde.String, serde.JSON[tweet]())
@@ -180,7 +181,7 @@ func ExampleProcess() {
 	// trend-out: mark 0
 }
 
-// The description has the form of Kafka Streams' Topology.describe().
+// The description has the format of Kafka Streams' Topology.describe().
 func ExampleTopology_Describe() {
 	b := topology.New()
 	words := topology.Source(b, "words", serde.String, serde.String)
@@ -205,7 +206,7 @@ func ExampleTopology_Describe() {
 	//       <-- counts-stream
 }
 
-// Build reports all problems at once, in the words of whoever built the topology.
+// Build reports all problems at once, in terms of the calls that built the topology.
 func ExampleBuilder_Build() {
 	b := topology.New()
 	words := topology.Source(b, "words", serde.String, serde.String)
@@ -215,11 +216,12 @@ func ExampleBuilder_Build() {
 	_, err := b.Build()
 	fmt.Println(err)
 	// Output:
-	// topology: sink "lengths-sink": needs a serde of the values, to write them: give one where the values get their type
-	// topology: count "counts": the windows advance by 1m0s, which is more than their size 1s: records between them would be lost
+	// topology: sink "lengths-sink": needs a serde for its values, to write them: pass it to the operator that gives the values their type
+	// topology: count "counts": the advance 1m0s is more than the window size 1s, so records between windows would be lost: use a smaller advance
 }
 
-// Dead letters, skipped records and retries are the application's error policy: functions only return their errors.
+// A function only returns its error. The application's error policy decides: dead letter,
+// skip or retry.
 func ExampleTryMapValues() {
 	b := topology.New()
 	words := topology.Source(b, "words", serde.String, serde.String)

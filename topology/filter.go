@@ -39,14 +39,14 @@ func (s Stream[K, V]) PeekRecord(f func(processor.Record[K, V]) error, opts ...O
 	return s.filter("peek", f, opts, func(r *graph.Record[K, V]) (bool, error) { return true, f(r.Record) })
 }
 
-// ForEach calls f with each record. The stream ends here. f runs before the commit: after
-// a crash it is called again with the records that were not committed.
+// ForEach calls f with each record. The stream ends here. f runs before the commit. After
+// a crash, f is therefore called again with the records that were not committed.
 func (s Stream[K, V]) ForEach(f func(processor.Record[K, V]) error, opts ...Option) {
 	s.filter("forEach", f, opts, func(r *graph.Record[K, V]) (bool, error) { return false, f(r.Record) })
 }
 
 // filter adds a node that passes on, unchanged, the records for which keep is true. given
-// is the user's function.
+// is the function that the user passed.
 func (s Stream[K, V]) filter(op string, given any, opts []Option, keep func(*graph.Record[K, V]) (bool, error)) Stream[K, V] {
 	s.n = s.b.add(&node{kind: graph.Processor, op: op, make: operator.Filter[K, V]{Keep: keep}.New}, nameOf(opts), s.n)
 	s.b.needFunc(s.n, given)

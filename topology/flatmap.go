@@ -7,9 +7,10 @@ import (
 	"github.com/millrace-streams/millrace/serde"
 )
 
-// FlatMap turns each record into any number of records, which are passed on in order.
-// Timestamps and headers are those of the records that f returns; a zero Timestamp stands
-// for that of the record f was given. The slice is read before f is called again.
+// FlatMap turns each record into any number of records and passes them on in order. Their
+// timestamps and headers are those of the records that f returns. A zero Timestamp stands
+// for the timestamp of the record that f was given. The slice is read before f is called
+// again.
 func FlatMap[K, V, K2, V2 any](s Stream[K, V], f func(processor.Record[K, V]) []processor.Record[K2, V2], ks serde.Serde[K2], vs serde.Serde[V2], opts ...Option) Stream[K2, V2] {
 	return flatMap(s, f, func(r processor.Record[K, V]) ([]processor.Record[K2, V2], error) { return f(r), nil }, ks, vs, opts)
 }
@@ -27,7 +28,7 @@ func flatMap[K, V, K2, V2 any](s Stream[K, V], given any, f func(processor.Recor
 	return Stream[K2, V2]{b: s.b, n: n, keys: ks, values: vs, rekeyed: true}
 }
 
-// FlatMapValues turns each value into any number of values, which are passed on in order
+// FlatMapValues turns each value into any number of values and passes them on in order,
 // with the record's key, timestamp and headers. An absent value stays absent, and f is
 // not called for it, unless the stream's value serde is Optional.
 func FlatMapValues[K, V, V2 any](s Stream[K, V], f func(V) []V2, vs serde.Serde[V2], opts ...Option) Stream[K, V2] {

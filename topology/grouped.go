@@ -6,24 +6,24 @@ import (
 	"github.com/millrace-streams/millrace/serde"
 )
 
-// Grouped is a stream whose records with equal keys meet in one task, ready to be
-// aggregated. All aggregations on one Grouped share its repartition topic, if it has one.
+// Grouped is a stream in which records with equal keys meet in one task, ready to be
+// aggregated. If it has a repartition topic, all aggregations on it share that topic.
 type Grouped[K, V any] struct {
 	g *grouping[K, V]
 }
 
-// grouping is what the copies of a Grouped share.
+// grouping is shared by the copies of a Grouped.
 type grouping[K, V any] struct {
-	s           Stream[K, V] // repartitioned, once an aggregation has asked for it
+	s           Stream[K, V] // repartitioned once an aggregation has asked for it
 	name        string
 	opts        repartitionOptions
-	repartition bool // still to be done
+	repartition bool // not yet repartitioned
 }
 
 // GroupBy groups by a key that is computed from the value. If the value is absent, key
 // sees the zero value. The records always go through the topic <app>-<name>-repartition.
-// If ks is Optional, key may return the absent key: that record is dropped, and counted
-// as dropped.
+// If ks is Optional, key may return the absent key. The record is then dropped, and
+// counted as dropped.
 func GroupBy[K, V, K2 any](s Stream[K, V], name string, key func(V) K2, ks serde.Serde[K2], opts ...GroupOption) Grouped[K2, V] {
 	return groupBy(s, name, key, func(r *graph.Record[K, V]) (K2, error) { return key(r.Value), nil }, ks, opts)
 }
@@ -33,14 +33,14 @@ func GroupByRecord[K, V, K2 any](s Stream[K, V], name string, key func(processor
 	return groupBy(s, name, key, func(r *graph.Record[K, V]) (K2, error) { return key(r.Record) }, ks, opts)
 }
 
-// GroupByKey groups by the key that the records have. If Map, FlatMap, SelectKey or
-// Process may have changed the key since the last source or repartition, the records go
-// through the topic <app>-<name>-repartition. Else they do not.
+// GroupByKey groups by the key of the records. If Map, FlatMap, SelectKey or Process may
+// have changed the key since the last source or repartition, the records go through the
+// topic <app>-<name>-repartition. Otherwise they do not.
 func GroupByKey[K, V any](s Stream[K, V], name string, opts ...GroupOption) Grouped[K, V] {
 	g := &grouping[K, V]{s: s, name: name, opts: groupOptions(opts), repartition: s.rekeyed}
 	s.b.claim("groupByKey", name, "the repartition topic, if one is needed")
 	if g.opts.fixed && !s.rekeyed {
-		s.b.problem("groupByKey %q: Partitions has no effect, because the key has not changed and nothing is repartitioned: use Repartition", name)
+		s.b.problem("groupByKey %q: the key has not changed, so nothing is repartitioned and Partitions has no effect: use Repartition", name)
 	}
 	return Grouped[K, V]{g}
 }
@@ -61,7 +61,8 @@ func groupOptions(opts []GroupOption) (o repartitionOptions) {
 // Builder returns the builder that the grouped stream belongs to.
 func (g Grouped[K, V]) Builder() *Builder { return g.g.s.b }
 
-// stream returns what the aggregations read. The first call adds the repartitioning.
+// stream returns the stream that aggregations read. The first call adds the
+// repartitioning.
 func (g Grouped[K, V]) stream() Stream[K, V] {
 	if g.g == nil {
 		panic("topology: the Grouped was not made by GroupBy or GroupByKey")
@@ -80,8 +81,8 @@ func (g Grouped[K, V]) Count(name string, opts ...TableOption) Table[K, int64] {
 	return aggregate(g, "count", name, count[K, V], serde.Int64, opts)
 }
 
-// Reduce combines the values of each key. The first value is stored as it is. Otherwise
-// it is like Count.
+// Reduce combines the values of each key. The first value is stored unchanged. The rest
+// is as for Count.
 func (g Grouped[K, V]) Reduce(name string, f func(a, b V) V, opts ...TableOption) Table[K, V] {
 	t := aggregate(g, "reduce", name, reduce[K](f), g.stream().values, opts)
 	t.b.needFunc(t.n, f)
@@ -95,10 +96,10 @@ func (g Grouped[K, V]) TryReduce(name string, f func(a, b V) (V, error), opts ..
 	return t
 }
 
-// Aggregate folds the records of each key into an aggregate, which starts as what initial
-// returns. add may change its argument in place and return it. If the serde is Optional
-// (see serde.Nullable), an absent aggregate deletes the row, and the next record starts
-// anew. Otherwise it is like Count.
+// Aggregate folds the records of each key into an aggregate. The aggregate starts with
+// the result of initial. add may change its argument in place and return it. If the serde
+// is Optional (see serde.Nullable), an absent aggregate deletes the row, and the next
+// record starts with initial again. The rest is as for Count.
 func Aggregate[K, V, A any](g Grouped[K, V], name string, initial func() A, add func(A, processor.Record[K, V]) A, as serde.Serde[A], opts ...TableOption) Table[K, A] {
 	t := aggregate(g, "aggregate", name, fold(initial, add), as, opts)
 	t.b.needFunc(t.n, initial)
@@ -106,8 +107,8 @@ func Aggregate[K, V, A any](g Grouped[K, V], name string, initial func() A, add 
 	return t
 }
 
-// TryAggregate is Aggregate with a function that may fail. After an error the aggregate
-// must be as it was: the row stays, unless the error policy aborts.
+// TryAggregate is Aggregate with a function that may fail. If add returns an error, it
+// must leave the aggregate as it was. The row then stays, unless the error policy aborts.
 func TryAggregate[K, V, A any](g Grouped[K, V], name string, initial func() A, add func(A, processor.Record[K, V]) (A, error), as serde.Serde[A], opts ...TableOption) Table[K, A] {
 	t := aggregate(g, "aggregate", name, tryFold(initial, add), as, opts)
 	t.b.needFunc(t.n, initial)

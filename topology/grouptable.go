@@ -9,7 +9,7 @@ import (
 	"github.com/millrace-streams/millrace/serde"
 )
 
-// GroupedTable is a table whose rows are in groups, ready to be aggregated. If a row
+// GroupedTable is a table whose rows are grouped, ready to be aggregated. If a row
 // changes, its old value is subtracted from its old group, and its new value is added to
 // its new group.
 type GroupedTable[K, V any] struct {
@@ -19,11 +19,12 @@ type GroupedTable[K, V any] struct {
 
 // GroupTable groups the rows of a table by a key that is computed from the value. The
 // updates always go through the topic <app>-<name>-repartition, in the format of Kafka
-// Streams. If ks is Optional, key may return the absent key: the row is then in no group,
+// Streams. If ks is Optional, key may return the absent key. The row is then in no group,
 // and counted as dropped.
 //
-// key is called for the old and the new value of each update, so its result must depend
-// on the value only. The table must have a store, or must have been made of one that has.
+// key is called for the old and the new value of each update. Its result must therefore
+// depend on the value only. The table must have a store, or must be derived from a table
+// that has one.
 func GroupTable[K, V, K2 any](t Table[K, V], name string, key func(V) K2, ks serde.Serde[K2], opts ...GroupOption) GroupedTable[K2, V] {
 	return groupTable(t, name, key, func(r *graph.Record[K, V]) (K2, error) { return key(r.Value), nil }, ks, opts)
 }
@@ -57,7 +58,7 @@ func groupTable[K, V, K2 any](t Table[K, V], name string, given any, key func(*g
 	return GroupedTable[K2, V]{Grouped[K2, operator.Delta[V]]{&grouping[K2, operator.Delta[V]]{s: s, name: n.name}}, t.values}
 }
 
-// sendsOld is graph.Node.SendsOld.
+// sendsOld returns graph.Node.SendsOld.
 func (n *node) sendsOld() bool {
 	if !n.table || len(n.stores) > 0 {
 		return n.table
@@ -69,11 +70,11 @@ func (n *node) sendsOld() bool {
 func (g GroupedTable[K, V]) Builder() *Builder { return g.g.Builder() }
 
 // Count counts the rows of each group. name is the name of the table and of its store.
-// The changelog is <app>-<name>-changelog. The count of a group that has lost all rows is
+// The changelog is <app>-<name>-changelog. If a group has lost all its rows, its count is
 // 0.
 //
 // If a row moves from one group to another, the two groups change one after the other.
-// The result has the larger timestamp of the group's row and the update.
+// The timestamp of the result is the larger one of the group's row and the update.
 func (g GroupedTable[K, V]) Count(name string, opts ...TableOption) Table[K, int64] {
 	return aggregate(g.g, "count", name, countDelta[K, V], serde.Int64, opts)
 }
@@ -88,9 +89,9 @@ func countDelta[K, V any](n int64, exists bool, r *graph.Record[K, operator.Delt
 	return n, exists, nil
 }
 
-// Reduce combines the values of each group. The first value is stored as it is. subtract
-// takes a value out of the aggregate again. If the value serde is Optional, an absent
-// result deletes the row. Otherwise it is like Count.
+// Reduce combines the values of each group. The first value is stored unchanged. subtract
+// removes a value from the aggregate. If the value serde is Optional, an absent result
+// deletes the row. The rest is as for Count.
 func (g GroupedTable[K, V]) Reduce(name string, add, subtract func(aggregate, v V) V, opts ...TableOption) Table[K, V] {
 	may := func(f func(a, v V) V) func(a, v V) (V, error) { return func(a, v V) (V, error) { return f(a, v), nil } }
 	return g.reduce(name, may(add), may(subtract), []any{add, subtract}, opts)
@@ -123,12 +124,12 @@ func (g GroupedTable[K, V]) reduce(name string, add, subtract func(aggregate, v 
 	return withFuncs(aggregate(g.g, "reduce", name, adder, g.values, opts), given)
 }
 
-// AggregateTable folds the rows of each group into an aggregate, which starts as what
-// initial returns. add takes a row into the aggregate, and subtract takes one out. Both
-// may change their argument in place and return it. subtract gets the old value with the
-// timestamp and the headers of the update. If the serde is Optional (see serde.Nullable),
-// an absent aggregate deletes the row, and the next update starts anew. Otherwise it is
-// like [GroupedTable.Count].
+// AggregateTable folds the rows of each group into an aggregate. The aggregate starts
+// with the result of initial. add adds a row to the aggregate, and subtract removes one.
+// Both may change their argument in place and return it. subtract gets the old value with
+// the timestamp and the headers of the update. If the serde is Optional (see
+// serde.Nullable), an absent aggregate deletes the row, and the next update starts with
+// initial again. The rest is as for [GroupedTable.Count].
 func AggregateTable[K, V, A any](g GroupedTable[K, V], name string, initial func() A, add, subtract func(A, processor.Record[K, V]) A, as serde.Serde[A], opts ...TableOption) Table[K, A] {
 	may := func(f func(A, processor.Record[K, V]) A) func(A, processor.Record[K, V]) (A, error) {
 		return func(a A, r processor.Record[K, V]) (A, error) { return f(a, r), nil }
@@ -136,8 +137,9 @@ func AggregateTable[K, V, A any](g GroupedTable[K, V], name string, initial func
 	return withFuncs(aggregateTable(g, name, initial, may(add), may(subtract), as, opts), []any{initial, add, subtract})
 }
 
-// TryAggregateTable is AggregateTable with functions that may fail. After an error the
-// aggregate must be as it was: the row stays, unless the error policy aborts.
+// TryAggregateTable is AggregateTable with functions that may fail. If a function returns
+// an error, it must leave the aggregate as it was. The row then stays, unless the error
+// policy aborts.
 func TryAggregateTable[K, V, A any](g GroupedTable[K, V], name string, initial func() A, add, subtract func(A, processor.Record[K, V]) (A, error), as serde.Serde[A], opts ...TableOption) Table[K, A] {
 	return withFuncs(aggregateTable(g, name, initial, add, subtract, as, opts), []any{initial, add, subtract})
 }

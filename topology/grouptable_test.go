@@ -45,15 +45,15 @@ func TestGroupTable(t *testing.T) {
 }
 
 // TestGroupTableAddsUp compares the aggregates of groups with those of a model, over
-// commits, for a table that is changed in place and regrouped twice.
+// several commits. The table is changed in place and regrouped twice.
 func TestGroupTableAddsUp(t *testing.T) {
 	t.Parallel()
 	r := seedtest.Rand(t, "./topology")
 	for range 10 {
 		for _, opts := range [][]graphtest.Option{nil, {graphtest.WithEveryUpdate()}} {
 			b := New()
-			// The row of a key counts its values; groups are the keys by how many values
-			// they have.
+			// The row of a key counts the values of the key. The groups contain the keys
+			// with equally many values.
 			counts := Aggregate(GroupByKey(Source(b, "in", serde.String, serde.String), "by"), "rows",
 				func() map[string]int { return map[string]int{} },
 				func(row map[string]int, r rec) map[string]int { row[r.Value]++; return row },
@@ -120,8 +120,8 @@ func lastTotals(out []string) map[string]string {
 	return last
 }
 
-// TestUngroupedRows: rows without a key are in no group, and functions that fail leave
-// the groups as they were.
+// TestUngroupedRows: rows without a key are in no group. A function that fails does not
+// change the groups.
 func TestUngroupedRows(t *testing.T) {
 	t.Parallel()
 	b := New()
@@ -157,7 +157,7 @@ func TestGroupTableProblems(t *testing.T) {
 	for _, want := range []string{
 		`groupTable "by": the table has no store, so its old values cannot be subtracted`,
 		`groupTable "nil-key": the function is nil`,
-		`groupTable "nil-key": needs a serde of the keys`,
+		`groupTable "nil-key": needs a serde for its keys`,
 		`reduce "r": the function is nil`,
 	} {
 		if err == nil || !strings.Contains(err.Error(), want) {

@@ -7,9 +7,8 @@ import (
 	"github.com/millrace-streams/millrace/serde"
 )
 
-// TestInsertionRenamesNothing inserts operators, with state and without, in front of
-// everything, and finds all that was kept before under its old name, in a sub-topology of
-// its old name.
+// TestInsertionRenamesNothing inserts operators, with and without state, in front of
+// everything. All stores must keep their names and the names of their sub-topologies.
 func TestInsertionRenamesNothing(t *testing.T) {
 	t.Parallel()
 	build := func(insert bool) *Topology {

@@ -75,7 +75,8 @@ func TestJoin(t *testing.T) {
 	}
 }
 
-// TestJoinOfWindows joins a windowed stream with a windowed table: its key has the window.
+// TestJoinOfWindows joins a windowed stream with a windowed table. The window is part of
+// the key.
 func TestJoinOfWindows(t *testing.T) {
 	t.Parallel()
 	b := New()
@@ -101,8 +102,8 @@ func TestJoinOfWindows(t *testing.T) {
 	}
 }
 
-// TestJoinAfterSelectKey: the repartition topic has as many partitions as that of the
-// table, whatever the stream has.
+// TestJoinAfterSelectKey: the repartition topic has as many partitions as the table's
+// topic, whatever the stream has.
 func TestJoinAfterSelectKey(t *testing.T) {
 	t.Parallel()
 	b := New()
@@ -121,7 +122,8 @@ func TestJoinAfterSelectKey(t *testing.T) {
 	}
 }
 
-// TestUnevenJoin: the topics of both inputs of a join must have equally many partitions.
+// TestUnevenJoin: the topics of both inputs of a join must have the same number of
+// partitions.
 func TestUnevenJoin(t *testing.T) {
 	t.Parallel()
 	for name, join := range map[string]func(b *Builder){
@@ -152,8 +154,8 @@ func TestUnevenJoin(t *testing.T) {
 	}
 }
 
-// TestFailingJoiner: the error policy is asked at the join, and other nodes get the record
-// all the same.
+// TestFailingJoiner: the error policy is asked at the join, and other nodes still get the
+// record.
 func TestFailingJoiner(t *testing.T) {
 	t.Parallel()
 	b := New()
@@ -185,8 +187,8 @@ func TestFailingJoiner(t *testing.T) {
 	}
 }
 
-// TestJoinKeepsWhatItRead: a store below a join keeps what the joiner made of an aggregate
-// that is changed in place later.
+// TestJoinKeepsWhatItRead: an aggregate is changed in place after a join has read it. A
+// store below the join keeps the earlier value.
 func TestJoinKeepsWhatItRead(t *testing.T) {
 	t.Parallel()
 	for mode, opts := range map[string][]graphtest.Option{"merged": nil, "every update": {graphtest.WithEveryUpdate()}} {
@@ -241,7 +243,7 @@ func TestJoinProblems(t *testing.T) {
 	}
 }
 
-// TestJoinOfFixedTopics: Build knows numbers of partitions that the topology gives.
+// TestJoinOfFixedTopics: Build checks partition counts that the topology fixes.
 func TestJoinOfFixedTopics(t *testing.T) {
 	t.Parallel()
 	b := New()

@@ -8,28 +8,29 @@ import (
 	"github.com/millrace-streams/millrace/serde"
 )
 
-// JoinTables joins the rows of two tables that have the same key. The result has a row for
-// each key for which both tables have one. An update of either table updates the result,
-// and a deletion deletes its row. The result has no store, see [Table.Stored].
+// JoinTables joins the rows of two tables that have the same key. The result has a row
+// for each key that has a row in both tables. An update of either table updates the
+// result, and a deletion deletes its row. The result has no store; see [Table.Stored].
 //
 // A row of the result has the larger timestamp of the two rows, and the headers of the
 // update that made it. A deletion has the larger timestamp of the deletion and the other
-// table's row. There are no late records: updates count in the order in which they come.
-// If the serde is Optional (see serde.Nullable), an absent result is an absent row. The
-// deletion of a row that was not there is forwarded if the other table has a row.
+// table's row. If the other table has a row, a deletion is forwarded even if the deleted
+// row did not exist. There are no late records: updates are applied in the order in which
+// they arrive. If the serde is Optional (see serde.Nullable), an absent result is an
+// absent row.
 //
-// An update of one table meets the row of the other table as that table has last forwarded
-// it. So the updates of the result follow from one another, also if the tables merge
-// their updates: if both rows change between two commits, the result changes twice at the
-// commit, first with the old row of the table that was made later. The result of f must
-// depend on its arguments only: f is also called for the old values of an update, if an
-// operator on the result needs them.
+// An update of one table meets the row that the other table has forwarded last. The
+// updates of the result are therefore consistent with one another, even if the tables
+// merge their updates. If both rows change between two commits, the result changes twice
+// at the commit, first with the old row of the table that was made later. If an operator
+// on the result needs old values, f is also called for them. The result of f must
+// therefore depend on its arguments only.
 //
-// As for [Join], the topics behind the two tables must have equally many partitions, and
-// each table must have a store or must have been made of tables that have one. A table may
-// be joined with itself, or with one that was made of it. Each update then updates the
-// result twice, and operators that need old values, as GroupTable, need a store for the
-// result.
+// As for [Join], the topics behind the two tables must have the same number of
+// partitions, and each table must have a store or be derived from tables that have one. A
+// table may be joined with itself, or with a table that is derived from it. Each update
+// then updates the result twice. If an operator such as GroupTable needs old values, the
+// result then needs a store.
 func JoinTables[K, L, R, V any](left Table[K, L], right Table[K, R], f func(l L, r R) V, vs serde.Serde[V], opts ...Option) Table[K, V] {
 	return joinTables(left, right, tablesJoin[K, L, R, V]{
 		op: "joinTables", given: f,
@@ -37,8 +38,8 @@ func JoinTables[K, L, R, V any](left Table[K, L], right Table[K, R], f func(l L,
 	}, vs, opts)
 }
 
-// TryJoinTables is JoinTables with a function that may fail. If the error policy skips the
-// update, the row of the result stays as it is.
+// TryJoinTables is JoinTables with a function that may fail. If the error policy skips
+// the update, the row of the result stays unchanged.
 func TryJoinTables[K, L, R, V any](left Table[K, L], right Table[K, R], f func(l L, r R) (V, error), vs serde.Serde[V], opts ...Option) Table[K, V] {
 	return joinTables(left, right, tablesJoin[K, L, R, V]{
 		op: "joinTables", given: f,
@@ -46,9 +47,9 @@ func TryJoinTables[K, L, R, V any](left Table[K, L], right Table[K, R], f func(l
 	}, vs, opts)
 }
 
-// LeftJoinTables is [JoinTables] with a row for each row of the left table: if the right
-// table has none, ok is false and r is the zero value. A right join is a left join with
-// the tables exchanged.
+// LeftJoinTables is [JoinTables] with a row for each row of the left table. If the right
+// table has no row, ok is false and r is the zero value. For a right join, exchange the
+// tables.
 func LeftJoinTables[K, L, R, V any](left Table[K, L], right Table[K, R], f func(l L, r R, ok bool) V, vs serde.Serde[V], opts ...Option) Table[K, V] {
 	return joinTables(left, right, tablesJoin[K, L, R, V]{
 		op: "leftJoinTables", given: f, rule: operator.JoinRule{LeftAlone: true},
@@ -56,7 +57,7 @@ func LeftJoinTables[K, L, R, V any](left Table[K, L], right Table[K, R], f func(
 	}, vs, opts)
 }
 
-// TryLeftJoinTables is LeftJoinTables with a function that may fail; see [TryJoinTables].
+// TryLeftJoinTables is LeftJoinTables with a function that may fail. See [TryJoinTables].
 func TryLeftJoinTables[K, L, R, V any](left Table[K, L], right Table[K, R], f func(l L, r R, ok bool) (V, error), vs serde.Serde[V], opts ...Option) Table[K, V] {
 	return joinTables(left, right, tablesJoin[K, L, R, V]{
 		op: "leftJoinTables", given: f, rule: operator.JoinRule{LeftAlone: true},
@@ -64,8 +65,8 @@ func TryLeftJoinTables[K, L, R, V any](left Table[K, L], right Table[K, R], f fu
 	}, vs, opts)
 }
 
-// OuterJoinTables is [JoinTables] with a row for each key for which one of the tables has a
-// row. Where a table has none, its ok is false and its value is the zero value.
+// OuterJoinTables is [JoinTables] with a row for each key that has a row in at least one
+// of the tables. If a table has no row, its ok is false and its value is the zero value.
 func OuterJoinTables[K, L, R, V any](left Table[K, L], right Table[K, R], f func(l L, lok bool, r R, rok bool) V, vs serde.Serde[V], opts ...Option) Table[K, V] {
 	return joinTables(left, right, tablesJoin[K, L, R, V]{
 		op: "outerJoinTables", given: f, rule: operator.JoinRule{LeftAlone: true, RightAlone: true},
@@ -73,7 +74,7 @@ func OuterJoinTables[K, L, R, V any](left Table[K, L], right Table[K, R], f func
 	}, vs, opts)
 }
 
-// TryOuterJoinTables is OuterJoinTables with a function that may fail; see
+// TryOuterJoinTables is OuterJoinTables with a function that may fail. See
 // [TryJoinTables].
 func TryOuterJoinTables[K, L, R, V any](left Table[K, L], right Table[K, R], f func(l L, lok bool, r R, rok bool) (V, error), vs serde.Serde[V], opts ...Option) Table[K, V] {
 	return joinTables(left, right, tablesJoin[K, L, R, V]{
@@ -81,16 +82,16 @@ func TryOuterJoinTables[K, L, R, V any](left Table[K, L], right Table[K, R], f f
 	}, vs, opts)
 }
 
-// tablesJoin is what kind of join joinTables adds.
+// tablesJoin describes the join that joinTables adds.
 type tablesJoin[K, L, R, V any] struct {
 	op    string
-	given any // the user's function
+	given any // the function that the user passed
 	rule  operator.JoinRule
 	join  operator.RowJoiner[L, R, V]
 }
 
 // joinTables adds a join of two tables. It has three nodes: one for the updates of each
-// table, and one in which they come together.
+// table, and one that merges them.
 func joinTables[K, L, R, V any](left Table[K, L], right Table[K, R], j tablesJoin[K, L, R, V], vs serde.Serde[V], opts []Option) Table[K, V] {
 	b := left.b
 	merge := b.add(&node{kind: graph.Processor, op: j.op, table: true, make: operator.TableMerge[K, V]{}.New}, nameOf(opts), left.n)
@@ -103,7 +104,7 @@ func joinTables[K, L, R, V any](left Table[K, L], right Table[K, R], j tablesJoi
 	related := left.n.above(right.rows.in) || right.n.above(left.rows.in)
 	o := operator.TableJoin[K, L, R, V]{Right: right.rows.view, Rule: j.rule, Join: j.join, Out: vs, Related: related}
 	side := func(way string, of *node, make maker) *node {
-		// If an update reaches both sides, the old rows of the result are not known.
+		// If an update reaches both sides, the old rows of the result are unknown.
 		n := &node{kind: graph.Processor, op: j.op, keyed: true, table: !related, make: make}
 		return b.addBefore(merge, n, way, of)
 	}
@@ -121,7 +122,7 @@ func joinTables[K, L, R, V any](left Table[K, L], right Table[K, R], j tablesJoi
 	return joined
 }
 
-// above reports whether records of one of the nodes reach n, or n is one of them.
+// above reports whether n is one of the nodes, or records of one of them reach n.
 func (n *node) above(nodes []*node) bool {
 	return slices.Contains(nodes, n) || slices.ContainsFunc(n.parents, func(p *node) bool { return p.above(nodes) })
 }

@@ -18,8 +18,8 @@ func outer(a string, hasA bool, b string, hasB bool) string {
 	return fmt.Sprint(a, hasA, "+", b, hasB)
 }
 
-// TestJoinTables feeds both tables with updates, deletions, and deletions of rows that are
-// not there.
+// TestJoinTables feeds both tables with updates, with deletions, and with deletions of
+// absent rows.
 func TestJoinTables(t *testing.T) {
 	t.Parallel()
 	b := New()
@@ -52,7 +52,7 @@ func TestJoinTables(t *testing.T) {
 }
 
 // TestMergedJoinTables: both rows change between two commits. The updates of the result
-// follow from one another, and rows that go together are deleted.
+// are consistent with one another, and rows that are deleted together are deleted.
 func TestMergedJoinTables(t *testing.T) {
 	t.Parallel()
 	b := New()
@@ -73,7 +73,8 @@ func TestMergedJoinTables(t *testing.T) {
 	f.Expect("inner k:-@6")
 }
 
-// TestTableJoinedWithItself: deletions reach the result, although both rows go at once.
+// TestTableJoinedWithItself: deletions reach the result, although both rows are deleted
+// at once.
 func TestTableJoinedWithItself(t *testing.T) {
 	t.Parallel()
 	for mode, opts := range map[string][]graphtest.Option{"merged": nil, "every update": {graphtest.WithEveryUpdate()}} {
@@ -98,7 +99,7 @@ func TestTableJoinedWithItself(t *testing.T) {
 	}
 }
 
-// number returns the value of a row of the property test, and 1 for a row that is absent.
+// number returns the value of a row of the property test, or 1 for an absent row.
 func number(v string, there bool) int64 {
 	if !there {
 		return 1
@@ -112,8 +113,8 @@ func product(a string, hasA bool, b string, hasB bool) string {
 	return strconv.FormatInt(number(a, hasA)*number(b, hasB), 10)
 }
 
-// joinsOfProducts are joins of two tables by kind, with the rule that says which rows have
-// a result.
+// joinsOfProducts are the kinds of joins of two tables. The rule says for which rows
+// there is a result.
 var joinsOfProducts = map[string]struct {
 	join  func(a, b Table[string, string]) Table[string, string]
 	joins func(a, b bool) bool
@@ -135,8 +136,9 @@ var joinsOfProducts = map[string]struct {
 	},
 }
 
-// TestJoinedTablesAddUp groups the rows of joins, and compares the sums of the groups with
-// those of a model, over random updates and commits: what a group loses is what it got.
+// TestJoinedTablesAddUp groups the rows of joins over random updates and commits. The
+// sums of the groups must equal those of a model: a group loses exactly the values that
+// it got.
 func TestJoinedTablesAddUp(t *testing.T) {
 	t.Parallel()
 	r := seedtest.Rand(t, "./topology")
@@ -196,7 +198,7 @@ func addUp(t *testing.T, r *rand.Rand, mode string, join func(a, b Table[string,
 	return modelSums(model, joins, odd), lastTotals(f.Out())
 }
 
-// modelSums joins the rows of the model, and adds the results up by their last digit.
+// modelSums joins the rows of the model, and sums the results by their last digit.
 func modelSums(model map[string]map[string]string, joins func(a, b bool) bool, keep func(string) bool) map[string]string {
 	totals := map[string]int64{}
 	for _, key := range []string{"a", "b", "c"} {

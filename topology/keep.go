@@ -6,13 +6,13 @@ import (
 	"github.com/millrace-streams/millrace/serde"
 )
 
-// SourceTable reads a topic as a table: a record is the new row of its key, and a record
-// without a value deletes the row. The topic should be compacted. The rows are kept in a
-// store that is called like the topic, so the changelog is <app>-<topic>-changelog.
+// SourceTable reads a topic as a table. A record is the new row of its key; a record
+// without a value deletes the row. The topic should be compacted. The store has the name
+// of the topic, so the changelog is <app>-<topic>-changelog.
 //
 // Records without a key are dropped, and counted as dropped. Records are applied in order
-// of offset, and a row has the timestamp of its record: a record with an older timestamp
-// than the row's replaces the row too.
+// of offset, and a row has the timestamp of its record. A record also replaces the row if
+// its timestamp is older than the row's.
 func SourceTable[K, V any](b *Builder, topic string, ks serde.Serde[K], vs serde.Serde[V], opts ...SourceTableOption) Table[K, V] {
 	var o sourceTableOptions
 	for _, opt := range withoutNil(opts) {
@@ -22,12 +22,12 @@ func SourceTable[K, V any](b *Builder, topic string, ks serde.Serde[K], vs serde
 	return s.keep(b.add(&node{op: "table"}, "", s.n), topic, o.table)
 }
 
-// ToTable makes a table of the stream: a record is the new row of its key, and a record
-// without a value deletes the row. name is the name of the table and of its store.
-// Otherwise it is like [SourceTable].
+// ToTable makes a table from the stream. A record is the new row of its key; a record
+// without a value deletes the row. name is the name of the table and of its store. The
+// rest is as for [SourceTable].
 //
-// If the key may have changed since the last source or repartition, the records go
-// through the topic <app>-<name>-repartition first.
+// If the key may have changed since the last source or repartition, the records first go
+// through the topic <app>-<name>-repartition.
 func (s Stream[K, V]) ToTable(name string, opts ...ToTableOption) Table[K, V] {
 	var o tableOptions
 	for _, opt := range withoutNil(opts) {
@@ -41,10 +41,10 @@ func (s Stream[K, V]) ToTable(name string, opts ...ToTableOption) Table[K, V] {
 	return s.keep(n, name, o)
 }
 
-// Stored keeps the rows of a table in a store of its own, of that name: they can be
-// queried there, and the table that is returned sends what a table with a store sends. A
-// row keeps its timestamp. It is for tables without a store, but any table can be stored
-// once more.
+// Stored keeps the rows of a table in a store of its own, with the given name. The rows
+// can be queried there. The returned table forwards what a table with a store forwards. A
+// row keeps its timestamp. Stored is for tables without a store, but any table can be
+// stored once more.
 func (t Table[K, V]) Stored(name string, opts ...TableOption) Table[K, V] {
 	var o tableOptions
 	for _, opt := range withoutNil(opts) {
@@ -56,12 +56,12 @@ func (t Table[K, V]) Stored(name string, opts ...TableOption) Table[K, V] {
 	return s.keep(n, name, o)
 }
 
-// keep makes n the node of a table whose rows are the stream's records.
+// keep makes n the node of a table. The rows of the table are the records of the stream.
 func (s Stream[K, V]) keep(n *node, store string, o tableOptions) Table[K, V] {
 	n.kind, n.keyed, n.table = graph.Processor, true, true
 	if o.withoutStore {
 		if store = ""; o != (tableOptions{withoutStore: true}) {
-			s.b.problem("%v: has the option WithoutStore and options of a store: remove one of them", n)
+			s.b.problem("%v: has WithoutStore together with an option of a store: remove one of them", n)
 		}
 	}
 	n.make = operator.Keep[K, V]{Store: store, Keys: s.keys, Values: s.values, EveryUpdate: o.everyUpdate}.New

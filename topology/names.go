@@ -5,12 +5,12 @@ import (
 	"strconv"
 )
 
-// names are the names of a topology that are taken, with what took them.
+// names maps each name that is taken in a topology to the operator that took it.
 type names map[string]string
 
-// derive returns the name, or the name with a number behind it if it is taken. Only
-// operators without state have derived names, so that the number, which an insertion may
-// change, names nothing that is kept.
+// derive returns the name, or the name followed by a number if it is taken. The number
+// may change when an operator is inserted. This is harmless, because only operators
+// without state have derived names.
 func (t names) derive(name string) string {
 	for i, free := 2, name; ; i++ {
 		if _, taken := t[free]; !taken {
@@ -21,24 +21,24 @@ func (t names) derive(name string) string {
 	}
 }
 
-// release gives a derived name back.
+// release makes a derived name available again.
 func (t names) release(name string) { delete(t, name) }
 
-// checkName reports a name, chosen by the user, that is illegal or taken.
+// checkName reports a name that the user chose and that is illegal or taken.
 func (b *Builder) checkName(op, name string) {
 	if err := checkTopicName(name); err != nil {
 		b.problem("%s %q: bad name: %v", op, name, err)
 		return
 	}
 	if by, taken := b.names[name]; taken && by != "" {
-		b.problem("the name %q is used by a %s and by a %s: names of operators must be unique, give one of them another name", name, by, op)
+		b.problem("the name %q is used by a %s and by a %s, but names of operators must be unique: give one of them another name", name, by, op)
 		return
 	}
 	b.names[name] = op
 }
 
-// checkTopicName returns what is wrong with the name of a topic, or of something that a
-// topic is named after.
+// checkTopicName returns why a string is no legal name of a topic, or of an operator that
+// a topic is named after.
 func checkTopicName(name string) error {
 	switch {
 	case name == "":
@@ -57,11 +57,11 @@ func checkTopicName(name string) error {
 	return nil
 }
 
-// claim takes a name for an operator that may have no node of that name.
+// claim takes a name for an operator that may have no node with that name.
 func (b *Builder) claim(op, name, namesWhat string) {
 	b.begin()
 	if name == "" {
-		b.problem("%s: needs a name, which is that of %s", op, namesWhat)
+		b.problem("%s: needs a name, which names %s", op, namesWhat)
 		return
 	}
 	b.checkName(op, name)

@@ -13,8 +13,8 @@ import (
 	"github.com/millrace-streams/millrace/state"
 )
 
-// nonsense builds topologies by chance: of valid operators only, or also with what nobody
-// should pass.
+// nonsense builds random topologies: from valid operators only, or with invalid arguments
+// too.
 type nonsense struct {
 	r       *rand.Rand
 	b       *Builder
@@ -23,7 +23,7 @@ type nonsense struct {
 	streams []Stream[string, string]
 }
 
-// bad reports whether the next argument is to be wrong.
+// bad reports whether the next argument is invalid.
 func (n *nonsense) bad() bool { return !n.valid && n.r.IntN(4) == 0 }
 
 func (n *nonsense) name() string {
@@ -152,8 +152,8 @@ func newNonsense(seed uint64, valid bool) *nonsense {
 	return n
 }
 
-// TestNonsense passes Build whatever there is: it panics at nothing, and every problem is
-// one line, once, that begins with the package.
+// TestNonsense passes random mistakes to Build. Build must not panic. Each problem must
+// be one line, must appear once and must begin with the package name.
 func TestNonsense(t *testing.T) {
 	t.Parallel()
 	refused := 0
@@ -177,7 +177,7 @@ func TestNonsense(t *testing.T) {
 	}
 }
 
-// TestSense builds, describes and runs what makes sense.
+// TestSense builds, describes and runs valid random topologies.
 func TestSense(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(200) {

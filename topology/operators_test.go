@@ -353,7 +353,7 @@ func appendHeaders(s Stream[string, string], topics ...string) {
 	}
 }
 
-// TestHeaders passes headers on, and keeps siblings apart that append to them.
+// TestHeaders passes headers on. Siblings that append headers must not see each other's.
 func TestHeaders(t *testing.T) {
 	t.Parallel()
 	b := New()
@@ -372,7 +372,8 @@ func TestHeaders(t *testing.T) {
 	}
 }
 
-// Nor do siblings below an operator that returns headers with room behind them.
+// TestHeadersWithRoom is TestHeaders below an operator that returns headers with spare
+// capacity.
 func TestHeadersWithRoom(t *testing.T) {
 	t.Parallel()
 	roomy := func(r rec) rec { r.Headers = make(processor.Headers, 0, 10); return r }
@@ -400,7 +401,8 @@ func TestHeadersWithRoom(t *testing.T) {
 	}
 }
 
-// The functions see the key, and what groups by it afterwards needs no repartition topic.
+// TestValuesOfRecords: the functions see the key, and grouping by key after them needs no
+// repartition topic.
 func TestValuesOfRecords(t *testing.T) {
 	t.Parallel()
 	b := New()

@@ -16,7 +16,7 @@ type nodeOptions struct {
 	name string
 }
 
-// withoutNil leaves out the options that are nil: they change nothing.
+// withoutNil removes options that are nil. They have no effect.
 func withoutNil[O comparable](opts []O) []O {
 	var none O
 	return slices.DeleteFunc(slices.Clone(opts), func(o O) bool { return o == none })
@@ -33,9 +33,9 @@ func nameOf(opts []Option) string {
 // NameOption is made by [Named].
 type NameOption struct{ name string }
 
-// Named names an operator that has no name of its own: in errors, in logs, in Describe,
-// and for processor.Context.ForwardTo. Default: derived from the nearest operator above
-// that has one.
+// Named gives a name to an operator. The name appears in errors, in logs and in Describe,
+// and is used by processor.Context.ForwardTo. Default: a name that is derived from the
+// nearest named operator above.
 func Named(name string) NameOption { return NameOption{name} }
 
 func (o NameOption) applyNode(c *nodeOptions)     { c.name = o.name }
@@ -54,7 +54,7 @@ type sourceOptions struct {
 	nodeOptions
 	graph.SourceOptions
 	timestamps operator.TimestampRule
-	extractor  any // func(processor.Record[K, V], processor.Timestamp) (processor.Timestamp, error)
+	extractor  any // the function of TimestampFrom
 }
 
 type sourceOption func(*sourceOptions)
@@ -68,35 +68,38 @@ func SkipInvalidTimestamps() SourceOption {
 	return sourceOption(func(c *sourceOptions) { c.timestamps = operator.SkipInvalid })
 }
 
-// PartitionTimeForInvalid gives a record with a negative timestamp the largest timestamp
-// that its partition has had so far; there being none yet is an error.
+// PartitionTimeForInvalid replaces a negative timestamp by the largest timestamp that the
+// partition has had so far. If there is none yet, the record is an error of the phase
+// decode.
 func PartitionTimeForInvalid() SourceOption {
 	return sourceOption(func(c *sourceOptions) { c.timestamps = operator.PartitionTimeForInvalid })
 }
 
-// TimestampFrom takes the event time of a record from f, which is given the record with
-// the timestamp that Kafka has for it, and the largest timestamp of the partition so far
-// (-1 at first). A negative result drops the record, and counts it as dropped. An error
-// is one of the phase decode. The result 0 is 1970, not a missing timestamp: if a record
-// has none, f returns the record's Kafka timestamp, a negative one or an error.
+// TimestampFrom takes the event time of a record from f. f is given the record with
+// Kafka's timestamp, and the largest timestamp of the partition so far (-1 at first).
+//
+//   - If f returns a negative timestamp, the record is dropped, and counted as dropped.
+//   - If f returns an error, it is an error of the phase decode.
+//   - If f returns 0, the time is 1970. A missing timestamp is not 0: for a record
+//     without one, return its Kafka timestamp, a negative number or an error.
 func TimestampFrom[K, V any](f func(r processor.Record[K, V], partitionTime processor.Timestamp) (processor.Timestamp, error)) SourceOption {
 	return sourceOption(func(c *sourceOptions) { c.timestamps, c.extractor = operator.Extracted, f })
 }
 
-// StartAtLatest lets a group that has no committed offset start at the end of the topic.
+// StartAtLatest makes a group without a committed offset start at the end of the topic.
 // Default: at the beginning.
 func StartAtLatest() SourceOption {
 	return sourceOption(func(c *sourceOptions) { c.StartAt = graph.Latest })
 }
 
-// OutOfRangeEarliest goes on at the beginning of the log when a committed offset is not
-// in it any more. By default that is an error.
+// OutOfRangeEarliest continues at the beginning of the log if a committed offset is no
+// longer in the log. Default: an error.
 func OutOfRangeEarliest() SourceOption {
 	return sourceOption(func(c *sourceOptions) { c.OutOfRange = graph.OutOfRangeEarliest })
 }
 
-// OutOfRangeLatest goes on at the end of the log when a committed offset is not in it any
-// more. By default that is an error.
+// OutOfRangeLatest continues at the end of the log if a committed offset is no longer in
+// the log. Default: an error.
 func OutOfRangeLatest() SourceOption {
 	return sourceOption(func(c *sourceOptions) { c.OutOfRange = graph.OutOfRangeLatest })
 }
@@ -112,10 +115,14 @@ type sinkOptions struct {
 // PartitionerOption is made by [Partitioner].
 type PartitionerOption struct{ f any }
 
-// Partitioner chooses the partitions of a record, of n: nil leaves it to Kafka's default
-// partitioner, an empty slice drops the record (and counts it as dropped), several
-// partitions get a copy each. The slice is read before f is called again. K and V are
-// those of the stream.
+// Partitioner chooses the partitions of a record. n is the number of partitions of the
+// topic. The result of f decides:
+//
+//   - nil: Kafka's default partitioner chooses.
+//   - an empty slice: the record is dropped, and counted as dropped.
+//   - several partitions: each gets a copy of the record.
+//
+// The slice is read before f is called again. K and V must be the types of the stream.
 func Partitioner[K, V any](f func(r processor.Record[K, V], n int32) []int32) PartitionerOption {
 	return PartitionerOption{f}
 }
@@ -138,9 +145,9 @@ type GroupOption interface{ applyGroup(*repartitionOptions) }
 // PartitionsOption is made by [Partitions].
 type PartitionsOption struct{ n int32 }
 
-// Partitions is the number of partitions of the repartition topic. Default: as many as
-// the largest topic that feeds it. A topic that exists with another number is an error at
-// start.
+// Partitions sets the number of partitions of the repartition topic. Default: the number
+// of the largest topic that feeds it. If the topic exists with another number, the start
+// fails.
 func Partitions(n int32) PartitionsOption { return PartitionsOption{n} }
 
 func (o PartitionsOption) applyRepartition(c *repartitionOptions) { c.partitions, c.fixed = o.n, true }
@@ -165,7 +172,7 @@ type tableOptions struct {
 type StoreOption struct{ apply func(*tableOptions) }
 
 func (o StoreOption) applyTable(c *tableOptions) {
-	if o.apply != nil { // the zero value changes nothing
+	if o.apply != nil { // the zero value has no effect
 		o.apply(c)
 	}
 }
@@ -174,20 +181,23 @@ func (o StoreOption) applyWindowedTable(c *tableOptions)     { o.applyTable(c) }
 func (o StoreOption) applyToTable(c *tableOptions)           { o.applyTable(c) }
 func (o StoreOption) applySourceTable(c *sourceTableOptions) { o.applyTable(&c.table) }
 
-// EveryUpdate forwards and logs each update of the table. By default the updates of a row
-// between two commits merge into one.
+// EveryUpdate forwards and logs each update of the table. By default, the updates of a
+// row between two commits are merged into one.
 func EveryUpdate() StoreOption { return StoreOption{func(c *tableOptions) { c.everyUpdate = true }} }
 
-// InMemory keeps the table in memory instead of on disk; it is restored whole from its
-// changelog at start.
+// InMemory keeps the table in memory instead of on disk. At start the whole table is
+// restored from its changelog.
 func InMemory() StoreOption { return StoreOption{func(c *tableOptions) { c.inMemory = true }} }
 
-// WithoutChangelog keeps no changelog: the table is lost with the disk (with InMemory:
-// with the process), and does not go along when its task moves to another process: the
-// task goes on there with what that process has of it, which is nothing, or, on its disk,
-// the rows of an earlier time when it had the task. A crash may lose the changes of the
-// last commit too: they reach the disk after Kafka has confirmed it, and nothing else
-// keeps them.
+// WithoutChangelog keeps no changelog. The table then exists only in its local store:
+//
+//   - If the disk is lost, the table is lost. With InMemory, the table is lost with the
+//     process.
+//   - If the task moves to another process, the table does not move with it. The task
+//     continues with what the new process has: usually nothing, or, if the process had
+//     the task before, the old rows on its disk.
+//   - A crash may also lose the changes of the last commit. They reach the disk only
+//     after Kafka has confirmed the commit, and no other copy exists.
 func WithoutChangelog() StoreOption {
 	return StoreOption{func(c *tableOptions) { c.withoutChangelog = true }}
 }
@@ -197,8 +207,8 @@ type windowedTableOption func(*tableOptions)
 func (o windowedTableOption) applyWindowedTable(c *tableOptions) { o(c) }
 
 // Retention is how long rows of a windowed table can be queried, in stream time after the
-// window's start. Default, and the least that is allowed: the window's size plus the
-// grace.
+// start of the window. The minimum is the window size plus the grace. Default: the
+// minimum.
 func Retention(d time.Duration) WindowedTableOption {
 	return windowedTableOption(func(c *tableOptions) { c.retention, c.hasRetention = d, true })
 }
@@ -218,8 +228,8 @@ type ToTableOption interface{ applyToTable(*tableOptions) }
 // WithoutStoreOption is made by [WithoutStore].
 type WithoutStoreOption struct{}
 
-// WithoutStore does not keep the rows of a table. Each record is then forwarded at once,
-// the rows cannot be queried, and an operator that needs the old rows cannot be attached.
+// WithoutStore does not keep the rows of a table. Each record is forwarded at once. The
+// rows cannot be queried, and an operator that needs old rows cannot be attached.
 func WithoutStore() WithoutStoreOption { return WithoutStoreOption{} }
 
 func (WithoutStoreOption) applyToTable(c *tableOptions)           { c.withoutStore = true }

@@ -36,7 +36,7 @@ func (p *funcs) Process(c ctx, r rec) error {
 	return p.process(c, r)
 }
 
-// full is a processor with all that one can have.
+// full is a processor that implements all optional interfaces.
 type full struct {
 	funcs
 	flush func(ctx) error
@@ -46,7 +46,7 @@ type full struct {
 func (p *full) Flush(c ctx) error { return p.flush(c) }
 func (p *full) Close() error      { return p.close() }
 
-// processed makes a topology in -> p -> out with the functions.
+// processed makes the topology in -> p -> out with the functions of p.
 func processed(p funcs, stores ...processor.StoreSpec) (*Builder, Stream[string, string]) {
 	b := New()
 	s := Process(Source(b, "in", serde.String, serde.String), "p", func() *funcs { return &funcs{p.init, p.process} }, serde.String, serde.String, stores...)
@@ -93,8 +93,8 @@ func TestProcessMisuse(t *testing.T) {
 	}
 }
 
-// TestChildFailureIsSticky ends the record when a child has failed the task, and tells
-// the policy only of the child.
+// TestChildFailureIsSticky: when a child has failed the task, the record ends, and the
+// policy hears only of the child's error.
 func TestChildFailureIsSticky(t *testing.T) {
 	t.Parallel()
 	b, s := processed(funcs{process: func(c ctx, r rec) error {
@@ -112,7 +112,8 @@ func TestChildFailureIsSticky(t *testing.T) {
 	}
 }
 
-// TestSiblingsOfASkippedChild stay, and so does what was forwarded before an error.
+// TestSiblingsOfASkippedChild: results of siblings stay, and so do records that were
+// forwarded before the error.
 func TestSiblingsOfASkippedChild(t *testing.T) {
 	t.Parallel()
 	b, s := processed(funcs{process: func(c ctx, r rec) error {
@@ -258,8 +259,8 @@ func TestInitErrors(t *testing.T) {
 	}
 }
 
-// TestSharedStore gives two processors, behind two sources, one store, and so one
-// sub-topology.
+// TestSharedStore gives one store to two processors behind two sources. They are then in
+// one sub-topology.
 func TestSharedStore(t *testing.T) {
 	t.Parallel()
 	b := New()

@@ -8,8 +8,8 @@ import (
 )
 
 // Repartition sends the stream through a topic of the application,
-// <app>-<name>-repartition, and reads it again. Records with equal keys then meet in one
-// task. Records without a key are dropped, and counted as dropped.
+// <app>-<name>-repartition, and reads it from there. Records with equal keys then meet in
+// one task. Records without a key are dropped, and counted as dropped.
 func Repartition[K, V any](s Stream[K, V], name string, opts ...RepartitionOption) Stream[K, V] {
 	var o repartitionOptions
 	for _, opt := range withoutNil(opts) {
@@ -19,8 +19,8 @@ func Repartition[K, V any](s Stream[K, V], name string, opts ...RepartitionOptio
 	return s.repartition("repartition", name, o)
 }
 
-// repartition adds the three nodes of a repartitioning. The nodes and the topic are named
-// as in Kafka Streams.
+// repartition adds the three nodes of a repartitioning. The names of the nodes and of the
+// topic are those of Kafka Streams.
 func (s Stream[K, V]) repartition(op, name string, o repartitionOptions) Stream[K, V] {
 	topic := graph.Topic{Name: name + graph.RepartitionSuffix, Internal: true}
 	add := s.b.addPart
@@ -34,13 +34,13 @@ func (s Stream[K, V]) repartition(op, name string, o repartitionOptions) Stream[
 	sink.make = s.newSink(sink, nil, o.partitioner)
 	add(sink, topic.Name+"-sink", name, filter)
 
-	// The sink wrote the keys in the topic, so their bytes may be kept.
+	// The keys in the topic were encoded by the sink, so the source may keep their bytes.
 	read := operator.Source[K, V]{Keys: s.keys, Values: s.values, KeepKey: true}
 	source := &node{kind: graph.Source, op: op, topics: []graph.Topic{topic}, make: read.New}
 	s.n = add(source, topic.Name+"-source", name)
 
 	if o.fixed && o.partitions < 1 {
-		s.b.problem("%s %q: %d partitions: a topic has at least one", op, name, o.partitions)
+		s.b.problem("%s %q: Partitions is %d: use at least 1", op, name, o.partitions)
 	}
 	s.b.repartitions = append(s.b.repartitions, &graph.RepartitionTopic{Topic: topic, Partitions: o.partitions})
 	s.rekeyed = false

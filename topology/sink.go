@@ -6,12 +6,12 @@ import (
 	"github.com/millrace-streams/millrace/processor"
 )
 
-// To sends all records to a topic, which must exist. Absent keys and values are sent as
-// such.
+// To sends all records to a topic, which must exist. An absent key or value is sent as
+// absent.
 //
-// Kafka's default partitioner chooses the partition by the key. A windowed key goes where
-// the key in it would go. A record without a key goes to any partition. See
-// [Partitioner].
+// Kafka's default partitioner chooses the partition by the key. A windowed key goes to
+// the partition of the key in it. A record without a key goes to any partition. To choose
+// differently, see [Partitioner].
 func (s Stream[K, V]) To(topic string, opts ...SinkOption) {
 	n := s.sink(topic, nil, opts)
 	if err := checkTopicName(topic); err != nil {
@@ -19,7 +19,7 @@ func (s Stream[K, V]) To(topic string, opts ...SinkOption) {
 	}
 }
 
-// ToTopic sends each record to the topic that choose returns, which must exist.
+// ToTopic sends each record to the topic that choose returns. The topic must exist.
 func (s Stream[K, V]) ToTopic(choose func(processor.Record[K, V]) string, opts ...SinkOption) {
 	n := s.sink("", choose, opts)
 	s.b.needFunc(n, choose)
@@ -46,12 +46,12 @@ func (s Stream[K, V]) needSerdes(n *node, why string) {
 	s.b.needSerde(n, "value", s.values, why)
 }
 
-// newSink returns what makes the instance of a sink. It reports a partitioner whose types
-// are not those of the stream.
+// newSink returns the maker of a sink's instances. It reports a partitioner whose types
+// differ from those of the stream.
 func (s Stream[K, V]) newSink(n *node, choose func(processor.Record[K, V]) string, given any) maker {
 	partition, ok := given.(operator.Partitioner[K, V])
 	if given != nil && !ok {
-		s.b.problem("%v: the function of Partitioner is a %T, the stream needs a %T", n, given, partition)
+		s.b.problem("%v: the function of Partitioner is a %T, but the stream needs a %T", n, given, partition)
 	}
 	if ok && partition == nil {
 		s.b.problem("%v: the function of Partitioner is nil", n)

@@ -10,14 +10,15 @@ import (
 	"github.com/millrace-streams/millrace/serde"
 )
 
-// Source reads a topic. A second call for the topic with the same serdes and options
-// returns the same stream.
+// Source reads a topic. A second call for the same topic, with the same serdes and
+// options, returns the same stream.
 func Source[K, V any](b *Builder, topic string, ks serde.Serde[K], vs serde.Serde[V], opts ...SourceOption) Stream[K, V] {
 	return Sources(b, []string{topic}, ks, vs, opts...)
 }
 
-// Sources reads several topics as one stream. Between records of different topics there
-// is no order other than the choice by timestamp (see the package documentation).
+// Sources reads several topics as one stream. There is no order between records of
+// different topics, except the choice by timestamp (see "Order" in the package
+// documentation).
 func Sources[K, V any](b *Builder, topics []string, ks serde.Serde[K], vs serde.Serde[V], opts ...SourceOption) Stream[K, V] {
 	var o sourceOptions
 	for _, opt := range withoutNil(opts) {
@@ -45,13 +46,13 @@ func sources[K, V any](b *Builder, topics []string, ks serde.Serde[K], vs serde.
 	if o.timestamps == operator.Extracted {
 		b.needFunc(n, o.extractor)
 		if !typed {
-			b.problem("%v: the function of TimestampFrom is a %T, the source needs a %T", n, o.extractor, extract)
+			b.problem("%v: the function of TimestampFrom is a %T, but the source needs a %T", n, o.extractor, extract)
 		}
 	}
 	return Stream[K, V]{b: b, n: n, keys: ks, values: vs}
 }
 
-// sourceNode is what a source was made with.
+// sourceNode is a source with the arguments that it was made with.
 type sourceNode struct {
 	node         *node
 	topics       []string
@@ -59,8 +60,8 @@ type sourceNode struct {
 	opts         sourceOptions
 }
 
-// addSource adds a source. Unless the user named it, it is called after its topics.
-// Derived names of operators below it start with the topics alone.
+// addSource adds a source. Unless the user named it, its name consists of its topics. The
+// derived names of operators below it begin with the topics alone.
 func (b *Builder) addSource(n *node, name string) *node {
 	base := n.base
 	if b.add(n, name); n.auto {
@@ -87,7 +88,8 @@ func sameTopics(a, b []string) bool {
 	return slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b)))
 }
 
-// difference says in what two sources of the same topics differ. "" means in nothing.
+// difference names the first difference between two sources of the same topics. "" means
+// that there is none.
 func (s *sourceNode) difference(t *sourceNode) string {
 	switch {
 	case !graph.SameSerde(s.keys, t.keys):
@@ -106,7 +108,7 @@ func (s *sourceNode) difference(t *sourceNode) string {
 	return ""
 }
 
-// checkSource reports illegal topics, and topics that another source reads.
+// checkSource reports illegal topics, and topics that another source already reads.
 func (b *Builder) checkSource(s *sourceNode) {
 	if len(s.topics) == 0 {
 		b.problem("%v: has no topics", s.node)

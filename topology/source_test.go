@@ -65,7 +65,8 @@ func TestSourceOptions(t *testing.T) {
 	}
 }
 
-// TestDecodeErrors skips what cannot be decoded, key or value, with an extractor too.
+// TestDecodeErrors skips keys and values that cannot be decoded, with and without an
+// extractor.
 func TestDecodeErrors(t *testing.T) {
 	t.Parallel()
 	for name, opts := range map[string][]SourceOption{
@@ -85,7 +86,7 @@ func TestDecodeErrors(t *testing.T) {
 	}
 }
 
-// panicking is a serde of the user's that panics.
+// panicking is a user's serde that panics.
 type panicking struct{}
 
 func (panicking) Append([]byte, string) ([]byte, error) { panic("append") }
@@ -199,7 +200,8 @@ func TestSentBytesStay(t *testing.T) {
 	}
 }
 
-// TestKeyBytesAreNotPassedOn for keys of a serde that has several encodings of one key.
+// TestKeyBytesOfOtherSerdes: key bytes are not passed on if the serde has several
+// encodings of one key.
 func TestKeyBytesOfOtherSerdes(t *testing.T) {
 	t.Parallel()
 	b := New()

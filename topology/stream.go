@@ -8,9 +8,9 @@ import (
 	"github.com/millrace-streams/millrace/serde"
 )
 
-// Stream is a handle of a stream of records: what a source reads, or what an operator
-// forwards. It is a small value without state. If several operators are attached to it,
-// each of them gets all records, in the order in which they were attached.
+// Stream is a handle of a stream of records: those that a source reads, or those that an
+// operator forwards. It is a small value without state. If several operators are attached
+// to it, each of them gets all records, in the order in which they were attached.
 type Stream[K, V any] struct {
 	b       *Builder
 	n       *node
@@ -28,8 +28,8 @@ func (s Stream[K, V]) KeySerde() serde.Serde[K] { return s.keys }
 // ValueSerde returns the serde of the values, or nil if none was given.
 func (s Stream[K, V]) ValueSerde() serde.Serde[V] { return s.values }
 
-// Merge returns a stream with the records of s and of all others. There is no order
-// between records of different streams. Merging a stream with itself changes nothing.
+// Merge returns a stream with the records of s and of all others. Records of different
+// streams have no order between them. Merging a stream with itself has no effect.
 func (s Stream[K, V]) Merge(others ...Stream[K, V]) Stream[K, V] {
 	n := s.b.add(&node{kind: graph.Processor, op: "merge", make: operator.PassThrough[K, V]{}.New}, "", s.n)
 	for _, other := range others {
@@ -40,7 +40,7 @@ func (s Stream[K, V]) Merge(others ...Stream[K, V]) Stream[K, V] {
 			n.parents = append(n.parents, other.n)
 		}
 		if !agree(s.keys, other.keys) || !agree(s.values, other.values) {
-			s.b.problem("%v: the streams have different serdes of keys or values (%s and %s): bring them to one with Map or MapValues",
+			s.b.problem("%v: the streams have different serdes of keys or values (%s and %s): convert them to the same serdes with Map or MapValues",
 				n, serdeNames(s.keys, s.values), serdeNames(other.keys, other.values))
 		}
 		if s.keys == nil {

@@ -13,13 +13,13 @@ import (
 // Table is a handle of a table: the latest value of each key.
 //
 // The rows of most tables are kept in a store, and can be queried while the application
-// runs. Updates of a row between two commits are forwarded as one, with the timestamp of
-// the row and the headers of the last record. With [EveryUpdate] each update is forwarded
-// at once.
+// runs. Several updates of a row between two commits are forwarded as one, with the
+// timestamp of the row and the headers of the last record. With [EveryUpdate], each
+// update is forwarded at once.
 //
 // Some tables have no store: those that [Table.Filter] and [MapTable] return, and those
-// that were made with [WithoutStore]. They pass on what comes, at once. [Table.Stored]
-// gives them a store.
+// with the option [WithoutStore]. They forward each update at once. [Table.Stored] gives
+// them a store.
 type Table[K, V any] struct {
 	b      *Builder
 	n      *node
@@ -29,7 +29,7 @@ type Table[K, V any] struct {
 	rows   rows[K, V]
 }
 
-// rows says how the rows of a table are looked up. It is the zero value if they cannot be.
+// rows says how to look up the rows of a table. The zero value means that they cannot be.
 type rows[K, V any] struct {
 	view operator.View[K, V]
 	in   []*node // the nodes whose stores the view reads
@@ -38,7 +38,7 @@ type rows[K, V any] struct {
 // Builder returns the builder that the table belongs to.
 func (t Table[K, V]) Builder() *Builder { return t.b }
 
-// StoreName returns the name of the table's store, and "" if it has none.
+// StoreName returns the name of the table's store, or "" if it has none.
 func (t Table[K, V]) StoreName() string { return t.name }
 
 // KeySerde returns the serde of the keys.
@@ -54,11 +54,11 @@ func (t Table[K, V]) Stream(opts ...Option) Stream[K, V] {
 }
 
 // WindowedTable is a handle of a table with one row for each key and window. It is a
-// [Table] whose keys are serde.Windowed: all operators on tables take its field Table, or
+// [Table] whose keys are serde.Windowed. All operators on tables take its field Table, or
 // are methods of it.
 //
-// Stream gives records that are keyed by key and window. Grouping them with [GroupByKey]
-// needs no repartitioning: all windows of a key are in one partition.
+// The records of Stream have the key and the window as their key. [GroupByKey] groups
+// them without repartitioning, because all windows of a key are in one partition.
 type WindowedTable[K, V any] struct {
 	Table[serde.Windowed[K], V]
 
@@ -78,7 +78,7 @@ func windowedTable[K, V any](b *Builder, n *node, name string, keys serde.Serde[
 // Windows returns the windows of the table.
 func (t WindowedTable[K, V]) Windows() Windows { return t.windows }
 
-// checkTable reports what every aggregation needs.
+// checkTable reports a missing name or serde, which every aggregation needs.
 func (b *Builder) checkTable(n *node, name string, keys, values any) {
 	b.needName(n, name, "its table, store and changelog")
 	b.needSerde(n, "key", keys, "to store them")
@@ -98,7 +98,7 @@ func windowStore[K, A any](name string, ks serde.Serde[K], as serde.Serde[A], w 
 	return storeUse{spec: windowstore.New(name, ks, as, w.size, retention, opts...), windows: &w, table: true}
 }
 
-// chosen returns the options of a store that a table asks for.
+// chosen translates the options of a table to those of its store.
 func chosen[O any](o tableOptions, inMemory, withoutChangelog, everyUpdate O) (opts []O) {
 	if o.inMemory {
 		opts = append(opts, inMemory)

@@ -8,18 +8,18 @@ import (
 )
 
 // Filter returns a table with the rows for whose value keep is true. keep is not called
-// for deletions. The result has no store, see [Table.Stored].
+// for deletions. The result has no store; see [Table.Stored].
 //
-// If a row no longer passes, it is deleted in the result. If the table, or one that it
-// was made of, has a store, a row that is absent in the result and was absent before is
-// not forwarded. Without any store that cannot be known: each row that does not pass is
-// forwarded as a deletion.
+// If a row no longer passes, it is deleted in the result. Whether a row that does not
+// pass was there before is known only if the table, or one that it is derived from, has a
+// store. With a store, a row that is absent before and after is not forwarded. Without a
+// store, each row that does not pass is forwarded as a deletion.
 func (t Table[K, V]) Filter(keep func(V) bool, opts ...Option) Table[K, V] {
 	return t.filter("filter", keep, opts, func(r *graph.Record[K, V]) (bool, error) { return keep(r.Value), nil })
 }
 
 // TryFilter is Filter with a function that may fail. If the error policy skips the
-// record, the row in the result stays as it is.
+// record, the row in the result stays unchanged.
 func (t Table[K, V]) TryFilter(keep func(V) (bool, error), opts ...Option) Table[K, V] {
 	return t.filter("filter", keep, opts, func(r *graph.Record[K, V]) (bool, error) { return keep(r.Value) })
 }
@@ -30,8 +30,8 @@ func (t Table[K, V]) FilterNot(drop func(V) bool, opts ...Option) Table[K, V] {
 }
 
 // FilterRecord is Filter with a function that sees the key and the value, and may fail.
-// The result of keep must depend on these two only: keep is also called for the old row
-// of an update, with the timestamp and the headers of the update.
+// keep is also called for the old row of an update, with the timestamp and the headers of
+// the update. Its result must therefore depend on key and value only.
 func (t Table[K, V]) FilterRecord(keep func(processor.Record[K, V]) (bool, error), opts ...Option) Table[K, V] {
 	return t.filter("filter", keep, opts, func(r *graph.Record[K, V]) (bool, error) { return keep(r.Record) })
 }
@@ -48,20 +48,20 @@ func (t Table[K, V]) filter(op string, given any, opts []Option, keep func(*grap
 
 // MapTable turns each value of a table into another one. A deleted row stays deleted, and
 // f is not called for it, unless the table's value serde is Optional (see
-// serde.Nullable). The result of f must depend on the value only: f is also called for
-// the old value of an update, if an operator on the result needs it. The result has no
-// store, see [Table.Stored].
+// serde.Nullable). If an operator on the result needs old values, f is also called for
+// the old value of an update. The result of f must therefore depend on the value only.
+// The result has no store; see [Table.Stored].
 func MapTable[K, V, V2 any](t Table[K, V], f func(V) V2, vs serde.Serde[V2], opts ...Option) Table[K, V2] {
 	return mapTable(t, f, func(r *graph.Record[K, V]) (V2, error) { return f(r.Value), nil }, vs, opts)
 }
 
 // TryMapTable is MapTable with a function that may fail. If the error policy skips the
-// record, the row in the result stays as it is.
+// record, the row in the result stays unchanged.
 func TryMapTable[K, V, V2 any](t Table[K, V], f func(V) (V2, error), vs serde.Serde[V2], opts ...Option) Table[K, V2] {
 	return mapTable(t, f, func(r *graph.Record[K, V]) (V2, error) { return f(r.Value) }, vs, opts)
 }
 
-// MapTableRecord is MapTable with a function that sees the key too, and may fail. The
+// MapTableRecord is MapTable with a function that also sees the key, and may fail. The
 // result of f must depend on key and value only. f must not change what the key points
 // to.
 func MapTableRecord[K, V, V2 any](t Table[K, V], f func(processor.Record[K, V]) (V2, error), vs serde.Serde[V2], opts ...Option) Table[K, V2] {

@@ -12,8 +12,8 @@ import (
 
 func startsWithY(v string) bool { return strings.HasPrefix(v, "y") }
 
-// TestTables feeds tables with updates, repeated and old ones, deletions of rows that are
-// there and of rows that are not, and a record without a key.
+// TestTables feeds tables with updates, repeated and old ones, with deletions of present
+// and absent rows, and with a record without a key.
 func TestTables(t *testing.T) {
 	t.Parallel()
 	in := []string{"a:n1@10", "a:y1@20", "a:y2@5", "b:n@6", "b:-@7", "z:-@8", "-:x@9", "a:n2@30", "a:-@25"}
@@ -25,7 +25,7 @@ func TestTables(t *testing.T) {
 		"source": {
 			func(b *Builder) Table[string, string] { return SourceTable(b, "in", serde.String, serde.String) },
 			[]string{"a:n1@10", "a:y1@20", "a:y2@5", "b:n@6", "b:-@7", "z:-@8", "a:n2@30", "a:-@25"},
-			nil, // all rows came and went
+			nil, // all rows were created and deleted
 		},
 		"source without store": {
 			func(b *Builder) Table[string, string] {
@@ -112,8 +112,8 @@ func toTopic(topic string, records []string) (out []string) {
 	return out
 }
 
-// TestMergedTables: between two commits the updates of a row are one, with the timestamp
-// of its last record.
+// TestMergedTables: the updates of a row between two commits are merged into one, with
+// the timestamp of the last record.
 func TestMergedTables(t *testing.T) {
 	t.Parallel()
 	b := New()
@@ -145,8 +145,8 @@ func TestToTableAfterSelectKey(t *testing.T) {
 	}
 }
 
-// TestFailingTableFunctions: if the record is skipped, the row in the result stays as it
-// is.
+// TestFailingTableFunctions: if the record is skipped, the row in the result stays
+// unchanged.
 func TestFailingTableFunctions(t *testing.T) {
 	t.Parallel()
 	fails := errors.New("fails")
@@ -162,7 +162,8 @@ func TestFailingTableFunctions(t *testing.T) {
 	users.TryFilter(func(v string) (bool, error) { _, err := check(v); return true, err }, Named("filter")).Stream().To("filtered")
 	f := run(t, b, graphtest.WithEveryUpdate(), graphtest.WithPolicy(processor.Skip))
 	f.Feed("in", "a:x@1", "a:bad@2", "a:y@3")
-	// The old row of the third record is the bad one: for the filter it cannot be judged.
+	// The filter cannot judge the old row of the third record, because that is the bad
+	// one.
 	f.Expect("mapped a:x@1", "filtered a:x@1", "mapped a:y@3")
 	if got := strings.Join(f.Failures, "; "); got != "map: process: fails; filter: process: fails; filter: process: fails" {
 		t.Errorf("failures %s", got)
@@ -179,9 +180,9 @@ func TestTableProblems(t *testing.T) {
 	s.ToTable("v").Filter(nil)
 	_, err := b.Build()
 	for _, want := range []string{
-		`table "in-table": has the option WithoutStore and options of a store`,
-		"needs a name, which is that of its table, store and changelog",
-		`stored "u": needs a serde of the values`,
+		`table "in-table": has WithoutStore together with an option of a store`,
+		"needs a name, which names its table, store and changelog",
+		`stored "u": needs a serde for its values`,
 		"the function is nil",
 	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
@@ -190,8 +191,8 @@ func TestTableProblems(t *testing.T) {
 	}
 }
 
-// TestStoresBelowAnAggregateThatIsChangedInPlace: a store keeps what it was sent,
-// whatever becomes of the aggregate later.
+// TestStoresBelowAnAggregateThatIsChangedInPlace: a store keeps the value that it was
+// sent, even if the aggregate changes later.
 func TestStoresBelowAnAggregateThatIsChangedInPlace(t *testing.T) {
 	t.Parallel()
 	for mode, opts := range map[string][]graphtest.Option{"merged": nil, "every update": {graphtest.WithEveryUpdate()}} {
@@ -200,7 +201,7 @@ func TestStoresBelowAnAggregateThatIsChangedInPlace(t *testing.T) {
 			func() map[string]int { return map[string]int{} },
 			func(set map[string]int, r rec) map[string]int { set[r.Value]++; return set },
 			serde.JSON[map[string]int]())
-		// The first set of a key stays: a reduce that always takes the older value.
+		// The first set of a key stays, because the reduce always takes the older value.
 		GroupByKey(sets.Stream(), "again").Reduce("first", func(a, _ map[string]int) map[string]int { return a }).Stream().To("out")
 		f := run(t, b, opts...)
 		f.Feed("in", "k:a@1")

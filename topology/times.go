@@ -9,14 +9,14 @@ import (
 	"github.com/millrace-streams/millrace/internal/store"
 )
 
-// roomForTimes is how many bytes of names and numbers fit into the metadata of an offset.
-// It is less than the runtime puts there at most, because what the operators will call
-// their times and positions is estimated.
+// roomForTimes is how many bytes of names and numbers may go into the metadata of an
+// offset. It is less than the maximum of the runtime, because the names of operator times
+// and positions are only estimated here.
 const roomForTimes = 2000
 
-// addTimes gives a store for operator times to the sub-topologies that may have too many
-// for the metadata of their offsets. It returns an error for each store of the user that
-// has the name of such a store.
+// addTimes adds a store for operator times to each sub-topology that may have too many of
+// them for the metadata of its offsets. If a user's store already has the name of such a
+// store, addTimes returns an error for it.
 func addTimes(g *graph.Graph) error {
 	var errs []error
 	for _, sub := range g.SubTopologies {
@@ -35,9 +35,9 @@ func addTimes(g *graph.Graph) error {
 	return errors.Join(errs...)
 }
 
-// timesOf estimates the bytes that the times and positions of a sub-topology take: one of
-// each store, and of each stateful node one under its name. A processor's are what its
-// author likes.
+// timesOf estimates the bytes that the times and positions of a sub-topology take: one
+// for each store, and one for each stateful node under its name. It does not count the
+// positions that a user's processor sets, whose number is unknown.
 func timesOf(sub *graph.SubTopology) (size int) {
 	const number, prefix, positions = 4 + 8, 10, 60
 	for _, s := range sub.Stores {

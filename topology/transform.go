@@ -7,10 +7,10 @@ import (
 	"github.com/millrace-streams/millrace/serde"
 )
 
-// Map turns each record into another one, which may have another key. Timestamp and
-// headers are those of the record that f returns: use processor.WithKey and
-// processor.WithValue to keep them. If f returns the zero Timestamp, the record keeps its
-// timestamp. A serde may be nil if nothing of its type is stored or sent.
+// Map turns each record into another one, which may have another key. The result has the
+// timestamp and the headers of the record that f returns. To keep the original ones, use
+// processor.WithKey and processor.WithValue. If f returns the zero Timestamp, the record
+// keeps its timestamp. A serde may be nil if no value of its type is stored or sent.
 func Map[K, V, K2, V2 any](s Stream[K, V], f func(processor.Record[K, V]) processor.Record[K2, V2], ks serde.Serde[K2], vs serde.Serde[V2], opts ...Option) Stream[K2, V2] {
 	return mapRecords(s, f, func(r processor.Record[K, V]) (processor.Record[K2, V2], error) { return f(r), nil }, ks, vs, opts)
 }
@@ -48,7 +48,7 @@ func selectKey[K, V, K2 any](s Stream[K, V], op, name string, given any, f func(
 	return rekey(s, op, name, given, operator.Map[K, V, K2, V]{Convert: convert, Keys: ks, Values: s.values})
 }
 
-// rekey adds a node that may change the key. given is the user's function.
+// rekey adds a node that may change the key. given is the function that the user passed.
 func rekey[K, V, K2, V2 any](s Stream[K, V], op, name string, given any, o operator.Map[K, V, K2, V2]) Stream[K2, V2] {
 	n := s.b.add(&node{kind: graph.Processor, op: op, make: o.New}, name, s.n)
 	s.b.needFunc(n, given)
@@ -67,8 +67,8 @@ func TryMapValues[K, V, V2 any](s Stream[K, V], f func(V) (V2, error), vs serde.
 }
 
 // MapValuesRecord is MapValues with a function that sees the whole record and may fail.
-// The record keeps its key, timestamp and headers: unlike after [Map], grouping by key
-// needs no repartitioning. f must not change what the key points to.
+// The record keeps its key, timestamp and headers. Unlike after [Map], grouping by key
+// therefore needs no repartitioning. f must not change what the key points to.
 func MapValuesRecord[K, V, V2 any](s Stream[K, V], f func(processor.Record[K, V]) (V2, error), vs serde.Serde[V2], opts ...Option) Stream[K, V2] {
 	return mapValues(s, f, func(r *graph.Record[K, V]) (V2, error) { return f(r.Record) }, vs, opts)
 }

@@ -5,18 +5,18 @@ import (
 	"github.com/millrace-streams/millrace/serde"
 )
 
-// Windowed is a grouped stream that is cut into windows of time.
+// Windowed is a grouped stream that is divided into windows of time.
 //
-// A record belongs to every window that its timestamp lies in. The operator's stream time
-// is the largest timestamp of the records that have reached it, the present one included.
-// If a window's end is at or before stream time minus grace, the window is closed, and
-// takes no more records. Stream time survives restarts.
+// A record belongs to every window that contains its timestamp. The operator's stream
+// time is the largest timestamp of the records that have reached it, including the
+// present one. When stream time minus grace reaches the end of a window, the window is
+// closed and takes no more records. Stream time survives restarts.
 type Windowed[K, V any] struct {
 	g Grouped[K, V]
 	w Windows
 }
 
-// Window cuts the groups into windows of time.
+// Window divides the groups into windows of time.
 func (g Grouped[K, V]) Window(w Windows) Windowed[K, V] { return Windowed[K, V]{g: g, w: w} }
 
 // Count counts the records of each key and window. Records without a value count too.
@@ -26,9 +26,9 @@ func (w Windowed[K, V]) Count(name string, opts ...WindowedTableOption) Windowed
 	return aggregateWindows(w, "count", name, count[K, V], serde.Int64, opts)
 }
 
-// Reduce combines the values of each key and window. The first value is stored as it is.
+// Reduce combines the values of each key and window. The first value is stored unchanged.
 // Records without a value are dropped, and counted as dropped, unless the value serde is
-// Optional. Otherwise it is like Count.
+// Optional. The rest is as for Count.
 func (w Windowed[K, V]) Reduce(name string, f func(a, b V) V, opts ...WindowedTableOption) WindowedTable[K, V] {
 	t := aggregateWindows(w, "reduce", name, reduce[K](f), w.g.stream().values, opts)
 	t.b.needFunc(t.n, f)
@@ -42,8 +42,8 @@ func (w Windowed[K, V]) TryReduce(name string, f func(a, b V) (V, error), opts .
 	return t
 }
 
-// AggregateWindows folds the records of each key and window into an aggregate, as
-// [Aggregate] does. add sees records without a value too.
+// AggregateWindows folds the records of each key and window into an aggregate, like
+// [Aggregate]. add also sees records without a value.
 func AggregateWindows[K, V, A any](w Windowed[K, V], name string, initial func() A, add func(A, processor.Record[K, V]) A, as serde.Serde[A], opts ...WindowedTableOption) WindowedTable[K, A] {
 	t := aggregateWindows(w, "aggregate", name, fold(initial, add), as, opts)
 	t.b.needFunc(t.n, initial)
@@ -51,8 +51,8 @@ func AggregateWindows[K, V, A any](w Windowed[K, V], name string, initial func()
 	return t
 }
 
-// TryAggregateWindows is AggregateWindows with a function that may fail. After an error
-// the aggregate must be as it was.
+// TryAggregateWindows is AggregateWindows with a function that may fail. If add returns
+// an error, it must leave the aggregate as it was.
 func TryAggregateWindows[K, V, A any](w Windowed[K, V], name string, initial func() A, add func(A, processor.Record[K, V]) (A, error), as serde.Serde[A], opts ...WindowedTableOption) WindowedTable[K, A] {
 	t := aggregateWindows(w, "aggregate", name, tryFold(initial, add), as, opts)
 	t.b.needFunc(t.n, initial)

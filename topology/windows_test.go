@@ -164,13 +164,13 @@ func TestMergedWindows(t *testing.T) {
 	f.Expect()
 	f.Feed("in", "a:x@3")
 	f.Commit()
-	// As in Kafka Streams, a deletion that was held back has the timestamp of the record
-	// that deleted.
+	// As in Kafka Streams, a deletion that was held back has the timestamp of the
+	// deleting record.
 	f.Expect("out a/0/10:3@7", "deleting a/0/10:-@3")
 }
 
-// TestWindowedKeys sends windowed keys in Kafka's format, to the partition of the key in
-// them.
+// TestWindowedKeys sends windowed keys in Kafka's format, to the partition of the inner
+// key.
 func TestWindowedKeys(t *testing.T) {
 	t.Parallel()
 	b := New()
@@ -190,7 +190,7 @@ func TestWindowedKeys(t *testing.T) {
 	}
 }
 
-// TestStreamTimeIsKept judges lateness by the operator time that was restored.
+// TestStreamTimeIsKept judges lateness by the restored operator time.
 func TestStreamTimeIsKept(t *testing.T) {
 	t.Parallel()
 	b := New()

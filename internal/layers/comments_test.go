@@ -35,7 +35,6 @@ var wide = []string{
 	"internal/topics",
 	"internal/transient",
 	"internal/worker",
-	"topology",
 	"topologytest",
 	"windowstore",
 }

@@ -71,21 +71,18 @@ func Open[K, V, K2, V2 any](ctx processor.Context[K2, V2], spec Spec[K, V]) KeyV
 	if !ok {
 		panic(store.Other(spec, instance))
 	}
-	return &keyValue[K, V]{core: s.core, user: store.UserOf(ctx)}
+	return &keyValue[K, V]{s.Core, store.UserOf(ctx)}
 }
 
 // keyValue is a store's instance in a task, or what one processor holds of it.
 type keyValue[K, V any] struct {
-	core[K, V]
-	user store.User
+	*store.Core[K, V] // all holders of an instance share it
+	user              store.User
 }
-
-// core is what all holders of an instance share.
-type core[K, V any] struct{ *store.Core[K, V] }
 
 func (*keyValue[K, V]) types(K, V) {}
 
-func (s *core[K, V]) load(key K) (*engine.Cell[K, V], error) {
+func (s *keyValue[K, V]) load(key K) (*engine.Cell[K, V], error) {
 	b, err := s.Encode(key)
 	if err != nil {
 		return nil, err
@@ -93,12 +90,12 @@ func (s *core[K, V]) load(key K) (*engine.Cell[K, V], error) {
 	return s.Cells().Load(b, key)
 }
 
-func (s *core[K, V]) Get(key K) (V, bool, error) {
+func (s *keyValue[K, V]) Get(key K) (V, bool, error) {
 	v, _, ok, err := s.GetTimestamped(key)
 	return v, ok, err
 }
 
-func (s *core[K, V]) GetTimestamped(key K) (V, processor.Timestamp, bool, error) {
+func (s *keyValue[K, V]) GetTimestamped(key K) (V, processor.Timestamp, bool, error) {
 	cell, err := s.load(key)
 	if err != nil || !cell.Present {
 		var zero V

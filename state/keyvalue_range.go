@@ -8,31 +8,35 @@ import (
 	"github.com/millrace-streams/millrace/processor"
 )
 
-func (s *core[K, V]) Range(from, to K) iter.Seq2[Entry[K, V], error] {
+func (s *keyValue[K, V]) Range(from, to K) iter.Seq2[Entry[K, V], error] {
 	return s.between(&from, &to, false)
 }
 
-func (s *core[K, V]) ReverseRange(from, to K) iter.Seq2[Entry[K, V], error] {
+func (s *keyValue[K, V]) ReverseRange(from, to K) iter.Seq2[Entry[K, V], error] {
 	return s.between(&from, &to, true)
 }
 
-func (s *core[K, V]) From(from K) iter.Seq2[Entry[K, V], error] { return s.between(&from, nil, false) }
+func (s *keyValue[K, V]) From(from K) iter.Seq2[Entry[K, V], error] {
+	return s.between(&from, nil, false)
+}
 
-func (s *core[K, V]) ReverseFrom(from K) iter.Seq2[Entry[K, V], error] {
+func (s *keyValue[K, V]) ReverseFrom(from K) iter.Seq2[Entry[K, V], error] {
 	return s.between(&from, nil, true)
 }
 
-func (s *core[K, V]) To(to K) iter.Seq2[Entry[K, V], error]        { return s.between(nil, &to, false) }
-func (s *core[K, V]) ReverseTo(to K) iter.Seq2[Entry[K, V], error] { return s.between(nil, &to, true) }
-func (s *core[K, V]) All() iter.Seq2[Entry[K, V], error]           { return s.scan(nil, nil, false) }
-func (s *core[K, V]) ReverseAll() iter.Seq2[Entry[K, V], error]    { return s.scan(nil, nil, true) }
+func (s *keyValue[K, V]) To(to K) iter.Seq2[Entry[K, V], error] { return s.between(nil, &to, false) }
+func (s *keyValue[K, V]) ReverseTo(to K) iter.Seq2[Entry[K, V], error] {
+	return s.between(nil, &to, true)
+}
+func (s *keyValue[K, V]) All() iter.Seq2[Entry[K, V], error]        { return s.scan(nil, nil, false) }
+func (s *keyValue[K, V]) ReverseAll() iter.Seq2[Entry[K, V], error] { return s.scan(nil, nil, true) }
 
-func (s *core[K, V]) PrefixScan(prefix []byte) iter.Seq2[Entry[K, V], error] {
+func (s *keyValue[K, V]) PrefixScan(prefix []byte) iter.Seq2[Entry[K, V], error] {
 	return s.scan(bytes.Clone(prefix), engine.PrefixEnd(prefix), false)
 }
 
 // between yields the rows between two bounds; nil is open.
-func (s *core[K, V]) between(from, to *K, reverse bool) iter.Seq2[Entry[K, V], error] {
+func (s *keyValue[K, V]) between(from, to *K, reverse bool) iter.Seq2[Entry[K, V], error] {
 	lower, upper, err := s.bounds(from, to)
 	if err != nil {
 		return func(yield func(Entry[K, V], error) bool) { yield(Entry[K, V]{}, err) }
@@ -40,7 +44,7 @@ func (s *core[K, V]) between(from, to *K, reverse bool) iter.Seq2[Entry[K, V], e
 	return s.scan(lower, upper, reverse)
 }
 
-func (s *core[K, V]) bounds(from, to *K) (lower, upper []byte, err error) {
+func (s *keyValue[K, V]) bounds(from, to *K) (lower, upper []byte, err error) {
 	if from != nil {
 		if lower, err = s.Encode(*from); err != nil {
 			return nil, nil, err
@@ -57,7 +61,10 @@ func (s *core[K, V]) bounds(from, to *K) (lower, upper []byte, err error) {
 	return lower, upper, nil
 }
 
-func (s *core[K, V]) scan(lower, upper []byte, reverse bool) iter.Seq2[Entry[K, V], error] {
+// scan is not inlined: each range read would have a copy of it.
+//
+//go:noinline
+func (s *keyValue[K, V]) scan(lower, upper []byte, reverse bool) iter.Seq2[Entry[K, V], error] {
 	return func(yield func(Entry[K, V], error) bool) {
 		for row, err := range s.Cells().Range(lower, upper, reverse) {
 			var e Entry[K, V]
@@ -71,7 +78,7 @@ func (s *core[K, V]) scan(lower, upper []byte, reverse bool) iter.Seq2[Entry[K, 
 	}
 }
 
-func (s *core[K, V]) entry(row engine.Row[K, V]) (Entry[K, V], error) {
+func (s *keyValue[K, V]) entry(row engine.Row[K, V]) (Entry[K, V], error) {
 	key, err := s.Decode(row.KeyBytes)
 	if err != nil {
 		return Entry[K, V]{}, err

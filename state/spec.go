@@ -68,5 +68,5 @@ type spec[K, V any] struct{ *store.Typed[K, V] }
 func (*spec[K, V]) types(K, V) {}
 
 func open[K, V any](t *store.Typed[K, V], env engine.Env) (engine.Store, error) {
-	return &keyValue[K, V]{core: core[K, V]{store.NewCore(t, env, 0)}}, nil
+	return &keyValue[K, V]{Core: store.NewCore(t, env, 0)}, nil
 }

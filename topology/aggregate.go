@@ -8,14 +8,9 @@ import (
 )
 
 // aggregate adds a table that folds the records of each key.
-func aggregate[K, V, A any](g Grouped[K, V], op, name string, add operator.Adder[K, V, A], as serde.Serde[A], opts []TableOption) Table[K, A] {
-	s := g.stream()
-	var o tableOptions
-	for _, opt := range withoutNil(opts) {
-		opt.applyTable(&o)
-	}
-	n := s.b.add(&node{kind: graph.Processor, op: op, keyed: true, table: true}, name, s.n)
-	s.b.checkTable(n, name, s.keys, as)
+func aggregate[K, V, A any](s flow[K, V], op, name string, add operator.Adder[K, V, A], as serde.Serde[A], opts []TableOption) Table[K, A] {
+	o := chosenTable(opts)
+	n := s.b.addTable(op, name, s.n, serdes{s.keys, as})
 	n.make = operator.Aggregate[K, V, A]{Store: name, Keys: s.keys, Values: as, Add: add, EveryUpdate: o.everyUpdate}.New
 	if name != "" && !isNil(s.keys) && !isNil(as) {
 		n.stores = []storeUse{keyValueStore(name, s.keys, as, o)}
@@ -25,26 +20,43 @@ func aggregate[K, V, A any](g Grouped[K, V], op, name string, add operator.Adder
 }
 
 // aggregateWindows adds a table that folds the records of each key and window.
-func aggregateWindows[K, V, A any](w Windowed[K, V], op, name string, add operator.Adder[K, V, A], as serde.Serde[A], opts []WindowedTableOption) WindowedTable[K, A] {
-	s := w.g.stream()
-	var o tableOptions
-	for _, opt := range withoutNil(opts) {
-		opt.applyWindowedTable(&o)
-	}
-	n := s.b.add(&node{kind: graph.Processor, op: op, keyed: true, table: true}, name, s.n)
-	s.b.checkTable(n, name, s.keys, as)
-	possible := s.b.checkWindows(n, w.w, o)
+func aggregateWindows[K, V, A any](s flow[K, V], w Windows, op, name string, add operator.Adder[K, V, A], as serde.Serde[A], opts []WindowedTableOption) WindowedTable[K, A] {
+	o := chosenWindowedTable(opts)
+	n := s.b.addTable(op, name, s.n, serdes{s.keys, as})
+	possible := s.b.checkWindows(n, w, o)
 	_, optional := s.values.(serde.Optional[V])
 	n.make = operator.AggregateWindows[K, V, A]{
-		Store: name, Keys: s.keys, Values: as, Add: add, Span: w.w.span(),
+		Store: name, Keys: s.keys, Values: as, Add: add, Span: w.span(),
 		DropAbsent: op == "reduce" && !optional, EveryUpdate: o.everyUpdate,
 	}.New
 	if possible && name != "" && !isNil(s.keys) && !isNil(as) {
-		n.stores = []storeUse{windowStore(name, s.keys, as, w.w, o)}
+		n.stores = []storeUse{windowStore(name, s.keys, as, w, o)}
 	}
-	t := windowedTable(s.b, n, name, s.keys, as, w.w)
+	t := windowedTable(s.b, n, name, s.keys, as, w)
 	t.rows = rows[serde.Windowed[K], A]{operator.WindowRows[K, A]{Store: name, Keys: s.keys}, []*node{n}}
 	return t
+}
+
+// addTable adds the node of an aggregation, and reports a missing name or serde.
+func (b *Builder) addTable(op, name string, parent *node, s serdes) *node {
+	n := b.add(&node{kind: graph.Processor, op: op, keyed: true, table: true}, name, parent)
+	b.needName(n, name, "its table, store and changelog")
+	b.needSerdes(n, s, "to store them")
+	return n
+}
+
+func chosenTable(opts []TableOption) (o tableOptions) {
+	for _, opt := range withoutNil(opts) {
+		opt.applyTable(&o)
+	}
+	return o
+}
+
+func chosenWindowedTable(opts []WindowedTableOption) (o tableOptions) {
+	for _, opt := range withoutNil(opts) {
+		opt.applyWindowedTable(&o)
+	}
+	return o
 }
 
 // checkWindows reports impossible windows, and a retention that is shorter than rows are

@@ -39,13 +39,13 @@ func TestAggregations(t *testing.T) {
 		drops []string
 	}{
 		"count": {
-			func(g Grouped[string, string]) { g.count("t").Stream().To("out") },
+			func(g Grouped[string, string]) { counted(g, "t").Stream().To("out") },
 			[]string{"a:x@1", "b:x@2", "a:y@3", "a:z@2"},
 			[]string{"out a:1@1", "out b:1@2", "out a:2@3", "out a:3@3"},
 			nil,
 		},
 		"count drops nulls": {
-			func(g Grouped[string, string]) { g.count("t").Stream().To("out") },
+			func(g Grouped[string, string]) { counted(g, "t").Stream().To("out") },
 			[]string{"-:x@1", "b:-@2", "-:-@3", "b:x@4"},
 			[]string{"out b:1@4"},
 			[]string{"t: null key", "t: null value", "t: null key"},
@@ -79,10 +79,10 @@ func TestAggregations(t *testing.T) {
 		},
 		"tryAggregate": {
 			func(g Grouped[string, string]) {
-				TryAggregate(g, "t", func() int { return 10 }, func(agg int, r rec) (int, error) {
+				TryAggregate(g, "t", func() int64 { return 10 }, func(agg int64, r rec) (int64, error) {
 					n, err := atoi(r.Value)
 					return agg + n, err
-				}, text[int]{}).Stream().To("out")
+				}, text[int64]{}).Stream().To("out")
 			},
 			[]string{"a:1@1", "a:x@2", "a:2@3"},
 			[]string{"out a:11@1", "out a:13@3"},
@@ -110,9 +110,9 @@ func TestAggregations(t *testing.T) {
 	}
 }
 
-// count is Count with readable output.
-func (g Grouped[K, V]) count(name string, opts ...TableOption) Table[K, int] {
-	return Aggregate(g, name, func() int { return 0 }, func(n int, _ processor.Record[K, V]) int { return n + 1 }, text[int]{}, opts...)
+// counted is Grouped.Count with readable output.
+func counted[K, V any](g Grouped[K, V], name string, opts ...TableOption) Table[K, int64] {
+	return Aggregate(g, name, func() int64 { return 0 }, func(n int64, _ processor.Record[K, V]) int64 { return n + 1 }, text[int64]{}, opts...)
 }
 
 // TestMergedUpdates forwards one update per row and commit, in order of the first change,
@@ -121,8 +121,8 @@ func TestMergedUpdates(t *testing.T) {
 	t.Parallel()
 	b := New()
 	g := GroupByKey(Source(b, "in", serde.String, serde.String), "by-key")
-	g.count("merged").Stream().To("merged")
-	g.count("each", EveryUpdate()).Stream().To("each")
+	counted(g, "merged").Stream().To("merged")
+	counted(g, "each", EveryUpdate()).Stream().To("each")
 	Aggregate(g, "deleting", emptyString, appendUnless("x"), serde.Nullable(serde.String)).Stream().To("deleting")
 	f := run(t, b)
 
@@ -158,15 +158,16 @@ func TestGroupBy(t *testing.T) {
 	t.Parallel()
 	b := New()
 	s := Source(b, "in", serde.String, serde.String)
-	g := GroupBy(s, "by-length", func(v string) int { return len(v) }, text[int]{})
-	g.count("n").Stream().To("n")
+	g := GroupBy(s, "by-length", func(v string) int64 { return int64(len(v)) }, text[int64]{})
+	counted(g, "n").Stream().To("n")
 	g.Reduce("all", concat).Stream().To("all")
-	GroupByRecord(s, "by-null", func(r rec) (*string, error) {
+	byNull := GroupByRecord(s, "by-null", func(r rec) (*string, error) {
 		if r.Key == "" {
 			return nil, nil
 		}
 		return &r.Key, nil
-	}, serde.Nullable(serde.String)).count("keys").Stream().To("keys")
+	}, serde.Nullable(serde.String))
+	counted(byNull, "keys").Stream().To("keys")
 	f := run(t, b, graphtest.WithEveryUpdate())
 	f.Feed("in", "a:xx@1", "-:yy@2", "b:-@3")
 	f.Expect("n 2:1@1", "all 2:xx@1", "keys a:1@1", "n 2:2@2", "all 2:xxyy@2")
@@ -249,7 +250,7 @@ func TestAggregatorMayChangeItsArgument(t *testing.T) {
 func TestAggregateIsCommitted(t *testing.T) {
 	t.Parallel()
 	b := New()
-	GroupByKey(Source(b, "in", serde.String, serde.String), "by-key").count("n")
+	counted(GroupByKey(Source(b, "in", serde.String, serde.String), "by-key"), "n")
 	f := run(t, b)
 	f.Feed("in", "k:a@1", "k:b@2")
 	f.Commit()

@@ -45,30 +45,50 @@ func branch[K, V, R any](s Stream[K, V], name string, cases []BranchCase[R], see
 		}
 		return -1
 	}
-	n := s.b.add(&node{kind: graph.Processor, op: "branch", make: operator.Branch[K, V]{Choose: choose}.New}, name, s.n)
-	s.b.needName(n, name, "its node, and the beginning of those of its branches")
-	checkCases(s.b, n, cases)
-	streams := make([]Stream[K, V], len(cases))
+	ways := make([]way, len(cases))
 	for i, c := range cases {
+		ways[i] = way{name: c.name, rest: c.rest, noFunc: !c.rest && c.when == nil}
+	}
+	n := &node{kind: graph.Processor, op: "branch", make: operator.Branch[K, V]{Choose: choose}.New}
+	streams := make([]Stream[K, V], len(cases))
+	for i, out := range s.b.branch(n, name, s.n, ways, operator.PassThrough[K, V]{}.New) {
 		streams[i] = s
-		way := n.name + "-" + c.name
-		streams[i].n = s.b.addPart(&node{kind: graph.Processor, op: "branch", make: operator.PassThrough[K, V]{}.New}, way, way, n)
+		streams[i].n = out
 	}
 	return streams
 }
 
-func checkCases[R any](b *Builder, n *node, cases []BranchCase[R]) {
-	if len(cases) == 0 {
+// way is a BranchCase without its types.
+type way struct {
+	name   string
+	rest   bool
+	noFunc bool
+}
+
+// branch adds the node of a branch, and one node for each way out of it.
+func (b *Builder) branch(n *node, name string, parent *node, ways []way, pass maker) (outs []*node) {
+	b.add(n, name, parent)
+	b.needName(n, name, "its node, and the beginning of those of its branches")
+	b.checkWays(n, ways)
+	for _, w := range ways {
+		out := n.name + "-" + w.name
+		outs = append(outs, b.addPart(&node{kind: graph.Processor, op: "branch", make: pass}, out, out, n))
+	}
+	return outs
+}
+
+func (b *Builder) checkWays(n *node, ways []way) {
+	if len(ways) == 0 {
 		b.problem("%v: has no cases: add at least one Case or Default", n)
 	}
-	for i, c := range cases {
+	for i, w := range ways {
 		switch {
-		case c.name == "":
+		case w.name == "":
 			b.problem("%v: case %d has no name", n, i+1)
-		case c.rest && i < len(cases)-1:
-			b.problem("%v: Default must be the last case: move %q to the end", n, c.name)
-		case !c.rest && c.when == nil:
-			b.problem("%v: the function of case %q is nil", n, c.name)
+		case w.rest && i < len(ways)-1:
+			b.problem("%v: Default must be the last case: move %q to the end", n, w.name)
+		case w.noFunc:
+			b.problem("%v: the function of case %q is nil", n, w.name)
 		}
 	}
 }

@@ -54,9 +54,9 @@ func TestBuildErrors(t *testing.T) {
 		},
 		"extractor of other types": {
 			func(b *Builder) {
-				Source(b, "in", serde.String, serde.String, TimestampFrom(func(processor.Record[string, int], processor.Timestamp) (processor.Timestamp, error) { return 0, nil }))
+				Source(b, "in", serde.String, serde.String, TimestampFrom(func(processor.Record[string, int64], processor.Timestamp) (processor.Timestamp, error) { return 0, nil }))
 			},
-			[]string{`source "in-source": the function of TimestampFrom is a func(processor.Record[string,int]`},
+			[]string{`source "in-source": the function of TimestampFrom is a func(processor.Record[string,int64]`},
 		},
 		"nil functions": {
 			func(b *Builder) {
@@ -135,11 +135,11 @@ func TestBuildErrors(t *testing.T) {
 		},
 		"nil serdes where something is sent or stored": {
 			func(b *Builder) {
-				s := MapValues(source(b), func(string) int { return 1 }, nil)
+				s := MapValues(source(b), func(string) int64 { return 1 }, nil)
 				s.To("out")
 				Repartition(s, "again")
-				GroupByKey(s, "g").Reduce("r", func(a, b int) int { return a })
-				Aggregate(grouped(b), "a", func() int { return 0 }, func(n int, _ rec) int { return n }, nil)
+				GroupByKey(s, "g").Reduce("r", func(a, b int64) int64 { return a })
+				Aggregate(grouped(b), "a", func() int64 { return 0 }, func(n int64, _ rec) int64 { return n }, nil)
 				Map(source(b), func(r rec) rec { return r }, nil, nil).To("out2")
 			},
 			[]string{
@@ -199,10 +199,10 @@ func TestBuildErrors(t *testing.T) {
 		"partitioners": {
 			func(b *Builder) {
 				s := source(b)
-				s.To("out", Partitioner(func(processor.Record[string, int], int32) []int32 { return nil }))
+				s.To("out", Partitioner(func(processor.Record[string, int64], int32) []int32 { return nil }))
 				s.To("out", Partitioner[string, string](nil))
 			},
-			[]string{`sink "out-sink": the function of Partitioner is a func(processor.Record[string,int], int32) []int32, but the stream needs a func`, `sink "out-sink-2": the function of Partitioner is nil`},
+			[]string{`sink "out-sink": the function of Partitioner is a func(processor.Record[string,int64], int32) []int32, but the stream needs a func`, `sink "out-sink-2": the function of Partitioner is nil`},
 		},
 		"sink topics": {
 			func(b *Builder) {
@@ -323,8 +323,8 @@ func TestBuildIsRepeatable(t *testing.T) {
 func TestSourceTwice(t *testing.T) {
 	t.Parallel()
 	b := New()
-	Source(b, "in", serde.String, serde.JSON[int]()).To("a")
-	Source(b, "in", serde.String, serde.JSON[int]()).To("b")
+	Source(b, "in", serde.String, serde.JSON[int64]()).To("a")
+	Source(b, "in", serde.String, serde.JSON[int64]()).To("b")
 	f := run(t, b)
 	f.Feed("in", "k:1@1")
 	f.Expect("a k:1@1", "b k:1@1")

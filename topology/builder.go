@@ -107,6 +107,14 @@ func (b *Builder) add(n *node, name string, parents ...*node) *node {
 	return n
 }
 
+// addFunc adds a processor node that calls a user function.
+func (b *Builder) addFunc(n *node, opts []Option, parent *node, given any) *node {
+	n.kind = graph.Processor
+	b.add(n, nameOf(opts), parent)
+	b.needFunc(n, given)
+	return n
+}
+
 // begin is called before anything is added. It panics without a builder, because nothing
 // else could report the problem.
 func (b *Builder) begin() {
@@ -176,6 +184,12 @@ func (b *Builder) needSerde(n *node, of string, serde any, why string) {
 	if isNil(serde) {
 		b.problem("%v: needs a serde for its %ss, %s: pass it to the operator that gives the %ss their type", n, of, why, of)
 	}
+}
+
+// needSerdes reports serdes that are missing where both are needed.
+func (b *Builder) needSerdes(n *node, s serdes, why string) {
+	b.needSerde(n, "key", s.keys, why)
+	b.needSerde(n, "value", s.values, why)
 }
 
 // sameBuilder reports a handle of another builder.

@@ -23,9 +23,8 @@ func TryFlatMap[K, V, K2, V2 any](s Stream[K, V], f func(processor.Record[K, V])
 
 func flatMap[K, V, K2, V2 any](s Stream[K, V], given any, f func(processor.Record[K, V]) ([]processor.Record[K2, V2], error), ks serde.Serde[K2], vs serde.Serde[V2], opts []Option) Stream[K2, V2] {
 	o := operator.FlatMap[K, V, K2, V2]{Convert: f, Keys: ks, Values: vs}
-	n := s.b.add(&node{kind: graph.Processor, op: "flatMap", make: o.New}, nameOf(opts), s.n)
-	s.b.needFunc(n, given)
-	return Stream[K2, V2]{b: s.b, n: n, keys: ks, values: vs, rekeyed: true}
+	n := s.b.addFunc(&node{op: "flatMap", make: o.New}, opts, s.n, given)
+	return Stream[K2, V2]{flow[K2, V2]{b: s.b, n: n, keys: ks, values: vs, rekeyed: true}}
 }
 
 // FlatMapValues turns each value into any number of values and passes them on in order,
@@ -49,7 +48,6 @@ func FlatMapValuesRecord[K, V, V2 any](s Stream[K, V], f func(processor.Record[K
 
 func flatMapValues[K, V, V2 any](s Stream[K, V], given any, f func(*graph.Record[K, V]) ([]V2, error), vs serde.Serde[V2], opts []Option) Stream[K, V2] {
 	o := operator.FlatMapValues[K, V, V2]{Convert: f, In: s.values, Out: vs}
-	n := s.b.add(&node{kind: graph.Processor, op: "flatMapValues", make: o.New}, nameOf(opts), s.n)
-	s.b.needFunc(n, given)
-	return Stream[K, V2]{b: s.b, n: n, keys: s.keys, values: vs, rekeyed: s.rekeyed}
+	n := s.b.addFunc(&node{op: "flatMapValues", make: o.New}, opts, s.n, given)
+	return Stream[K, V2]{flow[K, V2]{b: s.b, n: n, keys: s.keys, values: vs, rekeyed: s.rekeyed}}
 }

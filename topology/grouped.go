@@ -14,7 +14,7 @@ type Grouped[K, V any] struct {
 
 // grouping is shared by the copies of a Grouped.
 type grouping[K, V any] struct {
-	s           Stream[K, V] // repartitioned once an aggregation has asked for it
+	s           flow[K, V] // repartitioned once an aggregation has asked for it
 	name        string
 	opts        repartitionOptions
 	repartition bool // not yet repartitioned
@@ -37,7 +37,7 @@ func GroupByRecord[K, V, K2 any](s Stream[K, V], name string, key func(processor
 // have changed the key since the last source or repartition, the records go through the
 // topic <app>-<name>-repartition. Otherwise they do not.
 func GroupByKey[K, V any](s Stream[K, V], name string, opts ...GroupOption) Grouped[K, V] {
-	g := &grouping[K, V]{s: s, name: name, opts: groupOptions(opts), repartition: s.rekeyed}
+	g := &grouping[K, V]{s: s.flow, name: name, opts: groupOptions(opts), repartition: s.rekeyed}
 	s.b.claim("groupByKey", name, "the repartition topic, if one is needed")
 	if g.opts.fixed && !s.rekeyed {
 		s.b.problem("groupByKey %q: the key has not changed, so nothing is repartitioned and Partitions has no effect: use Repartition", name)
@@ -48,7 +48,7 @@ func GroupByKey[K, V any](s Stream[K, V], name string, opts ...GroupOption) Grou
 func groupBy[K, V, K2 any](s Stream[K, V], name string, given any, key func(*graph.Record[K, V]) (K2, error), ks serde.Serde[K2], opts []GroupOption) Grouped[K2, V] {
 	rekeyed := selectKey(s, "groupBy", name, given, key, ks)
 	s.b.needName(rekeyed.n, name, "the repartition topic")
-	return Grouped[K2, V]{&grouping[K2, V]{s: rekeyed, name: rekeyed.n.name, opts: groupOptions(opts), repartition: true}}
+	return Grouped[K2, V]{&grouping[K2, V]{s: rekeyed.flow, name: rekeyed.n.name, opts: groupOptions(opts), repartition: true}}
 }
 
 func groupOptions(opts []GroupOption) (o repartitionOptions) {
@@ -61,37 +61,37 @@ func groupOptions(opts []GroupOption) (o repartitionOptions) {
 // Builder returns the builder that the grouped stream belongs to.
 func (g Grouped[K, V]) Builder() *Builder { return g.g.s.b }
 
-// stream returns the stream that aggregations read. The first call adds the
+// flowOf returns the records that aggregations read. The first call adds the
 // repartitioning.
-func (g Grouped[K, V]) stream() Stream[K, V] {
-	if g.g == nil {
+func flowOf[K, V any](g *grouping[K, V]) flow[K, V] {
+	if g == nil {
 		panic("topology: the Grouped was not made by GroupBy or GroupByKey")
 	}
-	if g.g.repartition {
-		g.g.repartition = false
-		g.g.s = g.g.s.repartition("groupBy", g.g.name, g.g.opts)
+	if g.repartition {
+		g.repartition = false
+		g.s = repartition(g.s, "groupBy", g.name, g.opts)
 	}
-	return g.g.s
+	return g.s
 }
 
 // Count counts the records of each key. Records without a key or without a value are
 // dropped, and counted as dropped. name is the name of the table and of its store. The
 // changelog is <app>-<name>-changelog.
 func (g Grouped[K, V]) Count(name string, opts ...TableOption) Table[K, int64] {
-	return aggregate(g, "count", name, count[K, V], serde.Int64, opts)
+	return aggregate(flowOf(g.g), "count", name, count[K, V], serde.Int64, opts)
 }
 
 // Reduce combines the values of each key. The first value is stored unchanged. The rest
 // is as for Count.
 func (g Grouped[K, V]) Reduce(name string, f func(a, b V) V, opts ...TableOption) Table[K, V] {
-	t := aggregate(g, "reduce", name, reduce[K](f), g.stream().values, opts)
+	t := aggregate(flowOf(g.g), "reduce", name, reduce[K](f), flowOf(g.g).values, opts)
 	t.b.needFunc(t.n, f)
 	return t
 }
 
 // TryReduce is Reduce with a function that may fail.
 func (g Grouped[K, V]) TryReduce(name string, f func(a, b V) (V, error), opts ...TableOption) Table[K, V] {
-	t := aggregate(g, "reduce", name, tryReduce[K](f), g.stream().values, opts)
+	t := aggregate(flowOf(g.g), "reduce", name, tryReduce[K](f), flowOf(g.g).values, opts)
 	t.b.needFunc(t.n, f)
 	return t
 }
@@ -101,7 +101,7 @@ func (g Grouped[K, V]) TryReduce(name string, f func(a, b V) (V, error), opts ..
 // is Optional (see serde.Nullable), an absent aggregate deletes the row, and the next
 // record starts with initial again. The rest is as for Count.
 func Aggregate[K, V, A any](g Grouped[K, V], name string, initial func() A, add func(A, processor.Record[K, V]) A, as serde.Serde[A], opts ...TableOption) Table[K, A] {
-	t := aggregate(g, "aggregate", name, fold(initial, add), as, opts)
+	t := aggregate(flowOf(g.g), "aggregate", name, fold(initial, add), as, opts)
 	t.b.needFunc(t.n, initial)
 	t.b.needFunc(t.n, add)
 	return t
@@ -110,7 +110,7 @@ func Aggregate[K, V, A any](g Grouped[K, V], name string, initial func() A, add 
 // TryAggregate is Aggregate with a function that may fail. If add returns an error, it
 // must leave the aggregate as it was. The row then stays, unless the error policy aborts.
 func TryAggregate[K, V, A any](g Grouped[K, V], name string, initial func() A, add func(A, processor.Record[K, V]) (A, error), as serde.Serde[A], opts ...TableOption) Table[K, A] {
-	t := aggregate(g, "aggregate", name, tryFold(initial, add), as, opts)
+	t := aggregate(flowOf(g.g), "aggregate", name, tryFold(initial, add), as, opts)
 	t.b.needFunc(t.n, initial)
 	t.b.needFunc(t.n, add)
 	return t

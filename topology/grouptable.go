@@ -13,8 +13,8 @@ import (
 // changes, its old value is subtracted from its old group, and its new value is added to
 // its new group.
 type GroupedTable[K, V any] struct {
-	g      Grouped[K, operator.Delta[V]]
-	values serde.Serde[V]
+	updates flow[K, operator.Delta[V]] // repartitioned
+	values  serde.Serde[V]
 }
 
 // GroupTable groups the rows of a table by a key that is computed from the value. The
@@ -50,12 +50,11 @@ func groupTable[K, V, K2 any](t Table[K, V], name string, given any, key func(*g
 	if !t.n.sendsOld() {
 		t.b.problem("%v: the table has no store, so its old values cannot be subtracted: remove WithoutStore where it was made, or call Stored on it first", n)
 	}
-	s := Stream[K2, operator.Delta[V]]{b: t.b, n: n, keys: ks}
+	s := flow[K2, operator.Delta[V]]{b: t.b, n: n, keys: ks}
 	if !isNil(t.values) {
 		s.values = operator.Deltas(t.values)
 	}
-	s = s.repartition("groupTable", n.name, groupOptions(opts))
-	return GroupedTable[K2, V]{Grouped[K2, operator.Delta[V]]{&grouping[K2, operator.Delta[V]]{s: s, name: n.name}}, t.values}
+	return GroupedTable[K2, V]{repartition(s, "groupTable", n.name, groupOptions(opts)), t.values}
 }
 
 // sendsOld returns graph.Node.SendsOld.
@@ -67,7 +66,7 @@ func (n *node) sendsOld() bool {
 }
 
 // Builder returns the builder that the grouped table belongs to.
-func (g GroupedTable[K, V]) Builder() *Builder { return g.g.Builder() }
+func (g GroupedTable[K, V]) Builder() *Builder { return g.updates.b }
 
 // Count counts the rows of each group. name is the name of the table and of its store.
 // The changelog is <app>-<name>-changelog. If a group has lost all its rows, its count is
@@ -76,7 +75,7 @@ func (g GroupedTable[K, V]) Builder() *Builder { return g.g.Builder() }
 // If a row moves from one group to another, the two groups change one after the other.
 // The timestamp of the result is the larger one of the group's row and the update.
 func (g GroupedTable[K, V]) Count(name string, opts ...TableOption) Table[K, int64] {
-	return aggregate(g.g, "count", name, countDelta[K, V], serde.Int64, opts)
+	return aggregate(g.updates, "count", name, countDelta[K, V], serde.Int64, opts)
 }
 
 func countDelta[K, V any](n int64, exists bool, r *graph.Record[K, operator.Delta[V]]) (int64, bool, error) {
@@ -121,7 +120,7 @@ func (g GroupedTable[K, V]) reduce(name string, add, subtract func(aggregate, v 
 		}
 		return last, exists, err
 	}
-	return withFuncs(aggregate(g.g, "reduce", name, adder, g.values, opts), given)
+	return withFuncs(aggregate(g.updates, "reduce", name, adder, g.values, opts), given)
 }
 
 // AggregateTable folds the rows of each group into an aggregate. The aggregate starts
@@ -164,7 +163,7 @@ func aggregateTable[K, V, A any](g GroupedTable[K, V], name string, initial func
 		}
 		return last, exists, err
 	}
-	return aggregate(g.g, "aggregate", name, adder, as, opts)
+	return aggregate(g.updates, "aggregate", name, adder, as, opts)
 }
 
 // withFuncs reports functions that are nil.

@@ -27,4 +27,4 @@ func (text[T]) Decode(data []byte) (v T, err error) {
 	return v, err
 }
 
-var _ serde.Serde[int] = text[int]{}
+var _ serde.Serde[int64] = text[int64]{}

@@ -62,7 +62,7 @@ func TryLeftJoin[K, V, T, R any](s Stream[K, V], t Table[K, T], f func(v V, row 
 func joinTable[K, V, T, R any](s Stream[K, V], t Table[K, T], op string, left bool, given any, f func(V, T, bool) (R, error), rs serde.Serde[R], opts []Option) Stream[K, R] {
 	name := nameOf(opts)
 	if s.rekeyed && name != "" {
-		s = s.repartition(op, name, repartitionOptions{})
+		s.flow = repartition(s.flow, op, name, repartitionOptions{})
 	}
 	n := s.b.add(&node{kind: graph.Processor, op: op, keyed: true}, name, s.n)
 	if s.rekeyed && name == "" {
@@ -70,19 +70,19 @@ func joinTable[K, V, T, R any](s Stream[K, V], t Table[K, T], op string, left bo
 	}
 	s.b.needFunc(n, given)
 	if s.b.sameBuilder(n, t.b) {
-		lookUp(s.b, n, t)
-		sameKeys(s.b, n, s.keys, t.keys)
+		s.b.lookUp(n, t.n, t.rows.in)
+		s.b.sameKeys(n, s.keys, t.keys)
 	}
 	n.make = operator.StreamTableJoin[K, V, T, R]{Table: t.rows.view, Left: left, Join: f, Out: rs}.New
-	return Stream[K, R]{b: s.b, n: n, keys: s.keys, values: rs}
+	return Stream[K, R]{flow[K, R]{b: s.b, n: n, keys: s.keys, values: rs}}
 }
 
-// lookUp makes n read the rows of a table.
-func lookUp[K, V any](b *Builder, n *node, t Table[K, V]) {
-	if t.rows.view == nil {
-		b.problem("%v: table %q has no store, so its rows cannot be looked up: remove WithoutStore where it was made, or call Stored on it first", n, t.n.name)
+// lookUp makes n read the rows of a table. in are the nodes whose stores have the rows.
+func (b *Builder) lookUp(n, table *node, in []*node) {
+	if len(in) == 0 {
+		b.problem("%v: table %q has no store, so its rows cannot be looked up: remove WithoutStore where it was made, or call Stored on it first", n, table.name)
 	}
-	for _, of := range t.rows.in {
+	for _, of := range in {
 		for _, use := range of.stores {
 			if !slices.ContainsFunc(n.stores, func(u storeUse) bool { return u.spec.StoreName() == use.spec.StoreName() }) {
 				n.stores = append(n.stores, use)
@@ -92,7 +92,7 @@ func lookUp[K, V any](b *Builder, n *node, t Table[K, V]) {
 }
 
 // sameKeys reports a join whose two inputs encode their keys in different ways.
-func sameKeys[K any](b *Builder, n *node, left, right serde.Serde[K]) {
+func (b *Builder) sameKeys(n *node, left, right any) {
 	if !agree(left, right) {
 		b.problem("%v: the keys have the serdes %s and %s, so equal keys would be in different partitions and would not be found: use one serde for both",
 			n, serde.Name(left), serde.Name(right))

@@ -100,7 +100,7 @@ func joinTables[K, L, R, V any](left Table[K, L], right Table[K, R], j tablesJoi
 	if !b.sameBuilder(merge, right.b) {
 		return joined
 	}
-	sameKeys(b, merge, left.keys, right.keys)
+	b.sameKeys(merge, left.keys, right.keys)
 	related := left.n.above(right.rows.in) || right.n.above(left.rows.in)
 	o := operator.TableJoin[K, L, R, V]{Right: right.rows.view, Rule: j.rule, Join: j.join, Out: vs, Related: related}
 	side := func(way string, of *node, make maker) *node {
@@ -110,8 +110,8 @@ func joinTables[K, L, R, V any](left Table[K, L], right Table[K, R], j tablesJoi
 	}
 	this := side("left", left.n, o.New)
 	other := side("right", right.n, o.Flip(left.rows.view).New)
-	lookUp(b, this, right)
-	lookUp(b, other, left)
+	b.lookUp(this, right.n, right.rows.in)
+	b.lookUp(other, left.n, left.rows.in)
 	merge.parents = []*node{this, other}
 	if left.rows.view != nil && right.rows.view != nil {
 		joined.rows = rows[K, V]{

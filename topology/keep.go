@@ -19,7 +19,7 @@ func SourceTable[K, V any](b *Builder, topic string, ks serde.Serde[K], vs serde
 		opt.applySourceTable(&o)
 	}
 	s := sources(b, []string{topic}, ks, vs, o.source)
-	return s.keep(b.add(&node{op: "table"}, "", s.n), topic, o.table)
+	return keep(s.flow, b.add(&node{op: "table"}, "", s.n), topic, o.table)
 }
 
 // ToTable makes a table from the stream. A record is the new row of its key; a record
@@ -33,12 +33,11 @@ func (s Stream[K, V]) ToTable(name string, opts ...ToTableOption) Table[K, V] {
 	for _, opt := range withoutNil(opts) {
 		opt.applyToTable(&o)
 	}
-	if s.rekeyed {
-		s = s.repartition("toTable", name, repartitionOptions{})
+	in := s.flow
+	if in.rekeyed {
+		in = repartition(in, "toTable", name, repartitionOptions{})
 	}
-	n := s.b.add(&node{op: "toTable"}, name, s.n)
-	s.b.needName(n, name, "its table, store and changelog")
-	return s.keep(n, name, o)
+	return keep(in, in.b.addNamedTable("toTable", name, in.n), name, o)
 }
 
 // Stored keeps the rows of a table in a store of its own, with the given name. The rows
@@ -46,33 +45,44 @@ func (s Stream[K, V]) ToTable(name string, opts ...ToTableOption) Table[K, V] {
 // row keeps its timestamp. Stored is for tables without a store, but any table can be
 // stored once more.
 func (t Table[K, V]) Stored(name string, opts ...TableOption) Table[K, V] {
-	var o tableOptions
-	for _, opt := range withoutNil(opts) {
-		opt.applyTable(&o)
-	}
-	s := Stream[K, V]{b: t.b, n: t.n, keys: t.keys, values: t.values}
-	n := t.b.add(&node{op: "stored"}, name, t.n)
-	t.b.needName(n, name, "its table, store and changelog")
-	return s.keep(n, name, o)
+	o := chosenTable(opts)
+	in := flow[K, V]{b: t.b, n: t.n, keys: t.keys, values: t.values}
+	return keep(in, t.b.addNamedTable("stored", name, t.n), name, o)
+}
+
+// addNamedTable adds a node that keep makes the node of a table.
+func (b *Builder) addNamedTable(op, name string, parent *node) *node {
+	n := b.add(&node{op: op}, name, parent)
+	b.needName(n, name, "its table, store and changelog")
+	return n
 }
 
 // keep makes n the node of a table. The rows of the table are the records of the stream.
-func (s Stream[K, V]) keep(n *node, store string, o tableOptions) Table[K, V] {
-	n.kind, n.keyed, n.table = graph.Processor, true, true
-	if o.withoutStore {
-		if store = ""; o != (tableOptions{withoutStore: true}) {
-			s.b.problem("%v: has WithoutStore together with an option of a store: remove one of them", n)
-		}
-	}
+func keep[K, V any](s flow[K, V], n *node, store string, o tableOptions) Table[K, V] {
+	store = s.b.keep(n, store, serdes{s.keys, s.values}, o)
 	n.make = operator.Keep[K, V]{Store: store, Keys: s.keys, Values: s.values, EveryUpdate: o.everyUpdate}.New
 	t := Table[K, V]{b: s.b, n: n, name: store, keys: s.keys, values: s.values}
 	if store != "" {
 		t.rows = rows[K, V]{operator.StoredRows[K, V]{Store: store, Keys: s.keys}, []*node{n}}
-		s.b.needSerde(n, "key", s.keys, "to store them")
-		s.b.needSerde(n, "value", s.values, "to store them")
 		if !isNil(s.keys) && !isNil(s.values) {
 			n.stores = []storeUse{keyValueStore(store, s.keys, s.values, o)}
 		}
 	}
 	return t
+}
+
+// keep makes n the node of a table, and returns the name of its store, "" if it is to
+// have none.
+func (b *Builder) keep(n *node, store string, s serdes, o tableOptions) string {
+	n.kind, n.keyed, n.table = graph.Processor, true, true
+	if o.withoutStore {
+		if o != (tableOptions{withoutStore: true}) {
+			b.problem("%v: has WithoutStore together with an option of a store: remove one of them", n)
+		}
+		return ""
+	}
+	if store != "" {
+		b.needSerdes(n, s, "to store them")
+	}
+	return store
 }

@@ -98,7 +98,7 @@ func (n *nonsense) step() {
 	case 8:
 		s.To(n.name(), orNil[SinkOption](n, Named(n.name())))
 		if n.bad() {
-			s.To("test-n1-changelog", Partitioner(func(processor.Record[int, int], int32) []int32 { return nil }))
+			s.To("test-n1-changelog", Partitioner(func(processor.Record[int64, int64], int32) []int32 { return nil }))
 		}
 	case 9:
 		s.ToTopic(orNil(n, func(rec) string { return "chosen" }))

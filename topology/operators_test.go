@@ -15,9 +15,9 @@ import (
 
 type rec = processor.Record[string, string]
 
-func upper(s string) string      { return strings.ToUpper(s) }
-func startsWithH(s string) bool  { return strings.HasPrefix(s, "h") }
-func atoi(s string) (int, error) { return strconv.Atoi(s) }
+func upper(s string) string        { return strings.ToUpper(s) }
+func startsWithH(s string) bool    { return strings.HasPrefix(s, "h") }
+func atoi(s string) (int64, error) { return strconv.ParseInt(s, 10, 64) }
 
 // TestOperators sends records through one operator.
 func TestOperators(t *testing.T) {
@@ -75,10 +75,10 @@ func TestOperators(t *testing.T) {
 		},
 		"tryMap": {
 			func(s Stream[string, string]) {
-				TryMap(s, func(r rec) (processor.Record[string, int], error) {
+				TryMap(s, func(r rec) (processor.Record[string, int64], error) {
 					n, err := atoi(r.Value)
 					return processor.WithValue(r, n), err
-				}, serde.String, text[int]{}).To("out")
+				}, serde.String, text[int64]{}).To("out")
 			},
 			[]string{"a:7@1", "a:x@2"},
 			[]string{"out a:7@1"},
@@ -89,7 +89,7 @@ func TestOperators(t *testing.T) {
 			[]string{"out a:HI@1", "out -:HO@2", "out c:-@3"},
 		},
 		"tryMapValues": {
-			func(s Stream[string, string]) { TryMapValues(s, atoi, text[int]{}).To("out") },
+			func(s Stream[string, string]) { TryMapValues(s, atoi, text[int64]{}).To("out") },
 			[]string{"a:7@1", "a:x@2"},
 			[]string{"out a:7@1"},
 		},
@@ -138,14 +138,14 @@ func TestOperators(t *testing.T) {
 		},
 		"selectKey": {
 			func(s Stream[string, string]) {
-				SelectKey(s, func(r rec) int { return len(r.Value) }, text[int]{}).To("out")
+				SelectKey(s, func(r rec) int64 { return int64(len(r.Value)) }, text[int64]{}).To("out")
 			},
 			[]string{"a:hi@1", "-:@2"},
 			[]string{"out 2:hi@1", "out 0:@2"},
 		},
 		"trySelectKey": {
 			func(s Stream[string, string]) {
-				TrySelectKey(s, func(r rec) (int, error) { return atoi(r.Value) }, text[int]{}).To("out")
+				TrySelectKey(s, func(r rec) (int64, error) { return atoi(r.Value) }, text[int64]{}).To("out")
 			},
 			[]string{"a:12@1", "a:x@2"},
 			[]string{"out 12:12@1"},

@@ -33,7 +33,7 @@ func Process[K, V, K2, V2 any, P processor.Processor[K, V, K2, V2]](s Stream[K, 
 	if newP != nil {
 		s.b.OnBuild(func() error { return checkNew(n, newP) })
 	}
-	return Stream[K2, V2]{b: s.b, n: n, keys: ks, values: vs, rekeyed: true}
+	return Stream[K2, V2]{flow[K2, V2]{b: s.b, n: n, keys: ks, values: vs, rekeyed: true}}
 }
 
 // checkNew reports a constructor that returns nil, or that returns the same processor

@@ -16,33 +16,38 @@ func Repartition[K, V any](s Stream[K, V], name string, opts ...RepartitionOptio
 		opt.applyRepartition(&o)
 	}
 	s.b.claim("repartition", name, "the repartition topic")
-	return s.repartition("repartition", name, o)
+	return Stream[K, V]{repartition(s.flow, "repartition", name, o)}
 }
 
-// repartition adds the three nodes of a repartitioning. The names of the nodes and of the
-// topic are those of Kafka Streams.
-func (s Stream[K, V]) repartition(op, name string, o repartitionOptions) Stream[K, V] {
-	topic := graph.Topic{Name: name + graph.RepartitionSuffix, Internal: true}
-	add := s.b.addPart
-	if checkTopicName(name) != nil || slices.ContainsFunc(s.b.repartitions, func(r *graph.RepartitionTopic) bool { return r.Topic == topic }) {
-		add = s.b.addUnchecked
-	}
-	filter := add(&node{kind: graph.Processor, op: op, make: operator.KeyFilter[K, V]{}.New}, topic.Name+"-filter", name, s.n)
-	s.needSerdes(&node{op: op, name: name}, "to send them through topic <app>-"+topic.Name)
-
-	sink := &node{kind: graph.Sink, op: op, sinkTopic: topic}
-	sink.make = s.newSink(sink, nil, o.partitioner)
-	add(sink, topic.Name+"-sink", name, filter)
-
+// repartition sends the records through a topic, and reads them again.
+func repartition[K, V any](s flow[K, V], op, name string, o repartitionOptions) flow[K, V] {
+	r := s.b.addRepartition(op, name, s.n, serdes{s.keys, s.values}, o)
+	r.filter.make = operator.KeyFilter[K, V]{}.New
+	r.sink.make = newSink(s, r.sink, nil, o.partitioner)
 	// The keys in the topic were encoded by the sink, so the source may keep their bytes.
-	read := operator.Source[K, V]{Keys: s.keys, Values: s.values, KeepKey: true}
-	source := &node{kind: graph.Source, op: op, topics: []graph.Topic{topic}, make: read.New}
-	s.n = add(source, topic.Name+"-source", name)
-
-	if o.fixed && o.partitions < 1 {
-		s.b.problem("%s %q: Partitions is %d: use at least 1", op, name, o.partitions)
-	}
-	s.b.repartitions = append(s.b.repartitions, &graph.RepartitionTopic{Topic: topic, Partitions: o.partitions})
-	s.rekeyed = false
+	r.source.make = operator.Source[K, V]{Keys: s.keys, Values: s.values, KeepKey: true}.New
+	s.n, s.rekeyed = r.source, false
 	return s
+}
+
+// repartitioning is the nodes of a repartitioning.
+type repartitioning struct{ filter, sink, source *node }
+
+// addRepartition adds the three nodes of a repartitioning. The names of the nodes
+// and of the topic are those of Kafka Streams.
+func (b *Builder) addRepartition(op, name string, parent *node, s serdes, o repartitionOptions) (r repartitioning) {
+	topic := graph.Topic{Name: name + graph.RepartitionSuffix, Internal: true}
+	add := b.addPart
+	if checkTopicName(name) != nil || slices.ContainsFunc(b.repartitions, func(r *graph.RepartitionTopic) bool { return r.Topic == topic }) {
+		add = b.addUnchecked
+	}
+	r.filter = add(&node{kind: graph.Processor, op: op}, topic.Name+"-filter", name, parent)
+	b.needSerdes(&node{op: op, name: name}, s, "to send them through topic <app>-"+topic.Name)
+	r.sink = add(&node{kind: graph.Sink, op: op, sinkTopic: topic}, topic.Name+"-sink", name, r.filter)
+	r.source = add(&node{kind: graph.Source, op: op, topics: []graph.Topic{topic}}, topic.Name+"-source", name)
+	if o.fixed && o.partitions < 1 {
+		b.problem("%s %q: Partitions is %d: use at least 1", op, name, o.partitions)
+	}
+	b.repartitions = append(b.repartitions, &graph.RepartitionTopic{Topic: topic, Partitions: o.partitions})
+	return r
 }

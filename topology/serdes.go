@@ -7,11 +7,12 @@ import (
 
 // agree reports whether streams with these serdes may be merged. A missing serde agrees
 // with any other.
-func agree[T any](a, b serde.Serde[T]) bool { return a == nil || b == nil || graph.SameSerde(a, b) }
+func agree(a, b any) bool { return a == nil || b == nil || graph.SameSerde(a, b) }
 
-func serdeNames(keys, values any) string {
-	return serde.Name(keys) + "/" + serde.Name(values)
-}
+// serdes are the serdes of a stream.
+type serdes struct{ keys, values any }
+
+func (s serdes) String() string { return serde.Name(s.keys) + "/" + serde.Name(s.values) }
 
 // canonical reports whether each value has exactly one encoding. If so, encoding a
 // decoded key gives the bytes that were read.

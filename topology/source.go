@@ -31,7 +31,7 @@ func sources[K, V any](b *Builder, topics []string, ks serde.Serde[K], vs serde.
 	b.begin()
 	s := &sourceNode{topics: topics, keys: ks, values: vs, opts: o}
 	if first := b.sameSource(s); first != nil {
-		return Stream[K, V]{b: b, n: first.node, keys: ks, values: vs}
+		return Stream[K, V]{flow[K, V]{b: b, n: first.node, keys: ks, values: vs}}
 	}
 	extract, typed := o.extractor.(operator.Extractor[K, V])
 	n := &node{kind: graph.Source, op: "source", sourceOpts: o.SourceOptions, base: strings.Join(topics, "+")}
@@ -49,7 +49,7 @@ func sources[K, V any](b *Builder, topics []string, ks serde.Serde[K], vs serde.
 			b.problem("%v: the function of TimestampFrom is a %T, but the source needs a %T", n, o.extractor, extract)
 		}
 	}
-	return Stream[K, V]{b: b, n: n, keys: ks, values: vs}
+	return Stream[K, V]{flow[K, V]{b: b, n: n, keys: ks, values: vs}}
 }
 
 // sourceNode is a source with the arguments that it was made with.

@@ -71,12 +71,12 @@ func TestDecodeErrors(t *testing.T) {
 	t.Parallel()
 	for name, opts := range map[string][]SourceOption{
 		"plain": nil,
-		"extractor": {TimestampFrom(func(r processor.Record[int, int], _ processor.Timestamp) (processor.Timestamp, error) {
+		"extractor": {TimestampFrom(func(r processor.Record[int64, int64], _ processor.Timestamp) (processor.Timestamp, error) {
 			return r.Timestamp, nil
 		})},
 	} {
 		b := New()
-		Source(b, "in", serde.Serde[int](text[int]{}), serde.Serde[int](text[int]{}), opts...).To("out")
+		Source(b, "in", serde.Serde[int64](text[int64]{}), serde.Serde[int64](text[int64]{}), opts...).To("out")
 		f := run(t, b, graphtest.WithPolicy(processor.Skip))
 		f.Feed("in", "1:1@1", "x:1@2", "1:x@3", "-:-@4")
 		f.Expect("out 1:1@1", "out -:-@4")
@@ -205,7 +205,7 @@ func TestSentBytesStay(t *testing.T) {
 func TestKeyBytesOfOtherSerdes(t *testing.T) {
 	t.Parallel()
 	b := New()
-	Source(b, "in", serde.JSON[int](), serde.String).To("out")
+	Source(b, "in", serde.JSON[int64](), serde.String).To("out")
 	f := run(t, b)
 	f.Feed("in", " 1 :x@1")
 	f.Expect("out 1:x@1")

@@ -11,7 +11,13 @@ import (
 // Stream is a handle of a stream of records: those that a source reads, or those that an
 // operator forwards. It is a small value without state. If several operators are attached
 // to it, each of them gets all records, in the order in which they were attached.
-type Stream[K, V any] struct {
+type Stream[K, V any] struct{ flow[K, V] }
+
+// flow is what a Stream consists of. Operators pass it on among themselves, and make a
+// Stream of it at the end. It has no methods: where Go compiles a generic type for some
+// type arguments, it compiles all methods of the type, and all methods of the types in
+// their signatures.
+type flow[K, V any] struct {
 	b       *Builder
 	n       *node
 	keys    serde.Serde[K]
@@ -36,13 +42,7 @@ func (s Stream[K, V]) Merge(others ...Stream[K, V]) Stream[K, V] {
 		if !s.b.sameBuilder(n, other.b) {
 			continue
 		}
-		if !slices.Contains(n.parents, other.n) {
-			n.parents = append(n.parents, other.n)
-		}
-		if !agree(s.keys, other.keys) || !agree(s.values, other.values) {
-			s.b.problem("%v: the streams have different serdes of keys or values (%s and %s): convert them to the same serdes with Map or MapValues",
-				n, serdeNames(s.keys, s.values), serdeNames(other.keys, other.values))
-		}
+		s.b.merge(n, other.n, serdes{s.keys, s.values}, serdes{other.keys, other.values})
 		if s.keys == nil {
 			s.keys = other.keys
 		}
@@ -53,4 +53,15 @@ func (s Stream[K, V]) Merge(others ...Stream[K, V]) Stream[K, V] {
 	}
 	s.n = n
 	return s
+}
+
+// merge makes n a child of another stream's node. of are the serdes of n.
+func (b *Builder) merge(n, other *node, of, others serdes) {
+	if !slices.Contains(n.parents, other) {
+		n.parents = append(n.parents, other)
+	}
+	if !agree(of.keys, others.keys) || !agree(of.values, others.values) {
+		b.problem("%v: the streams have different serdes of keys or values (%v and %v): convert them to the same serdes with Map or MapValues",
+			n, of, others)
+	}
 }

@@ -50,7 +50,7 @@ func (t Table[K, V]) ValueSerde() serde.Serde[V] { return t.values }
 // Stream returns the updates of the table. A deleted row is a record without a value.
 func (t Table[K, V]) Stream(opts ...Option) Stream[K, V] {
 	n := t.b.add(&node{kind: graph.Processor, op: "stream", make: operator.TableStream[K, V]{}.New}, nameOf(opts), t.n)
-	return Stream[K, V]{b: t.b, n: n, keys: t.keys, values: t.values}
+	return Stream[K, V]{flow[K, V]{b: t.b, n: n, keys: t.keys, values: t.values}}
 }
 
 // WindowedTable is a handle of a table with one row for each key and window. It is a
@@ -77,13 +77,6 @@ func windowedTable[K, V any](b *Builder, n *node, name string, keys serde.Serde[
 
 // Windows returns the windows of the table.
 func (t WindowedTable[K, V]) Windows() Windows { return t.windows }
-
-// checkTable reports a missing name or serde, which every aggregation needs.
-func (b *Builder) checkTable(n *node, name string, keys, values any) {
-	b.needName(n, name, "its table, store and changelog")
-	b.needSerde(n, "key", keys, "to store them")
-	b.needSerde(n, "value", values, "to store them")
-}
 
 // keyValueStore describes the store of a table.
 func keyValueStore[K, A any](name string, ks serde.Serde[K], as serde.Serde[A], o tableOptions) storeUse {

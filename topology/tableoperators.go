@@ -15,31 +15,30 @@ import (
 // store. With a store, a row that is absent before and after is not forwarded. Without a
 // store, each row that does not pass is forwarded as a deletion.
 func (t Table[K, V]) Filter(keep func(V) bool, opts ...Option) Table[K, V] {
-	return t.filter("filter", keep, opts, func(r *graph.Record[K, V]) (bool, error) { return keep(r.Value), nil })
+	return filterTable(t, "filter", keep, opts, func(r *graph.Record[K, V]) (bool, error) { return keep(r.Value), nil })
 }
 
 // TryFilter is Filter with a function that may fail. If the error policy skips the
 // record, the row in the result stays unchanged.
 func (t Table[K, V]) TryFilter(keep func(V) (bool, error), opts ...Option) Table[K, V] {
-	return t.filter("filter", keep, opts, func(r *graph.Record[K, V]) (bool, error) { return keep(r.Value) })
+	return filterTable(t, "filter", keep, opts, func(r *graph.Record[K, V]) (bool, error) { return keep(r.Value) })
 }
 
 // FilterNot returns a table with the rows for whose value drop is false.
 func (t Table[K, V]) FilterNot(drop func(V) bool, opts ...Option) Table[K, V] {
-	return t.filter("filterNot", drop, opts, func(r *graph.Record[K, V]) (bool, error) { return !drop(r.Value), nil })
+	return filterTable(t, "filterNot", drop, opts, func(r *graph.Record[K, V]) (bool, error) { return !drop(r.Value), nil })
 }
 
 // FilterRecord is Filter with a function that sees the key and the value, and may fail.
 // keep is also called for the old row of an update, with the timestamp and the headers of
 // the update. Its result must therefore depend on key and value only.
 func (t Table[K, V]) FilterRecord(keep func(processor.Record[K, V]) (bool, error), opts ...Option) Table[K, V] {
-	return t.filter("filter", keep, opts, func(r *graph.Record[K, V]) (bool, error) { return keep(r.Record) })
+	return filterTable(t, "filter", keep, opts, func(r *graph.Record[K, V]) (bool, error) { return keep(r.Record) })
 }
 
-func (t Table[K, V]) filter(op string, given any, opts []Option, keep func(*graph.Record[K, V]) (bool, error)) Table[K, V] {
-	n := t.b.add(&node{kind: graph.Processor, op: op, table: true, make: operator.TableFilter[K, V]{Keep: keep}.New}, nameOf(opts), t.n)
-	t.b.needFunc(n, given)
-	t.n, t.name = n, ""
+func filterTable[K, V any](t Table[K, V], op string, given any, opts []Option, keep func(*graph.Record[K, V]) (bool, error)) Table[K, V] {
+	t.n = t.b.addFunc(&node{op: op, table: true, make: operator.TableFilter[K, V]{Keep: keep}.New}, opts, t.n, given)
+	t.name = ""
 	if t.rows.view != nil {
 		t.rows.view = operator.FilteredRows[K, V]{Of: t.rows.view, Keep: keep}
 	}
@@ -70,8 +69,7 @@ func MapTableRecord[K, V, V2 any](t Table[K, V], f func(processor.Record[K, V]) 
 
 func mapTable[K, V, V2 any](t Table[K, V], given any, f func(*graph.Record[K, V]) (V2, error), vs serde.Serde[V2], opts []Option) Table[K, V2] {
 	o := operator.TableMapValues[K, V, V2]{Convert: f, In: t.values, Out: vs}
-	n := t.b.add(&node{kind: graph.Processor, op: "mapValues", table: true, make: o.New}, nameOf(opts), t.n)
-	t.b.needFunc(n, given)
+	n := t.b.addFunc(&node{op: "mapValues", table: true, make: o.New}, opts, t.n, given)
 	mapped := Table[K, V2]{b: t.b, n: n, keys: t.keys, values: vs}
 	if t.rows.view != nil {
 		mapped.rows = rows[K, V2]{operator.MappedRows[K, V, V2]{Of: t.rows.view, TableMapValues: o}, t.rows.in}

@@ -52,7 +52,7 @@ func selectKey[K, V, K2 any](s Stream[K, V], op, name string, given any, f func(
 func rekey[K, V, K2, V2 any](s Stream[K, V], op, name string, given any, o operator.Map[K, V, K2, V2]) Stream[K2, V2] {
 	n := s.b.add(&node{kind: graph.Processor, op: op, make: o.New}, name, s.n)
 	s.b.needFunc(n, given)
-	return Stream[K2, V2]{b: s.b, n: n, keys: o.Keys, values: o.Values, rekeyed: true}
+	return Stream[K2, V2]{flow[K2, V2]{b: s.b, n: n, keys: o.Keys, values: o.Values, rekeyed: true}}
 }
 
 // MapValues turns each value into another one. An absent value stays absent, and f is not
@@ -75,7 +75,6 @@ func MapValuesRecord[K, V, V2 any](s Stream[K, V], f func(processor.Record[K, V]
 
 func mapValues[K, V, V2 any](s Stream[K, V], given any, f func(*graph.Record[K, V]) (V2, error), vs serde.Serde[V2], opts []Option) Stream[K, V2] {
 	o := operator.MapValues[K, V, V2]{Convert: f, In: s.values, Out: vs}
-	n := s.b.add(&node{kind: graph.Processor, op: "mapValues", make: o.New}, nameOf(opts), s.n)
-	s.b.needFunc(n, given)
-	return Stream[K, V2]{b: s.b, n: n, keys: s.keys, values: vs, rekeyed: s.rekeyed}
+	n := s.b.addFunc(&node{op: "mapValues", make: o.New}, opts, s.n, given)
+	return Stream[K, V2]{flow[K, V2]{b: s.b, n: n, keys: s.keys, values: vs, rekeyed: s.rekeyed}}
 }

@@ -23,21 +23,21 @@ func (g Grouped[K, V]) Window(w Windows) Windowed[K, V] { return Windowed[K, V]{
 // Records without a key are dropped, and counted as dropped. name is the name of the
 // table and of its store. The changelog is <app>-<name>-changelog.
 func (w Windowed[K, V]) Count(name string, opts ...WindowedTableOption) WindowedTable[K, int64] {
-	return aggregateWindows(w, "count", name, count[K, V], serde.Int64, opts)
+	return aggregateWindows(flowOf(w.g.g), w.w, "count", name, count[K, V], serde.Int64, opts)
 }
 
 // Reduce combines the values of each key and window. The first value is stored unchanged.
 // Records without a value are dropped, and counted as dropped, unless the value serde is
 // Optional. The rest is as for Count.
 func (w Windowed[K, V]) Reduce(name string, f func(a, b V) V, opts ...WindowedTableOption) WindowedTable[K, V] {
-	t := aggregateWindows(w, "reduce", name, reduce[K](f), w.g.stream().values, opts)
+	t := aggregateWindows(flowOf(w.g.g), w.w, "reduce", name, reduce[K](f), flowOf(w.g.g).values, opts)
 	t.b.needFunc(t.n, f)
 	return t
 }
 
 // TryReduce is Reduce with a function that may fail.
 func (w Windowed[K, V]) TryReduce(name string, f func(a, b V) (V, error), opts ...WindowedTableOption) WindowedTable[K, V] {
-	t := aggregateWindows(w, "reduce", name, tryReduce[K](f), w.g.stream().values, opts)
+	t := aggregateWindows(flowOf(w.g.g), w.w, "reduce", name, tryReduce[K](f), flowOf(w.g.g).values, opts)
 	t.b.needFunc(t.n, f)
 	return t
 }
@@ -45,7 +45,7 @@ func (w Windowed[K, V]) TryReduce(name string, f func(a, b V) (V, error), opts .
 // AggregateWindows folds the records of each key and window into an aggregate, like
 // [Aggregate]. add also sees records without a value.
 func AggregateWindows[K, V, A any](w Windowed[K, V], name string, initial func() A, add func(A, processor.Record[K, V]) A, as serde.Serde[A], opts ...WindowedTableOption) WindowedTable[K, A] {
-	t := aggregateWindows(w, "aggregate", name, fold(initial, add), as, opts)
+	t := aggregateWindows(flowOf(w.g.g), w.w, "aggregate", name, fold(initial, add), as, opts)
 	t.b.needFunc(t.n, initial)
 	t.b.needFunc(t.n, add)
 	return t
@@ -54,7 +54,7 @@ func AggregateWindows[K, V, A any](w Windowed[K, V], name string, initial func()
 // TryAggregateWindows is AggregateWindows with a function that may fail. If add returns
 // an error, it must leave the aggregate as it was.
 func TryAggregateWindows[K, V, A any](w Windowed[K, V], name string, initial func() A, add func(A, processor.Record[K, V]) (A, error), as serde.Serde[A], opts ...WindowedTableOption) WindowedTable[K, A] {
-	t := aggregateWindows(w, "aggregate", name, tryFold(initial, add), as, opts)
+	t := aggregateWindows(flowOf(w.g.g), w.w, "aggregate", name, tryFold(initial, add), as, opts)
 	t.b.needFunc(t.n, initial)
 	t.b.needFunc(t.n, add)
 	return t

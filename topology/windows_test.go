@@ -33,8 +33,9 @@ func show[V any](t WindowedTable[string, V], topic string, vs serde.Serde[V]) {
 	s.To(topic)
 }
 
-func (w Windowed[K, V]) count(name string, opts ...WindowedTableOption) WindowedTable[K, int] {
-	return AggregateWindows(w, name, func() int { return 0 }, func(n int, _ processor.Record[K, V]) int { return n + 1 }, text[int]{}, opts...)
+// countedWindows is Windowed.Count with readable output.
+func countedWindows[K, V any](w Windowed[K, V], name string, opts ...WindowedTableOption) WindowedTable[K, int64] {
+	return AggregateWindows(w, name, func() int64 { return 0 }, func(n int64, _ processor.Record[K, V]) int64 { return n + 1 }, text[int64]{}, opts...)
 }
 
 // TestWindows sends records through one windowed aggregation, forwarding every update.
@@ -47,21 +48,25 @@ func TestWindows(t *testing.T) {
 		drops []string
 	}{
 		"tumbling": {
-			func(g Grouped[string, string]) { show(g.Window(Tumbling(ms(10))).count("t"), "out", text[int]{}) },
+			func(g Grouped[string, string]) {
+				show(countedWindows(g.Window(Tumbling(ms(10))), "t"), "out", text[int64]{})
+			},
 			[]string{"a:x@0", "a:x@9", "b:x@9", "a:x@10", "a:x@8", "a:-@11"},
 			[]string{"out a/0/10:1@0", "out a/0/10:2@9", "out b/0/10:1@9", "out a/10/20:1@10", "out a/10/20:2@11"},
 			[]string{"t: late record"},
 		},
 		"grace": {
 			func(g Grouped[string, string]) {
-				show(g.Window(Tumbling(ms(10)).Grace(ms(5))).count("t"), "out", text[int]{})
+				show(countedWindows(g.Window(Tumbling(ms(10)).Grace(ms(5))), "t"), "out", text[int64]{})
 			},
 			[]string{"a:x@3", "a:x@14", "a:x@4", "b:x@15", "a:x@9"},
 			[]string{"out a/0/10:1@3", "out a/10/20:1@14", "out a/0/10:2@4", "out b/10/20:1@15"},
 			[]string{"t: late record"},
 		},
 		"hopping": {
-			func(g Grouped[string, string]) { show(g.Window(Hopping(ms(10), ms(4))).count("t"), "out", text[int]{}) },
+			func(g Grouped[string, string]) {
+				show(countedWindows(g.Window(Hopping(ms(10), ms(4))), "t"), "out", text[int64]{})
+			},
 			[]string{"a:x@3", "a:x@8", "a:x@19", "a:x@10", "a:x@9"},
 			[]string{
 				"out a/0/10:1@3",
@@ -71,21 +76,25 @@ func TestWindows(t *testing.T) {
 			slices.Repeat([]string{"t: late record"}, 5),
 		},
 		"late for one window": {
-			func(g Grouped[string, string]) { show(g.Window(Hopping(ms(10), ms(5))).count("t"), "out", text[int]{}) },
+			func(g Grouped[string, string]) {
+				show(countedWindows(g.Window(Hopping(ms(10), ms(5))), "t"), "out", text[int64]{})
+			},
 			[]string{"a:x@12", "a:x@9"},
 			[]string{"out a/5/15:1@12", "out a/10/20:1@12", "out a/5/15:2@12"},
 			[]string{"t: late record"},
 		},
 		"unlimited": {
 			func(g Grouped[string, string]) {
-				show(g.Window(Unlimited(time.UnixMilli(5))).count("t"), "out", text[int]{})
+				show(countedWindows(g.Window(Unlimited(time.UnixMilli(5))), "t"), "out", text[int64]{})
 			},
 			[]string{"a:x@4", "a:x@5", "a:x@1000000000000", "a:x@6"},
 			[]string{"out a/5/9223372036854775807:1@5", "out a/5/9223372036854775807:2@1000000000000", "out a/5/9223372036854775807:3@1000000000000"},
 			nil,
 		},
 		"null keys": {
-			func(g Grouped[string, string]) { show(g.Window(Tumbling(ms(10))).count("t"), "out", text[int]{}) },
+			func(g Grouped[string, string]) {
+				show(countedWindows(g.Window(Tumbling(ms(10))), "t"), "out", text[int64]{})
+			},
 			[]string{"-:x@50", "a:x@1"},
 			[]string{"out a/0/10:1@1"},
 			[]string{"t: null key"},
@@ -152,7 +161,7 @@ func TestMergedWindows(t *testing.T) {
 	t.Parallel()
 	b := New()
 	g := GroupByKey(Source(b, "in", serde.String, serde.String), "by-key").Window(Hopping(ms(10), ms(5)).Grace(ms(20)))
-	show(g.count("n"), "out", text[int]{})
+	show(countedWindows(g, "n"), "out", text[int64]{})
 	show(AggregateWindows(g, "d", emptyString, appendUnless("x"), serde.Nullable(serde.String)), "deleting", serde.Nullable(serde.String))
 	f := run(t, b)
 	f.Feed("in", "a:1@7", "b:1@6", "a:1@3", "c:1@1", "c:x@2")
@@ -194,7 +203,7 @@ func TestWindowedKeys(t *testing.T) {
 func TestStreamTimeIsKept(t *testing.T) {
 	t.Parallel()
 	b := New()
-	GroupByKey(Source(b, "in", serde.String, serde.String), "by-key").Window(Tumbling(ms(10))).count("n")
+	countedWindows(GroupByKey(Source(b, "in", serde.String, serde.String), "by-key").Window(Tumbling(ms(10))), "n")
 	f := run(t, b)
 	*f.Time("n") = 100
 	f.Feed("in", "a:x@50")

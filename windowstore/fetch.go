@@ -52,6 +52,10 @@ type query[K any] struct {
 }
 
 // fetch yields what a query asks for and has not expired.
+//
+// It is not inlined: each range read would have a copy of it.
+//
+//go:noinline
 func (s *core[K, V]) fetch(q query[K]) iter.Seq2[Entry[K, V], error] {
 	keys, err := s.keyRange(q)
 	if err != nil {
@@ -130,6 +134,10 @@ func (r keyRange) all() bool { return r.first == nil && r.last == nil }
 
 // rows yields the rows of the keys with from <= start <= to, by segment. It hides nothing
 // but segments that were deleted.
+//
+// It is not inlined, for the reason of fetch.
+//
+//go:noinline
 func (s *core[K, V]) rows(keys keyRange, from, to int64, reverse bool) iter.Seq2[engine.Row[K, V], error] {
 	from = max(from, s.Kept())
 	// No row is later than the store's time.

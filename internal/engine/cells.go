@@ -39,10 +39,10 @@ type Cells[K, V any] struct {
 	cells      map[string]*Cell[K, V]
 	ring       []*Cell[K, V] // all cells, for the clock
 	hand       int
-	changes    []change[K, V]     // the generation being filled
-	sent       int                // how many of changes Dirty has yielded
-	committing []*Cell[K, V]      // the generation being committed
-	index      *tree[*Cell[K, V]] // cells of both, in order; nil until the first range read
+	changes    []change[K, V] // the generation being filled
+	sent       int            // how many of changes Dirty has yielded
+	committing []*Cell[K, V]  // the generation being committed
+	index      *tree[any]     // the *Cell[K, V] of both, in order; nil until the first range read
 
 	slab    slab
 	typical int // bytes of a recent encoded value

@@ -11,6 +11,9 @@ const (
 // nodes are copied on write where a frozen view still refers to them. One goroutine may
 // change it; frozen views may be read by others.
 //
+// The values of cells are in a tree[any], of which there is one instance, whatever the
+// types of the stores. A pointer in an interface takes no allocation.
+//
 // A node disappears only when it is empty: merging half-full neighbours would buy little
 // for data that mostly grows or goes by whole ranges.
 type tree[V any] struct {

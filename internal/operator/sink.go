@@ -28,7 +28,7 @@ type Partitioner[K, V any] = func(r processor.Record[K, V], n int32) []int32
 
 // New makes the node's instance for one task.
 func (c Sink[K, V]) New(t graph.Task, n *graph.Node, _ []any) (any, error) {
-	s := &sink[K, V]{Sink: c, base: base{t, n}, count: -1}
+	s := &sink[K, V]{c: c, base: base{t, n}, count: -1}
 	s.inner, _ = c.Keys.(serde.Partitioned[K])
 	s.out.Node = n
 	if c.Choose == nil {
@@ -39,7 +39,7 @@ func (c Sink[K, V]) New(t graph.Task, n *graph.Node, _ []any) (any, error) {
 }
 
 type sink[K, V any] struct {
-	Sink[K, V]
+	c Sink[K, V]
 	base
 	inner serde.Partitioned[K] // nil: partitioned by the whole key
 	count int32                // partitions of the topic, if there is one; -1: not asked yet
@@ -100,8 +100,8 @@ func (s *sink[K, V]) prepare(r *graph.Record[K, V]) (err error) {
 
 // address sets the topic, and returns the number of its partitions.
 func (s *sink[K, V]) address(r *graph.Record[K, V]) (int32, error) {
-	if s.Choose != nil {
-		if s.out.Topic = s.Choose(r.Record); s.out.Topic == "" {
+	if s.c.Choose != nil {
+		if s.out.Topic = s.c.Choose(r.Record); s.out.Topic == "" {
 			return 0, errors.New("the function of ToTopic returned no topic")
 		}
 		return s.partitions()
@@ -138,22 +138,22 @@ func (s *sink[K, V]) encode(r *graph.Record[K, V]) (err error) {
 	case r.KeyBytes != nil:
 		s.out.Key = s.bytes.copy(r.KeyBytes)
 	default:
-		if s.out.Key, err = encodeTo(&s.bytes, s.Keys, r.Key); err != nil {
+		if s.out.Key, err = encodeTo(&s.bytes, s.c.Keys, r.Key); err != nil {
 			return fmt.Errorf("key: %w", err)
 		}
 	}
 	if r.NoValue {
 		return nil
 	}
-	if s.out.Value, err = encodeTo(&s.bytes, s.Values, r.Value); err != nil {
+	if s.out.Value, err = encodeTo(&s.bytes, s.c.Values, r.Value); err != nil {
 		return fmt.Errorf("value: %w", err)
 	}
 	return nil
 }
 
 func (s *sink[K, V]) choosePartition(r *graph.Record[K, V], count int32) error {
-	if s.to = nil; s.Partition != nil {
-		s.to = s.Partition(r.Record, count)
+	if s.to = nil; s.c.Partition != nil {
+		s.to = s.c.Partition(r.Record, count)
 	}
 	for _, p := range s.to {
 		if p < 0 || p >= count {

@@ -40,12 +40,12 @@ const (
 // New makes the node's instance for one task.
 func (c Source[K, V]) New(t graph.Task, n *graph.Node, children []any) (any, error) {
 	next, err := receiverOf[K, V](children)
-	return &source[K, V]{Source: c, base: base{t, n}, noKey: absenceOf(c.Keys), noValue: absenceOf(c.Values), next: next}, err
+	return &source[K, V]{c: c, base: base{t, n}, noKey: absenceOf(c.Keys), noValue: absenceOf(c.Values), next: next}, err
 }
 
 type source[K, V any] struct {
-	Source[K, V]
 	base
+	c       Source[K, V]
 	noKey   absence[K]
 	noValue absence[V]
 	heads   []head[K, V] // of the partitions, decoded for the extractor
@@ -63,7 +63,7 @@ type head[K, V any] struct {
 
 func (s *source[K, V]) Timestamp(in *graph.Input, partitionTime processor.Timestamp) (ts processor.Timestamp, ok bool, err error) {
 	ts = in.Timestamp
-	if s.Timestamps == Extracted {
+	if s.c.Timestamps == Extracted {
 		if ts, err = s.extractFrom(in, partitionTime); err != nil {
 			return 0, false, err
 		}
@@ -71,7 +71,7 @@ func (s *source[K, V]) Timestamp(in *graph.Input, partitionTime processor.Timest
 	if ts >= 0 {
 		return ts, true, nil
 	}
-	switch s.Timestamps {
+	switch s.c.Timestamps {
 	case SkipInvalid, Extracted:
 		s.drop(invalidTimestamp)
 		return 0, false, nil
@@ -94,7 +94,7 @@ func (s *source[K, V]) extractFrom(in *graph.Input, partitionTime processor.Time
 	}
 	h.offset = in.Offset
 	defer graph.Guard(&err)
-	return s.Extract(h.record, partitionTime)
+	return s.c.Extract(h.record, partitionTime)
 }
 
 func (s *source[K, V]) headOf(topic string, partition int32) *head[K, V] {
@@ -116,7 +116,7 @@ func (s *source[K, V]) Receive(in *graph.Input) error {
 		}
 	}
 	s.out.KeyBytes = nil
-	if s.KeepKey {
+	if s.c.KeepKey {
 		s.out.KeyBytes = in.Key
 	}
 	return s.next.Receive(&s.out)
@@ -124,7 +124,7 @@ func (s *source[K, V]) Receive(in *graph.Input) error {
 
 // decoded sets out to the record that was decoded for the extractor, if it is this one.
 func (s *source[K, V]) decoded(in *graph.Input) bool {
-	if s.Extract == nil {
+	if s.c.Extract == nil {
 		return false
 	}
 	h := s.headOf(in.Topic, in.Partition)
@@ -145,12 +145,12 @@ func (s *source[K, V]) decode(in *graph.Input, r *processor.Record[K, V]) (err e
 	defer graph.Guard(&err)
 	*r = processor.Record[K, V]{NoKey: in.Key == nil, NoValue: in.Value == nil, Timestamp: in.Timestamp, Headers: in.Headers}
 	if !r.NoKey {
-		if r.Key, err = s.Keys.Decode(in.Key); err != nil {
+		if r.Key, err = s.c.Keys.Decode(in.Key); err != nil {
 			return fmt.Errorf("key: %w", err)
 		}
 	}
 	if !r.NoValue {
-		if r.Value, err = s.Values.Decode(in.Value); err != nil {
+		if r.Value, err = s.c.Values.Decode(in.Value); err != nil {
 			return fmt.Errorf("value: %w", err)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/millrace-streams/millrace/batch/internal/count"
 	"github.com/millrace-streams/millrace/batch/internal/stamp"
 	"github.com/millrace-streams/millrace/processor"
 	"github.com/millrace-streams/millrace/serde"
@@ -15,20 +16,20 @@ type Total struct{}
 // Count counts the records of each batch, those without a value too. The result always
 // has one row, of an empty batch 0.
 func (b Batches[K, V]) Count(name string) Result[Total, int64] {
-	a := aggregateBy(b, "Count", name, totals, serde.Int64, plus)
-	a.inverse, a.always = minus, true
+	h, a := aggregateBy(b, "Count", name, totals, serde.Int64, plus)
+	a.Inverse, a.Always = minus, totalKey
 	fold := func(n int64, _ bool, _ *processor.Record[K, V]) int64 { return n + 1 }
-	return combineBy(b, a, fold, func(*processor.Record[K, V]) (Total, string) { return Total{}, "" })
+	return combineBy(b, h, a, fold, func(*processor.Record[K, V]) (Total, string) { return Total{}, "" })
 }
 
 // CountByValue counts how often each value is in the batch. Records without a value are
 // dropped, and counted as dropped. The batches need a value serde, whose bytes say which
 // values are equal.
 func CountByValue[K, V any](b Batches[K, V], name string) Result[V, int64] {
-	a := aggregateBy(b, "CountByValue", name, b.values, serde.Int64, plus)
-	a.inverse = minus
+	h, a := aggregateBy(b, "CountByValue", name, b.values, serde.Int64, plus)
+	a.Inverse = minus
 	fold := func(n int64, _ bool, _ *processor.Record[K, V]) int64 { return n + 1 }
-	return combineBy(b, a, fold, func(r *processor.Record[K, V]) (V, string) {
+	return combineBy(b, h, a, fold, func(r *processor.Record[K, V]) (V, string) {
 		if r.NoValue {
 			return r.Value, noValue
 		}
@@ -41,14 +42,14 @@ func CountByValue[K, V any](b Batches[K, V], name string) Result[V, int64] {
 // must not change its arguments in place: others may have the same value. Records without
 // a key or a value are dropped, and counted as dropped.
 func ReduceByKey[K, V any](b Batches[K, V], name string, f func(a, b V) V, opts ...AggregateOption[V]) Result[K, V] {
-	a := aggregateBy(b, "ReduceByKey", name, b.keys, b.values, f, opts...)
+	h, a := aggregateBy(b, "ReduceByKey", name, b.keys, b.values, f, opts...)
 	fold := func(sum V, some bool, r *processor.Record[K, V]) V {
 		if !some {
 			return r.Value
 		}
 		return f(sum, r.Value)
 	}
-	return combineBy(b, a, fold, keyAndValue[K, V])
+	return combineBy(b, h, a, fold, keyAndValue[K, V])
 }
 
 // AggregateByKey folds the values of each key and batch into an aggregate. Each task that
@@ -59,14 +60,14 @@ func ReduceByKey[K, V any](b Batches[K, V], name string, f func(a, b V) V, opts 
 // dropped.
 func AggregateByKey[K, V, A any](b Batches[K, V], name string, zero func() A, add func(A, V) A, merge func(a, b A) A, as serde.Serde[A], opts ...AggregateOption[A]) Result[K, A] {
 	b.needFunc("AggregateByKey", zero == nil || add == nil)
-	a := aggregateBy(b, "AggregateByKey", name, b.keys, as, merge, opts...)
+	h, a := aggregateBy(b, "AggregateByKey", name, b.keys, as, merge, opts...)
 	fold := func(sum A, some bool, r *processor.Record[K, V]) A {
 		if !some {
 			sum = zero()
 		}
 		return add(sum, r.Value)
 	}
-	return combineBy(b, a, fold, keyAndValue[K, V])
+	return combineBy(b, h, a, fold, keyAndValue[K, V])
 }
 
 // AggregateOption is an option of [ReduceByKey] and [AggregateByKey].
@@ -85,22 +86,26 @@ func Inverse[A any](f func(total, leaving A) A) AggregateOption[A] {
 }
 
 // Window is an aggregation over the batches whose end lies in the last d up to the end of
-// this one. It gives all its rows with every batch. d must be a multiple of the interval,
-// and the result one of Count, CountByValue, ReduceByKey or AggregateByKey, not of what
-// was made of it: filter and sort what Window returns. The window, its store and its
-// changelog are called <name>-window-<d>, as in authors-window-1m.
+// this batch. Every batch gives all rows of the window. d must be a multiple of the
+// interval.
+//
+// The result must be one of Count, CountByValue, ReduceByKey or AggregateByKey, and not
+// what was made of it: filter and sort what Window returns.
+//
+// The window, its store and its changelog are called <name>-window-<d>, as in
+// authors-window-1m.
 func (r Result[K, V]) Window(d time.Duration) Result[K, V] {
 	h := r.hang("Window", "window-"+durationName(d), false)
 	if interval := time.Duration(h.e.interval) * time.Millisecond; d <= 0 || interval <= 0 || d%interval != 0 {
 		h.e.problem("Window of %q: %v is no multiple of the interval %v", r.r.h.fullName(), d, interval)
 	}
-	w := &window[K, V]{h: h, size: d.Milliseconds()}
+	w := &count.Window[K, V]{Name: h.fullName, Size: d.Milliseconds()}
 	if r.r.a == nil {
 		h.e.problem("Window of %q: only an aggregation can be windowed: call Window on what Count, CountByValue, ReduceByKey or AggregateByKey returned", r.r.h.fullName())
 	} else {
-		r.r.a.windows = append(r.r.a.windows, w)
+		r.r.a.Windows = append(r.r.a.Windows, w)
 	}
-	return Result[K, V]{&result[K, V]{h: h, keys: r.r.keys, values: r.r.values, rows: &w.rows}}
+	return Result[K, V]{&result[K, V]{h: h, keys: r.r.keys, values: r.r.values, rows: &w.Rows}}
 }
 
 func plus(a, b int64) int64  { return a + b }
@@ -138,33 +143,36 @@ func keyAndValue[K, V any](r *processor.Record[K, V]) (K, string) {
 }
 
 // aggregateBy adds an aggregation to the plan, with rows of type A by keys of type K2.
-func aggregateBy[K, V, K2, A any](b Batches[K, V], op, name string, ks serde.Serde[K2], as serde.Serde[A], merge func(a, b A) A, opts ...AggregateOption[A]) *aggregation[K2, A] {
+func aggregateBy[K, V, K2, A any](b Batches[K, V], op, name string, ks serde.Serde[K2], as serde.Serde[A], merge func(a, b A) A, opts ...AggregateOption[A]) (*header, *count.Aggregation[K2, A]) {
 	b.needFunc(op, merge == nil)
 	var o options[A]
 	apply(&o, opts)
 	h := &header{e: b.e, op: op, name: name}
-	a := &aggregation[K2, A]{h: h, keys: ks, values: as, merge: merge, inverse: o.inverse}
+	a := &count.Aggregation[K2, A]{Name: h.fullName, Keys: ks, Values: as, Merge: merge, Inverse: o.inverse}
 	b.e.plan.claim(h)
 	b.e.aggregates = append(b.e.aggregates, a)
 	if ks == nil || as == nil {
 		b.e.problem("%s %q: needs serdes of its keys and values to send them through topic <app>-%s-repartition: give them where the batches get their type", op, name, b.e.name)
 	}
-	return a
+	return h, a
 }
 
-// combineBy attaches the part of an aggregation that runs in the stamping tasks: keyOf
-// returns the key of a record, or why it is dropped.
-func combineBy[K, V, K2, A any](b Batches[K, V], a *aggregation[K2, A], fold func(A, bool, *processor.Record[K, V]) A, keyOf func(*processor.Record[K, V]) (K2, string)) Result[K2, A] {
-	stamp.Combine(b.n, stamp.Combining[K, V, K2, A]{Name: a.h.fullName, Keys: a.keys, Values: a.values, KeyOf: keyOf, Fold: fold})
-	return Result[K2, A]{&result[K2, A]{h: a.h, keys: a.keys, values: a.values, rows: &a.rows, a: a}}
+// combineBy adds the part of an aggregation that runs in the stamping tasks. keyOf returns
+// the key of a record, or the reason for dropping it.
+func combineBy[K, V, K2, A any](b Batches[K, V], h *header, a *count.Aggregation[K2, A], fold func(A, bool, *processor.Record[K, V]) A, keyOf func(*processor.Record[K, V]) (K2, string)) Result[K2, A] {
+	stamp.Combine(b.n, stamp.Combining[K, V, K2, A]{Name: a.Name, Keys: a.Keys, Values: a.Values, KeyOf: keyOf, Fold: fold})
+	return Result[K2, A]{&result[K2, A]{h: h, keys: a.Keys, values: a.Values, rows: &a.Rows, a: a}}
 }
 
-// totals is the serde of Total. A Total is one byte, since a record without a key would not
+// totalKey is the encoding of Total. It is one byte, since a record without a key would not
 // pass a repartition topic.
+var totalKey = []byte{0}
+
+// totals is the serde of Total.
 var totals serde.Serde[Total] = totalSerde{}
 
 type totalSerde struct{}
 
-func (totalSerde) Append(dst []byte, _ Total) ([]byte, error) { return append(dst, 0), nil }
+func (totalSerde) Append(dst []byte, _ Total) ([]byte, error) { return append(dst, totalKey...), nil }
 func (totalSerde) Decode([]byte) (Total, error)               { return Total{}, nil }
 func (totalSerde) String() string                             { return "total" }

@@ -1,129 +1,90 @@
 package batch
 
 import (
-	"fmt"
-
+	"github.com/millrace-streams/millrace/batch/internal/count"
+	"github.com/millrace-streams/millrace/batch/internal/gather"
+	"github.com/millrace-streams/millrace/batch/internal/rows"
 	"github.com/millrace-streams/millrace/batch/internal/wire"
 	"github.com/millrace-streams/millrace/serde"
 )
 
-// result is the plan of a result. Its rows are either in the counting tasks (rows),
-// perhaps to be sorted, or in the gather task (in), where they have an order.
+// result is the plan of a result. Its rows are in one of two places:
+//
+//   - in the counting tasks: rows, with an order in which they are to be gathered
+//   - in the gather task: in, which has them in their order
 type result[K, V any] struct {
 	h      *header
 	keys   serde.Serde[K]
 	values serde.Serde[V]
 
-	a *aggregation[K, V] // of which these are the rows as they are, else nil
+	a *count.Aggregation[K, V] // if these are its rows as they are
 
-	rows   *rows[K, V]
-	sorted order[K, V]  // of rows; nil: by the bytes of the keys
-	whole  *point[K, V] // where all rows are gathered, if they are
+	rows   *rows.Source[K, V]
+	sorted rows.Order[K, V]
+	whole  gather.List[K, V] // all rows, if they are gathered
 
-	in     list[K, V]
-	points []gathered // what in reads
+	in     gather.List[K, V]
+	points []point // that in or whole read
 }
 
-// list returns a result's rows of a batch in the gather task. The slice belongs to the
-// caller.
-type list[K, V any] func(g *gatherer, b wire.Span) ([]kept[K, V], error)
+// here reports whether the rows can be had in the counting tasks, in no special order.
+func (r *result[K, V]) here() bool { return r.rows != nil && r.sorted == nil }
 
 // gather returns the first n rows as a list, in the order of the result, and the points
-// that it needs. name is what needs the rows.
-func (r *result[K, V]) gather(name *header, n int) (list[K, V], []gathered) {
+// that the list reads. h is what needs the rows.
+func (r *result[K, V]) gather(h *header, n int) (gather.List[K, V], []point) {
 	switch {
-	case r.in != nil && n == all:
+	case r.in != nil && n == rows.All:
 		return r.in, r.points
 	case r.in != nil:
-		in := r.in
-		return func(g *gatherer, b wire.Span) ([]kept[K, V], error) {
-			rows, err := in(g, b)
-			return cut(rows, n), err
-		}, r.points
-	case n == all && r.sorted != nil: // a SortBy has one point for all that hangs on it
+		return gather.First(r.in, n), r.points
+	case n == rows.All && r.sorted != nil: // all that hangs on a SortBy shares one point
 		if r.whole == nil {
-			r.whole = newPoint(r, r.h, r.sorted, all)
+			r.whole, r.points = r.collect(r.h, n)
 		}
-		return r.whole.load, []gathered{r.whole}
+		return r.whole, r.points
 	}
-	p := newPoint(r, name, r.sorted, n)
-	return p.load, []gathered{p}
+	return r.collect(h, n)
+}
+
+// collect gathers the first n rows at a point with the name of h.
+func (r *result[K, V]) collect(h *header, n int) (gather.List[K, V], []point) {
+	p := &gather.Point[K, V]{
+		Name: h.fullName, Child: h.e.gatherChild(), Keys: r.keys, Values: r.values, Compare: r.sorted, Limit: n,
+	}
+	p.Collect(r.rows)
+	h.e.points = append(h.e.points, p)
+	return p.List, []point{{p, h, r.values == nil}}
 }
 
 // derive makes rows one by one.
-func derive[K, V, V2 any](r Result[K, V], h *header, vs serde.Serde[V2], f func(Row[K, V]) (V2, bool)) Result[K, V2] {
-	if r.r.rows != nil && r.r.sorted == nil {
-		return Result[K, V2]{&result[K, V2]{h: h, keys: r.r.keys, values: vs, rows: converted(r.r.rows, f)}}
+func derive[K, V, V2 any](r *result[K, V], h *header, vs serde.Serde[V2], f func(rows.Row[K, V]) (V2, bool)) *result[K, V2] {
+	if r.here() {
+		return &result[K, V2]{h: h, keys: r.keys, values: vs, rows: rows.Convert(r.rows, f)}
 	}
-	in, points := r.r.gather(h, all)
-	return Result[K, V2]{&result[K, V2]{h: h, keys: r.r.keys, values: vs, points: points, in: func(g *gatherer, b wire.Span) ([]kept[K, V2], error) {
-		rows, err := in(g, b)
-		var out []kept[K, V2]
-		for _, k := range rows {
-			if v, ok := f(k.Row); ok {
-				out = append(out, kept[K, V2]{Row[K, V2]{k.Key, v}, k.keyBytes})
-			}
-		}
-		return out, err
-	}}}
+	in, points := r.gather(h, rows.All)
+	return &result[K, V2]{h: h, keys: r.keys, values: vs, points: points, in: gather.Converted(in, f)}
 }
 
 // sortBy sorts rows.
-func sortBy[K, V any](r Result[K, V], h *header, compare order[K, V]) Result[K, V] {
-	out := &result[K, V]{h: h, keys: r.r.keys, values: r.r.values}
-	if r.r.in == nil {
-		out.rows, out.sorted = r.r.rows, compare
-		return Result[K, V]{out}
+func (r *result[K, V]) sortBy(h *header, compare rows.Order[K, V]) *result[K, V] {
+	out := &result[K, V]{h: h, keys: r.keys, values: r.values}
+	if r.in == nil {
+		out.rows, out.sorted = r.rows, compare
+		return out
 	}
-	in := r.r.in
-	out.points = r.r.points
-	out.in = func(g *gatherer, b wire.Span) ([]kept[K, V], error) {
-		rows, err := in(g, b)
-		sortRows(rows, compare)
-		return rows, err
-	}
-	return Result[K, V]{out}
-}
-
-// first keeps the first n rows in an order; nil is the order that they have.
-func first[K, V any](r Result[K, V], h *header, compare order[K, V], n int) Result[K, V] {
-	if compare != nil {
-		r = sortBy(r, h, compare)
-	}
-	in, points := r.r.gather(h, n)
-	return Result[K, V]{&result[K, V]{h: h, keys: r.r.keys, values: r.r.values, in: in, points: points}}
-}
-
-// transform makes rows of all rows.
-func transform[K, V, K2, V2 any](r Result[K, V], h *header, f func(Batch, []Row[K, V]) []Row[K2, V2], ks serde.Serde[K2], vs serde.Serde[V2]) Result[K2, V2] {
-	in, points := r.r.gather(h, all)
-	return Result[K2, V2]{&result[K2, V2]{h: h, keys: ks, values: vs, points: points, in: func(g *gatherer, b wire.Span) ([]kept[K2, V2], error) {
-		rows, err := in(g, b)
-		if err != nil {
-			return nil, err
-		}
-		made := f(batchOf(b), plain(rows))
-		out := make([]kept[K2, V2], len(made))
-		for i, row := range made {
-			out[i].Row = row
-		}
-		return out, nil
-	}}}
-}
-
-// plain returns the rows as the user's functions see them.
-func plain[K, V any](rows []kept[K, V]) []Row[K, V] {
-	out := make([]Row[K, V], len(rows))
-	for i, k := range rows {
-		out[i] = k.Row
-	}
+	out.in, out.points = gather.Sorted(r.in, compare), r.points
 	return out
 }
 
-// needSerde reports a serde that is missing.
-func (h *header) needSerde(of string, missing bool, why string) {
-	if missing {
-		h.e.plan.b.Report(fmt.Errorf("batch: %s %q: needs a serde of the %ss, %s: give one where the %ss get their type", h.op, h.fullName(), of, why, of))
-		h.e.broken = true
-	}
+// first keeps the first n rows.
+func (r *result[K, V]) first(h *header, n int) *result[K, V] {
+	in, points := r.gather(h, n)
+	return &result[K, V]{h: h, keys: r.keys, values: r.values, in: in, points: points}
+}
+
+// transform makes rows of all rows.
+func transform[K, V, K2, V2 any](r *result[K, V], h *header, f func(wire.Span, []rows.Kept[K, V]) []rows.Kept[K2, V2], ks serde.Serde[K2], vs serde.Serde[V2]) *result[K2, V2] {
+	in, points := r.gather(h, rows.All)
+	return &result[K2, V2]{h: h, keys: ks, values: vs, points: points, in: gather.Transformed(in, f)}
 }

@@ -2,6 +2,10 @@ package batch
 
 import (
 	"io"
+
+	"github.com/millrace-streams/millrace/batch/internal/output"
+	"github.com/millrace-streams/millrace/batch/internal/rows"
+	"github.com/millrace-streams/millrace/batch/internal/wire"
 )
 
 // Output is a handle of where a result goes. There is nothing to do with it but to name
@@ -59,7 +63,10 @@ func (r Result[K, V]) Print(w io.Writer, opts ...PrintOption) Output {
 		h.e.problem("Print of %q: the writer is nil", r.r.h.fullName())
 	}
 	r.needRows(h, o.rows)
-	return addPrint(r, h, w, o)
+	format := output.Format{Rows: o.rows, Title: o.title, NoKeys: isTotal[K]()}
+	in, points := r.r.gather(h, o.rows+1)
+	h.e.addOutput(output.Print(h.fullName, in, w, format), points)
+	return Output{h}
 }
 
 // ForEach calls f with all rows of each batch, in the process that holds the gather task.
@@ -69,7 +76,10 @@ func (r Result[K, V]) Print(w io.Writer, opts ...PrintOption) Output {
 // to do with a record: only the policies Fail and Skip make sense for it.
 func (r Result[K, V]) ForEach(f func(Batch, []Row[K, V]) error) Output {
 	h := r.hang("ForEach", "foreach", f == nil)
-	return addForEach(r, h, f)
+	each := func(b wire.Span, list []rows.Kept[K, V]) error { return f(batchOf(b), plain(list)) }
+	in, points := r.r.gather(h, rows.All)
+	h.e.addOutput(output.Each(h.fullName, in, each), points)
+	return Output{h}
 }
 
 // ToOption is an option of [Result.To].
@@ -99,5 +109,24 @@ func (r Result[K, V]) To(topic string, opts ...ToOption) Output {
 	var o toOptions
 	apply(&o, opts)
 	h := r.hang("To", "to-"+topic, false)
-	return addTo(r, h, topic, o)
+	h.needSerde("key", r.r.keys == nil, "to write them")
+	h.needSerde("value", r.r.values == nil, "to write them")
+	to := &output.To[K, V]{
+		Name: h.fullName, Keys: r.r.keys, Values: r.r.values, NoKeys: isTotal[K](),
+		BatchHeader: HeaderBatch, EndHeader: HeaderBatchEnd, EndRecords: o.endRecords,
+	}
+	if r.r.here() {
+		to.Consume(r.r.rows)
+		h.e.sinks = append(h.e.sinks, sink{h, topic})
+		return Output{h}
+	}
+	in, points := r.r.gather(h, rows.All)
+	h.e.addOutput(to.Gathered(in), points)
+	h.e.plan.sinks = append(h.e.plan.sinks, sink{h, topic})
+	return Output{h}
+}
+
+func isTotal[K any]() bool {
+	_, ok := any(*new(K)).(Total)
+	return ok
 }

@@ -1,10 +1,10 @@
 package batch
 
 import (
-	"cmp"
 	"reflect"
 	"time"
 
+	"github.com/millrace-streams/millrace/batch/internal/rows"
 	"github.com/millrace-streams/millrace/batch/internal/wire"
 	"github.com/millrace-streams/millrace/serde"
 )
@@ -41,14 +41,16 @@ func (r Result[K, V]) Named(name string) Result[K, V] {
 // to; nor must the functions of MapRows and SortBy.
 func (r Result[K, V]) Filter(keep func(Row[K, V]) bool) Result[K, V] {
 	h := r.hang("Filter", "filter", keep == nil)
-	return derive(r, h, r.r.values, func(row Row[K, V]) (V, bool) { return row.Value, keep(row) })
+	keeping := func(row rows.Row[K, V]) (V, bool) { return row.Value, keep(Row[K, V](row)) }
+	return Result[K, V]{derive(r.r, h, r.r.values, keeping)}
 }
 
 // MapRows turns the value of each row into another one; the key stays. vs may be nil
 // where the rows are neither gathered nor sent.
 func MapRows[K, V, V2 any](r Result[K, V], f func(Row[K, V]) V2, vs serde.Serde[V2]) Result[K, V2] {
 	h := r.hang("MapRows", "map", f == nil)
-	return derive(r, h, vs, func(row Row[K, V]) (V2, bool) { return f(row), true })
+	made := func(row rows.Row[K, V]) (V2, bool) { return f(Row[K, V](row)), true }
+	return Result[K, V2]{derive(r.r, h, vs, made)}
 }
 
 // SortBy sorts the rows with compare, which returns a negative number if a comes before
@@ -56,7 +58,8 @@ func MapRows[K, V, V2 any](r Result[K, V], f func(Row[K, V]) V2, vs serde.Serde[
 // keys. All rows are gathered in one place, unless [Result.Take] or Print follows.
 func (r Result[K, V]) SortBy(compare func(a, b Row[K, V]) int) Result[K, V] {
 	h := r.hang("SortBy", "sort", compare == nil)
-	return sortBy(r, h, compare)
+	order := func(a, b rows.Row[K, V]) int { return compare(Row[K, V](a), Row[K, V](b)) }
+	return Result[K, V]{r.r.sortBy(h, order)}
 }
 
 // Top keeps the n rows with the largest values, largest first; equal values are in order
@@ -70,7 +73,8 @@ func (r Result[K, V]) Top(n int) Result[K, V] {
 		h.e.problem("Top of %q: values of type %v have no order: use SortBy and Take", r.r.h.fullName(), reflect.TypeFor[V]())
 		compare = func(a, b V) int { return 0 }
 	}
-	return first(r, h, func(a, b Row[K, V]) int { return compare(a.Value, b.Value) }, n)
+	order := func(a, b rows.Row[K, V]) int { return compare(a.Value, b.Value) }
+	return Result[K, V]{r.r.sortBy(h, order).first(h, n)}
 }
 
 // Take keeps the first n rows: after SortBy, Top or Transform in their order, otherwise
@@ -78,7 +82,7 @@ func (r Result[K, V]) Top(n int) Result[K, V] {
 func (r Result[K, V]) Take(n int) Result[K, V] {
 	h := r.hang("Take", "take", false)
 	r.needRows(h, n)
-	return first(r, h, nil, n)
+	return Result[K, V]{r.r.first(h, n)}
 }
 
 // Transform turns all rows of a batch at once into other rows. They are gathered in one
@@ -87,11 +91,27 @@ func (r Result[K, V]) Take(n int) Result[K, V] {
 // where the rows are not sent.
 func Transform[K, V, K2, V2 any](r Result[K, V], f func(Batch, []Row[K, V]) []Row[K2, V2], ks serde.Serde[K2], vs serde.Serde[V2]) Result[K2, V2] {
 	h := r.hang("Transform", "transform", f == nil)
-	return transform(r, h, f, ks, vs)
+	made := func(b wire.Span, in []rows.Kept[K, V]) []rows.Kept[K2, V2] { return kept(f(batchOf(b), plain(in))) }
+	return Result[K2, V2]{transform(r.r, h, made, ks, vs)}
 }
 
-// all is the limit of a result that has none.
-const all = -1
+// plain returns rows as user functions see them.
+func plain[K, V any](in []rows.Kept[K, V]) []Row[K, V] {
+	out := make([]Row[K, V], len(in))
+	for i, k := range in {
+		out[i] = Row[K, V](k.Row)
+	}
+	return out
+}
+
+// kept returns the rows that a user function has made.
+func kept[K, V any](in []Row[K, V]) []rows.Kept[K, V] {
+	out := make([]rows.Kept[K, V], len(in))
+	for i, r := range in {
+		out[i].Row = rows.Row[K, V](r)
+	}
+	return out
+}
 
 // made returns what r is a handle of, or panics with a message in the user's words if r
 // is the zero value.
@@ -116,27 +136,4 @@ func (r Result[K, V]) needRows(h *header, n int) {
 	if n < 1 {
 		h.e.problem("%s of %q: %d rows: it must be at least 1", h.op, r.r.h.fullName(), n)
 	}
-}
-
-// descending returns what compares values of a type that has a natural order, the larger
-// first; nil for other types.
-func descending[V any]() func(a, b V) int {
-	t := reflect.TypeFor[V]()
-	switch any(*new(V)).(type) {
-	case int64:
-		return func(a, b V) int { return cmp.Compare(any(b).(int64), any(a).(int64)) }
-	case float64:
-		return func(a, b V) int { return cmp.Compare(any(b).(float64), any(a).(float64)) }
-	}
-	switch k := t.Kind(); {
-	case k >= reflect.Int && k <= reflect.Int64:
-		return func(a, b V) int { return cmp.Compare(reflect.ValueOf(b).Int(), reflect.ValueOf(a).Int()) }
-	case k >= reflect.Uint && k <= reflect.Uintptr:
-		return func(a, b V) int { return cmp.Compare(reflect.ValueOf(b).Uint(), reflect.ValueOf(a).Uint()) }
-	case k == reflect.Float32 || k == reflect.Float64:
-		return func(a, b V) int { return cmp.Compare(reflect.ValueOf(b).Float(), reflect.ValueOf(a).Float()) }
-	case k == reflect.String:
-		return func(a, b V) int { return cmp.Compare(reflect.ValueOf(b).String(), reflect.ValueOf(a).String()) }
-	}
-	return nil
 }

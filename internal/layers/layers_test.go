@@ -42,7 +42,15 @@ var mayImport = map[string][]string{
 	"batch/internal/wire":    {"processor", "serde"},
 	"batch/internal/stamp":   {"batch/internal/wire", "processor", "serde"},
 	"batch/internal/closing": {"batch/internal/wire", "state", "processor"},
-	"batch":                  {"batch/internal/wire", "batch/internal/stamp", "batch/internal/closing", "topology", "state", "processor", "serde"},
+	"batch/internal/rows":    {"batch/internal/wire", "serde"},
+	"batch/internal/count":   {"batch/internal/closing", "batch/internal/rows", "batch/internal/wire", "state", "processor", "serde"},
+	"batch/internal/gather":  {"batch/internal/closing", "batch/internal/rows", "batch/internal/wire", "state", "processor", "serde"},
+	"batch/internal/output":  {"batch/internal/gather", "batch/internal/closing", "batch/internal/rows", "batch/internal/wire", "processor", "serde"},
+	"batch": {
+		"batch/internal/stamp", "batch/internal/count", "batch/internal/gather", "batch/internal/output",
+		"batch/internal/closing", "batch/internal/rows", "batch/internal/wire",
+		"topology", "processor", "serde",
+	},
 
 	"internal/batchsize": {},
 

@@ -92,7 +92,7 @@ func (c *combiner[K, V, K2, A]) restage(anew bool) {
 // stage keeps a record that has come through the operators.
 func (c *combiner[K, V, K2, A]) stage(r *processor.Record[K, V]) (err error) {
 	key, reason := c.KeyOf(r)
-	if reason == "" && absent(c.Keys, key) {
+	if reason == "" && wire.Absent(c.Keys, key) {
 		reason = NoKey
 	}
 	if reason != "" {
@@ -104,11 +104,6 @@ func (c *combiner[K, V, K2, A]) stage(r *processor.Record[K, V]) (err error) {
 	}
 	c.staged = append(c.staged, staged[K, V]{record: *r, keyEnd: len(c.keyBuf)})
 	return nil
-}
-
-func absent[T any](s serde.Serde[T], v T) bool {
-	o, ok := s.(serde.Optional[T])
-	return ok && o.Absent(v)
 }
 
 func (c *combiner[K, V, K2, A]) apply() error {

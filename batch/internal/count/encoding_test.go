@@ -1,4 +1,4 @@
-package batch
+package count
 
 import (
 	"bytes"
@@ -16,7 +16,7 @@ func FuzzStoreRows(f *testing.F) {
 			}
 		}
 		for _, counted := range []bool{false, true} {
-			s := runningSerde[string]{counted: counted, value: serde.String}
+			s := totalSerde[string]{counted: counted, value: serde.String}
 			if v, err := s.Decode(data); err == nil {
 				if again, _ := s.Append(nil, v); !bytes.Equal(again, data) {
 					t.Fatalf("%q became %q", data, again)

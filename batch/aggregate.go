@@ -13,8 +13,8 @@ import (
 // Total is the key of results that have one row for the whole batch.
 type Total struct{}
 
-// Count counts the records of each batch, those without a value too. The result always
-// has one row, of an empty batch 0.
+// Count counts the records of each batch, also those without a value. The result always
+// has one row: for an empty batch it is 0.
 func (b Batches[K, V]) Count(name string) Result[Total, int64] {
 	h, a := aggregateBy(b, "Count", name, totals, serde.Int64, plus)
 	a.Inverse, a.Always = minus, totalKey
@@ -22,9 +22,9 @@ func (b Batches[K, V]) Count(name string) Result[Total, int64] {
 	return combineBy(b, h, a, fold, func(*processor.Record[K, V]) (Total, string) { return Total{}, "" })
 }
 
-// CountByValue counts how often each value is in the batch. Records without a value are
-// dropped, and counted as dropped. The batches need a value serde, whose bytes say which
-// values are equal.
+// CountByValue counts how often each value is in the batch. Values are equal if their
+// bytes are: the batches need a value serde. Records without a value are dropped, and
+// counted as dropped.
 func CountByValue[K, V any](b Batches[K, V], name string) Result[V, int64] {
 	h, a := aggregateBy(b, "CountByValue", name, b.values, serde.Int64, plus)
 	a.Inverse = minus
@@ -37,10 +37,13 @@ func CountByValue[K, V any](b Batches[K, V], name string) Result[V, int64] {
 	})
 }
 
-// ReduceByKey combines the values of each key and batch with f, which must be associative
-// and commutative: the order of values is that of arrival only inside one partition. f
-// must not change its arguments in place: others may have the same value. Records without
-// a key or a value are dropped, and counted as dropped.
+// ReduceByKey combines the values of each key and batch with f.
+//
+//   - f must be associative and commutative: the order of values is that of arrival only
+//     inside one partition.
+//   - f must not change its arguments in place: others may have the same value.
+//
+// Records without a key or a value are dropped, and counted as dropped.
 func ReduceByKey[K, V any](b Batches[K, V], name string, f func(a, b V) V, opts ...AggregateOption[V]) Result[K, V] {
 	h, a := aggregateBy(b, "ReduceByKey", name, b.keys, b.values, f, opts...)
 	fold := func(sum V, some bool, r *processor.Record[K, V]) V {
@@ -53,11 +56,14 @@ func ReduceByKey[K, V any](b Batches[K, V], name string, f func(a, b V) V, opts 
 }
 
 // AggregateByKey folds the values of each key and batch into an aggregate. Each task that
-// has values of a key starts from zero, and folds them with add; merge then combines the
-// aggregates of several tasks, and those of several batches in a window, in no particular
-// order. add and merge may change their first argument in place and return it, and must
-// not keep the second. Records without a key or a value are dropped, and counted as
-// dropped.
+// has values of a key starts from zero, and folds them with add. Then merge combines the
+// aggregates of several tasks, and in a window those of several batches, in no particular
+// order.
+//
+// add and merge may change their first argument in place and return it. They must not
+// keep the second.
+//
+// Records without a key or a value are dropped, and counted as dropped.
 func AggregateByKey[K, V, A any](b Batches[K, V], name string, zero func() A, add func(A, V) A, merge func(a, b A) A, as serde.Serde[A], opts ...AggregateOption[A]) Result[K, A] {
 	b.needFunc("AggregateByKey", zero == nil || add == nil)
 	h, a := aggregateBy(b, "AggregateByKey", name, b.keys, as, merge, opts...)
@@ -77,10 +83,12 @@ type options[A any] struct {
 	inverse func(total, leaving A) A
 }
 
-// Inverse gives the inverse of the reduction, or of merge: f takes what has left the
-// window out of a total. With it a window costs what enters and leaves; without, it
-// merges the batches in the window anew for each key that loses one. As merge does, with
-// AggregateByKey f may change total in place and return it; with ReduceByKey it must not.
+// Inverse gives the inverse of the reduction, or of merge: f takes out of a total what
+// has left the window. With it, a window costs what enters and what leaves. Without it, a
+// window merges its batches anew for each key that loses one.
+//
+// With AggregateByKey, f may change total in place and return it, as merge may. With
+// ReduceByKey it must not.
 func Inverse[A any](f func(total, leaving A) A) AggregateOption[A] {
 	return func(o *options[A]) { o.inverse = f }
 }
@@ -111,7 +119,7 @@ func (r Result[K, V]) Window(d time.Duration) Result[K, V] {
 func plus(a, b int64) int64  { return a + b }
 func minus(a, b int64) int64 { return a - b }
 
-// durationName is d as it is part of a name: 1m, 1h30m, 5s, 250ms.
+// durationName returns d as a part of a name: 1m, 1h30m, 5s, 250ms.
 func durationName(d time.Duration) string {
 	if d <= 0 || d%time.Millisecond != 0 {
 		return strconv.FormatInt(int64(d), 10) + "ns"
@@ -157,15 +165,15 @@ func aggregateBy[K, V, K2, A any](b Batches[K, V], op, name string, ks serde.Ser
 	return h, a
 }
 
-// combineBy adds the part of an aggregation that runs in the stamping tasks. keyOf returns
-// the key of a record, or the reason for dropping it.
+// combineBy adds the part of an aggregation that runs in the stamping tasks. keyOf
+// returns the key of a record, or the reason for dropping it.
 func combineBy[K, V, K2, A any](b Batches[K, V], h *header, a *count.Aggregation[K2, A], fold func(A, bool, *processor.Record[K, V]) A, keyOf func(*processor.Record[K, V]) (K2, string)) Result[K2, A] {
 	stamp.Combine(b.n, stamp.Combining[K, V, K2, A]{Name: a.Name, Keys: a.Keys, Values: a.Values, KeyOf: keyOf, Fold: fold})
 	return Result[K2, A]{&result[K2, A]{h: h, keys: a.Keys, values: a.Values, rows: &a.Rows, a: a}}
 }
 
-// totalKey is the encoding of Total. It is one byte, since a record without a key would not
-// pass a repartition topic.
+// totalKey is the encoding of Total. It is one byte, since a record without a key would
+// not pass a repartition topic.
 var totalKey = []byte{0}
 
 // totals is the serde of Total.

@@ -25,7 +25,7 @@ import (
 // batch has one result, and the results add up.
 func TestApplication(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, testApplication) // so that no boundary comes late because the machine is busy
+	synctest.Test(t, testApplication) // a busy machine makes no boundary late
 }
 
 func testApplication(t *testing.T) {

@@ -5,8 +5,8 @@ import (
 	"reflect"
 )
 
-// descending returns what compares values of a type that has a natural order, the larger
-// first; nil for other types.
+// descending returns a comparison of values, the larger first. It returns nil if the type
+// has no natural order.
 func descending[V any]() func(a, b V) int {
 	t := reflect.TypeFor[V]()
 	switch any(*new(V)).(type) {

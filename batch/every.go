@@ -11,8 +11,8 @@ import (
 )
 
 // Batches is a handle of a stream that is cut into batches. It is a small value without
-// state; using one several times gives each user all records. Handles come from [Every];
-// one that is the zero value belongs to no builder, and using it panics.
+// state, and each use of it gets all records. Handles come from [Every]. The zero value
+// belongs to no builder: using it panics.
 type Batches[K, V any] struct {
 	e      *every
 	n      *stamp.Node[K, V]
@@ -20,13 +20,13 @@ type Batches[K, V any] struct {
 	values serde.Serde[V]
 }
 
-// Every cuts the stream into batches by the time of arrival: the wall clock of the
-// process that reads the record, at the moment when the record gets to this operator.
-// Batches are aligned to 1970-01-01T00:00:00Z; interval is in whole milliseconds. See the
-// package documentation for what is in a batch.
+// Every cuts the stream into batches by the time of arrival. That is the wall clock of
+// the process that reads the record, at the moment when the record gets to this operator.
+// Batches are aligned to 1970-01-01T00:00:00Z. interval is in whole milliseconds. The
+// package documentation says what is in a batch.
 //
-// name names the topic <app>-<name>-repartition, through which all results on these
-// batches go, and the store of what is closed so far.
+// name is the name of the topic <app>-<name>-repartition, through which all results of
+// these batches go, and of the store that says which batches are done.
 func Every[K, V any](s topology.Stream[K, V], name string, interval time.Duration, opts ...EveryOption) Batches[K, V] {
 	b := s.Builder()
 	if b == nil {
@@ -53,18 +53,18 @@ func Every[K, V any](s topology.Stream[K, V], name string, interval time.Duratio
 // EveryOption is an option of [Every].
 type EveryOption func(*every)
 
-// Partitions is the number of tasks among which the rows of the results are divided: the
-// partitions of the topic <app>-<name>-repartition. Default: as many as the stream's
-// topics have. It cannot be changed while rows are under way.
+// Partitions sets the number of counting tasks, among which the rows of the results are
+// divided: the partitions of the topic <app>-<name>-repartition. Default: as many as the
+// topics of the stream have. The number must not change while rows are under way.
 func Partitions(n int32) EveryOption {
 	return func(e *every) { e.partitions = []topology.RepartitionOption{topology.Partitions(n)} }
 }
 
-// ByRecordTime cuts by the timestamps of the records instead of by their arrival. A task
-// closes a batch when it has had a record that is by grace later than the batch's end;
-// records that come for a closed batch are dropped, and counted as dropped.
+// ByRecordTime cuts by the timestamps of the records, not by their arrival. A task closes
+// a batch when it has seen a record that is later than the end of the batch by grace. If
+// a record comes for a closed batch, it is dropped, and counted as dropped.
 //
-// A batch gives its result when all tasks have closed it, so a partition without new
+// A batch gives its result when all tasks have closed it. So a partition without new
 // records holds the results back. The interval cannot be changed later.
 func ByRecordTime(grace time.Duration) EveryOption {
 	return func(e *every) {
@@ -78,7 +78,8 @@ func ByRecordTime(grace time.Duration) EveryOption {
 // Builder returns the builder that the batches belong to.
 func (b Batches[K, V]) Builder() *topology.Builder { return b.made().e.plan.b }
 
-// made returns b, or panics with a message in the user's words if it is the zero value.
+// made returns b. If b is the zero value, made panics with a message that says how
+// Batches are made.
 func (b Batches[K, V]) made() Batches[K, V] {
 	if b.e == nil {
 		panic("batch: the Batches were not made by Every")

@@ -6,8 +6,8 @@ import (
 	"github.com/millrace-streams/millrace/serde"
 )
 
-// Filter keeps the records for whose value keep is true. keep sees the zero value where
-// the value is absent.
+// Filter keeps the records for whose value keep is true. If the value is absent, keep
+// sees the zero value.
 func (b Batches[K, V]) Filter(keep func(V) bool) Batches[K, V] {
 	b.needFunc("Filter", keep == nil)
 	return b.FilterRecord(func(r processor.Record[K, V]) bool { return keep(r.Value) })
@@ -27,9 +27,9 @@ func (b Batches[K, V]) FilterRecord(keep func(processor.Record[K, V]) bool) Batc
 	return b
 }
 
-// Map turns each record into another one. The record stays in its batch. If f returns the
-// zero Timestamp, the record keeps its timestamp. The serdes may be nil where the key, or
-// the value, is not counted, reduced or sent.
+// Map turns each record into another one, in the same batch. If f returns the zero
+// Timestamp, the record keeps its timestamp. A serde may be nil if the key, or the value,
+// is not counted, reduced or sent.
 func Map[K, V, K2, V2 any](b Batches[K, V], f func(processor.Record[K, V]) processor.Record[K2, V2], ks serde.Serde[K2], vs serde.Serde[V2]) Batches[K2, V2] {
 	b.needFunc("Map", f == nil)
 	n := stamp.Attach(b.n, func(next stamp.Receive[K2, V2]) stamp.Receive[K, V] {
@@ -62,8 +62,8 @@ func MapValues[K, V, V2 any](b Batches[K, V], f func(V) V2, vs serde.Serde[V2]) 
 	return Batches[K, V2]{e: b.e, n: n, keys: b.keys, values: vs}
 }
 
-// FlatMap turns each record into any number of records, which are in the same batch. A
-// zero Timestamp stands for that of the record f was given. The slice is read before f is
+// FlatMap turns each record into any number of records, in the same batch. A zero
+// Timestamp stands for that of the record that f was given. The slice is read before f is
 // called again.
 func FlatMap[K, V, K2, V2 any](b Batches[K, V], f func(processor.Record[K, V]) []processor.Record[K2, V2], ks serde.Serde[K2], vs serde.Serde[V2]) Batches[K2, V2] {
 	b.needFunc("FlatMap", f == nil)
@@ -84,8 +84,8 @@ func FlatMap[K, V, K2, V2 any](b Batches[K, V], f func(processor.Record[K, V]) [
 	return Batches[K2, V2]{e: b.e, n: n, keys: ks, values: vs}
 }
 
-// FlatMapValues turns each value into any number of values, with the record's key; as
-// with [MapValues], f is not called for absent values. The slice is read before f is
+// FlatMapValues turns each value into any number of values, with the key of the record.
+// As with [MapValues], f is not called for absent values. The slice is read before f is
 // called again.
 func FlatMapValues[K, V, V2 any](b Batches[K, V], f func(V) []V2, vs serde.Serde[V2]) Batches[K, V2] {
 	b.needFunc("FlatMapValues", f == nil)
@@ -114,7 +114,7 @@ func withoutValue[V2, K, V any](r *processor.Record[K, V]) processor.Record[K, V
 	return processor.Record[K, V2]{Key: r.Key, NoKey: r.NoKey, NoValue: true, Timestamp: r.Timestamp, Headers: r.Headers}
 }
 
-// needFunc comes first in every operator.
+// needFunc checks the handle and the function. Every operator calls it first.
 func (b Batches[K, V]) needFunc(op string, missing bool) {
 	if b.made(); missing {
 		b.e.problem("%s on %q: the function is nil", op, b.e.name)

@@ -8,14 +8,14 @@ import (
 	"github.com/millrace-streams/millrace/batch/internal/wire"
 )
 
-// Output is a handle of where a result goes. There is nothing to do with it but to name
-// it. One that is the zero value belongs to no result, and using it panics.
+// Output is a handle of where a result goes. All it can do is to take a name. The zero
+// value belongs to no result: using it panics.
 type Output struct {
 	h *header
 }
 
-// Named gives the output another name than the one derived from the result:
-// <result>-print, <result>-foreach, or <result>-to-<topic>.
+// Named replaces the derived name of the output: <result>-print, <result>-foreach, or
+// <result>-to-<topic>.
 func (o Output) Named(name string) Output {
 	if o.h == nil {
 		panic("batch: the Output was not made by Print, ForEach or To")
@@ -35,7 +35,7 @@ type printOptions struct {
 // Rows is how many rows are printed at most. Default: 10.
 func Rows(n int) PrintOption { return func(o *printOptions) { o.rows = n } }
 
-// Title is what stands behind the batch's end, to tell blocks apart. Default: nothing.
+// Title is a text behind the time of the batch, to tell blocks apart. Default: nothing.
 func Title(title string) PrintOption { return func(o *printOptions) { o.title = title } }
 
 // Print writes each batch as PySpark's pprint does: a rule, the batch's end, a rule, up
@@ -47,14 +47,14 @@ func Title(title string) PrintOption { return func(o *printOptions) { o.title = 
 //	(ann,3)
 //	(bob,1)
 //
-// The time is local ([time.Local]), with a fraction of a second only if the batch ends
+// The time is local ([time.Local]). It has a fraction of a second only if the batch ends
 // between two seconds. A row is (key,value), or the value alone if the key is [Total].
 // Keys and values are formatted by fmt.Sprint.
 //
 // A batch is written with one call of Write, in the process that holds the gather task,
-// after its transaction has been committed. A crash in between loses it, and nothing is
-// ever written twice. Write must not block for long: the task waits for it. Its errors
-// are logged.
+// after its transaction has been committed. A crash in between loses the batch. Nothing
+// is ever written twice. Write must not block for long: the task waits for it. Errors of
+// Write are logged.
 func (r Result[K, V]) Print(w io.Writer, opts ...PrintOption) Output {
 	o := printOptions{rows: 10}
 	apply(&o, opts)
@@ -70,10 +70,13 @@ func (r Result[K, V]) Print(w io.Writer, opts ...PrintOption) Output {
 }
 
 // ForEach calls f with all rows of each batch, in the process that holds the gather task.
-// f runs before the transaction is committed, and so may be called again with the same
-// batch after a crash: the batch's end tells that it is the same. The rows are gathered
-// in memory; f may keep them. A failure of f is one of the gather task, and has nothing
-// to do with a record: only the policies Fail and Skip make sense for it.
+// The rows are gathered in memory. f may keep them.
+//
+// f runs before the transaction is committed. After a crash it may be called again with
+// the same batch: the end of the batch tells that it is the same.
+//
+// If f fails, the gather task has failed, and not a record. So only the policies Fail and
+// Skip make sense for it.
 func (r Result[K, V]) ForEach(f func(Batch, []Row[K, V]) error) Output {
 	h := r.hang("ForEach", "foreach", f == nil)
 	each := func(b wire.Span, list []rows.Kept[K, V]) error { return f(batchOf(b), plain(list)) }
@@ -89,20 +92,22 @@ type toOptions struct {
 	endRecords bool
 }
 
-// EndRecords adds, after a batch's rows, a record without key and value to every
-// partition of the topic, also for an empty batch. Beside the header "batch" it has the
-// header "batch-end" with "<i>/<n>": it is from sender i, counted from 0, of n. In a
-// partition that has the end records of all n there are no more rows of the batch.
+// EndRecords adds a record without key and value after the rows of a batch, in every
+// partition of the topic, also for an empty batch.
+//
+// Beside the header "batch", an end record has the header "batch-end" with "<i>/<n>": it
+// comes from sender i of n, counted from 0. When a partition has the end records of all n
+// senders, it gets no more rows of the batch.
 func EndRecords() ToOption { return func(o *toOptions) { o.endRecords = true } }
 
 // Headers of the records that [Result.To] writes.
 const (
-	HeaderBatch    = "batch"     // the batch's end in ms since 1970-01-01T00:00:00Z, decimal
+	HeaderBatch    = "batch"     // end of the batch: decimal ms since 1970-01-01, UTC
 	HeaderBatchEnd = "batch-end" // of end records: <i>/<n>, see EndRecords
 )
 
-// To writes every row of every batch to a topic, which must exist, exactly once. The
-// timestamp of a record is the batch's end, and so is its header "batch", in decimal
+// To writes every row of every batch to a topic exactly once. The topic must exist. The
+// timestamp of a record is the end of the batch, and so is its header "batch", in decimal
 // milliseconds. A row whose key is [Total] is a record without a key. A batch without
 // rows writes nothing.
 func (r Result[K, V]) To(topic string, opts ...ToOption) Output {

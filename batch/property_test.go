@@ -63,7 +63,7 @@ type history struct {
 	armed [4]bool // what is to fail next, once; see fails
 
 	sent  map[string]int64           // by value
-	exact bool                       // each record is committed at once, so its batch is known
+	exact bool                       // each record is committed at once
 	model map[int64]map[string]int64 // by batch and value, if exact
 }
 
@@ -171,7 +171,8 @@ func (h *history) run() {
 	}
 	h.armed = [4]bool{}
 	h.d.Advance(5 * interval)
-	h.d.Advance(interval/2 - time.Duration(h.d.Now().UnixNano())%interval + interval) // what is closed takes a while when chunks are small
+	// If chunks are small, closing a batch takes a while.
+	h.d.Advance(interval/2 - time.Duration(h.d.Now().UnixNano())%interval + interval)
 	h.d.Commit()
 	h.check()
 }
@@ -194,7 +195,7 @@ func (h *history) step() {
 }
 
 func (h *history) send() {
-	value := strings.Repeat(string(rune('a'+h.r.IntN(6))), h.r.IntN(4)) // the empty one too
+	value := strings.Repeat(string(rune('a'+h.r.IntN(6))), h.r.IntN(4)) // also ""
 	h.in.SendTo(h.r.Int32N(h.parts), processor.NewRecord(strconv.Itoa(h.r.IntN(10)), value, processor.TimestampOf(h.d.Now())))
 	h.sent[value]++
 	end := h.d.Now().UnixMilli()/interval.Milliseconds()*interval.Milliseconds() + interval.Milliseconds()

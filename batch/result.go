@@ -24,47 +24,47 @@ type Row[K, V any] struct {
 }
 
 // Result is a handle of the rows that an aggregation gives for each batch, or of what was
-// made of them. It is a small value; using one several times gives each user all rows.
-// One that is the zero value belongs to no builder, and using it panics.
+// made of them. It is a small value, and each use of it gets all rows. The zero value
+// belongs to no builder: using it panics.
 type Result[K, V any] struct {
 	r *result[K, V]
 }
 
-// Named gives the result another name than the one derived from what it hangs on. What
-// hangs on it is named after it.
+// Named replaces the derived name of the result. The names of what hangs on the result
+// follow.
 func (r Result[K, V]) Named(name string) Result[K, V] {
 	r.made().h.name = name
 	return r
 }
 
 // Filter keeps the rows for which keep is true. keep must not change what the row points
-// to; nor must the functions of MapRows and SortBy.
+// to. The same holds for the functions of MapRows and SortBy.
 func (r Result[K, V]) Filter(keep func(Row[K, V]) bool) Result[K, V] {
 	h := r.hang("Filter", "filter", keep == nil)
 	keeping := func(row rows.Row[K, V]) (V, bool) { return row.Value, keep(Row[K, V](row)) }
 	return Result[K, V]{derive(r.r, h, r.r.values, keeping)}
 }
 
-// MapRows turns the value of each row into another one; the key stays. vs may be nil
-// where the rows are neither gathered nor sent.
+// MapRows turns the value of each row into another one. The key stays. vs may be nil if
+// the rows are neither gathered nor sent.
 func MapRows[K, V, V2 any](r Result[K, V], f func(Row[K, V]) V2, vs serde.Serde[V2]) Result[K, V2] {
 	h := r.hang("MapRows", "map", f == nil)
 	made := func(row rows.Row[K, V]) (V2, bool) { return f(Row[K, V](row)), true }
 	return Result[K, V2]{derive(r.r, h, vs, made)}
 }
 
-// SortBy sorts the rows with compare, which returns a negative number if a comes before
-// b, a positive one if after; where it returns 0, rows are in order of the bytes of their
-// keys. All rows are gathered in one place, unless [Result.Take] or Print follows.
+// SortBy sorts the rows. compare returns a negative number if a comes before b, and a
+// positive one if a comes after b. If it returns 0, the rows are in order of the bytes of
+// their keys. All rows are gathered in one place, unless [Result.Take] or Print follows.
 func (r Result[K, V]) SortBy(compare func(a, b Row[K, V]) int) Result[K, V] {
 	h := r.hang("SortBy", "sort", compare == nil)
 	order := func(a, b rows.Row[K, V]) int { return compare(Row[K, V](a), Row[K, V](b)) }
 	return Result[K, V]{r.r.sortBy(h, order)}
 }
 
-// Top keeps the n rows with the largest values, largest first; equal values are in order
+// Top keeps the n rows with the largest values, largest first. Equal values are in order
 // of the bytes of their keys. Each task sends at most n rows. Values must be numbers or
-// strings; for others use SortBy and Take.
+// strings; for other types use SortBy and Take.
 func (r Result[K, V]) Top(n int) Result[K, V] {
 	h := r.hang("Top", "top", false)
 	r.needRows(h, n)
@@ -77,18 +77,18 @@ func (r Result[K, V]) Top(n int) Result[K, V] {
 	return Result[K, V]{r.r.sortBy(h, order).first(h, n)}
 }
 
-// Take keeps the first n rows: after SortBy, Top or Transform in their order, otherwise
-// in order of the bytes of the keys. Each task sends at most n rows.
+// Take keeps the first n rows. After SortBy, Top or Transform, that is in their order,
+// otherwise in order of the bytes of the keys. Each task sends at most n rows.
 func (r Result[K, V]) Take(n int) Result[K, V] {
 	h := r.hang("Take", "take", false)
 	r.needRows(h, n)
 	return Result[K, V]{r.r.first(h, n)}
 }
 
-// Transform turns all rows of a batch at once into other rows. They are gathered in one
-// place, and in memory there. f is given them in their order, and may change the slice;
-// it is called again after a crash, and must then return the same. The serdes may be nil
-// where the rows are not sent.
+// Transform turns all rows of a batch at once into other rows. The rows are gathered in
+// one place, and in memory there. f gets them in their order, and may change the slice.
+// After a crash f is called again with the same batch, and must return the same rows. The
+// serdes may be nil if the rows are not sent.
 func Transform[K, V, K2, V2 any](r Result[K, V], f func(Batch, []Row[K, V]) []Row[K2, V2], ks serde.Serde[K2], vs serde.Serde[V2]) Result[K2, V2] {
 	h := r.hang("Transform", "transform", f == nil)
 	made := func(b wire.Span, in []rows.Kept[K, V]) []rows.Kept[K2, V2] { return kept(f(batchOf(b), plain(in))) }
@@ -113,8 +113,8 @@ func kept[K, V any](in []Row[K, V]) []rows.Kept[K, V] {
 	return out
 }
 
-// made returns what r is a handle of, or panics with a message in the user's words if r
-// is the zero value.
+// made returns the plan of r. If r is the zero value, made panics with a message that
+// says how a Result is made.
 func (r Result[K, V]) made() *result[K, V] {
 	if r.r == nil {
 		panic("batch: the Result was not made by Count, CountByValue, ReduceByKey or AggregateByKey, nor from what they return")
@@ -122,7 +122,8 @@ func (r Result[K, V]) made() *result[K, V] {
 	return r.r
 }
 
-// hang comes first in everything that hangs on a result.
+// hang declares something that hangs on the result. Every method and function of a result
+// calls it first. missing says that a function is nil.
 func (r Result[K, V]) hang(op, suffix string, missing bool) *header {
 	h := &header{e: r.made().h.e, parent: r.r.h, op: op, suffix: suffix}
 	h.e.plan.claim(h)

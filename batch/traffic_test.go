@@ -160,8 +160,9 @@ func TestChangedInterval(t *testing.T) {
 		return ends, n
 	}
 	ends, got := counts("n")
+	// 1,000,017,000 is a multiple of 3000.
 	if want := []int64{5000, 10_000, 15_000, 17_000, 20_000, 23_000, 30_000, 40_000, 50_000}; !slices.Equal(ends, want) {
-		t.Errorf("the batches end at %v, want %v", ends, want) // 1,000,017,000 is a multiple of 3000
+		t.Errorf("the batches end at %v, want %v", ends, want)
 	}
 	all := int64(0)
 	for _, n := range got {

@@ -25,7 +25,6 @@ const (
 // when it is. New packages never go on it.
 var wide = []string{
 	".",
-	"batch",
 	"internal/engine",
 	"internal/graph",
 	"internal/inputs",

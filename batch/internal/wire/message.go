@@ -1,8 +1,3 @@
-// Package wire has what travels between the tasks of batches: messages, and the spans of
-// time that they are about.
-//
-// A batch goes through three kinds of tasks. Stamping tasks send partial results and
-// markers to counting tasks; counting tasks send rows and markers to the gather task.
 package wire
 
 import (

@@ -127,7 +127,8 @@
 //
 // A windowed aggregation has its own stream time: the largest timestamp of the records
 // that have reached it in this task, including the present one. It never goes back, and
-// survives restarts, moves to another process and lost disks.
+// survives restarts, moves to another process and lost disks. If a tool sets the offsets
+// without their metadata, stream time is what the rows of the store show.
 //
 // A window [start, end) takes records while end > stream time - grace. With hopping
 // windows, a record may therefore be late for one window and in time for the next. It is

@@ -20,6 +20,11 @@ type Env struct {
 	// Time is the cell of the store's own stream time (ms, -1 at first); it is committed
 	// with the offsets.
 	Time *int64
+
+	// TimesLost says that the times committed with the offsets are missing, or may be
+	// older than the rows: a tool has set an offset. The rows then say how far time had
+	// come.
+	TimesLost bool
 }
 
 // Store is a store's instance in a task, as the runtime sees it. It lives from one Open

@@ -34,6 +34,10 @@ type windowStore[K, A any] interface {
 	// Observe tells the store the start of a window that is written. Older rows expire by
 	// it.
 	Observe(start int64)
+
+	// Newest returns a stream time that the operator is known to have reached before its
+	// committed time was lost, -1 if that was not lost.
+	Newest() int64
 }
 
 // New makes the node's instance for one task.
@@ -49,6 +53,7 @@ func (c AggregateWindows[K, V, A]) New(t graph.Task, n *graph.Node, children []a
 	if w.rows, err = openRows[K, serde.Windowed[K]](base{t, n}, s, c.Values, c.EveryUpdate, children); err != nil {
 		return nil, err
 	}
+	*w.streamTime = max(*w.streamTime, processor.Timestamp(s.Newest()))
 	w.keyOf = w.windowed
 	w.start()
 	return w, nil

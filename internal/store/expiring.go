@@ -17,6 +17,7 @@ type Expiring[K, V any] struct {
 	retention int64
 	time      *int64 // the store's time
 	rowTime   func(local []byte) (at int64, ok bool)
+	newest    int64 // see Newest
 
 	deleted []byte // local keys below were deleted
 	forget  bool   // the cells below are still there
@@ -36,16 +37,17 @@ func NewExpiring[K, V any](t *Typed[K, V], env engine.Env, rowTime func(local []
 		retention: spec.Retention.Milliseconds(),
 		time:      env.Time,
 		rowTime:   rowTime,
+		newest:    -1,
 	}
-	if *e.time < 0 {
+	if *e.time < 0 || env.TimesLost {
 		return e, e.findTime()
 	}
 	return e, nil
 }
 
-// findTime sets the store's time from the rows, for a store whose time was not committed:
-// one that was restored from the changelog of a Java application, say. Only rows of the
-// last segment can be the latest.
+// findTime moves the store's time forward to what the rows show, for a store whose time
+// was not committed, or was lost: one that was restored from the changelog of a Java
+// application, say. Only rows of the last segment can be the latest.
 func (s *Expiring[K, V]) findTime() error {
 	rows, err := s.env.Table.Scan(nil, nil)
 	if err != nil {
@@ -63,9 +65,17 @@ func (s *Expiring[K, V]) findTime() error {
 			break
 		}
 		s.Observe(at)
+		if s.env.TimesLost {
+			s.newest = max(s.newest, rows.Timestamp())
+		}
 	}
 	return rows.Close()
 }
+
+// Newest returns the largest timestamp of a row, if the times committed with the offsets
+// were lost, else -1. It is a stream time that the operator which writes the rows has
+// reached: the record with the largest timestamp is in the row with the largest time.
+func (s *Expiring[K, V]) Newest() int64 { return s.newest }
 
 // Interval returns the interval of the segments in ms.
 func (s *Expiring[K, V]) Interval() int64 { return s.layout.Interval }

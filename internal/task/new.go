@@ -107,18 +107,6 @@ func (t *Task) addQueues() (values []map[string]int64) {
 	return values
 }
 
-// restored returns the values to start with: Kafka's if it has any, else the database's.
-// The database may only be behind.
-func (t *Task) restored(kafka map[string]int64) (map[string]int64, error) {
-	switch {
-	case kafka[elsewhereName] != 0:
-		return t.readTimes(kafka[sequenceName])
-	case kafka != nil || t.cfg.DB == nil:
-		return kafka, nil
-	}
-	return t.cfg.DB.Times(), nil
-}
-
 // orderQueues sorts the queues by topic, in the order in which the sub-topology names
 // them, and then by partition.
 func (t *Task) orderQueues() error {

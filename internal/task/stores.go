@@ -53,6 +53,7 @@ func (t *Task) openStore(s *graph.Store) error {
 		Budget:      t.cfg.Budget,
 		Now:         t.timeOfWrites,
 		EveryUpdate: t.cfg.EveryUpdate,
+		TimesLost:   t.timesLost(),
 	}
 	if t.cells != nil { // the store of the times themselves has none
 		env.Time = t.cells.storeTime(s.Name)

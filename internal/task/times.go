@@ -3,6 +3,7 @@ package task
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/millrace-streams/millrace/internal/store"
 )
@@ -21,6 +22,42 @@ func (t *Task) openTimes() error {
 		t.times = t.stores[len(t.stores)-1].instance.(*store.OperatorTimes)
 	}
 	return nil
+}
+
+// restored returns the values to start with: Kafka's, unless a tool has set an offset and
+// so removed the values that it carried. Then the newest values that are left count.
+func (t *Task) restored(kafka map[string]int64) (map[string]int64, error) {
+	if kafka[elsewhereName] != 0 {
+		return t.readTimes(kafka[sequenceName])
+	}
+	if t.cfg.DB == nil || kafka != nil && !t.timesLost() {
+		return kafka, nil
+	}
+	left := []map[string]int64{kafka, t.cfg.DB.Times()}
+	if t.times != nil {
+		row, err := t.readTimes(0)
+		if err != nil {
+			return nil, err
+		}
+		left = append(left, row)
+	}
+	return newest(left), nil
+}
+
+// timesLost reports whether the values that the offsets carry are missing, or may be old:
+// no input has metadata of a commit, or one has an offset that no commit has set. A commit
+// writes metadata with each offset, also if there are no values.
+func (t *Task) timesLost() bool {
+	some := false
+	for _, in := range t.cfg.Inputs {
+		switch {
+		case IsMetadata(in.Metadata):
+			some = true
+		case !slices.Contains(t.cfg.Fresh, Partition{in.Topic, in.Partition}):
+			return true
+		}
+	}
+	return !some
 }
 
 // readTimes returns the values of the store, which a commit with the sequence number

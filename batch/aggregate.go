@@ -10,9 +10,6 @@ import (
 	"github.com/millrace-streams/millrace/serde"
 )
 
-// Total is the key of results that have one row for the whole batch.
-type Total struct{}
-
 // Count counts the records of each batch, also those without a value. The result always
 // has one row: for an empty batch it is 0.
 func (b Batches[K, V]) Count(name string) Result[Total, int64] {

@@ -130,8 +130,3 @@ func (r Result[K, V]) To(topic string, opts ...ToOption) Output {
 	h.e.plan.sinks = append(h.e.plan.sinks, sink{h, topic})
 	return Output{h}
 }
-
-func isTotal[K any]() bool {
-	_, ok := any(*new(K)).(Total)
-	return ok
-}

@@ -23,6 +23,9 @@ type Row[K, V any] struct {
 	Value V
 }
 
+// Total is the key of results that have one row for the whole batch.
+type Total struct{}
+
 // Result is a handle of the rows that an aggregation gives for each batch, or of what was
 // made of them. It is a small value, and each use of it gets all rows. The zero value
 // belongs to no builder: using it panics.
@@ -137,4 +140,10 @@ func (r Result[K, V]) needRows(h *header, n int) {
 	if n < 1 {
 		h.e.problem("%s of %q: %d rows: it must be at least 1", h.op, r.r.h.fullName(), n)
 	}
+}
+
+// isTotal reports whether K is Total.
+func isTotal[K any]() bool {
+	_, ok := any(*new(K)).(Total)
+	return ok
 }

@@ -30,6 +30,10 @@ type Step struct {
 // the task go on, the batch goes on without that row.
 type Run func(b wire.Span, cursor []byte, budget *int) (next []byte, done bool, err error)
 
+// Finished is called for a batch that is done. before is the end of the batch done before
+// it, 0 for the first.
+type Finished func(b wire.Span, before int64)
+
 // Closer closes the batches of one Every, one after the other: it does the steps of each
 // batch in order. If there is much to do, a batch takes several transactions.
 type Closer struct {

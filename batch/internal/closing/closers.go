@@ -10,10 +10,6 @@ import (
 	"github.com/millrace-streams/millrace/processor"
 )
 
-// Finished is called for a batch that is done. before is the end of the batch done before
-// it, 0 for the first.
-type Finished func(b wire.Span, before int64)
-
 // Closers are the closers of one task. Together they handle at most chunk rows in one
 // transaction.
 type Closers struct {

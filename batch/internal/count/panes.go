@@ -3,7 +3,6 @@ package count
 import (
 	"fmt"
 
-	"github.com/millrace-streams/millrace/batch/internal/closing"
 	"github.com/millrace-streams/millrace/batch/internal/wire"
 	"github.com/millrace-streams/millrace/state"
 )
@@ -46,38 +45,6 @@ func (p *panes[K, A]) check(at func(end int64) bool) error {
 		}
 	}
 	return nil
-}
-
-// steps brings the windows up to date first. The scans after that change no store, so
-// they may be interrupted. Panes that no window needs go last.
-func (p *panes[K, A]) steps() (steps []closing.Step) {
-	for _, w := range p.windows {
-		steps = append(steps,
-			closing.Step{Name: w.Name() + "/leave", Durable: true, Run: func(b wire.Span, cursor []byte, budget *int) ([]byte, bool, error) {
-				return p.leave(w, b, cursor, budget)
-			}},
-			closing.Step{Name: w.Name() + "/enter", Durable: true, Run: func(b wire.Span, cursor []byte, budget *int) ([]byte, bool, error) {
-				return p.enter(w, b, cursor, budget)
-			}})
-	}
-	steps = p.scans(steps, p.name(), &p.Rows, p.pane)
-	for _, w := range p.windows {
-		steps = p.scans(steps, w.Name(), &w.Rows, w.totals)
-	}
-	return append(steps, closing.Step{Name: p.name() + "/drop", Durable: true, Run: p.drop})
-}
-
-// drop deletes the panes that no window needs any more.
-func (p *panes[K, A]) drop(b wire.Span, cursor []byte, budget *int) ([]byte, bool, error) {
-	limit := b.To - p.longest
-	next, done, err := p.walk(p.dropped, limit, cursor, budget, func(k paneKey, _ A) error {
-		_, _, err := p.store.Delete(k)
-		return err
-	})
-	if done {
-		p.dropped = max(p.dropped, limit)
-	}
-	return next, done, err
 }
 
 // clone returns a copy of a value that shares no memory with it.

@@ -1,7 +1,6 @@
 package count
 
 import (
-	"bytes"
 	"cmp"
 
 	"github.com/millrace-streams/millrace/batch/internal/closing"
@@ -13,17 +12,7 @@ import (
 // reader yields the rows of a batch after the cursor, until yield returns false.
 type reader[A any] func(b wire.Span, cursor []byte, yield func(key []byte, value A) bool) error
 
-// scans adds the steps that give the rows of a source to its consumers.
-func (p *panes[K, A]) scans(steps []closing.Step, name string, s *rows.Source[K, A], read reader[A]) []closing.Step {
-	if all := s.Instance(rows.Sending, p.ctx); all != nil {
-		steps = append(steps, closing.Step{Name: name + "/send", Durable: true, Run: p.scan(read, all)})
-	}
-	if best := s.Instance(rows.Selecting, p.ctx); best != nil {
-		steps = append(steps, closing.Step{Name: name + "/select", Run: p.scan(read, best)})
-	}
-	return steps
-}
-
+// scan gives the rows of a batch to a consumer.
 func (p *panes[K, A]) scan(read reader[A], to *rows.Consumer[K, A]) closing.Run {
 	row := new(rows.Lazy[K, A]) // used again for each row
 	give := func(b wire.Span, key []byte, value A) error {
@@ -67,45 +56,4 @@ func (p *panes[K, A]) owns(key []byte) bool {
 func (p *panes[K, A]) pane(b wire.Span, cursor []byte, yield func([]byte, A) bool) error {
 	start := paneKey{b.To, cursor}
 	return p.between(start, cursor != nil, b.To, func(k paneKey, v A) bool { return yield(k.key, v) })
-}
-
-// between yields the rows from a key on, or after it, up to the end of a pane.
-func (p *panes[K, A]) between(k paneKey, after bool, to int64, yield func(paneKey, A) bool) error {
-	for e, err := range p.store.From(k) {
-		if err != nil {
-			return err
-		}
-		if e.Key.pane > to {
-			return nil
-		}
-		if after && e.Key.pane == k.pane && bytes.Equal(e.Key.key, k.key) {
-			continue
-		}
-		if !yield(e.Key, e.Value) {
-			return nil
-		}
-	}
-	return nil
-}
-
-// walk calls f for the rows of the panes that end after `after`, up to those that end at
-// `to`. The cursor is an encoded paneKey.
-func (p *panes[K, A]) walk(after, to int64, cursor []byte, budget *int, f func(k paneKey, v A) error) (next []byte, done bool, err error) {
-	start := paneKey{pane: after + 1}
-	if cursor != nil {
-		if start, err = (paneKeySerde{}).Decode(cursor); err != nil {
-			return nil, true, err
-		}
-	}
-	paused := false
-	failure := p.between(start, cursor != nil, to, func(k paneKey, v A) bool {
-		if paused = *budget <= 0; paused {
-			return false
-		}
-		*budget--
-		cursor, _ = paneKeySerde{}.Append(nil, k)
-		err = closing.Safely(func() error { return f(k, v) })
-		return err == nil
-	})
-	return cursor, failure == nil && err == nil && !paused, cmp.Or(failure, err)
 }

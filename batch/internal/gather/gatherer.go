@@ -30,6 +30,15 @@ type Feed struct {
 	Outputs []Output // in order of declaration
 }
 
+// Gathered is a [Point] of any types.
+type Gathered interface {
+	// Use says that an output needs the point.
+	Use()
+
+	used() bool
+	name() string
+}
+
 // Output is what is done with the rows of each batch.
 type Output struct {
 	Name func() string // settled at Build

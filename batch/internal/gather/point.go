@@ -23,15 +23,6 @@ type Point[K, V any] struct {
 	needed bool
 }
 
-// Gathered is a [Point] of any types.
-type Gathered interface {
-	// Use says that an output needs the point.
-	Use()
-
-	used() bool
-	name() string
-}
-
 // Use says that an output needs the point.
 func (p *Point[K, V]) Use() { p.needed = true }
 

@@ -10,18 +10,6 @@ import (
 	"github.com/millrace-streams/millrace/serde"
 )
 
-// leaf is a combiner as the stamper sees it. A record is first staged in all leaves. It
-// is applied when all user functions on its way have succeeded.
-type leaf interface {
-	// restage forgets the staged records. anew says that the next record is another one
-	// than the last.
-	restage(anew bool)
-	apply() error
-	// held estimates the bytes that flush will set free.
-	held() int64
-	flush(send func(key []byte, m wire.Message)) error
-}
-
 // Combining describes the part of an aggregation that runs in the stamping tasks.
 type Combining[K, V, K2, A any] struct {
 	Name   func() string // of the aggregation, settled when a task starts

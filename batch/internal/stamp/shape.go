@@ -30,16 +30,16 @@ func decodeShape(v int64) shape {
 }
 
 // fits returns an error for a change after which the open batches could not be completed.
-func (t *task) fits(was shape) error {
-	switch tasks := t.ctx.Task().Partitions; {
-	case was.tasks != tasks:
+func (s shape) fits(now shape) error {
+	switch {
+	case s.tasks != now.tasks:
 		return fmt.Errorf("the number of its tasks changed from %d to %d: the partitions of its input topics must not change while batches are open; "+
-			"use another application ID, or reset the application", was.tasks, tasks)
-	case was.byRecordTime != t.ByRecordTime:
+			"use another application ID, or reset the application", s.tasks, now.tasks)
+	case s.byRecordTime != now.byRecordTime:
 		return errors.New("its batches changed between by arrival and by record time: give it another name")
-	case was.byRecordTime && was.by != t.Interval:
+	case s.byRecordTime && s.by != now.by:
 		return fmt.Errorf("the interval changed from %d ms to %d ms: by record time, several batches are open at once, so it must not change; give it another name",
-			was.by, t.Interval)
+			s.by, now.by)
 	}
 	return nil
 }

@@ -28,6 +28,18 @@ type task struct {
 	passed []wire.Span // since the last flush
 }
 
+// leaf is a combiner as the stamper sees it. A record is first staged in all leaves. It
+// is applied when all user functions on its way have succeeded.
+type leaf interface {
+	// restage forgets the staged records. anew says that the next record is another one
+	// than the last.
+	restage(anew bool)
+	apply() error
+	// held estimates the bytes that flush will set free.
+	held() int64
+	flush(send func(key []byte, m wire.Message)) error
+}
+
 // Names of the committed numbers.
 const (
 	positionOpen  = "open"  // clock.open
@@ -78,7 +90,7 @@ func (t *task) resume(open int64) error {
 	encoded, _ := t.ctx.Position(positionShape)
 	used, _ := t.ctx.Position(positionUsed)
 	was := decodeShape(encoded)
-	if err := t.fits(was); err != nil {
+	if err := was.fits(t.shape(t.Interval)); err != nil {
 		return fmt.Errorf("batch: Every %q: %w", t.Every, err)
 	}
 	t.clock.resume(open, was.by, used)
@@ -159,5 +171,11 @@ func (t *task) mark() {
 	}
 	t.ctx.SetPosition(positionOpen, t.clock.open)
 	t.ctx.SetPosition(positionUsed, t.clock.used)
-	t.ctx.SetPosition(positionShape, shape{t.clock.by, t.ByRecordTime, id.Partitions}.encode())
+	t.ctx.SetPosition(positionShape, t.shape(t.clock.by).encode())
+}
+
+// shape returns what is committed, with the interval from which the end of the open batch
+// follows.
+func (t *task) shape(by int64) shape {
+	return shape{by: by, byRecordTime: t.ByRecordTime, tasks: t.ctx.Task().Partitions}
 }

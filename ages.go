@@ -8,20 +8,20 @@ import (
 // Age says how old the rows of one partition of a table are.
 type Age struct {
 	Partition int32
-	// Commit is when the worker of the partition's task has committed last, or, if it was
-	// restored later, when the task was restored.
+	// Commit is the time of the last commit by the worker of the partition's task. If the
+	// task was restored later than that, it is the time of the restore.
 	Commit time.Time
-	// Contact is when the cluster and the group have answered last. While they are within
-	// reach, that is a second or two ago, and the rows lack only the records that the
-	// task has not processed yet (PartitionSnapshot.Lag). During an outage it stands
-	// still: from Config.SessionTimeout after it on, another process may have the
-	// partition, and newer rows.
+	// Contact is the time of the last answer from the cluster and the group. While both
+	// are within reach, Contact is one or two seconds ago, and the rows lack only the
+	// records that the task has not processed yet (PartitionSnapshot.Lag). During an
+	// outage Contact stands still. Once Config.SessionTimeout has passed since Contact,
+	// another process may have the partition, and newer rows.
 	Contact time.Time
 }
 
-// Ages says how old the rows are with which queries of a table are answered at this
-// moment, for each partition that this process holds and has restored, by partition. It
-// does not block. The error is that of [Get] for a table that cannot be asked.
+// Ages says how old the rows are that a query of the table would return now. It has one
+// Age for each partition that this process holds and has restored, sorted by partition.
+// It does not block. The error for a table that cannot be queried is that of [Get].
 func Ages[K, V any](app *App, table Queryable[K, V]) ([]Age, error) {
 	q, err := ask(context.Background(), app, table)
 	if err != nil {

@@ -13,34 +13,34 @@ import (
 	"github.com/millrace-streams/millrace/topology"
 )
 
-// App is one process's part of an application: a topology and where it runs. Make one
-// with New and run it once. All methods may be called by any goroutine.
+// App is one process's part of an application: a topology, and where it runs. Make one
+// with New and run it once. All methods are safe for concurrent use.
 type App struct {
 	cfg   Config
 	graph *graph.Graph
-	seams runtime.Seams // of tests; empty in production
+	seams runtime.Seams // set by tests; empty in production
 
 	ran atomic.Bool
-	run atomic.Pointer[runtime.Run] // set by Run, and kept
+	run atomic.Pointer[runtime.Run] // set by Run, never reset
 
 	mu    sync.Mutex
 	state State
 }
 
-// ErrNoBroker is returned by [App.Run] when its context ends and no broker has answered
-// since the start, for three seconds or more. Nothing was processed then.
+// ErrNoBroker is returned by [App.Run] if its context ends after three seconds or more
+// and no broker has answered since the start. Nothing was processed in that case.
 var ErrNoBroker = health.ErrNoBroker
 
 // ErrRunTwice is returned by the second call of [App.Run].
 var ErrRunTwice = errors.New("App.Run was called before: make a new App")
 
-// New checks the configuration and makes an App. It touches neither Kafka nor the disk.
-// The error joins all problems of the configuration.
+// New checks the configuration and makes an App. It does not connect to Kafka and does
+// not touch the disk. The error joins all problems of the configuration.
 func New(t *topology.Topology, cfg Config) (*App, error) {
 	cfg = cfg.withDefaults()
 	err := cfg.validate()
 	if t == nil {
-		err = errors.Join(errors.New("the topology is nil: pass what Builder.Build returned"), err)
+		err = errors.Join(errors.New("the topology is nil: pass the result of Builder.Build"), err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("millrace: %w", err)
@@ -52,20 +52,27 @@ func New(t *topology.Topology, cfg Config) (*App, error) {
 	return &App{cfg: cfg, graph: g}, nil
 }
 
-// Run runs the application until ctx ends or something goes wrong that only a person can
-// put right. It blocks.
+// Run runs the application until ctx ends, or until a failure that only a person can fix.
+// It blocks.
 //
 // When ctx ends, Run finishes the records that are being processed, commits, leaves the
-// group, and returns nil; Config.CloseTimeout bounds that, whatever is stuck. It returns
-// an error that wraps a *processor.Error when the error policy has said Fail: everything
-// else has then been committed, and a restart resumes at that record. Brokers that cannot
-// be reached do not end Run: it logs, and keeps trying until ctx ends. If no broker has
-// ever answered by then, and Run has tried for three seconds or more, the error is
-// [ErrNoBroker] with the cause; brokers that were reached once are no error. Brokers that
-// are too old for the guarantee are refused at the start, with the versions in the error.
-// A state directory that takes nothing more, since its disk is full or broken, is an
-// error; the state in it stays as of an earlier commit, and a restart with room on the
-// disk goes on from there.
+// group, and returns nil. Config.CloseTimeout bounds the time that this takes, even if
+// something is stuck.
+//
+// Run returns an error in these cases:
+//
+//   - The error policy has said Fail. The error wraps a *processor.Error. All other work
+//     has been committed, and a restart resumes at the failed record.
+//   - No broker has answered by the time ctx ends, and Run has tried for three seconds or
+//     more. The error is [ErrNoBroker] with the cause. If a broker has answered once,
+//     this is no error.
+//   - The brokers are too old for the guarantee. Run refuses them at the start, and the
+//     error has the versions.
+//   - The state directory can no longer be written, because its disk is full or broken.
+//     The state in it remains as of an earlier commit. A restart continues from there
+//     when the disk has room.
+//
+// An outage of the brokers does not end Run: it logs, and keeps trying until ctx ends.
 func (a *App) Run(ctx context.Context) error {
 	if a.ran.Swap(true) {
 		return ErrRunTwice
@@ -78,7 +85,7 @@ func (a *App) Run(ctx context.Context) error {
 	return nil
 }
 
-// started returns the run once it has joined its group, before nil.
+// started returns the run. It is nil until the run has joined its group.
 func (a *App) started() *runtime.Run {
 	if r := a.run.Load(); r != nil && r.Started() {
 		return r
@@ -86,7 +93,7 @@ func (a *App) started() *runtime.Run {
 	return nil
 }
 
-// reach returns what the run cannot reach. Before Run, that is nothing.
+// reach returns what the run cannot reach. Before Run, that is empty.
 func (a *App) reach() Reachability {
 	if r := a.run.Load(); r != nil {
 		return reachability(r.Reach())
@@ -104,7 +111,7 @@ func (a *App) State() State {
 func (a *App) setState(to State) {
 	a.mu.Lock()
 	from := a.state
-	// Once it closes, the tasks do not decide any more.
+	// Once the App closes, its tasks no longer decide the state.
 	if from == to || from >= Closing && to < from {
 		a.mu.Unlock()
 		return

@@ -18,7 +18,7 @@ import (
 	"github.com/millrace-streams/millrace/topology"
 )
 
-// unknown makes brokers answer requests as if they did not know a topic yet.
+// unknown makes brokers answer requests as if they did not know a topic.
 func (c *cluster) unknown(key kmsg.Key, topic string, times int) *kfake.FaultHandle {
 	return c.Fault(kfake.Fault{Keys: []kmsg.Key{key}, Topic: topic, Resource: resource(key, topic), Err: kerr.UnknownTopicOrPartition, Count: times})
 }
@@ -80,8 +80,8 @@ func TestTopicsThatAreMissing(t *testing.T) {
 	}, kfake.SeedTopics(1, "other"))
 }
 
-// A broker that comes up does not know all topics for a moment. A running application
-// goes on.
+// A starting broker does not know all topics for a moment. A running application
+// continues.
 func TestTopicsThatSeemToDisappear(t *testing.T) {
 	t.Parallel()
 	virtually(t, func(t *testing.T, c *cluster) {
@@ -96,8 +96,8 @@ func TestTopicsThatSeemToDisappear(t *testing.T) {
 	}, kfake.SeedTopics(2, "in", "out"))
 }
 
-// Topics that are chosen per record may be new as well. One that does not exist holds up
-// its first record only.
+// Topics that are chosen per record may be new as well. If one does not exist, it holds
+// up only its first record.
 func TestChosenTopicThatWasJustCreated(t *testing.T) {
 	t.Parallel()
 	virtually(t, func(t *testing.T, c *cluster) {

@@ -25,8 +25,8 @@ func (c *cluster) preload(topic string, n, keys int) {
 	}
 }
 
-// benchmark runs a topology over b.N records of "in". The broker is in the same process,
-// so its work is in the figures.
+// benchmark runs a topology over b.N records of "in". The broker runs in the same
+// process, so the figures include its work.
 func benchmark(b *testing.B, topo *topology.Topology) {
 	c := newCluster(b, kfake.SeedTopics(8, "in", "out"))
 	c.preload("in", b.N, 100_000)

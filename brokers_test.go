@@ -23,7 +23,7 @@ func TestBrokersGoAway(t *testing.T) {
 	}, kfake.SeedTopics(2, "in", "out"))
 }
 
-// keepsTrying holds that Run does not return within d of the virtual clock.
+// keepsTrying checks that Run does not return within d of the virtual clock.
 func (r *running) keepsTrying(d time.Duration) {
 	r.t.Helper()
 	select {
@@ -43,7 +43,7 @@ func (r *running) stopWithin(d time.Duration) {
 	}
 }
 
-// reachedNobody ends the application, which has never had an answer from a broker.
+// reachedNobody ends an application that has never had an answer from a broker.
 func (r *running) reachedNobody() {
 	r.t.Helper()
 	r.cancel()
@@ -52,7 +52,7 @@ func (r *running) reachedNobody() {
 	}
 }
 
-// What has been counted is purged from the repartition topic.
+// Records that have been counted are purged from the repartition topic.
 func TestRepartitionTopicIsPurged(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, kfake.SeedTopics(2, "in", "out"))

@@ -19,7 +19,7 @@ import (
 	"github.com/millrace-streams/millrace/topology"
 )
 
-// stuckHook does not return from the call that it is told to be stuck in.
+// stuckHook blocks in the call that it is told to block in.
 type stuckHook struct {
 	in      string
 	release chan struct{}
@@ -66,7 +66,7 @@ func (c *closing) silentAt(key kmsg.Key) {
 	})
 }
 
-// Run returns within CloseTimeout, whatever is stuck.
+// Run returns within CloseTimeout, whatever part is stuck.
 func TestCloseTimeoutIsABound(t *testing.T) {
 	t.Parallel()
 	const limit = 3 * time.Second

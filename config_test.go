@@ -53,15 +53,15 @@ func TestConfigOfBrokersAndTimeouts(t *testing.T) {
 	t.Parallel()
 	good := millrace.Config{ApplicationID: "app", Brokers: []string{"a:1"}, StateDir: "dir"}
 	for want, change := range map[string]func(*millrace.Config){
-		`Config.Brokers[1] is "b:2,c:3": want one host:port in each element`: func(c *millrace.Config) { c.Brokers = []string{"a:1", "b:2,c:3"} },
-		`Config.Brokers[0] is "http://a:1": want one host:port`:              func(c *millrace.Config) { c.Brokers = []string{"http://a:1"} },
-		"Config.TaskIdle is -1ms: want 0 or more":                            func(c *millrace.Config) { c.TaskIdle = -time.Millisecond },
-		"Config.SessionTimeout is 1ns: want at least 100ms":                  func(c *millrace.Config) { c.SessionTimeout = 1 },
-		"Config.SessionTimeout is 720h0m0s: want at most":                    func(c *millrace.Config) { c.SessionTimeout = 30 * 24 * time.Hour },
-		"Config.TransactionTimeout is 720h0m0s: want at most":                func(c *millrace.Config) { c.TransactionTimeout = 30 * 24 * time.Hour },
-		"Config.LostOffsets is 3: want RestartRefused":                       func(c *millrace.Config) { c.LostOffsets = 3 },
-		"Config.RecreatedInputs is -1: want RestartRefused":                  func(c *millrace.Config) { c.RecreatedInputs = -1 },
-		"Config.Errors.DeadLetterTopic is empty although":                    func(c *millrace.Config) { c.Errors.Process = processor.DeadLetter },
+		`Config.Brokers[1] is "b:2,c:3": use one host:port per element`: func(c *millrace.Config) { c.Brokers = []string{"a:1", "b:2,c:3"} },
+		`Config.Brokers[0] is "http://a:1": use one host:port`:          func(c *millrace.Config) { c.Brokers = []string{"http://a:1"} },
+		"Config.TaskIdle is -1ms: use 0 or more":                        func(c *millrace.Config) { c.TaskIdle = -time.Millisecond },
+		"Config.SessionTimeout is 1ns: use at least 100ms":              func(c *millrace.Config) { c.SessionTimeout = 1 },
+		"Config.SessionTimeout is 720h0m0s: use at most":                func(c *millrace.Config) { c.SessionTimeout = 30 * 24 * time.Hour },
+		"Config.TransactionTimeout is 720h0m0s: use at most":            func(c *millrace.Config) { c.TransactionTimeout = 30 * 24 * time.Hour },
+		"Config.LostOffsets is 3: use RestartRefused":                   func(c *millrace.Config) { c.LostOffsets = 3 },
+		"Config.RecreatedInputs is -1: use RestartRefused":              func(c *millrace.Config) { c.RecreatedInputs = -1 },
+		"Config.Errors.DeadLetterTopic is empty, but":                   func(c *millrace.Config) { c.Errors.Process = processor.DeadLetter },
 	} {
 		cfg := good
 		change(&cfg)
@@ -71,7 +71,7 @@ func TestConfigOfBrokersAndTimeouts(t *testing.T) {
 	}
 }
 
-// panicking is a hook with a mistake in it.
+// panicking is a hook that panics.
 type panicking struct{}
 
 func (panicking) OnStateChange(_, _ millrace.State) { panic("in a hook") }
@@ -96,8 +96,7 @@ func TestHookThatPanicsIsLogged(t *testing.T) {
 	}
 }
 
-// A handle of another topology, with a table of the same name, must not read rows as what
-// they are not.
+// A handle of another topology, with a table of the same name, must not misread the rows.
 func TestQueriesOfOtherTypes(t *testing.T) {
 	t.Parallel()
 	topo, table := counting(t)
@@ -116,7 +115,7 @@ func TestQueriesOfOtherTypes(t *testing.T) {
 	_, _, ofKeys := millrace.Get(ctx, app, keys, 1)
 	_, _, ofWindows := millrace.Get(ctx, app, windows, serde.Windowed[string]{Key: "x"})
 	errs := map[string]error{
-		"its values are int64, not json int": ofValues, "its keys are string, not int64": ofKeys, "it is no windowed table": ofWindows,
+		"its values are int64, not json int": ofValues, "its keys are string, not int64": ofKeys, "it has no windows": ofWindows,
 	}
 	for _, err := range millrace.Range(ctx, app, values, nil, nil) {
 		errs["values are int64, not json int"] = err

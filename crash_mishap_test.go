@@ -33,8 +33,8 @@ var (
 	allPlaces    = append([]place{inRestore, atAssignment, atRevocation}, commitPlaces...)
 )
 
-// mishap is something that happens to a process when it comes to a place for the n-th
-// time after the mishap before.
+// mishap is something that happens to a process when it reaches a place for the n-th time
+// after the previous mishap.
 type mishap struct {
 	kind  kind
 	at    place
@@ -53,7 +53,7 @@ func (m mishap) String() string {
 	return fmt.Sprintf("%s at %s", m.kind, m.at)
 }
 
-// kind is what happens.
+// kind is the kind of a mishap.
 type kind string
 
 const (
@@ -61,22 +61,23 @@ const (
 	loseDisk     = kind("crash with loss of the disk")
 	crashUnsent  = kind("crash while EndTxn is sent")     // the broker does not get it
 	crashSent    = kind("crash while EndTxn is answered") // the broker does
-	loseRequest  = kind("EndTxn lost")                    // and the line is down for a while
+	loseRequest  = kind("EndTxn lost")                    // and the line is down
 	loseAnswer   = kind("answer to EndTxn lost")          // the same
 	zombie       = kind("zombie")                         // the network freezes
-	stuckZombie  = kind("zombie with a stuck worker")     // and the worker stands still meanwhile, and a little longer
+	stuckZombie  = kind("zombie with a stuck worker")     // and a worker is stuck
 	refuseCommit = kind("offset commit refused")          // by err
 	refuseEnd    = kind("EndTxn refused")                 // by err
 	refuseRecord = kind("produced records refused")       // by err
-	refuseGroup  = kind("group refuses")                  // a request about the membership, by err
-	moveGroups   = kind("coordinators move")              // of the group and of transactions
+	refuseGroup  = kind("group refuses")                  // a membership request, by err
+	moveGroups   = kind("coordinators move")              // group and transactions
 	restart      = kind("restart")                        // graceful
 )
 
 // mishapPatience bounds the wait for a place that is not reached.
 const mishapPatience = 1200 * time.Millisecond
 
-// at is called when the life comes to a place. It lets happen what the plan says.
+// at is called when the life reaches a place. It triggers the mishap that the plan has
+// for it.
 func (l *life) at(here place) {
 	if m, ok := l.p.next(l, here); ok {
 		l.p.w.note("process %s: %v", l.p.name, m)
@@ -87,7 +88,7 @@ func (l *life) at(here place) {
 	}
 }
 
-// next takes the first mishap of the plan if its time has come.
+// next takes the first mishap of the plan if it is due.
 func (p *process) next(l *life, here place) (mishap, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -160,7 +161,7 @@ func (l *life) freeze(d time.Duration) {
 	time.AfterFunc(d, l.line.thaw)
 }
 
-// stand lets the calling goroutine do nothing for a while, as long as the process lives.
+// stand blocks the calling goroutine for a while, as long as the process lives.
 func (l *life) stand(d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -170,7 +171,7 @@ func (l *life) stand(d time.Duration) {
 	}
 }
 
-// loseDisk kills the process; the next life finds nothing.
+// loseDisk kills the process and its disk. The next life starts with an empty disk.
 func (l *life) loseDisk() {
 	l.kill(0)
 	p := l.p

@@ -10,15 +10,14 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// line is what connects one life of a process to the cluster. It can be cut for good, be
-// frozen for a while (what was under way arrives afterwards), and be cut round one
-// request.
+// line connects one life of a process to the cluster. It can be cut for good, frozen for
+// a while (delayed data arrives afterwards), or cut around one request.
 type line struct {
 	dial func(ctx context.Context, network, host string) (net.Conn, error)
 
 	mu     sync.Mutex
 	cut    bool
-	thawed chan struct{} // closed when the line is not frozen any more; nil while it is not
+	thawed chan struct{} // closed at the end of a freeze; nil if not frozen
 	conns  map[*lineConn]struct{}
 	trap   *trap
 }
@@ -56,8 +55,8 @@ func (l *line) DialContext(ctx context.Context, network, host string) (net.Conn,
 	return c, nil
 }
 
-// wait returns when the line is not frozen; an error if it is cut, or if ended is closed
-// first.
+// wait returns when the line is not frozen. It returns an error if the line is cut, or if
+// ended is closed first.
 func (l *line) wait(ended <-chan struct{}) error {
 	for {
 		l.mu.Lock()
@@ -77,7 +76,7 @@ func (l *line) wait(ended <-chan struct{}) error {
 	}
 }
 
-// sever cuts the line; mend ends that.
+// sever cuts the line until mend is called.
 func (l *line) sever() {
 	l.mu.Lock()
 	l.cut = true
@@ -99,7 +98,7 @@ func (l *line) mend() {
 	l.mu.Unlock()
 }
 
-// freeze holds everything up until thaw.
+// freeze holds up all data until thaw is called.
 func (l *line) freeze() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -124,8 +123,8 @@ func (l *line) set(t *trap) {
 	l.mu.Unlock()
 }
 
-// spring takes the trap if the request is the one that it waits for. kgo writes a request
-// at once.
+// spring returns the trap, and disarms it, if the request is the one that it waits for.
+// kgo writes each request in one call.
 func (l *line) spring(request []byte) *trap {
 	const keyAt = 4 // behind the length
 	l.mu.Lock()

@@ -21,7 +21,7 @@ import (
 )
 
 // process is one process of the application, through all its lives. Its databases are in
-// a file system that knows what has been synced.
+// a file system that knows which data is synced.
 type process struct {
 	w    *world
 	name string
@@ -32,7 +32,7 @@ type process struct {
 
 	mu   sync.Mutex
 	plan []mishap
-	due  time.Time // after which the first of the plan is given up: its place may not be reached any more
+	due  time.Time // when the first mishap of the plan is given up
 	fs   *disk
 	dead sync.WaitGroup // lives that were ended and still clean up, which nobody sees
 }
@@ -66,7 +66,7 @@ func newProcess(w *world, index int, dir string) *process {
 	return p
 }
 
-// run lives until the world ends, again and again.
+// run starts one life after another until the world ends.
 func (p *process) run() {
 	for p.w.ctx.Err() == nil {
 		l := p.start()
@@ -95,9 +95,8 @@ func (p *process) run() {
 const (
 	crashSession = 1500 * time.Millisecond
 
-	// crashRebalance is short because kfake, other than Kafka, bounds with it and not
-	// with the session how long it waits for a member that has died in the middle of a
-	// rebalance.
+	// crashRebalance is short. Unlike Kafka, kfake uses it, and not the session timeout,
+	// to bound the wait for a member that died during a rebalance.
 	crashRebalance = 2 * time.Second
 	crashPurge     = 200 * time.Millisecond
 )
@@ -137,7 +136,7 @@ func (p *process) start() *life {
 	return l
 }
 
-// end ends the life once: f is called by the first.
+// end ends the life once. Only the first call runs f.
 func (l *life) end(f func()) {
 	l.once.Do(func() {
 		f()
@@ -145,9 +144,8 @@ func (l *life) end(f func()) {
 	})
 }
 
-// kill ends the life as kill -9, or as a loss of power if part of what was not synced
-// goes: nothing that it does from now on is seen by anybody. What is left of it is told
-// to hurry.
+// kill ends the life like kill -9, or like a power failure if some unsynced data is lost.
+// From now on nobody sees what it does. Its remaining goroutines are told to stop.
 func (l *life) kill(keep int) {
 	l.end(func() {
 		p := l.p
@@ -165,18 +163,18 @@ func (l *life) kill(keep int) {
 	})
 }
 
-// disk is a file system that knows what has been synced.
+// disk is a file system that knows which data is synced.
 type disk struct {
 	*vfs.MemFS
-	// crashing is held while a crash is made of it. Two methods of vfs.MemFS take the
-	// lock that CrashClone waits for twice, and would never come by it in between.
+	// crashing is held while the disk is cloned for a crash. Two methods of vfs.MemFS
+	// take the lock that CrashClone waits for twice, and would deadlock with it.
 	crashing sync.RWMutex
 }
 
 func newDisk() *disk { return &disk{MemFS: vfs.NewCrashableMem()} }
 
-// crash returns the disk as a loss of power would leave it that loses all but keep
-// percent of what was not synced.
+// crash returns the disk as a power failure leaves it: only keep percent of the unsynced
+// data survive.
 func (d *disk) crash(keep int, rng *rand.Rand) *disk {
 	d.crashing.Lock()
 	defer d.crashing.Unlock()
@@ -197,8 +195,8 @@ func (d *disk) ReuseForWrite(from, name string, category vfs.DiskWriteCategory) 
 	return d.MemFS.ReuseForWrite(from, name, category)
 }
 
-// syncDirs makes the directories of databases survive. What is in a database's directory
-// is the database's business.
+// syncDirs makes the directories of databases survive a crash. Each database syncs its
+// own files.
 func syncDirs(fs vfs.FS, path string) {
 	dir, err := fs.OpenDir(path)
 	if err != nil {
@@ -223,8 +221,8 @@ func syncDirs(fs vfs.FS, path string) {
 	}
 }
 
-// leaveDir leaves the state directory, and its lock, to the dead. The process goes on
-// with a copy under another name, or, if the disk is lost, with nothing.
+// leaveDir leaves the state directory and its lock to the dead life. The process
+// continues with a copy under another name or, if the disk is lost, with nothing.
 func (p *process) leaveDir(keep bool) {
 	left := p.dir
 	p.dirs++
@@ -260,7 +258,7 @@ func (l *life) step(_ int, s txn.Step) error {
 	return nil
 }
 
-// watcher takes an App's hooks as places.
+// watcher turns the calls of an App's hooks into places.
 type watcher struct{ l *life }
 
 func (h watcher) OnCommit(c Commit) {

@@ -10,9 +10,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// The offsets of all tasks of an assignment are read together. While that waits for the
-// end of somebody's transaction, some of the tasks may be taken away; the others have to
-// run nevertheless.
+// The offsets of all tasks of an assignment are read together. While the read waits for
+// another transaction to end, some of the tasks may be taken away. The other tasks must
+// still run.
 func TestTasksTakenAwayWhileOffsetsAreRead(t *testing.T) {
 	t.Parallel()
 	torture(t, crashConfig{processes: 2, records: 40, every: time.Millisecond, before: func(w *world) {
@@ -21,9 +21,9 @@ func TestTasksTakenAwayWhileOffsetsAreRead(t *testing.T) {
 	}}).report(t)
 }
 
-// A process that has taken a partition over may not begin before its former owner's
-// transaction has ended, also if that is the first that commits an offset of the
-// partition.
+// A process that has taken over a partition must not begin before the transaction of the
+// former owner has ended, even if that transaction is the first to commit an offset of
+// the partition.
 func TestFirstCommitOfZombie(t *testing.T) {
 	t.Parallel()
 	plan := func(_ *rand.Rand, process int) []mishap {
@@ -34,9 +34,9 @@ func TestFirstCommitOfZombie(t *testing.T) {
 	}
 }
 
-// A process whose session has ended may have joined again under another member ID when a
-// worker commits with the old one. That this is fenced does not mean that there is
-// another process.
+// A worker may commit with an old member ID after its process has lost its session and
+// joined again. That commit is fenced, but this does not mean that another process
+// exists.
 func TestCommitFencedByItself(t *testing.T) {
 	t.Parallel()
 	plan := always(3, func(rng *rand.Rand) mishap {

@@ -13,20 +13,24 @@ import (
 	"github.com/millrace-streams/millrace/internal/runtime"
 )
 
-// The crash tests run several processes of an application, as they are, in one test
-// process: on a fake cluster with a virtual network, under a virtual clock
-// (testing/synctest), with databases in a file system that knows what was synced. Mishaps
-// befall the processes at named places of the commit and outside it; at the end an
-// independent reader compares all that is committed with a naive model.
+// The crash tests run several processes of an application in one test process: on a fake
+// cluster with a virtual network, under a virtual clock (testing/synctest), with
+// databases in a file system that knows which data is synced. Mishaps happen to the
+// processes at named places inside and outside the commit. At the end an independent
+// reader compares everything that was committed with a naive model.
 //
-// A seed decides about input and mishaps, not about the order of goroutines, so a seed
-// that has failed may have to run more than once:
+// A seed decides the input and the mishaps, but not the order of goroutines. A seed that
+// failed may have to run more than once. Many seeds:
 //
-//	MILLRACE_TORTURE=full go test -run 'Torture|Crash|Unknown|Mutations' .         many seeds
-//	MILLRACE_TORTURE=1 MILLRACE_SEED=17 MILLRACE_TORTURE_LOG=/tmp go test ...       one seed, as a failure says it; its log, with the requests that decide, is /tmp/17.log
+//	MILLRACE_TORTURE=full go test -run 'Torture|Crash|Unknown|Mutations' .
+//
+// One seed, as printed by a failure. Its log, with the requests that decide, is
+// /tmp/17.log:
+//
+//	MILLRACE_TORTURE=1 MILLRACE_SEED=17 MILLRACE_TORTURE_LOG=/tmp go test ...
 
-// runs is how many seeds to run: a few in every test run, more with
-// MILLRACE_TORTURE=full, or the number that it is.
+// runs returns how many seeds to run: a few in every test run, more with
+// MILLRACE_TORTURE=full, or the number in MILLRACE_TORTURE.
 func runs(few, full int) int {
 	switch s := os.Getenv("MILLRACE_TORTURE"); s {
 	case "":
@@ -39,8 +43,7 @@ func runs(few, full int) int {
 	}
 }
 
-// firstSeed makes a run with the seed of one that has failed: MILLRACE_TORTURE=1
-// MILLRACE_SEED=17.
+// firstSeed returns the first seed to run. MILLRACE_SEED repeats a failed one.
 func firstSeed() uint64 {
 	seed, _ := strconv.ParseUint(os.Getenv("MILLRACE_SEED"), 10, 64)
 	return seed
@@ -57,7 +60,7 @@ func (w *world) report(t *testing.T) {
 	}
 }
 
-// TestTorture lets anything happen to two to four processes.
+// TestTorture runs random mishaps on two to four processes.
 func TestTorture(t *testing.T) {
 	t.Parallel()
 	for i := range runs(3, 500) {
@@ -72,8 +75,8 @@ func TestTorture(t *testing.T) {
 	}
 }
 
-// TestTortureAtLeastOnce lets anything happen to processes that may do things twice, and
-// may lose nothing.
+// TestTortureAtLeastOnce runs random mishaps on processes that may repeat work but must
+// not lose any.
 func TestTortureAtLeastOnce(t *testing.T) {
 	t.Parallel()
 	for i := range runs(1, 50) {
@@ -84,8 +87,8 @@ func TestTortureAtLeastOnce(t *testing.T) {
 	}
 }
 
-// TestCrashAtEachStep lets both processes crash again and again at the same place. The
-// parts that were not synced are lost, kept, or lost in part.
+// TestCrashAtEachStep makes both processes crash again and again at the same place. Data
+// that was not synced is lost, kept, or partly lost.
 func TestCrashAtEachStep(t *testing.T) {
 	t.Parallel()
 	for i, at := range allPlaces {
@@ -101,10 +104,10 @@ func TestCrashAtEachStep(t *testing.T) {
 	}
 }
 
-// TestKilledIsBackAtOnce holds that a process that was killed, wherever it was, and
-// starts again with its directory waits for nothing that takes long: not for a session,
-// not for a transaction to time out, not for a rebalance. The clock is virtual, so the
-// figure is what it waits for, and not how fast the machine is.
+// TestKilledIsBackAtOnce kills a process at any place and starts it again with its
+// directory. It must not wait for a session, a transaction timeout or a rebalance. The
+// clock is virtual, so the figure is the time that it waits, not the speed of the
+// machine.
 func TestKilledIsBackAtOnce(t *testing.T) {
 	t.Parallel()
 	const atOnce, kills = time.Second, 3
@@ -128,8 +131,8 @@ func TestKilledIsBackAtOnce(t *testing.T) {
 	}
 }
 
-// TestUnknownOutcomes lets EndTransaction end without an answer, whether it has arrived
-// or not, and the process live on or die.
+// TestUnknownOutcomes makes EndTransaction return without an answer. The request may or
+// may not have arrived, and the process may live on or die.
 func TestUnknownOutcomes(t *testing.T) {
 	t.Parallel()
 	for i, kind := range []kind{loseRequest, loseAnswer, crashUnsent, crashSent} {
@@ -147,7 +150,7 @@ func TestUnknownOutcomes(t *testing.T) {
 	}
 }
 
-// TestNothingHappens shows that the model is right without mishaps.
+// TestNothingHappens checks the model without mishaps.
 func TestNothingHappens(t *testing.T) {
 	t.Parallel()
 	w := torture(t, crashConfig{processes: 2, records: 400, every: 10 * time.Millisecond})
@@ -157,7 +160,7 @@ func TestNothingHappens(t *testing.T) {
 	}
 }
 
-// TestMutationsAreFound shows that the checks find the mistakes that they are made for.
+// TestMutationsAreFound checks that each deliberate mistake is found.
 func TestMutationsAreFound(t *testing.T) {
 	t.Parallel()
 	const most = 200 // seeds; usually one finds it, of the last mutation one in a few

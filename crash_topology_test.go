@@ -11,9 +11,9 @@ import (
 	"github.com/millrace-streams/millrace/topology"
 )
 
-// The topics of the application that crashes. Inputs are "key/partition/number", numbered
-// by partition from 0; everything is computed from what has come through the repartition
-// topic, so the model takes that topic's records in their order.
+// These are the topics of the crash tests. Inputs are "key/partition/number", numbered by
+// partition from 0. All results depend on the records of the repartition topic, so the
+// model reads that topic in order.
 const (
 	crashApp    = "crash"
 	inTopic     = "in"

@@ -27,12 +27,12 @@ import (
 	"github.com/millrace-streams/millrace/serde"
 )
 
-// crashConfig is what one run is made of.
+// crashConfig configures one run.
 type crashConfig struct {
 	seed      uint64
 	turn      uint64 // MILLRACE_SEED of this run alone
 	processes int
-	records   int           // at least; input goes on until all mishaps have happened, up to mostRecords times as many
+	records   int           // at least; more until all mishaps have happened
 	every     time.Duration // between two inputs
 	// transactionTimeout is 2 s unless it is set.
 	transactionTimeout time.Duration
@@ -72,7 +72,7 @@ type world struct {
 	planned atomic.Int64 // mishaps that have not happened yet
 	inputs  []*kgo.Record
 	reader  *reader
-	outputs map[string][]*kgo.Record // what it has read of each topic, in each partition's order
+	outputs map[string][]*kgo.Record // what it has read, by topic
 
 	mu         sync.Mutex
 	log        bytes.Buffer
@@ -95,7 +95,8 @@ func torture(t *testing.T, cfg crashConfig) *world {
 	setDefault(&w.commitInterval, 40*time.Millisecond)
 	dir := t.TempDir()
 	defer func() {
-		if v := recover(); v != nil { // something of the application is still there although Run has returned
+		// A part of the application still runs although Run has returned.
+		if v := recover(); v != nil {
 			w.violation("panic: %v", v)
 			w.saveLog()
 			panic(v)
@@ -143,8 +144,7 @@ func (w *world) run(dir string) {
 	w.saveLog()
 }
 
-// saveLog keeps the log of a run that has failed, or was asked for, in
-// $MILLRACE_TORTURE_LOG.
+// saveLog writes the log of a failed or requested run to $MILLRACE_TORTURE_LOG.
 func (w *world) saveLog() {
 	dir := os.Getenv("MILLRACE_TORTURE_LOG")
 	if dir == "" || len(w.violations) == 0 && runs(0, 0) != 1 {
@@ -173,9 +173,9 @@ func (w *world) client(opts ...kgo.Opt) *kgo.Client {
 	return cl
 }
 
-// feed produces the input: keys at random, timestamps that advance by about a second per
-// record and jump back and forth by more than a window, so that what a transaction covers
-// moves stream time far enough to close windows of records in the same transaction.
+// feed produces the input. Keys are random. Timestamps advance by about a second per
+// record, and jump back and forth by more than a window. One transaction can therefore
+// move stream time so far that windows of its own records close.
 func (w *world) feed() {
 	rng := rand.New(rand.NewPCG(w.seed, 1))
 	cl := w.client(kgo.RecordPartitioner(kgo.ManualPartitioner()))
@@ -199,8 +199,8 @@ func (w *world) feed() {
 	}
 }
 
-// awaitProgress waits a while for an application that is far behind, so that there is
-// still input when it is back.
+// awaitProgress waits a while if the application is far behind, so that some input is
+// left when it recovers.
 func (w *world) awaitProgress(sent int) {
 	const far, wait = 100, 2 * time.Second
 	for deadline := time.Now().Add(wait); time.Now().Before(deadline); pause(w.ctx, 20*time.Millisecond) {
@@ -271,7 +271,7 @@ func (w *world) awaitCompletion() {
 	}
 }
 
-// missing says what is left to do.
+// missing returns what is left to do.
 func (w *world) missing() (missing []string) {
 	group := w.cluster.GroupInfo(crashApp)
 	if group == nil {
@@ -298,7 +298,8 @@ func (w *world) missing() (missing []string) {
 				committed = at.Offset
 			}
 			last := p.HighWatermark - 1
-			if topic == repartition { // behind its last record come markers, and what was aborted
+			// Markers and aborted records come after the last record.
+			if topic == repartition {
 				_, last = w.reader.at(topic, p.Partition)
 			}
 			if committed <= last || committed > p.HighWatermark {
@@ -315,8 +316,7 @@ func (w *world) topics() []string {
 	}, outTopics...)
 }
 
-// reader is an independent consumer of what is committed in the topics that the model
-// speaks of.
+// reader is an independent consumer of the committed records in the topics of the model.
 type reader struct {
 	w  *world
 	cl *kgo.Client
@@ -405,7 +405,8 @@ func (l lockedWriter) Write(b []byte) (int, error) {
 	return l.w.log.Write(b)
 }
 
-// verify compares what was committed with what a naive program makes of the same input.
+// verify compares the committed records with the results of a naive program on the same
+// input.
 func (w *world) verify() {
 	w.verifyRepartition()
 	if w.guarantee == AtLeastOnce {
@@ -424,8 +425,8 @@ func (w *world) verify() {
 	}
 }
 
-// verifyRepartition checks that every input record has come through once, those of one
-// partition and key in their order.
+// verifyRepartition checks that every input record went through the topic exactly once,
+// in order per partition and key.
 func (w *world) verifyRepartition() {
 	seen := map[string]int{}
 	last := map[string]int{}
@@ -458,7 +459,7 @@ func (w *world) verifyRepartition() {
 // expectation is what a key's outputs should be.
 type expectation struct {
 	values []string
-	merged bool // only the last value of each row has to be there, and no other value that is not in the list
+	merged bool // the last value of each row is required; others may be missing
 }
 
 // model computes the outputs of the records of the repartition topic, in their order.

@@ -29,8 +29,8 @@ func countWords() (*topology.Topology, topology.Table[string, int64]) {
 	return t, counts
 }
 
-// TLS, SASL and whatever else concerns the connection are options of the Kafka client.
-// At-least-once needs no transactions.
+// TLS, SASL and other connection settings are options of the Kafka client. At-least-once
+// needs no transactions.
 func ExampleConfig() {
 	t, _ := countWords()
 	app, err := millrace.New(t, millrace.Config{
@@ -50,7 +50,7 @@ func ExampleConfig() {
 	// Output: created
 }
 
-// commits counts commits; an application has hooks like it for its metrics.
+// commits counts committed records. An application uses such hooks for its metrics.
 type commits struct{ records atomic.Int64 }
 
 func (c *commits) OnCommit(commit millrace.Commit) {
@@ -59,8 +59,8 @@ func (c *commits) OnCommit(commit millrace.Commit) {
 	}
 }
 
-// A query reads the rows that this process holds, as of the last commit. Hooks are told
-// what happens, Snapshot says how things are.
+// A query reads the rows that this process holds, as of the last commit. Hooks report
+// events; Snapshot reports the present state.
 func ExampleGet() {
 	broker, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "words"))
 	if err != nil {
@@ -94,7 +94,8 @@ func ExampleGet() {
 
 	for tick := time.NewTicker(20 * time.Millisecond); ; <-tick.C {
 		n, ok, err := millrace.Get(ctx, app, counts, "kafka")
-		if err != nil && !errors.Is(err, millrace.ErrNotHere) { // it is restoring, or another process has the partition
+		// Restoring, or held by another process.
+		if err != nil && !errors.Is(err, millrace.ErrNotHere) {
 			log.Fatal(err)
 		}
 		if ok && n == 3 {
@@ -115,8 +116,8 @@ func ExampleGet() {
 	// committed: 3
 }
 
-// The producers of one of two topics that are read as one stream are up to five seconds
-// late. With TaskIdle, the records of the other topic wait for them.
+// Two topics are read as one stream. The producers of one are up to five seconds late.
+// With TaskIdle, the records of the other topic wait for them.
 func ExampleConfig_taskIdle() {
 	b := topology.New()
 	both := topology.Sources(b, []string{"orders", "payments"}, serde.String, serde.String)
@@ -139,7 +140,7 @@ func ExampleConfig_taskIdle() {
 }
 
 // The group was idle for too long and the disks are gone, so Run has returned an error
-// about lost offsets. One start with LostOffsets keeps the counts and goes on with new
+// about lost offsets. One start with LostOffsets keeps the counts and continues with new
 // records.
 func ExampleRestart() {
 	t, _ := countWords()

@@ -32,7 +32,8 @@ func ExampleApp_Live() {
 	mux.Handle("/live", probe(app.Live))
 	mux.Handle("/ready", probe(app.Ready))
 
-	server := httptest.NewServer(mux) // a service has http.ListenAndServe, and app.Run beside it
+	// A service has http.ListenAndServe, and app.Run beside it.
+	server := httptest.NewServer(mux)
 	defer server.Close()
 	for _, path := range []string{"/live", "/ready"} {
 		resp, err := http.Get(server.URL + path)

@@ -42,7 +42,7 @@ func (p *tracker) Process(_ processor.Context[string, string], r processor.Recor
 	return p.visits.Put(r.Key, r.Value, r.Timestamp-r.Timestamp%60_000)
 }
 
-// The specs of a processor's stores are queried as they are: a row with its timestamp,
+// The specs of a processor's stores can be queried directly: a row with its timestamp,
 // rows by prefix, the last rows first, and the windows of all keys.
 func ExampleQueryable() {
 	broker, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "pages"))

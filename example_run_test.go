@@ -15,8 +15,8 @@ import (
 	"github.com/millrace-streams/millrace/topology"
 )
 
-// A program that writes each line in upper case to another topic. The broker is a fake
-// one in the same process.
+// This program writes each line in upper case to another topic. The broker is a fake in
+// the same process.
 func ExampleApp_Run() {
 	broker, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "lines", "shouted"))
 	if err != nil {
@@ -40,7 +40,8 @@ func ExampleApp_Run() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background()) // an application uses signal.NotifyContext
+	// An application uses signal.NotifyContext.
+	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error)
 	go func() { done <- app.Run(ctx) }()
 

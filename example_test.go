@@ -31,9 +31,9 @@ func mentions(words ...string) func(Tweet) bool {
 	}
 }
 
-// Tweets in; those that mention something to another topic, counts and top authors every
-// five seconds to standard output, and a count by author in windows of a minute. Here the
-// test driver runs it.
+// Tweets that mention a word go to another topic. Counts and top authors are printed
+// every five seconds, and tweets are counted by author in windows of a minute. The test
+// driver runs the topology.
 func Example() {
 	b := topology.New()
 

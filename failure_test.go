@@ -48,7 +48,8 @@ func TestFailStopsAtTheRecord(t *testing.T) {
 	for _, poison := range []string{"bad", "worse"} {
 		t.Run(poison, func(t *testing.T) {
 			t.Parallel()
-			virtually(t, func(t *testing.T, c *cluster) { // the repetition of what was processed before has a time limit
+			// The replay of processed records has a time limit.
+			virtually(t, func(t *testing.T, c *cluster) {
 				c.send("in", "a=1", "b=2", "c="+poison, "d=4")
 				cfg := c.config("app", t.TempDir())
 				for range 2 { // a restart meets it again
@@ -147,8 +148,7 @@ func TestDeadLetter(t *testing.T) {
 	app.stop()
 }
 
-// A transaction that fails at any of its steps is repeated, and nothing is lost or
-// doubled.
+// A transaction that fails at any of its steps is repeated. Nothing is lost or doubled.
 func TestFaultsInTransactions(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
@@ -203,7 +203,7 @@ func TestFaultsInTransactions(t *testing.T) {
 	}
 }
 
-// A record that the broker refuses goes to the policy in the replay.
+// A record that the broker refuses goes to the error policy in the replay.
 func TestRefusedRecord(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, kfake.SeedTopics(1, "in"))
@@ -268,8 +268,8 @@ func TestPartitionsChange(t *testing.T) {
 	}
 }
 
-// An output topic that grows gets keys where Kafka's partitioner then puts them, without
-// a restart.
+// When an output topic gets more partitions, keys go where Kafka's partitioner now puts
+// them, without a restart.
 func TestOutputGrows(t *testing.T) {
 	t.Parallel()
 	virtually(t, func(t *testing.T, c *cluster) {
@@ -300,8 +300,8 @@ func TestOutputGrows(t *testing.T) {
 	}, kfake.SeedTopics(1, "in", "out"))
 }
 
-// Committed offsets that the log does not have any more are an error that names them,
-// unless the source says otherwise.
+// A committed offset that is no longer in the log is an error that names it, unless the
+// source has another rule.
 func TestOffsetOutOfRange(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, kfake.SeedTopics(1, "in", "out"))
@@ -396,8 +396,8 @@ func TestChangedStoreIsRefused(t *testing.T) {
 	}
 }
 
-// A record that keeps its task for longer than the transaction may take goes to the error
-// policy, after it has been tried twice.
+// A record whose processing exceeds the transaction timeout goes to the error policy
+// after two tries.
 func TestRecordThatTakesTooLong(t *testing.T) {
 	t.Parallel()
 	virtually(t, func(t *testing.T, c *cluster) {
@@ -413,7 +413,8 @@ func TestRecordThatTakesTooLong(t *testing.T) {
 		cfg := c.config("app", t.TempDir())
 		cfg.TransactionTimeout = time.Second
 		cfg.Errors.Process = processor.Skip
-		c.send("in", "a=1", "b=slow", "c=3") // together, so that a transaction is open when it gets slow
+		// Together, so that a transaction is open at the slow one.
+		c.send("in", "a=1", "b=slow", "c=3")
 		app := run(t, build(t, b), cfg)
 		if got := c.read("out", 2); !slices.Equal(got, []string{"a=1", "c=3"}) {
 			t.Errorf("got %v", got)
@@ -442,7 +443,7 @@ func TestChangelogThatCannotBeRead(t *testing.T) {
 			app := run(t, topo, cfg)
 			c.read("out", 1)
 			app.stop()
-			for range 2 { // the second time there is nothing at all behind what the stores have seen
+			for range 2 { // the second time, the stores have seen everything
 				seen := newStates()
 				cfg.Hooks = []millrace.Hook{seen}
 				app = run(t, topo, cfg)
@@ -467,8 +468,8 @@ func TestChangelogThatCannotBeRead(t *testing.T) {
 	}
 }
 
-// A topic takes less from now on: batches keep to it, and of the records only the one
-// that is too large by itself is given to the error policy.
+// The topic's size limit is lowered. Batches then respect the new limit, and only a
+// record that is too large by itself goes to the error policy.
 func TestTopicThatTakesLess(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {

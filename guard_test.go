@@ -22,7 +22,7 @@ type versions struct {
 	t     *testing.T
 	app   string
 	log   *logged
-	store string // that must hold a row before a run is stopped; may be empty
+	store string // the store that must hold a row before a run is stopped; may be empty
 }
 
 func newVersions(t *testing.T) *versions {
@@ -153,8 +153,8 @@ func counted[K comparable](of func(string) K, ks serde.Serde[K]) version {
 	}
 }
 
-// A start is refused alike with the disk of the version before and with an empty
-// directory.
+// A start is refused in the same way with the disk of the previous version and with an
+// empty directory.
 func TestChangedMeaningIsRefused(t *testing.T) {
 	t.Parallel()
 	type point struct{ X int }
@@ -193,7 +193,7 @@ func TestChangedMeaningIsRefused(t *testing.T) {
 	}
 }
 
-// Retention and grace say how long rows are kept, not what they mean.
+// Retention and grace may change: they say how long rows are kept, not what they mean.
 func TestRetentionMayChange(t *testing.T) {
 	t.Parallel()
 	v := newVersions(t)
@@ -204,7 +204,7 @@ func TestRetentionMayChange(t *testing.T) {
 	}
 }
 
-// A store that holds nothing does not bind, whatever has become of it.
+// An empty store may change in any way.
 func TestEmptyStoreDoesNotBind(t *testing.T) {
 	t.Parallel()
 	for name, now := range map[string]version{"removed": none, "renamed": count("totals"), "changed": countsIn(topology.Tumbling(time.Minute))} {

@@ -13,18 +13,21 @@ import (
 // HookRebalance, HookRestore, HookCommit, HookError, HookDropped, HookStateWiped and
 // HookReachability. More interfaces may be added later.
 //
-// The goroutines that do the work call hooks, several at once, and wait for them. A hook
-// must be safe for that and return quickly. OnCommit, OnError and OnDropped hold up a
-// worker, and OnRebalance the group. Two changes of state that follow each other closely
-// may be told in the other order; App.State says which is the later one.
+// Hooks are called by the goroutines that do the work, several at once, and these wait
+// for the hook. A hook must therefore be safe for concurrent use and return quickly.
+// OnCommit, OnError and OnDropped hold up a worker, and OnRebalance holds up the group.
+// Two state changes that follow each other closely may be reported in the wrong order;
+// App.State returns the later one.
 //
-// A hook may call every method of App and every query, and may end Run's context. Run
-// returns ErrRunTwice. None of the calls waits for the work, except Snapshot: if it is
-// called in OnCommit, OnError or OnDropped, it waits 200 ms for the worker that calls the
-// hook, and leaves out the partitions of its tasks. A hook must not wait for the end of
-// Run, which waits for the hook.
+// A hook may call every method of App and every query, and may end Run's context.
 //
-// A hook that panics is logged, and the work goes on.
+//   - Run returns ErrRunTwice.
+//   - Snapshot called in OnCommit, OnError or OnDropped waits 200 ms for the worker that
+//     calls the hook, and omits the partitions of its tasks. No other call waits for the
+//     work.
+//   - A hook must not wait for the end of Run, because Run waits for the hook.
+//
+// If a hook panics, the panic is logged and the work goes on.
 type Hook any
 
 // HookStateChange is told when the application's state changes.
@@ -32,39 +35,39 @@ type HookStateChange interface {
 	OnStateChange(from, to State)
 }
 
-// HookRebalance is told about tasks that came and went, after they came and before they
-// go.
+// HookRebalance is told about tasks that were assigned or revoked: after an assignment,
+// and before a revocation.
 type HookRebalance interface {
 	OnRebalance(Rebalance)
 }
 
-// Rebalance says which tasks an assignment of the group gave or took.
+// Rebalance says which tasks the group has assigned or revoked.
 type Rebalance struct {
 	Generation int32
 	Assigned   []processor.Task
 	Revoked    []processor.Task
-	// Lost is set when the group has given the revoked tasks away already: what was not
-	// committed is processed again by another process.
+	// Lost is set if the group has already given the revoked tasks to other processes.
+	// These process again what was not committed.
 	Lost bool
 }
 
-// HookRestore is told how the restoring of a task's stores from their changelogs
-// proceeds.
+// HookRestore is told about the progress of restoring a task's stores from their
+// changelogs.
 type HookRestore interface {
 	OnRestoreProgress(RestoreProgress)
 }
 
-// RestoreProgress is the state of the restoring of one store of one task.
+// RestoreProgress is the progress of restoring one store of one task.
 type RestoreProgress struct {
 	Task      processor.Task
 	Store     string
-	Changelog string // topic; the partition is Task.Partition
-	Position  int64  // next offset to read
-	End       int64  // offset at which it is done
+	Changelog string // the topic; the partition is Task.Partition
+	Position  int64  // the next offset to read
+	End       int64  // the offset at which the restore is done
 	Done      bool
 }
 
-// HookCommit is told about each commit, also about those that did not come through.
+// HookCommit is told about each commit, including failed ones.
 type HookCommit interface {
 	OnCommit(Commit)
 }
@@ -72,19 +75,19 @@ type HookCommit interface {
 // Commit is the result of one commit of one worker.
 type Commit struct {
 	Worker   int
-	Tasks    int           // that had something to commit
-	Records  int64         // input records that it covers
+	Tasks    int           // tasks that had something to commit
+	Records  int64         // input records in the commit
 	Duration time.Duration // of the whole commit
-	Err      error         // nil when committed
+	Err      error         // nil if it succeeded
 }
 
-// HookReachability is told when the cluster, the group or a broker gets out of reach, and
-// when it is within reach again.
+// HookReachability is told when the cluster, the group or a broker becomes unreachable,
+// and when it can be reached again.
 type HookReachability interface {
 	OnReachability(Reachability)
 }
 
-// HookError is told about each error of a task, with what the error policy said.
+// HookError is told about each error of a task, with the decision of the error policy.
 type HookError interface {
 	OnError(err *processor.Error, action processor.Action)
 }
@@ -94,19 +97,18 @@ type HookDropped interface {
 	OnDropped(Dropped)
 }
 
-// Dropped is a record that was dropped, by the rules of an operator or by the error
-// policy.
+// Dropped is a record that was dropped by an operator or by the error policy.
 type Dropped struct {
 	Task   processor.Task
 	Node   string
 	Reason string
-	// Record is the input record that was being processed. In a punctuator and in Flush
-	// there is none, as processor.Metadata says.
+	// Record is the input record that was being processed. A punctuator and Flush have
+	// none; see processor.Metadata.
 	Record processor.Metadata
 }
 
-// HookStateWiped is told when the local state of a store is given up, to be restored from
-// the changelog's start.
+// HookStateWiped is told when the local state of a store is deleted, to be restored from
+// the start of the changelog.
 type HookStateWiped interface {
 	OnStateWiped(StateWiped)
 }
@@ -126,8 +128,8 @@ func isHook(h Hook) bool {
 	return false
 }
 
-// each calls f for every hook that is a T. A hook watches: when it panics, the work that
-// it was told about goes on.
+// each calls f for every hook that is a T. If a hook panics, the work that it watches
+// goes on.
 func each[T any](log *slog.Logger, hooks []Hook, f func(T)) {
 	for _, h := range hooks {
 		if t, ok := h.(T); ok {

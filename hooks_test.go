@@ -16,8 +16,8 @@ import (
 	"github.com/millrace-streams/millrace/topology"
 )
 
-// curious is a hook that calls everything that an App has. It ends the run in the hook of
-// the name in end.
+// curious is a hook that calls every method of an App. It ends the run in the hook that
+// end names.
 type curious struct {
 	end    string
 	cancel context.CancelFunc
@@ -75,8 +75,8 @@ func (c *curious) OnError(*processor.Error, processor.Action) { c.call("error") 
 func (c *curious) OnDropped(millrace.Dropped)                 { c.call("dropped") }
 func (c *curious) OnReachability(millrace.Reachability)       { c.call("reach") }
 
-// A hook may call every method of the App and end Run's context, in each of its methods:
-// nothing hangs.
+// A hook may call every method of the App and end Run's context, in each of its methods.
+// No call blocks forever.
 func TestHooksMayCallTheApp(t *testing.T) {
 	t.Parallel()
 	for _, end := range []string{"state starting", "state restoring", "state running", "rebalance", "restore", "commit", "error", "dropped", ""} {
@@ -94,7 +94,8 @@ func TestHooksMayCallTheApp(t *testing.T) {
 				table := topology.GroupByKey(in, "by-key").Count("counts")
 				topo := build(t, b)
 				dir := t.TempDir()
-				seed := run(t, topo, c.config("app", dir)) // so that there is something to restore
+				// So that there is something to restore.
+				seed := run(t, topo, c.config("app", dir))
 				c.send("in", "x=good")
 				c.read("out", 1)
 				seed.stop()

@@ -41,8 +41,8 @@ func (c *cluster) sendAt(topic, value string, at time.Duration) {
 	}
 }
 
-// With TaskIdle, an older record that comes late in another topic is processed first.
-// Meanwhile punctuators run, what is done is committed, and nothing holds up closing.
+// With TaskIdle, an older record that arrives late in another topic is processed first.
+// While the task waits, punctuators run, work is committed, and closing is not delayed.
 func TestTaskIdle(t *testing.T) {
 	t.Parallel()
 	const idle = time.Minute

@@ -31,7 +31,8 @@ func TestChild(t *testing.T) {
 	running := newStates()
 	app, err := millrace.New(topo, millrace.Config{
 		ApplicationID: "app", Brokers: strings.Split(brokers, ","), StateDir: dir, CommitInterval: 20 * time.Millisecond, Hooks: []millrace.Hook{running},
-		SessionTimeout: 2 * patience, TransactionTimeout: 2 * patience, // nothing that is in time may have waited for them
+		// A timely result must not have waited for them.
+		SessionTimeout: 2 * patience, TransactionTimeout: 2 * patience,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -245,7 +245,8 @@ func (w *outageWorld) checkAges(began time.Time, out bool) {
 		w.Errorf("ages %v: %v", ages, err)
 		return
 	}
-	if len(ages) == 0 { // the client has given up its membership when its connection broke, so queries are ErrNotHere
+	// The client lost its membership with its connection, so queries return ErrNotHere.
+	if len(ages) == 0 {
 		return
 	}
 	if a := ages[0]; a.Commit.IsZero() || a.Commit.After(began) || a.Contact.After(began) == out {

@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// Live reports whether the process can go on without being started again, and why. It is
-// the answer to a liveness probe. It is false only after Run has returned an error. It is
-// true while the application starts, restores, rebalances or closes, and while brokers
-// are out of reach, because a restart helps none of these. It does not block.
+// Live answers a liveness probe: it reports whether the process can continue without a
+// restart, and why. It is false only after Run has returned an error. It is true while
+// the application starts, restores, rebalances or closes, and while brokers are
+// unreachable, because a restart would not help. It does not block.
 func (a *App) Live() (ok bool, reason string) {
 	if state := a.State(); state != Failed {
 		return true, "the application is " + state.String()
@@ -16,9 +16,9 @@ func (a *App) Live() (ok bool, reason string) {
 	return false, "Run has returned an error"
 }
 
-// Ready reports whether all tasks of the process run and the cluster and the group are
-// within reach, and if not, why. It is the answer to a readiness probe. A process without
-// tasks is ready. It does not block.
+// Ready answers a readiness probe: it reports whether all tasks of the process run and
+// the cluster and the group are within reach. If not, the reason says why. A process
+// without tasks is ready. It does not block.
 func (a *App) Ready() (ok bool, reason string) {
 	switch state := a.State(); state {
 	case Running:
@@ -26,7 +26,7 @@ func (a *App) Ready() (ok bool, reason string) {
 	case Created:
 		return false, "Run has not been called"
 	case Starting:
-		return false, "the application checks its topics and joins its group"
+		return false, "the application is checking its topics and joining its group"
 	case Restoring:
 		return false, a.restoringReason()
 	case Unreachable:
@@ -51,7 +51,7 @@ func (a *App) unreachableReason() string {
 	if reach.Cluster.Out() {
 		what, outage = "the cluster", reach.Cluster
 	}
-	if !outage.Out() { // over since the state was read
+	if !outage.Out() { // the outage has ended since the state was read
 		return "the cluster is within reach again"
 	}
 	return fmt.Sprintf("%s is out of reach since %s: %s", what, outage.Since.Format(time.RFC3339), outage.Reason)

@@ -16,16 +16,16 @@ import (
 	"github.com/millrace-streams/millrace/serde"
 )
 
-// Queryable is what can be queried, as it is:
+// Queryable is what a query can read. These types implement it:
 //
 //   - a topology.Table that has a store;
 //   - a topology.WindowedTable, whose keys are serde.Windowed;
 //   - the spec of a processor's store: a state.Spec, or a windowstore.Spec, whose keys
 //     are serde.Windowed.
 //
-// A program that has neither table nor spec at hand may implement Queryable itself. The
-// name and the serdes decide what is read: if the serdes are not those of the store with
-// the name, queries return an error.
+// A program that has neither the table nor the spec may implement Queryable itself. The
+// name and the serdes say what to read. If the serdes are not those of the store with
+// that name, queries return an error.
 type Queryable[K, V any] interface {
 	StoreName() string
 	KeySerde() serde.Serde[K]
@@ -36,8 +36,8 @@ type Queryable[K, V any] interface {
 type Row[K, V any] struct {
 	Key       K
 	Value     V
-	Timestamp processor.Timestamp // of the last write
-	Partition int32               // that has the row
+	Timestamp processor.Timestamp // the timestamp of the last write
+	Partition int32               // the partition that has the row
 }
 
 // ReadOption is an option of [Range], [Prefix], [Windows] and [AllWindows].
@@ -49,10 +49,10 @@ type readOptions struct {
 	wrong   error
 }
 
-// Reverse yields the last row first, and the last partition first.
+// Reverse yields the rows, and the partitions, in descending order.
 func Reverse() ReadOption { return func(o *readOptions) { o.reverse = true } }
 
-// Limit ends the loop after n rows, all partitions together. n must be positive.
+// Limit ends the loop after n rows over all partitions. n must be positive.
 func Limit(n int) ReadOption {
 	return func(o *readOptions) {
 		if o.limit = n; n < 1 {
@@ -61,33 +61,33 @@ func Limit(n int) ReadOption {
 	}
 }
 
-// ErrNotHere is returned by queries when this process does not hold the partition that
-// was asked for, or holds it but has not restored it yet. The error's text says which.
+// ErrNotHere is returned by queries if this process does not hold the partition in
+// question, or has not restored it yet. The error's text says which.
 var ErrNotHere = query.ErrNotHere
 
-// ErrNoSuchStore is returned by queries for a table whose store the application's
-// topology does not have.
+// ErrNoSuchStore is returned by queries if the application's topology has no store for
+// the table.
 var ErrNoSuchStore = errors.New("no such store in this application")
 
-// Get returns the value of a key, as of the last commit, and whether there is one. It
-// looks where [GetRow] does.
+// Get returns the value of a key, as of the last commit. ok says whether there is one. It
+// looks in the same partitions as [GetRow].
 func Get[K, V any](ctx context.Context, app *App, table Queryable[K, V], key K) (value V, ok bool, err error) {
 	row, ok, err := GetRow(ctx, app, table, key)
 	return row.Value, ok, err
 }
 
-// GetRow returns the row with a key, as of the last commit, and whether there is one.
+// GetRow returns the row of a key, as of the last commit. ok says whether there is one.
 //
-//   - A table has the row in the partition where Kafka's default partitioner puts the
-//     key. If this process does not hold that partition, the error is [ErrNotHere].
-//     Tables behind a partitioner of their own are out of reach.
-//   - A processor may put any key into the store of any partition, so GetRow looks into
-//     all of them. If two partitions have the key, that is an error that names them. If
-//     no partition that this process holds has it, and the process does not hold all of
-//     them, the error is [ErrNotHere].
-//   - The key of a table or store with windows is a serde.Windowed, of which only the key
-//     and the window's start count. If the store retains duplicates, the row is the
-//     first.
+//   - The row of a table is in the partition that Kafka's default partitioner chooses for
+//     the key. If this process does not hold that partition, the error is [ErrNotHere].
+//     GetRow cannot find rows behind a custom partitioner.
+//   - A processor may put any key into the store of any partition, so GetRow looks in all
+//     of them. If two partitions have the key, it returns an error that names them. If no
+//     partition in this process has the key, and the process does not hold all
+//     partitions, the error is [ErrNotHere].
+//   - The key of a table or store with windows is a serde.Windowed. Only its key and the
+//     start of its window count. If the store retains duplicates, the first row is
+//     returned.
 func GetRow[K, V any](ctx context.Context, app *App, table Queryable[K, V], key K) (row Row[K, V], ok bool, err error) {
 	q, err := ask(ctx, app, table)
 	if err != nil {
@@ -110,17 +110,18 @@ func GetRow[K, V any](ctx context.Context, app *App, table Queryable[K, V], key 
 }
 
 // Range yields the rows with from <= key <= to, as of the last commit of each partition.
-// A nil bound is open. Rows are in order of their key's bytes within a partition, and
-// partition follows partition. Keys are compared by their bytes too: serde.Int64, for
-// example, puts negative numbers after positive ones. It is an error if from comes after
-// to.
+// A nil bound is open. If from comes after to, that is an error.
+//
+// Rows come partition by partition. Within a partition they are in the order of their
+// encoded keys, and bounds are compared by their encoding too. For example, serde.Int64
+// puts negative numbers after positive ones.
 //
 // Range covers the partitions that this process holds and has restored. An error ends the
-// loop. The loop may break off. It may take its time: when a partition moves away while
-// the loop reads it, the next row is [ErrNotHere].
+// loop. The caller may leave the loop early, and may take any time for a row. If a
+// partition moves away while the loop reads it, the next row has the error [ErrNotHere].
 //
-// The rows of a table or store with windows have no order of keys, so that Range of one
-// is an error. Use [Windows] or [AllWindows].
+// The rows of a table or store with windows are not ordered by key, so Range returns an
+// error for them. Use [Windows] or [AllWindows].
 func Range[K, V any](ctx context.Context, app *App, table Queryable[K, V], from, to *K, opts ...ReadOption) iter.Seq2[Row[K, V], error] {
 	return read(ctx, app, table, opts, func() (r query.Range, err error) {
 		if r.From, err = bound(table, "from", from); err != nil {
@@ -136,7 +137,7 @@ func Range[K, V any](ctx context.Context, app *App, table Queryable[K, V], from,
 	})
 }
 
-// Prefix yields the rows whose encoded keys begin with prefix. Otherwise it is like
+// Prefix yields the rows whose encoded keys begin with prefix. The rest is as for
 // [Range].
 func Prefix[K, V any](ctx context.Context, app *App, table Queryable[K, V], prefix []byte, opts ...ReadOption) iter.Seq2[Row[K, V], error] {
 	return read(ctx, app, table, opts, func() (query.Range, error) {
@@ -144,17 +145,18 @@ func Prefix[K, V any](ctx context.Context, app *App, table Queryable[K, V], pref
 	})
 }
 
-// Windows yields the rows of one key of a table or store with windows whose windows start
-// between from and to, both inclusive, in order of their start, as of the last commit. It
-// is an error if from is after to.
+// Windows yields the rows of one key of a table or store with windows, as of the last
+// commit. It yields the windows that start between from and to, both inclusive, in order
+// of their start. If from is after to, that is an error.
 //
-//   - A table has them in one partition, as with [GetRow].
-//   - A processor's store may have some in each partition: partition follows partition.
-//     If this process does not hold all of them, the loop ends with [ErrNotHere], after
-//     the rows of those that it holds.
+//   - A table has these rows in one partition, as for [GetRow].
+//   - A processor's store may have some in each partition. They come partition by
+//     partition. If this process does not hold all partitions, the loop ends with
+//     [ErrNotHere] after the rows of the partitions that it holds.
 //
-// Rows are deleted by segment, which is an interval of window starts: half the retention,
-// but a minute at least. A row that has expired is yielded until its segment is deleted.
+// Rows are deleted by segment. A segment is an interval of window starts; its length is
+// half the retention, but at least a minute. An expired row is yielded until its segment
+// is deleted.
 func Windows[K, V any](ctx context.Context, app *App, table Queryable[serde.Windowed[K], V], key K, from, to time.Time, opts ...ReadOption) iter.Seq2[Row[serde.Windowed[K], V], error] {
 	return read(ctx, app, table, opts, func() (query.Range, error) {
 		encoded, err := serde.AppendPartitionKey([]byte{}, table.KeySerde(), serde.Windowed[K]{Key: key})
@@ -165,17 +167,18 @@ func Windows[K, V any](ctx context.Context, app *App, table Queryable[serde.Wind
 	})
 }
 
-// AllWindows yields the rows of all keys of a table or store with windows whose windows
-// start between from and to, both inclusive, as of the last commit of each partition. It
-// covers the partitions that this process holds and has restored, and partition follows
-// partition. Within one, rows are in order of their segment (see [Windows]), of their
-// key's bytes, and of their start. Errors and expired rows are as with [Range] and
-// [Windows].
+// AllWindows yields the rows of all keys of a table or store with windows, as of the last
+// commit of each partition. It yields the windows that start between from and to, both
+// inclusive. It covers the partitions that this process holds and has restored.
+//
+// Rows come partition by partition. Within a partition they are ordered by segment (see
+// [Windows]), then by their encoded key, then by start. Errors are as for [Range],
+// expired rows as for [Windows].
 func AllWindows[K, V any](ctx context.Context, app *App, table Queryable[serde.Windowed[K], V], from, to time.Time, opts ...ReadOption) iter.Seq2[Row[serde.Windowed[K], V], error] {
 	return read(ctx, app, table, opts, func() (query.Range, error) { return windowRange(nil, from, to) })
 }
 
-// bound returns the encoding of a bound, nil if it is open.
+// bound returns the encoding of a bound, or nil if the bound is open.
 func bound[K, V any](table Queryable[K, V], name string, key *K) ([]byte, error) {
 	if key == nil {
 		return nil, nil
@@ -188,7 +191,7 @@ func bound[K, V any](table Queryable[K, V], name string, key *K) ([]byte, error)
 }
 
 // windowRange returns the range of the windows of a key that start between two times. A
-// nil key stands for all.
+// nil key stands for all keys.
 func windowRange(key []byte, from, to time.Time) (query.Range, error) {
 	if from.After(to) {
 		return query.Range{}, fmt.Errorf("from = %v is after to = %v", from, to)
@@ -202,11 +205,10 @@ func windowRange(key []byte, from, to time.Time) (query.Range, error) {
 	return query.Range{Windows: &query.Windows{Key: key, From: first, To: millis(to)}}, nil
 }
 
-// maxMillis bounds the times that queries know, some 146 million years from now.
+// maxMillis bounds the times of queries, some 146 million years from now.
 const maxMillis = 1 << 62
 
-// millis returns a time in ms since 1970, rounded down, and cut at the ends of what
-// queries know.
+// millis returns a time in ms since 1970, rounded down, and cut at maxMillis.
 func millis(t time.Time) int64 {
 	switch {
 	case t.Unix() < -1:
@@ -258,9 +260,9 @@ func decode[K, V any](table Queryable[K, V], found query.Row) (row Row[K, V], er
 func ask[K, V any](ctx context.Context, app *App, table Queryable[K, V]) (*asking, error) {
 	switch {
 	case ctx == nil:
-		return nil, errors.New("query: the context is nil: use context.Background()")
+		return nil, errors.New("query: the context is nil: pass context.Background()")
 	case app == nil:
-		return nil, errors.New("query: the App is nil: pass what New returned")
+		return nil, errors.New("query: the App is nil: pass the result of New")
 	case table == nil:
 		return nil, errors.New("query: the table is nil: pass a table of the topology, or the spec of a store")
 	}
@@ -278,25 +280,25 @@ func ask[K, V any](ctx context.Context, app *App, table Queryable[K, V]) (*askin
 	return q, nil
 }
 
-// fits returns what makes a table another one than the store of its name: reading that
-// would give nonsense without an error.
+// fits reports, as an error, that a table is not the store of its name. Reading that
+// store would give nonsense without an error.
 func fits[K, V any](q *asking, table Queryable[K, V]) error {
 	keys, values := any(table.KeySerde()), any(table.ValueSerde())
 	_, windowed := any(*new(K)).(interface{ StartTime() time.Time })
 	spec := q.store.Spec
 	switch {
 	case keys == nil:
-		return errors.New("the serde of the keys is nil")
+		return errors.New("the serde of the keys is nil: pass that of the store")
 	case values == nil:
-		return errors.New("the serde of the values is nil")
+		return errors.New("the serde of the values is nil: pass that of the store")
 	case !windowed && spec.Kind.Segmented:
-		return errors.New("it has windows: its keys are of type serde.Windowed")
+		return errors.New("it has windows: use keys of type serde.Windowed")
 	case graph.SameSerde(spec.QueryKeys, keys) && graph.SameSerde(spec.Values, values):
 		return nil
 	case graph.SameSerde(spec.QueryKeys, keys):
 		return fmt.Errorf("its values are %s, not %s", serde.Name(spec.Values), serde.Name(values))
 	case windowed && !spec.Kind.Segmented:
-		return fmt.Errorf("it is no windowed table: its keys are %s, not %s", serde.Name(spec.QueryKeys), serde.Name(keys))
+		return fmt.Errorf("it has no windows: its keys are %s, not %s", serde.Name(spec.QueryKeys), serde.Name(keys))
 	}
 	return fmt.Errorf("its keys are %s, not %s", serde.Name(spec.QueryKeys), serde.Name(keys))
 }
@@ -308,10 +310,10 @@ type asking struct {
 	store query.Store
 }
 
-// asking begins a query of the store with a name.
+// asking begins a query of the store with the given name.
 func (a *App) asking(name string) (*asking, error) {
 	if name == "" {
-		return nil, fmt.Errorf("query: the table is kept in no store: give it one with Stored: %w", ErrNoSuchStore)
+		return nil, fmt.Errorf("query: the table has no store: add one with Stored: %w", ErrNoSuchStore)
 	}
 	for _, sub := range a.graph.SubTopologies {
 		for _, s := range sub.Stores {
@@ -333,7 +335,7 @@ func (q *asking) wrap(err error) error {
 	return fmt.Errorf("query of store %s: %w", q.store.Spec.Name, err)
 }
 
-// rangeOf returns the range that plan makes, with options.
+// rangeOf returns the range that plan makes, with the options applied.
 func (q *asking) rangeOf(opts []ReadOption, plan func() (query.Range, error)) (query.Range, error) {
 	var o readOptions
 	for _, opt := range opts {

@@ -6,20 +6,20 @@ import (
 	"github.com/millrace-streams/millrace/internal/health"
 )
 
-// Reachability says what the process cannot reach. Each broker is asked for a sign of
-// life every second. A broker that does not answer for three to five seconds is out of
-// reach.
+// Reachability says what the process cannot reach. Run asks each broker for a sign of
+// life every second. A broker that does not answer for three to five seconds counts as
+// out of reach.
 type Reachability struct {
-	Cluster Outage         // no broker answers
-	Group   Outage         // the coordinator of the application's group does not answer, or there is none
-	Brokers []BrokerOutage // by ID
-	Contact time.Time      // when the cluster and the group have answered last; zero before the first answer
+	Cluster Outage         // set if no broker answers
+	Group   Outage         // set if the group has no coordinator, or it does not answer
+	Brokers []BrokerOutage // sorted by ID
+	Contact time.Time      // the last answer of both; zero before the first
 }
 
-// Outage says that something is out of reach.
+// Outage says that something is out of reach, since when and why.
 type Outage struct {
-	Since  time.Time // of the last answer, or of the first question; zero while it is within reach
-	Reason string    // the error of the last question; empty while it is within reach
+	Since  time.Time // the last answer, or the first question; zero if there is no outage
+	Reason string    // the error of the last question; empty if there is no outage
 }
 
 // Out reports whether there is an outage.

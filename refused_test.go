@@ -183,7 +183,8 @@ func TestRefusedRecordsMeetThePolicy(t *testing.T) {
 // whichever that is.
 func check(t *testing.T, topic string, guarantee millrace.Guarantee, got, want [][]string) {
 	t.Helper()
-	byKey := func(values [][]string) map[int][]string { // value i has the key i % partitions
+	// Value i has the key i % partitions.
+	byKey := func(values [][]string) map[int][]string {
 		m := map[int][]string{}
 		for _, v := range slices.Concat(values...) {
 			i, _ := strconv.Atoi(strings.TrimLeft(v, "godba"))

@@ -27,7 +27,8 @@ func TestLogCutOffWhileRunning(t *testing.T) {
 		t.Fatalf("got %v", got)
 	}
 	eventually(t, "the offset is committed", func() bool { return c.committed("app", "in", 0) == 3 })
-	var asked atomic.Int32 // for start and end, which is all that is asked while the log seems to end at offset 1
+	// Requests for start and end; no others come while the log seems to end at offset 1.
+	var asked atomic.Int32
 	c.ControlKey(kmsg.ListOffsets.Int16(), func(r kmsg.Request) (kmsg.Response, error, bool) {
 		c.KeepControl()
 		req := r.(*kmsg.ListOffsetsRequest)

@@ -27,13 +27,13 @@ func (a *App) runtimeConfig() runtime.Config {
 	}
 }
 
-// events turns what a run reports into the App's state and calls of its hooks.
+// events turns the reports of a run into the App's state and calls of its hooks.
 type events struct {
 	app *App
 	log *slog.Logger
 }
 
-// states are the App's states, by those of the run.
+// states are the App's states, indexed by the state of the run.
 var states = [...]State{
 	runtime.Starting:    Starting,
 	runtime.Restoring:   Restoring,

@@ -55,7 +55,8 @@ func TestBrokerWithShortTransactions(t *testing.T) {
 		cfg := c.config("app", t.TempDir())
 		cfg.TransactionTimeout = 4 * time.Second
 		for i := range 2 {
-			cfg.Workers = 2 - i // the second run ends the transactions of a worker that it does not have
+			// The second run aborts the transactions of a worker that it lacks.
+			cfg.Workers = 2 - i
 			app := run(t, passthrough(t), cfg)
 			c.send("in", "a=1")
 			c.read("out", i+1)

@@ -7,24 +7,24 @@ import (
 	"github.com/millrace-streams/millrace/processor"
 )
 
-// Snapshot is what an App was doing at one moment. Counters count since New.
+// Snapshot shows what an App was doing at one moment. Counters start at New.
 type Snapshot struct {
 	State      State
-	MemberID   string // in the group; empty before the first join
-	Generation int32  // of the group's assignment; -1 before the first
+	MemberID   string // the ID in the group; empty before the first join
+	Generation int32  // the generation of the group's assignment; -1 before the first
 
-	Records int64 // input records processed, those of aborted transactions included
+	Records int64 // input records processed, including those of aborted transactions
 	Commits int64
 	Aborts  int64
 	Dropped int64
-	Errors  int64 // given to the error policy
+	Errors  int64 // errors that the error policy was given
 
-	BufferedBytes int64 // of records fetched and not processed
-	StateBytes    int64 // held in memory by stores
+	BufferedBytes int64 // records that were fetched and not yet processed
+	StateBytes    int64 // memory that stores hold
 
-	Reach Reachability // of the cluster and the group
+	Reach Reachability // whether the cluster and the group are within reach
 
-	Tasks []TaskSnapshot // by sub-topology and partition
+	Tasks []TaskSnapshot // sorted by sub-topology and partition
 }
 
 // TaskSnapshot is one task of a Snapshot.
@@ -32,7 +32,7 @@ type TaskSnapshot struct {
 	ID         processor.Task
 	Worker     int
 	Restoring  bool
-	LastCommit time.Time // zero before the first
+	LastCommit time.Time // zero before the first commit
 	Partitions []PartitionSnapshot
 }
 
@@ -40,22 +40,21 @@ type TaskSnapshot struct {
 type PartitionSnapshot struct {
 	Topic           string
 	Partition       int32
-	Committed       int64 // offset of the first record that is not committed; -1: nothing ever was
-	End             int64 // the log's end when it was last seen; -1 before
-	Lag             int64 // End - Committed; -1 when one of them is not known
+	Committed       int64 // the first uncommitted offset; -1 before the first commit
+	End             int64 // the last known end of the log; -1 if unknown
+	Lag             int64 // End - Committed; -1 if one of them is -1
 	BufferedRecords int
 	BufferedBytes   int64
 	Paused          bool
 }
 
-// snapshotTimeout bounds how long Snapshot waits for workers, which answer between two
-// batches of records.
+// snapshotTimeout bounds how long Snapshot waits for workers. A worker answers between
+// two batches of records.
 const snapshotTimeout = 200 * time.Millisecond
 
-// Snapshot returns what the application is doing, with its counters and lags. It may be
-// called in any state, and waits for workers for 200 ms at most: the partitions of a task
-// whose worker is in a long call of user code are left out, as are those of a task that
-// restores.
+// Snapshot returns what the application is doing, with counters and lags. It may be
+// called in any state. It waits for workers for 200 ms at most. Partitions of a task are
+// omitted if the task restores, or if its worker is in a long call of user code.
 func (a *App) Snapshot() Snapshot {
 	s := Snapshot{State: a.State(), Generation: -1, Reach: a.reach()}
 	run := a.started()

@@ -10,14 +10,14 @@ const (
 	Created State = iota
 	// Starting: Run checks topics, fences its predecessor and joins the group.
 	Starting
-	// Restoring: at least one task of this process waits for its state. The others run.
+	// Restoring: at least one task of this process restores its state. The others run.
 	Restoring
 	// Running: all tasks of this process run. There may be none.
 	Running
 	// Unreachable: the cluster or the group is out of reach. Tasks keep their state and
 	// wait. Snapshot.Reach says since when.
 	Unreachable
-	// Closing: Run's context has ended, or a task has failed; workers commit what they
+	// Closing: Run's context has ended, or a task has failed. Workers commit what they
 	// can.
 	Closing
 	// Closed: Run has returned nil.
@@ -35,6 +35,6 @@ func (s State) String() string {
 	return names[s]
 }
 
-// MarshalText returns what String returns, so that a Snapshot written as JSON says it in
-// words. The error is nil.
+// MarshalText returns the same text as String, so that a Snapshot in JSON has the state
+// in words. The error is always nil.
 func (s State) MarshalText() ([]byte, error) { return []byte(s.String()), nil }

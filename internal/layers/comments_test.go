@@ -24,7 +24,6 @@ const (
 // wide are the packages whose comments are not wrapped yet. Take a package off the list
 // when it is. New packages never go on it.
 var wide = []string{
-	".",
 	"internal/engine",
 	"internal/graph",
 	"internal/inputs",

@@ -121,7 +121,7 @@ func TestQueriesOfOtherTypes(t *testing.T) {
 		errs["values are int64, not json int"] = err
 	}
 	for _, err := range millrace.Windows(ctx, app, windows, "x", time.Time{}, time.Time{}) {
-		errs["is no windowed table"] = err
+		errs["it has no windows"] = err
 	}
 	for want, err := range errs {
 		if err == nil || errors.Is(err, millrace.ErrNotHere) || !strings.Contains(err.Error(), want) {

@@ -170,7 +170,7 @@ func TestQueriesWithBadInput(t *testing.T) {
 		"context is nil":                  of(none, app.App, p.rows),
 		"App is nil":                      of(ctx, nil, p.rows),
 		"table is nil":                    of(ctx, app.App, nil),
-		"kept in no store":                of(ctx, app.App, unstored),
+		"the table has no store":          of(ctx, app.App, unstored),
 		"no such store":                   of(ctx, app.App, handWritten{"others"}),
 		"it has windows":                  of(ctx, app.App, handWritten{"visits"}),
 		"the limit must be positive":      last(list(millrace.Range(ctx, app.App, p.rows, nil, nil, millrace.Limit(-1)))),
@@ -182,7 +182,7 @@ func TestQueriesWithBadInput(t *testing.T) {
 		"not session-windowed string":     last(list(millrace.AllWindows(ctx, app.App, sessions{"visits", serde.SessionWindowed(serde.String)}, early, late))),
 		"not time-windowed (1m0s) string": last(list(millrace.AllWindows(ctx, app.App, sessions{"visits", serde.TimeWindowed(serde.String, time.Minute)}, early, late))),
 		"keys is nil":                     last(list(millrace.AllWindows(ctx, app.App, sessions{"visits", nil}, early, late))),
-		"no windowed table":               last(list(millrace.Windows(ctx, app.App, sessions{"rows", serde.SessionWindowed(serde.String)}, "v", early, late))),
+		"it has no windows":               last(list(millrace.Windows(ctx, app.App, sessions{"rows", serde.SessionWindowed(serde.String)}, "v", early, late))),
 	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want %q", err, want)

@@ -1,8 +1,7 @@
 // Package state has the typed stores of processors and tables.
 //
-// A spec describes a store: its name, its serdes and how it is kept. It is a value that
-// the program makes once, gives to the processors that use the store, and opens in their
-// Init:
+// A spec describes a store: its name, its serdes and how it is kept. The program makes a
+// spec once, gives it to the processors that use the store, and opens it in their Init:
 //
 //	var counts = state.KeyValue("counts", serde.String, serde.Int64)
 //
@@ -13,17 +12,18 @@
 //
 // # Guarantees
 //
-// A write is seen by reads of the same task at once. It becomes part of the committed
-// state together with the input records that led to it and the records that were sent, or
-// not at all: an aborted transaction, a crash, a lost disk or a move to another process
-// leave the store as of some commit, the last one when processing goes on
-// ([WithoutChangelog] gives a part of this up). So a store of another task, or of another
-// process, never shows through, and a query shows committed state only.
+// Reads of the same task see a write at once. Queries see committed state only. A write
+// is committed together with the input records that caused it and the records that were
+// sent, or not at all. After an aborted transaction, a crash, a lost disk or a move to
+// another process, the store has the state of a commit; before processing continues, it
+// has the state of the last one. [WithoutChangelog] gives up a part of this.
 //
-// Every task has an instance of its own. Keys are in order of the unsigned bytes of their
-// encoding, which is not the order of the values for every serde: negative numbers come
-// after positive ones.
+// Every task has its own instance of the store. It never shows data of another task or
+// process.
 //
-// Values that a store returns may be shared with the store's memory: a pointer, slice or
-// map that was read may be changed only by who then puts it back under the same key.
+// Keys are ordered by the unsigned bytes of their encoding. With some serdes, this is not
+// the order of the values: negative numbers come after positive ones.
+//
+// Values that a store returns may share memory with the store. A pointer, slice or map
+// from a store may therefore be changed only if it is then put back under the same key.
 package state

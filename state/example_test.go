@@ -14,7 +14,7 @@ import (
 
 var best = state.KeyValue("best", serde.String, serde.Int64)
 
-// highScores forwards a player's score when it is the best so far.
+// highScores forwards a player's score if it is the best so far.
 type highScores struct {
 	best state.KeyValueStore[string, int64]
 }
@@ -36,7 +36,7 @@ func (p *highScores) Process(ctx processor.Context[string, int64], r processor.R
 	return nil
 }
 
-// A processor keeps its state in a store, which outlives crashes.
+// A processor keeps its state in a store, which survives crashes.
 func Example() {
 	b := topology.New()
 	scores := topology.Source(b, "scores", serde.String, serde.Int64)
@@ -92,7 +92,7 @@ func drain(s state.KeyValueStore[string, int64]) (n int64, err error) {
 
 var pending = state.KeyValue("pending", serde.String, serde.Int64, state.InMemory())
 
-// sums forwards, each minute, the sum of what has come since.
+// sums forwards, once per minute, the sum of the values since the last time.
 type sums struct {
 	pending state.KeyValueStore[string, int64]
 }
@@ -114,7 +114,7 @@ func (p *sums) emit(ctx processor.Context[string, int64], now time.Time) error {
 	return err
 }
 
-// A range read may be a loop that changes the store.
+// The loop over a range read may change the store.
 func ExampleKeyValueStore() {
 	b := topology.New()
 	in := topology.Source(b, "in", serde.String, serde.Int64)

@@ -12,36 +12,37 @@ import (
 type Entry[K, V any] struct {
 	Key       K
 	Value     V
-	Timestamp processor.Timestamp // of the last write
+	Timestamp processor.Timestamp // the timestamp of the last write
 }
 
-// KeyValueStore is a typed key-value store. It is for the goroutine of its task: inside
-// Init, Process, Flush and punctuators.
+// KeyValueStore is a typed key-value store. Only the goroutine of its task may use it,
+// inside Init, Process, Flush and punctuators.
 //
-// Range reads are in order of the keys' bytes, with both bounds inclusive. They end at
-// the first error, which they yield with a zero Entry. The loop may write to the store: a
-// row that the loop has not reached is yielded as it is when it is reached.
+// Range reads are ordered by the bytes of the keys, and both bounds are inclusive. A read
+// ends at the first error, which it yields with a zero Entry. The loop may write to the
+// store. A row that the loop has not reached yet is yielded with its value at the time
+// when the loop reaches it.
 //
-// It is an interface because a task's instance and what a processor holds of it are two
-// types. Only this package can implement it, so methods may be added to it.
+// KeyValueStore is an interface because the task and the processors hold the store as two
+// different types. Only this package can implement it, so methods may be added.
 type KeyValueStore[K, V any] interface {
 	processor.Store
 
-	// Get returns the value of key, and whether there is one.
+	// Get returns the value of key. The bool says whether there is one.
 	Get(key K) (V, bool, error)
 	// GetTimestamped is Get with the timestamp of the last write.
 	GetTimestamped(key K) (V, processor.Timestamp, bool, error)
 
-	// Put sets the value of key. Its timestamp is that of the record being processed; in
-	// a punctuator, the punctuator's.
+	// Put sets the value of key. The timestamp of the row is that of the record being
+	// processed or, in a punctuator, that of the punctuator.
 	Put(key K, value V) error
-	// PutTimestamped is Put with a timestamp. A negative one is an error: no broker takes
-	// a record with it, so the change could not be written to the changelog.
+	// PutTimestamped is Put with a given timestamp. A negative one is an error: no broker
+	// accepts a record with it, so the change could not be written to the changelog.
 	PutTimestamped(key K, value V, at processor.Timestamp) error
 	// PutIfAbsent puts value if key has none. Otherwise it changes nothing, and returns
-	// the value that is there, and true.
+	// the present value and true.
 	PutIfAbsent(key K, value V) (V, bool, error)
-	// Delete removes key, and returns what was there.
+	// Delete removes key and returns its value. The bool says whether there was one.
 	Delete(key K) (V, bool, error)
 
 	// Range yields the rows with from <= key <= to.
@@ -58,13 +59,13 @@ type KeyValueStore[K, V any] interface {
 	// PrefixScan yields the rows whose encoded keys begin with prefix.
 	PrefixScan(prefix []byte) iter.Seq2[Entry[K, V], error]
 
-	// types ties the store to its types and to this package.
+	// types binds the store to its types and to this package.
 	types(K, V)
 }
 
-// Open returns the store of the processor's task; call it in Init. A processor that was
-// not given the store when the topology was built is a mistake in the program: Open then
-// panics with an error that says so, which fails Init.
+// Open returns the store of the processor's task. Call it in Init. If the processor was
+// not given the store when the topology was built, that is a programming mistake: Open
+// panics with an error that says so, and Init fails.
 func Open[K, V, K2, V2 any](ctx processor.Context[K2, V2], spec Spec[K, V]) KeyValueStore[K, V] {
 	instance := store.Open(ctx, spec)
 	s, ok := instance.(*keyValue[K, V])
@@ -74,7 +75,7 @@ func Open[K, V, K2, V2 any](ctx processor.Context[K2, V2], spec Spec[K, V]) KeyV
 	return &keyValue[K, V]{s.Core, store.UserOf(ctx)}
 }
 
-// keyValue is a store's instance in a task, or what one processor holds of it.
+// keyValue is a store's instance in a task, or one processor's handle of it.
 type keyValue[K, V any] struct {
 	*store.Core[K, V] // all holders of an instance share it
 	user              store.User
@@ -137,7 +138,7 @@ func (s *keyValue[K, V]) Delete(key K) (V, bool, error) {
 		return zero, false, err
 	}
 	old, had := cell.Value, cell.Present
-	// The deletion of an absent row is logged too, as Kafka Streams does.
+	// Like Kafka Streams, also log the deletion of an absent row.
 	if err := s.Cells().Set(cell, zero, false, s.Env().Now(), s.user.Origin()); err != nil {
 		return zero, false, err
 	}

@@ -35,7 +35,7 @@ func (s *keyValue[K, V]) PrefixScan(prefix []byte) iter.Seq2[Entry[K, V], error]
 	return s.scan(bytes.Clone(prefix), engine.PrefixEnd(prefix), false)
 }
 
-// between yields the rows between two bounds; nil is open.
+// between yields the rows between two bounds. A nil bound is open.
 func (s *keyValue[K, V]) between(from, to *K, reverse bool) iter.Seq2[Entry[K, V], error] {
 	lower, upper, err := s.bounds(from, to)
 	if err != nil {
@@ -55,7 +55,7 @@ func (s *keyValue[K, V]) bounds(from, to *K) (lower, upper []byte, err error) {
 		if upper, err = s.Encode(*to); err != nil {
 			return nil, nil, err
 		}
-		// The smallest key above to.
+		// This is the smallest key above to.
 		upper = append(bytes.Clone(upper), 0)
 	}
 	return lower, upper, nil

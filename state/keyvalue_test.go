@@ -15,7 +15,7 @@ import (
 	"github.com/millrace-streams/millrace/state/statetest"
 )
 
-// text is a serde of strings that counts what it encodes, and refuses "bad".
+// text is a serde of strings that counts its encodings and refuses "bad".
 type text struct{ encoded *int }
 
 var errBad = errors.New("bad has no encoding")
@@ -69,7 +69,7 @@ func format(records []storetest.Record) []string {
 	return s
 }
 
-// kinds are the ways to keep a store that must not differ.
+// kinds are the kinds of store, which must all behave the same.
 var kinds = map[string][]state.Option{"persistent": nil, "in memory": {state.InMemory()}}
 
 func TestConformance(t *testing.T) {
@@ -172,7 +172,8 @@ func TestAbsentValueDeletes(t *testing.T) {
 	}
 }
 
-// anyContext has another name than its method Context, so that it can be embedded.
+// host has another name than Context, so that it can be embedded beside the method
+// Context.
 type host = processor.Host[string, string]
 
 // metadata is the part of a processor's context that Open needs.
@@ -216,8 +217,8 @@ func TestEncodeErrorNamesTheRecord(t *testing.T) {
 	}
 }
 
-// A value that cannot be logged at once leaves the row as it was, so that who skips the
-// error commits what was there.
+// If a value cannot be logged at once, the row stays unchanged. A processor that skips
+// the error therefore commits the earlier value.
 func TestFailedPutChangesNothing(t *testing.T) {
 	t.Parallel()
 	for _, bad := range []string{"bad", "panic"} {
@@ -233,7 +234,7 @@ func TestFailedPutChangesNothing(t *testing.T) {
 			}
 		}
 		k.Commit()
-		k.Restart() // nothing is in memory
+		k.Restart() // so that nothing is in memory
 		s = store()
 		if err := s.Put("dirty", "2"); err != nil {
 			t.Fatal(err)
@@ -289,7 +290,8 @@ func TestValidate(t *testing.T) {
 	}
 }
 
-// Random operations, commits, aborts, crashes and restores give what a sorted map gives.
+// Random operations, commits, aborts, crashes and restores have the same results as on a
+// sorted map.
 func TestEqualsModel(t *testing.T) {
 	t.Parallel()
 	for name, opts := range kinds {

@@ -7,12 +7,12 @@ import (
 	"github.com/millrace-streams/millrace/serde"
 )
 
-// Spec describes a key-value store; [KeyValue] makes one. It is immutable. Several
-// processors of one sub-topology may be given the same spec: they share the store.
+// Spec describes a key-value store. [KeyValue] makes one. It is immutable. If several
+// processors of one sub-topology are given the same spec, they share the store.
 //
-// A Spec can be queried as it is: see millrace.Get and millrace.Range.
+// A Spec can be queried directly: see millrace.Get and millrace.Range.
 //
-// Only this package can implement a Spec, so methods may be added to it.
+// Only this package can implement a Spec, so methods may be added.
 type Spec[K, V any] interface {
 	processor.StoreSpec
 
@@ -21,7 +21,7 @@ type Spec[K, V any] interface {
 	// ValueSerde returns the serde of the values.
 	ValueSerde() serde.Serde[V]
 
-	// types ties the spec to its types and to this package.
+	// types binds the spec to its types and to this package.
 	types(K, V)
 }
 
@@ -30,30 +30,30 @@ type Option func(*options)
 
 type options = store.Options
 
-// InMemory keeps the committed state in memory instead of on disk. It is faster for small
-// stores. The whole store is read from its changelog whenever the task starts, and
+// InMemory keeps the committed state in memory instead of on disk. This is faster for
+// small stores. The whole store is read from its changelog whenever the task starts, and
 // Config.StateMemory does not bound it.
 func InMemory() Option { return func(o *options) { o.InMemory = true } }
 
-// WithoutChangelog writes no changelog topic. The store is then as lasting as the local
-// disk (with InMemory: as the process).
+// WithoutChangelog writes no changelog topic. The store then exists only on the local
+// disk (with InMemory: in the process).
 //
-//   - When its task moves to another process, the store does not go along. The task goes
-//     on with what that process has of the store: nothing, or the rows that its disk has
-//     from an earlier time.
-//   - A crash may lose the changes of the last commit too. They reach the disk after
-//     Kafka has confirmed the commit, and nothing else keeps them.
+//   - If the task moves to another process, the store does not move with it. The task
+//     continues with the rows in the new process: usually none, or, if that process had
+//     the task before, the old rows on its disk.
+//   - A crash may also lose the changes of the last commit. They reach the disk only
+//     after Kafka has confirmed the commit, and no other copy exists.
 func WithoutChangelog() Option { return func(o *options) { o.NoChangelog = true } }
 
-// EveryUpdate writes each update to the changelog, instead of the last one of each key
-// between two commits.
+// EveryUpdate writes every update to the changelog. By default, only the last update of
+// each key between two commits is written.
 func EveryUpdate() Option { return func(o *options) { o.EveryUpdate = true } }
 
-// KeyValue describes a store from keys to values with the time of the last write. The
-// name is unique in the topology, and names the changelog topic
+// KeyValue describes a store that maps keys to values with the time of the last write.
+// The name must be unique in the topology. It names the changelog topic,
 // <application>-<name>-changelog. Default: on disk, with a changelog.
 //
-// If vs is an Optional serde, a value that is absent by it is a deletion.
+// If vs is an Optional serde, putting an absent value deletes the row.
 func KeyValue[K, V any](name string, ks serde.Serde[K], vs serde.Serde[V], opts ...Option) Spec[K, V] {
 	s := store.Spec{Name: name, Kind: store.KeyValue}
 	for _, o := range opts {

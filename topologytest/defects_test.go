@@ -15,8 +15,8 @@ import (
 	"github.com/millrace-streams/millrace/topologytest"
 )
 
-// What a window holds does not depend on the grace and retention that an earlier version
-// of the program had.
+// The rows of a window do not depend on the grace and retention of an earlier version of
+// the program.
 func TestRestartWithAnotherGrace(t *testing.T) {
 	t.Parallel()
 	topo := func(grace time.Duration) *topology.Topology {
@@ -52,7 +52,7 @@ func withStore(t *testing.T, spec processor.StoreSpec) *topology.Topology {
 	return build(t, b)
 }
 
-// flaky fails before it forwards, then after that, and then no more.
+// flaky fails once before it forwards, once after, and then never again.
 type flaky struct{ calls int }
 
 func (p *flaky) Init(processor.Context[string, string]) error { return nil }
@@ -79,7 +79,7 @@ func TestRetryDoublesNothing(t *testing.T) {
 	want(t, lines(topologytest.Output(d, "out", serde.String, serde.String).Records()), "k=1")
 }
 
-// shared is flaky over the instances of a task.
+// shared shares one flaky between the instances of a task.
 type shared struct {
 	flaky
 	calls *int
@@ -117,8 +117,8 @@ func (p *endless) Process(processor.Context[string, string], processor.Record[st
 	return nil
 }
 
-// A negative timestamp is an error of the function that made it, not a record that gets
-// lost later on.
+// A negative timestamp is an error of the function that made it. The record does not get
+// lost later.
 func TestNegativeTimestampsOfMap(t *testing.T) {
 	t.Parallel()
 	type record = processor.Record[string, string]
@@ -145,12 +145,12 @@ func TestNegativeTimestampsOfMap(t *testing.T) {
 	}
 }
 
-// unreadable reads nothing back.
+// unreadable is a serde that cannot decode what it encodes.
 type unreadable struct{ serde.Serde[string] }
 
 func (unreadable) Decode([]byte) (string, error) { return "", errors.New("unreadable") }
 
-// A store that cannot be read ends the application under every policy, also when its
+// A store that cannot be read ends the application under every policy, even if its
 // operator is reached by a flush.
 func TestUnreadableStoreIsNotSkipped(t *testing.T) {
 	t.Parallel()

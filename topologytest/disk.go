@@ -24,19 +24,19 @@ const (
 	tear
 )
 
-// What a crash leaves of a task's directory.
+// These say what a crash leaves of a task's directory.
 var (
-	// KeepDisk leaves everything that was written, as kill -9 does.
+	// KeepDisk leaves everything that was written, like kill -9.
 	KeepDisk = Disk{kind: keep}
-	// LoseDisk leaves nothing, as a task finds it that moves to another machine.
+	// LoseDisk leaves nothing, like a move of the task to another machine.
 	LoseDisk = Disk{kind: lose}
 	// StaleDisk is KeepDisk at the worst moment: the open transaction is committed, and
-	// the task dies before it has applied it to its disk.
+	// the task dies before it has applied the changes to its disk.
 	StaleDisk = Disk{kind: stale}
 )
 
-// TearDisk leaves, by chance, only a part of what was not synced, as a power failure
-// does. It does not go together with [OnDisk].
+// TearDisk leaves only a random part of the unsynced data, like a power failure. It
+// cannot be combined with [OnDisk].
 func TearDisk(seed uint64) Disk { return Disk{kind: tear, seed: seed} }
 
 // disk is the directory of one task, and the database in it.
@@ -74,9 +74,9 @@ func (d *disk) close() error {
 	return db.Close()
 }
 
-var errTearOnDisk = errors.New("TearDisk needs state in memory: leave the option OnDisk out")
+var errTearOnDisk = errors.New("TearDisk needs state in memory: remove the option OnDisk")
 
-// crash closes the database the way the machine, or the process, would have left it.
+// crash closes the database, and leaves the disk as the crash does.
 func (d *disk) crash(how Disk) error {
 	if how.kind == lose {
 		db := d.db

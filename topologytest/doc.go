@@ -1,7 +1,7 @@
-// Package topologytest runs a topology in a test, without a broker and without waiting:
-// it is a second shell round the task code that runs in production. Topics have several
-// partitions, transactions commit and abort, the clock is the test's, and tasks crash and
-// are restored from their changelogs.
+// Package topologytest runs a topology in a test, without a broker and without waiting.
+// It runs the same task code as production. Topics have several partitions, transactions
+// commit and abort, the test controls the clock, and tasks crash and are restored from
+// their changelogs.
 //
 //	d := topologytest.New(t, topo, topologytest.Partitions("tweets", 4))
 //	in := topologytest.Input(d, "tweets", serde.String, serde.String)
@@ -10,28 +10,32 @@
 //	in.Send("1", "kafka is a log", time.UnixMilli(1000))
 //	got := out.Records()
 //
-// A [Driver] does everything in the calls of the test, on the test's goroutine; there is
-// nothing to wait for. A failure of the topology fails the test, unless it happens inside
-// [Driver.Try]; a failure to start is what [TryNew] returns.
+// A [Driver] does all its work inside the calls of the test, on the test's goroutine.
+// There is nothing to wait for. If the topology fails, the test fails, except inside
+// [Driver.Try]. To test an error at the start, use [TryNew].
 //
-// # What becomes visible when
+// # When results become visible
 //
-// A record that is sent is processed at once. What a task sends in doing so becomes
-// visible, to [OutputTopic.Records] and to other tasks, when its transaction commits;
-// what it sent in an aborted one never does. By default every Send, Advance and crash
-// ends with commits until nothing is left to do, so that a record has gone all the way
-// through the topology. With [CommitInterval] a commit comes when the clock has advanced
-// so far, when a processor asks for it, and at [Driver.Commit]; a record then needs one
-// interval for each sub-topology that it passes.
+// A sent record is processed at once. The records that a task sends become visible, to
+// [OutputTopic.Records] and to other tasks, when its transaction commits. Records of an
+// aborted transaction never do.
 //
-// Inside a task, records are processed in order of the timestamps at the heads of its
-// partitions, with all partitions there. Tasks take turns in a fixed order, so equal
-// calls give equal results. Do not take the order between different tasks for one that
-// production has: only the order inside a partition is.
+// By default, every Send, Advance and crash ends with commits until nothing is left to
+// do. A record has then gone all the way through the topology. With [CommitInterval], a
+// commit happens when the interval has passed on the clock, when a processor asks for
+// one, and at [Driver.Commit]. A record then needs one interval per sub-topology.
+//
+// Inside a task, the record with the smallest timestamp among the heads of the partitions
+// is processed first, as if all partitions had their records. Tasks take turns in a fixed
+// order, so equal calls have equal results. In production, only the order inside a
+// partition is guaranteed; the order between tasks is not.
 //
 // # What is not simulated
 //
-// Rebalances between processes (a crash with [LoseDisk] is what a moved task goes
-// through), lost or slow brokers, refusals by the broker other than by size, compaction
-// and retention of topics, and pauses: a Retry does not wait.
+//   - rebalances between processes (a crash with [LoseDisk] is what a moved task goes
+//     through);
+//   - lost or slow brokers;
+//   - refusals by the broker, other than by size;
+//   - compaction and retention of topics;
+//   - pauses: a Retry does not wait.
 package topologytest

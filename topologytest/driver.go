@@ -17,14 +17,14 @@ import (
 	"github.com/millrace-streams/millrace/topology"
 )
 
-// Driver runs one topology. It must be used by the test's goroutine only.
+// Driver runs one topology. Only the test's goroutine may use it.
 type Driver struct {
 	t         testing.TB
 	o         options
 	logs      *logs
 	committed map[task.Partition]task.Committed
 	shared    *engine.Shared
-	base      string           // directory of the disks; empty: in memory
+	base      string           // directory of the disks; empty if in memory
 	disks     map[string]*disk // by sub-topology and partition
 	workers   []*worker
 	tasks     []*runner
@@ -35,13 +35,13 @@ type Driver struct {
 	lastCommit time.Time
 	dropped    map[string]int64
 
-	trying  int          // calls of Try that are going on
-	failure error        // the tasks are stopped
-	misuse  *task.Misuse // of the tasks since the last failure
+	trying  int          // active calls of Try
+	failure error        // if not nil, the tasks are stopped
+	misuse  *task.Misuse // misuse by the tasks since the last failure
 }
 
 // New starts the topology. It is stopped when the test ends. An error, such as one that
-// the Init of a processor returns, ends the test; see [TryNew].
+// the Init of a processor returns, fails the test; see [TryNew].
 func New(t testing.TB, topo *topology.Topology, opts ...Option) *Driver {
 	t.Helper()
 	d, err := TryNew(t, topo, opts...)
@@ -51,9 +51,9 @@ func New(t testing.TB, topo *topology.Topology, opts ...Option) *Driver {
 	return d
 }
 
-// TryNew is New that returns the error with which the topology does not start. That is
-// what Run would return: an error of a processor's Init, or of topics that do not fit
-// together. An option that names a topic which does not exist is an error, too.
+// TryNew is like New, but returns the error if the topology does not start. Run would
+// return the same error: that of a processor's Init, or of topics that do not fit
+// together. An option that names a missing topic is an error, too.
 func TryNew(t testing.TB, topo *topology.Topology, opts ...Option) (*Driver, error) {
 	t.Helper()
 	o := newOptions(opts)
@@ -88,8 +88,8 @@ func TryNew(t testing.TB, topo *topology.Topology, opts ...Option) (*Driver, err
 	return d, nil
 }
 
-// sharedMemory is the memory of a driver's stores: enough for a test, small enough for
-// many drivers at once.
+// sharedMemory is the memory of a driver's stores. It is enough for a test, and small
+// enough for many drivers at once.
 const sharedMemory = 16 << 20
 
 // build takes the graph, counts the partitions of its topics, and makes its tasks.
@@ -139,7 +139,7 @@ func (d *Driver) do(f func() error) {
 	d.t.Helper()
 	if d.failure != nil {
 		if d.trying == 0 {
-			d.t.Fatalf("topologytest: the topology has stopped, and was not restarted with Restart: %v", d.failure)
+			d.t.Fatalf("topologytest: the topology has stopped: call Restart first: %v", d.failure)
 		}
 		return
 	}
@@ -150,7 +150,7 @@ func (d *Driver) do(f func() error) {
 	d.checkMisuse()
 }
 
-// fail stops the topology, as an application stops whose Run returns err.
+// fail stops the topology, like an application whose Run returns err.
 func (d *Driver) fail(err error) {
 	d.t.Helper()
 	d.failure = errors.Join(err, d.stop())
@@ -159,10 +159,9 @@ func (d *Driver) fail(err error) {
 	}
 }
 
-// Try calls f and returns the error with which the topology has stopped, if it has. After
-// an error the tasks are stopped, as after Run has returned; until [Driver.Restart],
-// which starts them again, calls of the driver have no effect in f, and fail the test
-// outside of Try.
+// Try calls f. If the topology stops with an error, Try returns it, and the tasks are
+// stopped as after the end of Run. Until [Driver.Restart] starts them again, calls of the
+// driver have no effect in f, and fail the test outside of Try.
 func (d *Driver) Try(f func()) error {
 	d.t.Helper()
 	d.trying++
@@ -175,8 +174,8 @@ func (d *Driver) Try(f func()) error {
 // Now returns the time on the driver's clock.
 func (d *Driver) Now() time.Time { return d.now }
 
-// Dropped returns how many records were dropped since New: by nodes (late, without a
-// key), and by the error policy. What is processed again after a crash counts again.
+// Dropped returns how many records were dropped since New, by nodes (late, without a key)
+// and by the error policy. If a record is processed again after a crash, it counts again.
 func (d *Driver) Dropped() int64 {
 	sum := int64(0)
 	for _, n := range d.dropped {
@@ -185,14 +184,14 @@ func (d *Driver) Dropped() int64 {
 	return sum
 }
 
-// DropReasons returns the same by reason.
+// DropReasons returns the same number by reason.
 func (d *Driver) DropReasons() map[string]int64 { return maps.Clone(d.dropped) }
 
 // Topic returns all records of a topic, in order of commit, and of offset inside a
-// partition. Changelogs and repartition topics have their full names,
+// partition. Use full names for changelogs and repartition topics:
 // <application>-<store>-changelog and <application>-<name>-repartition. Records that
-// production would have compacted or deleted are there. A topic that does not exist ends
-// the test; see [Topics].
+// production would compact or delete are included. A topic that does not exist fails the
+// test; see [Topics].
 func (d *Driver) Topic(name string) []Record {
 	d.t.Helper()
 	d.mustRead(name)
@@ -205,9 +204,9 @@ func (d *Driver) Topic(name string) []Record {
 // Topics returns the names of all topics that were written, sorted.
 func (d *Driver) Topics() []string { return d.logs.names() }
 
-// Store returns a task's instance of the store with the name, as S: a store interface of
-// package state or windowstore with the store's types. It shows uncommitted changes too.
-// It is valid until the next crash, restart or error; do not write to it.
+// Store returns a task's instance of the named store as S, a store interface of package
+// state or windowstore with the store's types. It also shows uncommitted changes. It is
+// valid until the next crash, restart or error. Do not write to it.
 func Store[S processor.Store](d *Driver, name string, partition int32) S {
 	d.t.Helper()
 	r := d.find(name, partition)
@@ -220,12 +219,12 @@ func Store[S processor.Store](d *Driver, name string, partition int32) S {
 	}
 	typed, ok := s.(S)
 	if !ok {
-		d.t.Fatalf("topologytest: store %s is a %T, not a %v", name, s, reflect.TypeFor[S]())
+		d.t.Fatalf("topologytest: store %s is a %T, not a %v: use the type of its spec", name, s, reflect.TypeFor[S]())
 	}
 	return typed
 }
 
-// find returns the task that runs the node or has the store, for a partition.
+// find returns the task that runs the node or has the store, for the given partition.
 func (d *Driver) find(name string, partition int32) *runner {
 	d.t.Helper()
 	sub, ok := d.subTopologyOf(name)
@@ -263,7 +262,7 @@ func (d *Driver) names() []string {
 	return slices.Compact(names)
 }
 
-// observer counts what tasks drop.
+// observer counts dropped records.
 type observer struct{ dropped map[string]int64 }
 
 func (o observer) Dropped(_, reason string, _ processor.Metadata) { o.dropped[reason]++ }

@@ -183,7 +183,7 @@ func TestOnDisk(t *testing.T) {
 	}
 }
 
-// failing fails at "x" as long as on is set.
+// failing fails at "x" while on is set.
 func failing(t testing.TB, on *bool) *topology.Topology {
 	b := topology.New()
 	in := topology.Source(b, "in", serde.String, serde.String)
@@ -278,8 +278,8 @@ func TestAbsentKeysAndValues(t *testing.T) {
 	}
 }
 
-// ticker forwards how many records it has seen, each second of the clock and each ten of
-// stream time.
+// ticker forwards how many records it has seen, each second of the clock and each ten
+// seconds of stream time.
 type ticker struct{}
 
 var seen = state.KeyValue("seen", serde.String, serde.Int64)
@@ -326,7 +326,8 @@ func TestPunctuators(t *testing.T) {
 	want(t, show(), "wall=0@1s", "wall=0@2s")
 	records.Send("k", "1", start.Add(time.Second))
 	want(t, show(), "stream=1@1s")
-	d.Crash("ticker", 0, topologytest.LoseDisk) // wall-clock schedules of Init begin anew, those of stream time go on
+	// Wall-clock schedules of Init begin anew, those of stream time go on.
+	d.Crash("ticker", 0, topologytest.LoseDisk)
 	records.Send("k", "1", start.Add(9*time.Second))
 	want(t, show())
 	records.Send("k", "1", start.Add(11*time.Second))
@@ -340,8 +341,8 @@ func TestPunctuators(t *testing.T) {
 	want(t, show(), "wall=0@2.5s")
 }
 
-// In Java's order a record that is repartitioned competes with the other inputs of the
-// one task, and each record commits.
+// With JavaOrder, a repartitioned record competes with the other inputs of the one task,
+// and each record commits.
 func TestJavaOrder(t *testing.T) {
 	t.Parallel()
 	d := topologytest.New(t, wordCount(t), topologytest.JavaOrder(), topologytest.Partitions("lines", 4), topologytest.ApplicationID("conf"))
@@ -363,7 +364,7 @@ func TestJavaOrder(t *testing.T) {
 	}
 }
 
-// retried counts in a store and fails once at each x: under Retry the task replays, and
+// retried counts in a store and fails once at each x. With Retry the task replays, and
 // nothing is counted twice.
 type retried struct{ failed map[int64]bool }
 
@@ -403,8 +404,7 @@ func TestRetryReplaysTheTransaction(t *testing.T) {
 	want(t, lines(topologytest.Output(d, "out", serde.String, serde.Int64).Records()), "n=1", "n=2", "n=3", "n=4")
 }
 
-// What fails behind a table that merges updates names the record that made the last
-// update.
+// An error behind a table that merges updates names the record that made the last update.
 func TestErrorBehindATable(t *testing.T) {
 	t.Parallel()
 	b := topology.New()

@@ -28,8 +28,8 @@ func refuse(s string) error {
 	return nil
 }
 
-// picky is a serde of text that does not read, or does not write, poison. panics says how
-// it fails.
+// picky is a serde of text that fails to read, or to write, poison. panics says how it
+// fails.
 type picky struct{ noRead, noWrite, panics bool }
 
 func (p picky) fail(s string) error {
@@ -56,7 +56,7 @@ func (p picky) Decode(data []byte) (string, error) {
 	return string(data), nil
 }
 
-// place is somewhere in a topology where a record may fail. The record is the second of
+// place is a place in a topology where a record may fail. The record is the second of
 // three: k=1, k=poison, k=3.
 type place struct {
 	phase processor.Phase
@@ -66,7 +66,7 @@ type place struct {
 	opts  []topologytest.Option
 }
 
-// source makes the stream of the test's input with serdes and options.
+// source makes the stream of the test's input with the given serdes and options.
 type source func(ks, vs serde.Serde[string], opts ...topology.SourceOption) topology.Stream[string, string]
 
 func (s source) text() topology.Stream[string, string] { return s(serde.String, serde.String) }
@@ -75,7 +75,7 @@ type record = processor.Record[string, string]
 
 var named = topology.Named("here")
 
-// places are the operators that run user code, and the serdes.
+// places are the serdes, and all operators that run user code.
 func places() map[string]place {
 	try := func(v string) (string, error) { return v, refuse(v) }
 	tryRecord := func(r record) (record, error) { return r, refuse(r.Value) }
@@ -216,8 +216,8 @@ func send3(d *topologytest.Driver) {
 	}
 }
 
-// Every action, at every place that runs code or serdes of the user's: what happens to
-// the record, to those around it, and to the offsets.
+// For every action and every place that runs user code or a user's serde: what happens to
+// the record, to the records around it, and to the offsets.
 func TestEveryActionAtEveryPlace(t *testing.T) {
 	t.Parallel()
 	for name, p := range places() {
@@ -243,8 +243,8 @@ func TestEveryActionAtEveryPlace(t *testing.T) {
 			if e.Phase != p.phase || e.Node != p.node || e.Topic != "in" || e.Partition != 0 || e.Offset != 1 {
 				t.Errorf("got %v, want phase %v of node %s at in/0@1", e, p.phase, p.node)
 			}
-			// A restart resumes at the record: nothing is committed twice, and it fails
-			// again.
+			// A restart resumes at the record: nothing is committed twice, and the record
+			// fails again.
 			if err := d.Try(d.Restart); err == nil {
 				t.Error("the restart has gone past the record")
 			}
@@ -275,8 +275,8 @@ func TestEveryActionAtEveryPlace(t *testing.T) {
 	}
 }
 
-// A row that cannot be written at the commit ends the application under every policy, and
-// names the record that made it.
+// If a row cannot be written at the commit, the application ends under every policy, and
+// the error names the record that made the row.
 func TestUnwritableRowIsNotSkipped(t *testing.T) {
 	t.Parallel()
 	for _, panics := range []bool{false, true} {
@@ -336,7 +336,7 @@ func TestTopologyThatFeedsItself(t *testing.T) {
 	topology.Source(b, "in", serde.String, serde.String).To("in")
 	d := topologytest.New(t, build(t, b))
 	err := d.Try(func() { topologytest.Input(d, "in", serde.String, serde.String).Send("k", "v", time.UnixMilli(0)) })
-	if err == nil || !strings.Contains(err.Error(), "write to a topic that it reads") {
+	if err == nil || !strings.Contains(err.Error(), "writes to a topic that it reads") {
 		t.Errorf("got %v", err)
 	}
 }

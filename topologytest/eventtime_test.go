@@ -25,8 +25,8 @@ func (keeper) Process(ctx processor.Context[string, int64], r processor.Record[s
 
 func newKeeper() keeper { return keeper{} }
 
-// A processor gets records with timestamps that the operators before it have changed:
-// those are the ones of its rows.
+// Operators before a processor change timestamps. The processor's rows get the changed
+// timestamps.
 func TestRowsHaveTheTimestampOfTheRecord(t *testing.T) {
 	t.Parallel()
 	b := topology.New()
@@ -44,7 +44,7 @@ func TestRowsHaveTheTimestampOfTheRecord(t *testing.T) {
 	}
 }
 
-// A record that nobody could read moves no time: no window closes for it, and no
+// A record that cannot be decoded does not advance any time: no window closes, and no
 // punctuator runs.
 func TestUndecodableRecordsMoveNoTime(t *testing.T) {
 	t.Parallel()

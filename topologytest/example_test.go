@@ -12,10 +12,10 @@ import (
 	"github.com/millrace-streams/millrace/topologytest"
 )
 
-// t stands for the *testing.T that an example has not got.
+// t stands for the *testing.T, which an example does not have.
 var t = topologytest.ForExample()
 
-// A topology is built as for production, and run record by record.
+// The topology is built as for production, and run record by record.
 func Example() {
 	b := topology.New()
 	tweets := topology.Source(b, "tweets", serde.String, serde.String)
@@ -48,7 +48,7 @@ func counting() *topology.Topology {
 	return topo
 }
 
-// A crash costs neither a record nor a count, whatever is left of the disk.
+// A crash loses neither a record nor a count, whatever is left of the disk.
 func ExampleDriver_Crash() {
 	d := topologytest.New(t, counting())
 	in := topologytest.Input(d, "words", serde.String, serde.String)
@@ -68,8 +68,8 @@ func ExampleDriver_Crash() {
 	// a 3
 }
 
-// With a commit interval, outputs become visible when the clock has reached it, and
-// updates of a table in between merge.
+// With a commit interval, outputs become visible when the clock has reached it. Updates
+// of a table in between are merged.
 func ExampleCommitInterval() {
 	d := topologytest.New(t, counting(), topologytest.CommitInterval(100*time.Millisecond))
 	in := topologytest.Input(d, "words", serde.String, serde.String)
@@ -97,7 +97,7 @@ func (refusing) Process(processor.Context[string, string], processor.Record[stri
 	return nil
 }
 
-// An error of Init is what a test can want.
+// A test may expect an error of Init.
 func ExampleTryNew() {
 	b := topology.New()
 	in := topology.Source(b, "in", serde.String, serde.String)
@@ -128,7 +128,7 @@ func ExampleTopics() {
 	// Output: 1 0
 }
 
-// A failure that is wanted happens inside Try.
+// An expected failure happens inside Try.
 func ExampleDriver_Try() {
 	b := topology.New()
 	in := topology.Source(b, "in", serde.String, serde.String)

@@ -5,13 +5,12 @@ import (
 	"testing"
 )
 
-// ForExample returns what an Example function gives to [New] in place of the *testing.T
-// that it has not got: a failure panics, and nothing is cleaned up. A driver that was
-// made with it must keep its databases in memory, as drivers do by default.
+// ForExample returns a value that an Example function passes to [New], because it has no
+// *testing.T. A failure panics, and nothing is cleaned up. The driver must keep its
+// databases in memory, which is the default.
 func ForExample() testing.TB { return exampleTB{} }
 
-// exampleTB embeds a nil testing.TB: a method that is not here must not be called, and
-// panics.
+// exampleTB embeds a nil testing.TB. Methods that are missing here panic.
 type exampleTB struct{ testing.TB }
 
 func (exampleTB) Helper()                           {}

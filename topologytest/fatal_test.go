@@ -47,7 +47,7 @@ func TestFailuresFailTheTest(t *testing.T) {
 		{"the topology has failed: node shout: process: record in/0@0: no x here", func(d *topologytest.Driver) {
 			topologytest.Input(d, "in", serde.String, serde.String).Send("k", "x", start)
 		}},
-		{"was not restarted with Restart", func(d *topologytest.Driver) {
+		{"call Restart first", func(d *topologytest.Driver) {
 			in := topologytest.Input(d, "in", serde.String, serde.String)
 			_ = d.Try(func() { in.Send("k", "x", start) })
 			in.Send("k", "a", start)
@@ -55,9 +55,9 @@ func TestFailuresFailTheTest(t *testing.T) {
 		{`no node or store is called "nobody"; there are: `, func(d *topologytest.Driver) { d.Crash("nobody", 0) }},
 		{"has no partition 7", func(d *topologytest.Driver) { d.Crash("shout", 7) }},
 		{"topic in has no partition 3: it has 1", func(d *topologytest.Driver) { d.Send("in", 3, nil, nil, 0) }},
-		{"the clock does not go back", func(d *topologytest.Driver) { d.Advance(-1) }},
+		{"the clock cannot go back", func(d *topologytest.Driver) { d.Advance(-1) }},
 		{`no node or store is called "s"`, func(d *topologytest.Driver) { topologytest.Store[state.KeyValueStore[string, int64]](d, "s", 0) }},
-		{`there is no topic "im"; the topology and the options name: in, out.`, func(d *topologytest.Driver) {
+		{`there is no topic "im": use one of in, out, or declare it with`, func(d *topologytest.Driver) {
 			topologytest.Input(d, "im", serde.String, serde.String)
 		}},
 		{`there is no topic "im"`, func(d *topologytest.Driver) { d.Send("im", 0, nil, nil, 0) }},

@@ -9,9 +9,10 @@ import (
 	"github.com/millrace-streams/millrace/serde"
 )
 
-// Send appends a raw record to a partition of a topic, and has it processed. Partition -1
-// is that of the key; without a key partitions take turns. nil is an absent key or value.
-// A topic that does not exist ends the test; see [Topics].
+// Send appends a raw record to a partition of a topic, and processes it. With partition
+// -1, the key determines the partition; records without a key go to the partitions in
+// turn. A nil key or value is absent. A topic that does not exist fails the test; see
+// [Topics].
 func (d *Driver) Send(topic string, partition int32, key, value []byte, at processor.Timestamp, headers ...processor.Header) {
 	d.t.Helper()
 	d.send(topic, Record{
@@ -41,26 +42,26 @@ type InputTopic[K, V any] struct {
 	vals  serde.Serde[V]
 }
 
-// Input returns an InputTopic. A topic that exists but that no source reads takes records
-// too. A topic that does not exist ends the test; see [Topics].
+// Input returns an InputTopic. The topic need not be read by a source. A topic that does
+// not exist fails the test; see [Topics].
 func Input[K, V any](d *Driver, topic string, ks serde.Serde[K], vs serde.Serde[V]) *InputTopic[K, V] {
 	d.t.Helper()
 	if ks == nil || vs == nil {
-		d.t.Fatalf("topologytest: input of topic %s: a serde is nil", topic)
+		d.t.Fatalf("topologytest: input of topic %s: a serde is nil: pass one for keys and one for values", topic)
 	}
 	d.must(topic)
 	return &InputTopic[K, V]{d, topic, ks, vs}
 }
 
-// Send sends a record to the partition of its key, and has it processed.
+// Send sends a record to the partition of its key, and processes it.
 func (in *InputTopic[K, V]) Send(key K, value V, at time.Time, headers ...processor.Header) {
 	in.d.t.Helper()
 	in.SendRecord(processor.Record[K, V]{Key: key, Value: value, Timestamp: processor.TimestampOf(at), Headers: headers})
 }
 
-// SendRecord sends a record, which may lack a key or a value, to the partition of its
-// key; without a key partitions take turns. Its zero Timestamp is 1970, as a record in
-// Kafka may have it.
+// SendRecord sends a record, which may lack a key or a value. It goes to the partition of
+// its key; records without a key go to the partitions in turn. The zero Timestamp is
+// 1970, because a record in Kafka may have it.
 func (in *InputTopic[K, V]) SendRecord(r processor.Record[K, V]) {
 	in.d.t.Helper()
 	partition := int32(-1)
@@ -74,7 +75,7 @@ func (in *InputTopic[K, V]) SendRecord(r processor.Record[K, V]) {
 	in.SendTo(partition, r)
 }
 
-// SendTo sends a record to a partition.
+// SendTo sends a record to a partition, and processes it.
 func (in *InputTopic[K, V]) SendTo(partition int32, r processor.Record[K, V]) {
 	in.d.t.Helper()
 	key, err := encode(in.keys, r.Key, r.NoKey)
@@ -97,14 +98,14 @@ type OutputTopic[K, V any] struct {
 	read  int
 }
 
-// Output returns an OutputTopic that starts at the beginning of the topic. A topic to
-// which nothing was written has no records. A topic that does not exist ends the test;
-// see [Topics]. If a function of the topology chooses topics, that is found by
+// Output returns an OutputTopic that starts at the beginning of the topic. If nothing was
+// written to the topic, it has no records. A topic that does not exist fails the test;
+// see [Topics]. If a function of the topology chooses topics, the failure comes from
 // [OutputTopic.Records].
 func Output[K, V any](d *Driver, topic string, ks serde.Serde[K], vs serde.Serde[V]) *OutputTopic[K, V] {
 	d.t.Helper()
 	if ks == nil || vs == nil {
-		d.t.Fatalf("topologytest: output of topic %s: a serde is nil", topic)
+		d.t.Fatalf("topologytest: output of topic %s: a serde is nil: pass one for keys and one for values", topic)
 	}
 	if !d.chooses() {
 		d.mustRead(topic)
@@ -113,7 +114,7 @@ func Output[K, V any](d *Driver, topic string, ks serde.Serde[K], vs serde.Serde
 }
 
 // Records returns the committed records that it has not returned before, in order of
-// commit. It is nil if there are none.
+// commit, or nil if there are none.
 func (o *OutputTopic[K, V]) Records() []processor.Record[K, V] {
 	o.d.t.Helper()
 	o.d.mustRead(o.topic)
@@ -152,7 +153,7 @@ func encode[T any](s serde.Serde[T], v T, none bool) ([]byte, error) {
 	if absent(s, v, none) {
 		return nil, nil
 	}
-	// An empty encoding is not an absent one.
+	// An empty encoding differs from an absent one.
 	return s.Append([]byte{}, v)
 }
 

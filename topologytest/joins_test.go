@@ -9,7 +9,8 @@ import (
 	"github.com/millrace-streams/millrace/topologytest"
 )
 
-// TestJoinsAfterCrashes: what a join reads comes back from the disk or from the changelog.
+// TestJoinsAfterCrashes: the rows of a join come back from the disk or from the
+// changelog.
 func TestJoinsAfterCrashes(t *testing.T) {
 	t.Parallel()
 	for name, how := range map[string]topologytest.Disk{

@@ -10,17 +10,17 @@ import (
 	"github.com/millrace-streams/millrace/serde"
 )
 
-// Record is a record of a topic as it is on the wire.
+// Record is a raw record of a topic.
 type Record struct {
 	Partition  int32
 	Offset     int64
-	Key, Value []byte // nil when absent
+	Key, Value []byte // nil if absent
 	Timestamp  processor.Timestamp
 	Headers    processor.Headers
 }
 
-// logs are the topics of the driver: what has been committed to them. A record of an
-// aborted transaction was never there. Offsets have no gaps.
+// logs are the topics of the driver with their committed records. Records of an aborted
+// transaction never get there, so offsets have no gaps.
 type logs struct {
 	counts map[string]int32
 	topics map[string]*topicLog
@@ -28,7 +28,7 @@ type logs struct {
 
 type topicLog struct {
 	partitions [][]Record
-	order      []Record // of all partitions, in order of commit
+	order      []Record // the records of all partitions, in order of commit
 	turn       int32    // partition of the next record without a key
 }
 
@@ -36,8 +36,7 @@ func newLogs() *logs {
 	return &logs{counts: map[string]int32{}, topics: map[string]*topicLog{}}
 }
 
-// partitionsOf returns the number of partitions of a topic. Topics that nobody said
-// anything about have one.
+// partitionsOf returns the number of partitions of a topic. The default is one.
 func (l *logs) partitionsOf(topic string) int32 {
 	if n := l.counts[topic]; n > 0 {
 		return n
@@ -54,8 +53,8 @@ func (l *logs) topic(name string) *topicLog {
 	return t
 }
 
-// choose returns the partition of a record that has none yet: that of its key, or the
-// next in turn.
+// choose returns the partition of a record without a partition: that of its key, or the
+// next one in turn.
 func (l *logs) choose(topic string, partition int32, key []byte) (int32, error) {
 	n := l.partitionsOf(topic)
 	switch {
@@ -79,7 +78,7 @@ func (l *logs) append(topic string, r Record) {
 	t.order = append(t.order, r)
 }
 
-// end is the offset after the last record of a partition.
+// end returns the offset after the last record of a partition.
 func (l *logs) end(topic string, partition int32) int64 {
 	t := l.topics[topic]
 	if t == nil || int(partition) >= len(t.partitions) {

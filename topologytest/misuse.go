@@ -2,8 +2,8 @@ package topologytest
 
 import "runtime"
 
-// step runs f, which runs tasks. It is on the stack of whatever the tasks call, which is
-// how foreign finds other goroutines.
+// step runs f, which runs tasks. While tasks run, it is on the stack of their goroutine.
+// foreign uses this to detect other goroutines.
 //
 //go:noinline
 func (d *Driver) step(f func() error) error { return f() }
@@ -19,7 +19,7 @@ var stepEntry = func() (entry uintptr) {
 	return entry
 }()
 
-// foreign reports whether its caller runs on a goroutine that no driver runs tasks on.
+// foreign reports whether its caller runs on a goroutine on which no driver runs tasks.
 func foreign() bool {
 	var pcs [32]uintptr
 	for skip := 2; ; skip += len(pcs) {
@@ -35,8 +35,8 @@ func foreign() bool {
 	}
 }
 
-// checkMisuse fails the topology if a Context was used outside of its call: between two
-// calls of the driver, nothing else notices.
+// checkMisuse fails the topology if a Context was used outside of its call. Between two
+// calls of the driver, nothing else would notice.
 func (d *Driver) checkMisuse() {
 	d.t.Helper()
 	if err := d.misuse.Err(); err != nil && d.failure == nil {

@@ -77,7 +77,7 @@ var uses = map[string]func(k *hoarder){
 	"Delete":      func(k *hoarder) { _, _, _ = k.store.Delete("stray") },
 }
 
-// elsewhere calls use on another goroutine, and waits.
+// elsewhere calls use on another goroutine, and waits for it.
 func elsewhere(use func(k *hoarder)) func(k *hoarder) {
 	return func(k *hoarder) {
 		done := make(chan struct{})
@@ -86,7 +86,8 @@ func elsewhere(use func(k *hoarder)) func(k *hoarder) {
 	}
 }
 
-// wantMisuse checks the error of a use, and that nothing of the transaction came out.
+// wantMisuse checks the error of a use, and that nothing of the transaction became
+// visible.
 func wantMisuse(t *testing.T, d *topologytest.Driver, err error) {
 	t.Helper()
 	if !errors.Is(err, processor.ErrOutsideCall) || !strings.Contains(err.Error(), "task 0_0: node p: ") {
@@ -124,7 +125,7 @@ func TestContextInOtherGoroutine(t *testing.T) {
 	}
 }
 
-// TestContextAfterItsTask: a Context that outlives its task, after a crash, is found too.
+// TestContextAfterItsTask: a use of a Context after its task has crashed is found too.
 func TestContextAfterItsTask(t *testing.T) {
 	t.Parallel()
 	k := &hoarder{}
@@ -135,7 +136,7 @@ func TestContextAfterItsTask(t *testing.T) {
 	wantMisuse(t, d, d.Try(func() { old.Forward(record{Key: "stray"}) }))
 }
 
-// TestContextInCallbacks: OnCommitted and Close are no calls of the processor.
+// TestContextInCallbacks: OnCommitted and Close are not calls of the processor.
 func TestContextInCallbacks(t *testing.T) {
 	t.Parallel()
 	stray := func(k *hoarder) { k.ctx.Forward(record{Key: "stray"}) }

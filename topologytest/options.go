@@ -42,54 +42,58 @@ func newOptions(opts []Option) options {
 	return o
 }
 
-// ApplicationID is the application ID, which internal topics have in front of their
-// names. Default: "test".
+// ApplicationID sets the application ID, with which the names of internal topics begin.
+// Default: "test".
 func ApplicationID(id string) Option { return func(o *options) { o.applicationID = id } }
 
-// Partitions sets the number of partitions of a topic that is not internal. Default, and
-// least: 1. Internal topics have as many as they would have in production.
+// Partitions sets the number of partitions of a topic that is not internal. Minimum and
+// default: 1. Internal topics have as many as in production.
 func Partitions(topic string, n int32) Option {
 	return func(o *options) { o.partitions[topic] = max(n, 1) }
 }
 
-// CommitInterval commits when so much time has passed on the driver's clock since the
-// last commit, when a processor asks for it, and at [Driver.Commit]. Default: 0, which
-// commits after each Send and each step of the clock.
+// CommitInterval commits when this much time has passed on the driver's clock since the
+// last commit. It also commits when a processor asks for it, and at [Driver.Commit].
+// Default: 0, which commits after each Send and each step of the clock.
 func CommitInterval(d time.Duration) Option { return func(o *options) { o.commitInterval = d } }
 
-// Start is the time on the driver's clock at first. Default: 2020-01-01T00:00:00Z.
+// Start sets the initial time of the driver's clock. Default: 2020-01-01T00:00:00Z.
 func Start(at time.Time) Option { return func(o *options) { o.start = at } }
 
-// EveryUpdate is Config.EveryUpdate of the application: tables forward each update, not
-// one for each commit.
+// EveryUpdate is like Config.EveryUpdate of an application: tables forward each update,
+// instead of one update per row and commit.
 func EveryUpdate() Option { return func(o *options) { o.everyUpdate = true } }
 
-// JavaOrder processes in the order of Kafka Streams' TopologyTestDriver: one task runs
-// all sub-topologies, with one stream time, over the first partition of every topic; the
-// record with the smallest head timestamp is first, and each record is committed by
-// itself. Advance moves the clock in one step.
+// JavaOrder processes records in the order of Kafka Streams' TopologyTestDriver:
 //
-// It is for comparing with tests of a Java program. It shows an order that production
-// does not have: there, sub-topologies run in tasks of their own.
+//   - One task runs all sub-topologies, with one stream time, over the first partition of
+//     every topic.
+//   - The record with the smallest head timestamp is first.
+//   - Each record is committed alone.
+//   - Advance moves the clock in one step.
+//
+// Use it to compare with tests of a Java program. Production has another order, because
+// its sub-topologies run in separate tasks.
 func JavaOrder() Option { return func(o *options) { o.javaOrder = true } }
 
-// ErrorPolicy is Config.Errors of the application. Default: every error fails. The pauses
+// ErrorPolicy is like Config.Errors of an application. Default: every error fails. Pauses
 // between retries take no time.
 func ErrorPolicy(p processor.ErrorPolicy) Option { return func(o *options) { o.policy = p } }
 
-// MaxMessageBytes sets max.message.bytes of a topic. Default: Kafka's, 1048588. The
-// driver compares the size before compression; a broker compares the compressed size.
+// MaxMessageBytes sets max.message.bytes of a topic. The driver compares it with the size
+// before compression; a broker compares the compressed size. Default: Kafka's default,
+// 1048588.
 func MaxMessageBytes(topic string, n int) Option {
 	return func(o *options) { o.maxBytes[topic] = n }
 }
 
-// Workers spreads the tasks over n workers, each with transactions of its own. Default:
-// 1, so that all tasks commit and abort together.
+// Workers distributes the tasks to n workers, each with its own transactions. Default: 1,
+// so all tasks commit and abort together.
 func Workers(n int) Option { return func(o *options) { o.workers = max(n, 1) } }
 
-// OnDisk keeps state in directories of the test (see testing.TB.TempDir). Default: in
-// memory, through the same database.
+// OnDisk keeps state in directories of the test (see testing.TB.TempDir). Default: the
+// same database in memory.
 func OnDisk() Option { return func(o *options) { o.onDisk = true } }
 
-// Logger is where the tasks log. Default: nowhere.
+// Logger sets the logger of the tasks. Default: no log.
 func Logger(l *slog.Logger) Option { return func(o *options) { o.logger = l } }

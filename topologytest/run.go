@@ -15,12 +15,12 @@ import (
 // do.
 func (d *Driver) settle() error { return d.untilIdle(d.o.commitInterval == 0) }
 
-// maxRounds is far beyond what any topology needs that comes to rest: a round takes
-// records one topic further, in Java's order one record.
+// maxRounds is more than any topology needs that comes to rest. A round takes records one
+// topic further, or one record with JavaOrder.
 const maxRounds = 100_000
 
-// untilIdle processes, and commits the workers that are due, or all, until there is
-// nothing left to do. A topology that feeds itself never comes to that.
+// untilIdle processes, and commits the workers that are due, or all, until nothing is
+// left to do. A topology that feeds itself never gets there.
 func (d *Driver) untilIdle(all bool) error {
 	for range maxRounds {
 		n, err := d.process()
@@ -35,10 +35,10 @@ func (d *Driver) untilIdle(all bool) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("the topology does not come to rest: after %d rounds of processing and committing there is more to do. Does it write to a topic that it reads?", maxRounds)
+	return fmt.Errorf("the topology does not come to rest: after %d rounds of processing and committing there is more to do: check whether it writes to a topic that it reads", maxRounds)
 }
 
-// process processes what is visible, and returns how many records that were.
+// process processes the visible records, and returns their number.
 func (d *Driver) process() (int, error) {
 	total := 0
 	for _, r := range slices.Clone(d.tasks) {
@@ -56,8 +56,8 @@ func (d *Driver) process() (int, error) {
 	return total, nil
 }
 
-// portion is how many records a task processes in one go. In Java's order a commit
-// follows each.
+// portion is how many records a task processes at a time. With JavaOrder a commit follows
+// each.
 func (d *Driver) portion() int {
 	if d.o.javaOrder {
 		return 1
@@ -65,8 +65,8 @@ func (d *Driver) portion() int {
 	return 1 << 30
 }
 
-// guard runs a step of a task. If it asks for a replay, its worker aborts, and the step
-// counts as one that has done something.
+// guard runs a step of a task. If the step asks for a replay, its worker aborts, and the
+// step counts as work.
 func (d *Driver) guard(w *worker, step func() (int, error)) (int, error) {
 	n, err := step()
 	var replay *task.ReplayError
@@ -77,7 +77,7 @@ func (d *Driver) guard(w *worker, step func() (int, error)) (int, error) {
 }
 
 // commitDue commits the workers that have something to commit and whose processors asked
-// for it, or all of them. It reports whether anything was committed.
+// for a commit, or all of them. It reports whether anything was committed.
 func (d *Driver) commitDue(all bool) (committed bool, err error) {
 	for _, w := range d.workers {
 		if !w.dirty() || !all && !w.commitRequested() {
@@ -94,8 +94,8 @@ func (d *Driver) commitDue(all bool) (committed bool, err error) {
 	return committed, nil
 }
 
-// Commit commits all transactions, and processes and commits what becomes visible by
-// that, until there is nothing left.
+// Commit commits all transactions. Then it processes and commits the records that became
+// visible, until nothing is left.
 func (d *Driver) Commit() {
 	d.t.Helper()
 	d.do(d.commitAll)
@@ -103,12 +103,12 @@ func (d *Driver) Commit() {
 
 func (d *Driver) commitAll() error { return d.untilIdle(true) }
 
-// Advance moves the clock. On its way it stops whenever a wall-clock punctuator or a
-// commit is due, and carries it out.
+// Advance moves the clock forward. Whenever a wall-clock punctuator or a commit becomes
+// due, the clock stops there and runs it.
 func (d *Driver) Advance(by time.Duration) {
 	d.t.Helper()
 	if by < 0 {
-		d.t.Fatalf("topologytest: Advance(%v): the clock does not go back", by)
+		d.t.Fatalf("topologytest: Advance(%v): the clock cannot go back: pass a positive duration", by)
 	}
 	d.do(func() error { return d.advance(d.now.Add(by)) })
 }
@@ -137,7 +137,7 @@ func (d *Driver) advance(target time.Time) error {
 	}
 }
 
-// nextStop returns when something is due, target at the latest.
+// nextStop returns when something is next due, or target if that is earlier.
 func (d *Driver) nextStop(target time.Time) time.Time {
 	if d.o.javaOrder {
 		return target
@@ -176,11 +176,15 @@ func (d *Driver) punctuate() error {
 	return nil
 }
 
-// Crash kills the task that runs the node, or has the store, with the name, for the
-// partition. The open transaction of its worker aborts, and all tasks of the worker go
-// back to their last commit. Then the task starts again: it restores its stores from
-// their changelogs and reads its input from its last committed offsets. disk says what is
-// left of its directory; default: KeepDisk.
+// Crash kills one task: the one that runs the named node, or has the named store, for the
+// given partition.
+//
+//  1. The open transaction of its worker aborts, and all tasks of the worker go back to
+//     their last commit.
+//  2. The task starts again. It restores its stores from their changelogs and reads its
+//     input from its last committed offsets.
+//
+// disk says what is left of its directory. Default: KeepDisk.
 func (d *Driver) Crash(name string, partition int32, disk ...Disk) {
 	d.t.Helper()
 	r := d.find(name, partition)
@@ -192,7 +196,7 @@ func (d *Driver) Crash(name string, partition int32, disk ...Disk) {
 	})
 }
 
-// CrashAll kills all tasks at once, as kill -9 of the process does.
+// CrashAll kills all tasks at once, like kill -9 of the process.
 func (d *Driver) CrashAll(disk ...Disk) {
 	d.t.Helper()
 	d.do(func() error {
@@ -212,9 +216,9 @@ func choose(disk []Disk) Disk {
 	return disk[0]
 }
 
-// Restart commits, stops all tasks, and starts them again, as a restart of the process
-// does. After an error inside [Driver.Try] there is nothing left to commit: they start
-// from the last commit before it.
+// Restart commits, stops all tasks, and starts them again, like a restart of the process.
+// After an error inside [Driver.Try] there is nothing to commit; the tasks then start
+// from the last commit before the error.
 func (d *Driver) Restart() {
 	d.t.Helper()
 	if d.end(); d.failure == nil {
@@ -222,9 +226,9 @@ func (d *Driver) Restart() {
 	}
 }
 
-// RestartWith is Restart with another version of the topology, with the topics, the
-// committed offsets and the disks of the one before. A version that would lose or misread
-// state is refused, as it is in production.
+// RestartWith is Restart with another version of the topology. Topics, committed offsets
+// and disks are kept. Like in production, a version that would lose or misread state is
+// refused.
 func (d *Driver) RestartWith(topo *topology.Topology) {
 	d.t.Helper()
 	if d.end(); d.failure != nil {
@@ -245,7 +249,7 @@ func (d *Driver) RestartWith(topo *topology.Topology) {
 	})
 }
 
-// end commits and stops all tasks, or forgets the failure that has stopped them.
+// end commits and stops all tasks. If a failure has stopped them, it clears the failure.
 func (d *Driver) end() {
 	d.t.Helper()
 	if d.failure != nil {

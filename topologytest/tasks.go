@@ -15,7 +15,7 @@ import (
 func (d *Driver) count(g *graph.Graph) (map[string]int32, error) {
 	counts := map[string]int32{}
 	if d.o.javaOrder {
-		return counts, nil // every topic has one partition, whatever the topology says
+		return counts, nil // every topic has one partition
 	}
 	maps.Copy(counts, d.o.partitions)
 	read, err := g.PartitionCounts(func(topic string) (int32, error) { return max(counts[topic], 1), nil })
@@ -25,8 +25,8 @@ func (d *Driver) count(g *graph.Graph) (map[string]int32, error) {
 	return counts, err
 }
 
-// makeWorkers makes the tasks, one for each partition of a sub-topology's largest topic,
-// and deals them out.
+// makeWorkers makes the tasks, one per partition of a sub-topology's largest topic, and
+// distributes them to workers.
 func (d *Driver) makeWorkers() {
 	d.workers, d.tasks = nil, nil
 	for range d.o.workers {
@@ -59,7 +59,7 @@ func (d *Driver) addTask(g group, id processor.Task) {
 	w.tasks = append(w.tasks, r)
 }
 
-// diskOf returns the directory of a task, which is the same for all versions of the
+// diskOf returns the directory of a task. It is the same for all versions of the
 // topology.
 func (d *Driver) diskOf(sub string, partition int32) *disk {
 	name := fmt.Sprintf("%s-%d", sub, partition)
@@ -73,7 +73,7 @@ func (d *Driver) diskOf(sub string, partition int32) *disk {
 	return d.disks[name]
 }
 
-// position gives an input partition that has no committed offset the one to start from.
+// position sets the start offset of an input partition without a committed offset.
 func (d *Driver) position(p task.Partition) {
 	if _, ok := d.committed[p]; ok {
 		return
@@ -89,7 +89,7 @@ func (d *Driver) position(p task.Partition) {
 	d.committed[p] = from
 }
 
-// group is what one task runs: a sub-topology or, in Java's order, all of them.
+// group is what one task runs: a sub-topology or, with JavaOrder, all of them.
 type group struct {
 	id     int
 	name   string

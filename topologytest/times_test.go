@@ -12,9 +12,9 @@ import (
 	"github.com/millrace-streams/millrace/topologytest"
 )
 
-// A sub-topology with so many windowed operators that their times do not fit into the
-// metadata of the offsets keeps them in a changelog, and loses none with its disk: a late
-// record stays late.
+// A sub-topology has so many windowed operators that their times do not fit into the
+// metadata of the offsets. It keeps them in a changelog, and a lost disk loses none: a
+// late record stays late.
 func TestManyOperatorTimes(t *testing.T) {
 	t.Parallel()
 	b := topology.New()

@@ -14,8 +14,8 @@ import (
 
 type timeless = processor.Context[string, string]
 
-// forgetful forwards records without a timestamp from each of its calls, and writes to
-// its store there. quiet are the calls in which it does not.
+// forgetful forwards records without a timestamp, and writes to its store, in each of its
+// calls except those in quiet.
 type forgetful struct {
 	seen  state.KeyValueStore[string, string]
 	quiet []string

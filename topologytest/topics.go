@@ -9,15 +9,15 @@ import (
 	"github.com/millrace-streams/millrace/internal/graph"
 )
 
-// Topics declares topics that exist although the topology does not name them: those that
-// a function chooses for each record, or that only a later version of the topology reads.
-// A topic that is neither declared nor named by the topology does not exist: to send to
-// it, or to read it, ends the test. So a name with a typing error is found.
+// Topics declares topics that exist although the topology does not name them: topics that
+// a function chooses per record, or that only a later version of the topology reads. Any
+// other unnamed topic does not exist: sending to it, or reading it, fails the test. This
+// finds misspelled names.
 func Topics(names ...string) Option {
 	return func(o *options) { o.topics = append(o.topics, names...) }
 }
 
-// known are the topics that exist, by full name. Those of earlier versions of the
+// known are the topics that exist, by full name. Topics of earlier versions of the
 // topology stay.
 type known map[string]bool
 
@@ -40,8 +40,7 @@ func (k known) add(g *graph.Graph, o options) {
 	delete(k, "")
 }
 
-// checkOptions returns an error if an option sets something of a topic that does not
-// exist.
+// checkOptions returns an error if an option refers to a topic that does not exist.
 func (k known) checkOptions(o options) error {
 	for _, name := range slices.Sorted(maps.Keys(o.partitions)) {
 		if !k[name] {
@@ -57,10 +56,10 @@ func (k known) checkOptions(o options) error {
 }
 
 func (k known) missing(name string) error {
-	return fmt.Errorf("there is no topic %q; the topology and the options name: %s. See topologytest.Topics", name, strings.Join(slices.Sorted(maps.Keys(k)), ", "))
+	return fmt.Errorf("there is no topic %q: use one of %s, or declare it with topologytest.Topics", name, strings.Join(slices.Sorted(maps.Keys(k)), ", "))
 }
 
-// must ends the test if the topic does not exist.
+// must fails the test if the topic does not exist.
 func (d *Driver) must(topic string) {
 	d.t.Helper()
 	if !d.known[topic] {
@@ -68,8 +67,8 @@ func (d *Driver) must(topic string) {
 	}
 }
 
-// mustRead ends the test if the topic does not exist. One that a function has chosen for
-// a record does.
+// mustRead fails the test if the topic does not exist. A topic that a function has chosen
+// for a record exists.
 func (d *Driver) mustRead(topic string) {
 	d.t.Helper()
 	if d.logs.topics[topic] == nil {

@@ -13,8 +13,8 @@ import (
 	"github.com/millrace-streams/millrace/topologytest"
 )
 
-// What a windowed operator remembers, its windows and its own stream time, comes back
-// after every kind of crash: the results are those of a run without any.
+// The windows and the stream time of a windowed operator come back after every kind of
+// crash. The results equal those of a run without crashes.
 func TestCrashesChangeNoWindow(t *testing.T) {
 	t.Parallel()
 	const partitions = 2

@@ -17,7 +17,7 @@ import (
 type worker struct {
 	d     *Driver
 	tasks []*runner
-	open  []pending // what was sent in the open transaction
+	open  []pending // records that were sent in the open transaction
 }
 
 type pending struct {
@@ -25,8 +25,8 @@ type pending struct {
 	record Record
 }
 
-// runner is a task with its disk and what the driver knows about it. It lives as long as
-// the driver; task is nil while it is stopped.
+// runner is a task with its disk and its place in the input. It lives as long as the
+// driver. task is nil while the task is stopped.
 type runner struct {
 	w      *worker
 	id     processor.Task
@@ -38,7 +38,7 @@ type runner struct {
 	budget *engine.Budget
 
 	task *task.Task
-	fed  map[task.Partition]int64 // offset of the next record to hand over
+	fed  map[task.Partition]int64 // offset of the next record to pass to the task
 }
 
 // start opens the disk, restores the stores from their changelogs, and makes the task.
@@ -54,7 +54,7 @@ func (r *runner) start() error {
 	return r.make()
 }
 
-// restore brings a store up to the end of its changelog.
+// restore applies a store's changelog up to its end.
 func (r *runner) restore(s *graph.Store) error {
 	if !s.Spec.Logged() {
 		return nil
@@ -80,7 +80,7 @@ func (r *runner) restore(s *graph.Store) error {
 	return r.disk.db.Apply(batch)
 }
 
-// make makes the task as of its last commit, on the open disk.
+// make makes the task from its last commit, on the open disk.
 func (r *runner) make() error {
 	d := r.w.d
 	r.fed = map[task.Partition]int64{}
@@ -124,7 +124,7 @@ func (r *runner) drop() error {
 	return err
 }
 
-// feed hands over what is visible of the input.
+// feed passes the visible records of the input to the task.
 func (r *runner) feed() error {
 	for _, p := range r.inputs {
 		records := r.w.d.logs.read(p.Topic, p.Partition, r.fed[p])
@@ -155,8 +155,7 @@ func (w *worker) Send(out graph.Output, _ processor.Metadata) error {
 // Partitions implements task.Outbox.
 func (w *worker) Partitions(topic string) (int32, error) { return w.d.logs.partitionsOf(topic), nil }
 
-// usualLimits are those of a topic that the test says nothing about. Nothing is
-// compressed here.
+// usualLimits are the limits of a topic without options. Nothing is compressed here.
 var usualLimits = &task.Limits{MaxBytes: defaultMaxBytes, Setting: "max.message.bytes", Uncompressed: true}
 
 // Limits implements task.Outbox.
@@ -170,7 +169,7 @@ func (w *worker) Limits(topic string, _ bool) *task.Limits {
 	return &limits
 }
 
-// Oversized implements task.Outbox. It is not called: the limits count before
+// Oversized implements task.Outbox. It is never called, because the limits apply before
 // compression.
 func (w *worker) Oversized(graph.Output) int { return 0 }
 
@@ -179,13 +178,14 @@ func (w *worker) dirty() bool {
 	return len(w.open) > 0 || slices.ContainsFunc(w.tasks, func(r *runner) bool { return r.task.Dirty() })
 }
 
-// commitRequested reports whether a processor, or the memory, has asked for a commit.
+// commitRequested reports whether a processor asked for a commit, or the memory is used
+// up.
 func (w *worker) commitRequested() bool {
 	return slices.ContainsFunc(w.tasks, func(r *runner) bool { return r.task.CommitRequested() || r.budget.Over() })
 }
 
 // commit commits the open transaction: outputs, offsets, and then the disks, except those
-// of tasks that die before.
+// of tasks that die before that.
 func (w *worker) commit(dying []*runner) error {
 	var offsets []task.Offset
 	for _, r := range w.tasks {
@@ -213,7 +213,7 @@ func (w *worker) commit(dying []*runner) error {
 	return nil
 }
 
-// changelogEnds are the positions of the task's changelogs after a commit: nobody else
+// changelogEnds returns the ends of the task's changelogs after a commit. No other task
 // writes to them.
 func (r *runner) changelogEnds() map[string]int64 {
 	ends := make(map[string]int64, len(r.stores))
@@ -226,7 +226,7 @@ func (r *runner) changelogEnds() map[string]int64 {
 	return ends
 }
 
-// abort takes the worker's tasks back to their last commit.
+// abort returns the worker's tasks to their last commit.
 func (w *worker) abort() error {
 	w.open = nil
 	for _, r := range w.tasks {
@@ -242,7 +242,7 @@ func (w *worker) abort() error {
 	return nil
 }
 
-// crash aborts, and has some of the tasks start again from what is left of their disks.
+// crash aborts, and starts the dying tasks again from what is left of their disks.
 func (w *worker) crash(dying []*runner, how Disk) error {
 	if how.kind == stale {
 		if err := w.commit(dying); err != nil {

@@ -4,8 +4,8 @@ import (
 	"github.com/millrace-streams/millrace/internal/store"
 )
 
-// These methods are how windowed operators use the store. They work on its cells, which
-// hide no expired row and refuse no late one: the operator decides what is late.
+// Windowed operators use these methods. They read and write expired rows too, because the
+// operator decides which records are late.
 
 // AppendKey appends the key of a cell.
 func (s *core[K, V]) AppendKey(dst, key []byte, start int64) []byte {

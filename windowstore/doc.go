@@ -1,23 +1,26 @@
-// Package windowstore has the typed window store: values by key and window start, read by
-// key and time range, and forgotten after a retention time.
+// Package windowstore has the typed window store. It keeps values by key and window
+// start, reads them by key and time range, and forgets them after a retention time.
 //
 // # Time and retention
 //
-// The store's time is the largest window start that was ever put into it; it is committed
-// with the state, and survives restarts. A row whose start is not later than the store's
-// time minus the retention is expired: reads do not show it, and a put of such a row
-// changes nothing but the changelog, where Kafka Streams writes it too, and is counted as
-// a dropped record. This is so to the millisecond, for every kind of store. (In Kafka
-// Streams persistent stores take rows that reads do not show.)
+// The store's time is the largest window start that was ever put into it. It is committed
+// with the state, and survives restarts.
 //
-// Expired rows are deleted by segments of half the retention, and of one minute at least,
-// at a commit.
+// If the start of a row is not later than the store's time minus the retention, the row
+// is expired. This is exact to the millisecond, for every kind of store:
+//
+//   - Reads do not show an expired row. (In Kafka Streams, persistent stores accept rows
+//     that reads do not show.)
+//   - A put of an expired row does not change the store, and counts as a dropped record.
+//     Like Kafka Streams, it still writes the row to the changelog.
+//
+// Expired rows are deleted at a commit, by segment. The length of a segment is half the
+// retention, but at least one minute.
 //
 // # Order
 //
-// Rows are in order of segment, then of the bytes of the encoded key and the window
-// start. Rows of one key are in order of start. Rows of several keys are not in order of
-// start.
+// Rows are ordered by segment, then by the bytes of the encoded key and the window start.
+// Rows of one key are in order of start. Rows of several keys are not.
 //
-// What package state says about commits, aborts and values holds here too.
+// The rules of package state about commits, aborts and values apply here too.
 package windowstore

@@ -11,11 +11,11 @@ import (
 	"github.com/millrace-streams/millrace/windowstore"
 )
 
-// seen keeps, for ten minutes, what has come in each minute.
+// seen counts the records of each minute, and keeps the counts for ten minutes.
 var seen = windowstore.New("seen", serde.String, serde.Int64, time.Minute, 10*time.Minute)
 
-// trend forwards, with each record, how often its key has come in its minute and the two
-// before.
+// trend forwards, with each record, how often its key has occurred in its minute and the
+// two before.
 type trend struct {
 	seen windowstore.Store[string, int64]
 }

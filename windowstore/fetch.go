@@ -51,7 +51,7 @@ type query[K any] struct {
 	reverse     bool
 }
 
-// fetch yields what a query asks for and has not expired.
+// fetch yields the rows of a query that have not expired.
 //
 // It is not inlined: each range read would have a copy of it.
 //
@@ -66,7 +66,7 @@ func (s *core[K, V]) fetch(q query[K]) iter.Seq2[Entry[K, V], error] {
 			var e Entry[K, V]
 			if err == nil {
 				if e, err = s.entry(row); err == nil && s.Expired(int64(e.Start)) {
-					continue // the loop has moved the store's time
+					continue // the loop has advanced the store's time
 				}
 			}
 			if !yield(e, err) || err != nil {
@@ -132,8 +132,8 @@ func (r keyRange) has(key []byte) bool {
 
 func (r keyRange) all() bool { return r.first == nil && r.last == nil }
 
-// rows yields the rows of the keys with from <= start <= to, by segment. It hides nothing
-// but segments that were deleted.
+// rows yields the rows of the keys with from <= start <= to, by segment. It includes
+// expired rows whose segment has not been deleted.
 //
 // It is not inlined, for the reason of fetch.
 //

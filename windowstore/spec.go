@@ -8,12 +8,12 @@ import (
 	"github.com/millrace-streams/millrace/serde"
 )
 
-// Spec describes a window store; [New] makes one. It is immutable. Several processors of
-// one sub-topology may be given the same spec: they share the store.
+// Spec describes a window store. [New] makes one. It is immutable. If several processors
+// of one sub-topology are given the same spec, they share the store.
 //
-// A Spec can be queried as it is: see millrace.Get and millrace.Windows.
+// A Spec can be queried directly: see millrace.Get and millrace.Windows.
 //
-// Only this package can implement a Spec, so methods may be added to it.
+// Only this package can implement a Spec, so methods may be added.
 type Spec[K, V any] interface {
 	processor.StoreSpec
 
@@ -22,7 +22,7 @@ type Spec[K, V any] interface {
 	// ValueSerde returns the serde of the values.
 	ValueSerde() serde.Serde[V]
 
-	// types ties the spec to its types and to this package.
+	// types binds the spec to its types and to this package.
 	types(K, V)
 }
 
@@ -39,34 +39,34 @@ type options struct {
 // it.
 func InMemory() Option { return func(o *options) { o.InMemory = true } }
 
-// WithoutChangelog writes no changelog topic. The store is then as lasting as the local
-// disk (with InMemory: as the process).
+// WithoutChangelog writes no changelog topic. The store then exists only on the local
+// disk (with InMemory: in the process).
 //
-//   - When its task moves to another process, the store does not go along. The task goes
-//     on with what that process has of the store: nothing, or the rows that its disk has
-//     from an earlier time.
-//   - A crash may lose the changes of the last commit too. They reach the disk after
-//     Kafka has confirmed the commit, and nothing else keeps them.
+//   - If the task moves to another process, the store does not move with it. The task
+//     continues with the rows in the new process: usually none, or, if that process had
+//     the task before, the old rows on its disk.
+//   - A crash may also lose the changes of the last commit. They reach the disk only
+//     after Kafka has confirmed the commit, and no other copy exists.
 func WithoutChangelog() Option { return func(o *options) { o.NoChangelog = true } }
 
-// EveryUpdate writes each update to the changelog, instead of the last one of each window
-// between two commits.
+// EveryUpdate writes every update to the changelog. By default, only the last update of
+// each window between two commits is written.
 func EveryUpdate() Option { return func(o *options) { o.EveryUpdate = true } }
 
-// RetainDuplicates keeps every value that is put, in the order of putting, also under the
-// same key and window start. Such a store deletes by retention only: Delete writes a
-// deletion to the changelog, as Kafka Streams does, and changes nothing. Get returns the
-// first value.
+// RetainDuplicates keeps every value that is put, even under the same key and window
+// start, in the order of the puts. Get returns the first value. Such a store deletes rows
+// by retention only. Like in Kafka Streams, Delete writes a deletion to the changelog and
+// changes nothing else.
 func RetainDuplicates() Option { return func(o *options) { o.duplicates = true } }
 
-// New describes a window store. The name is unique in the topology, and names the
-// changelog topic <application>-<name>-changelog. Default: on disk, with a changelog.
+// New describes a window store. The name must be unique in the topology. It names the
+// changelog topic, <application>-<name>-changelog. Default: on disk, with a changelog.
 //
-// size is the length of the windows; only reads need it, to tell a window's end.
-// retention is how long, in the store's time, a row is kept after its window's start; it
-// is size at least. Both are whole milliseconds.
+// size is the length of the windows. Only reads use it, to compute the end of a window.
+// retention is how long a row is kept after the start of its window, in the store's time.
+// It must be at least size. Both must be whole milliseconds.
 //
-// If vs is an Optional serde, a value that is absent by it is a deletion.
+// If vs is an Optional serde, putting an absent value deletes the row.
 func New[K, V any](name string, ks serde.Serde[K], vs serde.Serde[V], size, retention time.Duration, opts ...Option) Spec[K, V] {
 	var o options
 	for _, opt := range opts {
@@ -84,7 +84,7 @@ type spec[K, V any] struct{ *store.Typed[K, V] }
 
 func (*spec[K, V]) types(K, V) {}
 
-// KeySerde returns the serde of the keys with their windows; nil if the store has no
+// KeySerde returns the serde of the keys with their windows, or nil if the store has no
 // serde for keys.
 func (s *spec[K, V]) KeySerde() serde.Serde[serde.Windowed[K]] {
 	if s.Typed.KeySerde() == nil {

@@ -13,36 +13,36 @@ import (
 // Entry is a row of a window store.
 type Entry[K, V any] struct {
 	Key       K
-	Start     processor.Timestamp // of the window
-	End       processor.Timestamp // Start + the store's window size; math.MaxInt64 for windows without end
+	Start     processor.Timestamp // the start of the window
+	End       processor.Timestamp // Start + window size, or math.MaxInt64
 	Value     V
-	Timestamp processor.Timestamp // of the last write
+	Timestamp processor.Timestamp // the timestamp of the last write
 }
 
-// Store is a typed window store. It is for the goroutine of its task: inside Init,
+// Store is a typed window store. Only the goroutine of its task may use it, inside Init,
 // Process, Flush and punctuators.
 //
-// Range reads have inclusive bounds, on the window start. They end at the first error,
-// which they yield with a zero Entry. The loop may write to the store: a row that the
-// loop has not reached is yielded as it is when it is reached.
+// Range reads have inclusive bounds on the window start. A read ends at the first error,
+// which it yields with a zero Entry. The loop may write to the store. A row that the loop
+// has not reached yet is yielded with its value at the time when the loop reaches it.
 //
-// It is an interface because a task's instance and what a processor holds of it are two
-// types. Only this package can implement it, so methods may be added to it.
+// Store is an interface because the task and the processors hold the store as two
+// different types. Only this package can implement it, so methods may be added.
 type Store[K, V any] interface {
 	processor.Store
 
-	// Put sets the value of key in the window that begins at start. Its timestamp is that
-	// of the record being processed; in a punctuator, the punctuator's. An expired window
-	// is not written; see the package documentation.
+	// Put sets the value of key in the window that begins at start. The timestamp of the
+	// row is that of the record being processed or, in a punctuator, that of the
+	// punctuator. An expired window is not written; see the package documentation.
 	Put(key K, value V, start processor.Timestamp) error
-	// PutTimestamped is Put with a timestamp. A negative one is an error: no broker takes
-	// a record with it, so the change could not be written to the changelog.
+	// PutTimestamped is Put with a given timestamp. A negative one is an error: no broker
+	// accepts a record with it, so the change could not be written to the changelog.
 	PutTimestamped(key K, value V, start, at processor.Timestamp) error
 	// Delete removes the value of key in the window that begins at start.
 	Delete(key K, start processor.Timestamp) error
 
-	// Get returns the value of key in the window that begins at start, and whether there
-	// is one.
+	// Get returns the value of key in the window that begins at start. The bool says
+	// whether there is one.
 	Get(key K, start processor.Timestamp) (V, bool, error)
 
 	// Fetch yields the windows of key with from <= start <= to, by start.
@@ -59,17 +59,17 @@ type Store[K, V any] interface {
 	All() iter.Seq2[Entry[K, V], error]
 	ReverseAll() iter.Seq2[Entry[K, V], error]
 
-	// types ties the store to its types and to this package.
+	// types binds the store to its types and to this package.
 	types(K, V)
 }
 
-// ExpiredReason is the reason with which a put of an expired window is counted as
+// ExpiredReason is the reason under which a put of an expired window is counted as
 // dropped.
 const ExpiredReason = store.ExpiredReason
 
-// Open returns the store of the processor's task; call it in Init. A processor that was
-// not given the store when the topology was built is a mistake in the program: Open then
-// panics with an error that says so, which fails Init.
+// Open returns the store of the processor's task. Call it in Init. If the processor was
+// not given the store when the topology was built, that is a programming mistake: Open
+// panics with an error that says so, and Init fails.
 func Open[K, V, K2, V2 any](ctx processor.Context[K2, V2], spec Spec[K, V]) Store[K, V] {
 	instance := store.Open(ctx, spec)
 	s, ok := instance.(*windows[K, V])
@@ -79,7 +79,7 @@ func Open[K, V, K2, V2 any](ctx processor.Context[K2, V2], spec Spec[K, V]) Stor
 	return &windows[K, V]{core: s.core, user: store.UserOf(ctx)}
 }
 
-// windows is a store's instance in a task, or what one processor holds of it.
+// windows is a store's instance in a task, or one processor's handle of it.
 type windows[K, V any] struct {
 	*core[K, V]
 	user store.User
@@ -87,7 +87,7 @@ type windows[K, V any] struct {
 
 func (*windows[K, V]) types(K, V) {}
 
-// core is what all holders of an instance share.
+// core is shared by all handles of an instance.
 type core[K, V any] struct {
 	*store.Expiring[K, V]
 
@@ -95,7 +95,7 @@ type core[K, V any] struct {
 	layout store.WindowLayout
 
 	duplicates bool
-	seq        uint32 // of the last put
+	seq        uint32 // the sequence number of the last put
 	openTime   int64  // the store's time when it was opened
 
 	cellBuf []byte
@@ -177,7 +177,7 @@ func (s *windows[K, V]) put(key K, value V, present bool, start, at int64) error
 	}
 	present = present && s.Present(value)
 	if _, err := s.Encode(key); err != nil {
-		return err // no number is used up
+		return err // no sequence number was used
 	}
 	seq, err := s.nextSeq(key, start)
 	if err != nil {
@@ -193,9 +193,9 @@ func (s *windows[K, V]) put(key K, value V, present bool, start, at int64) error
 	return s.Expiring.Put(b, key, value, present, start, at, s.user)
 }
 
-// nextSeq returns the sequence number of a put: 0, or the next number of a store that
-// retains duplicates. Numbers begin anew when the store is opened, so below the store's
-// time as of then they may be in use.
+// nextSeq returns the sequence number of a put: 0, or the next number if the store
+// retains duplicates. Numbers start again when the store is opened. For windows that may
+// have rows from before that, a number may already be in use.
 func (s *core[K, V]) nextSeq(key K, start int64) (uint32, error) {
 	if !s.duplicates {
 		return 0, nil

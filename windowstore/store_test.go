@@ -191,7 +191,8 @@ func TestOperatorsSeeWhatTheyNeed(t *testing.T) {
 					t.Errorf("windows %v, want %v", got, want)
 				}
 			}
-			for _, start := range []int64{20_000, 70_000, 500_000, 40_000} { // the last is late
+			// The last is late.
+			for _, start := range []int64{20_000, 70_000, 500_000, 40_000} {
 				s.Observe(start)
 				if _, err := s.Cells().Put(cellKey(start), "a", start, true, 0, engine.Origin{}); err != nil {
 					t.Fatal(err)

@@ -33,8 +33,6 @@ var wide = []string{
 	"internal/topics",
 	"internal/transient",
 	"internal/worker",
-	"topologytest",
-	"windowstore",
 }
 
 // TestCommentWidth keeps comments at 90 columns. A comment beside code counts from the

@@ -1,5 +1,5 @@
-// Package statetest is the conformance suite of key-value stores: what every kind of
-// store, and every way to run one, must do alike.
+// Package statetest is the conformance suite of key-value stores. Every kind of store
+// must pass it.
 package statetest
 
 import (
@@ -13,20 +13,19 @@ import (
 	"github.com/millrace-streams/millrace/state"
 )
 
-// Task opens the store under test, and does to it what a task does. Its methods fail the
-// test when they cannot do what they say.
+// Task opens the store under test and acts as its task. Its methods fail the test if they
+// cannot do their work.
 type Task interface {
-	// Store returns the store as the task has it now. It is another one after Abort,
-	// Restart and LoseDisk.
+	// Store returns the task's current store. Abort, Restart and LoseDisk replace it.
 	Store() state.KeyValueStore[string, string]
-	SetNow(at processor.Timestamp) // the timestamp that Put gives
+	SetNow(at processor.Timestamp) // sets the timestamp of the next Put
 	Commit()
-	Abort()    // drops what is not committed
+	Abort()    // drops uncommitted changes
 	Restart()  // a clean stop and start, without a commit
 	LoseDisk() // a start elsewhere: the state comes from the changelog
 
-	// Changelog returns the committed changelog records as text, "key=value@timestamp",
-	// "key@timestamp" for a deletion.
+	// Changelog returns the committed changelog records as text: "key=value@timestamp",
+	// or "key@timestamp" for a deletion.
 	Changelog() []string
 }
 
@@ -175,7 +174,7 @@ func rangesWithCommits(t *testing.T, k Task) {
 	wantRanges(t, k)
 }
 
-// A loop sees rows ahead as they are when it gets there, committed or not.
+// A loop sees each row as it is when the loop reaches it, committed or not.
 func writesInALoop(t *testing.T, k Task) {
 	put(t, k, "a", "1", "c", "3", "e", "5")
 	k.Commit()
@@ -236,7 +235,7 @@ func timestamps(t *testing.T, k Task) {
 	}
 }
 
-// Between two commits the changelog gets one record of each key, in order of first
+// Between two commits the changelog gets one record per key, in the order of the first
 // change.
 func mergedChangelog(t *testing.T, k Task) {
 	k.SetNow(1)

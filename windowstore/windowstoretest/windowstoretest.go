@@ -1,5 +1,5 @@
-// Package windowstoretest is the conformance suite of window stores: what every kind of
-// store, and every way to run one, must do alike.
+// Package windowstoretest is the conformance suite of window stores. Every kind of store
+// must pass it.
 package windowstoretest
 
 import (
@@ -13,17 +13,16 @@ import (
 	"github.com/millrace-streams/millrace/windowstore"
 )
 
-// Config is how a store under test is made, besides its kind.
+// Config says how to make a store under test, apart from its kind.
 type Config struct {
 	Size, Retention  time.Duration
 	RetainDuplicates bool
 }
 
-// Task opens the store under test, and does to it what a task does. Its methods fail the
-// test when they cannot do what they say.
+// Task opens the store under test and acts as its task. Its methods fail the test if they
+// cannot do their work.
 type Task interface {
-	// Store returns the store as the task has it now. It is another one after Abort,
-	// Restart and LoseDisk.
+	// Store returns the task's current store. Abort, Restart and LoseDisk replace it.
 	Store() windowstore.Store[string, string]
 	SetNow(at processor.Timestamp) // the timestamp that Put gives
 	Commit()

@@ -263,7 +263,7 @@ func TestPartitionsChange(t *testing.T) {
 		t.Errorf("while it runs: %v", err)
 	}
 	app = run(t, topo, cfg)
-	if err := app.wait(); err == nil || !strings.Contains(err.Error(), "topic in had 2 partitions when this application ran last, and has 3 now") {
+	if err := app.wait(); err == nil || !strings.Contains(err.Error(), "topic in had 2 partitions in the last run of this application, and has 3 now") {
 		t.Errorf("at the start: %v", err)
 	}
 }

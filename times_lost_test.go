@@ -54,8 +54,8 @@ func (c *cluster) reset(topic string) {
 }
 
 // TestStreamTimeWithoutMetadata sets offsets with a tool, which leaves out the metadata
-// that carry stream time. Windows that were closed stay closed: the rows, or the disk, show
-// how far stream time had come.
+// that carry stream time. Windows that were closed stay closed: the rows, or the disk,
+// show how far stream time had come.
 func TestStreamTimeWithoutMetadata(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {

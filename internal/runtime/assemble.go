@@ -10,7 +10,7 @@ import (
 	"github.com/millrace-streams/millrace/internal/worker"
 )
 
-// assemble gives each part what it needs. It starts nothing.
+// assemble gives each part its dependencies. It starts nothing.
 func (r *Run) assemble() {
 	records := inputs.NewRecords(r.cfg.ApplicationID)
 	r.shared = engine.NewShared(r.cfg.StateMemory)
@@ -60,21 +60,21 @@ func (r *Run) start() error {
 	return r.group.join()
 }
 
-// openDatabases opens the databases on this disk, finds out how far they are behind, and
-// tells other processes what they may need of it.
+// openDatabases opens the databases on this disk, measures how far they are behind, and
+// publishes what other processes may need of them.
 func (r *Run) openDatabases() {
 	r.databases.openAll()
 	ctx, cancel := context.WithTimeout(r.soft, topicsEvery)
 	defer cancel()
 	if err := r.databases.measureLags(ctx, r.client); err != nil {
-		r.log.Warn("asking for the ends of changelogs", "error", err)
+		r.log.Warn("could not ask for the ends of changelogs", "error", err)
 	}
 	progress, err := r.databases.progress()
 	if err == nil {
 		err = r.locator.publishDisks(ctx, r.dir.ProcessID(), progress)
 	}
 	if err != nil {
-		r.log.Warn("telling other processes what is on this disk; a task that has lost its offsets cannot go on in another process", "error", err)
+		r.log.Warn("could not publish the state of this disk: a task that has lost its offsets cannot continue in another process", "error", err)
 	}
 }
 

@@ -9,13 +9,13 @@ import (
 )
 
 // checkBrokers returns an error if a broker is too old for the guarantee. It is the first
-// that needs an answer: if the run ends meanwhile, and no broker has answered at all, the
-// error says so.
+// step that needs an answer. If the run ends during it and no broker has answered at all,
+// the error says so.
 func (r *Run) checkBrokers() error {
 	err := r.untilReachable("comparing the versions of the brokers", func(ctx context.Context) error {
 		report, err := protocol.Check(ctx, r.client, r.cfg.ExactlyOnce)
 		if err == nil && report.NoTopicIDs {
-			r.log.Warn("the brokers do not tell the IDs of topics, which Kafka 2.8 and later do: that a topic was deleted and created again is not noticed")
+			r.log.Warn("the brokers do not report topic IDs (Kafka 2.8 and later do): the application cannot notice that a topic was deleted and created again")
 		}
 		return err
 	})
@@ -27,7 +27,7 @@ func (r *Run) checkBrokers() error {
 	return err
 }
 
-// endedEarly reports that prepare has failed with err only because the run was ended.
+// endedEarly reports whether prepare has failed with err only because the run was ended.
 func (r *Run) endedEarly(err error) bool {
 	return r.soft.Err() != nil && errors.Is(err, r.soft.Err()) && !errors.Is(err, health.ErrNoBroker)
 }

@@ -20,7 +20,7 @@ type catalogue struct {
 
 	mu    sync.RWMutex
 	known map[string]topics.Topic
-	gone  map[string]bool         // looked for in vain for topics.MissingAfter
+	gone  map[string]bool         // topics that were missing for topics.MissingAfter
 	limit map[string]*task.Limits // of known topics
 }
 
@@ -47,15 +47,15 @@ func (c *catalogue) lookup(topic string) (topics.Topic, bool) {
 	return known, ok
 }
 
-// id is the ID of a known topic, else zero.
+// id returns the ID of a known topic, else zero.
 func (c *catalogue) id(topic string) topics.TopicID {
 	known, _ := c.lookup(topic)
 	return known.ID
 }
 
-// Partitions implements worker.Topics. A topic that is chosen per record is looked up
-// when it is met first. If it does not exist, the error is a task.ErrNoTopic: the first
-// time after topics.MissingAfter, afterwards at once.
+// Partitions implements worker.Topics. A topic that is chosen per record is looked up at
+// its first record. If it does not exist, the error is a task.ErrNoTopic. The first such
+// error takes topics.MissingAfter; later ones come at once.
 func (c *catalogue) Partitions(ctx context.Context, topic string) (int32, error) {
 	if known, ok := c.lookup(topic); ok {
 		return known.Partitions, nil
@@ -72,7 +72,7 @@ func (c *catalogue) Partitions(ctx context.Context, topic string) (int32, error)
 	return described[topic].Partitions, nil
 }
 
-// patience is how long to look for a topic.
+// patience returns how long to look for a topic.
 func (c *catalogue) patience(topic string) time.Duration {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
@@ -88,7 +88,7 @@ func (c *catalogue) miss(topic string) {
 	c.gone[topic] = true
 }
 
-// noLimits are those of a topic of which nothing is known.
+// noLimits are the limits of a topic about which nothing is known.
 var noLimits = new(task.Limits)
 
 // Limits implements worker.Topics.
@@ -116,7 +116,7 @@ func (c *catalogue) Refresh(ctx context.Context, topic string) error {
 	return nil
 }
 
-// others are the names of the known topics that are not in names.
+// others returns the names of the known topics that are not in names.
 func (c *catalogue) others(names []string) []string {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
@@ -129,8 +129,8 @@ func (c *catalogue) others(names []string) []string {
 	return others
 }
 
-// setPartitions notes that a topic has another number of partitions now, and returns the
-// one before; changed is false if it is the same.
+// setPartitions sets the number of partitions of a topic. It returns the former number,
+// and whether it has changed.
 func (c *catalogue) setPartitions(topic string, n int32) (before int32, changed bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -143,8 +143,8 @@ func (c *catalogue) setPartitions(topic string, n int32) (before int32, changed 
 	return before, true
 }
 
-// expires says that the broker may delete records of a topic by itself. It is true also
-// if the topic's configuration is not known.
+// expires reports whether the broker may delete records of a topic by itself. It also
+// returns true if the topic's configuration is unknown.
 func (c *catalogue) expires(topic string) bool {
 	known, _ := c.lookup(topic)
 	return known.Configs["retention.ms"] != "-1" || known.Configs["retention.bytes"] != "-1"

@@ -13,10 +13,10 @@ import (
 
 const metadataMinAge = 100 * time.Millisecond
 
-// clients makes the options of the Kafka clients of a run, which has several.
+// clients makes the options of the Kafka clients of a run.
 type clients struct {
 	cfg  *Config
-	ctx  context.Context // of their requests
+	ctx  context.Context // the context of their requests
 	dial dialer.Func     // the user's, bounded; nil for kgo's own, with TLS
 }
 
@@ -31,8 +31,8 @@ func newClients(ctx context.Context, cfg *Config) (*clients, error) {
 	return c, nil
 }
 
-// boundedDialer returns the dialer of a client with a time limit, that of
-// kgo.DialTimeout. It returns nil if kgo.DialTLSConfig makes one: kgo bounds that.
+// boundedDialer returns the dialer of a client with the time limit of kgo.DialTimeout. It
+// returns nil if kgo.DialTLSConfig makes the dialer, because kgo bounds that one.
 func boundedDialer(cl *kgo.Client) dialer.Func {
 	if secure, _ := cl.OptValue(kgo.DialTLSConfig).(*tls.Config); secure != nil {
 		return nil
@@ -52,17 +52,17 @@ func (c *clients) seedBrokers() []kgo.Opt {
 	return []kgo.Opt{kgo.SeedBrokers(c.cfg.Brokers...)}
 }
 
-// options are what every client gets, and more.
+// options returns the options of every client, and more.
 func (c *clients) options(more ...kgo.Opt) []kgo.Opt {
 	opts := c.seedBrokers()
-	// kgo waits 5 s between two looks at the metadata, which would be the pause at each
-	// move of a leader.
+	// By default, kgo waits 5 s between two reads of the metadata. Each move of a leader
+	// would cause a pause of that length.
 	opts = append(opts, kgo.ClientID(c.cfg.ApplicationID), kgo.MetadataMinAge(metadataMinAge))
-	// Pushing metrics to the broker makes each client's Close wait a second for a broker
+	// If clients pushed metrics to the broker, Close would wait a second for a broker
 	// that is gone.
 	opts = append(opts, kgo.DisableClientMetrics())
 	opts = append(opts, c.cfg.ClientOptions...)
-	// When there is no more time, closing a client does not wait for brokers.
+	// When the time for closing is up, closing a client does not wait for brokers.
 	opts = append(opts, kgo.WithContext(c.ctx))
 	if c.dial != nil {
 		opts = append(opts, kgo.Dialer(c.dial))

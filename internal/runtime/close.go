@@ -4,11 +4,13 @@ import (
 	"github.com/millrace-streams/millrace/internal/shutdown"
 )
 
-// close ends the run: nothing more is started, the records in work are finished and
-// committed, the group is left, everything is closed. It returns the failure that ended
-// the run, if any. It waits for each of these without a limit; Run does not wait longer
-// than Config.CloseTimeout for close. If user code is stuck, its databases stay open, and
-// the directory locked, until it returns.
+// close ends the run. It stops starting work, finishes and commits the records in
+// progress, leaves the group, and closes everything. It returns the failure that ended
+// the run, if any.
+//
+// close itself waits without a limit. Run waits for close no longer than
+// Config.CloseTimeout. If user code is stuck, its databases stay open, and the directory
+// stays locked, until it returns.
 func (r *Run) close() error {
 	r.ending.Step("a hook that is told that the application closes")
 	r.cfg.Events.State(Closing)
@@ -36,18 +38,18 @@ func (r *Run) close() error {
 	return r.failureSoFar()
 }
 
-// warnOfLate logs what Run does not wait for any more.
+// warnOfLate logs what Run no longer waits for.
 func (r *Run) warnOfLate(late *shutdown.LateError) {
 	log := r.cfg.Logger.With("application", r.cfg.ApplicationID)
-	log.Error("closing is not over in time", "limit", late.Limit, "waiting_for", late.Step)
-	if !r.started.Load() { // the start is what is stuck
+	log.Error("closing takes longer than CloseTimeout", "limit", late.Limit, "waiting_for", late.Step)
+	if !r.started.Load() { // the start is stuck
 		return
 	}
 	for i, w := range r.workers {
 		select {
 		case <-w.Done():
 		default:
-			log.Error("still at work", "worker", i, "stack", w.Stack())
+			log.Error("a worker is stuck", "worker", i, "stack", w.Stack())
 		}
 	}
 }
@@ -64,6 +66,6 @@ func (r *Run) release() {
 		r.shared.Close()
 	}
 	if err := r.dir.Close(); err != nil {
-		r.log.Warn("closing the state directory", "error", err)
+		r.log.Warn("could not close the state directory", "error", err)
 	}
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/millrace-streams/millrace/processor"
 )
 
-// Config is what a Run works with. The fields of the same names in millrace.Config
-// describe them. New does not check them, and knows no defaults.
+// Config configures a Run. The fields of the same names in millrace.Config describe them.
+// New does not check them, and does not set defaults.
 type Config struct {
 	ApplicationID string
 	Graph         *graph.Graph
@@ -53,12 +53,12 @@ type Config struct {
 	Seams Seams
 }
 
-// Seams are what tests put between the run and the world. The zero value changes nothing.
+// Seams are hooks for tests. The zero value has no effect.
 type Seams struct {
-	// Step is called between the steps of a worker's commit. An error ends the commit
-	// there, as a crash would.
+	// Step is called between the steps of a worker's commit. If it returns an error, the
+	// commit ends there, like in a crash.
 	Step func(worker int, s txn.Step) error
-	// FS holds the databases; nil is the disk.
+	// FS holds the databases. nil means the disk.
 	FS vfs.FS
 	// TopicsEvery replaces the interval at which topics are compared, and PurgeEvery the
 	// interval at which processed records are deleted.
@@ -69,8 +69,8 @@ type Seams struct {
 	Mutations Mutations
 }
 
-// Mutations are mistakes in the commit protocol, made on purpose: a crash test that does
-// not find them is worth nothing.
+// Mutations are deliberate mistakes in the commit protocol. The crash tests must find
+// each of them.
 type Mutations struct {
 	// ApplyFirst applies changes to the databases before the transaction has ended.
 	ApplyFirst bool

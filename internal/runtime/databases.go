@@ -19,20 +19,19 @@ import (
 
 // databases opens and closes the databases of tasks.
 //
-// The databases that lie in the state directory from former runs are opened before the
-// group is joined: how far each is behind decides where the group's leader places its
-// task. If the task is assigned here, it gets the open database; closeUnused closes the
-// rest.
+// Databases from earlier runs are opened before the group is joined, because the group's
+// leader places a task where its database is least behind. If the task is assigned here,
+// it gets the open database. closeUnused closes the rest.
 type databases struct {
 	*life
 	plan      *plan
 	layout    *layout
 	shared    *engine.Shared
 	fs        vfs.FS
-	keepCells bool // a mistake, for tests
+	keepCells bool // a deliberate mistake, for tests
 
 	mu   sync.Mutex
-	open map[taskid.ID]*engine.DB // before their tasks
+	open map[taskid.ID]*engine.DB // databases whose tasks have not come yet
 	lags map[taskid.ID]int64
 }
 
@@ -43,16 +42,16 @@ func newDatabases(l *life, p *plan, layout *layout, shared *engine.Shared, seams
 	}
 }
 
-// openParallel bounds how many databases are opened at once; opening one waits for the
+// openParallel bounds how many databases are opened at once. Opening one waits for the
 // disk.
 const openParallel = 8
 
-// openAll opens the databases that are there. Errors are only logged: if the task is
-// assigned here, opening its database again reports them.
+// openAll opens the existing databases. Errors are only logged: if the task is assigned
+// here, opening its database again reports them.
 func (d *databases) openAll() {
 	dirs, err := d.layout.dir.TaskDirs()
 	if err != nil {
-		d.log.Warn("listing the tasks in the state directory", "error", err)
+		d.log.Warn("could not list the tasks in the state directory", "error", err)
 		return
 	}
 	var opening sync.WaitGroup
@@ -68,7 +67,7 @@ func (d *databases) openAll() {
 			defer func() { <-slots }()
 			db, err := d.openOne(id, len(dirs))
 			if err != nil {
-				d.log.Warn("opening a database ahead of its task", "task", id.String(), "error", err)
+				d.log.Warn("could not open a database before its task is assigned; the task tries again", "task", id.String(), "error", err)
 				return
 			}
 			d.mu.Lock()
@@ -79,16 +78,16 @@ func (d *databases) openAll() {
 	opening.Wait()
 }
 
-// remove removes what an earlier version of the topology has left behind: a task whose
-// stores belong to other tasks now, which have restored them from their changelogs.
+// remove removes the directory of a task that the topology no longer has. Its stores now
+// belong to other tasks, which have restored them from their changelogs.
 func (d *databases) remove(dir string) {
-	d.log.Info("removing the state of a task", "directory", dir, "reason", "the topology has no such task with stores any more")
+	d.log.Info("removing the state of a task", "directory", dir, "reason", "the topology no longer has this task with stores")
 	if err := d.layout.dir.Destroy(dir); err != nil {
-		d.log.Warn("removing the state of a task", "directory", dir, "error", err)
+		d.log.Warn("could not remove the state of a task", "directory", dir, "error", err)
 	}
 }
 
-// openOne opens a task's database; n is how many there are.
+// openOne opens a task's database. n is the number of databases.
 func (d *databases) openOne(id taskid.ID, n int) (*engine.DB, error) {
 	dir, err := d.layout.dir.TaskDir(d.layout.dirOf(id))
 	if err != nil {
@@ -108,9 +107,9 @@ func (d *databases) openOne(id taskid.ID, n int) (*engine.DB, error) {
 	return db, nil
 }
 
-// openTables opens the tables of a task's stores, and drops those of stores that have
-// moved to other tasks: should they come back, the age of the database would say nothing
-// about theirs.
+// openTables opens the tables of a task's stores. It drops the tables of stores that have
+// moved to other tasks. If such a store came back, the age of the database would say
+// nothing about its table.
 func (d *databases) openTables(db *engine.DB, stores []*graph.Store) error {
 	mine := map[string]bool{}
 	for _, kept := range stores {
@@ -124,7 +123,7 @@ func (d *databases) openTables(db *engine.DB, stores []*graph.Store) error {
 			continue
 		}
 		changelog := store.ChangelogTopic(d.plan.application, name)
-		if err := db.Drop(name, changelog, "the topology has it in another task now, or not any more"); err != nil {
+		if err := db.Drop(name, changelog, "the topology has moved it to another task, or removed it"); err != nil {
 			return err
 		}
 	}
@@ -160,8 +159,7 @@ func (d *databases) measureLags(ctx context.Context, client *kgo.Client) error {
 	return nil
 }
 
-// progress returns how far each open database is. Databases that do not know it are left
-// out.
+// progress returns the progress of each open database that knows it.
 func (d *databases) progress() (map[taskid.ID]engine.Progress, error) {
 	found := map[taskid.ID]engine.Progress{}
 	for id, db := range d.open {
@@ -176,8 +174,8 @@ func (d *databases) progress() (map[taskid.ID]engine.Progress, error) {
 	return found, nil
 }
 
-// attach gives a task its memory budget and its database, if it has stores and no
-// database yet. n is how many databases the process needs.
+// attach gives a task its memory budget. If the task has stores and no database yet,
+// attach also opens its database. n is the number of databases that the process needs.
 func (d *databases) attach(t *worker.Task, id taskid.ID, n int) error {
 	if t.Budget == nil {
 		t.Budget = d.shared.NewBudget()
@@ -196,8 +194,8 @@ func (d *databases) attach(t *worker.Task, id taskid.ID, n int) error {
 	return nil
 }
 
-// detach closes what attach has opened. caughtUp says that the task's state was restored,
-// so that the disk has what the last commit left.
+// detach closes what attach has opened. caughtUp says that the task's state was restored.
+// The disk then has the state of the last commit.
 func (d *databases) detach(t *worker.Task, id taskid.ID, caughtUp bool) {
 	t.Budget.Close()
 	if t.DB == nil {
@@ -209,12 +207,11 @@ func (d *databases) detach(t *worker.Task, id taskid.ID, caughtUp bool) {
 		d.mu.Unlock()
 	}
 	if err := t.DB.Close(); err != nil {
-		d.log.Warn("closing the database of a task; its state is restored from the changelog where it is too old", "task", id.String(), "error", err)
+		d.log.Warn("could not close the database of a task; its state is restored from the changelog if it is too old", "task", id.String(), "error", err)
 	}
 }
 
-// take returns the open database of a task, nil if there is none. It is the caller's
-// then.
+// take returns the open database of a task, or nil. The caller then owns it.
 func (d *databases) take(id taskid.ID) *engine.DB {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -230,14 +227,14 @@ func (d *databases) knownLags() map[taskid.ID]int64 {
 	return maps.Clone(d.lags)
 }
 
-// closeUnused closes the open databases whose tasks have not come. A concurrent take
-// blocks until this returns; its caller then reopens the database.
+// closeUnused closes the open databases whose tasks were not assigned here. A concurrent
+// take blocks until closeUnused returns; its caller then reopens the database.
 func (d *databases) closeUnused() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for id, db := range d.open {
 		if err := db.Close(); err != nil {
-			d.log.Warn("closing the database of a task that is not here", "task", id.String(), "error", err)
+			d.log.Warn("could not close the database of a task that is not assigned here", "task", id.String(), "error", err)
 		}
 	}
 	d.open = nil

@@ -13,20 +13,20 @@ import (
 type Events interface {
 	// State reports what the run is doing. It is called often with the same State.
 	State(State)
-	// Rebalance is called after tasks have come, and before tasks go.
+	// Rebalance is called after tasks were assigned, and before tasks are revoked.
 	Rebalance(Rebalance)
-	// Restoring reports how the restore of a store proceeds.
+	// Restoring reports the progress of the restore of a store.
 	Restoring(RestoreProgress)
-	// Wiped reports that the local rows of a store were given up.
+	// Wiped reports that the local rows of a store were deleted.
 	Wiped(StateWiped)
-	// Committed reports each commit, also those that failed.
+	// Committed reports each commit, including failed ones.
 	Committed(worker.Commit)
 	// Dropped reports each record that was dropped.
 	Dropped(Dropped)
-	// Errored reports each error of a task, with what the error policy said.
+	// Errored reports each error of a task, with the decision of the error policy.
 	Errored(err *processor.Error, action processor.Action)
-	// Reach reports that a broker, the group or the cluster has got out of reach, or is
-	// within reach again.
+	// Reach reports that a broker, the group or the cluster has become unreachable, or
+	// can be reached again.
 	Reach(health.Report)
 }
 
@@ -38,7 +38,7 @@ type State int
 const (
 	// Starting checks topics, fences the predecessor and joins the group.
 	Starting State = iota
-	// Restoring: at least one task waits for its state.
+	// Restoring: at least one task restores its state.
 	Restoring
 	// Running: all tasks run.
 	Running
@@ -61,7 +61,7 @@ func (s State) String() string {
 	return names[s]
 }
 
-// Rebalance says which tasks the group gave or took.
+// Rebalance says which tasks the group has assigned or revoked.
 type Rebalance struct {
 	Generation int32
 	Assigned   []processor.Task
@@ -70,13 +70,13 @@ type Rebalance struct {
 	Lost bool
 }
 
-// RestoreProgress is the state of the restore of one store of one task.
+// RestoreProgress is the progress of the restore of one store of one task.
 type RestoreProgress struct {
 	Task      processor.Task
 	Store     string
-	Changelog string // topic; the partition is Task.Partition
-	Position  int64  // next offset to read
-	End       int64  // offset at which it is done
+	Changelog string // the topic; the partition is Task.Partition
+	Position  int64  // the next offset to read
+	End       int64  // the offset at which the restore is done
 	Done      bool
 }
 

@@ -11,13 +11,12 @@ import (
 	"github.com/millrace-streams/millrace/internal/taskid"
 )
 
-// rebalanceTimeout bounds a revocation, which waits for a commit, and that for user code.
+// rebalanceTimeout bounds a revocation. A revocation waits for a commit, which waits for
+// user code.
 const rebalanceTimeout = 60 * time.Second
 
-// group joins the group and carries out what it decides. It implements
-// membership.Handler.
-//
-// A revocation waits for workers, in the goroutine of the group.
+// group joins the group and carries out its decisions. It implements membership.Handler.
+// A revocation waits for workers, on the goroutine of the group.
 type group struct {
 	*life
 	cfg     *Config
@@ -29,10 +28,10 @@ type group struct {
 	stops   *stops
 	phase   *phase
 	member  *member
-	lags    func() map[taskid.ID]int64 // of the databases on this disk
+	lags    func() map[taskid.ID]int64 // the lags of the databases on this disk
 }
 
-// join joins the group. From then on its methods are called.
+// join joins the group. After that, the group calls the methods of membership.Handler.
 func (g *group) join() error {
 	joined, err := membership.Join(membership.Config{
 		Opts: g.clients.options(), Group: g.cfg.ApplicationID, InstanceID: g.process,
@@ -48,7 +47,8 @@ func (g *group) join() error {
 	return nil
 }
 
-// leave ends the membership: with Config.Stay, the group keeps the place of this process.
+// leave ends the membership. With Config.Stay, the group reserves the place of this
+// process.
 func (g *group) leave(ctx context.Context) {
 	joined := g.member.membership()
 	if joined == nil {
@@ -56,11 +56,11 @@ func (g *group) leave(ctx context.Context) {
 	}
 	g.ending.Step("the group")
 	if err := joined.Stop(ctx, !g.cfg.Stay); err != nil {
-		g.log.Warn("ending the membership", "error", err)
+		g.log.Warn("could not end the membership", "error", err)
 	}
 }
 
-// subscription is what the process tells the group's leader when it joins.
+// subscription returns the data for the group's leader when the process joins.
 func (g *group) subscription() assignment.Subscription {
 	sub := assignment.Subscription{ProcessID: g.process, Capacity: g.cfg.Workers, Lags: g.lags()}
 	for _, id := range g.tasks.withState() {
@@ -85,8 +85,7 @@ func (g *group) Assigned(generation int32, ids []taskid.ID) {
 	g.starter.start(assigned)
 }
 
-// check refuses a task of a partition that the input did not have when the application
-// started.
+// check refuses a task of a partition that the input did not have at the start.
 func (g *group) check(ids []taskid.ID) error {
 	for _, id := range ids {
 		if n := g.plan.tasks(int(id.SubTopology)); id.Partition >= n {
@@ -106,7 +105,7 @@ func (g *group) Lost(ids []taskid.ID) {
 	g.takeAway(Rebalance{Generation: -1, Lost: true}, ids)
 }
 
-// takeAway ends tasks and returns when nobody has them any more.
+// takeAway ends tasks, and returns when no worker has them.
 func (g *group) takeAway(rebalance Rebalance, ids []taskid.ID) {
 	rebalance.Revoked = g.plan.taskList(ids)
 	g.log.Info("revoked", "generation", rebalance.Generation, "tasks", texts(ids), "lost", rebalance.Lost)
@@ -115,8 +114,8 @@ func (g *group) takeAway(rebalance Rebalance, ids []taskid.ID) {
 	g.phase.report()
 }
 
-// end ends tasks and records where they were stopped, unless they are lost: then they may
-// run elsewhere already.
+// end ends tasks and records where they were stopped. If the tasks are lost, it records
+// nothing, because another process may already run them.
 func (g *group) end(ids []taskid.ID, lost bool) {
 	ended := g.tasks.close(ids, lost)
 	if !lost {
@@ -130,7 +129,7 @@ func (g *group) Trouble(err error, fatal bool) {
 		g.fail(err)
 		return
 	}
-	g.log.Warn("trouble with the group; it goes on trying", "error", err)
+	g.log.Warn("the group has reported an error; trying again", "error", err)
 }
 
 func texts(ids []taskid.ID) []string {

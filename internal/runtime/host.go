@@ -17,8 +17,8 @@ type counters struct {
 	records, commits, aborts, dropped, errors atomic.Int64
 }
 
-// host is what workers tell their process. It implements worker.Host. Nothing that it
-// calls waits for a worker.
+// host receives the reports of workers. It implements worker.Host. Nothing that it calls
+// waits for a worker.
 type host struct {
 	*life
 	tasks    *tasks
@@ -41,11 +41,10 @@ func (h *host) Dropped(t *worker.Task) { h.tasks.finishDropped(t) }
 // Fail implements worker.Host.
 func (h *host) Fail(err error) { h.fail(explainFailure(err)) }
 
-// explainFailure says what to do about failures of workers that have a name in Kafka
-// only.
+// explainFailure adds advice to failures of workers for which Kafka only has a code.
 func explainFailure(err error) error {
 	if errors.Is(err, kerr.OffsetMetadataTooLarge) {
-		return fmt.Errorf("the times of the topology's operators do not fit into the metadata of an offset; raise the broker's offset.metadata.max.bytes: %w", err)
+		return fmt.Errorf("the times of the topology's operators do not fit into the metadata of an offset: raise the broker's offset.metadata.max.bytes: %w", err)
 	}
 	return err
 }
@@ -65,7 +64,7 @@ func (h *host) Commit(c worker.Commit) {
 // Observer implements worker.Host.
 func (h *host) Observer(t *worker.Task) task.Observer { return observer{h, t.Info} }
 
-// observer is told what one task decides.
+// observer is told about the decisions of one task.
 type observer struct {
 	host *host
 	id   processor.Task

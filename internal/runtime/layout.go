@@ -20,14 +20,14 @@ import (
 type layout struct {
 	dir    *statedir.Dir
 	graph  *graph.Graph
-	before recorded // by the run before; the zero value if there was none
-	// dirs are the numbers that stand for the sub-topologies in the names of directories.
-	// They are not the sub-topologies' own numbers, because those change when something
-	// is inserted into the topology.
+	before recorded // by the previous run; zero if there was none
+	// dirs maps sub-topologies to the numbers in the names of directories. The
+	// sub-topologies' own numbers are not used, because they change when an operator is
+	// inserted into the topology.
 	dirs map[string]int
 }
 
-// recorded is a layout as it is kept in the state directory.
+// recorded is a layout as stored in the state directory.
 type recorded struct {
 	Shape graph.Shape
 	// Partitions has the topics by their names in the topology. The names of repartition
@@ -43,7 +43,7 @@ func (r recorded) registry() (id registry.TopicID) {
 	return id
 }
 
-// readLayout reads what the directory was used with before.
+// readLayout reads the layout that the previous run has stored.
 func readLayout(dir *statedir.Dir, g *graph.Graph) (*layout, error) {
 	was, found, err := recordedLayout(dir)
 	if err != nil {
@@ -62,7 +62,7 @@ func recordedLayout(dir *statedir.Dir) (was recorded, found bool, err error) {
 		return recorded{}, false, nil
 	}
 	if err := json.Unmarshal(description, &was); err != nil {
-		return recorded{}, false, fmt.Errorf("the description of the topology in %s cannot be read: %w; remove the directory to restore its state from Kafka", dir.Path(), err)
+		return recorded{}, false, fmt.Errorf("cannot read the description of the topology in %s: %w: remove the directory to restore its state from Kafka", dir.Path(), err)
 	}
 	if was.Directories == nil {
 		was.Directories = map[string]int{}
@@ -70,12 +70,12 @@ func recordedLayout(dir *statedir.Dir) (was recorded, found bool, err error) {
 	return was, true, nil
 }
 
-// dirOf is the name of a task's directory.
+// dirOf returns the name of a task's directory.
 func (l *layout) dirOf(id taskid.ID) string {
 	return strconv.Itoa(l.dirs[l.graph.SubTopologies[id.SubTopology].Name]) + "_" + strconv.Itoa(int(id.Partition))
 }
 
-// taskOf is the task that has a directory, if the plan still has one.
+// taskOf returns the task that owns a directory, if the plan still has it.
 func (l *layout) taskOf(dir string, p *plan) (taskid.ID, bool) {
 	id, err := taskid.Parse(dir)
 	if err != nil {
@@ -89,8 +89,7 @@ func (l *layout) taskOf(dir string, p *plan) (taskid.ID, bool) {
 	return id, false
 }
 
-// check compares the numbers of partitions with those that the directory was used with
-// before.
+// check compares the numbers of partitions with those of the previous run.
 func (l *layout) check(p *plan, log *slog.Logger) error {
 	var problems []error
 	for t, n := range p.counts {
@@ -99,27 +98,27 @@ func (l *layout) check(p *plan, log *slog.Logger) error {
 			continue
 		}
 		if independentOfCount(l.graph, t) {
-			log.Info("a topic has another number of partitions than before", "topic", p.name(t), "before", before, "now", n)
+			log.Info("the number of partitions of a topic has changed", "topic", p.name(t), "before", before, "now", n)
 			continue
 		}
-		problems = append(problems, fmt.Errorf("topic %s had %d partitions when this application ran last, and has %d now", p.name(t), before, n))
+		problems = append(problems, fmt.Errorf("topic %s had %d partitions in the last run of this application, and has %d now", p.name(t), before, n))
 	}
 	if len(problems) == 0 {
 		return nil
 	}
 	slices.SortFunc(problems, func(a, b error) int { return cmp.Compare(a.Error(), b.Error()) })
-	return fmt.Errorf("%w: %w\nKeys would lie in other partitions than their state. Give the topics as many partitions as before, or %s",
+	return fmt.Errorf("%w: %w\nKeys would be in other partitions than their state. Give the topics as many partitions as before, or %s",
 		errPartitionsChanged, errors.Join(problems...), howToReset(p.application, l.dir))
 }
 
-// howToReset is the advice that ends the errors about state that does not fit.
+// howToReset returns the advice at the end of errors about state that does not fit.
 func howToReset(application string, dir *statedir.Dir) string {
 	return "stop all processes and reset the application: delete its internal topics (" + application +
 		"-...-changelog, -...-repartition and -stores-registry), its group's offsets and its state directories (here " + dir.Path() + ")"
 }
 
-// independentOfCount says that nothing depends on the number of partitions of a topic:
-// what reads it keeps no state and feeds nothing that does.
+// independentOfCount reports whether no state depends on the number of partitions of a
+// topic: operators that read it keep no state, and feed none that do.
 func independentOfCount(g *graph.Graph, t graph.Topic) bool {
 	for _, sub := range g.SubTopologies {
 		if !slices.Contains(sub.Sources, t) {
@@ -132,8 +131,8 @@ func independentOfCount(g *graph.Graph, t graph.Topic) bool {
 	return !t.Internal
 }
 
-// save writes the layout into the state directory; new sub-topologies get numbers there.
-// The ID of the registry's topic is zero if there is none.
+// save writes the layout into the state directory, and gives numbers to new
+// sub-topologies. The ID of the registry's topic is zero if there is none.
 func (l *layout) save(p *plan, registryTopic registry.TopicID) error {
 	next := 0
 	for _, number := range l.dirs {

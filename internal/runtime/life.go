@@ -12,18 +12,19 @@ import (
 	"github.com/millrace-streams/millrace/internal/transient"
 )
 
-// life is the lifetime of a run: the contexts in which its parts work, their background
-// goroutines, and the failure that ends the run. Every part has it, and it knows none.
+// life is the lifetime of a run: the contexts of its parts, their background goroutines,
+// and the failure that ends the run. Every part has it. It knows no part.
 type life struct {
 	log *slog.Logger
 
-	// hard is what user code sees: it ends when there is no more time to be graceful.
+	// hard is the context of user code. It ends when there is no time left to be
+	// graceful.
 	hard context.Context
 	kill context.CancelFunc
-	// soft ends when the run begins to close: nothing new is started.
+	// soft ends when the run begins to close. After that, nothing new is started.
 	soft context.Context
 	stop context.CancelFunc
-	// ending bounds the time between the end of soft, or a failure, and the return of
+	// ending bounds the time from the end of soft, or from a failure, to the return of
 	// Run.
 	ending *shutdown.Shutdown
 
@@ -34,7 +35,8 @@ type life struct {
 	failed  chan struct{} // closed with the first failure
 }
 
-// newLife makes a life that begins to end with ctx, and takes at most limit for that.
+// newLife makes a life that begins to close when ctx ends, and takes at most limit for
+// closing.
 func newLife(ctx context.Context, limit time.Duration, log *slog.Logger) *life {
 	l := &life{log: log, failed: make(chan struct{})}
 	l.hard, l.kill = context.WithCancel(context.WithoutCancel(ctx))
@@ -54,7 +56,7 @@ func (l *life) fail(err error) {
 		return
 	}
 	l.failure = err
-	l.log.Error("failed", "error", err)
+	l.log.Error("the application has failed", "error", err)
 	close(l.failed)
 	l.ending.Begin()
 }
@@ -65,16 +67,15 @@ func (l *life) failureSoFar() error {
 	return l.failure
 }
 
-// untilReachable repeats f until it succeeds, the run ends, or the error is one that no
-// waiting puts right.
+// untilReachable repeats f until it succeeds, the run ends, or the error is permanent.
 func (l *life) untilReachable(doing string, f func(context.Context) error) error {
 	return l.retry(l.soft, doing, f)
 }
 
-// retries are of what Kafka has refused.
+// retries are the pauses after Kafka has refused a request.
 var retries = backoff.Backoff{First: 50 * time.Millisecond, Last: 2 * time.Second}
 
-// retry is untilReachable with a context that may end before the run does.
+// retry is untilReachable with a context that may end before the run.
 func (l *life) retry(ctx context.Context, doing string, f func(context.Context) error) error {
 	for failures := 1; ; failures++ {
 		err := f(ctx)

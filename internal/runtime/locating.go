@@ -17,19 +17,20 @@ import (
 	"github.com/millrace-streams/millrace/internal/worker"
 )
 
-// locating is one try to find where tasks begin to read. One goroutine uses it.
+// locating is one try to find where tasks start to read. Only one goroutine uses it.
 type locating struct {
 	*locator
 	standings map[inputs.Partition]inputs.Standing
 
-	starts  []txn.OffsetCommit                // to be committed
-	started map[inputs.Partition]inputs.Start // to be recorded
-	waiting []*held                           // for a process with their state
+	starts  []txn.OffsetCommit                // offsets to commit
+	started map[inputs.Partition]inputs.Start // start records to write
+	// Tasks that wait for a process with their state.
+	waiting []*held
 	refused []lostInput
 }
 
-// readStarts reads the start records, if there may be one that this process does not know
-// and that matters.
+// readStarts reads the start records, if there may be a relevant one that this process
+// does not know.
 func (l *locating) readStarts(ctx context.Context, tasks []*held) error {
 	for _, h := range tasks {
 		t := l.locatable(h)
@@ -46,7 +47,7 @@ func (l *locating) readStarts(ctx context.Context, tasks []*held) error {
 	return nil
 }
 
-// locateTask finds where one task begins.
+// locateTask finds where one task starts.
 func (l *locating) locateTask(ctx context.Context, h *held) error {
 	t := l.locatable(h)
 	verdicts, disk, err := l.judge(ctx, h, t, l.standings)
@@ -75,8 +76,8 @@ func (l *locating) locateTask(ctx context.Context, h *held) error {
 	return nil
 }
 
-// waits reports whether the task waits for a process with its state on disk, which may
-// still be about to join.
+// waits reports whether the task waits for a process that has its state on disk and may
+// not have joined yet.
 func (l *locating) waits(h *held, t *inputs.Task, verdicts []resume.Verdict) bool {
 	left := time.Until(l.disksUntil())
 	if left <= 0 {
@@ -84,7 +85,7 @@ func (l *locating) waits(h *held, t *inputs.Task, verdicts []resume.Verdict) boo
 	}
 	for i, v := range verdicts {
 		if v.Open() {
-			l.log.Warn("the committed offset of an input was lost, and the state that this process has on disk is not complete; waiting for a process that has it",
+			l.log.Warn("the committed offset of an input was lost, and the state on this disk is not complete; waiting for a process that has it",
 				"task", h.id.String(), "input", t.Inputs[i].String(), "at_most", left)
 			l.waiting = append(l.waiting, h)
 			return true
@@ -93,7 +94,7 @@ func (l *locating) waits(h *held, t *inputs.Task, verdicts []resume.Verdict) boo
 	return false
 }
 
-// input returns where an input begins.
+// input returns where an input starts.
 func (l *locating) input(p inputs.Partition, v resume.Verdict, disk engine.Progress) (worker.Input, error) {
 	at := l.standings[p]
 	in := worker.Input{Committed: task.Committed{Topic: p.Topic, TopicID: l.catalogue.id(p.Topic), Partition: p.Partition}, End: at.LastStable}
@@ -121,8 +122,8 @@ func (l *locating) input(p inputs.Partition, v resume.Verdict, disk engine.Progr
 	case resume.AtLatest:
 		in.Offset = at.LastStable
 	}
-	// The offset may lie between the last stable offset and the end: a tool may have set
-	// it beyond open transactions.
+	// The offset may lie between the last stable offset and the end, because a tool may
+	// have set it beyond open transactions.
 	if in.Offset < at.Start || in.Offset > at.End {
 		var err error
 		if in.Offset, err = l.plan.outOfRange(l.log, topic, p.Partition, in.Offset, at.Start, at.End); err != nil {
@@ -133,7 +134,7 @@ func (l *locating) input(p inputs.Partition, v resume.Verdict, disk engine.Progr
 	return in, nil
 }
 
-// tell logs what became of an offset that was lost.
+// tell logs how a lost offset was replaced.
 func (l *locating) tell(p inputs.Partition, v resume.Verdict, offset int64) {
 	if v.Loss == resume.NotLost {
 		return
@@ -144,18 +145,18 @@ func (l *locating) tell(p inputs.Partition, v resume.Verdict, offset int64) {
 	}
 	switch v.Begin {
 	case resume.AtStop:
-		what += "the task goes on where it was stopped, and nothing was processed since"
+		what += "the task continues where it was stopped; nothing was processed since then"
 	case resume.AtDisk:
-		what += "the state on disk is complete, so the task goes on at the offset that is kept with it"
+		what += "the state on disk is complete, so the task continues at the offset stored with it"
 	case resume.AtSource:
-		what += "nothing that was made from it is left, so the task begins where the source says"
+		what += "no state made from it is left, so the task starts where the source says"
 	default:
-		what += "the task begins where the configuration says, on top of the state that was made from it before"
+		what += "the task starts where the configuration says, and keeps the state that was made from it"
 	}
 	l.log.Warn(what, "topic", p.Topic, "partition", p.Partition, "offset", offset)
 }
 
-// note notes what has to be committed and recorded before the task may process a record.
+// note collects what must be committed and recorded before the task may process a record.
 func (l *locating) note(h *held, leads bool, v resume.Verdict, in worker.Input) {
 	if v.Begin != resume.AtCommitted {
 		l.starts = append(l.starts, txn.OffsetCommit{
@@ -168,20 +169,20 @@ func (l *locating) note(h *held, leads bool, v resume.Verdict, in worker.Input) 
 	}
 }
 
-// notMemberError says that the group does not take the offsets at which tasks start from
-// this process. It passes: the group will say whose the tasks are.
+// notMemberError says that the group refuses the start offsets of this process. It is
+// transient: the group will say which process has the tasks.
 type notMemberError struct{ error }
 
 func (e notMemberError) Error() string {
-	return "the group does not take the offsets at which tasks start from this process: " + e.error.Error()
+	return "the group refuses the start offsets of tasks from this process: " + e.error.Error()
 }
 
 func (e notMemberError) Unwrap() error { return e.error }
 
-// Transient implements what package transient looks for.
+// Transient marks the error for package transient.
 func (notMemberError) Transient() bool { return true }
 
-// commit commits and records where inputs start.
+// commit commits and records the start offsets of inputs.
 func (l *locating) commit(ctx context.Context) error {
 	if len(l.starts) > 0 {
 		err := txn.CommitOffsets(ctx, l.client, l.plan.application, l.identity(), l.starts)
@@ -189,7 +190,7 @@ func (l *locating) commit(ctx context.Context) error {
 			return notMemberError{err}
 		}
 		if err != nil {
-			return fmt.Errorf("committing where inputs start: %w", err)
+			return fmt.Errorf("commit the start offsets of inputs: %w", err)
 		}
 	}
 	if len(l.started) == 0 {

@@ -19,7 +19,7 @@ import (
 	"github.com/millrace-streams/millrace/internal/txn"
 )
 
-// locator finds where tasks begin to read: at the offsets that the group has committed,
+// locator finds where tasks start to read: at the offsets that the group has committed,
 // or where their sources, their last stop, their databases or the operator say.
 type locator struct {
 	*life
@@ -28,22 +28,22 @@ type locator struct {
 	catalogue *catalogue
 	restorer  *restore.Restorer
 	records   *inputs.Records
-	identity  func() txn.Identity // for offsets that are committed
+	identity  func() txn.Identity // the identity for committing offsets
 	policy    resume.Policy       // the operator's choices
-	reset     string              // advice for errors
+	reset     string              // the advice about a reset, for errors
 
 	// open opens a task's database, if it has one.
 	open func(*held) error
-	// joined is when the first assignment came. For patience after it, tasks wait for
-	// processes with their state on disk: a process that was started together with this
-	// one has joined by then.
+	// joined returns the time of the first assignment. For patience after that, tasks
+	// wait for processes that may have their state on disk. A process that was started
+	// together with this one has joined by then.
 	joined   func() time.Time
 	patience time.Duration
 }
 
-// locate sets the Inputs of tasks, and commits the offsets at which inputs without
-// offsets start. The tasks that it returns have to wait for another process, which may
-// have their state on its disk.
+// locate sets the Inputs of tasks. If an input has no offset, locate commits its start
+// offset. The returned tasks have to wait for another process, which may have their state
+// on its disk.
 func (l *locator) locate(ctx context.Context, tasks []*held) (waiting []*held, err error) {
 	err = l.retry(ctx, "finding where to begin to read", func(ctx context.Context) (err error) {
 		waiting, err = l.locateOnce(ctx, tasks)
@@ -72,7 +72,7 @@ func (l *locator) locateOnce(ctx context.Context, tasks []*held) (waiting []*hel
 	return try.waiting, try.commit(ctx)
 }
 
-// inputsOf are the partitions that tasks read, by topic.
+// inputsOf returns the partitions that tasks read, by topic.
 func (l *locator) inputsOf(tasks []*held) map[string][]int32 {
 	partitions := map[string][]int32{}
 	for _, h := range tasks {
@@ -83,10 +83,10 @@ func (l *locator) inputsOf(tasks []*held) map[string][]int32 {
 	return partitions
 }
 
-// disksUntil is until when tasks wait for processes with their state on disk.
+// disksUntil returns how long tasks wait for processes with their state on disk.
 func (l *locator) disksUntil() time.Time { return l.joined().Add(l.patience) }
 
-// locatable describes a task to those who judge where it begins.
+// locatable describes a task for package inputs.
 func (l *locator) locatable(h *held) *inputs.Task {
 	sub := l.plan.sub(h.id)
 	t := &inputs.Task{
@@ -104,7 +104,7 @@ func (l *locator) locatable(h *held) *inputs.Task {
 	return t
 }
 
-// progress returns what the task's database has, and opens it for that.
+// progress returns the progress in the task's database, and opens the database for that.
 func (l *locator) progress(h *held) (engine.Progress, bool, error) {
 	if err := l.open(h); err != nil || h.task.DB == nil {
 		return engine.Progress{}, false, err
@@ -112,7 +112,8 @@ func (l *locator) progress(h *held) (engine.Progress, bool, error) {
 	return h.task.DB.Progress()
 }
 
-// judge says where the inputs of a task begin, and what the database that decides has.
+// judge returns where the inputs of a task start, and the progress of the database that
+// decides.
 func (l *locator) judge(ctx context.Context, h *held, t *inputs.Task, s map[inputs.Partition]inputs.Standing) ([]resume.Verdict, engine.Progress, error) {
 	facts := &inputs.Facts{
 		Records: l.records, Restorer: l.restorer, ID: l.catalogue.id,
@@ -125,9 +126,9 @@ func (l *locator) judge(ctx context.Context, h *held, t *inputs.Task, s map[inpu
 	return verdicts, disk, nil
 }
 
-// publishDisks tells the other processes how far the databases of tasks are that have
-// lost a committed offset. The group may give such a task to another process, which then
-// restores the state from the changelogs and goes on at the offsets of this disk.
+// publishDisks publishes the progress of this disk's tasks that have lost a committed
+// offset. The group may give such a task to another process. That process then restores
+// the state from the changelogs and continues at the offsets of this disk.
 func (l *locator) publishDisks(ctx context.Context, process string, databases map[taskid.ID]engine.Progress) error {
 	asked, disks := map[string][]int32{}, map[inputs.Partition]engine.Progress{}
 	for id, progress := range databases {
@@ -158,16 +159,16 @@ func (l *locator) publishDisks(ctx context.Context, process string, databases ma
 	return l.records.Publish(ctx, l.client, process, disks)
 }
 
-// outOfRange returns where to read on when the log, which has offsets from start to end,
-// has no longer, or does not have yet, what comes next.
+// outOfRange returns where to read on if the log, which has the offsets from start to
+// end, does not have the next record.
 func (p *plan) outOfRange(log *slog.Logger, topic graph.Topic, partition int32, at, start, end int64) (int64, error) {
 	name := p.name(topic)
 	switch p.source(topic).OutOfRange {
 	case graph.OutOfRangeEarliest:
-		log.Warn("the next record is not in the log; going on at its start", "topic", name, "partition", partition, "offset", at, "start", start, "end", end)
+		log.Warn("the next record is not in the log; continuing at the start of the log", "topic", name, "partition", partition, "offset", at, "start", start, "end", end)
 		return start, nil
 	case graph.OutOfRangeLatest:
-		log.Warn("the next record is not in the log; going on at its end", "topic", name, "partition", partition, "offset", at, "start", start, "end", end)
+		log.Warn("the next record is not in the log; continuing at the end of the log", "topic", name, "partition", partition, "offset", at, "start", start, "end", end)
 		return end, nil
 	}
 	return 0, &outOfRangeError{name, partition, at, start, end, p.application}

@@ -12,7 +12,7 @@ import (
 )
 
 // lacksOffset reports whether one of the inputs of a database has no committed offset.
-// Inputs that the topology does not have any more were not asked for, and do not count.
+// Inputs that the topology no longer has were not asked for, and do not count.
 func lacksOffset(committed kadm.OffsetResponses, p engine.Progress) bool {
 	for _, in := range p.Inputs {
 		if at, asked := committed.Lookup(in.Topic, in.Partition); asked && at.At < 0 {
@@ -22,8 +22,8 @@ func lacksOffset(committed kadm.OffsetResponses, p engine.Progress) bool {
 	return false
 }
 
-// outOfRangeError says that records between the committed offset and the log were lost,
-// which the source does not allow.
+// outOfRangeError says that records after the committed offset are missing from the log,
+// and the source has no rule for that.
 type outOfRangeError struct {
 	topic          string
 	partition      int32
@@ -33,7 +33,7 @@ type outOfRangeError struct {
 
 func (e *outOfRangeError) Error() string {
 	return fmt.Sprintf("group %s has committed offset %d of %s/%d, but the log has offsets %d to %d: records were deleted before they were processed, or the topic was "+
-		"made again. Say where to go on with the source's option topology.OutOfRange, or reset the group's offsets", e.group, e.at, e.topic, e.partition, e.start, e.end)
+		"created again. Set topology.OutOfRangeEarliest or topology.OutOfRangeLatest on the source, or reset the group's offsets", e.group, e.at, e.topic, e.partition, e.start, e.end)
 }
 
 // lostInput is an input whose committed offset was lost.
@@ -43,8 +43,8 @@ type lostInput struct {
 	loss resume.Loss
 }
 
-// lostOffsetsError says that tasks cannot be started without counting records twice, or
-// leaving some out.
+// lostOffsetsError says that tasks can only start by counting records twice or skipping
+// some.
 type lostOffsetsError struct {
 	lost  []lostInput
 	group string
@@ -64,13 +64,13 @@ func (e *lostOffsetsError) Error() string {
 	tool := fmt.Sprintf("set the offsets with kafka-consumer-groups.sh --group %s --topic <topic>:<partition> --reset-offsets --to-offset <offset> --execute", e.group)
 	var parts []string
 	if len(lost) > 0 {
-		parts = append(parts, fmt.Sprintf("group %s has lost its committed offsets of %s: they expired or were deleted, while the state that was made from these inputs is "+
-			"still there. Reading from the start, records would be counted twice; from the end, some would be left out. Start the process whose disk has the state, "+
+		parts = append(parts, fmt.Sprintf("group %s has lost its committed offsets of %s: they expired or were deleted, but the state that was made from these inputs "+
+			"still exists. Reading from the start would count records twice; reading from the end would skip some. Start the process whose disk has the state, "+
 			"or set Config.LostOffsets to RestartEarliest or RestartLatest for one start, or %s", e.group, strings.Join(lost, ", "), tool))
 	}
 	if len(recreated) > 0 {
-		parts = append(parts, fmt.Sprintf("the topics of %s were deleted and created again, while the state that was made from the former ones is still there. "+
-			"To go on with that state and the new records, set Config.RecreatedInputs to RestartEarliest or RestartLatest, or %s", strings.Join(recreated, ", "), tool))
+		parts = append(parts, fmt.Sprintf("the topics of %s were deleted and created again, but the state that was made from the former ones still exists. "+
+			"To continue with that state and the new records, set Config.RecreatedInputs to RestartEarliest or RestartLatest, or %s", strings.Join(recreated, ", "), tool))
 	}
 	return strings.Join(parts, "\n") + "\nOr, to count from the beginning, " + e.reset
 }

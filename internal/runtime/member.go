@@ -9,10 +9,10 @@ import (
 	"github.com/millrace-streams/millrace/internal/txn"
 )
 
-// member is the identity of this process in its group, for those who commit offsets.
+// member is the identity of this process in its group. It is used to commit offsets.
 type member struct {
 	mu    sync.Mutex
-	group membership.Membership // nil before it has joined
+	group membership.Membership // nil until the process has joined
 }
 
 func (m *member) joined(g membership.Membership) {
@@ -27,7 +27,7 @@ func (m *member) membership() membership.Membership {
 	return m.group
 }
 
-// identity is under which offsets are committed.
+// identity returns the identity for committing offsets.
 func (m *member) identity() txn.Identity {
 	if g := m.membership(); g != nil {
 		return g.Identity()
@@ -40,5 +40,5 @@ func (m *member) refresh(ctx context.Context, stale txn.Identity) (txn.Identity,
 	if g := m.membership(); g != nil {
 		return g.Refresh(ctx, stale)
 	}
-	return txn.Identity{}, errors.New("not a member of the group")
+	return txn.Identity{}, errors.New("this process is not a member of the group")
 }

@@ -2,16 +2,16 @@ package runtime
 
 import "github.com/millrace-streams/millrace/internal/health"
 
-// phase reports what the run is doing, judged by its tasks and by what is within reach.
+// phase derives the State of the run from its tasks and from what is within reach.
 type phase struct {
 	events Events
 	tasks  *tasks
 	health *health.Tracker
 }
 
-// report reports the state of this moment. It is called when something may have changed.
-// Several goroutines may report at once. One that was overtaken reports again, so that
-// the last report is right.
+// report reports the present state. Call it when something may have changed. Several
+// goroutines may report at once. A report that was overtaken is repeated, so that the
+// last report is right.
 func (p *phase) report() {
 	for {
 		state := p.state()

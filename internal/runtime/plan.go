@@ -14,22 +14,22 @@ import (
 	"github.com/millrace-streams/millrace/processor"
 )
 
-// plan is the topology as this run meets it in Kafka: with the application's ID in the
+// plan is the topology as it is in Kafka for this run: with the application's ID in the
 // names of internal topics, and with the numbers of partitions. It is immutable.
 type plan struct {
 	application string
 	graph       *graph.Graph
-	counts      map[graph.Topic]int32 // of the topics that are read
+	counts      map[graph.Topic]int32 // partitions of the topics that are read
 }
 
-// errPartitionsChanged is in the chain of errors about topics that have not as many
-// partitions as they had.
+// errPartitionsChanged is in the chain of errors about topics whose number of partitions
+// has changed.
 var errPartitionsChanged = errors.New("the number of partitions has changed")
 
-// name is the full name of a topic.
+// name returns the full name of a topic.
 func (p *plan) name(t graph.Topic) string { return t.In(p.application) }
 
-// topic finds a topic that is read by its full name.
+// topic finds a topic that is read, by its full name.
 func (p *plan) topic(name string) (graph.Topic, bool) {
 	for t := range p.counts {
 		if p.name(t) == name {
@@ -39,7 +39,7 @@ func (p *plan) topic(name string) (graph.Topic, bool) {
 	return graph.Topic{}, false
 }
 
-// source has the options of the source that reads a topic.
+// source returns the options of the source that reads a topic.
 func (p *plan) source(topic graph.Topic) graph.SourceOptions {
 	for _, n := range p.graph.Nodes {
 		for _, t := range n.Topics {
@@ -51,7 +51,7 @@ func (p *plan) source(topic graph.Topic) graph.SourceOptions {
 	return graph.SourceOptions{}
 }
 
-// sub is the sub-topology of a task.
+// sub returns the sub-topology of a task.
 func (p *plan) sub(id taskid.ID) *graph.SubTopology {
 	return p.graph.SubTopologies[id.SubTopology]
 }
@@ -59,7 +59,7 @@ func (p *plan) sub(id taskid.ID) *graph.SubTopology {
 // stateful reports whether a task has a database.
 func (p *plan) stateful(id taskid.ID) bool { return len(p.sub(id).Stores) > 0 }
 
-// tasks is the number of tasks of a sub-topology.
+// tasks returns the number of tasks of a sub-topology.
 func (p *plan) tasks(sub int) (n int32) {
 	for _, t := range p.graph.SubTopologies[sub].Sources {
 		n = max(n, p.counts[t])
@@ -67,7 +67,7 @@ func (p *plan) tasks(sub int) (n int32) {
 	return n
 }
 
-// task is a task as users and workers know it.
+// task returns the public identity of a task.
 func (p *plan) task(id taskid.ID) processor.Task {
 	return id.Task(p.tasks(int(id.SubTopology)))
 }
@@ -80,7 +80,7 @@ func (p *plan) taskList(ids []taskid.ID) []processor.Task {
 	return out
 }
 
-// inputs are the partitions that a task reads.
+// inputs returns the partitions that a task reads.
 func (p *plan) inputs(id taskid.ID) []inputs.Partition {
 	var read []inputs.Partition
 	for _, topic := range p.sub(id).Sources {
@@ -91,10 +91,10 @@ func (p *plan) inputs(id taskid.ID) []inputs.Partition {
 	return read
 }
 
-// changelog is the topic of a store's changelog.
+// changelog returns the topic of a store's changelog.
 func (p *plan) changelog(spec *store.Spec) string { return spec.ChangelogTopic(p.application) }
 
-// changelogs are the topics of all changelogs.
+// changelogs returns the topics of all changelogs.
 func (p *plan) changelogs() []string {
 	var names []string
 	for _, sub := range p.graph.SubTopologies {
@@ -153,7 +153,7 @@ func partitionsOf(topic string, n int32) []restore.Partition {
 	return parts
 }
 
-// internalTopics are those that the application makes.
+// internalTopics returns the topics that the application creates.
 func (p *plan) internalTopics(replicationFactor int16) []topics.Spec {
 	var specs []topics.Spec
 	for _, r := range p.graph.Repartitions {
@@ -176,7 +176,7 @@ func (p *plan) internalTopics(replicationFactor int16) []topics.Spec {
 	return specs
 }
 
-// forAssignment is the topology as the group's leader needs it.
+// forAssignment returns the topology in the form that the group's leader uses.
 func (p *plan) forAssignment() assignment.Topology {
 	t := assignment.Topology{Fingerprint: p.graph.Shape().Fingerprint()}
 	for _, sub := range p.graph.SubTopologies {

@@ -10,10 +10,10 @@ import (
 	"github.com/millrace-streams/millrace/internal/txn"
 )
 
-// fenceTimeout bounds one try to fence, so that the log says what it waits for.
+// fenceTimeout bounds one try to fence, so that the log shows what the run waits for.
 const fenceTimeout = 15 * time.Second
 
-// producers makes the producers of workers, and ends the transactions of former ones.
+// producers makes the producers of workers, and ends the transactions of earlier runs.
 type producers struct {
 	*life
 	cfg       *Config
@@ -28,10 +28,10 @@ func (p *producers) transactionalID(index int) string {
 	return fmt.Sprintf("%s-%s-%d", p.cfg.ApplicationID, p.process, index)
 }
 
-// fence records the transactional IDs of this run, and ends the transactions that former
-// runs have left open under other ones. Those under the same IDs end when the workers
-// initialise their producers, while the group is being joined; whoever reads committed
-// offsets waits for it.
+// fence records the transactional IDs of this run. It ends the open transactions of
+// earlier runs under other IDs. Those under the same IDs end when the workers initialise
+// their producers, in parallel with the join; a task reads committed offsets only after
+// that.
 func (p *producers) fence(dir *statedir.Dir) error {
 	if !p.cfg.ExactlyOnce {
 		return nil

@@ -13,10 +13,9 @@ import (
 
 const purgeEvery = 30 * time.Second
 
-// purger deletes from repartition topics what has been processed, and from windowed
-// changelogs what has expired in the stores. The broker's retention cannot do the latter:
-// it compares the records' timestamps with the clock, and windows are open by stream
-// time.
+// purger deletes processed records from repartition topics, and expired records from
+// windowed changelogs. The broker's retention cannot replace the latter: it compares the
+// records' timestamps with the clock, but windows are open by stream time.
 type purger struct {
 	*life
 	client   *kgo.Client
@@ -25,8 +24,8 @@ type purger struct {
 	every    time.Duration
 }
 
-// run deletes until the run begins to close. It returns at once if there is nothing to
-// delete.
+// run deletes until the run begins to close. If there is nothing to delete, it returns at
+// once.
 func (p *purger) run() {
 	if len(p.plan.graph.Repartitions) == 0 && !p.plan.hasWindows() {
 		return
@@ -37,8 +36,8 @@ func (p *purger) run() {
 	}
 }
 
-// notNeeded returns up to where repartition topics have been processed, and windowed
-// changelogs have expired, in the tasks that this process holds.
+// notNeeded returns the offsets below which this process's tasks have processed
+// repartition topics and have no rows from windowed changelogs.
 func (p *purger) notNeeded() topics.Offsets {
 	repartition := map[string]bool{}
 	for _, r := range p.plan.graph.Repartitions {

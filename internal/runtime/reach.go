@@ -6,7 +6,7 @@ import (
 	"github.com/millrace-streams/millrace/internal/health"
 )
 
-// reach asks the brokers for signs of life, and says what has got out of reach.
+// reach asks the brokers for signs of life, and reports what is out of reach.
 type reach struct {
 	*life
 	clients *clients
@@ -30,8 +30,8 @@ func (r *reach) run() {
 	}
 }
 
-// logChanges logs what has changed. While the cluster is out of reach, the group and the
-// single brokers say nothing new.
+// logChanges logs changes. While the cluster is out of reach, the state of the group and
+// of single brokers adds nothing, and is not logged.
 func (r *reach) logChanges(before, now health.Report) {
 	r.logOutage("the cluster", before.Cluster, now.Cluster)
 	if now.Cluster.Out() || before.Cluster.Out() {
@@ -56,7 +56,7 @@ func (r *reach) logChanges(before, now health.Report) {
 func (r *reach) logOutage(what string, before, now health.Outage) {
 	switch {
 	case now.Out() && !before.Out():
-		r.log.Warn(what+" is out of reach; tasks wait, and go on when it answers", "since", now.Since, "error", now.Err)
+		r.log.Warn(what+" is out of reach; tasks wait until it answers", "since", now.Since, "error", now.Err)
 	case before.Out() && !now.Out():
 		r.log.Info(what+" is within reach again", "since", before.Since, "outage", time.Since(before.Since))
 	}

@@ -19,10 +19,10 @@ import (
 
 const fetchMaxWait = 100 * time.Millisecond
 
-// readRetries are of partitions that cannot be read.
+// readRetries are the pauses after a partition could not be read.
 var readRetries = backoff.Backoff{First: 500 * time.Millisecond, Last: 2 * time.Second}
 
-// reads makes the fetcher, and sees to partitions that it cannot read.
+// reads makes the fetcher, and handles partitions that it cannot read.
 type reads struct {
 	*life
 	client  *kgo.Client
@@ -47,13 +47,13 @@ func (r *reads) start(clients *clients, memory int64) error {
 	return nil
 }
 
-// trouble is told by the fetcher that a partition cannot be read. The fetcher does not
-// wait for what is done about it.
+// trouble is called by the fetcher if a partition cannot be read. The fetcher does not
+// wait for the result.
 func (r *reads) trouble(feed *worker.Feed, position int64, err error) {
 	r.spawn(func() { r.readOn(feed, position, err) })
 }
 
-// readOn makes the fetcher go on with a partition, or fails the application.
+// readOn makes the fetcher continue with a partition, or fails the application.
 func (r *reads) readOn(feed *worker.Feed, position int64, err error) {
 	for failures := 1; r.soft.Err() == nil && !feed.Closed(); failures++ {
 		at, failure := r.next(feed, position, err)
@@ -64,7 +64,7 @@ func (r *reads) readOn(feed *worker.Feed, position int64, err error) {
 		case failure == nil:
 			r.fetcher.Resume(feed, at)
 			return
-		case feed.Closed(): // whoever reads the partition now may be further
+		case feed.Closed(): // the present reader may be further
 			return
 		case !transient.Is(failure):
 			r.fail(fmt.Errorf("reading %s/%d at offset %d: %w", feed.Topic, feed.Partition, position, failure))
@@ -72,11 +72,11 @@ func (r *reads) readOn(feed *worker.Feed, position int64, err error) {
 		}
 		r.log.Warn("reading a partition failed; trying again", "topic", feed.Topic, "partition", feed.Partition, "offset", position,
 			"in", readRetries.Delay(failures), "error", failure)
-		_ = readRetries.Sleep(r.soft, failures) // the loop sees the end
+		_ = readRetries.Sleep(r.soft, failures) // the loop checks soft
 	}
 }
 
-// next returns where to read a partition on.
+// next returns where to continue reading a partition.
 func (r *reads) next(feed *worker.Feed, position int64, err error) (int64, error) {
 	ctx, cancel := context.WithTimeout(r.soft, topicsEvery)
 	defer cancel()
@@ -126,20 +126,20 @@ func (r *reads) backIntoRange(ctx context.Context, topic graph.Topic, partition 
 	return r.plan.outOfRange(r.log, topic, partition, at, start.Offset, end.Offset)
 }
 
-// passedError says that another process has the task, which the group is about to take
-// away here.
+// passedError says that another process has the task. The group is about to revoke it
+// here.
 type passedError struct{}
 
 func (passedError) Error() string {
-	return "another process has processed what comes next and has purged it, so the task is not this process's any more; waiting for the group to say so"
+	return "another process has processed and purged the next records, so this process no longer owns the task; waiting for the group to revoke it"
 }
 
-// Transient is for package transient: the group takes the task away.
+// Transient marks the error for package transient: the group will revoke the task.
 func (passedError) Transient() bool { return true }
 
-// passed returns a passedError if the group has committed what is not in the log any
-// more: this process has not, so it is one that was taken for dead, and does not know it
-// yet.
+// passed returns a passedError if the group has committed records that are no longer in
+// the log. This process has not committed them. It was therefore taken for dead, and does
+// not know it yet.
 func (r *reads) passed(ctx context.Context, topic string, partition int32, start int64) error {
 	committed, err := inputs.Committed(ctx, r.client, r.plan.application, map[string][]int32{topic: {partition}})
 	if err != nil {

@@ -21,21 +21,22 @@ type changelogReader interface {
 	Restore(ctx context.Context, parts []restore.Partition, sink restore.Sink, done restore.Done, progress func(restore.Progress)) error
 }
 
-// retention says what the broker may delete from a changelog. It is the catalogue.
+// retention says what the broker may delete from a changelog. The catalogue implements
+// it.
 type retention interface {
 	expires(topic string) bool
 	deleteRetention(topic string) time.Duration
 }
 
-// restoring brings databases up to date from their changelogs. It knows targets and
-// changelogs, but not what a target is restored for.
+// restoring catches databases up from their changelogs. It knows targets and changelogs,
+// but not the purpose of a target.
 type restoring struct {
 	*life
 	reader    changelogReader
 	retention retention
 	events    Events
-	// markers is how many offsets come behind the position of a store that has seen
-	// everything: the last commit's own marker, if there are transactions.
+	// markers is how many offsets lie between the position of an up-to-date store and the
+	// end of its changelog. With transactions it is one: the marker of the last commit.
 	markers int64
 }
 
@@ -49,16 +50,16 @@ func (r restoring) run(targets []*target) {
 	job.run()
 }
 
-// restoreJob is the work of one run. One goroutine uses it.
+// restoreJob is the work of one run. Only one goroutine uses it.
 type restoreJob struct {
 	restoring
 	logs  []*changelog
 	began time.Time
-	again error // why the current read has to be repeated
+	again error // why the current read must be repeated
 }
 
-// run reads the changelogs, again and again, until each has been restored, wiped and
-// restored, or its target is gone.
+// run reads the changelogs repeatedly. It returns when each one has been restored, if
+// need be after a wipe, or its target is gone.
 func (j *restoreJob) run() {
 	j.began = time.Now()
 	for failures := 1; ; failures++ {
@@ -68,7 +69,7 @@ func (j *restoreJob) run() {
 		}
 		ctx, stop := untilAllGone(j.soft, logs)
 		err := j.read(ctx, logs)
-		ended := ctx.Err() != nil // before stop ends it
+		ended := ctx.Err() != nil // stop below ends it as well
 		stop()
 		if err == nil || len(j.pending()) == 0 {
 			continue
@@ -78,14 +79,14 @@ func (j *restoreJob) run() {
 			return
 		}
 		if !ended {
-			j.log.Warn("restoring is tried again", "in", retries.Delay(failures), "error", err)
+			j.log.Warn("restoring failed; trying again", "in", retries.Delay(failures), "error", err)
 		}
-		_ = retries.Sleep(j.soft, failures) // pending sees the end
+		_ = retries.Sleep(j.soft, failures) // pending checks soft
 	}
 }
 
-// pending are the changelogs that have to be read, from where their tables are. Targets
-// that are gone are given up here.
+// pending returns the changelogs to read, each from the position of its table. It gives
+// up targets that are gone.
 func (j *restoreJob) pending() []*changelog {
 	var logs []*changelog
 	for _, log := range j.logs {
@@ -104,7 +105,7 @@ func (j *restoreJob) pending() []*changelog {
 	return logs
 }
 
-// untilAllGone returns a context that ends with ctx, or when all targets of logs are
+// untilAllGone returns a context that ends when ctx ends, or when all targets of logs are
 // gone.
 func untilAllGone(ctx context.Context, logs []*changelog) (context.Context, func()) {
 	ctx, cancel := context.WithCancel(ctx)
@@ -118,7 +119,7 @@ func untilAllGone(ctx context.Context, logs []*changelog) (context.Context, func
 			stops = append(stops, context.AfterFunc(log.target.ctx, gone.Done))
 		}
 	}
-	go func() { // ends with the returned function at the latest
+	go func() { // ended by the returned function
 		gone.Wait()
 		cancel()
 	}()
@@ -132,8 +133,8 @@ func untilAllGone(ctx context.Context, logs []*changelog) (context.Context, func
 	}
 }
 
-// read reads the changelogs once. It returns what stopped it as a whole; what concerns
-// one changelog has been seen to.
+// read reads the changelogs once. It handles errors of single changelogs, and returns an
+// error that stopped the whole read.
 func (j *restoreJob) read(ctx context.Context, logs []*changelog) error {
 	ids, err := j.prepare(ctx, logs)
 	if err != nil {
@@ -161,7 +162,7 @@ func partitionsFrom(logs []*changelog) []restore.Partition {
 	return parts
 }
 
-// prepare wipes what is too old to be caught up, and returns the topics' IDs.
+// prepare wipes stores that are too old to catch up, and returns the topics' IDs.
 func (j *restoreJob) prepare(ctx context.Context, logs []*changelog) (map[string]restore.TopicID, error) {
 	topics := map[string]bool{}
 	var names []string
@@ -185,14 +186,14 @@ func (j *restoreJob) prepare(ctx context.Context, logs []*changelog) (map[string
 	}
 	for i, log := range old {
 		if ranges[i].Err == nil && log.From+j.markers < ranges[i].HighWatermark {
-			j.wipe(log, "it is behind, and so old that deletions of that time may be gone from the changelog (delete.retention.ms)")
+			j.wipe(log, "it is behind and too old: the changelog may have lost deletions that it has not seen (delete.retention.ms)")
 		}
 	}
 	return ids, nil
 }
 
-// tombstonesGone says that a compacted changelog may have dropped deletions that the
-// store has not seen.
+// tombstonesGone reports whether a compacted changelog may have dropped deletions that
+// the store has not seen.
 func (j *restoreJob) tombstonesGone(log *changelog) bool {
 	if log.From < 0 || log.wiped {
 		return false
@@ -201,7 +202,7 @@ func (j *restoreJob) tombstonesGone(log *changelog) bool {
 	return !stamp.IsZero() && time.Since(stamp) > j.retention.deleteRetention(log.Topic)
 }
 
-// apply writes a batch of records and the position behind it.
+// apply writes a batch of records and the position after it.
 func (j *restoreJob) apply(log *changelog, records []*kgo.Record, next int64, ids map[string]restore.TopicID) error {
 	if err := log.target.ctx.Err(); err != nil {
 		return err
@@ -212,7 +213,7 @@ func (j *restoreJob) apply(log *changelog, records []*kgo.Record, next int64, id
 func (j *restoreJob) finished(log *changelog, next int64, err error, ids map[string]restore.TopicID) {
 	t := log.target
 	if t.left == 0 {
-		// Another changelog has failed meanwhile, and all targets with it.
+		// Another changelog has failed meanwhile, and with it all targets.
 		return
 	}
 	if err == nil && (log.From != next || log.TopicID == restore.TopicID{}) {
@@ -231,17 +232,16 @@ func (j *restoreJob) finished(log *changelog, next int64, err error, ids map[str
 	}
 }
 
-// complete hands a target over whose changelogs have been restored.
+// complete passes on a target whose changelogs have been restored.
 func (j *restoreJob) complete(t *target) {
 	if err := t.stamp(j.began); err != nil {
-		j.log.Warn("the age of restored state was not noted", "task", t.task.ID.String(), "error", err)
+		j.log.Warn("could not note the age of restored state", "task", t.task.ID.String(), "error", err)
 	}
 	j.log.Debug("restored", "task", t.task.ID.String(), "took", time.Since(j.began))
 	t.ready()
 }
 
-// repair does what makes a changelog readable that could not be read from where the store
-// was.
+// repair reacts to a changelog that could not be read from the position of its store.
 func (j *restoreJob) repair(log *changelog, err error) {
 	var outside *restore.OutOfRangeError
 	switch {
@@ -260,23 +260,24 @@ func (j *restoreJob) repair(log *changelog, err error) {
 	}
 }
 
-// skipTrimmed moves a window store to the start of its changelog, which is beyond the
+// skipTrimmed moves a window store to the start of its changelog, which lies after the
 // store's position.
 func (j *restoreJob) skipTrimmed(log *changelog, outside *restore.OutOfRangeError) {
 	if !j.retention.expires(log.Topic) {
-		// The task has trimmed the changelog. No row that is still needed has a record
-		// before the start, so none of the store's rows is needed, and nothing is lost.
-		j.log.Info("all rows of a window store have expired since it was here last",
+		// The task has trimmed the changelog. Every needed row has a record after the
+		// start. The rows in this store have none there, so all have expired, and nothing
+		// is lost.
+		j.log.Info("all rows of a window store have expired since the task last ran here",
 			"task", log.target.task.ID.String(), "store", log.store, "position", log.From, "start", outside.Start)
 		if err := log.empty(outside.Start); err != nil {
-			j.failAll(fmt.Errorf("task %v: dropping expired rows of store %s: %w", log.target.task.ID, log.store, err))
+			j.failAll(fmt.Errorf("task %v: drop expired rows of store %s: %w", log.target.task.ID, log.store, err))
 		}
 		return
 	}
-	// The broker has deleted records by its clock, maybe some of windows that are still
-	// open. The store's rows of these are the best there is. Rows of windows that have
-	// expired are deleted at the next commit.
-	j.log.Warn("the broker has deleted records of a window store's changelog, maybe of windows that are still open: give the topic retention.ms=-1 and retention.bytes=-1",
+	// The broker has deleted records by its clock, perhaps of windows that are still
+	// open. For these windows, the rows in the store are the only ones left, so they are
+	// kept. Rows of expired windows are deleted at the next commit.
+	j.log.Warn("the broker has deleted records of a window store's changelog, perhaps of open windows: set retention.ms=-1 and retention.bytes=-1 on the topic",
 		"store", log.store, "topic", log.Topic, "partition", log.Partition.Partition, "from", outside.From, "to", outside.Start)
 	if err := j.apply(log, nil, outside.Start, map[string]restore.TopicID{log.Topic: log.TopicID}); err != nil {
 		j.failAll(err)
@@ -285,13 +286,13 @@ func (j *restoreJob) skipTrimmed(log *changelog, outside *restore.OutOfRangeErro
 
 func (j *restoreJob) wipe(log *changelog, reason string) {
 	if err := log.wipe(reason); err != nil {
-		j.failAll(fmt.Errorf("task %v: wiping store %s: %w", log.target.task.ID, log.store, err))
+		j.failAll(fmt.Errorf("task %v: wipe store %s: %w", log.target.task.ID, log.store, err))
 		return
 	}
 	j.events.Wiped(StateWiped{Task: log.target.task.Info, Store: log.store, Reason: reason})
 }
 
-// failAll fails the application; pending then gives up the targets.
+// failAll fails the application. pending then gives up the targets.
 func (j *restoreJob) failAll(err error) {
 	j.fail(err)
 	for _, log := range j.logs {

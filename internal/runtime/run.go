@@ -21,8 +21,8 @@ import (
 type Run struct {
 	*life
 	cfg      Config
-	ctx      context.Context // of New
-	health   health.Tracker  // of what the run needs to reach
+	ctx      context.Context // the context of New
+	health   health.Tracker  // what the run must reach
 	started  atomic.Bool     // the parts have been started
 	counters counters
 	tasks    *tasks
@@ -52,7 +52,7 @@ type Run struct {
 	workers []*worker.Worker // made by start
 }
 
-// New makes a Run that ends with ctx. It does nothing before [Run.Run].
+// New makes a Run that ends with ctx. It has no effect before [Run.Run].
 func New(ctx context.Context, cfg Config) *Run {
 	r := &Run{
 		life: newLife(ctx, cfg.CloseTimeout, cfg.Logger.With("application", cfg.ApplicationID)),
@@ -64,19 +64,19 @@ func New(ctx context.Context, cfg Config) *Run {
 }
 
 // Run runs the application until the context of New ends or something fails. It blocks.
-// From then on it returns within Config.CloseTimeout, whatever is stuck.
+// After that it returns within Config.CloseTimeout, whatever is stuck.
 func (r *Run) Run() error {
 	defer context.AfterFunc(r.ctx, r.ending.Begin)()
 	err := r.ending.Bound(r.runAndTell)
 	if late := (*shutdown.LateError)(nil); errors.As(err, &late) {
 		err = errors.Join(r.failureSoFar(), err)
 		r.warnOfLate(late)
-		go r.cfg.Events.State(Failed) // a hook may be what is stuck
+		go r.cfg.Events.State(Failed) // in a goroutine, because a hook may be stuck
 	}
 	return err
 }
 
-// runAndTell runs, and reports the state before and after.
+// runAndTell calls run, and reports the state before and after.
 func (r *Run) runAndTell() error {
 	r.cfg.Events.State(Starting)
 	err := r.run()
@@ -88,8 +88,8 @@ func (r *Run) runAndTell() error {
 	return err
 }
 
-// Kill ends the contexts of user code and of requests to brokers at once, as the last
-// call of CloseTimeout does. Tests use it to end what a killed process has left.
+// Kill ends the contexts of user code and of requests to brokers at once, as happens at
+// the end of CloseTimeout. Tests use it to clean up after a process that was killed.
 func (r *Run) Kill() { r.kill() }
 
 // run prepares, starts, waits for the end and closes.
@@ -124,7 +124,7 @@ func (r *Run) run() (err error) {
 	return r.close()
 }
 
-// prepare checks everything that can be checked before the group is joined.
+// prepare makes all checks that are possible before the group is joined.
 func (r *Run) prepare() (err error) {
 	if err := r.cfg.Graph.Conflicts(r.cfg.ApplicationID); err != nil {
 		return err
@@ -152,7 +152,7 @@ func (r *Run) prepare() (err error) {
 	return r.producers.fence(r.dir)
 }
 
-// connect makes the clients that the parts share.
+// connect makes the clients that several parts share.
 func (r *Run) connect() (err error) {
 	if r.clients, err = newClients(r.hard, &r.cfg); err != nil {
 		return err
@@ -166,7 +166,7 @@ func (r *Run) connect() (err error) {
 	return err
 }
 
-// prepareTopics finds the topics of the topology, takes the numbers of partitions, checks
+// prepareTopics finds the topics of the topology and their numbers of partitions, checks
 // that the topology fits the state, and creates or checks the internal topics.
 func (r *Run) prepareTopics() error {
 	setup := &topicSetup{life: r.life, client: r.client, catalogue: r.catalogue}
@@ -189,7 +189,7 @@ func (r *Run) prepareTopics() error {
 		return err
 	}
 	for _, u := range r.cfg.Graph.UnevenStores(counts) {
-		r.log.Warn("records with equal keys do not meet in a store: their topics have different numbers of partitions; topology.Repartition would bring them together",
+		r.log.Warn("records with equal keys may not meet in a store, because their topics have different numbers of partitions: use topology.Repartition",
 			"store", u.Store, "partitions", u.Counts)
 	}
 	return setup.ensure(r.plan.internalTopics(r.cfg.ReplicationFactor))

@@ -10,8 +10,8 @@ import (
 	"github.com/millrace-streams/millrace/internal/backoff"
 )
 
-// starter gets tasks ready for their workers: it records what the stores mean, finds
-// where the tasks begin to read, and restores their state.
+// starter prepares tasks for their workers. It records what the stores mean, finds where
+// the tasks start to read, and restores their state.
 type starter struct {
 	*life
 	tasks     *tasks
@@ -19,20 +19,20 @@ type starter struct {
 	locator   *locator
 	restoring restoring
 	phase     *phase
-	unused    func() // closes databases whose tasks have not come
-	parallel  int    // restores at once
+	unused    func() // closes databases whose tasks were not assigned
+	parallel  int    // the number of parallel restores
 
 	goroutines sync.WaitGroup
 	mu         sync.Mutex
 	closed     bool
 }
 
-// start brings tasks to the state of their last commit, wherever that was made, and gives
-// each to its worker as soon as it is ready. It does not wait.
+// start brings tasks to the state of their last commit, whichever process made it, and
+// gives each to its worker as soon as it is ready. It does not wait.
 //
-// The order matters. The committed offsets are read first, which waits for transactions
-// that a former owner has left open. The ends of the changelogs are read afterwards. So
-// all that belongs to the offsets lies below those ends.
+// The order matters. The committed offsets are read first; this waits for open
+// transactions of a former owner. The ends of the changelogs are read afterwards. All
+// changelog records that belong to the offsets therefore lie below those ends.
 func (s *starter) start(tasks []*held) {
 	s.mu.Lock()
 	if s.closed {
@@ -57,18 +57,18 @@ func (s *starter) start(tasks []*held) {
 	}()
 }
 
-// refuse makes start finish the tasks that it is given.
+// refuse makes start finish the tasks instead of starting them.
 func (s *starter) refuse() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closed = true
 }
 
-// wait returns when no task is being started any more. It comes after refuse.
+// wait returns when no task is being started. Call it after refuse.
 func (s *starter) wait() { s.goroutines.Wait() }
 
-// enrolled records what the state means before the first record of tasks, and returns the
-// tasks without those that were taken away meanwhile.
+// enrolled records what the state means before tasks process their first record. It
+// returns the tasks that were not revoked meanwhile.
 func (s *starter) enrolled(tasks []*held) []*held {
 	return s.untilDone(tasks, func(tasks []*held) error {
 		if !s.tasks.anyFresh(tasks) {
@@ -80,8 +80,8 @@ func (s *starter) enrolled(tasks []*held) []*held {
 	})
 }
 
-// located finds where tasks begin to read, and returns them without those that were taken
-// away meanwhile. Those that wait cannot begin yet.
+// located finds where tasks start to read. It returns the tasks that were not revoked
+// meanwhile. Tasks in waiting cannot start yet.
 func (s *starter) located(tasks []*held) (ready, waiting []*held) {
 	ready = s.untilDone(tasks, func(tasks []*held) (err error) {
 		ctx, cancel := untilGone(s.soft, tasks)
@@ -96,12 +96,12 @@ func (s *starter) located(tasks []*held) (ready, waiting []*held) {
 	return slices.DeleteFunc(slices.Clone(ready), waits), waiting
 }
 
-// awaitDisks starts tasks again when the time for others to join is over, unless the
-// tasks were taken away.
+// awaitDisks waits until the other processes have had time to join, and then starts the
+// tasks again, unless they were revoked.
 func (s *starter) awaitDisks(tasks []*held) {
 	s.goroutines.Go(func() {
 		ctx, cancel := untilGone(s.soft, tasks)
-		// withoutGone sees why the wait ended.
+		// withoutGone checks why the wait ended.
 		_ = backoff.Sleep(ctx, time.Until(s.locator.disksUntil()))
 		cancel()
 		if left := s.withoutGone(tasks); len(left) > 0 {
@@ -119,7 +119,7 @@ func (s *starter) restore(tasks []*held) {
 	groups.Wait()
 }
 
-// split deals tasks out to at most n groups.
+// split divides tasks into at most n groups.
 func split(tasks []*held, n int) [][]*held {
 	groups := make([][]*held, min(n, len(tasks)))
 	for i, h := range tasks {
@@ -145,7 +145,7 @@ func (s *starter) restoreGroup(tasks []*held) {
 	s.restoring.run(targets)
 }
 
-// target opens a task's database and notes what it has to catch up.
+// target opens a task's database and finds what has to be restored.
 func (s *starter) target(h *held) (*target, error) {
 	if err := s.tasks.open(h); err != nil {
 		return nil, err
@@ -160,7 +160,7 @@ func (s *starter) target(h *held) (*target, error) {
 	return t, nil
 }
 
-// ready gives a restored task to its worker, unless it is to be closed meanwhile.
+// ready gives a restored task to its worker, unless it was meanwhile set to close.
 func (s *starter) ready(h *held) {
 	if !s.tasks.adopt(h) {
 		s.tasks.finish(h)
@@ -170,8 +170,8 @@ func (s *starter) ready(h *held) {
 	s.phase.report()
 }
 
-// untilDone does something for tasks, again without the tasks that are taken away
-// meanwhile, and returns those that are left. If do fails for another reason, the
+// untilDone calls do for tasks. If tasks are revoked meanwhile, it calls do again for the
+// others. It returns the tasks that are left. If do fails for another reason, the
 // application fails.
 func (s *starter) untilDone(tasks []*held, do func([]*held) error) []*held {
 	for len(tasks) > 0 {
@@ -189,7 +189,7 @@ func (s *starter) untilDone(tasks []*held, do func([]*held) error) []*held {
 	return nil
 }
 
-// withoutGone ends the tasks that were taken away, or that the end of the run has
+// withoutGone finishes the tasks that were revoked, or that the end of the run has
 // stopped, and returns the others.
 func (s *starter) withoutGone(tasks []*held) []*held {
 	var left []*held
@@ -203,8 +203,8 @@ func (s *starter) withoutGone(tasks []*held) []*held {
 	return left
 }
 
-// abandon ends tasks that cannot be started. Unless the reason is that they, or the run,
-// have ended, the application fails.
+// abandon finishes tasks that cannot be started. Unless the reason is their end or the
+// end of the run, the application fails.
 func (s *starter) abandon(tasks []*held, err error) {
 	ended := s.soft.Err() != nil
 	for _, h := range tasks {
@@ -218,7 +218,8 @@ func (s *starter) abandon(tasks []*held, err error) {
 	}
 }
 
-// untilGone returns a context that ends with ctx, or when one of the tasks is taken away.
+// untilGone returns a context that ends when ctx ends, or when one of the tasks is
+// revoked.
 func untilGone(ctx context.Context, tasks []*held) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
 	var stops []func() bool

@@ -23,8 +23,8 @@ import (
 	"github.com/millrace-streams/millrace/internal/turn"
 )
 
-// stateGuard keeps the state from a topology that does not fit it. It gives package guard
-// its view of Kafka and of the disk.
+// stateGuard refuses a topology that does not fit the existing state. It gives package
+// guard its view of Kafka and of the disk.
 type stateGuard struct {
 	*life
 	client            *kgo.Client
@@ -37,13 +37,13 @@ type stateGuard struct {
 	remove            []string // Config.RemoveStores
 	fs                vfs.FS
 
-	turn  turn.Turn        // to record what the stores mean
+	turn  turn.Turn        // held while recording what the stores mean
 	guard *guard.Guard     // nil if there is no state
-	topic registry.TopicID // of the registry; zero if there is none
+	topic registry.TopicID // the registry's ID; zero if there is none
 }
 
-// check compares the topology with the state that the application has, before the group
-// is joined and before any topic of a store is made.
+// check compares the topology with the application's state, before the group is joined
+// and before any topic of a store is created.
 func (g *stateGuard) check() error {
 	name := graph.RegistryTopic(g.plan.application)
 	return g.untilReachable("comparing the topology with the state", func(ctx context.Context) error {
@@ -70,8 +70,8 @@ func (g *stateGuard) newGuard() *guard.Guard {
 	})
 }
 
-// recordedTopic implements registry.Topics. The numbers of partitions are those that this
-// run goes by.
+// recordedTopic implements registry.Topics. It returns the number of partitions that this
+// run uses.
 func (g *stateGuard) recordedTopic(name string) (registry.TopicID, int32) {
 	known, _ := g.catalogue.lookup(name)
 	if t, ok := g.plan.topic(name); ok {
@@ -80,7 +80,7 @@ func (g *stateGuard) recordedTopic(name string) (registry.TopicID, int32) {
 	return known.ID, known.Partitions
 }
 
-// ensureRegistry makes the registry's topic if it is missing. An existing one is checked
+// ensureRegistry creates the registry's topic if it is missing. It checks an existing one
 // once.
 func (g *stateGuard) ensureRegistry(ctx context.Context) (registry.TopicID, error) {
 	name := graph.RegistryTopic(g.plan.application)
@@ -100,8 +100,9 @@ func (g *stateGuard) ensureRegistry(ctx context.Context) (registry.TopicID, erro
 	return g.topic, nil
 }
 
-// enrol records what the state means, before the first record of tasks that have just
-// come. The group has given this process tasks, so its topology is the leader's.
+// enrol records what the state means, before newly assigned tasks process their first
+// record. The group assigns tasks only to processes with the leader's topology, so this
+// process has it.
 func (g *stateGuard) enrol(ctx context.Context) error {
 	if g.guard == nil {
 		return nil
@@ -113,8 +114,8 @@ func (g *stateGuard) enrol(ctx context.Context) error {
 	return g.retry(ctx, "recording what the stores mean", g.guard.Enrol)
 }
 
-// topicIDs returns the IDs of those topics that exist and that the application may see.
-// It asks a broker, and not what the client remembers of an earlier answer.
+// topicIDs returns the IDs of the topics that exist and that the application may see. It
+// asks a broker, and does not use the client's cached answer.
 func topicIDs(ctx context.Context, client *kgo.Client, names []string) (map[string]registry.TopicID, error) {
 	req := kmsg.NewPtrMetadataRequest()
 	for _, name := range names {
@@ -159,7 +160,7 @@ func (g guardedTopics) Exist(ctx context.Context, names []string) (map[string]re
 	return topicIDs(ctx, g.client, names)
 }
 
-// deletePoll is how often a deleted topic is looked for.
+// deletePoll is the interval at which a deleted topic is looked for.
 const deletePoll = 100 * time.Millisecond
 
 func (g guardedTopics) Delete(ctx context.Context, topic string) error {
@@ -181,7 +182,7 @@ func (g guardedTopics) Delete(ctx context.Context, topic string) error {
 	}
 }
 
-// guardMemory is the memory for looking into the databases before the run opens them.
+// guardMemory is the memory for checking the databases before the run opens them.
 const guardMemory = 16 << 20
 
 // guardedDisk implements guard.Disk.
@@ -201,7 +202,7 @@ func (g guardedDisk) HoldsUnlogged(store, changelog string) (bool, error) {
 		}
 		holds, err := engine.HoldsUnlogged(engine.Options{Dir: path, FS: g.fs, Shared: shared, Logger: g.log}, store, changelog)
 		if err != nil {
-			return false, fmt.Errorf("looking for rows of store %s: %w", store, err)
+			return false, fmt.Errorf("look for rows of store %s: %w", store, err)
 		}
 		if holds {
 			return true, nil

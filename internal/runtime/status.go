@@ -11,17 +11,17 @@ import (
 	"github.com/millrace-streams/millrace/processor"
 )
 
-// Status is what a run was doing at one moment. Counters count since New.
+// Status shows what a run was doing at one moment. Counters start at New.
 type Status struct {
-	MemberID   string // in the group; empty before the first join
-	Generation int32  // of the group's assignment
+	MemberID   string // the ID in the group; empty before the first join
+	Generation int32  // the generation of the group's assignment
 
 	Records, Commits, Aborts, Dropped, Errors int64
 
-	BufferedBytes int64 // of records fetched and not processed
-	StateBytes    int64 // held in memory by stores
+	BufferedBytes int64 // records that were fetched and not yet processed
+	StateBytes    int64 // memory that stores hold
 
-	Tasks []TaskStatus // by sub-topology and partition
+	Tasks []TaskStatus // sorted by sub-topology and partition
 }
 
 // TaskStatus is one task of a Status.
@@ -29,14 +29,14 @@ type TaskStatus struct {
 	ID        processor.Task
 	Worker    int
 	Restoring bool
-	// LastCommit and Inputs are what the task's worker says. They are zero if it did not
-	// answer in time, or does not have the task.
+	// LastCommit and Inputs are reported by the task's worker. They are zero if the
+	// worker did not answer in time, or does not have the task.
 	LastCommit time.Time
 	Inputs     []worker.InputStatus
 }
 
-// Started reports whether the run has joined its group. Before, the methods below must
-// not be called, other than Reach.
+// Started reports whether the run has joined its group. Before that, only Reach may be
+// called of the methods below.
 func (r *Run) Started() bool { return r.started.Load() }
 
 // Reach returns what the run cannot reach.
@@ -59,8 +59,8 @@ func (r *Run) Status(timeout time.Duration) Status {
 	return s
 }
 
-// statuses asks the workers what their tasks are doing. Workers that do not answer while
-// ctx lasts are left out.
+// statuses asks the workers what their tasks are doing. Workers that do not answer before
+// ctx ends are omitted.
 func (r *Run) statuses(ctx context.Context) []worker.Status {
 	var all []worker.Status
 	for _, w := range r.workers {
@@ -75,21 +75,22 @@ func (r *Run) statuses(ctx context.Context) []worker.Status {
 // Held returns how many tasks the process holds, and how many of them do not run yet.
 func (r *Run) Held() (all, restoring int) { return r.tasks.count() }
 
-// Partitions is the number of tasks of a sub-topology, in all processes.
+// Partitions returns the number of tasks of a sub-topology over all processes.
 func (r *Run) Partitions(sub int) int32 { return r.plan.tasks(sub) }
 
 // Running returns the partitions of a sub-topology whose tasks run here, in order.
 func (r *Run) Running(sub int) []int32 { return r.tasks.runningIn(sub) }
 
-// Committed returns the database of a task that runs here, of which a query takes a
-// snapshot. It is nil if the task does not run here; restoring says that it is about to.
+// Committed returns the database of a task that runs here, for a query to take a
+// snapshot. It is nil if the task does not run here. restoring says that the task is
+// being restored here.
 func (r *Run) Committed(sub int, partition int32) (db *engine.DB, restoring bool) {
 	return r.tasks.database(taskid.Of(sub, partition))
 }
 
-// CommittedAt returns when the worker of a task that runs here has committed last, or, if
-// the task was restored later, when it was restored. It is zero if the task does not run
-// here.
+// CommittedAt returns the time of the last commit by the worker of a task that runs here.
+// If the task was restored later than that, it returns the time of the restore. It is
+// zero if the task does not run here.
 func (r *Run) CommittedAt(sub int, partition int32) time.Time {
 	return r.tasks.committedAt(taskid.Of(sub, partition))
 }

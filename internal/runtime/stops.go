@@ -9,11 +9,11 @@ import (
 	"github.com/millrace-streams/millrace/internal/inputs"
 )
 
-// stopTimeout bounds how long tasks that have ended wait for their stop records. Without
-// a record, a task goes on at its committed offsets, or at those on its disk.
+// stopTimeout bounds how long ended tasks wait for their stop records. Without a record,
+// a task continues at its committed offsets, or at those on its disk.
 const stopTimeout = 2 * time.Second
 
-// stops records where tasks were stopped, for the case that the group forgets it.
+// stops records where tasks were stopped, in case the group loses their offsets.
 type stops struct {
 	*life
 	client  *kgo.Client
@@ -21,7 +21,7 @@ type stops struct {
 	ran     func(*held) bool
 }
 
-// record records where tasks that have ended were stopped.
+// record records where ended tasks were stopped.
 func (s *stops) record(tasks []*held) {
 	stops := map[inputs.Partition]inputs.Stop{}
 	for _, h := range tasks {
@@ -35,22 +35,22 @@ func (s *stops) record(tasks []*held) {
 	written := make(chan error, 1)
 	go func() { written <- s.records.WriteStops(ctx, s.client, stops) }()
 	var err error
-	select { // the client may hold a record that is on its way for longer than ctx lasts
+	select { // the client may hold a sent record longer than ctx
 	case err = <-written:
 	case <-ctx.Done():
 		err = ctx.Err()
 	}
 	if err != nil {
-		s.log.Warn("recording where tasks were stopped; it would be needed if the group's offsets expired", "error", err)
+		s.log.Warn("could not record where tasks were stopped; the records would be needed if the group's offsets expired", "error", err)
 	}
 }
 
-// add adds the stops of a task, unless it may have done something that is not committed,
-// or another task has started to read its inputs.
+// add adds the stops of a task, unless the task may have uncommitted work, or another
+// task has started to read its inputs.
 func (s *stops) add(stops map[inputs.Partition]inputs.Stop, h *held) {
 	select {
 	case <-h.done:
-	default: // stuck, so its worker still has it
+	default: // stuck: its worker still has it
 		return
 	}
 	if s.ran(h) && !h.task.Rested {

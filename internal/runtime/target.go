@@ -14,18 +14,18 @@ import (
 	"github.com/millrace-streams/millrace/internal/worker"
 )
 
-// target is a database that is restored: where it is, what it has to catch up, and what
-// happens when it has. While it is restored, nobody else uses the task.
+// target is a database to restore: where it is, which changelogs it needs, and what
+// happens then. During the restore nobody else uses the task.
 type target struct {
-	ctx    context.Context // ends when the target is gone
+	ctx    context.Context // ends when the target is no longer wanted
 	cancel context.CancelFunc
 	task   *worker.Task
-	inputs []worker.Input // offsets that the restored state belongs to
+	inputs []worker.Input // the offsets of the restored state
 	logs   []*changelog
-	left   int // changelogs that are not restored
+	left   int // changelogs that are not yet restored
 
-	ready func() // all changelogs are restored
-	gone  func() // ctx has ended before
+	ready func() // called when all changelogs are restored
+	gone  func() // called if ctx ends first
 }
 
 // changelog is the changelog of one store of a target.
@@ -36,7 +36,7 @@ type changelog struct {
 	spec   *store.Spec
 	table  *engine.Table
 	done   bool
-	wiped  bool // emptied, and being filled since
+	wiped  bool // emptied; it is filled again
 }
 
 // addChangelogs adds the changelogs of a task, and opens the tables of its stores.
@@ -58,9 +58,9 @@ func (t *target) addChangelogs(p *plan, id taskid.ID) error {
 	return nil
 }
 
-// stamp notes how old the state of a restored target is. Until it has been restored, the
-// state is as old as it was: what was read of a changelog is good for as long as the
-// deletions that follow are kept there. It also notes how far the task has come.
+// stamp notes the age and the progress of a restored target. Before the restore is
+// complete, the age stays as it was. Data from a changelog is valid for as long as later
+// deletions are kept there.
 func (t *target) stamp(began time.Time) error {
 	b := t.task.DB.NewBatch()
 	defer b.Close()
@@ -71,8 +71,8 @@ func (t *target) stamp(began time.Time) error {
 	return t.task.DB.Apply(b)
 }
 
-// progress is how far a restored target has come: the committed offsets were read before
-// the ends of its changelogs.
+// progress returns the progress of a restored target. The committed offsets were read
+// before the ends of its changelogs.
 func (t *target) progress() *engine.Progress {
 	p := &engine.Progress{}
 	for _, in := range t.inputs {
@@ -91,7 +91,7 @@ func (t *target) progress() *engine.Progress {
 	return p
 }
 
-// locate takes the position from the database: from there the changelog has to be read.
+// locate reads the position in the database, from which the changelog must be read.
 func (log *changelog) locate() {
 	db := log.target.task.DB
 	log.From, log.TopicID = -1, restore.TopicID{}
@@ -103,7 +103,7 @@ func (log *changelog) locate() {
 	}
 }
 
-// apply writes records and the position behind them. began is when the restore began.
+// apply writes records and the position after them. began is the start of the restore.
 func (log *changelog) apply(records []*kgo.Record, next int64, id restore.TopicID, began time.Time) error {
 	db := log.target.task.DB
 	b := db.NewBatch()
@@ -122,7 +122,7 @@ func (log *changelog) apply(records []*kgo.Record, next int64, id restore.TopicI
 	return db.Apply(b)
 }
 
-// row adds a record to rows. With check it also looks whether its key is one of the
+// row adds a record to rows. With check it also checks whether its key can be one of the
 // store.
 func (log *changelog) row(rows *engine.TableBatch, r *kgo.Record, check bool) error {
 	if check {
@@ -134,7 +134,7 @@ func (log *changelog) row(rows *engine.TableBatch, r *kgo.Record, check bool) er
 	return log.spec.Restore(rows, r.Key, r.Value, r.Timestamp.UnixMilli())
 }
 
-// empty deletes all rows and moves the position to start.
+// empty deletes all rows and sets the position to start.
 func (log *changelog) empty(start int64) error {
 	b := log.target.task.DB.NewBatch()
 	defer b.Close()

@@ -11,7 +11,7 @@ import (
 	"github.com/millrace-streams/millrace/internal/worker"
 )
 
-// role says what the process holds a task for.
+// role says why the process holds a task.
 type role int
 
 const (
@@ -19,48 +19,47 @@ const (
 	closing             // to end it: the group has taken it away, or the run closes
 )
 
-// stage says who has a task.
+// stage says who owns a task.
 type stage int
 
 const (
-	// fresh: the starter, which brings its state up to date for the first time.
+	// fresh: the starter, which restores its state for the first time.
 	fresh stage = iota
 	// running: its worker. Queries read its database.
 	running
-	// interrupted: the starter again, after its worker has given it back.
+	// interrupted: the starter again, after the worker has returned the task.
 	interrupted
 )
 
-// held is a task that the group has given to this process. The fields of the worker.Task
-// belong to whoever has the task, by its stage: to a goroutine of the starter, or to its
-// worker.
+// held is a task that the group has assigned to this process. The stage says who owns the
+// fields of the worker.Task: a goroutine of the starter, or the worker.
 type held struct {
 	id     taskid.ID
 	task   *worker.Task
 	worker *worker.Worker
-	index  int           // of the worker
-	done   chan struct{} // closed when nobody has it any more
+	index  int           // the index of the worker
+	done   chan struct{} // closed when nobody owns the task
 
-	// ctx ends when the task is to be closed, or the run begins to close. The starter
-	// works in it.
+	// ctx ends when the task has to close, or the run begins to close. The starter works
+	// in it.
 	ctx    context.Context
 	cancel context.CancelFunc
-	run    string // of its start records; the starter's
+	run    string // the run in its start records; owned by the starter
 
 	// Guarded by tasks.mu.
 	role  role
 	stage stage
-	since time.Time // when the worker got it
+	since time.Time // when the worker got the task
 }
 
-// taskCloser opens and closes what a task has on disk and in memory.
+// taskCloser opens and closes the resources of a task on disk and in memory.
 type taskCloser interface {
 	attach(t *worker.Task, id taskid.ID, n int) error
 	detach(t *worker.Task, id taskid.ID, caughtUp bool)
 }
 
-// tasks are the tasks that the process holds. It decides which worker gets a task, and
-// knows at any moment who has it. It calls nobody who may call it back.
+// tasks are the tasks that the process holds. It chooses the worker of a task, and knows
+// the owner of each task at any moment. It calls nothing that may call it back.
 type tasks struct {
 	*life
 	plan      *plan
@@ -70,22 +69,22 @@ type tasks struct {
 	mu         sync.Mutex
 	held       map[taskid.ID]*held
 	generation int32
-	joinedAt   time.Time   // of the first assignment; zero before
-	commitAt   []time.Time // of the last commit, by worker
+	joinedAt   time.Time   // the time of the first assignment; zero before
+	commitAt   []time.Time // the time of the last commit, by worker
 }
 
 func newTasks(l *life) *tasks { return &tasks{life: l, held: map[taskid.ID]*held{}} }
 
-// setUp gives the workers among which tasks are dealt out, and what tasks need. It comes
-// before the first assign.
+// setUp sets the workers that get tasks, and what tasks need. Call it before the first
+// assign.
 func (t *tasks) setUp(p *plan, databases taskCloser, workers []*worker.Worker) {
 	t.plan, t.databases, t.workers = p, databases, workers
 	t.commitAt = make([]time.Time, len(workers))
 }
 
-// assign takes tasks from the group. It returns false, and takes nothing, if the run has
-// begun to close. The same tasks may have been lost a moment ago, and still be with a
-// worker: out of time, close does not wait for that.
+// assign takes tasks from the group. If the run has begun to close, it takes nothing and
+// returns false. The same tasks may have been lost a moment ago and still be with a
+// worker, because close does not wait for them when its time is up.
 func (t *tasks) assign(generation int32, ids []taskid.ID) ([]*held, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -105,8 +104,8 @@ func (t *tasks) assign(generation int32, ids []taskid.ID) ([]*held, bool) {
 	return assigned, true
 }
 
-// newHeld chooses the worker with the fewest tasks, and among those the one with the
-// fewest tasks of the sub-topology.
+// newHeld chooses the worker with the fewest tasks. Among several, it chooses the one
+// with the fewest tasks of the sub-topology.
 func (t *tasks) newHeld(id taskid.ID) *held {
 	same, all := make([]int, len(t.workers)), make([]int, len(t.workers))
 	for _, h := range t.held {
@@ -127,8 +126,8 @@ func (t *tasks) newHeld(id taskid.ID) *held {
 	return h
 }
 
-// close ends tasks and returns those that this process had, when nobody has them any
-// more. Unless they are lost, what they did has then been committed, or aborted.
+// close ends tasks. It returns those that this process had, once nobody owns them. Unless
+// they are lost, their work has then been committed or aborted.
 func (t *tasks) close(ids []taskid.ID, lost bool) []*held {
 	ending, byWorker := t.setClosing(ids)
 	for w, tasks := range byWorker {
@@ -138,8 +137,8 @@ func (t *tasks) close(ids []taskid.ID, lost bool) []*held {
 		select {
 		case <-h.done:
 		case <-h.worker.Done():
-			// Stuck in user code until there was no more time: it has ended without a
-			// word.
+			// The task was stuck in user code until the time was up, and has ended
+			// without a report.
 		case <-t.hard.Done():
 		}
 	}
@@ -167,8 +166,8 @@ func (t *tasks) setClosing(ids []taskid.ID) (ending []*held, byWorker map[*worke
 	return ending, byWorker
 }
 
-// adopt gives a restored task to its worker. It returns false if the task is to be closed
-// instead, which is left to the caller.
+// adopt gives a restored task to its worker. It returns false if the task has to close.
+// The caller then finishes it.
 func (t *tasks) adopt(h *held) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -193,7 +192,7 @@ func (t *tasks) takeBack(from []*worker.Task) (back []*held) {
 	return back
 }
 
-// finish closes what a task has, once nobody has it.
+// finish releases the resources of a task that nobody owns.
 func (t *tasks) finish(h *held) {
 	t.mu.Lock()
 	ran := h.stage != fresh
@@ -218,7 +217,7 @@ func (t *tasks) finishDropped(wt *worker.Task) {
 	}
 }
 
-// of is called with mu.
+// of returns the held task of a worker.Task. The caller holds mu.
 func (t *tasks) of(wt *worker.Task) *held {
 	if h := t.held[wt.ID]; h != nil && h.task == wt {
 		return h
@@ -226,10 +225,10 @@ func (t *tasks) of(wt *worker.Task) *held {
 	return nil
 }
 
-// open opens what a task has on disk and in memory, if it is not open yet.
+// open opens a task's resources on disk and in memory, if they are not open yet.
 func (t *tasks) open(h *held) error { return t.databases.attach(h.task, h.id, t.stateful()) }
 
-// stateful is the number of tasks with a database, at least 1.
+// stateful returns the number of tasks with a database, at least 1.
 func (t *tasks) stateful() int {
 	n := 0
 	for _, id := range t.ids() {
@@ -240,7 +239,7 @@ func (t *tasks) stateful() int {
 	return max(n, 1)
 }
 
-// ids are the tasks that this process has, in order.
+// ids returns the tasks that this process has, in order.
 func (t *tasks) ids() []taskid.ID {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -10,14 +10,15 @@ import (
 	"github.com/millrace-streams/millrace/internal/worker"
 )
 
-// joined returns when the first assignment came, zero before.
+// joined returns the time of the first assignment, or zero before it.
 func (t *tasks) joined() time.Time {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.joinedAt
 }
 
-// withState returns the running tasks that have a database: nothing is behind there.
+// withState returns the running tasks that have a database. Their databases are up to
+// date.
 func (t *tasks) withState() (ids []taskid.ID) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -29,7 +30,7 @@ func (t *tasks) withState() (ids []taskid.ID) {
 	return ids
 }
 
-// count returns how many tasks the process holds, and how many the starter has.
+// count returns how many tasks the process holds, and how many of them the starter has.
 func (t *tasks) count() (all, restoring int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -41,7 +42,7 @@ func (t *tasks) count() (all, restoring int) {
 	return len(t.held), restoring
 }
 
-// statuses returns what tasks are doing, by what workers say about them.
+// statuses returns what tasks are doing, from the reports of workers.
 func (t *tasks) statuses(said []worker.Status) (generation int32, all []TaskStatus) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -73,7 +74,7 @@ func (t *tasks) runningIn(sub int) (partitions []int32) {
 	return partitions
 }
 
-// database returns the database of a task that runs here, nil if the task does not.
+// database returns the database of a task that runs here, or nil if it does not.
 // restoring says that the starter has it.
 func (t *tasks) database(id taskid.ID) (db *engine.DB, restoring bool) {
 	t.mu.Lock()
@@ -88,9 +89,9 @@ func (t *tasks) database(id taskid.ID) (db *engine.DB, restoring bool) {
 	return h.task.DB, false
 }
 
-// committedAt returns when the worker of a task that runs here has committed last, or, if
-// the task was restored later, when it was restored. It is zero if the task does not run
-// here.
+// committedAt returns the time of the last commit by the worker of a task that runs here.
+// If the task was restored later than that, it returns the time of the restore. It is
+// zero if the task does not run here.
 func (t *tasks) committedAt(id taskid.ID) time.Time {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -13,10 +13,11 @@ import (
 	"github.com/millrace-streams/millrace/internal/topics"
 )
 
-// foreign are the topics of a topology that somebody else has to make.
+// foreign are the topics of a topology that the application does not create.
 type foreign struct{ inputs, outputs []string }
 
-// foreignTopics are those of a graph, with the dead letter topic if there is one.
+// foreignTopics returns the foreign topics of a graph, with the dead letter topic if
+// there is one.
 func foreignTopics(g *graph.Graph, deadLetters string) (f foreign) {
 	for _, n := range g.Nodes {
 		for _, t := range n.Topics {
@@ -54,15 +55,15 @@ func (e *missingError) Error() string {
 	return "topics do not exist: " + strings.Join(parts, "; ") + ": create them, correct their names, or set Config.WaitForTopics"
 }
 
-// topicSetup finds the topics at the start, and makes the internal ones.
+// topicSetup finds the topics at the start, and creates the internal ones.
 type topicSetup struct {
 	*life
 	client    *kgo.Client
 	catalogue *catalogue
 }
 
-// find describes the topics that the application does not make itself. If some do not
-// exist, it waits for them or returns an error.
+// find describes the topics that the application does not create. If some do not exist,
+// it waits for them or returns an error.
 func (t *topicSetup) find(wanted foreign, wait bool) error {
 	logged := false
 	return t.untilReachable("looking for topics", func(ctx context.Context) error {
@@ -97,7 +98,7 @@ func missingOf(described map[string]topics.Topic, names []string) []string {
 	return missing
 }
 
-// ensure makes the internal topics that are missing, and checks the others.
+// ensure creates the missing internal topics, and checks the others.
 func (t *topicSetup) ensure(specs []topics.Spec) error {
 	return t.untilReachable("preparing internal topics", func(ctx context.Context) error {
 		described, err := topics.Ensure(ctx, t.client, specs)
@@ -109,15 +110,15 @@ func (t *topicSetup) ensure(specs []topics.Spec) error {
 	})
 }
 
-// warnOf logs what is not right with internal topics, though the application can run.
+// warnOf logs problems of internal topics that do not stop the application.
 func warnOf(log *slog.Logger, described map[string]topics.Topic) {
 	for _, name := range slices.Sorted(maps.Keys(described)) {
 		topic := described[name]
 		if topic.Configs == nil {
-			log.Warn("the configuration of an internal topic could not be read, so it was not checked: allow the application the operation DescribeConfigs on it", "topic", name)
+			log.Warn("the configuration of an internal topic was not checked, because it could not be read: allow the application the operation DescribeConfigs on it", "topic", name)
 		}
 		for _, f := range topic.Warnings {
-			log.Warn("an internal topic is not configured as the application needs it", "topic", name, "finding", f.String(), "command", topic.Command)
+			log.Warn("the configuration of an internal topic is not as the application needs it: run the command", "topic", name, "finding", f.String(), "command", topic.Command)
 		}
 	}
 }

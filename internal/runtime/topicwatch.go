@@ -17,8 +17,8 @@ import (
 
 const topicsEvery = 10 * time.Second
 
-// topicWatch looks whether the topics that are read, and the changelogs, stay as they
-// were, and how many partitions those have that are written.
+// topicWatch checks that input topics and changelogs stay unchanged, and notices new
+// partitions of output topics.
 type topicWatch struct {
 	*life
 	client    *kgo.Client
@@ -27,7 +27,7 @@ type topicWatch struct {
 	every     time.Duration
 }
 
-// run looks at the topics until the run begins to close.
+// run checks the topics until the run begins to close.
 func (w *topicWatch) run() {
 	for backoff.Sleep(w.soft, w.every) == nil {
 		ctx, cancel := context.WithTimeout(w.soft, topicsEvery)
@@ -40,8 +40,8 @@ func (w *topicWatch) run() {
 	}
 }
 
-// compare returns an error if a topic is not what it was when the application started,
-// and stays so for topics.MissingAfter. It returns nil if Kafka cannot be asked.
+// compare returns an error if a topic differs from the start of the application, and
+// still does after topics.MissingAfter. If Kafka cannot be asked, it returns nil.
 func (w *topicWatch) compare(ctx context.Context) error {
 	return topics.Confirm(ctx, w.compareOnce)
 }
@@ -56,7 +56,7 @@ func (w *topicWatch) compareOnce(ctx context.Context) error {
 	details, err := kadm.NewClient(w.client).ListTopics(ctx, slices.Concat(names, outputs)...)
 	if err != nil {
 		if w.soft.Err() == nil {
-			w.log.Warn("looking whether the topics are still the same; tried again later", "error", err)
+			w.log.Warn("could not compare the topics with those at the start; trying again later", "error", err)
 		}
 		return nil
 	}
@@ -74,21 +74,21 @@ func (w *topicWatch) compareTopic(name string, details kadm.TopicDetails) error 
 	is, ok := details[name]
 	switch {
 	case !ok || is.Err != nil && !errors.Is(is.Err, kerr.UnknownTopicOrPartition):
-		w.log.Warn("a topic cannot be described; tried again later", "topic", name, "error", is.Err)
+		w.log.Warn("a topic could not be described; trying again later", "topic", name, "error", is.Err)
 	case is.Err != nil:
-		return fmt.Errorf("topic %s has disappeared while the application runs: an input has to be made again; for an internal topic, reset the application", name)
+		return fmt.Errorf("topic %s was deleted while the application runs: create it again if it is an input; reset the application if it is an internal topic", name)
 	case is.ID != was.ID && was.ID != topics.TopicID{}:
-		return fmt.Errorf("topic %s was deleted and created again while the application runs: its offsets mean other records now; restart after "+
-			"resetting the offsets of group %s, and the application if the topic is an internal one", name, w.plan.application)
+		return fmt.Errorf("topic %s was deleted and created again while the application runs: its offsets now mean other records: reset the offsets of "+
+			"group %s, or the whole application if the topic is an internal one, and restart", name, w.plan.application)
 	case int32(len(is.Partitions)) != was.Partitions:
 		return fmt.Errorf("topic %s had %d partitions when the application started, and has %d now: %w", name, was.Partitions, len(is.Partitions), errPartitionsChanged)
 	}
 	return nil
 }
 
-// updateOutputs takes over how many partitions the topics have that are only written:
-// from the next transaction on keys go where they then belong. What has become of a topic
-// that cannot be described shows when it is written.
+// updateOutputs takes over the numbers of partitions of topics that are only written.
+// From the next transaction on, keys go to their new partitions. If a topic cannot be
+// described, the next write to it shows why.
 func (w *topicWatch) updateOutputs(details kadm.TopicDetails, outputs []string) {
 	for _, name := range outputs {
 		is, ok := details[name]
@@ -96,7 +96,7 @@ func (w *topicWatch) updateOutputs(details kadm.TopicDetails, outputs []string) 
 			continue
 		}
 		if before, changed := w.catalogue.setPartitions(name, int32(len(is.Partitions))); changed {
-			w.log.Info("an output topic has another number of partitions than before", "topic", name, "before", before, "now", len(is.Partitions))
+			w.log.Info("the number of partitions of an output topic has changed", "topic", name, "before", before, "now", len(is.Partitions))
 		}
 	}
 }

@@ -7,8 +7,8 @@ import (
 	"github.com/millrace-streams/millrace/internal/worker"
 )
 
-// watchdog names tasks whose user code has been running for so long that the transaction
-// may not come through.
+// watchdog names tasks whose user code runs for so long that the transaction may time
+// out.
 type watchdog struct {
 	*life
 	workers []*worker.Worker

@@ -10,7 +10,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
-	"github.com/millrace-streams/millrace/internal/runtime"
+	"github.com/millrace-streams/millrace/internal/seam"
 )
 
 // The crash tests run several processes of an application in one test process: on a fake
@@ -22,7 +22,7 @@ import (
 // A seed decides the input and the mishaps, but not the order of goroutines. A seed that
 // failed may have to run more than once. Many seeds:
 //
-//	MILLRACE_TORTURE=full go test -run 'Torture|Crash|Unknown|Mutations' .
+//	MILLRACE_TORTURE=full go test -run 'Torture|Crash|Unknown|Mistakes' .
 //
 // One seed, as printed by a failure. Its log, with the requests that decide, is
 // /tmp/17.log:
@@ -51,7 +51,7 @@ func firstSeed() uint64 {
 
 func (w *world) report(t *testing.T) {
 	t.Helper()
-	t.Logf("seed %d: %d commits, %d aborts, %d stores restored; %v", w.seed, w.commits, w.aborts, w.restored, w.happened)
+	t.Logf("seed %d, filter of keys %v: %d commits, %d aborts, %d stores restored; %v", w.seed, !w.noKeyFilter(), w.commits, w.aborts, w.restored, w.happened)
 	for _, v := range w.violations {
 		t.Error(v)
 	}
@@ -160,10 +160,10 @@ func TestNothingHappens(t *testing.T) {
 	}
 }
 
-// TestMutationsAreFound checks that each deliberate mistake is found.
-func TestMutationsAreFound(t *testing.T) {
+// TestMistakesAreFound checks that each deliberate mistake is found.
+func TestMistakesAreFound(t *testing.T) {
 	t.Parallel()
-	const most = 200 // seeds; usually one finds it, of the last mutation one in a few
+	const most = 200 // seeds; usually one finds it, of the last mistake one in a few
 	stuck := func(rng *rand.Rand) mishap {
 		return mishap{
 			kind: stuckZombie, at: inProcessing, n: rng.IntN(20), lasts: crashSession + time.Duration(rng.IntN(500))*time.Millisecond,
@@ -173,21 +173,18 @@ func TestMutationsAreFound(t *testing.T) {
 	refused := func(rng *rand.Rand) mishap {
 		return mishap{kind: refuseCommit, at: afterFlush, n: rng.IntN(4), err: kerr.UnknownServerError}
 	}
-	for _, tc := range []struct {
-		name string
-		m    runtime.Mutations
-		plan func(*rand.Rand, int) []mishap
-	}{
-		{"changes applied before EndTransaction", runtime.Mutations{ApplyFirst: true}, anything(8)},
-		{"operator times kept over an abort", runtime.Mutations{KeepTimes: true}, always(8, refused)},
-		{"cache kept over an abort", runtime.Mutations{KeepCache: true}, always(8, refused)},
-		{"commit under the live identity", runtime.Mutations{LiveIdentity: true}, always(4, stuck)},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
+	plans := map[seam.Mistake]func(*rand.Rand, int) []mishap{
+		seam.ApplyFirst: anything(8), seam.KeepTimes: always(8, refused), seam.KeepCells: always(8, refused), seam.LiveIdentity: always(4, stuck),
+	}
+	for _, mistake := range seam.Mistakes {
+		t.Run(string(mistake), func(t *testing.T) {
+			if plans[mistake] == nil {
+				t.Fatal("nothing looks for it")
+			}
 			for seed := range uint64(most) {
-				cfg := crashConfig{seed: seed, processes: 3, records: 200, every: 10 * time.Millisecond, plan: tc.plan, transactionTimeout: 10 * time.Second}
+				cfg := crashConfig{seed: seed, processes: 3, records: 200, every: 10 * time.Millisecond, plan: plans[mistake], transactionTimeout: 10 * time.Second}
 				torture(t, cfg).report(t) // the right program passes
-				cfg.mutations = tc.m
+				cfg.mistake = mistake
 				w := torture(t, cfg)
 				if w.complete && len(w.violations) > 0 {
 					t.Logf("found with seed %d: %d violations, as %s", seed, len(w.violations), w.violations[0])

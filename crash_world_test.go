@@ -23,7 +23,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/millrace-streams/millrace/internal/kafkatest"
-	rt "github.com/millrace-streams/millrace/internal/runtime"
+	"github.com/millrace-streams/millrace/internal/seam"
 	"github.com/millrace-streams/millrace/serde"
 )
 
@@ -42,7 +42,7 @@ type crashConfig struct {
 	workers        int
 	commitInterval time.Duration
 	guarantee      Guarantee
-	mutations      rt.Mutations
+	mistake        seam.Mistake
 	// before is called before the first process starts.
 	before func(*world)
 	// plan returns what is to happen to a process, in order. nil: nothing.
@@ -59,6 +59,9 @@ const (
 
 	mostRecords = 4
 )
+
+// noKeyFilter turns the filter of keys off in every second run.
+func (c crashConfig) noKeyFilter() bool { return c.seed%2 == 1 }
 
 // world is a cluster with the processes of one application, on a virtual network and
 // under a virtual clock.

@@ -268,6 +268,49 @@ func TestPartitionsChange(t *testing.T) {
 	}
 }
 
+// A process with an empty directory refuses another number of partitions too, since the
+// changelogs hold rows. The error names the topic and the real choices.
+func TestPartitionsChangeWithoutADirectory(t *testing.T) {
+	t.Parallel()
+	grouped, _ := counting(t)
+	for name, tc := range map[string]struct {
+		topo *topology.Topology
+		want []string
+	}{
+		"grouped by key": {direct(t, "in"), []string{
+			"topic in had 2 partitions when store counts was filled, and has 4 now", "Give topic in 2 partitions again",
+		}},
+		"repartitioned": {grouped, []string{
+			"topic app-by-value-repartition had 2 partitions when store counts was filled, and has 4 now", "topology.Partitions(2)",
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			virtually(t, func(t *testing.T, c *cluster) {
+				app := run(t, tc.topo, c.config("app", t.TempDir()))
+				c.send("in", "a=1")
+				c.read("out", 1)
+				app.stop()
+				if _, err := kadm.NewClient(c.cl).UpdatePartitions(context.Background(), 4, "in"); err != nil {
+					t.Fatal(err)
+				}
+				err := run(t, tc.topo, c.config("app", t.TempDir())).wait()
+				if err == nil {
+					t.Fatal("it is not refused")
+				}
+				for _, want := range append(tc.want, "a new ID", "reset the application") {
+					if !strings.Contains(err.Error(), want) {
+						t.Errorf("got %v, want %q", err, want)
+					}
+				}
+				if strings.Contains(err.Error(), "RemoveStores") {
+					t.Errorf("RemoveStores does not help: %v", err)
+				}
+			}, kfake.SeedTopics(2, "in", "out"))
+		})
+	}
+}
+
 // When an output topic gets more partitions, keys go where Kafka's partitioner now puts
 // them, without a restart.
 func TestOutputGrows(t *testing.T) {

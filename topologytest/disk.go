@@ -41,14 +41,15 @@ func TearDisk(seed uint64) Disk { return Disk{kind: tear, seed: seed} }
 
 // disk is the directory of one task, and the database in it.
 type disk struct {
-	shared *engine.Shared
-	dir    string
-	memory *vfs.MemFS // nil: on disk
-	db     *engine.DB
+	shared      *engine.Shared
+	dir         string
+	memory      *vfs.MemFS // nil: on disk
+	noKeyFilter bool
+	db          *engine.DB
 }
 
-func newDisk(shared *engine.Shared, dir string) *disk {
-	d := &disk{shared: shared, dir: dir}
+func newDisk(shared *engine.Shared, dir string, noKeyFilter bool) *disk {
+	d := &disk{shared: shared, dir: dir, noKeyFilter: noKeyFilter}
 	if dir == "" {
 		d.dir, d.memory = "state", vfs.NewCrashableMem()
 	}
@@ -56,7 +57,7 @@ func newDisk(shared *engine.Shared, dir string) *disk {
 }
 
 func (d *disk) open() error {
-	o := engine.Options{Dir: d.dir, Shared: d.shared}
+	o := engine.Options{Dir: d.dir, Shared: d.shared, NoKeyFilter: d.noKeyFilter}
 	if d.memory != nil {
 		o.FS = d.memory
 	}

@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/millrace-streams/millrace/internal/seam"
 	"github.com/millrace-streams/millrace/processor"
 )
 
@@ -22,7 +23,12 @@ type options struct {
 	policy         processor.ErrorPolicy
 	workers        int
 	onDisk         bool
+	noKeyFilter    bool // see package seam
 	logger         *slog.Logger
+}
+
+func init() {
+	seam.NoKeyFilter = func() any { return Option(func(o *options) { o.noKeyFilter = true }) }
 }
 
 // defaultMaxBytes is Kafka's default of max.message.bytes.

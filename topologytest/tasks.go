@@ -68,7 +68,7 @@ func (d *Driver) diskOf(sub string, partition int32) *disk {
 		if d.base != "" {
 			dir = filepath.Join(d.base, name)
 		}
-		d.disks[name] = newDisk(d.shared, dir)
+		d.disks[name] = newDisk(d.shared, dir, d.o.noKeyFilter)
 	}
 	return d.disks[name]
 }

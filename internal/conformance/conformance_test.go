@@ -9,6 +9,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/millrace-streams/millrace/internal/seam"
+	"github.com/millrace-streams/millrace/topologytest"
 )
 
 // TestConformance runs all cases, and prints the results by area.
@@ -22,6 +25,9 @@ func TestConformance(t *testing.T) {
 			t.Run(c.Name, func(t *testing.T) {
 				t.Parallel()
 				end := judge(t, c, variants[c], list)
+				if without := judge(t, c, variants[c], list, noKeyFilter()); without.ending != end.ending {
+					t.Errorf("without the filter of keys the case ends otherwise: %v", without.why)
+				}
 				results.add(c, end)
 				if end.ending == notThere {
 					t.Skip("not yet: " + end.why)
@@ -39,6 +45,9 @@ func TestConformance(t *testing.T) {
 	}
 }
 
+// noKeyFilter makes every read of a row ask the database.
+func noKeyFilter() topologytest.Option { return seam.NoKeyFilter().(topologytest.Option) }
+
 type ending int
 
 const (
@@ -55,13 +64,13 @@ type result struct {
 }
 
 // judge runs a case and compares it. If the result is fails, the test fails.
-func judge(t *testing.T, c, variant *testCase, list *departures) (end result) {
+func judge(t *testing.T, c, variant *testCase, list *departures, opts ...topologytest.Option) (end result) {
 	defer func() {
 		if v := recover(); v != nil {
 			end = fail(t, fmt.Sprintf("%s: a mistake in the case, or in the runner: %v\n%s", c.file, v, debug.Stack()))
 		}
 	}()
-	o, err := run(t, c)
+	o, err := run(t, c, opts...)
 	var missing *notYetError
 	if errors.As(err, &missing) {
 		return result{notThere, missing.what}

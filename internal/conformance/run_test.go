@@ -80,7 +80,7 @@ func options(c *testCase) ([]topologytest.Option, error) {
 
 // run builds and runs a case. The error is a *notYetError, or describes what broke the
 // driver.
-func run(t *testing.T, c *testCase) (o *observed, err error) {
+func run(t *testing.T, c *testCase, more ...topologytest.Option) (o *observed, err error) {
 	opts, err := options(c)
 	if err != nil {
 		return nil, err
@@ -94,7 +94,7 @@ func run(t *testing.T, c *testCase) (o *observed, err error) {
 		o.buildErr = err
 		return o, nil
 	}
-	d, err := start(t, o.built, opts)
+	d, err := start(t, o.built, append(opts, more...))
 	if err != nil {
 		o.buildErr = err
 		return o, nil

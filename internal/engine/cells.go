@@ -69,19 +69,8 @@ func NewCells[K, V any](c CellsConfig[K, V]) *Cells[K, V] {
 		base:      cellSize[K, V](),
 		typical:   16,
 	}
-	if c.Env.Table != nil && c.Env.Table.kept != nil {
-		cells.adopt(c.Env.Table.kept)
-	}
+	cells.adopt(c.Env.Table)
 	return cells
-}
-
-// adopt is the mistake of Options.KeepCells.
-func (c *Cells[K, V]) adopt(kept any) {
-	before, _ := kept.([]*Cell[K, V])
-	for _, cell := range before {
-		mine := c.insert(cell.KeyBytes(), 0)
-		mine.Key, mine.Value, mine.Present, mine.Timestamp = cell.Key, cell.Value, cell.Present, cell.Timestamp
-	}
 }
 
 // Get returns the row's cell; nil if there is no such row.
@@ -298,9 +287,7 @@ func (c *Cells[K, V]) Origin(cell *Cell[K, V]) Origin {
 
 // Close gives the memory back. The cells must not be used any more.
 func (c *Cells[K, V]) Close() {
-	if t := c.env.Table; t != nil && t.db != nil && t.db.o.KeepCells {
-		t.kept = c.ring
-	}
+	c.env.Table.leave(c.ring)
 	c.count(-c.bytes)
 	c.countDirty(-c.dirtyBytes)
 	c.cells, c.ring, c.changes, c.committing, c.index = nil, nil, nil, nil, nil

@@ -14,6 +14,8 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/millrace-streams/millrace/internal/seam"
 )
 
 // ErrClosed is returned by a database that has been closed.
@@ -27,9 +29,8 @@ type Options struct {
 	MemTableSize int          // bytes; 0: 1 MB. See Shared.MemTableSize
 	Logger       *slog.Logger // nil: silent
 
-	// KeepCells makes Cells begin with what the Cells before them held, committed or not.
-	// It is a mistake, for tests that must find it.
-	KeepCells bool
+	// Mistake is for tests that must find it.
+	Mistake seam.Mistake
 
 	// NoKeyFilter makes every read of a row ask the database. For tests and measurements.
 	NoKeyFilter bool

@@ -20,7 +20,7 @@ type Table struct {
 	memory *tree[[]byte] // of an in-memory table: [8B timestamp][value]
 	key    []byte        // scratch
 	row    []byte        // scratch
-	kept   any           // the last Cells; see Options.KeepCells
+	left   any           // by the last Cells, for a mistake
 	known  *knownKeys    // nil for a table in memory
 
 	interval int64           // see Interval; 0: nobody has asked for it yet

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"strings"
 
 	"github.com/millrace-streams/millrace/internal/graph"
 	"github.com/millrace-streams/millrace/internal/registry"
@@ -188,19 +187,10 @@ func (g *Guard) refuse(misfits []registry.Misfit) error {
 		return nil
 	}
 	e := &Error{}
-	var problems []error
-	var gone []string
 	for _, m := range misfits {
 		e.Stores = append(e.Stores, m.Store)
-		problems = append(problems, m.Err)
-		if m.Gone {
-			gone = append(gone, m.Store)
-		}
 	}
-	advice := "Leave these stores as they were; or give a store that has changed a new name, and name the old one in Config.RemoveStores"
-	if len(gone) > 0 {
-		advice += fmt.Sprintf("; to give up the rows of the stores that are gone, set Config.RemoveStores to %s", strings.Join(gone, ", "))
-	}
+	problems, advice := explain(misfits)
 	e.text = fmt.Errorf("the topology does not fit the state that this application has:\n%w\n%s; or give the application a new ID; or %s",
 		errors.Join(problems...), advice, g.cfg.Reset)
 	return e

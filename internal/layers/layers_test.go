@@ -25,7 +25,10 @@ var mayImport = map[string][]string{
 	"serde/serdetest": {"serde"},
 	"processor":       {},
 
-	"internal/engine":          {"serde", "processor"},
+	// What tests change inside a run: everything may know it, and it knows nothing.
+	"internal/seam": {},
+
+	"internal/engine":          {"internal/seam", "serde", "processor"},
 	"internal/store":           {"internal/engine", "serde", "processor"},
 	"internal/store/storetest": {"internal/store", "internal/engine", "processor"},
 	// A store in the graph is a store.Spec.
@@ -85,12 +88,12 @@ var mayImport = map[string][]string{
 	"internal/registry":   {"internal/restore", "internal/backoff", "internal/graph", "internal/store", "internal/topicid"},
 	"internal/resume":     {},
 	"internal/inputs":     {"internal/graph", "internal/engine", "internal/restore", "internal/resume", "internal/topicid", "internal/turn"},
-	"internal/membership": {"internal/assignment", "internal/taskid", "internal/txn", "internal/transient"},
-	"internal/worker":     {"internal/txn", "internal/taskid", "internal/backoff", "internal/task", "internal/graph", "internal/engine", "processor"},
+	"internal/membership": {"internal/seam", "internal/assignment", "internal/taskid", "internal/txn", "internal/transient"},
+	"internal/worker":     {"internal/seam", "internal/txn", "internal/taskid", "internal/backoff", "internal/task", "internal/graph", "internal/engine", "processor"},
 
 	// The run connects the pieces of the shell.
 	"internal/runtime": {
-		"internal/worker", "internal/membership", "internal/inputs", "internal/resume", "internal/guard", "internal/registry",
+		"internal/seam", "internal/worker", "internal/membership", "internal/inputs", "internal/resume", "internal/guard", "internal/registry",
 		"internal/topics", "internal/restore", "internal/txn", "internal/statedir", "internal/assignment", "internal/health",
 		"internal/shutdown", "internal/dialer", "internal/protocol", "internal/turn", "internal/taskid", "internal/transient", "internal/backoff",
 		"internal/task", "internal/graph", "internal/store", "internal/engine", "processor",
@@ -102,7 +105,7 @@ var mayImport = map[string][]string{
 		"topology", "processor", "serde",
 	},
 
-	"topologytest": {"topology", "internal/task", "internal/graph", "internal/engine", "processor", "serde"},
+	"topologytest": {"internal/seam", "topology", "internal/task", "internal/graph", "internal/engine", "processor", "serde"},
 }
 
 // public lists the packages that users import. Programs, and tests on real Kafka, may use
@@ -191,6 +194,26 @@ func checkOurs(t *testing.T, s source, imported string) {
 		t.Errorf("%s: package %s is new: say in this test what it may import", s.name, s.pkg)
 	case !slices.Contains(allowed, imported):
 		t.Errorf("%s imports %s, which is not below %s", s.name, imported, s.pkg)
+	}
+}
+
+// TestMistakes refuses the code of a mistake in a file of another name than mistake.go:
+// what the program does must be readable without them.
+func TestMistakes(t *testing.T) {
+	for _, s := range sources(t) {
+		if s.pkg == "internal/seam" || path.Base(s.name) == "mistake.go" || strings.HasSuffix(s.name, "_test.go") {
+			continue
+		}
+		ast.Inspect(s.file, func(n ast.Node) bool {
+			sel, ok := n.(*ast.SelectorExpr)
+			if !ok || sel.Sel.Name == "Mistake" || sel.Sel.Name == "NoKeyFilter" {
+				return true
+			}
+			if x, ok := sel.X.(*ast.Ident); ok && x.Name == "seam" {
+				t.Errorf("%s names seam.%s: its code belongs into a file mistake.go", s.name, sel.Sel.Name)
+			}
+			return true
+		})
 	}
 }
 

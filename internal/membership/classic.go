@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace-streams/millrace/internal/assignment"
+	"github.com/millrace-streams/millrace/internal/seam"
 	"github.com/millrace-streams/millrace/internal/taskid"
 	"github.com/millrace-streams/millrace/internal/transient"
 	"github.com/millrace-streams/millrace/internal/txn"
@@ -34,10 +35,7 @@ type Config struct {
 	Handler Handler
 	Logger  *slog.Logger
 
-	// LiveIdentity makes Identity follow the client into its next incarnation, while the
-	// handler still ends the tasks of the last one. That is a deliberate mistake, for
-	// tests that must find it.
-	LiveIdentity bool
+	Mistake seam.Mistake
 }
 
 // Classic is a static member of a group in Kafka's classic protocol. Its client does not
@@ -49,7 +47,7 @@ type Classic struct {
 	balancer *assignment.Balancer
 	topicOf  map[string]int32 // sub-topology that reads the topic
 	drained  chan struct{}
-	losing   sync.WaitGroup // of Config.LiveIdentity
+	losing   sync.WaitGroup // of the mistake LiveIdentity
 
 	mu     sync.Mutex
 	member string // of this incarnation; "" between two
@@ -192,11 +190,7 @@ func (c *Classic) revoked(cl *kgo.Client, partitions map[string][]int32) {
 }
 
 func (c *Classic) lost(*kgo.Client, map[string][]int32) {
-	if c.cfg.LiveIdentity {
-		c.losing.Go(c.loseAll)
-		return
-	}
-	c.loseAll()
+	c.lose(c.loseAll)
 }
 
 func (c *Classic) loseAll() {
@@ -239,7 +233,7 @@ func (c *Classic) Identity() txn.Identity {
 	member, generation := c.cl.GroupMetadata()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.cfg.LiveIdentity && (c.member == "" || c.member != member) {
+	if !c.live() && (c.member == "" || c.member != member) {
 		return txn.Identity{Generation: -1}
 	}
 	return txn.Identity{MemberID: member, Generation: generation, InstanceID: c.cfg.InstanceID}

@@ -37,7 +37,18 @@ type Misfit struct {
 	Store     string
 	Changelog string // that holds the rows; "" if there is none
 	Gone      bool   // the topology does not have the store any more
-	Err       error
+
+	// Err is what else does not fit. It is nil if only Recounts do not.
+	Err error
+	// Recounts are the inputs whose keys would lie in other partitions than their rows.
+	Recounts []Recount
+}
+
+// Recount is an input with another number of partitions than before.
+type Recount struct {
+	Topic    string // full name
+	Internal bool   // a repartition topic of the application
+	Was, Now int32
 }
 
 // Misfits compares the topology, as its stores would be recorded now, with what the
@@ -51,8 +62,9 @@ func (v View) Misfits(now []Record) (misfits []Misfit) {
 		i := slices.IndexFunc(now, func(r Record) bool { return r.Store == was.Store })
 		switch {
 		case i >= 0:
-			if err := now[i].incompatible(was); err != nil {
-				misfits = append(misfits, Misfit{Store: was.Store, Changelog: was.Changelog, Err: err})
+			m := Misfit{Store: was.Store, Changelog: was.Changelog, Err: now[i].incompatible(was), Recounts: now[i].recounts(was)}
+			if m.Err != nil || len(m.Recounts) > 0 {
+				misfits = append(misfits, m)
 			}
 		case was.Kind != Times: // operator times follow the sub-topology, not the user's stores
 			misfits = append(misfits, Misfit{
@@ -89,7 +101,7 @@ func (r Record) incompatible(was Record) error {
 	if !r.Windows.agree(was.Windows) {
 		changed("had %v and has now %v: its rows would be misread", was.Windows, r.Windows)
 	}
-	return errors.Join(append(changes, r.movedFrom(was)...)...)
+	return errors.Join(append(changes, r.movedFrom(was))...)
 }
 
 func (r Record) what() string {
@@ -99,19 +111,29 @@ func (r Record) what() string {
 	return string(r.Kind) + " store"
 }
 
-// movedFrom explains why keys would lie in other partitions than their rows.
-func (r Record) movedFrom(was Record) (changes []error) {
+// movedFrom explains why keys would lie in other partitions than their rows, if all inputs
+// are other topics than before.
+func (r Record) movedFrom(was Record) error {
 	if len(was.Inputs) > 0 && len(r.Inputs) > 0 && !slices.ContainsFunc(was.Inputs, func(i Input) bool { return r.Input(i.Topic) != nil }) {
-		return []error{fmt.Errorf("store %s was filled from %s and is now filled from %s: its keys would lie in other partitions",
-			r.Store, topicsOf(was.Inputs), topicsOf(r.Inputs))}
+		return fmt.Errorf("store %s was filled from %s and is now filled from %s: its keys would lie in other partitions",
+			r.Store, topicsOf(was.Inputs), topicsOf(r.Inputs))
+	}
+	return nil
+}
+
+// recounts returns the inputs that have another number of partitions than before. The
+// store of operator times has none: its row belongs to operators and not to keys, and the
+// user could do nothing about it.
+func (r Record) recounts(was Record) (recounts []Recount) {
+	if was.Newer || was.Kind == Times {
+		return nil
 	}
 	for _, before := range was.Inputs {
 		if now := r.Input(before.Topic); now != nil && before.Partitions != now.Partitions && before.Partitions > 0 {
-			changes = append(changes, fmt.Errorf("store %s: topic %s had %d partitions when the store was filled, and has %d now: keys would lie in other partitions than their state",
-				r.Store, before.Topic, before.Partitions, now.Partitions))
+			recounts = append(recounts, Recount{Topic: before.Topic, Internal: now.Internal, Was: before.Partitions, Now: now.Partitions})
 		}
 	}
-	return changes
+	return recounts
 }
 
 // Input returns the input with the topic's full name, nil if there is none.

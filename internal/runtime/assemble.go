@@ -90,13 +90,12 @@ func (r *Run) startWorkers() {
 }
 
 func (r *Run) workerConfig(index int, host worker.Host) worker.Config {
-	mutations := r.cfg.Seams.Mutations
 	return worker.Config{
 		Index: index, ApplicationID: r.cfg.ApplicationID, Graph: r.cfg.Graph, Policy: r.cfg.Policy, EveryUpdate: r.cfg.EveryUpdate,
 		TaskIdle:      r.cfg.TaskIdle,
 		Transactional: r.cfg.ExactlyOnce, CommitInterval: r.cfg.CommitInterval, TransactionTimeout: r.cfg.TransactionTimeout,
 		NewProducer: func(caution *txn.Caution) (*txn.Producer, error) { return r.producers.make(index, caution) },
 		Identity:    r.member.identity, Fetcher: r.reads.fetcher, Topics: r.catalogue, Host: host, Logger: r.log,
-		Mutations: worker.Mutations{ApplyFirst: mutations.ApplyFirst, KeepTimes: mutations.KeepTimes},
+		Mistake: r.cfg.Seams.Mistake,
 	}
 }

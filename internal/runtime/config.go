@@ -9,6 +9,7 @@ import (
 
 	"github.com/millrace-streams/millrace/internal/graph"
 	"github.com/millrace-streams/millrace/internal/resume"
+	"github.com/millrace-streams/millrace/internal/seam"
 	"github.com/millrace-streams/millrace/internal/txn"
 	"github.com/millrace-streams/millrace/processor"
 )
@@ -65,20 +66,8 @@ type Seams struct {
 	TopicsEvery, PurgeEvery time.Duration
 	// RebalanceTimeout replaces the constant.
 	RebalanceTimeout time.Duration
-	// Mutations are mistakes that the crash tests must find.
-	Mutations Mutations
-}
-
-// Mutations are deliberate mistakes in the commit protocol. The crash tests must find
-// each of them.
-type Mutations struct {
-	// ApplyFirst applies changes to the databases before the transaction has ended.
-	ApplyFirst bool
-	// KeepTimes keeps operator times over an abort.
-	KeepTimes bool
-	// KeepCache keeps the rows that stores hold in memory over an abort.
-	KeepCache bool
-	// LiveIdentity commits under the client's current identity, and the group does not
-	// wait for workers.
-	LiveIdentity bool
+	// Mistake is made on purpose: the crash tests must find it.
+	Mistake seam.Mistake
+	// NoKeyFilter makes every read of a row ask the database.
+	NoKeyFilter bool
 }

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"sync"
 
-	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -24,11 +23,10 @@ import (
 // it gets the open database. closeUnused closes the rest.
 type databases struct {
 	*life
-	plan      *plan
-	layout    *layout
-	shared    *engine.Shared
-	fs        vfs.FS
-	keepCells bool // a deliberate mistake, for tests
+	plan   *plan
+	layout *layout
+	shared *engine.Shared
+	seams  Seams
 
 	mu   sync.Mutex
 	open map[taskid.ID]*engine.DB // databases whose tasks have not come yet
@@ -37,7 +35,7 @@ type databases struct {
 
 func newDatabases(l *life, p *plan, layout *layout, shared *engine.Shared, seams Seams) *databases {
 	return &databases{
-		life: l, plan: p, layout: layout, shared: shared, fs: seams.FS, keepCells: seams.Mutations.KeepCache,
+		life: l, plan: p, layout: layout, shared: shared, seams: seams,
 		open: map[taskid.ID]*engine.DB{}, lags: map[taskid.ID]int64{},
 	}
 }
@@ -94,8 +92,8 @@ func (d *databases) openOne(id taskid.ID, n int) (*engine.DB, error) {
 		return nil, err
 	}
 	db, err := engine.Open(engine.Options{
-		Dir: dir, FS: d.fs, Shared: d.shared, MemTableSize: d.shared.MemTableSize(n), Logger: d.log.With("task", id.String()),
-		KeepCells: d.keepCells,
+		Dir: dir, FS: d.seams.FS, Shared: d.shared, MemTableSize: d.shared.MemTableSize(n), Logger: d.log.With("task", id.String()),
+		Mistake: d.seams.Mistake, NoKeyFilter: d.seams.NoKeyFilter,
 	})
 	if err != nil {
 		return nil, err

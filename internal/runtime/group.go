@@ -38,7 +38,7 @@ func (g *group) join() error {
 		Topology: g.plan.forAssignment(), Subscription: g.subscription,
 		SessionTimeout:   g.cfg.SessionTimeout,
 		RebalanceTimeout: cmp.Or(g.cfg.Seams.RebalanceTimeout, rebalanceTimeout),
-		Handler:          g, Logger: g.log, LiveIdentity: g.cfg.Seams.Mutations.LiveIdentity,
+		Handler:          g, Logger: g.log, Mistake: g.cfg.Seams.Mistake,
 	})
 	if err != nil {
 		return err

@@ -114,11 +114,9 @@ func (w *Worker) begin() (tasks []*Task, offsets []txn.OffsetCommit, ok bool) {
 // commitTransaction applies the tasks' changes only after Kafka has confirmed the
 // transaction.
 func (w *Worker) commitTransaction(tasks []*Task, offsets []txn.OffsetCommit) error {
-	if w.cfg.Mutations.ApplyFirst {
-		if err := w.finish(tasks, nil); err != nil {
-			return err
-		}
-		tasks = nil
+	tasks, err := w.applyFirst(tasks)
+	if err != nil {
+		return err
 	}
 	result, err := w.producer.Commit(w.ctx, w.cfg.Identity(), offsets)
 	if err != nil {

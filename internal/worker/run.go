@@ -110,9 +110,7 @@ func (w *Worker) abort() {
 		}
 	}
 	for _, t := range w.tasks {
-		if w.cfg.Mutations.KeepTimes {
-			t.keepTimes()
-		}
+		w.keepTimes(t)
 		if err := t.close(); err != nil {
 			w.cfg.Logger.Warn("closing a task", "task", t.ID.String(), "error", err)
 		}

@@ -147,17 +147,6 @@ func (t *Task) close() error {
 	return run.Close()
 }
 
-// keepTimes is the mistake of Mutations.KeepTimes.
-func (t *Task) keepTimes() {
-	for _, o := range t.begun {
-		for i := range t.Inputs {
-			if in := &t.Inputs[i]; in.Topic == o.Topic && in.Partition == o.Partition {
-				in.Metadata = o.Metadata
-			}
-		}
-	}
-}
-
 // committed moves the inputs to where the commit has brought them.
 func (t *Task) committed(now time.Time) {
 	for _, o := range t.begun {

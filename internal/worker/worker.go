@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/millrace-streams/millrace/internal/graph"
+	"github.com/millrace-streams/millrace/internal/seam"
 	"github.com/millrace-streams/millrace/internal/task"
 	"github.com/millrace-streams/millrace/internal/txn"
 	"github.com/millrace-streams/millrace/processor"
@@ -36,13 +37,7 @@ type Config struct {
 	Host     Host
 	Logger   *slog.Logger
 
-	Mutations Mutations
-}
-
-// Mutations are mistakes, for tests that must find them.
-type Mutations struct {
-	ApplyFirst bool // changes are applied before the transaction has ended
-	KeepTimes  bool // operator times outlive an abort
+	Mistake seam.Mistake
 }
 
 // Topics is what a worker asks about topics.

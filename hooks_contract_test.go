@@ -1,0 +1,128 @@
+package millrace_test
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+
+	"github.com/millrace-streams/millrace"
+)
+
+// diary is a hook that notes its calls, and may hold them up.
+type diary struct {
+	mu    sync.Mutex
+	calls []string
+
+	onRebalance func(millrace.Rebalance)
+}
+
+func (d *diary) note(format string, args ...any) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.calls = append(d.calls, fmt.Sprintf(format, args...))
+}
+
+func (d *diary) OnStateChange(_, to millrace.State) { d.note("state %v", to) }
+
+func (d *diary) OnRebalance(r millrace.Rebalance) {
+	d.note("rebalance +%d -%d", len(r.Assigned), len(r.Revoked))
+	if d.onRebalance != nil {
+		d.onRebalance(r)
+	}
+}
+
+func (d *diary) OnRestoreProgress(p millrace.RestoreProgress) { d.note("restore done=%v", p.Done) }
+
+func (d *diary) OnCommit(c millrace.Commit) { d.note("commit of %d", c.Records) }
+
+// inOrder checks that the first calls with these texts come one after the other.
+func (d *diary) inOrder(t *testing.T, calls ...string) {
+	t.Helper()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	at := -1
+	for _, call := range calls {
+		i := slices.Index(d.calls, call)
+		if i <= at {
+			t.Errorf("%q is at %d, want it behind %d, in %q", call, i, at, d.calls)
+		}
+		at = i
+	}
+}
+
+// Hooks are told of tasks before anything happens to the tasks, and of the end last.
+func TestOrderOfHooks(t *testing.T) {
+	t.Parallel()
+	virtually(t, func(t *testing.T, c *cluster) {
+		topo := direct(t, "in")
+		// So that there is something to restore.
+		seed := run(t, topo, c.config("app", t.TempDir()))
+		c.send("in", "x=1")
+		c.read("out", 1)
+		seed.stop()
+
+		d := &diary{}
+		cfg := c.config("app", t.TempDir())
+		cfg.Hooks = []millrace.Hook{d}
+		app := run(t, topo, cfg)
+		c.send("in", "x=2")
+		c.read("out", 2)
+		app.stop()
+		d.inOrder(t, "state starting", "rebalance +1 -0", "restore done=false", "restore done=true", "commit of 1", "state closing", "rebalance +0 -1", "state closed")
+		if last := d.calls[len(d.calls)-1]; last != "state closed" {
+			t.Errorf("the last call is %q", last)
+		}
+	}, kfake.SeedTopics(1, "in", "out"))
+}
+
+// OnRebalance holds up the group: a task that goes is not given to another process before
+// the hook has returned.
+func TestOnRebalanceHoldsUpTheGroup(t *testing.T) {
+	t.Parallel()
+	virtually(t, func(t *testing.T, c *cluster) {
+		const held = 5 * time.Second
+		topo, _ := counting(t)
+		revoking, release := make(chan struct{}), make(chan struct{})
+		d := &diary{onRebalance: func(r millrace.Rebalance) {
+			if len(r.Revoked) > 0 && !r.Lost {
+				select {
+				case <-revoking: // at the close
+				default:
+					close(revoking)
+					<-release
+				}
+			}
+		}}
+		cfg := c.config("app", t.TempDir())
+		cfg.Hooks = []millrace.Hook{d}
+		stays := run(t, topo, cfg)
+		c.send("in", values(0, 10)...)
+		c.read("out", 10)
+
+		comes := &assignments{came: make(chan struct{})}
+		cfg = c.config("app", t.TempDir())
+		cfg.Hooks = []millrace.Hook{comes}
+		other := run(t, topo, cfg)
+		<-revoking
+		select {
+		case <-comes.came:
+			t.Error("the other process has the task while the hook is still called")
+		case <-time.After(held):
+		}
+		if n := len(other.Snapshot().Tasks); n != 0 {
+			t.Errorf("the other process has %d tasks", n)
+		}
+		close(release)
+		select {
+		case <-comes.came:
+		case <-time.After(patience):
+			t.Error("the other process gets no task")
+		}
+		other.stop()
+		stays.stop()
+	}, kfake.SeedTopics(2, "in", "out"))
+}

@@ -1,0 +1,74 @@
+package guard
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/millrace-streams/millrace/internal/registry"
+)
+
+// explain returns what does not fit, and what the user can do about it.
+func explain(misfits []registry.Misfit) (problems []error, advice string) {
+	var changed bool
+	var gone, choices []string
+	for _, m := range misfits {
+		if m.Err != nil {
+			problems = append(problems, m.Err)
+			changed = true
+		}
+		if m.Gone {
+			gone = append(gone, m.Store)
+		}
+	}
+	if changed {
+		choices = append(choices, "Leave these stores as they were; or give a store that has changed a new name, and name the old one in Config.RemoveStores")
+	}
+	if len(gone) > 0 {
+		choices = append(choices, fmt.Sprintf("to give up the rows of the stores that are gone, set Config.RemoveStores to %s", strings.Join(gone, ", ")))
+	}
+	for _, r := range recounted(misfits) {
+		problems = append(problems, r.problem())
+		choices = append(choices, r.choice())
+	}
+	return problems, strings.Join(choices, "; ")
+}
+
+// recount is a topic with another number of partitions than when some stores were filled.
+type recount struct {
+	registry.Recount
+	stores []string
+}
+
+// recounted returns the topics of the misfits, in order of name.
+func recounted(misfits []registry.Misfit) (recounts []recount) {
+	for _, m := range misfits {
+		for _, r := range m.Recounts {
+			i := slices.IndexFunc(recounts, func(other recount) bool { return other.Recount == r })
+			if i < 0 {
+				i = len(recounts)
+				recounts = append(recounts, recount{Recount: r})
+			}
+			recounts[i].stores = append(recounts[i].stores, m.Store)
+		}
+	}
+	slices.SortStableFunc(recounts, func(a, b recount) int { return strings.Compare(a.Topic, b.Topic) })
+	return recounts
+}
+
+func (r recount) problem() error {
+	stores := "store " + r.stores[0] + " was"
+	if len(r.stores) > 1 {
+		stores = "stores " + strings.Join(r.stores, ", ") + " were"
+	}
+	return fmt.Errorf("topic %s had %d partitions when %s filled, and has %d now: keys would be in other partitions than their rows",
+		r.Topic, r.Was, stores, r.Now)
+}
+
+// choice returns how to get the former number of partitions back.
+func (r recount) choice() string {
+	if r.Internal {
+		return fmt.Sprintf("Keep the topic %s at %d partitions: pass topology.Partitions(%d) to the GroupBy or Repartition of that name", r.Topic, r.Was, r.Was)
+	}
+	return fmt.Sprintf("Give topic %s %d partitions again (Kafka cannot remove partitions: delete the topic and create it with %d)", r.Topic, r.Was, r.Was)
+}

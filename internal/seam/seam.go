@@ -1,0 +1,35 @@
+// Package seam has what tests change in the middle of a run: mistakes that they make on
+// purpose, and the switch of an optimization. It is the only way in for both. The zero
+// value of everything here is the program as it is.
+//
+// A crash test that does not find a mistake in the commit protocol is worth nothing. So
+// each mistake of this package is made in a run of the crash tests, which must find it.
+// The code of a mistake is in a file mistake.go of the package that makes it, and in no
+// other file.
+package seam
+
+// Mistake is a mistake that a run makes on purpose.
+type Mistake string
+
+// The mistakes.
+const (
+	// None is what users run.
+	None Mistake = ""
+	// ApplyFirst applies changes to the databases before the transaction has ended.
+	ApplyFirst Mistake = "changes applied before EndTransaction"
+	// KeepTimes keeps operator times over an abort.
+	KeepTimes Mistake = "operator times kept over an abort"
+	// KeepCells keeps the rows that stores hold in memory over an abort.
+	KeepCells Mistake = "cache kept over an abort"
+	// LiveIdentity commits under the client's current identity, and the group does not
+	// wait for workers.
+	LiveIdentity Mistake = "commit under the live identity"
+)
+
+// Mistakes lists them all.
+var Mistakes = []Mistake{ApplyFirst, KeepTimes, KeepCells, LiveIdentity}
+
+// NoKeyFilter returns the option of package topologytest that makes every read of a row
+// ask the database. Package topologytest sets it while it is initialised, since the
+// option is not for users.
+var NoKeyFilter func() any

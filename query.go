@@ -20,8 +20,8 @@ import (
 //
 //   - a topology.Table that has a store;
 //   - a topology.WindowedTable, whose keys are serde.Windowed;
-//   - the spec of a processor's store: a state.Spec, or a windowstore.Spec, whose keys
-//     are serde.Windowed.
+//   - the spec of a processor's store: a state.Spec, or a windowstore.Spec or
+//     sessionstore.Spec, whose keys are serde.Windowed.
 //
 // A program that has neither the table nor the spec may implement Queryable itself. The
 // name and the serdes say what to read. If the serdes are not those of the store with
@@ -148,6 +148,9 @@ func Prefix[K, V any](ctx context.Context, app *App, table Queryable[K, V], pref
 // Windows yields the rows of one key of a table or store with windows, as of the last
 // commit. It yields the windows that start between from and to, both inclusive, in order
 // of their start. If from is after to, that is an error.
+//
+// Of a table or store with sessions, it yields the sessions that share a time with
+// from..to, in order of their end.
 //
 //   - A table has these rows in one partition, as for [GetRow].
 //   - A processor's store may have some in each partition. They come partition by

@@ -32,9 +32,25 @@ func aggregateWindows[K, V, A any](s flow[K, V], w Windows, op, name string, add
 	if possible && name != "" && !isNil(s.keys) && !isNil(as) {
 		n.stores = []storeUse{windowStore(name, s.keys, as, w, o)}
 	}
-	t := windowedTable(s.b, n, name, s.keys, as, w)
-	t.rows = rows[serde.Windowed[K], A]{operator.WindowRows[K, A]{Store: name, Keys: s.keys}, []*node{n}}
-	return t
+	return windowedTable(s.b, n, name, s.keys, as, w)
+}
+
+// aggregateSessions adds a table that folds the records of each key and session.
+func aggregateSessions[K, V, A any](s flow[K, V], w Windows, op, name string, add operator.Adder[K, V, A], merge operator.Merger[A], as serde.Serde[A], opts []WindowedTableOption) WindowedTable[K, A] {
+	o := chosenWindowedTable(opts)
+	n := s.b.addTable(op, name, s.n, serdes{s.keys, as})
+	possible := s.b.checkWindows(n, w, o)
+	_, optional := s.values.(serde.Optional[V])
+	n.make = operator.AggregateSessions[K, V, A]{
+		Store: name, Keys: s.keys, Values: as, Add: add, Merge: merge,
+		Gap: w.size.Milliseconds(), Grace: w.grace.Milliseconds(),
+		Retention:  max(o.retention, w.lifetime()).Milliseconds(),
+		DropAbsent: op == "reduce" && !optional, EveryUpdate: o.everyUpdate,
+	}.New
+	if possible && name != "" && !isNil(s.keys) && !isNil(as) {
+		n.stores = []storeUse{sessionStore(name, s.keys, as, w, o)}
+	}
+	return windowedTable(s.b, n, name, s.keys, as, w)
 }
 
 // addTable adds the node of an aggregation, and reports a missing name or serde.
@@ -66,8 +82,8 @@ func (b *Builder) checkWindows(n *node, w Windows, o tableOptions) (ok bool) {
 	for _, text := range problems {
 		b.problem("%v: %s", n, text)
 	}
-	if len(problems) == 0 && o.hasRetention && o.retention < w.lifetime() {
-		b.problem("%v: the retention %v is less than the window size %v plus the grace %v, so open windows would be lost: use a longer Retention", n, o.retention, w.size, w.grace)
+	if len(problems) == 0 && o.hasRetention && o.retention < w.openFor() {
+		b.problem("%v: the retention %v is less than %s %v plus the grace %v, so open windows would be lost: use a longer Retention", n, o.retention, w.sizeName(), w.size, w.grace)
 	}
 	return len(problems) == 0
 }

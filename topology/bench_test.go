@@ -77,6 +77,32 @@ func BenchmarkHopping(b *testing.B) {
 	})
 }
 
+// BenchmarkSessions lets the sessions of a thousand keys grow, with a commit every ten
+// thousand records.
+func BenchmarkSessions(b *testing.B) {
+	builder := New()
+	GroupByKey(Source(builder, "in", serde.Int64, serde.Int64), "by-key").Sessions(ms(5000)).Count("n")
+	f := run(b, builder)
+	f.Discard = true
+	source := f.Sources["in"]
+	keys := make([][]byte, 1000)
+	for i := range keys {
+		keys[i], _ = serde.Encode(serde.Int64, int64(i))
+	}
+	in := graph.Input{Topic: "in", Value: keys[0]}
+	f.Current = &in
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		in.Key, in.Timestamp = keys[i%len(keys)], processor.Timestamp(i)
+		if err := source.Receive(&in); err != nil {
+			b.Fatal(err)
+		}
+		if i%10_000 == 0 {
+			f.Commit()
+		}
+	}
+}
+
 func BenchmarkJoin(b *testing.B) {
 	benchmarkInput(b, func(s Stream[string, int64]) {
 		Join(s, s.ToTable("rows"), func(a, b int64) int64 { return a + b }, serde.Int64).ForEach(ignore)

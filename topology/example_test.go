@@ -137,6 +137,33 @@ func ExampleHopping() {
 	// [ann@2000/4000] 1
 }
 
+// Sessions are periods of activity: an author who writes again within a second goes on
+// with the same one. A session that grows is another row, so the one before is deleted.
+func ExampleGrouped_Sessions() {
+	b := topology.New()
+	tweets := topology.Source(b, "tweets", serde.String, serde.JSON[tweet]())
+	byAuthor := topology.GroupBy(tweets, "by-author", author, serde.String)
+	byAuthor.Sessions(time.Second).Count("sessions").Stream().ForEach(func(r processor.Record[serde.Windowed[string], int64]) error {
+		if r.NoValue {
+			fmt.Println(r.Key, "is gone")
+		} else {
+			fmt.Println(r.Key, r.Value)
+		}
+		return nil
+	})
+
+	d := start(b)
+	send(d, tweet{"ann", "one"}, tweet{"ann", "two"}, tweet{"bob", "hi"}, tweet{"bob", "again"}, tweet{"ann", "three"})
+	// Output:
+	// [ann@0/0] 1
+	// [ann@0/0] is gone
+	// [ann@0/1000] 2
+	// [bob@2000/2000] 1
+	// [bob@2000/2000] is gone
+	// [bob@2000/3000] 2
+	// [ann@4000/4000] 1
+}
+
 var seen = state.KeyValue("seen", serde.String, serde.Int64)
 
 // trend forwards each author with the number of tweets so far, and a mark every minute.

@@ -6,6 +6,7 @@ import (
 	"github.com/millrace-streams/millrace/internal/graph"
 	"github.com/millrace-streams/millrace/internal/operator"
 	"github.com/millrace-streams/millrace/serde"
+	"github.com/millrace-streams/millrace/sessionstore"
 	"github.com/millrace-streams/millrace/state"
 	"github.com/millrace-streams/millrace/windowstore"
 )
@@ -69,9 +70,15 @@ type WindowedTable[K, V any] struct {
 // without their windows.
 func windowedTable[K, V any](b *Builder, n *node, name string, keys serde.Serde[K], values serde.Serde[V], w Windows) WindowedTable[K, V] {
 	t := WindowedTable[K, V]{Table: Table[serde.Windowed[K], V]{b: b, n: n, name: name, values: values}, windows: w}
-	if !isNil(keys) {
+	switch {
+	case isNil(keys):
+	case w.kind == sessions:
+		t.keys = serde.SessionWindowed(keys)
+	default:
 		t.keys = serde.TimeWindowed(keys, w.size)
 	}
+	view := operator.WindowRows[K, V]{Store: name, Keys: keys, Sessions: w.kind == sessions}
+	t.rows = rows[serde.Windowed[K], V]{view, []*node{n}}
 	return t
 }
 
@@ -89,6 +96,13 @@ func windowStore[K, A any](name string, ks serde.Serde[K], as serde.Serde[A], w 
 	opts := chosen(o, windowstore.InMemory(), windowstore.WithoutChangelog(), windowstore.EveryUpdate())
 	retention := max(o.retention, w.lifetime(), time.Millisecond)
 	return storeUse{spec: windowstore.New(name, ks, as, w.size, retention, opts...), windows: &w, table: true}
+}
+
+// sessionStore describes the store of a table with sessions. The gap is not recorded with
+// the rows: it may change.
+func sessionStore[K, A any](name string, ks serde.Serde[K], as serde.Serde[A], w Windows, o tableOptions) storeUse {
+	opts := chosen(o, sessionstore.InMemory(), sessionstore.WithoutChangelog(), sessionstore.EveryUpdate())
+	return storeUse{spec: sessionstore.New(name, ks, as, max(o.retention, w.lifetime()), opts...), table: true}
 }
 
 // chosen translates the options of a table to those of its store.

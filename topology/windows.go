@@ -12,7 +12,7 @@ import (
 // 1970-01-01T00:00:00Z. A window includes its start and excludes its end.
 type Windows struct {
 	kind    windowsKind
-	size    time.Duration // math.MaxInt64 if the window never ends
+	size    time.Duration // math.MaxInt64 if the window never ends; the gap of sessions
 	advance time.Duration
 	start   time.Time // the start of an unlimited window
 	grace   time.Duration
@@ -25,6 +25,7 @@ const (
 	tumbling
 	hopping
 	unlimited
+	sessions
 )
 
 // Tumbling divides time into windows of the given size, one after the other.
@@ -52,7 +53,8 @@ func (w Windows) Grace(d time.Duration) Windows {
 	return w
 }
 
-// Size returns the length of the windows. It is math.MaxInt64 for unlimited ones.
+// Size returns the length of the windows. It is math.MaxInt64 for unlimited ones, and the
+// gap for sessions.
 func (w Windows) Size() time.Duration { return w.size }
 
 // String describes the windows, such as "hopping 1m0s every 5s".
@@ -62,6 +64,8 @@ func (w Windows) String() string {
 		return fmt.Sprintf("tumbling %v", w.size)
 	case hopping:
 		return fmt.Sprintf("hopping %v every %v", w.size, w.advance)
+	case sessions:
+		return fmt.Sprintf("sessions with a gap of %v", w.size)
 	case unlimited:
 		return fmt.Sprintf("unlimited from %s", w.start.UTC().Format(time.RFC3339Nano))
 	}
@@ -82,24 +86,55 @@ func (w Windows) problems() []string {
 	case unlimited:
 		add(w.start.UnixMilli() < 0, "the window starts at %v: the start must not be before 1970", w.start)
 		add(w.grace != 0, "unlimited windows have no grace: remove it")
+	case sessions:
+		add(w.size < 0, "the gap %v must not be negative", w.size)
+		add(w.size%time.Millisecond != 0, "the gap %v must be a whole number of milliseconds", w.size)
+		w.graceProblems(add)
 	default:
 		add(w.size <= 0, "the window size %v must be positive", w.size)
 		add(w.size%time.Millisecond != 0, "the window size %v must be a whole number of milliseconds", w.size)
 		add(w.kind == hopping && w.advance <= 0, "the advance %v must be positive", w.advance)
 		add(w.kind == hopping && w.advance > w.size, "the advance %v is more than the window size %v, so records between windows would be lost: use a smaller advance", w.advance, w.size)
 		add(w.advance%time.Millisecond != 0, "the advance %v must be a whole number of milliseconds", w.advance)
-		add(w.grace < 0, "the grace %v must not be negative", w.grace)
-		add(w.grace%time.Millisecond != 0, "the grace %v must be a whole number of milliseconds", w.grace)
+		w.graceProblems(add)
 	}
 	return out
 }
 
-// lifetime returns how long a row is needed, counted from the start of its window.
+func (w Windows) graceProblems(add func(bad bool, format string, args ...any)) {
+	add(w.grace < 0, "the grace %v must not be negative", w.grace)
+	add(w.grace%time.Millisecond != 0, "the grace %v must be a whole number of milliseconds", w.grace)
+}
+
+// lifetime returns how long a row is needed, counted from the start of its window, or
+// from the end of its session.
 func (w Windows) lifetime() time.Duration {
-	if w.grace > math.MaxInt64-w.size {
+	if w.kind == sessions {
+		// A session is closed a gap and the grace after its end. A late record that
+		// touches an open session may still take it in. That can be at any time, so the
+		// rest is a choice.
+		return sumOf(sumOf(w.size, w.size), sumOf(w.grace, time.Minute))
+	}
+	return w.openFor()
+}
+
+// openFor returns how long a window takes records, counted from its start.
+func (w Windows) openFor() time.Duration { return sumOf(w.size, w.grace) }
+
+// sumOf adds two durations that are not negative. The longest one stands for ever.
+func sumOf(a, b time.Duration) time.Duration {
+	if a > math.MaxInt64-b {
 		return math.MaxInt64
 	}
-	return w.size + w.grace
+	return a + b
+}
+
+// sizeName says what size is.
+func (w Windows) sizeName() string {
+	if w.kind == sessions {
+		return "the gap"
+	}
+	return "the window size"
 }
 
 // span returns the windows in the form that the operators use.

@@ -2,6 +2,7 @@ package windowstore
 
 import (
 	"github.com/millrace-streams/millrace/internal/store"
+	"github.com/millrace-streams/millrace/serde"
 )
 
 // Windowed operators use these methods. They read and write expired rows too, because the
@@ -16,4 +17,9 @@ func (s *core[K, V]) AppendKey(dst, key []byte, start int64) []byte {
 func (s *core[K, V]) Start(cellKey []byte) int64 {
 	_, start, _, _ := store.SplitLocal(cellKey)
 	return start
+}
+
+// AppendWindow appends the key of the cell of a window.
+func (s *core[K, V]) AppendWindow(dst, key []byte, w serde.Window) []byte {
+	return s.AppendKey(dst, key, w.Start)
 }

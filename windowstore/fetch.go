@@ -1,7 +1,6 @@
 package windowstore
 
 import (
-	"bytes"
 	"iter"
 	"math"
 	"time"
@@ -57,7 +56,7 @@ type query[K any] struct {
 //
 //go:noinline
 func (s *core[K, V]) fetch(q query[K]) iter.Seq2[Entry[K, V], error] {
-	keys, err := s.keyRange(q)
+	keys, err := s.KeyRange(q.first, q.last, q.one)
 	if err != nil {
 		return func(yield func(Entry[K, V], error) bool) { yield(Entry[K, V]{}, err) }
 	}
@@ -100,84 +99,25 @@ func (s *core[K, V]) end(start int64) processor.Timestamp {
 	return processor.Timestamp(start + s.size)
 }
 
-// keyRange is a range of encoded keys, inclusive; nil is open.
-type keyRange struct {
-	first, last []byte
-	one         bool // first is the only key
-}
-
-func (s *core[K, V]) keyRange(q query[K]) (r keyRange, err error) {
-	if q.first != nil {
-		if r.first, err = s.Encode(*q.first); err != nil {
-			return r, err
-		}
-		r.first = append([]byte{}, r.first...)
-	}
-	if q.last != nil {
-		if r.last, err = s.Encode(*q.last); err != nil {
-			return r, err
-		}
-		r.last = append([]byte{}, r.last...)
-	}
-	r.one = q.one
-	return r, nil
-}
-
-func (r keyRange) has(key []byte) bool {
-	if r.one {
-		return bytes.Equal(key, r.first)
-	}
-	return bytes.Compare(key, r.first) >= 0 && (r.last == nil || bytes.Compare(key, r.last) <= 0)
-}
-
-func (r keyRange) all() bool { return r.first == nil && r.last == nil }
-
 // rows yields the rows of the keys with from <= start <= to, by segment. It includes
 // expired rows whose segment has not been deleted.
 //
 // It is not inlined, for the reason of fetch.
 //
 //go:noinline
-func (s *core[K, V]) rows(keys keyRange, from, to int64, reverse bool) iter.Seq2[engine.Row[K, V], error] {
-	from = max(from, s.Kept())
-	// No row is later than the store's time.
-	to = min(to, s.Time())
-	if from > to {
-		return func(func(engine.Row[K, V], error) bool) {}
-	}
-	first, last := s.layout.Segments(from, to)
-	within := func(row engine.Row[K, V]) bool {
-		key, start, _, ok := store.SplitLocal(row.KeyBytes)
-		return ok && start >= from && start <= to && keys.has(key)
-	}
-	return func(yield func(engine.Row[K, V], error) bool) {
-		for i := int64(0); i <= last-first; i++ {
-			segment := first + i
-			if reverse {
-				segment = last - i
+func (s *core[K, V]) rows(keys store.KeyRange, from, to int64, reverse bool) iter.Seq2[engine.Row[K, V], error] {
+	from = max(from, 0)
+	return s.Rows(store.Scan{
+		First: from, Last: to, Whole: keys.All(), Reverse: reverse,
+		Bounds: func(segment int64) (lower, upper []byte) {
+			if keys.One {
+				return s.layout.KeyBounds(segment, keys.First, from, to)
 			}
-			lower, upper := s.bounds(segment, keys, from, to)
-			if keys.all() {
-				// The segments follow each other: one scan reads them all.
-				lower, _ = s.bounds(first, keys, from, to)
-				_, upper = s.bounds(last, keys, from, to)
-				i = last - first
-			}
-			for row, err := range s.Cells().Range(lower, upper, reverse) {
-				if err == nil && !within(row) {
-					continue
-				}
-				if !yield(row, err) {
-					return
-				}
-			}
-		}
-	}
-}
-
-func (s *core[K, V]) bounds(segment int64, keys keyRange, from, to int64) (lower, upper []byte) {
-	if keys.one {
-		return s.layout.KeyBounds(segment, keys.first, from, to)
-	}
-	return s.layout.RangeBounds(segment, keys.first, keys.last, to)
+			return s.layout.RangeBounds(segment, keys.First, keys.Last, to)
+		},
+		Wanted: func(local []byte) bool {
+			key, start, _, ok := store.SplitLocal(local)
+			return ok && start >= from && start <= to && keys.Has(key)
+		},
+	})
 }

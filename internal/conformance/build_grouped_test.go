@@ -19,7 +19,8 @@ type group struct {
 // windowed is a group, with windows or without.
 type windowed struct {
 	*group
-	windows *topology.Windows
+	windows  *topology.Windows
+	sessions *op
 }
 
 func (b *builder) groupBy(o op) error {
@@ -90,8 +91,12 @@ func (b *builder) windowedBy(o op) error {
 	if !ok {
 		return notYet("windowedBy of a cogroup")
 	}
+	if window := o.child("window"); window.text("type") == "session" {
+		b.groups[o.id()] = windowed{group: g.group, sessions: &window}
+		return window.only("session windows", "type gap grace")
+	}
 	w, err := windowsOf(o.child("window"))
-	b.groups[o.id()] = windowed{g.group, &w}
+	b.groups[o.id()] = windowed{group: g.group, windows: &w}
 	return err
 }
 
@@ -123,7 +128,7 @@ func (b *builder) aggregate(o op) error {
 	if g, ok := b.groupedTables[o.text("from")]; ok {
 		return b.aggregateTable(o, g)
 	}
-	if err := o.knows("name materialized fn init value"); err != nil {
+	if err := o.knows("name materialized fn init value merger"); err != nil {
 		return err
 	}
 	g, ok := b.groups[o.text("from")]
@@ -144,11 +149,9 @@ func (b *builder) aggregate(o op) error {
 		name = b.names.next(role, o.id())
 	}
 	plain, name := g.open(b.names, name)
-	var from folded = plain
-	if g.windows != nil {
-		if from, err = plain.window(*g.windows); err != nil {
-			return err
-		}
+	from, err := g.cut(plain, o)
+	if err != nil {
+		return err
 	}
 	t, err := aggregateInto(o, from, name, opts)
 	if err != nil {
@@ -157,6 +160,23 @@ func (b *builder) aggregate(o op) error {
 	b.tables[o.id()] = t
 	b.built.stores = append(b.built.stores, t.content())
 	return nil
+}
+
+// cut cuts the groups into windows or sessions, if an aggregation has any.
+func (g windowed) cut(plain grouped, o op) (folded, error) {
+	switch {
+	case g.windows != nil:
+		return plain.window(*g.windows)
+	case g.sessions == nil:
+		return plain, nil
+	case !o.has("merger"):
+		return plain.sessions(g.sessions.duration("gap"), g.sessions.duration("grace"), nil)
+	}
+	merge, err := reducerOf(o.text("merger"))
+	if err != nil {
+		return nil, err
+	}
+	return plain.sessions(g.sessions.duration("gap"), g.sessions.duration("grace"), merge)
 }
 
 func aggregateInto(o op, from folded, name string, opts tableOptions) (table, error) {

@@ -78,7 +78,7 @@ func (c *comparison) stores() {
 	}
 }
 
-func isWindow(kind string) bool { return strings.HasSuffix(kind, "window") }
+func isWindow(kind string) bool { return strings.HasSuffix(kind, "window") || kind == "session" }
 
 // wantRows formats rows as gotRows does. Only timestamped stores have timestamps.
 func (c *comparison) wantRows(r storeReader, content storeContent) (out []string) {

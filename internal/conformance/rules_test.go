@@ -48,6 +48,9 @@ var rules = map[string]func(s *subject, d difference) bool{
 	"deletions-of-nothing":         deletionsOfNothing,
 	"stream-and-table-of-a-topic":  streamAndTableOfATopic,
 	"deletions-of-related-rows":    deletionsOfRelatedRows,
+	"headers-of-sessions":          headersOfSessions,
+	"deletions-of-no-session":      deletionsOfNoSession,
+	"sessions-kept":                sessionsKept,
 }
 
 // surplus is how many more records were dropped than in Kafka Streams.
@@ -308,7 +311,7 @@ func commandOf(st *step) []string {
 func (s *subject) hasWindows(is func(o op) bool) bool {
 	return slices.ContainsFunc(s.c.Topology, func(o op) bool {
 		name := o.text("op")
-		return (name == "addStore" || name == "store") && strings.HasSuffix(o.text("type"), "window") && is(o)
+		return (name == "addStore" || name == "store") && isWindow(o.text("type")) && is(o)
 	})
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/millrace-streams/millrace/processor"
+	"github.com/millrace-streams/millrace/sessionstore"
 	"github.com/millrace-streams/millrace/state"
 	"github.com/millrace-streams/millrace/windowstore"
 )
@@ -22,6 +23,7 @@ type store struct {
 type (
 	keyValue = state.KeyValueStore[any, any]
 	windows  = windowstore.Store[any, any]
+	sessions = sessionstore.Store[any, any]
 )
 
 // newStore reads an addStore or store operation. cached reports whether the case has a
@@ -46,6 +48,8 @@ func newStore(o op, cached bool) (*store, error) {
 		s.addKeyValue(o, every)
 	case "window", "timestamped-window":
 		s.addWindows(o, every)
+	case "session":
+		s.addSessions(o, every)
 	default:
 		return nil, notYet("%s store", o.text("type"))
 	}
@@ -88,6 +92,21 @@ func (s *store) addWindows(o op, every bool) {
 	spec := windowstore.New[any, any](s.name, s.keys, s.values, o.duration("windowSize"), o.duration("retention"), opts...)
 	s.spec, s.reader = spec, windowReader[any](s.name, s.keys, s.values)
 	s.open = func(ctx processor.Context[any, any]) any { return windowstore.Open(ctx, spec) }
+}
+
+func (s *store) addSessions(o op, every bool) {
+	var opts []sessionstore.Option
+	add := func(when bool, opt sessionstore.Option) {
+		if when {
+			opts = append(opts, opt)
+		}
+	}
+	add(o.flag("inMemory"), sessionstore.InMemory())
+	add(o.isOff("logging"), sessionstore.WithoutChangelog())
+	add(every, sessionstore.EveryUpdate())
+	spec := sessionstore.New[any, any](s.name, s.keys, s.values, o.duration("retention"), opts...)
+	s.spec, s.reader = spec, sessionReader[any](s.name, s.keys, s.values)
+	s.open = func(ctx processor.Context[any, any]) any { return sessionstore.Open(ctx, spec) }
 }
 
 // openStore opens a handler's first store at its first use. As in Java, using a store

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math"
 	"strconv"
 	"strings"
 
 	"github.com/millrace-streams/millrace/processor"
+	"github.com/millrace-streams/millrace/sessionstore"
 	"github.com/millrace-streams/millrace/state"
 	"github.com/millrace-streams/millrace/windowstore"
 )
@@ -17,7 +19,7 @@ import (
 // kind of store.
 func storeCommandExists(kind string) error {
 	switch kind {
-	case "kv", "timestamped-kv", "window":
+	case "kv", "timestamped-kv", "window", "session":
 		return nil
 	}
 	return notYet("commands for a %s store", kind)
@@ -38,12 +40,19 @@ const commandError = "error: "
 
 func (h *handler) runCommand(words []string) (string, error) {
 	c := command{words: words[1:], keys: h.stores[0].keys}
-	if h.params.text("store") == "window" {
+	switch h.params.text("store") {
+	case "window":
 		s, err := openStore[windows](h)
 		if err != nil {
 			return "", err
 		}
 		return c.onWindows(s, words[0])
+	case "session":
+		s, err := openStore[sessions](h)
+		if err != nil {
+			return "", err
+		}
+		return c.onSessions(s, words[0])
 	}
 	s, err := h.keyValue()
 	if err != nil {
@@ -218,24 +227,74 @@ func (c command) windowRows(s windows, name string) iter.Seq2[windowstore.Entry[
 		return s.ReverseFetchAll(c.at(0), c.at(1))
 	case "fetchRange":
 		if c.arg(0) == nil || c.arg(1) == nil {
-			return c.within(s.FetchAll(c.at(2), c.at(3)))
+			return within(c, s.FetchAll(c.at(2), c.at(3)), windowKey)
 		}
 		return s.FetchRange(c.arg(0), c.arg(1), c.at(2), c.at(3))
 	case "backwardFetchRange":
 		if c.arg(0) == nil || c.arg(1) == nil {
-			return c.within(s.ReverseFetchAll(c.at(2), c.at(3)))
+			return within(c, s.ReverseFetchAll(c.at(2), c.at(3)), windowKey)
 		}
 		return s.ReverseFetchRange(c.arg(0), c.arg(1), c.at(2), c.at(3))
 	}
 	return nil
 }
 
+func (c command) onSessions(s sessions, name string) (string, error) {
+	switch name {
+	case "put":
+		return ok, s.Put(c.arg(0), c.arg(3), c.at(1), c.at(2))
+	case "remove":
+		return ok, s.Delete(c.arg(0), c.at(1), c.at(2))
+	case "fetchSession":
+		return text(s.Get(c.arg(0), c.at(1), c.at(2)))
+	}
+	rows := c.sessionRows(s, name)
+	if rows == nil {
+		return unknown(name)
+	}
+	return list(rows, func(e sessionstore.Entry[any, any]) string {
+		return fmt.Sprintf("%s@%d-%d=%s", javaText(e.Key), int64(e.Start), int64(e.End), javaText(e.Value))
+	})
+}
+
+func (c command) sessionRows(s sessions, name string) iter.Seq2[sessionstore.Entry[any, any], error] {
+	const never = math.MaxInt64
+	switch name {
+	case "find":
+		return s.Find(c.arg(0), c.at(1), c.at(2))
+	case "backwardFind":
+		return s.ReverseFind(c.arg(0), c.at(1), c.at(2))
+	case "fetch":
+		return s.Find(c.arg(0), 0, never)
+	case "backwardFetch":
+		return s.ReverseFind(c.arg(0), 0, never)
+	case "findRange":
+		return s.FindRange(c.arg(0), c.arg(1), c.at(2), c.at(3))
+	case "backwardFindRange":
+		return s.ReverseFindRange(c.arg(0), c.arg(1), c.at(2), c.at(3))
+	case "fetchRange":
+		if c.arg(0) == nil || c.arg(1) == nil {
+			return within(c, s.FindAll(0, never), sessionKey)
+		}
+		return s.FindRange(c.arg(0), c.arg(1), 0, never)
+	case "backwardFetchRange":
+		if c.arg(0) == nil || c.arg(1) == nil {
+			return within(c, s.ReverseFindAll(0, never), sessionKey)
+		}
+		return s.ReverseFindRange(c.arg(0), c.arg(1), 0, never)
+	}
+	return nil
+}
+
+func sessionKey(e sessionstore.Entry[any, any]) any { return e.Key }
+func windowKey(e windowstore.Entry[any, any]) any   { return e.Key }
+
 // within leaves out the rows whose keys are outside of the first two arguments. One of
 // the arguments may be open.
-func (c command) within(rows iter.Seq2[windowstore.Entry[any, any], error]) iter.Seq2[windowstore.Entry[any, any], error] {
-	return func(yield func(windowstore.Entry[any, any], error) bool) {
+func within[E any](c command, rows iter.Seq2[E, error], keyOf func(E) any) iter.Seq2[E, error] {
+	return func(yield func(E, error) bool) {
 		for e, err := range rows {
-			if err == nil && (c.compare(e.Key, c.arg(0)) < 0 || c.compare(e.Key, c.arg(1)) > 0) {
+			if err == nil && (c.compare(keyOf(e), c.arg(0)) < 0 || c.compare(keyOf(e), c.arg(1)) > 0) {
 				continue
 			}
 			if !yield(e, err) {

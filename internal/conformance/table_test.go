@@ -2,9 +2,12 @@ package conformance
 
 import (
 	"errors"
+	"math"
+	"time"
 
 	"github.com/millrace-streams/millrace/processor"
 	"github.com/millrace-streams/millrace/serde"
+	"github.com/millrace-streams/millrace/sessionstore"
 	"github.com/millrace-streams/millrace/state"
 	"github.com/millrace-streams/millrace/topology"
 	"github.com/millrace-streams/millrace/topologytest"
@@ -15,6 +18,7 @@ import (
 type grouped interface {
 	folded
 	window(w topology.Windows) (folded, error)
+	sessions(gap, grace time.Duration, merge reducer) (folded, error)
 }
 
 // folded has the aggregations, with or without windows.
@@ -82,6 +86,14 @@ func (g groupedOf[K]) window(w topology.Windows) (folded, error) {
 	return windowedOf{plain.g.Window(w), g.keys, g.values}, nil
 }
 
+func (g groupedOf[K]) sessions(gap, grace time.Duration, merge reducer) (folded, error) {
+	plain, ok := any(g).(groupedOf[any])
+	if !ok {
+		return nil, notYet("sessions of windowed keys")
+	}
+	return sessionsOf{plain.g.Sessions(gap).Grace(grace), merge, g.keys, g.values}, nil
+}
+
 func (g groupedOf[K]) valueSerde() *dynamic { return g.values }
 
 func (g groupedOf[K]) count(name string, o tableOptions) table {
@@ -111,16 +123,16 @@ type windowedOf struct {
 func (w windowedOf) valueSerde() *dynamic { return w.values }
 
 func (w windowedOf) count(name string, o tableOptions) table {
-	return windowedTableOf[int64]{w.w.Count(name, o.windowedOnes()...), w.keys, basicSerdes["long"]}
+	return windowedTable(w.w.Count(name, o.windowedOnes()...), w.keys, basicSerdes["long"])
 }
 
 func (w windowedOf) reduce(name string, f reducer, o tableOptions) table {
-	return windowedTableOf[any]{w.w.TryReduce(name, f, o.windowedOnes()...), w.keys, w.values}
+	return windowedTable(w.w.TryReduce(name, f, o.windowedOnes()...), w.keys, w.values)
 }
 
 func (w windowedOf) aggregate(name string, initial func() any, f aggregator, values *dynamic, o tableOptions) table {
 	t := topology.TryAggregateWindows(w.w, name, initial, adding[any](f), serde.Serde[any](values), o.windowedOnes()...)
-	return windowedTableOf[any]{t, w.keys, values}
+	return windowedTable(t, w.keys, values)
 }
 
 type tableOf[K, V any] struct {
@@ -214,20 +226,52 @@ func (t reducedTable) content() storeReader {
 	return keyValueReader[any, any](t.pairs.StoreName(), t.keys, t.values)
 }
 
-type windowedTableOf[V any] struct {
-	t      topology.WindowedTable[any, V]
+// sessionsOf is a SessionWindowedKStream.
+type sessionsOf struct {
+	s      topology.Sessions[any, any]
+	merge  reducer
 	keys   *dynamic
 	values *dynamic
 }
 
+func (s sessionsOf) valueSerde() *dynamic { return s.values }
+
+func (s sessionsOf) count(name string, o tableOptions) table {
+	return sessionTable(s.s.Count(name, o.windowedOnes()...), s.keys, basicSerdes["long"])
+}
+
+func (s sessionsOf) reduce(name string, f reducer, o tableOptions) table {
+	return sessionTable(s.s.TryReduce(name, f, o.windowedOnes()...), s.keys, s.values)
+}
+
+func (s sessionsOf) aggregate(name string, initial func() any, f aggregator, values *dynamic, o tableOptions) table {
+	t := topology.TryAggregateSessions(s.s, name, initial, adding[any](f), s.merge, serde.Serde[any](values), o.windowedOnes()...)
+	return sessionTable(t, s.keys, values)
+}
+
+// windowedTableOf is a table with windows or sessions.
+type windowedTableOf[V any] struct {
+	t        topology.WindowedTable[any, V]
+	windowed *dynamic // serde of the keys with their windows
+	values   *dynamic
+	rows     storeReader
+}
+
+func windowedTable[V any](t topology.WindowedTable[any, V], keys, values *dynamic) table {
+	return windowedTableOf[V]{t, timeWindowed(keys, t.Windows().Size()), values, windowReader[V](t.StoreName(), keys, values)}
+}
+
+func sessionTable[V any](t topology.WindowedTable[any, V], keys, values *dynamic) table {
+	return windowedTableOf[V]{t, sessionWindowed(keys), values, sessionReader[V](t.StoreName(), keys, values)}
+}
+
 func (t windowedTableOf[V]) toStream(opts []topology.Option) stream {
-	keys := timeWindowed(t.keys, t.t.Windows().Size())
-	return streamOf[serde.Windowed[any]]{anyValues(t.t.Stream(opts...), t.values), keys, t.values, no}
+	return streamOf[serde.Windowed[any]]{anyValues(t.t.Stream(opts...), t.values), t.windowed, t.values, no}
 }
 
 // plain is the table as one whose keys are windowed.
 func (t windowedTableOf[V]) plain() tableOf[serde.Windowed[any], V] {
-	return tableOf[serde.Windowed[any], V]{t.t.Table, timeWindowed(t.keys, t.t.Windows().Size()), t.values}
+	return tableOf[serde.Windowed[any], V]{t.t.Table, t.windowed, t.values}
 }
 
 func (t windowedTableOf[V]) filter(p predicate, opts []topology.Option) table {
@@ -242,15 +286,13 @@ func (t windowedTableOf[V]) stored(name string, o tableOptions) table {
 	return t.plain().stored(name, o)
 }
 func (t windowedTableOf[V]) valueSerde() *dynamic { return t.values }
-func (t windowedTableOf[V]) keySerde() *dynamic   { return t.plain().keys }
+func (t windowedTableOf[V]) keySerde() *dynamic   { return t.windowed }
 
 func (t windowedTableOf[V]) group(name string, f pairs, keys, values *dynamic, nullKeys *int64) topology.GroupedTable[any, any] {
 	return t.plain().group(name, f, keys, values, nullKeys)
 }
 
-func (t windowedTableOf[V]) content() storeReader {
-	return windowReader[V](t.t.StoreName(), t.keys, t.values)
-}
+func (t windowedTableOf[V]) content() storeReader { return t.rows }
 
 // anyValues converts values of type V to any. A count has such values.
 func anyValues[K, V any](s topology.Stream[K, V], values *dynamic) topology.Stream[K, any] {
@@ -293,6 +335,18 @@ func windowReader[V any](name string, keys, values *dynamic) storeReader {
 				return nil, err
 			}
 			rows = append(rows, windowRow(e))
+		}
+		return rows, nil
+	}}
+}
+
+func sessionReader[V any](name string, keys, values *dynamic) storeReader {
+	return storeReader{name, keys, values, func(d *topologytest.Driver) (rows []row, err error) {
+		for e, err := range topologytest.Store[sessionstore.Store[any, V]](d, name, 0).FindAll(0, math.MaxInt64) {
+			if err != nil {
+				return nil, err
+			}
+			rows = append(rows, row{key: e.Key, value: e.Value, at: e.Timestamp, windowed: true, start: int64(e.Start), end: int64(e.End)})
 		}
 		return rows, nil
 	}}

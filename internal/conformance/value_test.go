@@ -125,9 +125,14 @@ func serdeOf(name string) (*dynamic, error) {
 		ms, err := strconv.ParseInt(size, 10, 64)
 		return timeWindowed(keys, windowSize(ms)), err
 	case kind == "session-windowed" && keys != nil:
-		return adapt(name, serde.SessionWindowed[any](keys), windowedJSON(keys)), nil
+		return sessionWindowed(keys), nil
 	}
 	return nil, notYet("serde %q", name)
+}
+
+// sessionWindowed returns the serde of keys in sessions.
+func sessionWindowed(keys *dynamic) *dynamic {
+	return adapt("session-windowed:"+keys.name, serde.SessionWindowed[any](keys), windowedJSON(keys))
 }
 
 // timeWindowed returns the serde of keys in windows of a given size.

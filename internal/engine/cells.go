@@ -103,6 +103,54 @@ func (c *Cells[K, V]) Load(keyBytes []byte, key K) (*Cell[K, V], error) {
 	return cell, nil
 }
 
+// LoadNew is Load of a row that the caller knows not to be in the table.
+func (c *Cells[K, V]) LoadNew(keyBytes []byte, key K) *Cell[K, V] {
+	cell, ok := c.cells[string(keyBytes)]
+	if !ok {
+		cell = c.insert(keyBytes, 0)
+	}
+	cell.Key = key
+	cell.used = true
+	return cell
+}
+
+// Rename gives the row of a cell another key, as if the row had never had the first one.
+// It does nothing and returns false unless
+//
+//   - the row has come since the last Flush, as KeepOld lets Cells know,
+//   - updates are not logged at once, and
+//   - no row with the other key is in memory.
+//
+// The caller knows that no such row is in the table.
+func (c *Cells[K, V]) Rename(cell *Cell[K, V], keyBytes []byte) bool {
+	if cell.dirty == 0 || cell.committing || c.env.EveryUpdate {
+		return false
+	}
+	if ch := &c.changes[cell.dirty-1]; !ch.oldKnown || ch.oldThere {
+		return false
+	}
+	if _, taken := c.cells[string(keyBytes)]; taken {
+		return false
+	}
+	delete(c.cells, cell.key)
+	if c.index != nil {
+		c.index.delete(cell.key)
+	}
+	grown := len(keyBytes) - len(cell.key)
+	cell.key = string(keyBytes)
+	c.cells[cell.key] = cell
+	if c.index != nil {
+		c.index.set(cell.key, cell)
+	}
+	cell.size += int32(grown)
+	c.count(int64(grown))
+	c.countDirty(int64(grown))
+	return true
+}
+
+// Len returns the number of rows in memory.
+func (c *Cells[K, V]) Len() int { return len(c.cells) }
+
 // read makes the cell of a row that is not in memory.
 func (c *Cells[K, V]) read(key []byte) (*Cell[K, V], error) {
 	data, timestamp, ok, err := c.env.Table.Get(key)

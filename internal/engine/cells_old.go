@@ -31,6 +31,9 @@ func (c *Cells[K, V]) Copy(cell *Cell[K, V]) (value V, err error) {
 	return c.decode(c.scratch)
 }
 
+// Encodable returns the error of the serde if it cannot encode a value.
+func (c *Cells[K, V]) Encodable(v V) error { return c.encodeScratch(v) }
+
 // encodeScratch sets scratch to the encoding of a value.
 func (c *Cells[K, V]) encodeScratch(v V) (err error) {
 	defer func() {

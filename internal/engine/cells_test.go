@@ -269,6 +269,50 @@ func TestComeAndGone(t *testing.T) {
 	}
 }
 
+// A row that has come since the last Flush can be given another key: nobody has seen the
+// first one.
+func TestRename(t *testing.T) {
+	t.Parallel()
+	k := newCellTask(t, 1<<20, true)
+	c := numbers(t, k)
+	c.KeepOld()
+	load := func(key string) *Cell[string, int64] {
+		cell, err := c.Load([]byte(key), key)
+		check(t, err)
+		return cell
+	}
+	put := func(cell *Cell[string, int64], v int64) { check(t, c.Set(cell, v, true, 1, Origin{})) }
+
+	for _, err := range c.Range(nil, nil, false) {
+		check(t, err) // changes are kept in order from here on
+	}
+	put(load("a"), 1)
+	if !c.Rename(load("a"), []byte("bcd")) {
+		t.Fatal("a row that has just come was not renamed")
+	}
+	put(load("x"), 2)
+	if c.Rename(load("x"), []byte("bcd")) {
+		t.Error("a row was given the key of another one")
+	}
+	var keys []string
+	for row, err := range c.Range(nil, nil, false) {
+		check(t, err)
+		keys = append(keys, string(row.KeyBytes))
+	}
+	if want := []string{"bcd", "x"}; !slices.Equal(keys, want) {
+		t.Errorf("rows %v, want %v", keys, want)
+	}
+	k.commit(t, c)
+	if want := []string{"bcd=0000000000000001@1", "x=0000000000000002@1"}; !slices.Equal(k.logged, want) {
+		t.Errorf("logged %v, want %v", k.logged, want)
+	}
+	put(load("x"), 3)
+	if c.Rename(load("x"), []byte("y")) {
+		t.Error("a row that the table has was renamed")
+	}
+	c.Close()
+}
+
 func TestEveryUpdate(t *testing.T) {
 	t.Parallel()
 	k := newCellTask(t, 0, true)

@@ -137,6 +137,10 @@ func (b *Budget) Hold(n int64) {
 	b.addDirty(n)
 }
 
+// Cache counts n bytes that a store keeps to be fast, and may let go at any time;
+// negative, it gives them back.
+func (b *Budget) Cache(n int64) { b.add(n) }
+
 func (b *Budget) add(n int64) {
 	if b == nil || n == 0 {
 		return

@@ -39,7 +39,8 @@ var mayImport = map[string][]string{
 	"state/statetest":             {"state", "processor"},
 	"windowstore":                 {"internal/store", "internal/engine", "processor", "serde"},
 	"windowstore/windowstoretest": {"windowstore", "processor"},
-	"topology":                    {"internal/operator", "internal/graph", "internal/store", "windowstore", "state", "processor", "serde"},
+	"sessionstore":                {"internal/store", "internal/engine", "processor", "serde"},
+	"topology":                    {"internal/operator", "internal/graph", "internal/store", "sessionstore", "windowstore", "state", "processor", "serde"},
 
 	// Batches: the words, and below them what happens to a record, one room a step.
 	"batch/internal/wire":    {"processor", "serde"},
@@ -110,7 +111,7 @@ var mayImport = map[string][]string{
 
 // public lists the packages that users import. Programs, and tests on real Kafka, may use
 // only these.
-var public = []string{"", "batch", "topology", "topologytest", "windowstore", "state", "processor", "serde"}
+var public = []string{"", "batch", "topology", "topologytest", "sessionstore", "windowstore", "state", "processor", "serde"}
 
 // forbidden lists imports from outside the module that a layer must not have, with the
 // reason.
@@ -122,6 +123,7 @@ var forbidden = []struct{ in, imports, reason string }{
 	{"batch/internal", "github.com/twmb/franz-go", "batches are made of public parts"},
 	{"state", "github.com/twmb/franz-go", "stores log through their task"},
 	{"windowstore", "github.com/twmb/franz-go", "stores log through their task"},
+	{"sessionstore", "github.com/twmb/franz-go", "stores log through their task"},
 	{"topologytest", "github.com/twmb/franz-go", "the driver has no broker"},
 	{"internal/task", "github.com/twmb/franz-go", "the core can be tested at any step without a broker"},
 	{"internal/operator", "github.com/twmb/franz-go", "the core can be tested at any step without a broker"},

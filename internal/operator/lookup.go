@@ -73,22 +73,35 @@ func (s *storedRows[K, V]) Row(key K, encoding []byte) (Row[V], error) {
 type WindowRows[K, V any] struct {
 	Store string
 	Keys  serde.Serde[K] // of the keys without their windows
+
+	// Sessions says that the store has sessions. The timestamp of an update is then the
+	// end of the session.
+	Sessions bool
+}
+
+// windowCells is what a store's instance must be for WindowRows.
+type windowCells[K, V any] interface {
+	cellStore[K, V]
+
+	// AppendWindow appends the key of the cell of a window.
+	AppendWindow(dst, key []byte, w serde.Window) []byte
 }
 
 // Open implements View.
 func (v WindowRows[K, V]) Open(t graph.Task, how Reading) (Lookup[serde.Windowed[K], V], error) {
-	s, err := storeOf[windowStore[K, V]](t, v.Store)
+	s, err := storeOf[windowCells[K, V]](t, v.Store)
 	if err != nil {
 		return nil, err
 	}
-	return &windowRows[K, V]{cellReader[K, V]{s.Cells(), how}, s, keyEncoder[K]{serde: v.Keys}, nil}, nil
+	return &windowRows[K, V]{cellReader[K, V]{s.Cells(), how}, s, keyEncoder[K]{serde: v.Keys}, v.Sessions, nil}, nil
 }
 
 type windowRows[K, V any] struct {
 	cellReader[K, V]
-	store  windowStore[K, V]
-	keys   keyEncoder[K]
-	rowKey []byte // scratch
+	store    windowCells[K, V]
+	keys     keyEncoder[K]
+	sessions bool
+	rowKey   []byte // scratch
 }
 
 func (w *windowRows[K, V]) Row(key serde.Windowed[K], _ []byte) (Row[V], error) {
@@ -96,8 +109,12 @@ func (w *windowRows[K, V]) Row(key serde.Windowed[K], _ []byte) (Row[V], error) 
 	if err != nil {
 		return Row[V]{}, err
 	}
-	w.rowKey = w.store.AppendKey(w.rowKey[:0], data, key.Window.Start)
-	return w.row(w.rowKey, key.Key)
+	w.rowKey = w.store.AppendWindow(w.rowKey[:0], data, key.Window)
+	row, err := w.row(w.rowKey, key.Key)
+	if w.sessions && row.Present {
+		row.Timestamp = processor.Timestamp(key.Window.End)
+	}
+	return row, err
 }
 
 // cellReader reads the cells of a store. K is the type of the keys in the store.

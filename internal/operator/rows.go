@@ -21,6 +21,7 @@ type rows[K, R, A any] struct {
 	everyUpdate bool
 	copies      bool                                              // a value that was sent is not changed in place any more
 	keyOf       func(*engine.Cell[K, A]) (key R, encoding []byte) // encoding may be nil
+	timeOf      func(*engine.Cell[K, A]) int64                    // the timestamp of a row's update; nil: the row's
 	cells       *engine.Cells[K, A]
 	updates     updates[R, A]
 }
@@ -117,6 +118,11 @@ func (t *rows[K, R, A]) set(cell *engine.Cell[K, A], value A, present bool, at p
 		// alone.
 		logged = by.timestamp
 	}
+	return t.change(cell, value, present, at, logged, by)
+}
+
+// change is set with a timestamp of its own in the store and its changelog.
+func (t *rows[K, R, A]) change(cell *engine.Cell[K, A], value A, present bool, at, logged processor.Timestamp, by cause) error {
 	old, had := cell.Value, cell.Present
 	if err := t.cells.Set(cell, value, present, int64(logged), t.origin(by.headers)); err != nil {
 		return err
@@ -163,8 +169,11 @@ func (t *rows[K, R, A]) flushRow(cell *engine.Cell[K, A]) error {
 		}
 		t.updates.setOld(old, had)
 	}
-	origin := t.cells.Origin(cell)
-	t.prepare(cell, cell.Timestamp, origin.Headers)
+	origin, at := t.cells.Origin(cell), cell.Timestamp
+	if t.timeOf != nil {
+		at = t.timeOf(cell)
+	}
+	t.prepare(cell, at, origin.Headers)
 	t.flushing(origin)
 	return t.updates.send()
 }

@@ -26,7 +26,8 @@ type Range struct {
 	Limit int
 }
 
-// Windows are the windows of one key, or of all keys, with From <= start <= To.
+// Windows are the windows of one key, or of all keys, with From <= start <= To. Of a
+// store of sessions they are the sessions with end >= From and start <= To.
 type Windows struct {
 	Key      []byte // encoded, without the window; nil for all keys
 	From, To int64  // in ms
@@ -65,10 +66,4 @@ func (r *Range) bounds() (lower, upper []byte) {
 		upper = end
 	}
 	return lower, upper
-}
-
-// has reports whether a row is one of the windows.
-func (w *Windows) has(local []byte) bool {
-	key, start, _, ok := store.SplitLocal(local)
-	return ok && w.From <= start && start <= w.To && (w.Key == nil || bytes.Equal(key, w.Key))
 }

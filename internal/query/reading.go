@@ -63,19 +63,28 @@ func (q *reading) windows(w Windows) iter.Seq2[Row, error] {
 			return
 		}
 		w.From = max(w.From, 0)
-		layout := store.NewWindowLayout(q.spec.IntervalIn(q.snapshot))
-		first, last := layout.Segments(w.From, w.To)
+		layout := store.Segmented{Interval: q.spec.IntervalIn(q.snapshot)}
+		first, last := layout.Segments(q.spec.WindowsIn(w.From, w.To))
 		if w.Key == nil {
 			lower, upper := layout.SegmentBounds(first, last)
-			q.scan(lower, upper, w.has, yield)
+			q.scan(lower, upper, q.wanted(&w), yield)
 			return
 		}
 		q.ofKey(layout, &w, first, last, yield)
 	}
 }
 
+// wanted returns a function that reports whether a row is one of the windows.
+func (q *reading) wanted(w *Windows) func(local []byte) bool {
+	return func(local []byte) bool {
+		key, ok := q.spec.HasWindow(local, w.From, w.To)
+		return ok && (w.Key == nil || bytes.Equal(key, w.Key))
+	}
+}
+
 // ofKey yields the rows of one key in the segments from first to last.
-func (q *reading) ofKey(layout store.WindowLayout, w *Windows, first, last int64, yield func(Row, error) bool) {
+func (q *reading) ofKey(layout store.Segmented, w *Windows, first, last int64, yield func(Row, error) bool) {
+	wanted := q.wanted(w)
 	for first <= last {
 		segment, ok, err := q.nextSegment(layout, first, last)
 		if err != nil {
@@ -85,8 +94,8 @@ func (q *reading) ofKey(layout store.WindowLayout, w *Windows, first, last int64
 		if !ok {
 			return
 		}
-		lower, upper := layout.KeyBounds(segment, w.Key, w.From, w.To)
-		if !q.scan(lower, upper, w.has, yield) {
+		lower, upper := q.spec.WindowBounds(layout.Interval, segment, w.Key, w.From, w.To)
+		if !q.scan(lower, upper, wanted, yield) {
 			return
 		}
 		if q.reverse {
@@ -99,7 +108,7 @@ func (q *reading) ofKey(layout store.WindowLayout, w *Windows, first, last int64
 
 // nextSegment returns the next segment from first to last that has rows. Most segments of
 // a long time have none: without it, a query over all time would look into billions.
-func (q *reading) nextSegment(layout store.WindowLayout, first, last int64) (segment int64, ok bool, err error) {
+func (q *reading) nextSegment(layout store.Segmented, first, last int64) (segment int64, ok bool, err error) {
 	if err := q.ctx.Err(); err != nil {
 		return 0, false, err
 	}

@@ -26,3 +26,17 @@ func Rand(t testing.TB, pkg string) *rand.Rand {
 	t.Logf("again with the same choices: MILLRACE_SEED=%d go test -run '^%s$' %s", seed, strings.ReplaceAll(t.Name(), "/", "$/^"), pkg)
 	return rand.New(rand.NewPCG(seed, 0))
 }
+
+// Seeds returns how many seeds a property test runs: n, or MILLRACE_SEEDS if that is set.
+func Seeds(t testing.TB, n int) uint64 {
+	t.Helper()
+	s := os.Getenv("MILLRACE_SEEDS")
+	if s == "" {
+		return uint64(n)
+	}
+	seeds, err := strconv.ParseUint(s, 10, 64)
+	if err != nil {
+		t.Fatalf("MILLRACE_SEEDS: %v", err)
+	}
+	return seeds
+}

@@ -28,6 +28,8 @@ type Kind struct {
 	rowKey func(interval int64, key []byte) ([]byte, error)
 	// queryKey undoes rowKey. The result is a part of row.
 	queryKey func(row []byte) []byte
+	// windows says which rows a query for windows yields. nil: the kind has none.
+	windows *windowReads
 
 	// logged returns the store's own key in the key of a changelog record. It is an
 	// [ErrForeignRow] if no store with the spec can have written the record.
@@ -37,6 +39,17 @@ type Kind struct {
 	restore func(s *Spec, b *engine.TableBatch, key, value []byte, timestamp int64) error
 }
 
+// windowReads says which rows of a kind are those of a range of time, from..to.
+type windowReads struct {
+	// times returns the range of the times that such rows expire by.
+	times func(from, to int64) (first, last int64)
+	// keyBounds returns the bounds, for Scan, of such rows of one segment with a key.
+	// Other rows may lie in between.
+	keyBounds func(interval, segment int64, key []byte, from, to int64) (lower, upper []byte)
+	// within reports whether a row is one, and returns its key.
+	within func(local []byte, from, to int64) (key []byte, ok bool)
+}
+
 // String returns the name.
 func (k *Kind) String() string { return k.Name }
 
@@ -44,6 +57,7 @@ func (k *Kind) String() string { return k.Name }
 var kinds = []*Kind{
 	KeyValue,
 	Window,
+	Session,
 	Times,
 }
 

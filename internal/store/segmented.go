@@ -1,6 +1,9 @@
 package store
 
-import "encoding/binary"
+import (
+	"bytes"
+	"encoding/binary"
+)
 
 // Segmented is how stores whose rows expire lay them out: by segments of Interval ms of
 // the time that a row expires by, which is the start of a window, or the end of a
@@ -37,7 +40,7 @@ func (l Segmented) ExpiredBelow(time, retention int64) []byte {
 	if live <= 0 {
 		return nil
 	}
-	return binary.BigEndian.AppendUint64(nil, uint64(live))
+	return segmentKey(live)
 }
 
 // FirstTime returns the first time of the segment that a local key, or the beginning of
@@ -54,8 +57,23 @@ func (l Segmented) Segments(from, to int64) (first, last int64) {
 // SegmentBounds returns the bounds, for Scan, of the rows of the segments from first to
 // last.
 func (l Segmented) SegmentBounds(first, last int64) (lower, upper []byte) {
-	return binary.BigEndian.AppendUint64(nil, uint64(first)), binary.BigEndian.AppendUint64(nil, uint64(last+1))
+	return segmentKey(first), segmentKey(last + 1)
 }
 
 // SegmentOf returns the segment of a local key.
 func (l Segmented) SegmentOf(local []byte) int64 { return int64(binary.BigEndian.Uint64(local)) }
+
+// segmentKey returns what the local keys of a segment begin with.
+func segmentKey(segment int64) []byte { return binary.BigEndian.AppendUint64(nil, uint64(segment)) }
+
+// upperBound returns the largest local key of a row whose key is at most last. rowOf
+// returns the largest one of a key. The row is one of last, or of a key that last begins
+// with: after such a key the time follows, which may be above what follows in last.
+func upperBound(last []byte, rowOf func(key []byte) []byte) (upper []byte) {
+	for n := 0; n <= len(last); n++ {
+		if row := rowOf(last[:n]); bytes.Compare(row, upper) > 0 {
+			upper = row
+		}
+	}
+	return upper
+}

@@ -25,9 +25,9 @@ type Spec struct {
 
 	Options
 
-	// WindowSize is the length of the windows, Retention how long a row is kept after its
-	// window's start. Both are zero for kinds without windows; the longest Duration
-	// stands for no end.
+	// WindowSize is the length of the windows, and Retention how long a row is kept after
+	// its window's start, or after its session's end. Each is zero for kinds without it;
+	// the longest Duration stands for no end.
 	WindowSize, Retention time.Duration
 
 	// Duplicates says that the store keeps every value that is put under the same key and
@@ -65,9 +65,9 @@ func Of(spec processor.StoreSpec) (*Spec, error) {
 	d, ok := spec.(described)
 	switch {
 	case isNil(spec):
-		return nil, errors.New("was given a nil store: use state.KeyValue or windowstore.New")
+		return nil, errors.New("was given a nil store: use state.KeyValue, windowstore.New or sessionstore.New")
 	case !ok:
-		return nil, fmt.Errorf("store %q: %T describes no store: use state.KeyValue or windowstore.New", spec.StoreName(), spec)
+		return nil, fmt.Errorf("store %q: %T describes no store: use state.KeyValue, windowstore.New or sessionstore.New", spec.StoreName(), spec)
 	}
 	s := d.Describe()
 	return s, s.Validate()
@@ -144,6 +144,21 @@ func (s *Spec) QueryKey(row []byte) []byte {
 		return row
 	}
 	return s.Kind.queryKey(row)
+}
+
+// WindowsIn returns the range of times by which the rows expire that a query for the
+// windows from..to yields.
+func (s *Spec) WindowsIn(from, to int64) (first, last int64) { return s.Kind.windows.times(from, to) }
+
+// WindowBounds returns the bounds, for Scan, of these rows in one segment, if they have
+// the key. Other rows may lie in between: see HasWindow.
+func (s *Spec) WindowBounds(interval, segment int64, key []byte, from, to int64) (lower, upper []byte) {
+	return s.Kind.windows.keyBounds(interval, segment, key, from, to)
+}
+
+// HasWindow reports whether a local key is one of these rows, and returns the row's key.
+func (s *Spec) HasWindow(local []byte, from, to int64) (key []byte, ok bool) {
+	return s.Kind.windows.within(local, from, to)
 }
 
 // Validate returns all that is wrong with the spec.

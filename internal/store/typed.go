@@ -26,10 +26,15 @@ func NewTyped[K, V any](s Spec, ks serde.Serde[K], vs serde.Serde[V], open func(
 
 // queryKeys returns Spec.QueryKeys.
 func queryKeys[K any](s *Spec, ks serde.Serde[K]) any {
-	if ks == nil || !s.Kind.Segmented {
-		return ks
+	switch {
+	case ks == nil:
+		return nil
+	case s.Kind == Window:
+		return serde.TimeWindowed(ks, s.WindowSize)
+	case s.Kind == Session:
+		return serde.SessionWindowed(ks)
 	}
-	return serde.TimeWindowed(ks, s.WindowSize)
+	return ks
 }
 
 // NewUntyped returns a spec of a store that handles bytes. open makes an instance.

@@ -17,6 +17,7 @@ var Window = &Kind{
 	Segmented: true,
 	rowKey:    windowRowKey,
 	queryKey:  windowQueryKey,
+	windows:   windowsByStart,
 	logged:    loggedWindow,
 	restore:   restoreWindow,
 }

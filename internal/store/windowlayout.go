@@ -92,7 +92,7 @@ func windowQueryKey(row []byte) []byte { return row[SegmentBytes : len(row)-wind
 // from <= start <= to. Rows of longer keys may lie in between: their local keys are
 // longer.
 func (l WindowLayout) KeyBounds(segment int64, key []byte, from, to int64) (lower, upper []byte) {
-	prefix := binary.BigEndian.AppendUint64(nil, uint64(segment))
+	prefix := segmentKey(segment)
 	lower = AppendWindowKey(prefix, key, max(from, 0), 0)
 	upper = AppendWindowKey(bytes.Clone(prefix), key, to, math.MaxUint32)
 	return lower, append(upper, 0)
@@ -101,18 +101,25 @@ func (l WindowLayout) KeyBounds(segment int64, key []byte, from, to int64) (lowe
 // RangeBounds returns bounds of the rows of one segment with first <= key <= last (nil:
 // open) and start <= to. Rows of other keys may lie in between.
 func (l WindowLayout) RangeBounds(segment int64, first, last []byte, to int64) (lower, upper []byte) {
-	prefix := binary.BigEndian.AppendUint64(nil, uint64(segment))
+	prefix := segmentKey(segment)
 	lower = append(prefix, first...)
 	if last == nil {
-		return lower, binary.BigEndian.AppendUint64(nil, uint64(segment+1))
+		return lower, segmentKey(segment + 1)
 	}
-	// The last row is one of last, or of a key that last begins with: after such a key
-	// the start follows, which may be above what follows in last.
-	for n := 0; n <= len(last); n++ {
-		row := AppendWindowKey(binary.BigEndian.AppendUint64(nil, uint64(segment)), last[:n], to, math.MaxUint32)
-		if bytes.Compare(row, upper) > 0 {
-			upper = row
-		}
-	}
+	upper = upperBound(last, func(key []byte) []byte {
+		return AppendWindowKey(segmentKey(segment), key, to, math.MaxUint32)
+	})
 	return lower, append(upper, 0)
+}
+
+// windowsByStart are the windows that start in a range.
+var windowsByStart = &windowReads{
+	times: func(from, to int64) (first, last int64) { return from, to },
+	keyBounds: func(interval, segment int64, key []byte, from, to int64) (lower, upper []byte) {
+		return NewWindowLayout(interval).KeyBounds(segment, key, from, to)
+	},
+	within: func(local []byte, from, to int64) (key []byte, ok bool) {
+		key, start, _, ok := SplitLocal(local)
+		return key, ok && start >= from && start <= to
+	},
 }

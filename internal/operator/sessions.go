@@ -1,0 +1,254 @@
+package operator
+
+import (
+	"math"
+	"slices"
+
+	"github.com/millrace-streams/millrace/internal/engine"
+	"github.com/millrace-streams/millrace/internal/graph"
+	"github.com/millrace-streams/millrace/processor"
+	"github.com/millrace-streams/millrace/serde"
+)
+
+// AggregateSessions folds the records of each key and session into a row of a table.
+// Records without a key are dropped.
+//
+// The algorithm is that of Kafka Streams' KStreamSessionWindowAggregate. A record is a
+// session of its own at first, and takes in all sessions that are at most a gap away.
+type AggregateSessions[K, V, A any] struct {
+	Store       string // its name
+	Keys        serde.Serde[K]
+	Values      serde.Serde[A]
+	Add         Adder[K, V, A]
+	Merge       Merger[A]
+	Gap, Grace  int64 // ms
+	Retention   int64 // ms, of the store
+	DropAbsent  bool  // drop records without a value
+	EveryUpdate bool  // send each update, also if the application merges updates
+}
+
+// Merger makes one aggregate from those of two sessions, of which a is the earlier one.
+// It may change a in place.
+type Merger[A any] func(a, b A) (A, error)
+
+// sessionStore is what a store's instance must be for the operator of sessions. Its cells
+// hide nothing and refuse nothing: the operator decides what is late. The Key of a cell
+// is the key without the session.
+type sessionStore[K, A any] interface {
+	windowCells[K, A]
+
+	// Session returns the session of a cell's key.
+	Session(cellKey []byte) serde.Window
+	// AppendSessions appends the sessions of a key with end >= from and start <= to, by
+	// end.
+	AppendSessions(dst []serde.Window, key []byte, from, to int64) ([]serde.Window, error)
+
+	// Newest returns the largest end of all sessions that were ever in the store, -1 if
+	// there was none.
+	Newest() int64
+
+	// Merged tells the store that there is a session now, instead of those which
+	// AppendSessions has found. Older ones expire by its end.
+	Merged(key []byte, session serde.Window)
+	// Gone tells the store that the sessions which AppendSessions has found are there no
+	// more.
+	Gone(key []byte)
+}
+
+// New makes the node's instance for one task.
+func (c AggregateSessions[K, V, A]) New(t graph.Task, n *graph.Node, children []any) (any, error) {
+	store, err := storeOf[sessionStore[K, A]](t, c.Store)
+	if err != nil {
+		return nil, err
+	}
+	s := &sessions[K, V, A]{
+		config: c, store: store, keys: keyEncoder[K]{serde: c.Keys}, streamTime: t.Time(n.Name),
+	}
+	if s.rows, err = openRows[K, serde.Windowed[K]](base{t, n}, store, c.Values, c.EveryUpdate, children); err != nil {
+		return nil, err
+	}
+	*s.streamTime = max(*s.streamTime, processor.Timestamp(store.Newest()))
+	s.deletable() // a session that grows is another row
+	s.keyOf, s.timeOf = s.windowed, s.end
+	s.start()
+	return s, nil
+}
+
+type sessions[K, V, A any] struct {
+	rows[K, serde.Windowed[K], A]
+	config     AggregateSessions[K, V, A]
+	store      sessionStore[K, A]
+	keys       keyEncoder[K]
+	streamTime *processor.Timestamp // largest timestamp that has reached the operator
+
+	found    []serde.Window // the sessions that the record meets
+	row, own []byte         // scratch
+}
+
+func (s *sessions[K, V, A]) Receive(r *graph.Record[K, V]) error {
+	switch {
+	case r.NoKey:
+		s.drop(nullKey)
+		return nil
+	case r.NoValue && s.config.DropAbsent:
+		s.drop(nullValue)
+		return nil
+	}
+	// The record moves stream time before its own lateness is judged.
+	*s.streamTime = max(*s.streamTime, r.Timestamp)
+	key, err := s.keys.bytes(r.KeyBytes, r.Key)
+	if err != nil {
+		_, failure := s.failed(err, nil)
+		return failure
+	}
+	session, err := s.find(key, int64(r.Timestamp))
+	switch {
+	case err != nil:
+		return s.broken(err)
+	case session.End < s.closed():
+		s.drop(lateRecord)
+		return nil
+	}
+	value, there, err := s.fold(r, key)
+	there = there && !s.absent.is(value)
+	if err == nil && there && s.everyUpdate {
+		// The value is logged at once, after the deletions of the sessions before it.
+		err = s.cells.Encodable(value)
+	}
+	if err != nil {
+		_, failure := s.failed(err, nil)
+		return failure
+	}
+	return s.replace(r, key, session, value, there)
+}
+
+// closed returns the time before which a session is closed that ends there.
+func (s *sessions[K, V, A]) closed() int64 {
+	return int64(*s.streamTime) - s.config.Grace - s.config.Gap
+}
+
+// find finds the sessions that a record with the timestamp meets, and returns the one that
+// it makes of them and of itself.
+func (s *sessions[K, V, A]) find(key []byte, at int64) (session serde.Window, err error) {
+	session = serde.Window{Start: at, End: at}
+	to := int64(math.MaxInt64)
+	if at < to-s.config.Gap {
+		to = at + s.config.Gap
+	}
+	// A session is left alone when it has expired: when it is deleted must not matter.
+	from := max(at-s.config.Gap, int64(*s.streamTime)-s.config.Retention+1, 0)
+	s.found, err = s.store.AppendSessions(s.found[:0], key, from, to)
+	for _, f := range s.found {
+		session.Start, session.End = min(session.Start, f.Start), max(session.End, f.End)
+	}
+	return session, err
+}
+
+// fold makes the value of the session: that of those which were found, and the record. No
+// row has changed if it fails.
+func (s *sessions[K, V, A]) fold(r *graph.Record[K, V], key []byte) (value A, there bool, err error) {
+	defer graph.Guard(&err)
+	var last A
+	exists := false
+	for _, f := range s.found {
+		cell, before, err := s.load(s.rowKey(key, f), r.Key)
+		switch {
+		case err != nil:
+			return value, false, graph.Final(err)
+		case !exists:
+			if last = before; len(s.found) > 1 {
+				// The merger may change it in place, and fail afterwards.
+				if last, err = s.cells.Copy(cell); err != nil {
+					return value, false, graph.Final(err)
+				}
+			}
+			exists = true
+		default:
+			if last, err = s.config.Merge(last, before); err != nil {
+				return value, false, err
+			}
+		}
+	}
+	return s.config.Add(last, exists, r)
+}
+
+// rowKey returns the key of a session's cell, valid until the next call.
+func (s *sessions[K, V, A]) rowKey(key []byte, session serde.Window) []byte {
+	s.row = s.store.AppendWindow(s.row[:0], key, session)
+	return s.row
+}
+
+// replace puts the session in the place of those which were found, and sends the updates
+// if every update is sent.
+func (s *sessions[K, V, A]) replace(r *graph.Record[K, V], key []byte, session serde.Window, value A, there bool) error {
+	by := cause{r.Timestamp, r.Headers}
+	cell, err := s.clear(r, key, session, there, by)
+	if err != nil {
+		return err
+	}
+	if !there {
+		s.store.Gone(key)
+		if cell == nil {
+			return nil
+		}
+		return s.put(cell, value, false, session, by)
+	}
+	if cell == nil {
+		cell = s.cells.LoadNew(s.rowKey(key, session), r.Key)
+	}
+	s.store.Merged(key, session)
+	return s.put(cell, value, true, session, by)
+}
+
+// clear deletes the sessions that were found. It returns the cell of one that stays, since
+// it is the new session or can become it; nil if there is none.
+func (s *sessions[K, V, A]) clear(r *graph.Record[K, V], key []byte, session serde.Window, there bool, by cause) (kept *engine.Cell[K, A], err error) {
+	same := slices.Contains(s.found, session)
+	for _, f := range s.found {
+		cell, err := s.cells.Load(s.rowKey(key, f), r.Key)
+		if err != nil {
+			return nil, s.broken(err)
+		}
+		switch {
+		case f == session && s.stays(f):
+			kept = cell
+		case there && !same && kept == nil && s.rename(cell, key, session):
+			kept = cell
+		default:
+			var none A
+			if err := s.put(cell, none, false, f, by); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return kept, nil
+}
+
+// stays reports whether a session whose bounds do not change is updated. If every update
+// is sent, Kafka Streams deletes it and makes it anew, except one that is a single moment.
+func (s *sessions[K, V, A]) stays(session serde.Window) bool {
+	return !s.everyUpdate || session.Start == session.End
+}
+
+// rename makes the cell of a session that of another one, if nobody has seen the first.
+func (s *sessions[K, V, A]) rename(cell *engine.Cell[K, A], key []byte, to serde.Window) bool {
+	s.own = s.store.AppendWindow(s.own[:0], key, to)
+	return s.cells.Rename(cell, s.own)
+}
+
+// put changes the row of a session, and sends the update if every update is sent.
+func (s *sessions[K, V, A]) put(cell *engine.Cell[K, A], value A, present bool, session serde.Window, by cause) error {
+	if err := s.change(cell, value, present, processor.Timestamp(session.End), by.timestamp, by); err != nil {
+		return s.broken(err)
+	}
+	return s.emit()
+}
+
+func (s *sessions[K, V, A]) windowed(cell *engine.Cell[K, A]) (serde.Windowed[K], []byte) {
+	return serde.Windowed[K]{Key: cell.Key, Window: s.store.Session(cell.KeyBytes())}, nil
+}
+
+// end is the timestamp of a session's updates.
+func (s *sessions[K, V, A]) end(cell *engine.Cell[K, A]) int64 {
+	return s.store.Session(cell.KeyBytes()).End
+}

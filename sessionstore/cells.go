@@ -1,0 +1,71 @@
+package sessionstore
+
+import (
+	"github.com/millrace-streams/millrace/internal/store"
+	"github.com/millrace-streams/millrace/serde"
+)
+
+// These methods are how the operator of session windows uses the store. They work on its
+// cells, which hide no expired row and refuse no late one: the operator decides what is
+// late.
+
+// AppendKey appends the key of a cell.
+func (s *core[K, V]) AppendKey(dst, key []byte, start, end int64) []byte {
+	return s.layout.AppendKey(dst, key, start, end)
+}
+
+// AppendWindow appends the key of the cell of a session.
+func (s *core[K, V]) AppendWindow(dst, key []byte, w serde.Window) []byte {
+	return s.AppendKey(dst, key, w.Start, w.End)
+}
+
+// Session returns the session of a cell's key.
+func (s *core[K, V]) Session(cellKey []byte) serde.Window {
+	_, start, end, _ := store.SplitSession(cellKey)
+	return serde.Window{Start: start, End: end}
+}
+
+// AppendSessions appends the sessions of a key with end >= from and start <= to, by end.
+// Of most records it reads no row: see latest.
+func (s *core[K, V]) AppendSessions(dst []serde.Window, key []byte, from, to int64) ([]serde.Window, error) {
+	if last := s.latest.of(key); last != nil && last.before < from {
+		if last.End >= from && last.Start <= to {
+			dst = append(dst, last.Window)
+		}
+		return dst, nil
+	}
+	last := lastSession{Window: serde.Window{Start: none, End: none}, before: from - 1}
+	for row, err := range s.rows(store.KeyRange{First: key, One: true}, max(from, 0), s.Time(), false) {
+		if err != nil {
+			return dst, err
+		}
+		found := s.Session(row.KeyBytes)
+		if found.Start <= to {
+			dst = append(dst, found)
+		}
+		last = last.then(found)
+	}
+	s.latest.set(key, last, s.Cells().Len())
+	return dst, nil
+}
+
+// Newest returns the largest end of all sessions that were ever in the store, -1 if there
+// was none.
+func (s *core[K, V]) Newest() int64 { return s.Time() }
+
+// Merged tells the store that a session of a key is there now. It stands for all that
+// AppendSessions has found.
+func (s *core[K, V]) Merged(key []byte, w serde.Window) {
+	s.Observe(w.End)
+	s.latest.merged(key, w)
+}
+
+// Gone tells the store that a session of a key, and all that AppendSessions has found,
+// are not there any more.
+func (s *core[K, V]) Gone(key []byte) { s.latest.forget(key) }
+
+// Close implements engine.Store.
+func (s *core[K, V]) Close() error {
+	s.latest.close()
+	return s.Expiring.Close()
+}

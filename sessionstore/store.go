@@ -1,0 +1,154 @@
+package sessionstore
+
+import (
+	"fmt"
+	"iter"
+
+	"github.com/millrace-streams/millrace/internal/engine"
+	"github.com/millrace-streams/millrace/internal/store"
+	"github.com/millrace-streams/millrace/processor"
+)
+
+// Entry is a session in a store.
+type Entry[K, V any] struct {
+	Key        K
+	Start, End processor.Timestamp // of its first and of its last record
+	Value      V
+	Timestamp  processor.Timestamp // of the last write
+}
+
+// Store is a typed session store. It is for the goroutine of its task: inside Init,
+// Process, Flush and punctuators.
+//
+// The methods that yield sessions end at the first error, which they yield with a zero
+// Entry. The loop may write to the store: a session that the loop has not reached is
+// yielded as it is when it is reached.
+//
+// It is an interface because a task's instance and what a processor holds of it are two
+// types. Only this package can implement it, so methods may be added to it.
+type Store[K, V any] interface {
+	processor.Store
+
+	// Put sets the value of the session of key from start to end. Its timestamp is that
+	// of the record being processed; in a punctuator, the punctuator's. A session that
+	// has expired is not written; see the package documentation. An end before the start,
+	// and a negative start, are errors.
+	Put(key K, value V, start, end processor.Timestamp) error
+	// Delete removes the session of key from start to end.
+	Delete(key K, start, end processor.Timestamp) error
+
+	// Get returns the value of the session of key from start to end, and whether there is
+	// one.
+	Get(key K, start, end processor.Timestamp) (V, bool, error)
+
+	// Find yields the sessions of key that have a time in common with from..to, that is
+	// with end >= from and start <= to, by end.
+	Find(key K, from, to processor.Timestamp) iter.Seq2[Entry[K, V], error]
+	ReverseFind(key K, from, to processor.Timestamp) iter.Seq2[Entry[K, V], error]
+	// FindRange yields such sessions of the keys from first to last.
+	FindRange(first, last K, from, to processor.Timestamp) iter.Seq2[Entry[K, V], error]
+	ReverseFindRange(first, last K, from, to processor.Timestamp) iter.Seq2[Entry[K, V], error]
+	// FindAll yields such sessions of all keys.
+	FindAll(from, to processor.Timestamp) iter.Seq2[Entry[K, V], error]
+	ReverseFindAll(from, to processor.Timestamp) iter.Seq2[Entry[K, V], error]
+
+	// types ties the store to its types and to this package.
+	types(K, V)
+}
+
+// Open returns the store of the processor's task; call it in Init. A processor that was
+// not given the store when the topology was built is a mistake in the program: Open then
+// panics with an error that says so, which fails Init.
+func Open[K, V, K2, V2 any](ctx processor.Context[K2, V2], spec Spec[K, V]) Store[K, V] {
+	instance := store.Open(ctx, spec)
+	s, ok := instance.(*sessions[K, V])
+	if !ok {
+		panic(store.Other(spec, instance))
+	}
+	return &sessions[K, V]{core: s.core, user: store.UserOf(ctx)}
+}
+
+// sessions is a store's instance in a task, or what one processor holds of it.
+type sessions[K, V any] struct {
+	*core[K, V]
+	user store.User
+}
+
+func (*sessions[K, V]) types(K, V) {}
+
+// core is what all holders of an instance share.
+type core[K, V any] struct {
+	*store.Expiring[K, V]
+
+	layout store.SessionLayout
+	latest latest
+	rowBuf []byte
+}
+
+// open makes the instance for one task.
+func open[K, V any](t *store.Typed[K, V], env engine.Env) (engine.Store, error) {
+	expiring, err := store.NewExpiring(t, env, endOf)
+	if err != nil {
+		return nil, err
+	}
+	return &sessions[K, V]{core: &core[K, V]{
+		Expiring: expiring,
+		layout:   store.NewSessionLayout(expiring.Interval()),
+		latest:   latest{budget: env.Budget},
+	}}, nil
+}
+
+// endOf returns the end of the session with a local key.
+func endOf(local []byte) (end int64, ok bool) {
+	_, _, end, ok = store.SplitSession(local)
+	return end, ok
+}
+
+// row returns the local key of a session, valid until the next call.
+func (s *core[K, V]) row(key K, start, end processor.Timestamp) ([]byte, error) {
+	b, err := s.Encode(key)
+	if err != nil {
+		return nil, err
+	}
+	s.rowBuf = s.layout.AppendKey(s.rowBuf[:0], b, int64(start), int64(end))
+	return s.rowBuf, nil
+}
+
+func (s *core[K, V]) Get(key K, start, end processor.Timestamp) (V, bool, error) {
+	var zero V
+	if start < 0 || end < start || s.Expired(int64(end)) {
+		return zero, false, nil
+	}
+	row, err := s.row(key, start, end)
+	if err != nil {
+		return zero, false, err
+	}
+	cell, err := s.Cells().Get(row)
+	if err != nil || cell == nil {
+		return zero, false, err
+	}
+	return cell.Value, true, nil
+}
+
+func (s *sessions[K, V]) Put(key K, value V, start, end processor.Timestamp) error {
+	return s.put(key, value, s.Present(value), start, end)
+}
+
+func (s *sessions[K, V]) Delete(key K, start, end processor.Timestamp) error {
+	var zero V
+	return s.put(key, zero, false, start, end)
+}
+
+func (s *sessions[K, V]) put(key K, value V, present bool, start, end processor.Timestamp) error {
+	switch {
+	case start < 0:
+		return s.Wrap(fmt.Errorf("session start %d ms is before 1970", int64(start)))
+	case end < start:
+		return s.Wrap(fmt.Errorf("the session ends at %d ms, before its start at %d ms", int64(end), int64(start)))
+	}
+	row, err := s.row(key, start, end)
+	if err != nil {
+		return err
+	}
+	return s.Expiring.Put(row, key, value, present, int64(end), s.Env().Now(), s.user)
+}

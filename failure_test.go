@@ -243,7 +243,7 @@ func TestTopicDisappears(t *testing.T) {
 	if err := c.DeleteTopic("in"); err != nil {
 		t.Fatal(err)
 	}
-	if err := app.wait(); err == nil || !strings.Contains(err.Error(), "topic in has disappeared") {
+	if err := app.wait(); err == nil || !strings.Contains(err.Error(), "topic in was deleted while the application runs") {
 		t.Errorf("got %v", err)
 	}
 }

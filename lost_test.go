@@ -169,7 +169,7 @@ func TestLostOffsetsAndDisk(t *testing.T) {
 		c.counted(direct(t, "in"), cfg, 4)
 		c.lose("in")
 		cfg.StateDir = t.TempDir()
-		c.refused(direct(t, "in"), cfg, "in/0", "Config.LostOffsets", "counted twice")
+		c.refused(direct(t, "in"), cfg, "in/0", "Config.LostOffsets", "count records twice")
 		c.refused(direct(t, "in"), cfg, "in/0")
 
 		cfg.LostOffsets = millrace.RestartLatest

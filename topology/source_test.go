@@ -138,7 +138,7 @@ func TestSinkPartitions(t *testing.T) {
 		t.Errorf("partitions %v, want %v", got, want)
 	}
 	f.ExpectDrops("out-sink: partitioner chose no partition")
-	if len(f.Failures) != 1 || !strings.Contains(f.Failures[0], "the partitioner chose partition 5 of topic out, which has 5") {
+	if len(f.Failures) != 1 || !strings.Contains(f.Failures[0], "the function of Partitioner chose partition 5 of topic out, which has 5") {
 		t.Errorf("failures %q", f.Failures)
 	}
 }

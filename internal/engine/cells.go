@@ -42,7 +42,8 @@ type Cells[K, V any] struct {
 	changes    []change[K, V] // the generation being filled
 	sent       int            // how many of changes Dirty has yielded
 	committing []*Cell[K, V]  // the generation being committed
-	index      *tree[any]     // the *Cell[K, V] of both, in order; nil until the first range read
+	// The *Cell[K, V] of both, in order; nil until the first range read.
+	index *tree[any]
 
 	slab    slab
 	typical int // bytes of a recent encoded value

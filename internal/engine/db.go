@@ -23,7 +23,8 @@ var ErrClosed = errors.New("state database is closed")
 
 // Options are the options of a [DB].
 type Options struct {
-	Dir          string       // the task's directory; made when the first persistent table is opened
+	// The task's directory; made when the first persistent table is opened.
+	Dir          string
 	FS           vfs.FS       // nil: the disk
 	Shared       *Shared      // required
 	MemTableSize int          // bytes; 0: 1 MB. See Shared.MemTableSize
@@ -62,8 +63,9 @@ type DB struct {
 	topicIDs  map[string][16]byte
 	times     map[string]int64
 	intervals intervals
-	firsts    map[string]map[int64]int64 // offsets of the segments, by table; see segments.go
-	stamp     time.Time
+	// Offsets of the segments, by table; see segments.go.
+	firsts map[string]map[int64]int64
+	stamp  time.Time
 
 	background sync.WaitGroup // reads of knownKeys
 	closing    atomic.Bool    // they should end

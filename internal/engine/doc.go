@@ -22,7 +22,7 @@
 //	's'         the wall-clock stamp of the last commit
 //	'w'+name    the interval of a segmented table's segments in ms
 //	'o'+name+segment
-//	            an offset at or before the first changelog record of one of these segments
+//	            an offset at or before the segment's first changelog record
 //	'r'         the [Progress]
 //
 // Rows of stores are [8B timestamp][value]. The keys of the rows are those of the kind of

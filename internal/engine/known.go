@@ -6,19 +6,18 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 )
 
-// knownKeys says which rows a persistent table surely does not have, so that the read of
-// a new key does not touch the database. Without it such a read is the most expensive of
-// all: no level of the database can answer it from a cached row.
+// knownKeys knows which rows a persistent table certainly does not have. The read of a
+// new key then does not touch the database. Otherwise such a read would be the most
+// expensive one, because no level of the database can answer it from a cached row.
 //
-// A table that is new is known from its first row on. The rows of a table that was there
-// before are read in the background, and only if misses are frequent: until they have been
-// read, every key may be there. Every row that is written is noted, whatever becomes of
-// its batch.
+// A new table is known from its first row on. The rows of an existing table are read in
+// the background, and only if misses are frequent. Until they have been read, every key
+// may exist. Every row that is written is noted, even if its batch is not applied.
 //
 // The sets count in the memory of the process. If they would take more than their part of
-// it, the table is given up: every key may be there from then on. The same happens when a
-// range of rows is deleted, since the sets cannot forget: a store that expires its rows
-// would fill them with keys that are gone.
+// it, the table is given up: from then on, every key may exist. The same happens when a
+// range of rows is deleted, because the sets cannot forget. Otherwise, a store that
+// expires its rows would fill them with keys that no longer exist.
 type knownKeys struct {
 	db     *DB
 	prefix []byte

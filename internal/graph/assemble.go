@@ -5,12 +5,10 @@ import (
 	"slices"
 )
 
-// Assemble makes a graph of nodes whose Parents and Stores are set, in an order in which
-// parents come before children. It fills in what follows: IDs, Children, the nodes of
-// stores, and the sub-topologies. Two nodes are in the same sub-topology when one is the
-// other's parent or when they use the same store.
-//
-// The From and To of the repartition topics are filled in too.
+// Assemble makes a graph from nodes whose Parents and Stores are set. Parents must come
+// before children. It derives the IDs, Children, the nodes of stores, the sub-topologies,
+// and the From and To of the repartition topics. Two nodes are in the same sub-topology
+// if one is the other's parent, or if they use the same store.
 func Assemble(nodes []*Node, stores []*Store, repartitions []*RepartitionTopic) *Graph {
 	g := &Graph{Nodes: nodes, Stores: stores, Repartitions: repartitions}
 	g.link()
@@ -88,7 +86,8 @@ func (g *Graph) route() {
 	}
 }
 
-// coPartitioned returns the groups of topics that meet in Keyed nodes, or in their stores.
+// coPartitioned returns the groups of topics that meet in Keyed nodes, or in their
+// stores.
 func coPartitioned(s *SubTopology) [][]Topic {
 	var groups [][]Topic
 	add := func(topics []Topic) {
@@ -130,7 +129,7 @@ func upstream(n *Node, topics []Topic, seen map[*Node]bool) []Topic {
 	return topics
 }
 
-// join adds a group, and makes one of all groups that have a topic in common with it.
+// join adds a group, and merges all groups that share a topic with it.
 func join(groups [][]Topic, add []Topic) [][]Topic {
 	var out [][]Topic
 	for _, group := range groups {

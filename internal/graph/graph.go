@@ -1,5 +1,5 @@
 // Package graph is the topology as plain data: nodes, stores, sub-topologies and internal
-// topics, and the interface by which the nodes of a running task see the task. Package
+// topics. It also has the interface through which nodes see their running task. Package
 // topology builds a Graph from typed handles; package task runs it.
 package graph
 
@@ -31,19 +31,20 @@ type Node struct {
 	ID       int // index in Graph.Nodes
 	Name     string
 	Kind     Kind
-	Type     string // what the user called: "filter", "count", ...; for Describe and errors
+	Type     string // the operator: "filter", "count", ...; for Describe and errors
 	Parents  []*Node
 	Children []*Node
 	Stores   []string // names of the stores it may use
 
 	Topics      []Topic // of a Source
-	SinkTopic   Topic   // of a Sink; the zero Topic when it is chosen per record
+	SinkTopic   Topic   // of a Sink; zero if it is chosen per record
 	SourceOpts  SourceOptions
 	SubTopology int // index in Graph.SubTopologies
 
-	// Keyed says that the node keeps rows by key, or looks rows up by key, so that records
-	// with equal keys must meet in one task: all topics from which records reach it, or
-	// another keyed node that uses one of its stores, must have equally many partitions.
+	// Keyed says that the node keeps rows by key, or looks rows up by key. Records with
+	// equal keys must then meet in one task. All topics from which records reach the
+	// node, or another keyed node that uses one of its stores, must have the same number
+	// of partitions.
 	Keyed bool
 
 	// Table says that the node's instance sends the rows of a table.
@@ -56,8 +57,8 @@ type Node struct {
 }
 
 // SendsOld reports whether the node's instance sends a [Change] to a child that is a
-// [ChangeReceiver]: it has the rows of its table in a store, or looks rows up in one, or
-// its parents send changes.
+// [ChangeReceiver]. It does if it has the rows of its table in a store, looks rows up in
+// one, or has parents that send changes.
 func (n *Node) SendsOld() bool {
 	if !n.Table || len(n.Stores) > 0 {
 		return n.Table
@@ -65,8 +66,8 @@ func (n *Node) SendsOld() bool {
 	return len(n.Parents) > 0 && !slices.ContainsFunc(n.Parents, func(p *Node) bool { return !p.SendsOld() })
 }
 
-// Topic names a topic of the graph. Internal topics carry the application ID in front of
-// Name when the application runs: [Topic.In].
+// Topic names a topic of the graph. In Kafka, the names of internal topics begin with the
+// application ID: see [Topic.In].
 type Topic struct {
 	Name     string
 	Internal bool // a repartition topic: <app>-<Name>
@@ -88,7 +89,7 @@ const (
 	Latest
 )
 
-// OutOfRange says what happens when a committed offset is not in the log any more.
+// OutOfRange says what happens if a committed offset is no longer in the log.
 type OutOfRange int
 
 const (
@@ -107,37 +108,36 @@ type SourceOptions struct {
 type Store struct {
 	Name  string
 	Spec  *store.Spec
-	Nodes []*Node // that use it
+	Nodes []*Node // the nodes that use the store
 
-	// Format says what the rows are: kind of store, windows, serdes. Rows that are there
-	// already would be read wrongly by a store of the same name with another Format.
+	// Format describes the rows: kind of store, windows, serdes. A store of the same name
+	// with another Format would misread existing rows.
 	Format string
 
-	// Rows says the same in parts.
+	// Rows has the same facts in parts.
 	Rows Rows
 
-	// ByKey says that a table keeps its rows here: each is in the partition of its key. A
+	// ByKey says that a table keeps its rows here, each in the partition of its key. A
 	// processor may put any key into the store of any task.
 	ByKey bool
 
-	// Own says that it is the runtime's: it is no part of what the user has described.
+	// Own says that the store belongs to the runtime and not to the user's topology.
 	Own bool
 }
 
-// SubTopology is a connected part of the graph; its tasks are one for each partition of
-// the topics it reads.
+// SubTopology is a connected part of the graph. It has one task per partition of the
+// topics that it reads.
 //
-// Sub-topologies are numbered in the order in which their first nodes were built, as
-// Kafka Streams does it: what is appended to a program changes no number, and Describe
-// gives the same text. What is inserted before may change the numbers of those that
-// follow, so whatever is kept longer than a process lives (directories, topics) is named
-// by Name.
+// Sub-topologies are numbered in the order in which their first nodes were built, as in
+// Kafka Streams. An operator that is appended to a program changes no number, and
+// Describe returns the same text. An operator that is inserted earlier may change later
+// numbers. Directories and topics, which outlive a process, are therefore named by Name.
 type SubTopology struct {
 	ID int
 
 	// Name is the smallest name of the topics that it reads. No two sub-topologies read
-	// the same topic, and an operator that is inserted anywhere changes no name: only
-	// another set of topics can.
+	// the same topic. Inserting an operator never changes a name; only another set of
+	// topics can.
 	Name string
 
 	Nodes  []*Node // in build order
@@ -145,14 +145,15 @@ type SubTopology struct {
 
 	// Sources are all topics that it reads.
 	Sources []Topic
-	// CoPartitioned are the groups of topics that must have equally many partitions.
+	// CoPartitioned are the groups of topics that must have the same number of
+	// partitions.
 	CoPartitioned [][]Topic
 }
 
 // RepartitionTopic is an internal topic between two sub-topologies.
 type RepartitionTopic struct {
 	Topic      Topic
-	Partitions int32 // 0: as many as the topics that feed it
+	Partitions int32 // 0: as many as the topics that feed it have
 	From, To   int   // sub-topologies
 }
 
@@ -163,6 +164,6 @@ const (
 )
 
 // RegistryTopic returns the name of the topic in which an application records what its
-// stores mean. No other internal topic of any application has this name, since they end
-// in another way.
+// stores mean. No other internal topic of any application can have this name, because
+// their names have other endings.
 func RegistryTopic(applicationID string) string { return applicationID + registrySuffix }

@@ -216,7 +216,7 @@ func TestShape(t *testing.T) {
 		"same":           {base, ""},
 		"more":           {more, ""},
 		"moved":          {moved, "store s was filled from x and is now filled from r"},
-		"gone":           {gone, "store s, which the application had before, is gone"},
+		"gone":           {gone, "store s is no longer in the topology"},
 		"another format": {other.Shape(), "store s was format of s and is now something else"},
 	} {
 		err := test.now.Incompatible(base)

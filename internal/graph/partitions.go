@@ -10,21 +10,25 @@ import (
 )
 
 // PartitionCounts returns the number of partitions of every topic that the graph reads,
-// by Topic. Those of the sources are as count says, and those of the repartition topics as
-// the topology says. Where the topology does not say, a repartition topic has as many as
-// the topics that it is co-partitioned with. If these are repartition topics of the same
-// kind, all of them have as many as the largest topic that feeds one of them.
+// by Topic.
 //
-// The error joins all groups of topics that should have equally many partitions and have
-// not.
+//   - For a source topic, count decides.
+//   - For a repartition topic, the topology may give the number.
+//   - Otherwise a repartition topic has as many as the topics with which it is
+//     co-partitioned.
+//   - If these are repartition topics without a number too, all of them have as many as
+//     the largest topic that feeds one of them.
+//
+// The error joins all groups of topics that must have the same number of partitions but
+// do not.
 func (g *Graph) PartitionCounts(count func(topic string) (int32, error)) (map[Topic]int32, error) {
 	counts := make(map[Topic]int32)
 	if err := g.countSources(count, counts); err != nil {
 		return nil, err
 	}
 	fixed := g.fix(counts)
-	// Counts only grow, and are bounded by the largest of the counts that are given, so
-	// this ends, with cycles too.
+	// This ends, even with cycles: counts only grow, and the largest given count bounds
+	// them.
 	for changed := true; changed; {
 		changed = g.inherit(counts, fixed)
 	}
@@ -49,8 +53,8 @@ func (g *Graph) countSources(count func(string) (int32, error), counts map[Topic
 	return errors.Join(problems...)
 }
 
-// fix sets the counts of the repartition topics that do not depend on what feeds them, and
-// returns these topics.
+// fix sets the counts of the repartition topics whose number does not depend on the
+// topics that feed them, and returns these topics.
 func (g *Graph) fix(counts map[Topic]int32) (fixed map[Topic]bool) {
 	fixed = make(map[Topic]bool)
 	for _, r := range g.Repartitions {
@@ -74,8 +78,8 @@ func (g *Graph) fix(counts map[Topic]int32) (fixed map[Topic]bool) {
 	return fixed
 }
 
-// CheckFixed returns the error of PartitionCounts for those groups of topics of which the
-// topology itself says that they have different numbers.
+// CheckFixed returns the error of PartitionCounts for the groups of topics whose numbers
+// the topology itself fixes.
 func (g *Graph) CheckFixed() error {
 	counts := make(map[Topic]int32)
 	for _, r := range g.Repartitions {
@@ -95,13 +99,13 @@ func (g *Graph) CheckFixed() error {
 	return errors.Join(problems...)
 }
 
-// even reports whether topics have equally many partitions.
+// even reports whether topics have the same number of partitions.
 func even(topics []Topic, counts map[Topic]int32) bool {
 	return !slices.ContainsFunc(topics, func(t Topic) bool { return counts[t] != counts[topics[0]] })
 }
 
-// inherit raises the counts of repartition topics to what feeds them and to those of
-// their group.
+// inherit raises the counts of repartition topics to those of the topics that feed them
+// and of their group.
 func (g *Graph) inherit(counts map[Topic]int32, fixed map[Topic]bool) (changed bool) {
 	raise := func(t Topic, c int32) {
 		if t.Internal && !fixed[t] && counts[t] < c {
@@ -137,16 +141,15 @@ func (g *Graph) checkCounts(counts map[Topic]int32) error {
 	return errors.Join(problems...)
 }
 
-// Uneven is a store to which records come from topics with different numbers of
-// partitions.
+// Uneven is a store that gets records from topics with different numbers of partitions.
 type Uneven struct {
 	Store  string
 	Counts string // the topics with their numbers
 }
 
-// UnevenStores returns the stores in which records with equal keys do not all meet. Those
-// of keyed nodes are not among them: PartitionCounts refuses them. A processor of the
-// user's own may not need that keys meet.
+// UnevenStores returns the stores in which records with equal keys may not meet. Stores
+// of keyed nodes are not among them, because PartitionCounts refuses them. A user's
+// processor may not need that keys meet.
 func (g *Graph) UnevenStores(counts map[Topic]int32) (uneven []Uneven) {
 	for _, s := range g.Stores {
 		var read []Topic
@@ -162,8 +165,8 @@ func (g *Graph) UnevenStores(counts map[Topic]int32) (uneven []Uneven) {
 }
 
 func unequal(group []Topic, counts map[Topic]int32) error {
-	return fmt.Errorf("topics whose records are grouped together or joined must have equally many partitions, but %s: send them through topology.Repartition "+
-		"(topology.Source, Repartition and ToTable in place of SourceTable), and give no numbers or equal ones with topology.Partitions",
+	return fmt.Errorf("topics whose records are grouped together or joined must have the same number of partitions, but %s: send them through topology.Repartition "+
+		"(topology.Source, Repartition and ToTable instead of SourceTable), without topology.Partitions or with equal numbers",
 		listed(group, counts))
 }
 
@@ -175,8 +178,8 @@ func listed(group []Topic, counts map[Topic]int32) string {
 	return strings.Join(texts, ", ")
 }
 
-// Conflicts returns an error if a topic that the graph reads or writes has the name that
-// one of the application's internal topics has.
+// Conflicts returns an error if a topic that the graph reads or writes has the name of
+// one of the application's internal topics.
 func (g *Graph) Conflicts(applicationID string) error {
 	internal := map[string]string{RegistryTopic(applicationID): "the registry of the stores"}
 	for _, r := range g.Repartitions {
@@ -188,7 +191,7 @@ func (g *Graph) Conflicts(applicationID string) error {
 	var problems []error
 	check := func(n *Node, t Topic) {
 		if what, ok := internal[t.Name]; ok && !t.Internal {
-			problems = append(problems, fmt.Errorf("node %s uses the topic %s, which is %s of application %s itself", n.Name, t.Name, what, applicationID))
+			problems = append(problems, fmt.Errorf("node %s uses the topic %s, which is %s of application %s itself: use another topic or another ApplicationID", n.Name, t.Name, what, applicationID))
 		}
 	}
 	for _, n := range g.Nodes {
@@ -199,7 +202,7 @@ func (g *Graph) Conflicts(applicationID string) error {
 	}
 	for name := range internal {
 		if len(name) > 249 {
-			problems = append(problems, fmt.Errorf("the topic name %s is longer than 249 characters", name))
+			problems = append(problems, fmt.Errorf("the topic name %s is longer than 249 characters: use a shorter ApplicationID or operator name", name))
 		}
 	}
 	return errors.Join(problems...)

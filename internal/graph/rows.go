@@ -8,8 +8,8 @@ import (
 	"github.com/millrace-streams/millrace/serde"
 )
 
-// Rows says what the rows of a store mean, as far as that is known. It is recorded with
-// the state.
+// Rows says what the rows of a store mean, as far as known. It is recorded with the
+// state.
 type Rows struct {
 	Kind       string // the name of a store.Kind
 	Key, Value string // formats, as serde.FormatName names them
@@ -20,7 +20,7 @@ type Rows struct {
 	Start   int64         // of a window without end, in ms
 }
 
-// RowsOf returns what a spec says of the rows.
+// RowsOf returns the Rows of a spec.
 func RowsOf(s *store.Spec) Rows {
 	rows := Rows{Kind: s.Kind.Name, Duplicates: s.Duplicates, Size: s.WindowSize}
 	if !s.Kind.Own {
@@ -29,8 +29,8 @@ func RowsOf(s *store.Spec) Rows {
 	return rows
 }
 
-// rowFormat returns the format of a serde. One that says more of rows than its name does
-// has a method RowFormat.
+// rowFormat returns the format of a serde. If the name of a serde does not describe its
+// rows fully, the serde has a method RowFormat.
 func rowFormat(of any) string {
 	if s, ok := of.(interface{ RowFormat() string }); ok {
 		return s.RowFormat()
@@ -38,11 +38,11 @@ func rowFormat(of any) string {
 	return serde.FormatName(of)
 }
 
-// FormatsAgree reports whether two names of formats can mean the same: "?" stands for
+// FormatsAgree reports whether two names of formats can mean the same. "?" matches
 // anything.
 func FormatsAgree(a, b string) bool { return a == b || matches(a, b) || matches(b, a) }
 
-// matches reports whether text is pattern with something in place of each "?".
+// matches reports whether text equals pattern when each "?" stands for any text.
 func matches(pattern, text string) bool {
 	parts := strings.Split(pattern, "?")
 	if len(parts) == 1 {

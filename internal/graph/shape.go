@@ -11,9 +11,9 @@ import (
 	"strings"
 )
 
-// Shape is what has to stay the same for state and internal topics to keep their meaning,
-// and for the members of a group to mean the same by a task. It can be written as JSON,
-// and compared with the shape of an earlier version of the program.
+// Shape is what must stay the same so that state and internal topics keep their meaning,
+// and so that all members of a group understand the same by a task. It can be stored as
+// JSON and compared with the shape of an earlier version of the program.
 type Shape struct {
 	SubTopologies []SubTopologyShape // in order of ID
 }
@@ -63,15 +63,15 @@ func (s Shape) Fingerprint() string {
 	return hex.EncodeToString(sum[:8])
 }
 
-// Misfit is a store that an earlier version of the topology has left behind, and whose
-// state the present one would lose or misread.
+// Misfit is a store of an earlier version of the topology, whose state the present one
+// would lose or misread.
 type Misfit struct {
 	Store string
-	Gone  bool // the topology does not have the store any more
+	Gone  bool // the topology no longer has the store
 	Err   error
 }
 
-// Incompatible joins the errors of Misfits, nil if there are none.
+// Incompatible joins the errors of Misfits. It returns nil if there are none.
 func (s Shape) Incompatible(earlier Shape) error {
 	var problems []error
 	for _, m := range s.Misfits(earlier) {
@@ -80,10 +80,15 @@ func (s Shape) Incompatible(earlier Shape) error {
 	return errors.Join(problems...)
 }
 
-// Misfits compares the shape with that of an earlier version which left state behind, and
-// explains what would be lost or misread: stores that are gone, stores whose rows have
-// another format, and stores whose records come from other topics, so that their keys lie
-// in other partitions. New sources, stores and operators are compatible.
+// Misfits compares the shape with that of an earlier version with state. It explains what
+// would be lost or misread:
+//
+//   - stores that are gone;
+//   - stores whose rows have another format;
+//   - stores whose records come from other topics, so that their keys are in other
+//     partitions.
+//
+// New sources, stores and operators are compatible.
 func (s Shape) Misfits(earlier Shape) (misfits []Misfit) {
 	now := s.stores()
 	for _, sub := range earlier.SubTopologies {
@@ -100,11 +105,11 @@ func (s Shape) Misfits(earlier Shape) (misfits []Misfit) {
 func (s placedStore) misfit(was StoreShape, sources []string, exists bool) error {
 	switch {
 	case !exists:
-		return fmt.Errorf("store %s, which the application had before, is gone: its state would be left behind", was.Name)
+		return fmt.Errorf("store %s is no longer in the topology: its state would be lost", was.Name)
 	case !FormatsAgree(s.Format, was.Format):
 		return fmt.Errorf("store %s was %s and is now %s: its rows would be misread", was.Name, was.Format, s.Format)
 	case !overlap(sources, s.sources):
-		return fmt.Errorf("store %s was filled from %s and is now filled from %s: its keys would lie in other partitions",
+		return fmt.Errorf("store %s was filled from %s and is now filled from %s: its keys would be in other partitions",
 			was.Name, strings.Join(sources, ", "), strings.Join(s.sources, ", "))
 	}
 	return nil

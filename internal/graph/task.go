@@ -15,16 +15,16 @@ import (
 type Record[K, V any] struct {
 	processor.Record[K, V]
 
-	// KeyBytes is the encoding of Key if it is known, else nil. It is valid during the
-	// call. A node that passes a key on unchanged passes its bytes on too, so that a
-	// store or sink need not encode it again; a node that runs user code which may change
-	// the key must not.
+	// KeyBytes is the encoding of Key, or nil if it is unknown. It is valid during the
+	// call. A node that passes a key on unchanged also passes its bytes on, so that a
+	// store or sink need not encode the key again. A node that runs user code which may
+	// change the key must not.
 	KeyBytes []byte
 }
 
-// Receiver is a node's instance in a task as its parent sees it. An error means that the
-// task has failed for good: the error policy has been asked already. Receivers are called
-// by the task's goroutine only.
+// Receiver is a node's instance in a task, as its parent sees it. An error means that the
+// task has failed for good; the error policy has already been asked. Only the task's
+// goroutine may call a Receiver.
 type Receiver[K, V any] interface {
 	Receive(r *Record[K, V]) error
 }
@@ -32,23 +32,24 @@ type Receiver[K, V any] interface {
 // Input is one record of a source topic, raw. Its bytes belong to the task until the
 // record is committed.
 type Input struct {
-	Topic      string
-	Partition  int32
-	Offset     int64
-	Timestamp  processor.Timestamp // as in Kafka; while the record is processed, the event time that was extracted
-	Key, Value []byte              // nil when absent
+	Topic     string
+	Partition int32
+	Offset    int64
+	// Kafka's; while the record is processed, the extracted event time.
+	Timestamp  processor.Timestamp
+	Key, Value []byte // nil when absent
 	Headers    processor.Headers
 }
 
 // SourceNode is the instance of a Source node.
 type SourceNode interface {
 	// Timestamp extracts the record's event time. partitionTime is the largest valid
-	// timestamp of the partition so far, -1 at first. ok = false drops the record
-	// (counted, reason given to Task.Drop by the node). It is called when the record
-	// becomes the head of its queue.
+	// timestamp of the partition so far, -1 at first. ok = false drops the record; the
+	// node has counted it with Task.Drop. It is called when the record becomes the head
+	// of its queue.
 	Timestamp(in *Input, partitionTime processor.Timestamp) (ts processor.Timestamp, ok bool, err error)
 
-	// Receive decodes the record, whose Timestamp is the extracted one, and passes it on.
+	// Receive decodes the record and passes it on. Its Timestamp is the extracted one.
 	// The task has made it the current record.
 	Receive(in *Input) error
 }
@@ -56,12 +57,12 @@ type SourceNode interface {
 // Output is a record that a task sends.
 type Output struct {
 	Topic     string
-	Partition int32 // -1: by the client's choice, for records without a key
+	Partition int32 // -1: the client chooses, for records without a key
 	Key       []byte
 	Value     []byte
 	Timestamp processor.Timestamp
 	Headers   processor.Headers
-	Node      *Node // that sends it; nil for changelogs and dead letters
+	Node      *Node // the sending node; nil for changelogs and dead letters
 }
 
 // Task is a task as its nodes see it.
@@ -74,32 +75,35 @@ type Task interface {
 
 	Metadata() processor.Metadata // of the current record; none in punctuators and Flush
 	// Input returns the current input record if it may be needed after it has been
-	// processed, for the dead letter of a flush that is about it; else nil.
+	// processed, for a dead letter during a flush. Otherwise it returns nil.
 	Input() *Input
 	StreamTime() processor.Timestamp
 	Now() time.Time
 
-	// Send hands a record to the producer. The bytes of Key and Value must stay unchanged
-	// afterwards. It returns a failure of the task, not of the record: refusals are given
-	// to the error policy by Send itself (nil is returned then).
+	// Send passes a record to the producer. The bytes of Key and Value must not change
+	// afterwards. A returned error is a failure of the task. If the record is refused,
+	// Send itself asks the error policy, and returns nil.
 	Send(out Output) error
 
 	// Partitions returns the number of partitions of a topic that the topology writes.
 	Partitions(topic string) (int32, error)
 
-	// Fail gives an error of node n to the error policy. again, which may be nil, runs
-	// what failed once more, and must have no effects besides its own result (if it has
-	// had some, it says so with Effects, and the record is replayed); it is called under
-	// Retry. Afterwards: ok = true, again has succeeded, go on; ok = false and failure ==
-	// nil, drop what the node was doing and return nil; else the task has failed, return
-	// failure up. Call it off the record's fast path, from a method of its own: a
-	// closure's variables live on the heap.
+	// Fail passes an error of node n to the error policy. again may be nil. With Retry,
+	// it is called to repeat the failed step. It must have no effects besides its result.
+	// If it has had others, it says so with Effects, and the record is replayed.
+	//
+	//   - ok = true: again has succeeded. Continue.
+	//   - ok = false and failure == nil: drop what the node was doing, and return nil.
+	//   - failure != nil: the task has failed. Return failure.
+	//
+	// Call Fail from a method of its own, off the record's fast path, because a closure
+	// moves its variables to the heap.
 	Fail(n *Node, phase processor.Phase, err error, again func() error) (ok bool, failure error)
 
 	Drop(n *Node, reason string)
 
 	// Foreign returns a function that reports whether its caller runs on another
-	// goroutine than the task. It is nil if nobody watches that, as in production.
+	// goroutine than the task. It is nil if nothing detects that, as in production.
 	Foreign() func() bool
 	// Misused ends the task with an error of the node. Any goroutine may call it.
 	Misused(n *Node, err error)
@@ -108,40 +112,40 @@ type Task interface {
 	// windowstore.
 	Store(name string) (processor.Store, error)
 
-	// SetWriteTime sets the timestamp of writes to stores that say none, and returns what
-	// it was. -1 stands for the timestamp of the input record, the punctuation or the
-	// flush. A node whose user writes to stores sets it to that of the record it gets,
-	// and sets it back.
+	// SetWriteTime sets the timestamp of writes to stores without a timestamp, and
+	// returns the former one. -1 stands for the timestamp of the input record, the
+	// punctuation or the flush. A node whose user code writes to stores sets it to the
+	// timestamp of its record, and resets it afterwards.
 	SetWriteTime(at processor.Timestamp) (before processor.Timestamp)
 
-	// Schedule calls f at each slot; a zero start means the phase that Context.Every
-	// documents. f's errors go to the policy by the task.
+	// Schedule calls f at each slot. A zero start means the phase that Context.Every
+	// documents. The task passes errors of f to the policy.
 	Schedule(n *Node, kind processor.TimeKind, start time.Time, interval time.Duration, f func(now time.Time) error) processor.Schedule
 
 	// OnFlush registers f to be called at every commit, before the stores are flushed.
-	// Functions are called parents before children, that is by Node.ID.
+	// Functions are called parents before children, in order of Node.ID.
 	OnFlush(n *Node, f func() error)
 	// OnClose registers f to be called when the task ends, children first.
 	OnClose(n *Node, f func() error)
 	OnCommitted(f func())
 	RequestCommit()
 
-	// Hold counts bytes that a node holds in memory until the next commit; negative, it
-	// gives them back.
+	// Hold counts bytes that a node holds in memory until the next commit. A negative
+	// number releases them.
 	Hold(bytes int64)
 
-	// Time returns the cell of a named operator time, -1 when it has never been set. It
-	// is committed with the offsets and goes back with an abort (nodes are made anew
-	// then).
+	// Time returns the cell of a named operator time. It is -1 if it has never been set.
+	// It is committed with the offsets. After an abort it has the committed value again,
+	// and nodes are made again.
 	Time(name string) *processor.Timestamp
-	// Position is the same for numbers of processors; the cell's Set says whether there
+	// Position is the same for numbers of processors. The cell's Set says whether there
 	// is one.
 	Position(name string) *Position
 }
 
-// Final marks an error of a node that no error policy may skip, because going on would
-// give wrong results: what is left of a flush, or of what a punctuator forwards, would be
-// lost. nil stays nil.
+// Final marks an error of a node that no error policy may skip, because the results would
+// then be wrong: the rest of a flush, or of the records that a punctuator forwards, would
+// be lost. nil stays nil.
 func Final(err error) error {
 	if err == nil {
 		return nil
@@ -161,7 +165,7 @@ func (e *finalError) Error() string { return e.err.Error() }
 func (e *finalError) Unwrap() error { return e.err }
 
 // Effects marks an error of again (see Task.Fail): the call has had effects besides its
-// result, and must not be repeated in place. nil stays nil.
+// result, and must not be repeated alone. nil stays nil.
 func Effects(err error) error {
 	if err == nil {
 		return nil
@@ -169,7 +173,7 @@ func Effects(err error) error {
 	return &effectsError{err}
 }
 
-// HasEffects reports whether err was marked by Effects, and returns what was marked.
+// HasEffects reports whether err was marked by Effects, and returns the marked error.
 func HasEffects(err error) (cause error, ok bool) {
 	var e *effectsError
 	if errors.As(err, &e) {

@@ -55,9 +55,9 @@ type diskChangelog struct {
 	Position int64  `json:"position"`
 }
 
-// Publish writes what this process has on disk, so that another one that is given the
-// task can go on there. A task is named by its first input. Tasks of which the process
-// has published something before, and which are not among those given, are taken back.
+// Publish writes the state of this process's disk, so that another process that is given
+// the task can continue there. A task is identified by its first input. Earlier records
+// of this process are deleted if their tasks are not among those given.
 func (s *Records) Publish(ctx context.Context, cl *kgo.Client, process string, disks map[Partition]engine.Progress) error {
 	var records []*kgo.Record
 	for input, p := range disks {
@@ -75,12 +75,12 @@ func (s *Records) Publish(ctx context.Context, cl *kgo.Client, process string, d
 	}
 	s.mu.Unlock()
 	if err := cl.ProduceSync(ctx, records...).FirstErr(); err != nil {
-		return fmt.Errorf("writing what is on disk to topic %s: %w", s.topic, err)
+		return fmt.Errorf("write the state of the disk to topic %s: %w", s.topic, err)
 	}
 	return nil
 }
 
-// Published returns what processes have published of the task that has the input.
+// Published returns the disk records of all processes for the task that has the input.
 func (s *Records) Published(input Partition) []engine.Progress {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -1,24 +1,24 @@
-// Package inputs asks Kafka what package resume judges: where the group stands in its
-// input partitions, which of them were ever started, and whether changelogs hold
+// Package inputs collects the facts that package resume judges: the position of the group
+// in its input partitions, which of these were ever started, and whether changelogs hold
 // committed records.
 //
 // # Start records
 //
 // A start record says that a task has committed the offset at which it starts to read an
 // input partition. It is written after that commit and before the task processes a
-// record, so an input with a start record and without a committed offset has lost it.
-// Start records do not expire. They lie in the application's registry, a compacted topic,
-// under the key
+// record. If an input has a start record and no committed offset, the offset was
+// therefore lost. Start records do not expire. They are in the application's registry, a
+// compacted topic, under the key
 //
 //	start/<topic>/<partition>
 //
-// and are JSON: {"version":1, "topic_id":"<base64url>", "run":"<text>"}. The ID is that
-// of the topic to which the committed offset belongs. The run tells the starts of a
-// partition apart: each assignment of the task has another. A reader ignores fields and
-// keys that it does not know.
+// The value is JSON: {"version":1, "topic_id":"<base64url>", "run":"<text>"}. The ID is
+// that of the topic to which the committed offset belongs. The run distinguishes the
+// starts of a partition: each assignment of the task has another one. A reader ignores
+// unknown fields and keys.
 //
-// Only the process that has the task writes the record, and it writes the same whenever
-// it repeats itself, so no transaction is needed.
+// Only the process that has the task writes the record, and a repeated write has the same
+// content. No transaction is needed.
 //
 // # Stop records
 //
@@ -26,20 +26,21 @@
 //
 //	stop/<topic>/<partition>
 //
-// and its value is that of the start record that the stop has ended, with "offset" and
-// "metadata" as they were committed. It counts only while the partition's start record
-// has the same run. So the next start ends it, and a process that writes its stop too
-// late, when another process has the task, writes one that does not count.
+// Its value is that of the start record that the stop has ended, with the committed
+// "offset" and "metadata". It counts only while the partition's start record has the same
+// run. The next start therefore ends it. If a process writes its stop too late, after
+// another process has started the task, the record does not count.
 //
 // # Disk records
 //
-// A task may be given to a process that does not have its state on disk. So before a
-// process joins the group, it publishes how far its databases are whose tasks have lost
-// an offset, under the key
+// A task may be given to a process that does not have its state on disk. Before a process
+// joins the group, it therefore publishes the progress of its databases whose tasks have
+// lost an offset, under the key
 //
 //	disk/<process ID>/<first input topic of the task>/<partition>
 //
-// as JSON, an engine.Progress. Whoever gets the task checks the positions against the
-// changelogs, as it does for its own disk, so an old record does no harm. The process
-// deletes the record at its next start at which the task has its offsets.
+// The value is JSON, an engine.Progress. The process that gets the task checks the
+// positions against the changelogs, as it does for its own disk. An old record is
+// therefore harmless. The publishing process deletes the record at its next start at
+// which the task has its offsets.
 package inputs

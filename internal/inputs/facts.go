@@ -9,38 +9,39 @@ import (
 	"github.com/millrace-streams/millrace/internal/resume"
 )
 
-// Task is a task as far as the facts about its inputs depend on it.
+// Task has the data of a task that the facts about its inputs depend on.
 type Task struct {
 	Partition int32
 	Inputs    []Partition
 
-	// Changelogs are those of its own stores, of which it has the partition Partition.
+	// Changelogs are those of its own stores. The task has their partition Partition.
 	Changelogs []string
-	// Downstream are the repartition topics and changelogs that records of the task can
-	// reach, all partitions of them.
+	// Downstream are all partitions of the repartition topics and changelogs that records
+	// of the task can reach.
 	Downstream []restore.Partition
-	// Local says that it has a store on disk that has no changelog.
+	// Local says that the task has a store on disk without a changelog.
 	Local bool
 
-	// Progress returns what the task's database has. It is called only if an offset is
-	// missing.
+	// Progress returns the progress of the task's database. It is called only if an
+	// offset is missing.
 	Progress func() (p engine.Progress, ok bool, err error)
 }
 
-// Leads reports whether records of the task can reach a store. Of a task whose records
-// reach none, offsets can be lost without harm to any state.
+// Leads reports whether records of the task can reach a store. If they cannot, lost
+// offsets do no harm to any state.
 func (t *Task) Leads() bool { return len(t.Changelogs)+len(t.Downstream) > 0 || t.Local }
 
 // Facts gathers facts about the inputs of tasks.
 type Facts struct {
 	Records  *Records
 	Restorer *restore.Restorer
-	ID       func(topic string) TopicID // of the topic as it is now
-	ByTool   func(metadata string) bool // whether a tool, and not the library, has committed it
+	ID       func(topic string) TopicID // the present ID of the topic
+	// Whether a tool has committed it, not the library.
+	ByTool func(metadata string) bool
 }
 
-// Judge judges where a task begins to read its inputs. It also returns what its database
-// has, for inputs that begin AtDisk.
+// Judge judges where a task starts to read its inputs. It also returns the progress of
+// the database for inputs that start AtDisk.
 func (f *Facts) Judge(ctx context.Context, t *Task, standings map[Partition]Standing, policy resume.Policy) ([]resume.Verdict, engine.Progress, error) {
 	ins := make([]resume.Input, len(t.Inputs))
 	for i, p := range t.Inputs {
@@ -74,10 +75,11 @@ func (f *Facts) input(p Partition, at Standing, leads bool) resume.Input {
 	return in
 }
 
-// unrecorded finds inputs that were started without a start record: by a version of the
-// library that wrote none, or the registry was deleted. If a task has no offset and no
-// start record of any input, and its own changelogs hold a committed record, then it has
-// lost its offsets, since the first commit of such a record has committed an offset too.
+// unrecorded finds inputs that were started without a start record, because an old
+// version of the library wrote none or the registry was deleted. If a task has no offset
+// and no start record of any input, but its own changelogs hold a committed record, the
+// task has lost its offsets: the first commit of such a record has committed an offset
+// too.
 func (f *Facts) unrecorded(ctx context.Context, t *Task, ins []resume.Input) error {
 	known := func(in resume.Input) bool { return in.Started || in.Offset >= 0 }
 	if len(t.Changelogs) == 0 || slices.ContainsFunc(ins, known) {
@@ -103,7 +105,7 @@ func (t *Task) ownChangelogs() []restore.Partition {
 	return parts
 }
 
-// suspect adds the facts that take reading.
+// suspect adds the facts that need reads of topics.
 func (f *Facts) suspect(ctx context.Context, t *Task, ins []resume.Input) (progress engine.Progress, complete bool, err error) {
 	progress, onDisk, err := t.Progress()
 	if err != nil {
@@ -138,9 +140,10 @@ func (f *Facts) suspect(ctx context.Context, t *Task, ins []resume.Input) (progr
 	return progress, complete, nil
 }
 
-// elsewhere returns what another process has on disk, if that is complete: of several,
-// the one whose offsets are largest, since records that change no state move offsets
-// only. State that no changelog has is on the other disk, and not on this one.
+// elsewhere returns the progress of another process's disk, if that is complete. Of
+// several, it returns the one with the largest offsets, because records that change no
+// state only move offsets. State without a changelog is on the other disk, and not on
+// this one.
 func (f *Facts) elsewhere(ctx context.Context, t *Task) (best engine.Progress, found bool, err error) {
 	if t.Local || len(t.Inputs) == 0 {
 		return best, false, nil

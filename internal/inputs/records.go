@@ -20,7 +20,7 @@ import (
 	"github.com/millrace-streams/millrace/internal/turn"
 )
 
-// TopicID tells a topic from another one that had the same name before it.
+// TopicID distinguishes a topic from an earlier one with the same name.
 type TopicID = kadm.TopicID
 
 // Partition is an input partition.
@@ -36,18 +36,18 @@ const (
 	stopPrefix  = "stop/"
 )
 
-// recordVersion is that of the values. A field that older versions may ignore needs no
-// new one.
+// recordVersion is the version of the values. It stays the same for a new field that
+// older versions may ignore.
 const recordVersion = 1
 
-// Start is what a start record says.
+// Start is the content of a start record.
 type Start struct {
 	TopicID TopicID
-	// Run tells the start from those before and after it.
+	// Run distinguishes the start from those before and after it.
 	Run string
 }
 
-// Stop is what a stop record says.
+// Stop is the content of a stop record.
 type Stop struct {
 	Start
 	Offset   int64
@@ -72,16 +72,16 @@ type stop struct {
 type Records struct {
 	topic string
 
-	turn turn.Turn // to read the records, or to take in what was written
-	next int64     // to be read; of the holder of the turn
+	turn turn.Turn // held to read the records, or to apply a write
+	next int64     // the next offset to read; guarded by turn
 
-	mu     sync.Mutex // never held while Kafka is waited for
+	mu     sync.Mutex // never held while waiting for Kafka
 	starts map[Partition]Start
 	stops  map[Partition]Stop
 	disks  map[diskKey]engine.Progress
 }
 
-// NewRecords returns the records of an application, of which nothing has been read yet.
+// NewRecords returns the records of an application. Nothing has been read yet.
 func NewRecords(applicationID string) *Records {
 	r := &Records{topic: graph.RegistryTopic(applicationID), turn: turn.New()}
 	r.reset()
@@ -112,7 +112,7 @@ func (s *Records) Stopped(p Partition) (at Stop, found bool) {
 	return at, found && at.Run != "" && at.Run == s.starts[p].Run
 }
 
-// Read reads what other processes have written since the last Read.
+// Read reads the records that other processes have written since the last Read.
 func (s *Records) Read(ctx context.Context, from *restore.Restorer) error {
 	if err := s.turn.Take(ctx); err != nil {
 		return err
@@ -135,13 +135,13 @@ func (s *Records) Read(ctx context.Context, from *restore.Restorer) error {
 		err = from.Restore(ctx, []restore.Partition{{Topic: s.topic, From: s.next}}, sink, nil, nil)
 	}
 	if err != nil {
-		return fmt.Errorf("reading which inputs were started, from topic %s: %w", s.topic, err)
+		return fmt.Errorf("read the start records in topic %s: %w", s.topic, err)
 	}
 	return nil
 }
 
-// apply takes a record in. Keys of other kinds, and values of newer versions that do not
-// say what this one needs, are left out.
+// apply applies a record. It skips keys of other kinds, and values of newer versions that
+// lack the data.
 func (s *Records) apply(key, value []byte) error {
 	if k, ok := parseDiskKey(string(key)); ok {
 		return s.applyDisk(k, value)
@@ -155,7 +155,7 @@ func (s *Records) apply(key, value []byte) error {
 	return nil
 }
 
-// applyTo takes a value in. decode turns its JSON, a V, into an R.
+// applyTo applies a value. decode turns its JSON, a V, into an R.
 func applyTo[V, R any](to map[Partition]R, p Partition, value []byte, kind string, decode func(V) (R, error)) error {
 	if len(value) == 0 {
 		delete(to, p)
@@ -186,25 +186,25 @@ func (at Start) json() start {
 	return start{Version: recordVersion, TopicID: topicid.Format(at.TopicID), Run: at.Run}
 }
 
-// WriteStarts writes start records, and returns when all replicas in sync have them.
+// WriteStarts writes start records, and returns when all in-sync replicas have them.
 func (s *Records) WriteStarts(ctx context.Context, cl *kgo.Client, starts map[Partition]Start) error {
 	if err := write(ctx, cl, s.topic, startPrefix, starts, func(at Start) any { return at.json() }); err != nil {
-		return fmt.Errorf("writing which inputs were started, to topic %s: %w", s.topic, err)
+		return fmt.Errorf("write the start records to topic %s: %w", s.topic, err)
 	}
 	return s.takeIn(ctx, func() { maps.Copy(s.starts, starts) })
 }
 
-// WriteStops writes stop records, and returns when all replicas in sync have them.
+// WriteStops writes stop records, and returns when all in-sync replicas have them.
 func (s *Records) WriteStops(ctx context.Context, cl *kgo.Client, stops map[Partition]Stop) error {
 	encode := func(at Stop) any { return stop{at.Start.json(), at.Offset, at.Metadata} }
 	if err := write(ctx, cl, s.topic, stopPrefix, stops, encode); err != nil {
-		return fmt.Errorf("writing where inputs were stopped, to topic %s: %w", s.topic, err)
+		return fmt.Errorf("write the stop records to topic %s: %w", s.topic, err)
 	}
 	return s.takeIn(ctx, func() { maps.Copy(s.stops, stops) })
 }
 
-// takeIn changes the records after a write. An error says that the change was not made. It
-// will be read.
+// takeIn changes the records after a write. If it returns an error, the change was not
+// made, and a later Read finds it.
 func (s *Records) takeIn(ctx context.Context, change func()) error {
 	if err := s.turn.Take(ctx); err != nil {
 		return err
@@ -236,7 +236,7 @@ func parseKey(prefix, key string) (p Partition, ok bool) {
 	return parsePartition(rest)
 }
 
-// parsePartition reads what Partition.String writes. Names of topics have no slash.
+// parsePartition parses the result of Partition.String. Topic names have no slash.
 func parsePartition(text string) (p Partition, ok bool) {
 	topic, number, ok := strings.Cut(text, "/")
 	n, err := strconv.ParseInt(number, 10, 32)

@@ -11,7 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// Standing is where a group stands in a partition.
+// Standing is the position of a group in a partition.
 type Standing struct {
 	Start      int64 // first offset of the log
 	LastStable int64 // end of what is decided
@@ -21,16 +21,17 @@ type Standing struct {
 	Metadata  string
 }
 
-// Standings asks where a group stands in partitions. While transactions with offsets of
-// them have not ended, it returns an error that passes (UNSTABLE_OFFSET_COMMIT).
+// Standings returns the positions of a group in partitions. While transactions with
+// offsets of these partitions are open, it returns a transient error
+// (UNSTABLE_OFFSET_COMMIT).
 func Standings(ctx context.Context, cl *kgo.Client, group string, partitions map[string][]int32) (map[Partition]Standing, error) {
 	names := make([]string, 0, len(partitions))
 	for name := range partitions {
 		names = append(names, name)
 	}
 	admin := kadm.NewClient(cl)
-	// The starts come before the committed offsets. If another process has the tasks
-	// meanwhile, records that are purged behind its commits must not look like a loss.
+	// Start offsets are read before committed offsets. Otherwise, records that another
+	// process commits and purges meanwhile would look like a loss.
 	starts, err := admin.ListStartOffsets(ctx, names...)
 	if err != nil {
 		return nil, err
@@ -71,10 +72,9 @@ func Standings(ctx context.Context, cl *kgo.Client, group string, partitions map
 	return standings, nil
 }
 
-// Committed asks for the committed offsets of partitions, and gets an error while
-// transactions with offsets of them have not ended. The request has to name the
-// partitions: asked for all that a group has, a broker leaves those out of which it has
-// such offsets only.
+// Committed returns the committed offsets of partitions. While transactions with offsets
+// of them are open, it returns an error. The request has to name the partitions: if it
+// asks for all offsets of a group, a broker omits partitions that have only such offsets.
 func Committed(ctx context.Context, cl *kgo.Client, group string, partitions map[string][]int32) (kadm.OffsetResponses, error) {
 	req := kmsg.NewPtrOffsetFetchRequest()
 	req.Group, req.RequireStable = group, true

@@ -6,52 +6,26 @@ import (
 	"go/token"
 	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
 )
 
-// Comments are prose, and prose is read in narrow columns. Code may use 120.
+// Comments are prose, which is easier to read in narrow columns. Code may use 120.
 const (
 	commentColumns = 90
 	tabColumns     = 4
 )
 
-// wide are the packages whose comments are not wrapped yet. Take a package off the list
-// when it is. New packages never go on it.
-var wide = []string{
-	"internal/engine",
-	"internal/graph",
-	"internal/inputs",
-	"internal/operator",
-	"internal/registry",
-	"internal/task",
-	"internal/topics",
-	"internal/transient",
-	"internal/worker",
-}
-
 // TestCommentWidth keeps comments at 90 columns. A comment beside code counts from the
-// start of its line: one that gets too wide moves above the code.
+// start of its line. If it is too wide, it moves above the code.
 func TestCommentWidth(t *testing.T) {
-	found := map[string]int{}
 	for _, name := range goFiles(t) {
 		for _, line := range wideComments(t, name) {
-			pkg := path.Dir(name)
-			found[pkg]++
-			if !slices.Contains(wide, pkg) {
-				t.Errorf("%s:%d: the comment is wider than %d columns (a tab counts %d)",
-					name, line, commentColumns, tabColumns)
-			}
-		}
-	}
-	for _, pkg := range wide {
-		if found[pkg] == 0 {
-			t.Logf("%s has no wide comment any more: take it off the list", pkg)
+			t.Errorf("%s:%d: the comment is wider than %d columns (a tab counts %d)",
+				name, line, commentColumns, tabColumns)
 		}
 	}
 }
@@ -60,8 +34,8 @@ func TestCommentWidth(t *testing.T) {
 // space.
 var verbatim = regexp.MustCompile(`^//([a-z]+:|nolint|\s*\S+$)`)
 
-// output is where the expected output of an Example begins. It has the width that the
-// program prints.
+// output matches the start of the expected output of an Example. Its width is that of the
+// program's output.
 var output = regexp.MustCompile(`(?i)^//\s*(unordered )?output:`)
 
 // wideComments returns the lines of a file on which a comment ends beyond commentColumns.

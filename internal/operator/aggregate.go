@@ -6,9 +6,9 @@ import (
 	"github.com/millrace-streams/millrace/serde"
 )
 
-// Adder makes the next aggregate from the last one and a record. If there is no aggregate
-// yet, exists is false and last is the zero value. It may change last in place. If there
-// is no next aggregate, there is false, and the row is deleted.
+// Adder computes the next aggregate from the last one and a record. If there is no
+// aggregate yet, exists is false and last is the zero value. It may change last in place.
+// If there is no next aggregate, there is false, and the row is deleted.
 type Adder[K, V, A any] func(last A, exists bool, r *graph.Record[K, V]) (next A, there bool, err error)
 
 // Aggregate folds the records of each key into a row of a table. Records without a key or
@@ -65,7 +65,7 @@ type folding[K, V, R, A any] struct {
 	add  Adder[K, V, A]
 }
 
-// fold takes the record into one row. ok is false after a failure, and after an error of
+// fold folds the record into one row. ok is false after a failure, and after an error of
 // a user function that the error policy has skipped.
 func (f *folding[K, V, R, A]) fold(r *graph.Record[K, V], row []byte) (ok bool, failure error) {
 	broken, err := f.update(r, row)

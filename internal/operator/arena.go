@@ -7,9 +7,9 @@ import (
 	"github.com/millrace-streams/millrace/serde"
 )
 
-// arena hands out bytes that are never written again. It cuts them from a chunk, and a
-// piece stays with its receiver. A task sends many small keys and values, which this way
-// share an allocation.
+// arena returns slices whose bytes are never written again. It cuts them from a chunk;
+// the receiver owns its slice. A task sends many small keys and values, which share an
+// allocation this way.
 type arena struct {
 	chunk []byte // chunk[len:cap] is free
 }
@@ -42,8 +42,8 @@ func encodeTo[T any](a *arena, s serde.Serde[T], v T) ([]byte, error) {
 	return a.cut(out), nil
 }
 
-// cut takes from the chunk what was appended to it. If the chunk was too small, out is a
-// slice of its own already.
+// cut takes the appended bytes from the chunk. If the chunk was too small, out is already
+// a slice of its own.
 func (a *arena) cut(out []byte) []byte {
 	if out == nil {
 		return []byte{}

@@ -20,11 +20,12 @@ func timeBetweenRecords(t graph.Task) processor.Timestamp {
 	return max(processor.TimestampOf(t.Now()), 0)
 }
 
-// within reports whether the caller is inside of a call of the processor, on the task's
+// within reports whether the caller is inside a call of the processor, on the task's
 // goroutine. If not, the task fails.
 //
 // A caller on another goroutine must not read h.at, so foreign is asked first. In
-// production foreign is nil: then such a caller is found only while no call is running.
+// production foreign is nil. Such a caller is then detected only while no call is
+// running.
 func (h *host[K2, V2]) within(method string) bool {
 	if !h.native(method) {
 		return false
@@ -36,8 +37,8 @@ func (h *host[K2, V2]) within(method string) bool {
 	return true
 }
 
-// native reports whether the caller is not known to be on another goroutine than the
-// task. If it is, the task fails.
+// native reports whether the caller may be on the task's goroutine. If it is known to be
+// on another one, the task fails.
 func (h *host[K2, V2]) native(method string) bool {
 	if h.foreign != nil && h.foreign() {
 		h.strayed(method)
@@ -47,7 +48,7 @@ func (h *host[K2, V2]) native(method string) bool {
 }
 
 func (h *host[K2, V2]) strayed(method string) {
-	h.task.Misused(h.node, fmt.Errorf("%s was called outside of a call of the processor: %w", method, processor.ErrOutsideCall))
+	h.task.Misused(h.node, fmt.Errorf("method %s: %w", method, processor.ErrOutsideCall))
 }
 
 // watchedSchedule is cancelled on the task's goroutine only. It may be cancelled outside

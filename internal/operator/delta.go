@@ -8,8 +8,8 @@ import (
 	"github.com/millrace-streams/millrace/serde"
 )
 
-// Delta is what an update of a table changes in a group: a value goes, a value comes, or
-// both. At least one of them is there.
+// Delta is the change of a group by an update of a table: a value is removed, a value is
+// added, or both.
 type Delta[V any] struct {
 	Old, New       V
 	HasOld, HasNew bool
@@ -38,7 +38,7 @@ const (
 	latestOldAndNew
 )
 
-var errEmptyDelta = errors.New("the update neither takes a value away nor adds one")
+var errEmptyDelta = errors.New("the update neither removes nor adds a value")
 
 func (s deltas[V]) Append(dst []byte, d Delta[V]) ([]byte, error) {
 	switch {
@@ -73,7 +73,7 @@ func (s deltas[V]) Decode(data []byte) (d Delta[V], err error) {
 	flag, rest := data[len(data)-1], data[:len(data)-1]
 	if flag >= latestOnlyOld && flag <= latestOldAndNew {
 		if len(rest) == 0 {
-			return d, fmt.Errorf("an update of a table ends with %d, and has nothing in front of it", flag)
+			return d, fmt.Errorf("an update of a table ends with %d and has no value before it", flag)
 		}
 		flag, rest = flag-latestOnlyOld, rest[:len(rest)-1]
 	}
@@ -87,7 +87,7 @@ func (s deltas[V]) Decode(data []byte) (d Delta[V], err error) {
 	case oldAndNew:
 		return s.decodeBoth(rest)
 	default:
-		err = fmt.Errorf("an update of a table ends with %d, which is no format of Kafka Streams", flag)
+		err = fmt.Errorf("an update of a table ends with %d, which is not a format of Kafka Streams", flag)
 	}
 	return d, err
 }

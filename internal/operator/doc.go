@@ -43,11 +43,11 @@
 // A join looks rows up through a View, which reads the cells of the tables' stores and
 // applies the functions of the tables that have none. The join's node uses these stores.
 //
-// A stream's record meets the newest row. A table's update meets the row of the other
-// table as that has last sent it (Cells.Sent): after the flush of the row the new one,
-// before it the old one. So each side of a join sees what the other side has been told, and
-// the old value of an update of the result is what was sent before.
+// A stream's record meets the newest row. A table's update meets the row that the other
+// table has sent last (Cells.Sent): after the flush of that row the new one, before it
+// the old one. Each side of a join therefore sees the rows that the other side has sent,
+// and the old value of an update of the result is the value that was sent before.
 //
-// A value that a lookup returns may be kept below the join. The cell is marked as lent
-// then, and an aggregation does not change the value in place.
+// Nodes below the join may keep a value that a lookup returns. The cell is then marked as
+// lent, and an aggregation does not change the value in place.
 package operator

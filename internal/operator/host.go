@@ -27,13 +27,13 @@ type host[K2, V2 any] struct {
 	foreign   func() bool         // see call.go
 	forwarded bool                // during the current call of Process
 	held      int64               // bytes that the processor says it holds
-	failure   error               // of a child: the task has failed, nothing more is forwarded
+	failure   error               // a child's: the task has failed and forwards no more
 	misuse    error               // mistakes of the user in calls of the context
 }
 
-// call runs a user function. at is the time of the call. It returns the task's failure if
-// a child has failed, else the function's error joined with its mistakes in calls of the
-// context.
+// call runs a user function. at is the time of the call. If a child has failed, call
+// returns the task's failure. Otherwise it returns the function's error, joined with
+// mistakes in calls of the context.
 func (h *host[K2, V2]) call(at processor.Timestamp, f func() error) (err error) {
 	h.at = at
 	err = guarded(f)
@@ -48,7 +48,7 @@ func guarded(f func() error) (err error) {
 	return f()
 }
 
-// mistakes joins the user's mistakes in calls of the context with err, and forgets them.
+// mistakes joins err with the mistakes in calls of the context, and clears them.
 func (h *host[K2, V2]) mistakes(err error) error {
 	err = errors.Join(h.misuse, err)
 	h.misuse = nil
@@ -78,7 +78,7 @@ func (h *host[K2, V2]) ForwardTo(child string, r processor.Record[K2, V2]) {
 	}
 	i := slices.IndexFunc(h.node.Children, func(n *graph.Node) bool { return n.Name == child })
 	if i < 0 {
-		h.misused("ForwardTo: %q is no child of the node; give the operator that name with topology.Named", child)
+		h.misused("ForwardTo: %q is not a child of the node: give the operator that name with topology.Named", child)
 		return
 	}
 	if h.prepare(r) {
@@ -106,13 +106,13 @@ func (h *host[K2, V2]) EveryFrom(start time.Time, interval time.Duration, kind p
 	case !h.within("Every"):
 		return noSchedule{}
 	case interval < time.Millisecond:
-		h.misused("Every: the interval %v is shorter than a millisecond", interval)
+		h.misused("Every: the interval %v is shorter than a millisecond: use at least 1ms", interval)
 		return noSchedule{}
 	case p == nil:
 		h.misused("Every: the punctuator is nil")
 		return noSchedule{}
 	case kind != processor.StreamTime && kind != processor.WallClock:
-		h.misused("Every: there is no %v", kind)
+		h.misused("Every: %v is not a kind of time: use StreamTime or WallClock", kind)
 		return noSchedule{}
 	}
 	s := h.task.Schedule(h.node, kind, start, interval, func(now time.Time) error {
@@ -142,7 +142,7 @@ func (h *host[K2, V2]) Store(name string) (processor.Store, error) {
 func (h *host[K2, V2]) Task() processor.Task { return h.task.ID() }
 func (h *host[K2, V2]) Logger() *slog.Logger { return h.logger }
 
-// Metadata is what a store that was opened with the context calls at each write, too.
+// Metadata is also called by a store that was opened with the context, at each write.
 func (h *host[K2, V2]) Metadata() processor.Metadata {
 	if !h.within("Metadata, or a write to a store,") {
 		return processor.Metadata{Partition: -1, Offset: -1}

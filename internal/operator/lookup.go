@@ -16,17 +16,17 @@ type View[K, V any] interface {
 
 // Reading says which rows a lookup finds.
 type Reading struct {
-	// Sent finds the rows as they were last sent to the table's children. It differs from
-	// the newest rows between the first change of a row and the commit, if updates are
-	// merged. The table must have a child that needs old rows.
+	// Sent finds the rows as they were last sent to the table's children. If updates are
+	// merged, these differ from the newest rows between the first change of a row and the
+	// commit. The table must have a child that needs old rows.
 	Sent bool
 
 	// Kept says that the reader may keep the values.
 	Kept bool
 }
 
-// Lookup finds rows of a table by key. encoding is the encoding of the key, nil if it is
-// not known. An error of a store is a graph.Final, any other one is an error of a user
+// Lookup finds rows of a table by key. encoding is the encoding of the key, or nil if
+// unknown. An error of a store is a graph.Final. Any other error comes from a user
 // function or a serde.
 type Lookup[K, V any] interface {
 	Row(key K, encoding []byte) (Row[V], error)
@@ -67,9 +67,9 @@ func (s *storedRows[K, V]) Row(key K, encoding []byte) (Row[V], error) {
 	return s.row(data, key)
 }
 
-// WindowRows are the rows of a table with a window store. Rows that have expired are found
-// until the store deletes them: the last update of a window may be sent when the window
-// has expired already.
+// WindowRows are the rows of a table with a window store. Expired rows are found until
+// the store deletes them, because the last update of a window may be sent after the
+// window has expired.
 type WindowRows[K, V any] struct {
 	Store string
 	Keys  serde.Serde[K] // of the keys without their windows

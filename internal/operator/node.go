@@ -15,15 +15,14 @@ type base struct {
 // drop counts a record as dropped.
 func (b *base) drop(reason string) { b.task.Drop(b.node, reason) }
 
-// failed gives an error of a user function to the error policy. ok says that again has
+// failed passes an error of a user function to the error policy. ok says that again has
 // succeeded.
 func (b *base) failed(err error, again func() error) (ok bool, failure error) {
 	return b.task.Fail(b.node, processor.Process, err, again)
 }
 
 // broken wraps an error that no error policy may skip, for example a store that cannot be
-// read: going on would give wrong results. The returned error names the node and the
-// record.
+// read: the results would be wrong. The returned error names the node and the record.
 func (b *base) broken(err error) error {
 	m := b.task.Metadata()
 	return graph.Final(&processor.Error{
@@ -41,8 +40,8 @@ func (b *base) origin(headers processor.Headers) engine.Origin {
 	return o
 }
 
-// flushing tells the task which record last changed the row that is forwarded next. The
-// metadata and the errors of what follows name that record.
+// flushing tells the task which record last changed the row that is forwarded next.
+// Metadata and errors that follow name that record.
 func (b *base) flushing(o engine.Origin) {
 	graph.SetOrigin(b.task, processor.Metadata{Topic: o.Topic, Partition: o.Partition, Offset: o.Offset}, o.Input)
 }

@@ -73,8 +73,8 @@ func (p *process[K, V, K2, V2]) handle(r *graph.Record[K, V]) (err error) {
 	return p.processor.Process(p.context, r.Record)
 }
 
-// handleFailed gives the error to the policy. A call that has had effects besides its
-// result must not be repeated.
+// handleFailed passes the error to the policy. A call with effects besides its result
+// must not be repeated.
 func (p *process[K, V, K2, V2]) handleFailed(r *graph.Record[K, V], err error) error {
 	var again func() error
 	if !p.forwarded && len(p.node.Stores) == 0 {

@@ -19,11 +19,12 @@ type rows[K, R, A any] struct {
 	base
 	absent      absence[A]
 	everyUpdate bool
-	copies      bool                                              // a value that was sent is not changed in place any more
-	keyOf       func(*engine.Cell[K, A]) (key R, encoding []byte) // encoding may be nil
-	timeOf      func(*engine.Cell[K, A]) int64                    // the timestamp of a row's update; nil: the row's
-	cells       *engine.Cells[K, A]
-	updates     updates[R, A]
+	// A sent value is never changed in place.
+	copies  bool
+	keyOf   func(*engine.Cell[K, A]) (key R, encoding []byte) // encoding may be nil
+	timeOf  func(*engine.Cell[K, A]) int64                    // the timestamp of a row's update; nil: the row's
+	cells   *engine.Cells[K, A]
+	updates updates[R, A]
 }
 
 // cellStore is what a store's instance must be for an operator that keeps its rows there.
@@ -41,7 +42,7 @@ func storeOf[S any](t graph.Task, name string) (S, error) {
 	}
 	s, ok := store.(S)
 	if !ok {
-		return none, fmt.Errorf("store %s is a %T, which is no %T", name, store, &none)
+		return none, fmt.Errorf("store %s is a %T and not a %T", name, store, &none)
 	}
 	return s, nil
 }
@@ -64,8 +65,8 @@ func openRows[K, R, A any](b base, s cellStore[K, A], values serde.Serde[A], eve
 	return r, err
 }
 
-// deletable says that rows can be deleted. Only such rows can come and go between two
-// commits.
+// deletable says that rows can be deleted. Only such rows can be created and deleted
+// between two commits.
 func (t *rows[K, R, A]) deletable() {
 	if !t.everyUpdate && !t.updates.needOld() {
 		t.cells.KeepOld()
@@ -92,7 +93,7 @@ func (t *rows[K, R, A]) load(keyBytes []byte, key K) (cell *engine.Cell[K, A], v
 		return nil, value, err
 	}
 	if cell.Present && (cell.Lent() || t.copies && (t.everyUpdate || !cell.Changed())) {
-		// The children have been sent the value, or a join has read it. They may have kept
+		// The children have been sent the value, or a join has read it, and may have kept
 		// it.
 		value, err = t.cells.Copy(cell)
 		return cell, value, err
@@ -115,7 +116,7 @@ func (t *rows[K, R, A]) set(cell *engine.Cell[K, A], value A, present bool, at p
 	logged := at
 	if !present {
 		// As in Kafka Streams, a deletion is logged with the timestamp of its record
-		// alone.
+		// only.
 		logged = by.timestamp
 	}
 	return t.change(cell, value, present, at, logged, by)
@@ -165,7 +166,7 @@ func (t *rows[K, R, A]) flushRow(cell *engine.Cell[K, A]) error {
 			return t.broken(err)
 		}
 		if !cell.Present && !had {
-			return nil // the row came and went
+			return nil // the row was created and deleted
 		}
 		t.updates.setOld(old, had)
 	}

@@ -22,8 +22,9 @@ type Sink[K, V any] struct {
 	Partition Partitioner[K, V]
 }
 
-// Partitioner chooses the partitions of a record, of n. A nil slice leaves the choice to
-// Kafka's default partitioner. An empty one drops the record.
+// Partitioner chooses the partitions of a record. n is the number of partitions. A nil
+// slice leaves the choice to Kafka's default partitioner. An empty slice drops the
+// record.
 type Partitioner[K, V any] = func(r processor.Record[K, V], n int32) []int32
 
 // New makes the node's instance for one task.
@@ -42,7 +43,7 @@ type sink[K, V any] struct {
 	c Sink[K, V]
 	base
 	inner serde.Partitioned[K] // nil: partitioned by the whole key
-	count int32                // partitions of the topic, if there is one; -1: not asked yet
+	count int32                // partitions of the only topic; -1: not asked yet
 	bytes arena
 	hash  []byte // scratch for inner
 
@@ -116,8 +117,8 @@ func (s *sink[K, V]) address(r *graph.Record[K, V]) (int32, error) {
 	return s.count, nil
 }
 
-// forgetCount makes the next transaction ask for the number of partitions again, since
-// the topic may grow. Within a transaction the number stays as it is.
+// forgetCount makes the next transaction ask for the number of partitions again, because
+// the topic may grow. Within a transaction the number stays the same.
 func (s *sink[K, V]) forgetCount() error {
 	s.count = -1
 	return nil
@@ -157,7 +158,7 @@ func (s *sink[K, V]) choosePartition(r *graph.Record[K, V], count int32) error {
 	}
 	for _, p := range s.to {
 		if p < 0 || p >= count {
-			return fmt.Errorf("the partitioner chose partition %d of topic %s, which has %d", p, s.out.Topic, count)
+			return fmt.Errorf("the function of Partitioner chose partition %d of topic %s, which has %d", p, s.out.Topic, count)
 		}
 	}
 	if s.to == nil {

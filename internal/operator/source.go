@@ -13,8 +13,8 @@ type Source[K, V any] struct {
 	Keys   serde.Serde[K]
 	Values serde.Serde[V]
 
-	// KeepKey says that encoding a key gives the bytes that it was read from. They are
-	// then passed on with the key.
+	// KeepKey says that the encoding of a decoded key equals the bytes that were read.
+	// The bytes are then passed on with the key.
 	KeepKey bool
 
 	Timestamps TimestampRule
@@ -31,10 +31,11 @@ type TimestampRule int
 
 // The rules about timestamps.
 const (
-	FailOnInvalid           TimestampRule = iota // Kafka's; a negative one is an error
-	SkipInvalid                                  // Kafka's; a negative one drops the record
-	PartitionTimeForInvalid                      // Kafka's, else the partition's largest so far
-	Extracted                                    // the extractor's; a negative one drops the record
+	FailOnInvalid TimestampRule = iota // Kafka's; negative: error
+	SkipInvalid                        // Kafka's; negative: dropped
+	// Kafka's; negative: the partition's largest.
+	PartitionTimeForInvalid
+	Extracted // the extractor's; negative: dropped
 )
 
 // New makes the node's instance for one task.
@@ -79,13 +80,12 @@ func (s *source[K, V]) Timestamp(in *graph.Input, partitionTime processor.Timest
 		if partitionTime >= 0 {
 			return partitionTime, true, nil
 		}
-		return 0, false, fmt.Errorf("the timestamp %d is invalid, and partition %d of %s has had no valid one yet", int64(ts), in.Partition, in.Topic)
+		return 0, false, fmt.Errorf("the timestamp %d is invalid, and partition %d of %s has not had a valid one yet", int64(ts), in.Partition, in.Topic)
 	}
 	return 0, false, fmt.Errorf("the timestamp %d is invalid: the producer may be older than Kafka 0.10; see topology.SkipInvalidTimestamps and TimestampFrom", int64(ts))
 }
 
-// extractFrom decodes a record, keeps it for Receive, and asks the extractor for its
-// timestamp.
+// extractFrom decodes a record, keeps it for Receive, and calls the extractor.
 func (s *source[K, V]) extractFrom(in *graph.Input, partitionTime processor.Timestamp) (ts processor.Timestamp, err error) {
 	h := s.headOf(in.Topic, in.Partition)
 	h.offset = -1

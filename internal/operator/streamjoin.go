@@ -84,8 +84,8 @@ func (j *streamTableJoin[K, V, V2, R]) callFailed(r *graph.Record[K, V], err err
 // joining is what all joins have in common.
 type joining struct{ base }
 
-// joinFailed gives an error of a lookup or of a joiner to the error policy, unless a store
-// could not be read.
+// joinFailed passes an error of a lookup or of a joiner to the error policy. If a store
+// could not be read, the task fails instead.
 func (j *joining) joinFailed(err error, again func() error) (ok bool, failure error) {
 	if graph.IsFinal(err) {
 		return false, j.broken(err)

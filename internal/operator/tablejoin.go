@@ -27,18 +27,18 @@ func (f RowJoiner[A, B, R]) Flip() RowJoiner[B, A, R] {
 	return func(b B, hasB bool, a A, hasA bool) (R, error) { return f(a, hasA, b, hasB) }
 }
 
-// TableJoin joins the updates of one table, the left one, with the rows of another. A join
-// of two tables consists of two such nodes, one for the updates of each table. See the
-// package documentation for what the other table's row is.
+// TableJoin joins the updates of one table, the left one, with the rows of another. A
+// join of two tables consists of two such nodes, one for the updates of each table. The
+// package documentation says which row of the other table is used.
 type TableJoin[K, A, B, R any] struct {
 	Right View[K, B]
 	Rule  JoinRule
 	Join  RowJoiner[A, B, R]
 	Out   serde.Serde[R]
 
-	// Related says that an update may reach both tables of the join, as that of a table
-	// that is joined with itself. Both rows may then go in one update, so that neither
-	// side finds a row: a deletion is passed on then.
+	// Related says that an update may reach both tables of the join, as in a join of a
+	// table with itself. Both rows may then be deleted in one update, so that neither
+	// side finds a row. In that case the deletion is passed on.
 	Related bool
 }
 
@@ -129,8 +129,8 @@ func (j *tableJoin[K, A, B, R]) call(c *graph.Change[K, A]) (send bool, err erro
 }
 
 // unaffected reports whether the joined row was absent before the update and is absent
-// after it, as far as this table and Kafka Streams' rules tell: a deletion of a row that
-// was not there is passed on if the other table has a row.
+// after it, as far as this table shows. As in Kafka Streams, if the other table has a
+// row, the deletion of an absent row is passed on.
 func (j *tableJoin[K, A, B, R]) unaffected(c *graph.Change[K, A], right bool) bool {
 	switch {
 	case right, j.related && c.NoValue && !c.NoOld:

@@ -11,8 +11,8 @@ import (
 	"github.com/millrace-streams/millrace/internal/topicid"
 )
 
-// version is that of the values. A field that older versions may ignore needs no new
-// version.
+// version is the version of the values. It stays the same for a new field that older
+// versions may ignore.
 const version = 1
 
 const (
@@ -51,8 +51,8 @@ type wireInput struct {
 
 const endless = -1
 
-// entry is a decoded record of the topic: a store, a repartition topic, or, if both are
-// nil, something that this version does not know.
+// entry is a decoded record of the topic: a store or a repartition topic. If both are
+// nil, this version does not know the record.
 type entry struct {
 	key         string
 	store       *Record
@@ -62,7 +62,7 @@ type entry struct {
 func storeKey(name string) string        { return storePrefix + name }
 func repartitionKey(topic string) string { return repartitionPrefix + topic }
 
-// nameIn returns what follows the prefix in a key, "" if the key does not have the
+// nameIn returns the part of a key after the prefix, or "" if the key does not have the
 // prefix.
 func nameIn(key []byte, prefix string) string {
 	name, ok := strings.CutPrefix(string(key), prefix)
@@ -123,8 +123,8 @@ func decode(key, value []byte) (entry, error) {
 	return e, err
 }
 
-// parse reads a value: of one that a newer version wrote, only the fields that are in
-// every version.
+// parse reads a value. If a newer version wrote it, only the fields that every version
+// has are read.
 func parse(value []byte) (wire, error) {
 	var common struct {
 		Version     int    `json:"version"`
@@ -192,7 +192,7 @@ func (w wire) windows() (Windows, error) {
 	return out, nil
 }
 
-// encodeID leaves an unknown topic ID out.
+// encodeID returns "" for an unknown topic ID.
 func encodeID(id TopicID) string {
 	if id == (TopicID{}) {
 		return ""

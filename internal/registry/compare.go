@@ -11,8 +11,7 @@ import (
 	"github.com/millrace-streams/millrace/internal/graph"
 )
 
-// Missing returns what has to be written so that the registry says what the topology is
-// now.
+// Missing returns the changes that make the registry describe the present topology.
 func (v View) Missing(stores []Record, repartitions []Repartition) (c Changes) {
 	for _, now := range stores {
 		was, found := v.Store(now.Store)
@@ -35,12 +34,12 @@ func (v View) Missing(stores []Record, repartitions []Repartition) (c Changes) {
 // Misfit is a store whose recorded rows the present topology would lose or misread.
 type Misfit struct {
 	Store     string
-	Changelog string // that holds the rows; "" if there is none
-	Gone      bool   // the topology does not have the store any more
+	Changelog string // the topic that holds the rows; "" if there is none
+	Gone      bool   // the topology no longer has the store
 
-	// Err is what else does not fit. It is nil if only Recounts do not.
+	// Err explains what else does not fit. It is nil if only Recounts do not.
 	Err error
-	// Recounts are the inputs whose keys would lie in other partitions than their rows.
+	// Recounts are the inputs whose keys would be in other partitions than their rows.
 	Recounts []Recount
 }
 
@@ -51,9 +50,8 @@ type Recount struct {
 	Was, Now int32
 }
 
-// Misfits compares the topology, as its stores would be recorded now, with what the
-// registry holds. A store of a recorded topology that keeps no rows is listed like any
-// other: the caller finds out whether it does.
+// Misfits compares the present topology, as its stores would be recorded now, with the
+// registry. A store without rows is listed as well; the caller checks whether it has any.
 func (v View) Misfits(now []Record) (misfits []Misfit) {
 	for _, was := range v.Stores() {
 		if !was.Removed.IsZero() {
@@ -66,21 +64,21 @@ func (v View) Misfits(now []Record) (misfits []Misfit) {
 			if m.Err != nil || len(m.Recounts) > 0 {
 				misfits = append(misfits, m)
 			}
-		case was.Kind != Times: // operator times follow the sub-topology, not the user's stores
+		case was.Kind != Times: // operator times belong to the sub-topology
 			misfits = append(misfits, Misfit{
 				Store: was.Store, Changelog: was.Changelog, Gone: true,
-				Err: fmt.Errorf("store %s, which the application had before, is gone: its state would be left behind", was.Store),
+				Err: fmt.Errorf("store %s is no longer in the topology: its state would be lost", was.Store),
 			})
 		}
 	}
 	return misfits
 }
 
-// incompatible explains why the rows of an earlier record would be misread, nil if they
-// would not.
+// incompatible explains why the rows of an earlier record would be misread. It returns
+// nil if they would not.
 func (r Record) incompatible(was Record) error {
 	if was.Newer {
-		return fmt.Errorf("store %s was recorded by a newer version of the library, which this version cannot compare with: run the newer version", r.Store)
+		return fmt.Errorf("store %s was recorded by a newer version of the library, and this version cannot read the record: run the newer version", r.Store)
 	}
 	var changes []error
 	changed := func(format string, args ...any) {
@@ -111,19 +109,19 @@ func (r Record) what() string {
 	return string(r.Kind) + " store"
 }
 
-// movedFrom explains why keys would lie in other partitions than their rows, if all inputs
+// movedFrom explains why keys would be in other partitions than their rows, if all inputs
 // are other topics than before.
 func (r Record) movedFrom(was Record) error {
 	if len(was.Inputs) > 0 && len(r.Inputs) > 0 && !slices.ContainsFunc(was.Inputs, func(i Input) bool { return r.Input(i.Topic) != nil }) {
-		return fmt.Errorf("store %s was filled from %s and is now filled from %s: its keys would lie in other partitions",
+		return fmt.Errorf("store %s was filled from %s and is now filled from %s: its keys would be in other partitions",
 			r.Store, topicsOf(was.Inputs), topicsOf(r.Inputs))
 	}
 	return nil
 }
 
 // recounts returns the inputs that have another number of partitions than before. The
-// store of operator times has none: its row belongs to operators and not to keys, and the
-// user could do nothing about it.
+// store of operator times has none, because its row belongs to operators and not to keys,
+// and the user could not change it.
 func (r Record) recounts(was Record) (recounts []Recount) {
 	if was.Newer || was.Kind == Times {
 		return nil
@@ -136,7 +134,7 @@ func (r Record) recounts(was Record) (recounts []Recount) {
 	return recounts
 }
 
-// Input returns the input with the topic's full name, nil if there is none.
+// Input returns the input with the topic's full name, or nil if there is none.
 func (r Record) Input(topic string) *Input {
 	i := slices.IndexFunc(r.Inputs, func(in Input) bool { return in.Topic == topic })
 	if i < 0 {
@@ -153,7 +151,7 @@ func topicsOf(inputs []Input) string {
 	return strings.Join(names, ", ")
 }
 
-// agree reports whether rows in these windows mean the same.
+// agree reports whether rows have the same meaning in both windows.
 func (w Windows) agree(was Windows) bool {
 	switch {
 	case w.Size != was.Size:
@@ -164,7 +162,7 @@ func (w Windows) agree(was Windows) bool {
 	return w.Advance == was.Advance || w.Advance == 0 || was.Advance == 0
 }
 
-// String describes the windows, as in "windows of 1m0s every 5s".
+// String describes the windows, such as "windows of 1m0s every 5s".
 func (w Windows) String() string {
 	switch {
 	case w.Size == 0:
@@ -177,8 +175,8 @@ func (w Windows) String() string {
 	return fmt.Sprintf("windows of %v every %v", w.Size, w.Advance)
 }
 
-// over returns the record that is to be written over an earlier one: what is not known
-// now stays as it was. changed is false if nothing has to be written.
+// over returns the record to write over an earlier one. Fields that are unknown now keep
+// their earlier value. changed is false if nothing has to be written.
 func (r Record) over(was Record) (merged Record, changed bool) {
 	if !was.Removed.IsZero() || was.Newer {
 		return r, true

@@ -35,7 +35,7 @@ func TestMisfits(t *testing.T) {
 		"no duplicates":      {func(r *Record) { r.Duplicates = false }, "is now a window store"},
 		"another owner":      {func(r *Record) { r.Application = "b" }, "belongs to application tweets, and this is b"},
 		"another count":      {func(r *Record) { r.Inputs = slices.Clone(r.Inputs); r.Inputs[0].Partitions = 8 }, "[{in false 4 8}]"},
-		"another name":       {func(r *Record) { r.Store = "other" }, "store counts, which the application had before, is gone"},
+		"another name":       {func(r *Record) { r.Store = "other" }, "store counts is no longer in the topology"},
 	} {
 		now := was
 		tc.change(&now)

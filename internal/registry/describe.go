@@ -8,12 +8,11 @@ import (
 	"github.com/millrace-streams/millrace/internal/graph"
 )
 
-// Topics tells the ID and the number of partitions of a topic by its full name; zero
-// where they are not known.
+// Topics returns the ID and the number of partitions of a topic by its full name. Unknown
+// values are zero.
 type Topics func(name string) (TopicID, int32)
 
-// Describe returns what is to be recorded of the stores and repartition topics of a
-// topology.
+// Describe returns the records of the stores and repartition topics of a topology.
 func Describe(application string, g *graph.Graph, topics Topics) (stores []Record, repartitions []Repartition) {
 	for _, sub := range g.SubTopologies {
 		inputs := inputsOf(application, sub, topics)

@@ -10,11 +10,11 @@ import (
 	"github.com/millrace-streams/millrace/internal/store"
 )
 
-// TopicID tells a topic from another one that had the same name before it. The zero value
-// is unknown.
+// TopicID distinguishes a topic from an earlier one with the same name. The zero value is
+// unknown.
 type TopicID = kadm.TopicID
 
-// Kind is the kind of a store. A reader keeps kinds that it does not know.
+// Kind is the kind of a store. A reader keeps unknown kinds.
 type Kind string
 
 var (
@@ -27,7 +27,7 @@ var (
 )
 
 // Record says what the rows of one store mean and where they come from. An empty field is
-// unknown, and is compared with nothing.
+// unknown, and is not compared.
 type Record struct {
 	Store       string
 	Application string // owner of the store and of its changelog
@@ -36,12 +36,12 @@ type Record struct {
 	Windows     Windows // zero without windows
 	Duplicates  bool    // a window store that keeps all values of a key and a window
 
-	// KeyFormat and ValueFormat name what the serdes write, as serde.FormatName does: "?"
-	// stands for what is unknown. They are no Go types.
+	// KeyFormat and ValueFormat name the formats of the serdes, as serde.FormatName does.
+	// "?" is unknown. They are not Go types.
 	KeyFormat, ValueFormat string
 
-	// Changelog is the topic that holds the rows. It is "" for a store without one;
-	// ChangelogID and Partitions are zero then.
+	// Changelog is the topic that holds the rows. If the store has none, Changelog is "",
+	// and ChangelogID and Partitions are zero.
 	Changelog   string
 	ChangelogID TopicID
 	Partitions  int32
@@ -49,26 +49,28 @@ type Record struct {
 	// Inputs are all topics that the store's tasks read, sorted by name.
 	Inputs []Input
 
-	// Removed is when the store was removed by name. It is zero while the store exists.
-	// The other fields of a removed store are those it had last.
+	// Removed is the time at which the store was removed by name. It is zero while the
+	// store exists. The other fields of a removed store keep their last values.
 	Removed time.Time
 
-	// Newer says that a newer version of the library wrote the record. All fields but
-	// Store, Application, Changelog, ChangelogID and Removed are zero then.
+	// Newer says that a newer version of the library wrote the record. Only Store,
+	// Application, Changelog, ChangelogID and Removed are then set.
 	Newer bool
 }
 
-// Windows are the windows of a store. Two stores whose Windows differ give different rows
-// for the same records.
+// Windows are the windows of a store. Stores with different Windows get different rows
+// from the same records.
 type Windows struct {
-	Size    time.Duration // math.MaxInt64 without end
-	Advance time.Duration // between two starts; 0 if there is one window, or if it is unknown
-	Start   int64         // of the one window that has no end, in ms since 1970
+	Size time.Duration // math.MaxInt64 without end
+	// Between two starts; 0 if there is one window, or if it is unknown.
+	Advance time.Duration
+	Start   int64 // of the one window that has no end, in ms since 1970
 }
 
 // Input is a topic that the tasks of a store read.
 type Input struct {
-	Topic      string // full name: that of a repartition topic has the application ID in front
+	// Full name: that of a repartition topic has the application ID in front.
+	Topic      string
 	ID         TopicID
 	Partitions int32
 	Internal   bool // a repartition topic of the application
@@ -81,7 +83,8 @@ type Repartition struct {
 	Partitions  int32
 }
 
-// View is what the registry held at one moment. It is immutable. The zero View is empty.
+// View is the content of the registry at one moment. It is immutable. The zero View is
+// empty.
 type View struct {
 	// TopicID is the ID of the registry's topic, zero if there was no topic.
 	TopicID TopicID
@@ -90,8 +93,8 @@ type View struct {
 	repartitions map[string]Repartition // by full name
 }
 
-// Store returns the record of a store. found is false for a store that was never
-// recorded, and true for one that was removed.
+// Store returns the record of a store. found is true for a removed store, and false for
+// one that was never recorded.
 func (v View) Store(name string) (r Record, found bool) {
 	r, found = v.stores[name]
 	return r, found

@@ -23,14 +23,14 @@ type Config struct {
 
 	// Restorer reads the topic.
 	Restorer *restore.Restorer
-	// Ensure makes the topic if it is missing, and returns its ID.
+	// Ensure creates the topic if it is missing, and returns its ID.
 	Ensure func(context.Context) (TopicID, error)
 
 	Logger *slog.Logger
 }
 
-// Registry is an application's registry as this process has read it. One goroutine uses
-// it at a time.
+// Registry is an application's registry as this process has read it. Only one goroutine
+// may use it at a time.
 type Registry struct {
 	cfg      Config
 	topic    string
@@ -38,7 +38,7 @@ type Registry struct {
 	position int64 // offset to read next
 }
 
-// New makes a Registry that has read nothing.
+// New makes a Registry. Nothing has been read yet.
 func New(cfg Config) *Registry {
 	return &Registry{cfg: cfg, topic: TopicName(cfg.Application)}
 }
@@ -46,12 +46,12 @@ func New(cfg Config) *Registry {
 // Topic returns the name of the topic.
 func (r *Registry) Topic() string { return r.topic }
 
-// View returns what was read last.
+// View returns the content after the last read.
 func (r *Registry) View() View { return r.view }
 
-// Refresh reads what was written since the last Refresh, to the end of the topic, and
-// makes the topic if it is missing. A transaction that is open is waited for. If the
-// topic was deleted meanwhile, Refresh logs it and starts from what the new one holds.
+// Refresh reads the records since the last Refresh, to the end of the topic. It waits for
+// an open transaction. If the topic is missing, it creates it. If the topic was deleted
+// meanwhile, Refresh logs that and starts with the content of the new one.
 func (r *Registry) Refresh(ctx context.Context) (View, error) {
 	id, err := r.cfg.Ensure(ctx)
 	if err != nil {
@@ -59,7 +59,7 @@ func (r *Registry) Refresh(ctx context.Context) (View, error) {
 	}
 	if had := r.view.TopicID; had != id {
 		if had != (TopicID{}) {
-			r.cfg.Logger.Warn("the registry of the stores was deleted while the application ran; it is made again from the topology", "topic", r.topic)
+			r.cfg.Logger.Warn("the registry of the stores was deleted while the application ran; it is created again from the topology", "topic", r.topic)
 		}
 		r.view, r.position = View{TopicID: id}, -1
 	}
@@ -71,11 +71,12 @@ func (r *Registry) Refresh(ctx context.Context) (View, error) {
 	return view, nil
 }
 
-// ErrDamaged is in the chain of the error that Refresh returns for a record that is not
-// the registry's.
-var ErrDamaged = errors.New("it is no record of the registry")
+// ErrDamaged is in the chain of the error that Refresh returns if the topic has a record
+// that is not the registry's.
+var ErrDamaged = errors.New("it is not a record of the registry")
 
-// read adds to a view what the topic holds from an offset on, and returns where it ends.
+// read adds the content of the topic from an offset on to a view, and returns the end
+// offset.
 func read(ctx context.Context, from *restore.Restorer, topic string, view View, position int64) (View, int64, error) {
 	view.stores, view.repartitions = maps.Clone(view.stores), maps.Clone(view.repartitions)
 	if view.stores == nil {
@@ -84,7 +85,7 @@ func read(ctx context.Context, from *restore.Restorer, topic string, view View, 
 	sink := func(_ int, records []*kgo.Record, _ int64) error {
 		for _, record := range records {
 			if err := view.apply(record); err != nil {
-				return fmt.Errorf("offset %d: key %q: %w: %w; if another program wrote the record, write an empty value under its key, and else restore it", record.Offset, record.Key, ErrDamaged, err)
+				return fmt.Errorf("offset %d: key %q: %w: %w: if another program wrote the record, write an empty value under its key; otherwise restore the record", record.Offset, record.Key, ErrDamaged, err)
 			}
 		}
 		return nil
@@ -98,12 +99,12 @@ func read(ctx context.Context, from *restore.Restorer, topic string, view View, 
 		return read(ctx, from, topic, View{TopicID: view.TopicID}, -1)
 	}
 	if err != nil {
-		return view, position, fmt.Errorf("reading the registry of the stores, topic %s: %w", topic, err)
+		return view, position, fmt.Errorf("read the registry of the stores in topic %s: %w", topic, err)
 	}
 	return view, end, nil
 }
 
-// apply changes a view that nobody else has yet.
+// apply changes a view that nobody else uses yet.
 func (v View) apply(record *kgo.Record) error {
 	if len(record.Value) == 0 {
 		delete(v.stores, nameIn(record.Key, storePrefix))

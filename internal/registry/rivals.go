@@ -10,9 +10,8 @@ import (
 	"github.com/millrace-streams/millrace/internal/store"
 )
 
-// rivals returns the applications that an internal topic could also belong to. The topic
-// a-b-c-changelog is that of store c of application a-b, and that of store b-c of
-// application a.
+// rivals returns the applications to which an internal topic could also belong. Example:
+// a-b-c-changelog belongs to store c of application a-b or to store b-c of application a.
 func rivals(application string, topics []string) []string {
 	var out []string
 	for _, topic := range topics {
@@ -29,22 +28,22 @@ func rivals(application string, topics []string) []string {
 	return out
 }
 
-// RivalError says that an internal topic belongs to another application already.
+// RivalError says that an internal topic already belongs to another application.
 type RivalError struct {
 	Topic       string
-	Application string // that has it
-	What        string // for which it has it
+	Application string // the owner
+	What        string // the store or operator that uses it there
 }
 
 func (e *RivalError) Error() string {
-	return fmt.Sprintf("topic %s belongs to application %s already, which has it for its %s: the two applications would overwrite each other's records. "+
+	return fmt.Sprintf("topic %s already belongs to application %s, which uses it for its %s: the two applications would overwrite each other's records. "+
 		"Give this application, or its store or operator, another name; if application %s is gone, delete its topic %s",
 		e.Topic, e.Application, e.What, e.Application, graph.RegistryTopic(e.Application))
 }
 
 // Rival returns a *RivalError if another application has recorded one of the topics as
-// its own. exist returns the IDs of those topics that exist and that this application may
-// read; the registry of an application that it may not read is not looked at.
+// its own. exist returns the IDs of the topics that exist and that this application may
+// read. The registry of an application that it may not read is skipped.
 func (r *Registry) Rival(ctx context.Context, topics []string, exist func(context.Context, []string) (map[string]TopicID, error)) error {
 	applications := rivals(r.cfg.Application, topics)
 	if len(applications) == 0 {
@@ -68,7 +67,7 @@ func (r *Registry) Rival(ctx context.Context, topics []string, exist func(contex
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case err != nil:
-			r.cfg.Logger.Warn("the registry of another application cannot be read, so whether it uses the same internal topics is not known",
+			r.cfg.Logger.Warn("could not read the registry of another application, so it is unknown whether it uses the same internal topics",
 				"other", applications[i], "topic", name, "error", err)
 			continue
 		}
@@ -79,7 +78,7 @@ func (r *Registry) Rival(ctx context.Context, topics []string, exist func(contex
 	return nil
 }
 
-// claims returns a *RivalError if the view, of another application, has one of the
+// claims returns a *RivalError if the view, of another application, contains one of the
 // topics.
 func (v View) claims(topics []string) error {
 	for _, s := range v.Stores() {

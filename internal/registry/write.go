@@ -15,7 +15,7 @@ import (
 	"github.com/millrace-streams/millrace/internal/backoff"
 )
 
-// Changes are what a write puts into the registry.
+// Changes are the records that a write changes in the registry.
 type Changes struct {
 	Stores       []Record
 	Repartitions []Repartition
@@ -25,7 +25,7 @@ type Changes struct {
 // Empty reports whether there is nothing to write.
 func (c Changes) Empty() bool { return len(c.Stores)+len(c.Repartitions)+len(c.Forget) == 0 }
 
-// Undo returns the changes that bring back what an earlier view had.
+// Undo returns the changes that restore an earlier view.
 func (c Changes) Undo(before View) (undo Changes) {
 	for _, s := range c.Stores {
 		if was, found := before.Store(s.Store); found {
@@ -45,19 +45,19 @@ func (c Changes) Undo(before View) (undo Changes) {
 }
 
 const (
-	// transactionTimeout bounds how long a writer that dies keeps readers waiting.
+	// transactionTimeout bounds how long readers wait for a writer that has died.
 	transactionTimeout = 10 * time.Second
 	// writeTimeout bounds one attempt.
 	writeTimeout = 30 * time.Second
 )
 
-// contention is how long a writer waits after another one has fenced it.
+// contention is the pause after another writer has fenced this one.
 var contention = backoff.Backoff{First: 20 * time.Millisecond, Last: time.Second}
 
-// Update reads the registry to its end, asks decide what to change, and writes that in
-// one transaction, unless it is nothing. Between decide's last call and the write nobody
-// else has written: if another writer comes in between, decide is asked again with what
-// that one wrote. An error of decide ends Update.
+// Update reads the registry to its end, asks decide for changes, and writes them in one
+// transaction. If there are none, it writes nothing. Nobody else writes between the last
+// call of decide and the write: if another writer comes in between, decide is called
+// again with the new content. An error of decide ends Update.
 func (r *Registry) Update(ctx context.Context, decide func(View) (Changes, error)) (View, error) {
 	view, err := r.Refresh(ctx)
 	if err != nil {
@@ -76,7 +76,7 @@ func (r *Registry) Update(ctx context.Context, decide func(View) (Changes, error
 		case err == nil || !contended(err):
 			return r.view, r.explain(err)
 		}
-		// Writers that wait equally long would go on fencing each other.
+		// Writers with equal pauses would fence each other forever.
 		wait := contention.Delay(attempt)
 		if err := backoff.Sleep(ctx, wait/2+rand.N(wait)); err != nil {
 			return r.view, err
@@ -87,10 +87,10 @@ func (r *Registry) Update(ctx context.Context, decide func(View) (Changes, error
 // refusal is an error of decide.
 type refusal struct{ error }
 
-// errUndecided says that a transaction has ended in a way that the writer does not know.
+// errUndecided says that the outcome of a transaction is unknown.
 var errUndecided = errors.New("the transaction of the registry was not confirmed")
 
-// contended says that another writer was faster, or that the outcome has to be read.
+// contended reports whether another writer was faster, or the outcome has to be read.
 func contended(err error) bool {
 	return errors.Is(err, errUndecided) || errors.Is(err, kerr.ProducerFenced) || errors.Is(err, kerr.InvalidProducerEpoch) ||
 		errors.Is(err, kerr.InvalidTxnState) || errors.Is(err, kerr.InvalidProducerIDMapping) || errors.Is(err, kerr.ConcurrentTransactions) ||
@@ -137,7 +137,7 @@ func commit(ctx context.Context, cl *kgo.Client, records []*kgo.Record) error {
 		return err
 	}
 	if err := cl.ProduceSync(ctx, records...).FirstErr(); err != nil {
-		// The next writer's initialisation aborts the transaction too.
+		// The initialisation of the next writer aborts the transaction too.
 		return errors.Join(err, cl.EndTransaction(ctx, kgo.TryAbort))
 	}
 	if err := cl.EndTransaction(ctx, kgo.TryCommit); err != nil {
@@ -184,7 +184,7 @@ func (r *Registry) encode(c Changes) ([]*kgo.Record, error) {
 	return records, nil
 }
 
-// explain says what to do about errors that users meet.
+// explain adds advice to errors that users meet.
 func (r *Registry) explain(err error) error {
 	if err == nil {
 		return nil
@@ -192,9 +192,9 @@ func (r *Registry) explain(err error) error {
 	advice := ""
 	switch {
 	case errors.Is(err, kerr.TransactionalIDAuthorizationFailed):
-		advice = fmt.Sprintf("; allow the application to Write with the transactional ID %s, also with AtLeastOnce", r.topic)
+		advice = fmt.Sprintf(": allow the application to Write with the transactional ID %s, even with AtLeastOnce", r.topic)
 	case errors.Is(err, kerr.TopicAuthorizationFailed):
-		advice = "; allow the application to Read and Write the topic"
+		advice = ": allow the application to Read and Write the topic"
 	}
-	return fmt.Errorf("writing what the stores mean to topic %s: %w%s", r.topic, err, advice)
+	return fmt.Errorf("write what the stores mean to topic %s: %w%s", r.topic, err, advice)
 }

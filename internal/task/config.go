@@ -14,7 +14,8 @@ import (
 type Config struct {
 	ApplicationID string
 	Graph         *graph.Graph
-	ID            processor.Task // ID.SubTopology is the index of the sub-topology in Graph.SubTopologies
+	// ID.SubTopology is the index of the sub-topology in Graph.SubTopologies.
+	ID processor.Task
 
 	// Whole runs all sub-topologies in this one task, whatever ID.SubTopology is. Only
 	// the test driver's Java order uses it.
@@ -37,8 +38,8 @@ type Config struct {
 	Out    Outbox
 	Policy processor.ErrorPolicy
 
-	// Idle is how long the task waits for new records of an input partition that is caught
-	// up, before it processes those of the others. 0: not at all.
+	// Idle is how long the task waits for new records of an input partition that it has
+	// read to the end, before it processes records of the others. 0: not at all.
 	Idle time.Duration
 
 	EveryUpdate bool         // the application's default for tables

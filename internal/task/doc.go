@@ -13,8 +13,8 @@
 //	t.Add(topic, partition, records)         // hand over
 //	n, err := t.Process(now, max)            // outputs go to the Outbox
 //	n, err = t.Punctuate(now)                // wall-clock schedules
-//	c, err := t.Begin()                      // flush; c.Offsets are to be committed with the outputs
-//	err = t.Finish(positions)                // Kafka has confirmed the transaction: apply it to the database
+//	c, err := t.Begin()                      // flush; commit c.Offsets with the outputs
+//	err = t.Finish(positions)                // after the commit: apply it
 //	err = t.Close()
 //
 // An abort is Close and New on the same database: nothing that a task holds in memory

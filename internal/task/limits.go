@@ -65,8 +65,9 @@ func LimitsOf(configs map[string]string) *Limits {
 
 // TooLargeError is the cause of an error when a record is larger than its topic takes.
 type TooLargeError struct {
-	Topic       string
-	Size, Limit int    // bytes; Size is that of a batch that has only the record, compressed
+	Topic string
+	// Bytes; Size is that of a batch that has only the record, compressed.
+	Size, Limit int
 	Setting     string // that Limit is the value of
 }
 

@@ -121,7 +121,8 @@ func (t *Task) observe(e *processor.Error, action processor.Action) {
 		level = slog.LevelError
 		var panicked *processor.PanicError
 		if errors.As(e.Err, &panicked) {
-			attributes = append(attributes, "stack", string(panicked.Stack)) // once: what goes on may panic at every record
+			// Once: what goes on may panic at every record.
+			attributes = append(attributes, "stack", string(panicked.Stack))
 		}
 	}
 	t.logger.Log(t.ctx, level, "error in the topology", attributes...)

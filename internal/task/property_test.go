@@ -119,7 +119,8 @@ func drive(t *testing.T, input map[string][]graph.Input, r *rand.Rand, size int,
 			}
 			before := s.open
 			s.open = nil
-			if _, err := s.task.Process(time.UnixMilli(0), r.IntN(3)); err != nil { // the next transaction's
+			// The next transaction's.
+			if _, err := s.task.Process(time.UnixMilli(0), r.IntN(3)); err != nil {
 				t.Fatal(err)
 			}
 			after := s.open

@@ -95,7 +95,8 @@ func TestRefusedDeadLetter(t *testing.T) {
 	s.cfg.Now = time.UnixMilli(1000)
 	s.start()
 	letter := graph.Output{Topic: "dead", Value: []byte("value"), Timestamp: 5, Headers: processor.Headers{
-		{Key: "own", Value: []byte("1")}, {Key: processor.DeadLetterTimestamp, Value: []byte("of an earlier letter")}, // the record was a letter already
+		// The record was a letter already.
+		{Key: "own", Value: []byte("1")}, {Key: processor.DeadLetterTimestamp, Value: []byte("of an earlier letter")},
 		{Key: processor.DeadLetterError, Value: []byte(strings.Repeat("x", 3000))},
 		{Key: processor.DeadLetterTopic, Value: []byte("in")}, {Key: processor.DeadLetterPartition, Value: []byte("1")}, {Key: processor.DeadLetterOffset, Value: []byte("2")},
 	}}

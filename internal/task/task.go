@@ -19,28 +19,31 @@ type Task struct {
 	logger *slog.Logger
 	nodes  *host // what the nodes see of the task
 
-	queues  []*queue
-	byName  map[Partition]*queue
-	stores  []*openedStore
-	times   *store.OperatorTimes // nil unless the sub-topology is so large that its times may not fit into metadata
+	queues []*queue
+	byName map[Partition]*queue
+	stores []*openedStore
+	// Nil unless the sub-topology is so large that its times may not fit into metadata.
+	times   *store.OperatorTimes
 	cells   *cells
 	flushes []hook
 	closes  []hook
 
 	// State of the record, punctuation or flush that is going on.
-	current     *graph.Input       // nil in punctuators and flushes
-	origin      processor.Metadata // while current is nil: the record that a flush is about
-	originInput *graph.Input       // the same record, if it was kept
-	call        string             // while current is nil: the punctuator or the flush
+	current *graph.Input // nil in punctuators and flushes
+	// While current is nil: the record that a flush is about.
+	origin      processor.Metadata
+	originInput *graph.Input // the same record, if it was kept
+	call        string       // while current is nil: the punctuator or the flush
 	now         time.Time
 	eventTime   processor.Timestamp // of the record or the punctuation
 	logTime     processor.Timestamp // of the current record, as in Kafka
-	writeTime   processor.Timestamp // of writes to stores while a node has set it, else -1: then it is eventTime
-	streamTime  processor.Timestamp
-	undecoded   bool   // the record could not be decoded, and has been dropped
-	taken       int    // records taken from the queues by the Process that is going on
-	last        *queue // of the record taken last, and its offset
-	lastOffset  int64
+	// Of writes to stores while a node has set it, else -1: then it is eventTime.
+	writeTime  processor.Timestamp
+	streamTime processor.Timestamp
+	undecoded  bool   // the record could not be decoded, and has been dropped
+	taken      int    // records taken from the queues by the Process that is going on
+	last       *queue // of the record taken last, and its offset
+	lastOffset int64
 
 	stops     bool      // see StopBefore
 	idleUntil time.Time // see IdleUntil

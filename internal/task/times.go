@@ -44,9 +44,9 @@ func (t *Task) restored(kafka map[string]int64) (map[string]int64, error) {
 	return newest(left), nil
 }
 
-// timesLost reports whether the values that the offsets carry are missing, or may be old:
-// no input has metadata of a commit, or one has an offset that no commit has set. A commit
-// writes metadata with each offset, also if there are no values.
+// timesLost reports whether the values in the metadata of the offsets are missing or may
+// be old. This is so if no input has metadata of a commit, or if an input has an offset
+// that no commit has set. A commit writes metadata with each offset, even without values.
 func (t *Task) timesLost() bool {
 	some := false
 	for _, in := range t.cfg.Inputs {

@@ -13,16 +13,16 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// creation is a topic that is to be made, with the settings that its brokers take.
+// creation is a topic to create, with the settings that its brokers accept.
 type creation struct {
 	Spec
 	configs map[string]string
 	leftOut []Finding
-	probed  bool // the settings that the brokers do not take are left out
+	probed  bool // settings that the brokers do not accept are left out
 }
 
-// create creates topics, and accepts that another process was faster. It returns the
-// settings that the brokers do not take, by topic.
+// create creates topics. It is no error if another process was faster. It returns the
+// settings that the brokers do not accept, by topic.
 func create(ctx context.Context, cl *kgo.Client, specs []Spec) (map[string][]Finding, error) {
 	var missing []*creation
 	for _, s := range specs {
@@ -63,7 +63,7 @@ func create(ctx context.Context, cl *kgo.Client, specs []Spec) (map[string][]Fin
 	return leftOut, nil
 }
 
-// refusal is why a topic was not created; nil if it was.
+// refusal is the reason why a topic was not created, or nil.
 type refusal struct {
 	err    error
 	detail string // in the broker's words
@@ -80,7 +80,7 @@ func (r *refusal) isConfig() bool {
 	return errors.Is(r.err, kerr.InvalidConfig) || errors.Is(r.err, kerr.PolicyViolation)
 }
 
-// refused says whether to ask for the topic again.
+// refused reports whether to request the topic again.
 func (c *creation) refused(ctx context.Context, cl *kgo.Client, r *refusal) (again bool, err error) {
 	switch {
 	case r == nil, errors.Is(r.err, kerr.TopicAlreadyExists):
@@ -96,10 +96,10 @@ func (c *creation) refused(ctx context.Context, cl *kgo.Client, r *refusal) (aga
 	return false, fmt.Errorf("creating internal topic %q: %w%s%s", c.Name, r.err, r.detail, advice(r.err))
 }
 
-// probe asks the broker about one setting after the other, and leaves out those that it
-// does not take: older versions do not know all of them, and a cluster's policy may
-// forbid some. It reports whether it has found any. Without its cleanup policy, or with a
-// setting of the user's left out, a topic is not made.
+// probe asks the broker about each setting alone, and leaves out those that it does not
+// accept. Older versions do not know all settings, and a cluster's policy may forbid
+// some. It reports whether it has found any. A topic is never created without its cleanup
+// policy or without a setting that the user chose.
 func (c *creation) probe(ctx context.Context, cl *kgo.Client) (found bool, err error) {
 	for _, set := range settings {
 		if _, chosen := c.Configs[set.name]; chosen || c.configs[set.name] == "" || set.legacy {
@@ -122,8 +122,8 @@ func (c *creation) probe(ctx context.Context, cl *kgo.Client) (found bool, err e
 	return found, nil
 }
 
-// validate asks whether a topic with a single one of the settings could be made. Nothing
-// is made.
+// validate asks whether a topic with only one of the settings could be created. Nothing
+// is created.
 func (c *creation) validate(ctx context.Context, cl *kgo.Client, setting string) (*refusal, error) {
 	alone := &creation{Spec: c.Spec, configs: map[string]string{cleanupPolicy: c.configs[cleanupPolicy], setting: c.configs[setting]}}
 	for failures := 1; ; failures++ {
@@ -141,7 +141,7 @@ func (c *creation) validate(ctx context.Context, cl *kgo.Client, setting string)
 	}
 }
 
-// ask sends one request for all the topics, and returns what was refused.
+// ask sends one request for all the topics, and returns the refusals.
 func ask(ctx context.Context, cl *kgo.Client, missing []*creation, validateOnly bool) (map[string]*refusal, error) {
 	req := kmsg.NewPtrCreateTopicsRequest()
 	req.TimeoutMillis = int32(ready / time.Millisecond)
@@ -183,7 +183,7 @@ func detail(message *string) string {
 	return ": " + *message
 }
 
-// advice says what to do about the errors that users meet.
+// advice returns advice for errors that users meet.
 func advice(err error) string {
 	switch {
 	case errors.Is(err, kerr.TopicAuthorizationFailed), errors.Is(err, kerr.ClusterAuthorizationFailed):
@@ -191,7 +191,7 @@ func advice(err error) string {
 	case errors.Is(err, kerr.InvalidReplicationFactor):
 		return ": set a replication factor that the number of brokers allows"
 	case errors.Is(err, kerr.PolicyViolation):
-		return ": the cluster's policy forbids it; create the topic by hand or change its configuration"
+		return ": the cluster's policy forbids it: create the topic by hand or change its configuration"
 	}
 	return ""
 }

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// MismatchError says that an internal topic exists but is not what the application needs.
+// MismatchError says that an existing internal topic does not fit the application.
 type MismatchError struct {
 	Topic   string
 	Kind    Kind
@@ -13,8 +13,8 @@ type MismatchError struct {
 	Want    int32
 	Configs []Finding // the settings for which the topic is refused
 
-	// Command puts the configuration right, also the settings that are only warned of:
-	// the next start should not meet them. It is empty if nothing is wrong with it.
+	// Command fixes the configuration, including settings that only cause a warning. It
+	// is empty if the configuration is right.
 	Command string
 }
 
@@ -30,13 +30,13 @@ func (e *MismatchError) Error() string {
 	}
 	text := fmt.Sprintf("internal topic %q (%s) does not fit: %s", e.Topic, e.Kind, strings.Join(wrong, "; "))
 	if e.Command != "" && len(e.Configs) > 0 {
-		text += ". To put its configuration right: " + e.Command
+		text += ". To fix its configuration: " + e.Command
 	}
 	return text
 }
 
-// Command returns the command that gives a topic the settings that the findings expect.
-// It is empty if there is nothing that can be set.
+// Command returns the command that sets the expected values of the findings on a topic.
+// It is empty if nothing can be set.
 func Command(brokers []string, topic string, findings []Finding) string {
 	var set []string
 	for _, f := range findings {

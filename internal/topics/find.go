@@ -7,13 +7,13 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// MissingAfter is how long a topic has to be unknown to count as missing. The metadata of
-// the brokers lags behind the creation of a topic, by some hundred milliseconds on a
-// quiet cluster.
+// MissingAfter is how long a topic must be unknown before it counts as missing. The
+// metadata of the brokers lags behind the creation of a topic, by some hundred
+// milliseconds on a quiet cluster.
 const MissingAfter = 5 * time.Second
 
-// Find describes topics as Describe does, but asks again while one of them is missing.
-// After within it returns what is missing then. It returns an error if ctx ends before.
+// Find is Describe, but asks again while a topic is missing, for at most within. Topics
+// that are still missing then have Missing set. If ctx ends first, it returns an error.
 func Find(ctx context.Context, cl *kgo.Client, names []string, within time.Duration) (map[string]Topic, error) {
 	began := time.Now()
 	for failures := 1; ; failures++ {
@@ -36,9 +36,9 @@ func anyMissing(found map[string]Topic) bool {
 	return false
 }
 
-// Confirm calls look until it returns nil, and returns its error if it still returns one
-// after MissingAfter: a broker whose metadata lags behind describes topics as they were
-// before. It returns nil if ctx ends first.
+// Confirm repeats look until it returns nil. If look still returns an error after
+// MissingAfter, Confirm returns that error. The wait is needed because a broker with old
+// metadata describes topics as they were before. If ctx ends first, Confirm returns nil.
 func Confirm(ctx context.Context, look func(context.Context) error) error {
 	began := time.Now()
 	for failures := 1; ; failures++ {

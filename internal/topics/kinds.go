@@ -29,7 +29,7 @@ const (
 var kinds = [...]struct {
 	name   string
 	policy string // cleanup.policy
-	reason string // for the policy
+	reason string // the reason for the policy
 }{
 	ChangelogCompact:  {"changelog of a key-value store", "compact", "deletion would remove rows that are not written again"},
 	ChangelogWindowed: {"changelog of a window store", "compact,delete", "brokers refuse to delete the records of expired windows with compact alone"},

@@ -11,9 +11,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// Purger deletes records that the application does not need any more: those of
-// repartition topics that it has processed, and those of windowed changelogs whose
-// windows have expired. One goroutine uses it.
+// Purger deletes records that the application no longer needs: processed records of
+// repartition topics, and records of expired windows in windowed changelogs. Only one
+// goroutine may use it.
 type Purger struct {
 	admin  *kadm.Client
 	log    *slog.Logger
@@ -23,7 +23,7 @@ type Purger struct {
 
 type warning struct{ topic, cause string }
 
-// warnEvery is how often a cause is logged that keeps a topic from being purged.
+// warnEvery is the interval at which the same reason for a failed purge is logged again.
 const warnEvery = time.Hour
 
 // NewPurger makes a Purger.
@@ -31,9 +31,9 @@ func NewPurger(cl *kgo.Client, log *slog.Logger) *Purger {
 	return &Purger{admin: kadm.NewClient(cl), log: log, purged: Offsets{}, warned: map[warning]time.Time{}}
 }
 
-// Purge deletes the records below the given offsets. Partitions whose offset has not
-// grown since they were purged last are left alone. A refusal is logged, once an hour for
-// each topic and cause, and is no failure: the partition is purged by a later call.
+// Purge deletes the records below the given offsets. It skips partitions whose offset has
+// not grown since their last purge. A refusal is logged, once an hour per topic and
+// cause, and is not an error: a later call purges the partition.
 func (p *Purger) Purge(ctx context.Context, below Offsets) {
 	var due kadm.Offsets
 	for topic, partitions := range below.Since(p.purged) {
@@ -65,7 +65,7 @@ func (p *Purger) warn(topic string, err error) {
 		return
 	}
 	p.warned[key] = time.Now()
-	p.log.Warn("records that are not needed any more could not be deleted, so the topic grows; trying again",
+	p.log.Warn("could not delete records that are no longer needed, so the topic grows; trying again",
 		"topic", topic, "error", err, "advice", purgeAdvice(err))
 }
 
@@ -76,7 +76,7 @@ func purgeAdvice(err error) string {
 	case errors.Is(err, kerr.PolicyViolation):
 		return "add delete to the topic's cleanup.policy"
 	}
-	return "none: this may pass"
+	return "none: the error may be temporary"
 }
 
 // Offsets are offsets by topic and partition.
@@ -90,8 +90,8 @@ func (o Offsets) Set(topic string, partition int32, offset int64) {
 	o[topic][partition] = offset
 }
 
-// Since returns the offsets that are larger than earlier ones. A partition that is not
-// there counts as 0.
+// Since returns the offsets that are larger than the earlier ones. A missing partition
+// counts as 0.
 func (o Offsets) Since(earlier Offsets) Offsets {
 	larger := Offsets{}
 	for topic, partitions := range o {

@@ -5,7 +5,7 @@ import (
 	"strconv"
 )
 
-// scope says on which kinds of topics a setting matters.
+// scope says for which kinds of topics a setting matters.
 type scope uint8
 
 const (
@@ -31,13 +31,15 @@ type setting struct {
 	scope scope
 	value string // of a new topic
 
-	// fits reports whether an existing topic may keep what it has.
+	// fits reports whether an existing topic may keep the value that was found.
 	fits func(found string, all map[string]string) bool
-	// refused: an existing topic that does not fit is refused. Else it is warned of.
+	// refused: an existing topic that does not fit is refused. Otherwise a warning is
+	// logged.
 	refused bool
-	// older is set in place of the setting, on brokers that do not know it.
+	// older is the setting for brokers that do not know this one.
 	older string
-	// legacy: new topics do not get the setting, unless it is another one's older.
+	// legacy: new topics do not get the setting, unless it is the older one of another
+	// setting.
 	legacy bool
 
 	reason string // completes "is X, expected Y: "
@@ -52,8 +54,9 @@ const (
 // maxLong is the largest value of a setting in ms: no bound.
 var maxLong = strconv.FormatInt(math.MaxInt64, 10)
 
-// settings has one line for each setting but cleanup.policy, whose value is the kind's.
-// docs/internal-topics.md shows it, and says which settings are left to the broker.
+// settings has one line per setting, except cleanup.policy, whose value depends on the
+// kind. docs/internal-topics.md shows it, and lists the settings that are left to the
+// broker.
 var settings = []setting{
 	{name: retentionMs, scope: onDeleting, value: forever, fits: equals(forever),
 		reason: "brokers measure it against the records' own timestamps, and would delete old records that the application still needs"},
@@ -77,16 +80,16 @@ var settings = []setting{
 		reason: "committed records could be lost with a broker"},
 }
 
-// differenceMaxMs is what brokers before 3.6 have in place of the bounds before and
-// after. Brokers from 3.6 to 3.9 apply it where these are not bounded; 4.0 has removed
-// it.
+// differenceMaxMs is the setting of brokers before 3.6, which do not have the bounds
+// before and after. Brokers from 3.6 to 3.9 apply it if these are not set. 4.0 has
+// removed it.
 const differenceMaxMs = "message.timestamp.difference.max.ms"
 
 func equals(want string) func(string, map[string]string) bool {
 	return func(found string, _ map[string]string) bool { return found == want }
 }
 
-// atLeast accepts numbers from least on, and what is no number.
+// atLeast accepts numbers from least on, and values that are not numbers.
 func atLeast(least int64) func(string, map[string]string) bool {
 	return func(found string, _ map[string]string) bool {
 		n, err := strconv.ParseInt(found, 10, 64)
@@ -94,7 +97,7 @@ func atLeast(least int64) func(string, map[string]string) bool {
 	}
 }
 
-// holdsBatch accepts a segment that takes the largest batch of the topic.
+// holdsBatch accepts a segment size that can hold the largest batch of the topic.
 func holdsBatch(found string, all map[string]string) bool {
 	segment, err := strconv.ParseInt(found, 10, 64)
 	batch, err2 := strconv.ParseInt(all["max.message.bytes"], 10, 64)

@@ -7,17 +7,18 @@ import (
 	"time"
 )
 
-// Spec is an internal topic as the application needs it.
+// Spec describes an internal topic that the application needs.
 type Spec struct {
 	Name              string
 	Partitions        int32
 	ReplicationFactor int16 // -1 is the broker's default
 	Kind              Kind
-	Retention         time.Duration     // of the store; ChangelogWindowed only
-	Configs           map[string]string // topic configurations of the user's; they replace ours, and are not judged
+	Retention         time.Duration // of the store; ChangelogWindowed only
+	// The user's settings; they replace ours, and are not judged.
+	Configs map[string]string
 }
 
-// configs is what the topic is created with.
+// configs returns the settings with which the topic is created.
 func (s Spec) configs() map[string]string {
 	c := map[string]string{cleanupPolicy: kinds[s.Kind].policy}
 	for _, set := range settings {
@@ -29,13 +30,13 @@ func (s Spec) configs() map[string]string {
 	return c
 }
 
-// Finding is a setting of an internal topic that is not as the application needs it.
+// Finding is a setting of an internal topic that differs from what the application needs.
 type Finding struct {
 	Setting string
 	Found   string
 	Want    string
 	Reason  string // why it matters
-	LeftOut bool   // the brokers do not take the setting; Found is empty
+	LeftOut bool   // the brokers do not accept the setting; Found is empty
 }
 
 func (f Finding) String() string {
@@ -45,8 +46,9 @@ func (f Finding) String() string {
 	return f.Setting + " is " + strconv.Quote(f.Found) + ", expected " + strconv.Quote(f.Want) + ": " + f.Reason
 }
 
-// judge compares the configuration of an existing topic with the spec: what is refused,
-// and what is warned of. Settings that the broker does not report are not judged.
+// judge compares the configuration of an existing topic with the spec. It returns the
+// settings for which the topic is refused, and those that cause a warning. Settings that
+// the broker does not report are not judged.
 func (s Spec) judge(found map[string]string) (refused, warned []Finding) {
 	for _, j := range slices.Concat([]judgement{s.judgePolicy(found)}, s.judgeSettings(found)) {
 		_, chosen := s.Configs[j.Setting]
@@ -61,8 +63,8 @@ func (s Spec) judge(found map[string]string) (refused, warned []Finding) {
 	return refused, warned
 }
 
-// judgement is a Finding and whether the topic is refused for it. The zero value finds
-// nothing.
+// judgement is a Finding, and whether the topic is refused for it. The zero value means
+// that the setting fits.
 type judgement struct {
 	Finding
 	refused bool
@@ -74,8 +76,8 @@ func (s Spec) judgePolicy(all map[string]string) judgement {
 	if !known || samePolicy(found, kind.policy) {
 		return judgement{}
 	}
-	// A windowed changelog loses nothing by another policy: it keeps what is not needed
-	// any more.
+	// Another policy loses no data of a windowed changelog. It only keeps records that
+	// are no longer needed.
 	return judgement{Finding{Setting: cleanupPolicy, Found: found, Want: kind.policy, Reason: kind.reason}, s.Kind != ChangelogWindowed}
 }
 
@@ -91,15 +93,15 @@ func (s Spec) judgeSettings(all map[string]string) []judgement {
 	return judged
 }
 
-// applies reports whether a setting has an effect on a topic: one without deletion keeps
-// its records whatever its retention is.
+// applies reports whether a setting has an effect on a topic. For example, a topic
+// without deletion keeps its records whatever its retention is.
 func (s Spec) applies(set setting, all map[string]string) bool {
 	policy, known := all[cleanupPolicy]
 	return set.scope != onDeleting || !known || hasPolicy(policy, "delete")
 }
 
-// losesSoon reports whether a topic would lose records also while times go on as usual,
-// and not only with old event times or after a pause.
+// losesSoon reports whether a topic would lose records in normal operation, and not only
+// with old event times or after a pause.
 func (s Spec) losesSoon(setting, found string) bool {
 	if setting != retentionMs {
 		return false

@@ -14,7 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// TopicID tells a topic from another one that had the same name before it.
+// TopicID distinguishes a topic from an earlier one with the same name.
 type TopicID = kadm.TopicID
 
 // Topic as it exists in the cluster.
@@ -24,24 +24,25 @@ type Topic struct {
 	Missing    bool              // it does not exist; the other fields are zero
 	Configs    map[string]string // nil if they may not be read
 
-	// Warnings are the settings of an internal topic that are not as the application
-	// needs them, though it can run; Command puts those right that can be. See Ensure.
+	// Warnings are the settings of an internal topic that differ from what the
+	// application needs, but do not stop it. Command fixes those that can be fixed. See
+	// Ensure.
 	Warnings []Finding
 	Command  string
 }
 
-// retries are of topics that the brokers do not agree on yet.
+// retries are the pauses while the brokers do not yet agree about topics.
 var retries = backoff.Backoff{First: 10 * time.Millisecond, Last: time.Second}
 
 // ready bounds how long the brokers may take to agree about topics: to create them, to
-// elect their leaders, to describe them. After it the caller gets a transient error that
-// says what is missing, and tries again.
+// elect their leaders, to describe them. After that, the caller gets a transient error
+// that names what is missing, and tries again.
 const ready = 15 * time.Second
 
-// Ensure creates the topics that are missing, checks those that exist, and returns all of
-// them when every partition has a leader. Several processes may call it at once. It
-// returns all problems together: a *MismatchError for each topic that does not fit. What
-// does not keep the application from running is in Topic.Warnings, for the caller to log.
+// Ensure creates missing topics, checks existing ones, and returns all of them when every
+// partition has a leader. Several processes may call it at once. The error joins all
+// problems: a *MismatchError for each topic that does not fit. Problems that do not stop
+// the application are in Topic.Warnings, for the caller to log.
 func Ensure(ctx context.Context, cl *kgo.Client, specs []Spec) (map[string]Topic, error) {
 	if len(specs) == 0 {
 		return map[string]Topic{}, nil
@@ -64,21 +65,21 @@ func Ensure(ctx context.Context, cl *kgo.Client, specs []Spec) (map[string]Topic
 	if err != nil {
 		return nil, err
 	}
-	// Also without a missing one: another process may have created it a moment ago.
+	// Wait even if none was missing: another process may have created one a moment ago.
 	if found, err = awaitLeaders(ctx, cl, names); err != nil {
 		return nil, err
 	}
 	return found, check(found, specs, leftOut, seeds(cl))
 }
 
-// check judges the topics, and adds what is only warned of to them.
+// check judges the topics, and adds warnings to them.
 func check(found map[string]Topic, specs []Spec, leftOut map[string][]Finding, brokers []string) error {
 	var errs []error
 	for _, s := range specs {
 		t := found[s.Name]
 		refused, warned := s.judge(t.Configs)
 		for _, f := range leftOut[s.Name] {
-			if _, known := t.Configs[f.Setting]; !known { // else it has been judged
+			if _, known := t.Configs[f.Setting]; !known { // otherwise it has been judged
 				warned = append(warned, f)
 			}
 		}
@@ -92,7 +93,7 @@ func check(found map[string]Topic, specs []Spec, leftOut map[string][]Finding, b
 	return errors.Join(errs...)
 }
 
-// seeds returns the addresses that the client was given.
+// seeds returns the client's seed addresses.
 func seeds(cl *kgo.Client) []string {
 	brokers, _ := cl.OptValue(kgo.SeedBrokers).([]string)
 	return brokers
@@ -141,8 +142,8 @@ func leaderless(details kadm.TopicDetails, names []string) string {
 	return ""
 }
 
-// Describe returns each named topic; one that does not exist has Missing set. A topic
-// whose configuration may not be read is described without it.
+// Describe returns each named topic. A missing topic has Missing set. A topic whose
+// configuration may not be read is returned without it.
 func Describe(ctx context.Context, cl *kgo.Client, names []string) (map[string]Topic, error) {
 	described := make(map[string]Topic, len(names))
 	if len(names) == 0 {
@@ -177,7 +178,8 @@ func Describe(ctx context.Context, cl *kgo.Client, names []string) (map[string]T
 		return nil, fmt.Errorf("describing the configuration of topics: %w", err)
 	}
 	for _, c := range configs {
-		if errors.Is(c.Err, kerr.UnknownTopicOrPartition) { // the broker that was asked does not know it yet, or any more
+		// The broker that was asked does not know it yet, or any more.
+		if errors.Is(c.Err, kerr.UnknownTopicOrPartition) {
 			described[c.Name] = Topic{Missing: true}
 		}
 		if c.Err != nil {
@@ -193,7 +195,7 @@ func Describe(ctx context.Context, cl *kgo.Client, names []string) (map[string]T
 	return described, nil
 }
 
-// listTopics asks again while the brokers are still agreeing about a new topic.
+// listTopics repeats the request while the brokers do not yet agree about a new topic.
 func listTopics(ctx context.Context, admin *kadm.Client, names []string) (kadm.TopicDetails, error) {
 	ctx, cancel := context.WithTimeout(ctx, ready)
 	defer cancel()

@@ -1,10 +1,10 @@
-// Package transient tells errors that may go away by themselves from errors that repeat
-// for ever.
+// Package transient distinguishes errors that may go away by themselves from permanent
+// ones.
 //
-// The rule is an allow-list: an error that nobody has thought about is permanent. A
-// permanent error that is taken for a transient one hangs an application in silence; a
-// transient one that is taken for a permanent one ends it with a message that names the
-// cause.
+// The rule is an allow-list: an error that is not on the list is permanent. If a
+// permanent error were treated as transient, the application would hang in silence. If a
+// transient error is treated as permanent, the application ends with a message that names
+// the cause.
 package transient
 
 import (
@@ -20,8 +20,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// Is reports whether the same request may succeed later without anybody's help. An error
-// that joins several is transient if all of them are.
+// Is reports whether the same request may succeed later without any intervention. An
+// error that joins several is transient if all of them are.
 func Is(err error) bool {
 	switch e := err.(type) {
 	case nil:
@@ -57,17 +57,20 @@ func all(errs []error) bool {
 
 // answer judges a broker's answer. Kafka's protocol says which answers are worth another
 // try: elections, moves, load, quotas, and metadata that lags behind (kerr.IsRetriable).
-// Beside those:
+// The answers listed here are added:
 func answer(e *kerr.Error) bool {
 	switch e {
 	case kerr.ConcurrentTransactions, // the transaction before is still being ended
 		kerr.OperationNotAttempted,                   // the client has sent nothing
 		kerr.RebalanceInProgress,                     // the group's members are joining
 		kerr.IllegalGeneration, kerr.UnknownMemberID, // the client joins again
-		kerr.MemberIDRequired, kerr.StaleMemberEpoch, // the client joins with what the answer says
-		kerr.FencedMemberEpoch, kerr.GroupMaxSizeReached: // the client joins again; another member may leave
+		// The client joins with what the answer says.
+		kerr.MemberIDRequired, kerr.StaleMemberEpoch,
+		// The client joins again; another member may leave.
+		kerr.FencedMemberEpoch, kerr.GroupMaxSizeReached:
 		return true
-	case kerr.ElectionNotNeeded: // retriable in the table, but nothing here asks for elections
+	// Retriable in the table, but nothing here asks for elections.
+	case kerr.ElectionNotNeeded:
 		return false
 	}
 	return kerr.IsRetriable(e)
@@ -86,9 +89,10 @@ func untrusted(err error) bool {
 }
 
 // refusals are the TLS alerts (RFC 8446, section 6.2) with which a broker refuses a
-// client for good.
+// client permanently.
 var refusals = []uint8{
-	40, 42, 43, 44, 45, 46, // handshake failure; bad, unsupported, revoked, expired, unknown certificate
+	// Handshake failure; bad, unsupported, revoked, expired, unknown certificate.
+	40, 42, 43, 44, 45, 46,
 	48, 49, // unknown authority, access denied
 	70, 71, // protocol version, insufficient security
 	116, // certificate required
@@ -97,23 +101,28 @@ var refusals = []uint8{
 // connection reports trouble with a connection, at this node of the error's tree.
 func connection(err error) bool {
 	switch err {
-	case io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, // the broker, or something before it, has closed the connection
+	// The broker, or something before it, has closed the connection.
+	case io.EOF, io.ErrUnexpectedEOF, net.ErrClosed,
 		context.DeadlineExceeded, // no answer in time: the deadline is the try's own
-		context.Canceled:         // the caller ends; loops look at their own context for that
+		// The caller ends; loops look at their own context for that.
+		context.Canceled:
 		return true
 	}
 	switch err.(type) {
-	case syscall.Errno: // of a file: errors of connections carry theirs inside a net.OpError
+	// Of a file: errors of connections carry theirs inside a net.OpError.
+	case syscall.Errno:
 		return false
-	case net.Error: // dials, reads, writes and name look-ups; package dialer makes all errors of a user's dialer such ones
+	// Dials, reads, writes and name look-ups; package dialer makes all errors of a user's
+	// dialer such ones.
+	case net.Error:
 		return true
 	}
 	if wraps(err) {
 		return false // its parts are judged
 	}
-	// A connection that died under a request, a controller or coordinator that is not
-	// known yet; and a broker that has left the cluster, for which kgo has neither a name
-	// nor a test.
+	// These are: a connection that failed during a request; a controller or coordinator
+	// that is not known yet; and a broker that has left the cluster, for which kgo has
+	// neither a name nor a test.
 	return kgo.IsRetryableBrokerErr(err) || err.Error() == "unknown broker"
 }
 

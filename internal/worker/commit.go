@@ -8,8 +8,9 @@ import (
 	"github.com/millrace-streams/millrace/internal/txn"
 )
 
-// commitIfDue commits if there is something to commit and the interval has passed, if a
-// task or the memory asks for it, or if there is nothing else to do.
+// commitIfDue commits if there is something to commit and one of these is true: the
+// interval has passed, a task or the memory asks for a commit, or there is nothing else
+// to do.
 func (w *Worker) commitIfDue(worked bool) {
 	dirty, urgent := w.producer.InTransaction() || w.producer.Produced() > 0, w.overdue() || w.pace.left() == 0
 	for _, t := range w.tasks {
@@ -32,15 +33,15 @@ func (w *Worker) commitIfDue(worked bool) {
 	}
 }
 
-// overdue says that the open transaction has to be committed before anything else is
-// done: the broker aborts it when it is twice as old as it can get here.
+// overdue reports that the open transaction must be committed before any other work. The
+// broker aborts it when it is twice as old.
 func (w *Worker) overdue() bool {
 	begun := w.producer.Started()
 	return !begun.IsZero() && time.Since(begun) >= max(w.cfg.CommitInterval, w.cfg.TransactionTimeout/4)
 }
 
-// commitAt is when what is dirty now has to be committed. A worker that has nothing else
-// to do commits early, though not so often that the commits themselves become a load.
+// commitAt returns when uncommitted work must be committed. An idle worker commits early,
+// but not so often that commits themselves become a load.
 func (w *Worker) commitAt(worked bool) time.Time {
 	at := w.dirtySince.Add(w.cfg.CommitInterval)
 	if worked {
@@ -52,7 +53,7 @@ func (w *Worker) commitAt(worked bool) time.Time {
 	return at
 }
 
-// commit commits what all tasks have done, or makes them as if they had not done it.
+// commit commits the work of all tasks, or reverts it.
 func (w *Worker) commit() {
 	if w.producer == nil || w.failed {
 		return
@@ -126,8 +127,8 @@ func (w *Worker) commitTransaction(tasks []*Task, offsets []txn.OffsetCommit) er
 	return w.finish(tasks, result.Positions)
 }
 
-// commitAtLeastOnce applies the tasks' changes before the offsets are committed: a crash
-// in between processes records again.
+// commitAtLeastOnce applies the tasks' changes before the offsets are committed. After a
+// crash in between, records are processed again.
 func (w *Worker) commitAtLeastOnce(tasks []*Task, offsets []txn.OffsetCommit) error {
 	if err := w.producer.Flush(w.ctx); err != nil {
 		return err
@@ -142,21 +143,21 @@ func (w *Worker) commitAtLeastOnce(tasks []*Task, offsets []txn.OffsetCommit) er
 	return nil
 }
 
-// aheadError says that the local state is ahead of the committed offsets, so the worker's
-// own record of these is of no use.
+// aheadError says that the local state is ahead of the committed offsets. The worker's
+// own record of the offsets is then useless.
 type aheadError struct{ error }
 
 func (e *aheadError) Unwrap() error { return e.error }
 
-// unfinishedError says that what follows a commit went wrong: it could not be written to
-// the disk, which is then behind Kafka, or user code that was told of it has panicked. A
-// restart puts the disk right.
+// unfinishedError says that a step after a commit failed: the disk could not be written
+// and is now behind Kafka, or user code that was told about the commit has panicked. A
+// restart catches the disk up.
 type unfinishedError struct{ error }
 
 func (e *unfinishedError) Unwrap() error { return e.error }
 
-// finish finishes the commit of all tasks, whatever becomes of one of them: for Kafka it
-// has happened.
+// finish finishes the commit of all tasks, even if one of them fails, because the commit
+// has happened in Kafka.
 func (w *Worker) finish(tasks []*Task, positions map[string]map[int32]int64) error {
 	var errs []error
 	for _, t := range tasks {
@@ -169,12 +170,12 @@ func (w *Worker) finish(tasks []*Task, positions map[string]map[int32]int64) err
 		errs = append(errs, t.run.Finish(mine))
 	}
 	if err := errors.Join(errs...); err != nil {
-		return &unfinishedError{fmt.Errorf("finishing a commit: %w", err)}
+		return &unfinishedError{fmt.Errorf("finish a commit: %w", err)}
 	}
 	return nil
 }
 
-// uncommitted goes on after a commit that did not come through.
+// uncommitted continues after a failed commit.
 func (w *Worker) uncommitted(err error) {
 	w.cfg.Logger.Warn("commit failed", "worker", w.cfg.Index, "error", err)
 	var unfinished *unfinishedError
@@ -213,12 +214,11 @@ func (w *Worker) uncommitted(err error) {
 	}
 }
 
-// fencedPause leaves the group the time to say what has become of the tasks. If it says
-// nothing, they are still this process's, and are restored.
+// fencedPause gives the group time to revoke the tasks. If it does not, they still belong
+// to this process, and are restored.
 const fencedPause = 500 * time.Millisecond
 
-// crash gives all tasks up as if the process had died, to be restored from what Kafka
-// has.
+// crash gives up all tasks as if the process had died. They are restored from Kafka.
 func (w *Worker) crash(pause time.Duration) {
 	w.backOff()
 	w.abort()

@@ -2,29 +2,27 @@
 // the input partitions of the process, and the [Worker]s that run its tasks.
 //
 // A worker is one goroutine. It owns tasks, one producer and one transaction at a time,
-// which covers all its tasks. Nothing in a task is locked: whoever wants something of a
-// task asks its worker.
+// which covers all its tasks. Nothing in a task is locked. To use a task, ask its worker.
 //
-// # What a task goes through
+// # The life of a task
 //
-// A [Task] is a task of this process from the assignment to the moment it is dropped. It
-// is with the host (package runtime) while its state is being restored, and with one
-// worker while it runs. After a transaction whose outcome is not known, or which was
-// refused, the worker gives its tasks back to the host, which restores them again. An
-// abort stays inside the worker: the tasks are made anew from their databases and read
-// their input again.
+// A [Task] is a task of this process, from its assignment until it is dropped. The host
+// (package runtime) owns it while its state is restored; one worker owns it while it
+// runs. If the outcome of a transaction is unknown, or the transaction was refused, the
+// worker returns its tasks to the host, which restores them again. An abort stays inside
+// the worker: the tasks are made again from their databases and read their input again.
 //
 // # Records that the broker refuses
 //
-// The first refusal aborts. In the replay the producer holds records back; the worker has
+// The first refusal aborts. In the replay the producer holds records back. The worker has
 // it send them between two calls of the tasks, and at each commit. A record that is
-// refused alone goes to its task ([task.Task.Refused]), which asks the error policy.
-// Under Fail the worker aborts once more, repeats what came before the record, and
-// commits that.
+// refused alone goes to its task ([task.Task.Refused]), which asks the error policy. If
+// the policy says Fail, the worker aborts once more, repeats the records before the
+// refused one, and commits them.
 //
 // # Input that has to be read again
 //
-// After an abort, input is fetched again from the committed offsets. The alternative,
-// keeping the records until they are committed, would hold every record for a commit
-// interval longer, in all processes, for something that hardly ever happens.
+// After an abort, input is fetched again from the committed offsets. The alternative is
+// to keep the records until they are committed. It would hold every record in memory for
+// one more commit interval, in all processes, for a rare case.
 package worker

@@ -11,9 +11,9 @@ import (
 	"github.com/millrace-streams/millrace/processor"
 )
 
-// Feed is one input partition on its way from the fetcher to the task that reads it. A
-// task that reads its input again gets a new Feed; what is still under way to the old one
-// is dropped.
+// Feed is one input partition on its way from the fetcher to its task. A task that reads
+// its input again gets a new Feed. Records that are still on their way to the old one are
+// dropped.
 type Feed struct {
 	Topic     string
 	Partition int32
@@ -38,22 +38,22 @@ func (feed *Feed) Size() int64 { return feed.size() }
 // End is the last stable offset that was seen, -1 before.
 func (feed *Feed) End() int64 { return feed.end.Load() }
 
-// Closed reports whether nobody reads the feed any more.
+// Closed reports whether the feed has no reader any more.
 func (feed *Feed) Closed() bool { return feed.closed.Load() }
 
 // Paused reports whether the fetcher has paused the partition.
 func (feed *Feed) Paused() bool { return feed.paused.Load() }
 
-// batch is what a fetch has brought of one partition.
+// batch is the part of a fetch that belongs to one partition.
 type batch struct {
 	feed   *Feed
 	inputs []graph.Input
 	bytes  int64
-	next   int64 // position behind the batch, control records included
+	next   int64 // the position after the batch, including control records
 	end    int64
 
-	rewound  bool  // there is nothing but this: see Fetcher.Rewind
-	position int64 // of the fetcher before
+	rewound  bool  // the batch has no records: see Fetcher.Rewind
+	position int64 // the fetcher's previous position
 }
 
 // inbox holds the batches for the tasks of one worker.
@@ -80,7 +80,7 @@ func (i *inbox) notify() {
 	}
 }
 
-// take returns what has arrived; it is valid until the next take.
+// take returns the batches that have arrived. They are valid until the next take.
 func (i *inbox) take() []batch {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -90,11 +90,11 @@ func (i *inbox) take() []batch {
 	return taken
 }
 
-// inputSize is what a record takes beside its bytes.
+// inputSize is the memory of a record in addition to its bytes.
 const inputSize = int64(unsafe.Sizeof(graph.Input{}))
 
-// batchOf converts what a fetch has brought. The records' bytes alias the fetch, which
-// therefore lives as long as one of them.
+// batchOf converts a part of a fetch. The records alias the fetch, which therefore stays
+// in memory as long as one of them.
 func batchOf(f *Feed, records []*kgo.Record, end int64) batch {
 	b := batch{feed: f, end: end, next: -1}
 	b.inputs = make([]graph.Input, 0, len(records))

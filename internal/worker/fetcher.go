@@ -11,12 +11,12 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// FetcherConfig is what a Fetcher is made of.
+// FetcherConfig configures a Fetcher.
 type FetcherConfig struct {
 	Opts   []kgo.Opt // client options, those of consuming included
 	Memory int64     // bound of the bytes buffered
-	// Trouble is told that a partition cannot be fetched. It is not fetched any more: the
-	// host adds it again, or gives up. It must not block.
+	// Trouble is told that a partition cannot be fetched. The partition is then no longer
+	// fetched: the host adds it again, or gives up. Trouble must not block.
 	Trouble func(f *Feed, position int64, err error)
 	Logger  *slog.Logger
 }
@@ -32,7 +32,7 @@ type Fetcher struct {
 
 	mu       sync.Mutex
 	commands []func(*plan)
-	wanted   bool // something waits for the poll to end
+	wanted   bool // a command waits for the end of the poll
 	cancel   context.CancelFunc
 	wake     chan struct{}
 
@@ -170,7 +170,8 @@ func (f *Fetcher) Run(ctx context.Context) {
 		f.regulate()
 		if f.full() {
 			f.stalled.Store(true)
-			if f.full() { // a worker that has not seen stalled has made room meanwhile, or will see it
+			// A worker that has not seen stalled has made room meanwhile, or will see it.
+			if f.full() {
 				select {
 				case <-f.wake:
 				case <-ctx.Done():

@@ -163,7 +163,8 @@ func TestTroubleIsTold(t *testing.T) {
 	}
 	b.Resume(feed, 5)
 	got := b.next()
-	if len(got[0].inputs) != 0 || got[0].next != 5 { // the task must not wait for what lies before
+	// The task must not wait for what lies before.
+	if len(got[0].inputs) != 0 || got[0].next != 5 {
 		t.Errorf("the position came as %+v", got[0])
 	}
 	for got = got[1:]; len(got) == 0; {

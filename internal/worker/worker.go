@@ -93,7 +93,8 @@ type Worker struct {
 	outputs  outputs
 	caution  txn.Caution
 	pace     pace
-	looked   map[string]time.Time // when a topic was looked up because a record did not fit it
+	// When a topic was looked up because a record did not fit it.
+	looked   map[string]time.Time
 	tasks    []*Task
 	crashed  []*Task // to be given back to the host
 	crashAt  time.Time

@@ -71,8 +71,8 @@ func TestProcessForwards(t *testing.T) {
 func TestProcessMisuse(t *testing.T) {
 	t.Parallel()
 	for want, process := range map[string]func(c ctx, r rec) error{
-		`ForwardTo: "nobody" is no child`: func(c ctx, r rec) error { c.ForwardTo("nobody", r); return nil },
-		"the timestamp -5 is negative":    func(c ctx, r rec) error { r.Timestamp = -5; c.Forward(r); return nil },
+		`ForwardTo: "nobody" is not a child`: func(c ctx, r rec) error { c.ForwardTo("nobody", r); return nil },
+		"the timestamp -5 is negative":       func(c ctx, r rec) error { r.Timestamp = -5; c.Forward(r); return nil },
 		"shorter than a millisecond": func(c ctx, r rec) error {
 			c.Every(time.Microsecond, processor.WallClock, func(ctx, time.Time) error { return nil }).Cancel()
 			return nil

@@ -42,8 +42,8 @@ func TestDecodeDeltas(t *testing.T) {
 	s := Deltas(serde.String)
 	for text, want := range map[string]string{
 		"":               "empty",
-		"03":             "nothing in front",
-		"0006":           "no format",
+		"03":             "no value before it",
+		"0006":           "not a format",
 		"02":             "new value of",
 		"0c6e65776f02":   "new value of 6 bytes",
 		"ffffffffff0f02": "new value of",

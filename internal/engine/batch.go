@@ -9,16 +9,17 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 )
 
-// maxBatch keeps a batch below Pebble's bound of 4 GB, with room for what is added at the
-// end.
+// maxBatch keeps a batch below Pebble's bound of 4 GB, with room for the data that is
+// added last.
 const maxBatch = 3 << 30
 
-// Batch is one atomic change of a task's committed state. It is for the task's goroutine.
+// Batch is one atomic change of a task's committed state. Only the task's goroutine may
+// use it.
 type Batch struct {
 	db     *DB
 	pebble *pebble.Batch // nil before the first change on disk
 	tables []*TableBatch
-	meta   []func(*DB) // what Apply does to the metadata in memory
+	meta   []func(*DB) // the changes of the metadata in memory
 }
 
 // NewBatch returns an empty batch.
@@ -36,7 +37,7 @@ func (b *Batch) Table(t *Table) *TableBatch {
 	return tb
 }
 
-// SetPosition sets the table's position in its changelog topic: the offset to read next.
+// SetPosition sets the table's position in its changelog topic: the next offset to read.
 func (b *Batch) SetPosition(t *Table, topic string, next int64) {
 	name := t.metaName(topic)
 	if t.Persistent() {
@@ -45,7 +46,7 @@ func (b *Batch) SetPosition(t *Table, topic string, next int64) {
 	b.meta = append(b.meta, func(d *DB) { d.positions[name] = next })
 }
 
-// SetTopicID notes the ID of the changelog topic that the table is filled from.
+// SetTopicID notes the ID of the changelog topic from which the table is filled.
 func (b *Batch) SetTopicID(t *Table, topic string, id [16]byte) {
 	name := t.metaName(topic)
 	if t.Persistent() {
@@ -62,7 +63,7 @@ func (b *Batch) SetTime(name string, at int64) {
 	b.meta = append(b.meta, func(d *DB) { d.times[name] = at })
 }
 
-// SetStamp notes the wall clock, by which a later start sees how old the state is.
+// SetStamp notes the wall clock. A later start uses it to see how old the state is.
 func (b *Batch) SetStamp(now time.Time) {
 	if b.db.pebble != nil {
 		b.setMeta(metaStamp, "", binary.BigEndian.AppendUint64(nil, uint64(now.UnixMilli())))
@@ -74,8 +75,8 @@ func (b *Batch) SetStamp(now time.Time) {
 func (b *Batch) forget(t *Table, topic string) {
 	name := t.metaName(topic)
 	if t.Persistent() {
-		// The errors of a pebble.Batch that is not indexed are those of a database that
-		// is closed, which Apply returns.
+		// A pebble.Batch without an index only fails if its database is closed. Apply
+		// returns that error.
 		_ = b.onDisk().Delete(metaKey(metaPosition, name), nil)
 		_ = b.onDisk().Delete(metaKey(metaTopicID, name), nil)
 	}
@@ -108,8 +109,7 @@ func (b *Batch) onDisk() *pebble.Batch {
 	return b.pebble
 }
 
-// applyMemory does what the batch says to the tables in memory and to the metadata in
-// memory.
+// applyMemory applies the batch to the tables and the metadata in memory.
 func (b *Batch) applyMemory() {
 	for _, tb := range b.tables {
 		for _, c := range tb.changes {
@@ -139,15 +139,15 @@ func (b *Batch) Reset() {
 // Close releases the batch.
 func (b *Batch) Close() { b.Reset() }
 
-// TableBatch is the part of a Batch that changes one table. It copies what it is given;
-// later changes of a key win.
+// TableBatch is the part of a Batch that changes one table. It copies its arguments. If a
+// key is changed several times, the last change wins.
 type TableBatch struct {
 	batch   *Batch
 	table   *Table
 	changes []memoryChange // of an in-memory table
 
 	// Of a window store's table; see segments.go.
-	logged   int64 // no change that follows lies before this offset of the changelog
+	logged   int64 // later changes are at or after this changelog offset
 	segments []segmentChange
 	segment  int64 // of the last change, if noted
 	noted    bool
@@ -210,8 +210,8 @@ func (b *TableBatch) Delete(key []byte) error {
 	return op.Finish()
 }
 
-// DeleteRange removes the rows with from <= key < to; nil bounds are open. What is added
-// to the batch later stays.
+// DeleteRange removes the rows with from <= key < to. Nil bounds are open. Rows that are
+// added to the batch later stay.
 func (b *TableBatch) DeleteRange(from, to []byte) error {
 	if to != nil && bytes.Compare(from, to) >= 0 {
 		return nil
@@ -236,7 +236,8 @@ func (b *TableBatch) addMemory(c memoryChange) {
 	b.changes = append(b.changes, c)
 }
 
-// room refuses what would make the batch larger than Pebble can take; it panics then.
+// room refuses a change that would make the batch too large for Pebble, which would
+// panic.
 func (b *TableBatch) room(n int) error {
 	if size := b.batch.onDisk().Len() + n; size > maxBatch {
 		return fmt.Errorf("store %s: the changes of one commit take more than %d bytes: commit more often, or lower StateMemory", b.table.name, maxBatch)

@@ -5,20 +5,20 @@ import (
 	"math/bits"
 )
 
-// keySet is a set of keys that may answer yes for a key that it does not have, for about
-// one key in twenty. It never answers no for a key that it has.
+// keySet is a set of keys. For a key that it has, it always answers yes. For a key that
+// it does not have, it answers no, or wrongly yes in about one of twenty cases.
 //
-// It is a list of split block Bloom filters, as in the Parquet format: a key sets one bit
-// in each of the eight words of one block, so a question costs one cache line for each
-// filter. Each filter is larger than the one before, so the set grows without knowing its
+// It is a list of split block Bloom filters, as in the Parquet format. A key sets one bit
+// in each of the eight words of one block, so a query costs one cache line per filter.
+// Each filter is larger than the previous one, so the set can grow without knowing its
 // keys.
 type keySet struct {
-	filters []blockFilter // the largest last
+	filters []blockFilter // in ascending size
 }
 
 type blockFilter struct {
 	blocks []block
-	free   int // number of keys that it still takes
+	free   int // the number of keys for which there is room
 }
 
 type block [8]uint32
@@ -35,7 +35,7 @@ var salts = block{0x47b6137b, 0x44974d91, 0x8824ad5b, 0xa2b7289d, 0x705495c7, 0x
 
 var hashSeed = maphash.MakeSeed()
 
-// hashOf returns the hash by which sets know a key. It differs from process to process.
+// hashOf returns the hash of a key. It differs from process to process.
 func hashOf(key []byte) uint64 { return maphash.Bytes(hashSeed, key) }
 
 // has reports whether the set may have a key.
@@ -51,7 +51,7 @@ func (s *keySet) has(hash uint64) bool {
 // full reports whether the set must grow before it takes another key.
 func (s *keySet) full() bool { return len(s.filters) == 0 || s.filters[len(s.filters)-1].free == 0 }
 
-// next returns the bytes that growing takes.
+// next returns the number of bytes by which the set grows next.
 func (s *keySet) next() int64 {
 	keys := firstFilter
 	for range s.filters {

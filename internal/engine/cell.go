@@ -11,11 +11,11 @@ import (
 
 // Origin is the record that made a change.
 type Origin struct {
-	Topic     string // empty: not known, or no record
+	Topic     string // empty if unknown or if there is no record
 	Partition int32
 	Offset    int64
 	Headers   processor.Headers
-	Input     any // the record itself, for its dead letter, if the task keeps it so long
+	Input     any // the record itself, if the task keeps it for a dead letter
 }
 
 // String returns topic/partition@offset.
@@ -41,9 +41,9 @@ func (e *EncodeError) Error() string {
 // Unwrap returns the serde's error.
 func (e *EncodeError) Unwrap() error { return e.Err }
 
-// Cell is a row in memory, decoded. Its fields are changed by [Cells] only. A pointer to
-// a cell may be used until the next call of a method of its Cells; to a changed cell,
-// until Flush.
+// Cell is a decoded row in memory. Only [Cells] changes its fields. A pointer to a cell
+// is valid until the next call of a method of its Cells; a pointer to a changed cell is
+// valid until Flush.
 type Cell[K, V any] struct {
 	Key       K // as it was passed to Load or Put
 	Value     V // the zero value unless Present
@@ -66,8 +66,8 @@ func (c *Cell[K, V]) KeyBytes() []byte { return bytesOf(c.key) }
 // Changed reports whether the cell has changed since the last Flush.
 func (c *Cell[K, V]) Changed() bool { return c.dirty != 0 }
 
-// Lend returns the value to a reader that may keep it. The value must not be changed in
-// place any more: its owner works on a [Cells.Copy].
+// Lend returns the value to a reader that may keep it. The value must then not be changed
+// in place: its owner works on a [Cells.Copy].
 func (c *Cell[K, V]) Lend() V {
 	c.lent = true
 	return c.Value
@@ -76,7 +76,7 @@ func (c *Cell[K, V]) Lend() V {
 // Lent reports whether a reader may keep the present value.
 func (c *Cell[K, V]) Lent() bool { return c.lent }
 
-// change is what is known of a changed cell until Flush. Cell.dirty is 1 + its index in
+// change holds the data of a changed cell until Flush. Cell.dirty is 1 + its index in
 // Cells.changes.
 type change[K, V any] struct {
 	cell   *Cell[K, V]
@@ -89,8 +89,8 @@ type change[K, V any] struct {
 	oldThere bool
 }
 
-// keepOld notes the row before its first change. The value itself can be kept only if
-// nobody changes it in place.
+// keepOld keeps the row as it was before its first change. The value itself can be kept
+// only if nobody changes it in place.
 func (ch *change[K, V]) keepOld(cell *Cell[K, V], unchanging bool) {
 	switch {
 	case !cell.Present:
@@ -100,9 +100,9 @@ func (ch *change[K, V]) keepOld(cell *Cell[K, V], unchanging bool) {
 	}
 }
 
-// cellSize returns the bytes of a cell in memory without its key and what its value
-// refers to: the cell, and its places in map and ring. A Go map grows by doubling its
-// parts, so an entry takes more than its 24 bytes.
+// cellSize returns the bytes of a cell in memory, without its key and the data behind its
+// value: the cell, and its places in map and ring. A Go map doubles its parts when it
+// grows, so an entry takes more than its 24 bytes.
 func cellSize[K, V any]() int32 {
 	const mapEntry, ringEntry = 56, 10
 	return int32(unsafe.Sizeof(Cell[K, V]{})) + mapEntry + ringEntry

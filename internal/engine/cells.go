@@ -14,27 +14,27 @@ type CellsConfig[K, V any] struct {
 	Store   string
 	Env     Env
 	Value   serde.Serde[V]
-	LogFrom int // leading bytes of a cell's key that its changelog key does not have
+	LogFrom int // leading bytes of a cell's key that the changelog key lacks
 }
 
-// Cells is what a store keeps in memory: the rows changed since the last commit (the
-// overlay), and rows that were read or written before (the cache). Both are decoded: a
-// value is encoded once per commit, not once per change. The keys are the keys of the
-// store's Table. Reads see every change at once.
+// Cells is the part of a store in memory: the rows that were changed since the last
+// commit (the overlay), and rows that were read or written before (the cache). Both are
+// decoded, so a value is encoded once per commit and not once per change. The keys are
+// those of the store's Table. Reads see every change at once.
 //
-// Values may be changed in place by their owner between Get and Set: after an abort
-// everything in memory is thrown away.
+// The owner may change a value in place between Get and Set, because an abort discards
+// everything in memory.
 //
-// A Cells is for the task's goroutine. The memory it takes is counted in Env.Budget;
-// cached rows go when the budget is crowded, changed rows never.
+// Only the task's goroutine may use a Cells. Its memory is counted in Env.Budget. If the
+// budget is crowded, cached rows are evicted; changed rows never are.
 type Cells[K, V any] struct {
 	store     string
 	env       Env
 	serde     serde.Serde[V]
 	logFrom   int
 	immutable bool
-	old       bool // Old is asked for
-	oldValues bool // old values are kept, since nobody changes them in place
+	old       bool // Old may be called
+	oldValues bool // old values are kept, because nobody changes them in place
 
 	cells      map[string]*Cell[K, V]
 	ring       []*Cell[K, V] // all cells, for the clock
@@ -74,7 +74,7 @@ func NewCells[K, V any](c CellsConfig[K, V]) *Cells[K, V] {
 	return cells
 }
 
-// Get returns the row's cell; nil if there is no such row.
+// Get returns the row's cell, or nil if there is no such row.
 func (c *Cells[K, V]) Get(key []byte) (*Cell[K, V], error) {
 	cell, ok := c.cells[string(key)]
 	if !ok {
@@ -90,7 +90,7 @@ func (c *Cells[K, V]) Get(key []byte) (*Cell[K, V], error) {
 	return cell, nil
 }
 
-// Load returns the row's cell, for Set; Present is false if there is no such row.
+// Load returns the row's cell, for Set. If there is no such row, Present is false.
 func (c *Cells[K, V]) Load(keyBytes []byte, key K) (*Cell[K, V], error) {
 	cell, ok := c.cells[string(keyBytes)]
 	if !ok {
@@ -180,7 +180,7 @@ func (c *Cells[K, V]) decode(data []byte) (value V, err error) {
 	return c.serde.Decode(data)
 }
 
-// insert adds a cell. It makes room first: the new cell must not be the one that goes.
+// insert adds a cell. It makes room first, so that the new cell is not evicted at once.
 func (c *Cells[K, V]) insert(key []byte, valueSize int) *Cell[K, V] {
 	if c.env.Budget.Crowded() {
 		c.evict(2, 32)
@@ -239,9 +239,8 @@ func (c *Cells[K, V]) set(cell *Cell[K, V], value V, present bool, timestamp int
 	return nil
 }
 
-// undo makes a cell as it was before a change whose value cannot be encoded: the caller
-// may have changed the value in place, and the error policy may say that the application
-// goes on.
+// undo restores a cell after a change whose value cannot be encoded. The caller may have
+// changed the value in place, and the error policy may let the application continue.
 func (c *Cells[K, V]) undo(cell *Cell[K, V], unread bool) error {
 	switch {
 	case unread:
@@ -284,14 +283,14 @@ func (c *Cells[K, V]) firstChange(cell *Cell[K, V], unread bool) {
 
 func (c *Cells[K, V]) changeSize() int64 { return int64(unsafe.Sizeof(change[K, V]{})) }
 
-// resize counts a cell anew whose value takes n bytes.
+// resize updates the size of a cell whose value takes n bytes.
 func (c *Cells[K, V]) resize(cell *Cell[K, V], n int) {
 	size := c.base + int32(len(cell.key)+n)
 	c.count(int64(size - cell.size))
 	cell.size = size
 }
 
-// countRoom counts what the lists of changes take, which is kept from one commit to the
+// countRoom counts the memory of the lists of changes. It is kept from one commit to the
 // next.
 func (c *Cells[K, V]) countRoom() {
 	room := int64(cap(c.changes))*c.changeSize() + int64(cap(c.committing))*int64(unsafe.Sizeof(uintptr(0)))
@@ -311,9 +310,9 @@ func (c *Cells[K, V]) countDirty(n int64) {
 	c.env.Budget.addDirty(n)
 }
 
-// Dirty yields the cells changed since the last Flush, in order of their first change.
-// Changes may be made meanwhile; cells that change for the first time then are yielded
-// too.
+// Dirty yields the cells that have changed since the last Flush, in order of their first
+// change. The loop may change cells; a cell that changes for the first time in the loop
+// is yielded too.
 func (c *Cells[K, V]) Dirty() iter.Seq[*Cell[K, V]] {
 	return func(yield func(*Cell[K, V]) bool) {
 		for i := 0; i < len(c.changes); i++ {
@@ -326,7 +325,7 @@ func (c *Cells[K, V]) Dirty() iter.Seq[*Cell[K, V]] {
 }
 
 // Origin returns the origin of the last change of a cell that has changed since the last
-// Flush; else the zero Origin.
+// Flush. Otherwise it returns the zero Origin.
 func (c *Cells[K, V]) Origin(cell *Cell[K, V]) Origin {
 	if cell.dirty == 0 {
 		return Origin{}
@@ -334,7 +333,7 @@ func (c *Cells[K, V]) Origin(cell *Cell[K, V]) Origin {
 	return c.changes[cell.dirty-1].origin
 }
 
-// Close gives the memory back. The cells must not be used any more.
+// Close releases the memory. The cells must not be used afterwards.
 func (c *Cells[K, V]) Close() {
 	c.env.Table.leave(c.ring)
 	c.count(-c.bytes)

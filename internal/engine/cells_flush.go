@@ -19,8 +19,8 @@ func (c *Cells[K, V]) log(ch *change[K, V], value []byte) error {
 	return nil
 }
 
-// encode returns the encoding of a value, not nil, in bytes that never change. origin is
-// what changed it last.
+// encode returns the encoding of a value in bytes that never change. It is never nil.
+// origin is the record that changed the value last.
 func (c *Cells[K, V]) encode(v V, origin Origin) (value []byte, err error) {
 	defer func() {
 		if err != nil {
@@ -40,7 +40,7 @@ func (c *Cells[K, V]) encode(v V, origin Origin) (value []byte, err error) {
 	return value, nil
 }
 
-// encoded counts a changed cell anew whose value is known to take n bytes.
+// encoded updates the size of a changed cell whose value is known to take n bytes.
 func (c *Cells[K, V]) encoded(cell *Cell[K, V], n int) {
 	before := cell.size
 	c.resize(cell, n)
@@ -100,7 +100,8 @@ func (c *Cells[K, V]) flushAbsent(b *TableBatch, ch *change[K, V]) error {
 	return b.Delete(ch.cell.KeyBytes())
 }
 
-// Committed says that the batch of the last Flush has been applied; see Store.Committed.
+// Committed is called when the batch of the last Flush has been applied; see
+// Store.Committed.
 func (c *Cells[K, V]) Committed() {
 	for _, cell := range c.committing {
 		cell.committing = false
@@ -120,8 +121,8 @@ func (c *Cells[K, V]) Committed() {
 	c.Trim()
 }
 
-// Trim lets cached rows go, and room that was needed once, while the process holds more
-// than it may and the task more than its part; see Store.Trim.
+// Trim evicts cached rows and releases unused room, while the process holds more than it
+// may and the task more than its part; see Store.Trim.
 func (c *Cells[K, V]) Trim() {
 	if !c.env.Budget.Crowded() {
 		return
@@ -135,7 +136,7 @@ func (c *Cells[K, V]) Trim() {
 	}
 }
 
-// rehouse moves the cells to a smaller map: a Go map does not shrink by itself.
+// rehouse moves the cells to a smaller map, because a Go map does not shrink.
 func (c *Cells[K, V]) rehouse() {
 	cells := make(map[string]*Cell[K, V], len(c.cells))
 	for _, cell := range c.ring {
@@ -144,7 +145,7 @@ func (c *Cells[K, V]) rehouse() {
 	c.cells, c.most = cells, len(cells)
 }
 
-// shrink gives back the room of lists that are empty.
+// shrink releases the room of empty lists.
 func (c *Cells[K, V]) shrink() {
 	if len(c.changes) == 0 {
 		c.changes = nil
@@ -156,7 +157,7 @@ func (c *Cells[K, V]) shrink() {
 	c.countRoom()
 }
 
-// Forget lets the cached rows with a key below the bound go: the table has dropped them,
+// Forget evicts the cached rows with a key below the bound. The table has dropped them,
 // and nobody will ask for them again.
 func (c *Cells[K, V]) Forget(below []byte) {
 	bound := string(below)
@@ -167,9 +168,9 @@ func (c *Cells[K, V]) Forget(below []byte) {
 	}
 }
 
-// evict lets up to n cached rows go, looking at no more than steps cells: second chance,
-// that is, a cell that was used since the hand last passed stays. It returns how many
-// went, or were marked to go next time.
+// evict evicts up to n cached rows, and looks at no more than steps cells. It uses second
+// chance: a cell that was used since the hand last passed stays. It returns how many were
+// evicted, or marked to be evicted next time.
 func (c *Cells[K, V]) evict(n, steps int) int {
 	done := 0
 	for ; steps > 0 && n > 0 && len(c.ring) > 0; steps-- {

@@ -2,20 +2,21 @@ package engine
 
 import "fmt"
 
-// KeepOld asks for Old. A row that is absent, and was absent at the last Flush, is then
-// not logged, unless every update is. Call it before the first change.
+// KeepOld prepares for calls of Old. A row that is absent, and was absent at the last
+// Flush, is then not logged, unless every update is. Call KeepOld before the first
+// change.
 //
-// An old value is kept only if values of the type cannot be changed in place. Else Old
-// reads it from the table.
+// An old value is kept only if values of its type cannot be changed in place. Otherwise
+// Old reads it from the table.
 func (c *Cells[K, V]) KeepOld() { c.old = true }
 
-// KeepOldValues is KeepOld for a caller that never changes in place a value that a Flush
-// has seen: the caller gets such a value from Copy. All old values are then kept.
+// KeepOldValues is KeepOld for a caller that never changes a value in place after a
+// Flush: the caller gets such a value from Copy. All old values are then kept.
 func (c *Cells[K, V]) KeepOldValues() { c.old, c.oldValues = true, true }
 
-// Copy returns the value of a cell for a function that may change it in place. The value
-// itself is returned if values of its type cannot be changed in place, else what its
-// encoding decodes to.
+// Copy returns the value of a cell for a function that may change it in place. If values
+// of its type cannot be changed in place, it returns the value itself. Otherwise it
+// encodes and decodes the value.
 func (c *Cells[K, V]) Copy(cell *Cell[K, V]) (value V, err error) {
 	if c.immutable {
 		return cell.Value, nil
@@ -48,7 +49,7 @@ func (c *Cells[K, V]) encodeScratch(v V) (err error) {
 	return err
 }
 
-// keepOld notes what a cell was before its first change.
+// keepOld keeps the row of a cell before its first change.
 func (c *Cells[K, V]) keepOld(ch *change[K, V], cell *Cell[K, V]) {
 	ch.keepOld(cell, c.immutable || c.oldValues)
 	if ch.oldThere && !c.immutable {
@@ -59,7 +60,7 @@ func (c *Cells[K, V]) keepOld(ch *change[K, V], cell *Cell[K, V]) {
 	}
 }
 
-// forgetOld gives back what the old values of a generation took.
+// forgetOld releases the old values of a generation.
 func (c *Cells[K, V]) forgetOld() {
 	c.count(-c.oldBytes)
 	c.countDirty(-c.oldBytes)
@@ -97,9 +98,9 @@ func (c *Cells[K, V]) readOld(ch *change[K, V]) error {
 	return nil
 }
 
-// Sent returns the row of a cell as it was sent last, if updates are sent from Dirty: a
+// Sent returns the row of a cell as it was last sent, if updates are sent from Dirty. A
 // change that Dirty has not yielded yet does not count. If each update is logged at once,
-// it is sent at once too, and the row is the present one. Old values must be kept; see
+// it is also sent at once, and the row is the present one. Old values must be kept; see
 // KeepOldValues.
 func (c *Cells[K, V]) Sent(cell *Cell[K, V]) (value V, timestamp int64, present bool, err error) {
 	if c.env.EveryUpdate || int(cell.dirty) <= c.sent {

@@ -13,13 +13,13 @@ type Row[K, V any] struct {
 	Cell      *Cell[K, V] // nil if the row is not in memory
 }
 
-// Range yields the rows with lower <= key < upper (nil bounds are open) in order of key
-// bytes, or in reverse. The loop may change rows: a row that the loop has not reached yet
-// is yielded as it is when it is reached. Rows that only the table has are decoded, and
-// not kept in memory.
+// Range yields the rows with lower <= key < upper in order of key bytes, or in reverse.
+// Nil bounds are open. The loop may change rows: a row that the loop has not reached yet
+// is yielded as it is when the loop reaches it. Rows that only the table has are decoded,
+// and not kept in memory.
 //
-// The first Range makes the cells keep their changes in order, which costs each later
-// change of a row some hundred nanoseconds.
+// The first Range makes the cells keep their changes in order. Each later change of a row
+// then costs some hundred nanoseconds more.
 func (c *Cells[K, V]) Range(lower, upper []byte, reverse bool) iter.Seq2[Row[K, V], error] {
 	return func(yield func(Row[K, V], error) bool) {
 		if lower == nil || upper == nil || bytes.Compare(lower, upper) < 0 {
@@ -28,7 +28,7 @@ func (c *Cells[K, V]) Range(lower, upper []byte, reverse bool) iter.Seq2[Row[K, 
 	}
 }
 
-// walk is Range.
+// walk implements Range.
 func (c *Cells[K, V]) walk(lower, upper []byte, reverse bool, yield func(Row[K, V], error) bool) {
 	rows, err := c.env.Table.Scan(lower, upper)
 	if err != nil {
@@ -66,7 +66,7 @@ func (c *Cells[K, V]) buildIndex() {
 	}
 }
 
-// rowAt returns the row at which a merge is; ok is false if a change has deleted it.
+// rowAt returns the present row of a merge. ok is false if a change has deleted it.
 func (c *Cells[K, V]) rowAt(m *merge) (r Row[K, V], ok bool, err error) {
 	if m.cell != nil {
 		cell := m.cell.(*Cell[K, V])

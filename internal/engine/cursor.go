@@ -3,8 +3,8 @@ package engine
 import "slices"
 
 // cursor walks over a tree in both directions. If the tree has changed since the last
-// step, the cursor finds its place again by key: a row that was added or removed beyond
-// its place is seen as it is now.
+// step, the cursor finds its place again by key. Rows that were added or removed ahead of
+// it are seen as they are now.
 type cursor[V any] struct {
 	t       *tree[V]
 	version uint64
@@ -102,7 +102,7 @@ func (c *cursor[V]) arrive() {
 	}
 }
 
-// descend goes to the leaf that covers key, and returns its step; nil if the tree is
+// descend goes to the leaf that covers key, and returns its step, or nil if the tree is
 // empty.
 func (c *cursor[V]) descend(key string) *step[V] {
 	c.start()
@@ -119,8 +119,8 @@ func (c *cursor[V]) descend(key string) *step[V] {
 	return &c.path[len(c.path)-1]
 }
 
-// forward leaves the leaf for the first row of the next one; backward for the last row of
-// the one before.
+// forward leaves the leaf for the first row of the next one. backward leaves it for the
+// last row of the previous one.
 func (c *cursor[V]) forward() {
 	for c.path = c.path[:len(c.path)-1]; len(c.path) > 0; c.path = c.path[:len(c.path)-1] {
 		s := &c.path[len(c.path)-1]

@@ -23,35 +23,36 @@ var ErrClosed = errors.New("state database is closed")
 
 // Options are the options of a [DB].
 type Options struct {
-	// The task's directory; made when the first persistent table is opened.
+	// The task's directory. It is created with the first persistent table.
 	Dir          string
 	FS           vfs.FS       // nil: the disk
 	Shared       *Shared      // required
 	MemTableSize int          // bytes; 0: 1 MB. See Shared.MemTableSize
 	Logger       *slog.Logger // nil: silent
 
-	// Mistake is for tests that must find it.
+	// Mistake is a deliberate mistake that tests must find.
 	Mistake seam.Mistake
 
 	// NoKeyFilter makes every read of a row ask the database. For tests and measurements.
 	NoKeyFilter bool
 }
 
-// DB is the database of one task: its stores' tables, and what is committed with them.
-// Its methods may be called by several goroutines; a Table, and a Batch, is for one
-// goroutine at a time, and a table in memory must not be read while a batch that changes
-// it is applied (a Snapshot may).
+// DB is the database of one task: its stores' tables, and the data that is committed with
+// them. Several goroutines may call its methods. Only one goroutine at a time may use a
+// Table or a Batch. A table in memory must not be read while a batch that changes it is
+// applied, except through a Snapshot.
 //
 // Tables of in-memory stores, their changelog positions and topic IDs live as long as the
-// DB. The others are on disk, in one Pebble database. A task without persistent tables
-// makes no directory; its operator times live in memory too.
+// DB. All others are on disk, in one Pebble database. A task without persistent tables
+// creates no directory; its operator times are in memory too.
 type DB struct {
 	o   Options
 	log *slog.Logger
 
-	// mu guards what follows, and makes the application of a batch one step for Snapshot.
+	// mu guards the following fields, and makes the application of a batch atomic for
+	// Snapshot.
 	mu        sync.Mutex
-	snapshots map[*Snapshot]struct{} // that are open
+	snapshots map[*Snapshot]struct{} // open snapshots
 	closed    bool
 	tables    map[string]*Table
 
@@ -68,10 +69,10 @@ type DB struct {
 	stamp  time.Time
 
 	background sync.WaitGroup // reads of knownKeys
-	closing    atomic.Bool    // they should end
+	closing    atomic.Bool    // tells background to end
 }
 
-// Open returns the task's database. Nothing is read or made on disk before the first
+// Open returns the task's database. Nothing on disk is read or created before the first
 // persistent Table.
 func Open(o Options) (*DB, error) {
 	if o.Shared == nil {
@@ -102,8 +103,8 @@ func Open(o Options) (*DB, error) {
 	return d, nil
 }
 
-// Table returns the table with the name, and makes it if there is none. The first
-// persistent one opens the database on disk, which takes some milliseconds, more if a
+// Table returns the table with the given name, and creates it if there is none. The first
+// persistent one opens the database on disk. This takes some milliseconds, or more if a
 // write-ahead log has to be replayed.
 func (d *DB) Table(name string, persistent bool) (*Table, error) {
 	d.mu.Lock()
@@ -113,7 +114,7 @@ func (d *DB) Table(name string, persistent bool) (*Table, error) {
 	}
 	if t := d.tables[name]; t != nil {
 		if t.Persistent() != persistent {
-			return nil, fmt.Errorf("table %s is open already, and is kept in the other way", name)
+			return nil, fmt.Errorf("table %s is already open with the other kind of storage (memory or disk)", name)
 		}
 		return t, nil
 	}
@@ -132,8 +133,8 @@ func (d *DB) Table(name string, persistent bool) (*Table, error) {
 	return t, nil
 }
 
-// tableID returns the ID under which the table's rows are kept, and gives out the next
-// one to a new table, which has no rows.
+// tableID returns the ID under which the table's rows are stored. A new table gets the
+// next ID, and has no rows.
 func (d *DB) tableID(name string) (id uint32, isNew bool, err error) {
 	if d.pebble == nil {
 		if err := d.openPebble(); err != nil {
@@ -144,8 +145,8 @@ func (d *DB) tableID(name string) (id uint32, isNew bool, err error) {
 		return id, false, nil
 	}
 	id = d.lastID + 1
-	// Pebble recovers a prefix of what was written, so the name is there whenever a row
-	// of the table is.
+	// Pebble recovers a prefix of its writes. If a row of the table is recovered, its
+	// name is recovered too.
 	if err := d.pebble.Set(metaKey(metaTable, name), binary.BigEndian.AppendUint32(nil, id), pebble.NoSync); err != nil {
 		return 0, false, err
 	}
@@ -185,8 +186,7 @@ func (d *DB) Times() map[string]int64 {
 	return maps.Clone(d.times)
 }
 
-// Stamp returns the wall clock of the last applied batch that had a stamp; the zero time
-// if there is none.
+// Stamp returns the wall clock of the last applied batch with a stamp, or the zero time.
 func (d *DB) Stamp() time.Time {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -194,11 +194,12 @@ func (d *DB) Stamp() time.Time {
 }
 
 // Apply makes the changes of b visible: all of them or, after a crash, none. It does not
-// wait for the disk: a crash may lose the last batches, never one without those that
-// follow it. b is empty afterwards and may be used again. After an error nothing is
-// visible. When the disk has refused a change, which may be one of a batch before, every
-// Apply fails: the database must be closed, and has the state of an earlier batch when it
-// is opened again.
+// wait for the disk. A crash may lose the last batches, but never one without all later
+// ones. Afterwards b is empty and may be used again.
+//
+// After an error nothing of b is visible. Once the disk has refused a change, perhaps one
+// of an earlier batch, every Apply fails. The database must then be closed. When it is
+// opened again, it has the state of an earlier batch.
 func (d *DB) Apply(b *Batch) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -218,8 +219,8 @@ func (d *DB) Apply(b *Batch) error {
 	return nil
 }
 
-// Wipe deletes all rows of the table, and the position and ID of its changelog topic ("":
-// it has none), and logs why.
+// Wipe deletes all rows of the table, and the position and ID of its changelog topic (""
+// if it has none). It logs the reason.
 func (d *DB) Wipe(t *Table, topic, reason string) error {
 	d.log.Warn("wiping a store's local state", "store", t.name, "reason", reason)
 	b := d.NewBatch()
@@ -236,16 +237,16 @@ func (d *DB) Wipe(t *Table, topic, reason string) error {
 	return nil
 }
 
-// Stores returns the names of the tables that are on disk, opened or not, once the
-// database on disk is open.
+// Stores returns the names of the tables on disk, opened or not. The database on disk
+// must be open.
 func (d *DB) Stores() []string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return slices.Sorted(maps.Keys(d.ids))
 }
 
-// Drop removes a table that is on disk and has not been opened, with the position and ID
-// of its changelog topic, and logs why.
+// Drop removes a table on disk that has not been opened, with the position and ID of its
+// changelog topic. It logs the reason.
 func (d *DB) Drop(name, topic, reason string) error {
 	d.log.Warn("removing a store's local state", "store", name, "reason", reason)
 	d.mu.Lock()
@@ -253,7 +254,7 @@ func (d *DB) Drop(name, topic, reason string) error {
 	opened, firsts := d.tables[name] != nil, d.firstsOf(name)
 	d.mu.Unlock()
 	if !known || opened {
-		return fmt.Errorf("store %s: it is not there, or open", name)
+		return fmt.Errorf("store %s does not exist, or is open", name)
 	}
 	t := &Table{db: d, name: name, prefix: binary.BigEndian.AppendUint32(nil, id), firsts: firsts}
 	b := d.NewBatch()
@@ -269,8 +270,8 @@ func (d *DB) Drop(name, topic, reason string) error {
 	return nil
 }
 
-// Flush writes what is only in the write-ahead log into tables, so that the next Open has
-// nothing to replay.
+// Flush writes the data that is only in the write-ahead log into tables, so that the next
+// Open has nothing to replay.
 func (d *DB) Flush() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -283,14 +284,14 @@ func (d *DB) Flush() error {
 // refused returns an error if the disk has refused a change.
 func (d *DB) refused() error {
 	if err := d.disk.refused(); err != nil {
-		return fmt.Errorf("the disk does not take the state in %s, which stays as it was at an earlier commit: put the disk right (if it is full, make room) and start "+
-			"again, then the state is brought up to date from Kafka: %w", d.o.Dir, err)
+		return fmt.Errorf("the disk refuses changes of the state in %s, which stays as of an earlier commit: fix the disk (if it is full, make room) and start "+
+			"again; the state is then caught up from Kafka: %w", d.o.Dir, err)
 	}
 	return nil
 }
 
-// Close flushes and closes the database, and ends the snapshots that are open. A second
-// Close does nothing.
+// Close flushes and closes the database, and ends open snapshots. A second Close has no
+// effect.
 func (d *DB) Close() error { return d.close(true) }
 
 func (d *DB) close(flush bool) error {

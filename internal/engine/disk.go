@@ -9,20 +9,20 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// disk is the file system that a database is on, until it refuses a change (it is full,
-// read-only, broken): from then on no change gets there, as if the process had been
-// killed, and Pebble, which would take the whole process down at some of the refusals, is
-// told that all is well. What is on the disk is the state of some commit, as after any
-// kill. Whoever uses the database asks refused, and gives it up.
+// disk is the file system of a database, until it refuses a change because it is full,
+// read-only or broken. After that no change reaches the disk, as if the process had been
+// killed. Pebble would end the whole process at some refusals, so it is told that its
+// writes succeed. The disk then has the state of some commit, as after any kill. The user
+// of the database calls refused, and closes the database.
 type disk struct {
 	vfs.FS
 	refusal atomic.Pointer[error]
-	scratch *vfs.MemFS // what was made since
+	scratch *vfs.MemFS // files that were created after the refusal
 }
 
 func newDisk(on vfs.FS) *disk { return &disk{FS: on, scratch: vfs.NewMem()} }
 
-// refused returns the first refusal, nil if there was none.
+// refused returns the first refusal, or nil.
 func (d *disk) refused() error {
 	if err := d.refusal.Load(); err != nil {
 		return *err
@@ -106,7 +106,7 @@ func (d *disk) Rename(from, to string) error {
 	return nil
 }
 
-// Remove implements vfs.FS. What cannot be removed is in nobody's way.
+// Remove implements vfs.FS. A file that cannot be removed does no harm.
 func (d *disk) Remove(name string) error {
 	switch {
 	case d.inScratch(name):
@@ -124,7 +124,8 @@ func (d *disk) Unwrap() vfs.FS { return d.FS }
 type diskFile struct {
 	vfs.File
 	disk *disk
-	// table: Pebble tries again with another file, which is then in memory, and complete.
+	// table: Pebble retries a table in another file, which is then in memory, and
+	// complete.
 	table bool
 }
 
@@ -168,8 +169,8 @@ func (f *diskFile) WriteAt(b []byte, at int64) (int, error) {
 	return n, err
 }
 
-// Preallocate implements vfs.File. It is advice: without it the file grows as it is
-// written.
+// Preallocate implements vfs.File. It is only advice: without it the file grows with its
+// writes.
 func (f *diskFile) Preallocate(offset, length int64) error {
 	if f.disk.refused() != nil {
 		return nil

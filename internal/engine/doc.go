@@ -1,14 +1,15 @@
 // Package engine keeps the state of a task: one database per task ([DB]), the tables of
-// its stores in it ([Table]), the atomic commit ([Batch]), and the typed overlay of what
-// has changed since the last commit ([Cells]).
+// its stores in it ([Table]), the atomic commit ([Batch]), and the typed overlay of the
+// changes since the last commit ([Cells]).
 //
-// # Order of things
+// # The way of a write
 //
 // A store's writes go to its Cells. At a commit, Store.Flush encodes each changed row
-// once, hands it to the changelog, and adds it to the task's Batch. When Kafka has
+// once, passes it to the changelog, and adds it to the task's Batch. When Kafka has
 // confirmed the transaction, the Batch is applied (DB.Apply) and Store.Committed is
-// called. After an abort the stores are thrown away and opened anew. So a table holds
-// exactly the state of some confirmed commit: it may be old, never ahead, never torn.
+// called. After an abort the stores are discarded and opened again. A table therefore has
+// exactly the state of some confirmed commit: it may be old, but it is never ahead and
+// never torn.
 //
 // # Layout of the database
 //

@@ -6,8 +6,8 @@ import (
 )
 
 // HoldsUnlogged reports whether the database in o.Dir has a row of a store that never had
-// the changelog, so that the row is nowhere else. The database must not be open. Nothing
-// is made if the directory is empty or does not exist.
+// the changelog. Such a row has no other copy. The database must not be open. If the
+// directory is empty or missing, nothing is created.
 func HoldsUnlogged(o Options, store, changelog string) (holds bool, err error) {
 	d, err := Open(o)
 	if err != nil {

@@ -10,10 +10,9 @@ import (
 // keep the rows of their tables: by Table.metaName of the table. DB.mu guards them.
 type intervals map[string]int64
 
-// Interval returns the interval of the segments by which the table's rows are kept, in
-// ms. A table that has been used keeps the interval that it had first: a later version of
-// the program with another retention must find the rows that are there. A new table takes
-// want.
+// Interval returns the interval of the segments of the table's rows, in ms. A table that
+// has been used keeps its first interval, because a later version of the program with
+// another retention must find the existing rows. A new table takes want.
 func (t *Table) Interval(want int64) (int64, error) {
 	if t.interval > 0 {
 		return t.interval, nil
@@ -32,8 +31,8 @@ func (t *Table) Interval(want int64) (int64, error) {
 		return known, nil
 	}
 	if t.Persistent() {
-		// Pebble recovers a prefix of what was written, so the interval is there whenever
-		// a row is.
+		// Pebble recovers a prefix of its writes. If a row is recovered, the interval is
+		// recovered too.
 		value := binary.BigEndian.AppendUint64(nil, uint64(want))
 		if err := t.db.pebble.Set(metaKey(metaInterval, name), value, pebble.NoSync); err != nil {
 			return 0, wrapStore(t.name, err)
@@ -53,8 +52,8 @@ func (b *Batch) forgetInterval(t *Table) {
 	b.meta = append(b.meta, func(d *DB) { delete(d.intervals, t.name) })
 }
 
-// Interval returns the interval of the segments by which the named table's rows are kept,
-// in ms; 0 if nobody has asked for one.
+// Interval returns the interval of the segments of the named table's rows, in ms. It is 0
+// if none was ever requested.
 func (s *Snapshot) Interval(table string) int64 {
 	t, ok := s.tables[table]
 	if !ok {

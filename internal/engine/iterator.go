@@ -29,7 +29,7 @@ func pebbleIterator(table string, r pebble.Reader, prefix, lower, upper []byte) 
 		o.UpperBound = concat(prefix, upper)
 	}
 	if o.UpperBound != nil && bytes.Compare(o.LowerBound, o.UpperBound) > 0 {
-		o.LowerBound = o.UpperBound // Pebble does not expect bounds the wrong way round
+		o.LowerBound = o.UpperBound // Pebble does not accept reversed bounds
 	}
 	it, err := r.NewIter(o)
 	if err != nil {
@@ -133,8 +133,7 @@ func (i *Iterator) row() []byte {
 	return i.disk.Value()
 }
 
-// Close releases the iterator, and returns the error that has ended the walk early, if
-// one has.
+// Close releases the iterator. If an error has ended the walk early, Close returns it.
 func (i *Iterator) Close() error {
 	if i.disk != nil {
 		if err := i.disk.Close(); err != nil && i.err == nil {

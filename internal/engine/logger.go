@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// pebbleLogger passes Pebble's log on. Its everyday messages (flushes, compactions) are
-// debug messages here.
+// pebbleLogger forwards Pebble's log. Routine messages (flushes, compactions) become
+// debug messages.
 type pebbleLogger struct{ log *slog.Logger }
 
 func (l pebbleLogger) Infof(format string, args ...any) {
@@ -18,8 +18,8 @@ func (l pebbleLogger) Errorf(format string, args ...any) {
 	l.log.Error("pebble: " + message(format, args))
 }
 
-// Fatalf is called when what is on the disk cannot be what was written there. Pebble does
-// not expect it to return.
+// Fatalf is called if the data on disk is not what was written there. Pebble does not
+// expect it to return.
 func (l pebbleLogger) Fatalf(format string, args ...any) {
 	text := message(format, args)
 	l.log.Error("pebble: cannot go on: " + text)

@@ -12,7 +12,7 @@ import (
 
 // pebbleFormat is Pebble's newest format at the time of writing. It is pinned because
 // upgrades are one-way: a new release of Pebble must not make a directory unreadable for
-// the release before.
+// the previous release.
 const pebbleFormat = pebble.FormatValueSeparation
 
 // formatVersion is the version of the layout that doc.go describes.
@@ -68,7 +68,7 @@ func (d *DB) openPebble() error {
 	}
 	db, err := pebble.Open(d.o.Dir, d.pebbleOptions())
 	if err != nil {
-		return fmt.Errorf("open the state in %s (if it is damaged, remove the directory: the state is restored from Kafka): %w", d.o.Dir, err)
+		return fmt.Errorf("open the state in %s (if it is damaged, remove the directory; the state is then restored from Kafka): %w", d.o.Dir, err)
 	}
 	d.pebble = db
 	if err := errors.Join(d.readMeta(), d.refused()); err != nil {
@@ -105,7 +105,7 @@ func (d *DB) readMeta() error {
 	case 0:
 		return d.pebble.Set(metaKey(metaFormat, ""), binary.BigEndian.AppendUint64(nil, formatVersion), pebble.NoSync)
 	}
-	return fmt.Errorf("format %d is not known to this version, which writes format %d; remove the directory to restore the state from Kafka", version, formatVersion)
+	return fmt.Errorf("format %d is unknown to this version, which writes format %d: remove the directory to restore the state from Kafka", version, formatVersion)
 }
 
 func (d *DB) readEntry(kind byte, name string, value []byte) error {

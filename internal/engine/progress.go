@@ -8,9 +8,9 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 )
 
-// Progress is how far a task had come when a batch was applied. A database whose
-// changelogs hold no committed record at or beyond these positions has the state of
-// exactly the records below these offsets.
+// Progress is the progress of a task when a batch was applied. If no changelog holds a
+// committed record at or beyond these positions, the database has the state of exactly
+// the records below these offsets.
 type Progress struct {
 	Inputs     []InputProgress
 	Changelogs []ChangelogProgress
@@ -25,8 +25,8 @@ type InputProgress struct {
 	Metadata  string
 }
 
-// ChangelogProgress is the position in the task's partition of a changelog: the offset to
-// read next. It is -1 if nothing was read or written.
+// ChangelogProgress is the position in the task's partition of a changelog: the next
+// offset to read. It is -1 if nothing was read or written.
 type ChangelogProgress struct {
 	Topic    string
 	TopicID  [16]byte
@@ -39,7 +39,7 @@ type ChangelogProgress struct {
 // big-endian.
 const progressVersion = 1
 
-// SetProgress notes how far the task has come. It copies p. A database without tables on
+// SetProgress notes the progress of the task. It copies p. A database without tables on
 // disk keeps no progress.
 func (b *Batch) SetProgress(p *Progress) {
 	if b.db.pebble == nil {
@@ -52,8 +52,7 @@ func (b *Batch) SetProgress(p *Progress) {
 	_ = op.Finish() // as in forget
 }
 
-// Progress returns what the last batch with a progress has noted. ok is false if there
-// was none.
+// Progress returns the last progress that was applied. ok is false if there was none.
 func (d *DB) Progress() (p Progress, ok bool, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -116,7 +115,7 @@ func appendText(dst []byte, s string) []byte {
 func decodeProgress(src []byte) (p Progress, err error) {
 	r := progressReader{left: src}
 	if v := r.take(1); v != nil && v[0] != progressVersion {
-		return Progress{}, fmt.Errorf("version %d is not known to this version of the library", v[0])
+		return Progress{}, fmt.Errorf("version %d is unknown to this version of the library", v[0])
 	}
 	for n := r.uint32(); n > 0 && !r.broken; n-- {
 		in := InputProgress{Topic: r.text(), Partition: int32(r.uint32())}
@@ -136,7 +135,7 @@ func decodeProgress(src []byte) (p Progress, err error) {
 	return p, nil
 }
 
-// progressReader takes an encoded progress apart. Once broken, it returns zero values.
+// progressReader reads an encoded progress. After an error it returns zero values.
 type progressReader struct {
 	left   []byte
 	broken bool

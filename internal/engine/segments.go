@@ -6,27 +6,27 @@ import (
 	"fmt"
 )
 
-// A window store's changelog is trimmed from its beginning, up to the first record of a
-// segment that the store still has. For that the table keeps, for each of its segments,
-// an offset at or below the segment's first record:
+// A window store's changelog is trimmed up to the first record of a segment that the
+// store still has. For that, the table keeps for each of its segments an offset at or
+// below the segment's first record:
 //
-//   - Records of a transaction lie at or behind the table's position before it.
-//   - Records that are restored have offsets.
-//   - A segment of which neither is known, as one that an earlier version of the program
-//     has written, has offset 0, so nothing is trimmed until it has expired.
+//   - Records of a transaction are at or after the table's position before it.
+//   - Restored records have offsets.
+//   - If neither is known, for example for a segment from an earlier version of the
+//     program, the offset is 0. Nothing is then trimmed until that segment has expired.
 //
 // A deletion of a row counts like the row. An offset is written in the batch that writes
 // the segment's first row, and removed in the batch that removes the segment.
 
-// segmentChange is what a batch does to the offset of one segment.
+// segmentChange is the change of one segment's offset by a batch.
 type segmentChange struct {
 	segment int64
 	first   int64
 	gone    bool
 }
 
-// Logged says that the changes which follow lie at this offset of the changelog, or
-// behind it. It starts at 0.
+// Logged says that the following changes are at or after this offset of the changelog. It
+// starts at 0.
 func (b *TableBatch) Logged(offset int64) { b.logged = offset }
 
 // note is called for each changed key. Only the first change of a segment costs more than
@@ -56,7 +56,7 @@ func (b *TableBatch) knows(segment int64) bool {
 	return ok
 }
 
-// dropSegments forgets the segments that lie between two keys as a whole.
+// dropSegments forgets the segments that are completely between two keys.
 func (b *TableBatch) dropSegments(from, to []byte) {
 	b.noted = false
 	covered := func(segment int64) bool {
@@ -88,7 +88,7 @@ func (b *TableBatch) changeSegment(c segmentChange) {
 	}
 }
 
-// applySegments does in memory what the batch has done on disk.
+// applySegments applies the changes of the batch to the offsets in memory.
 func (b *TableBatch) applySegments() {
 	for _, c := range b.segments {
 		if c.gone {
@@ -99,9 +99,9 @@ func (b *TableBatch) applySegments() {
 	}
 }
 
-// LiveFrom returns the offset of the changelog topic before which no record of any row of
-// a window store's table lies: the records before it are not needed any more. It is 0 if
-// that is not known.
+// LiveFrom returns an offset of the changelog topic below which there is no record of any
+// row in a window store's table. The records below it are no longer needed. It is 0 if
+// unknown.
 func (d *DB) LiveFrom(t *Table, topic string) int64 {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -115,7 +115,8 @@ func (d *DB) LiveFrom(t *Table, topic string) int64 {
 	return live
 }
 
-// findSegments gives segments with rows and without an offset the offset 0. d.mu is held.
+// findSegments gives offset 0 to segments that have rows but no offset. The caller holds
+// d.mu.
 func (t *Table) findSegments() error {
 	var from []byte
 	for {
@@ -130,7 +131,7 @@ func (t *Table) findSegments() error {
 	}
 }
 
-// segmentFrom returns the segment of the first row at or behind a key.
+// segmentFrom returns the segment of the first row at or after a key.
 func (t *Table) segmentFrom(key []byte) (segment int64, ok bool, err error) {
 	rows, err := t.Scan(key, nil)
 	if err != nil {
@@ -148,7 +149,8 @@ func segmentKey(segment int64) []byte {
 	return binary.BigEndian.AppendUint64(nil, uint64(segment))
 }
 
-// readSegment takes an offset from the metadata: name is the table's and the segment.
+// readSegment reads an offset from the metadata. name is the table's name and the
+// segment.
 func (d *DB) readSegment(name string, first int64) error {
 	n := len(name) - segmentSize
 	if n < 0 {

@@ -17,15 +17,18 @@ const (
 	maxOpenFiles = 4096
 )
 
-// Shared is what all task databases of a process have in common: the block cache, the
-// file cache, and the account of the memory that state takes. It may be used by several
-// goroutines.
+// Shared is shared by all task databases of a process: the block cache, the file cache,
+// and the account of the memory of state. Several goroutines may use it.
 //
-// The memory is divided so: a quarter to the block cache, an eighth to the memtables, the
-// rest to what stores hold decoded and to the filters of their keys, which take an eighth
-// of the memory at most. Of what stores hold decoded, uncommitted changes may take half
-// (see [Budget.Over]); rows that are only cached take what is left. The committed state
-// of in-memory stores comes on top.
+// The memory is divided as follows:
+//
+//   - a quarter for the block cache;
+//   - an eighth for the memtables;
+//   - the rest for decoded data of stores and for the filters of their keys. The filters
+//     take at most an eighth of the memory.
+//
+// Uncommitted changes may take half of the decoded data (see [Budget.Over]). Cached rows
+// take the rest. The committed state of in-memory stores is not included.
 type Shared struct {
 	memory int64
 	blocks *pebble.Cache
@@ -39,7 +42,7 @@ type Shared struct {
 }
 
 // NewShared divides memory bytes (Config.StateMemory). Zero or less means
-// [DefaultMemory]; what is less than 4 MB counts as 4 MB.
+// [DefaultMemory]. Less than 4 MB counts as 4 MB.
 func NewShared(memory int64) *Shared {
 	if memory <= 0 {
 		memory = DefaultMemory
@@ -54,9 +57,9 @@ func NewShared(memory int64) *Shared {
 	return s
 }
 
-// MemTableSize returns the size of each memtable when the process runs n tasks with a
-// database: an eighth of the memory over all tasks, within 256 KB and 4 MB. Small
-// memtables are right for commits, which are large batches.
+// MemTableSize returns the size of each memtable if the process runs n tasks with a
+// database: an eighth of the memory divided by n, between 256 KB and 4 MB. Small
+// memtables suit commits, which are large batches.
 func (s *Shared) MemTableSize(n int) int {
 	return int(min(max(s.memory/8/int64(max(n, 1)), minMemTable), maxMemTable))
 }
@@ -80,10 +83,10 @@ func (s *Shared) takeFilter(n int64) bool {
 	return true
 }
 
-// giveFilter gives n bytes back.
+// giveFilter releases n bytes.
 func (s *Shared) giveFilter(n int64) { s.filters.Add(-n) }
 
-// decoded is what stores may hold decoded.
+// decoded returns how many bytes of decoded data the stores may hold.
 func (s *Shared) decoded() int64 { return s.cells - s.filters.Load() }
 
 // NewBudget returns the account of one task. Close it with the task.
@@ -91,19 +94,19 @@ func (s *Shared) NewBudget() *Budget {
 	return &Budget{shared: s}
 }
 
-// Budget is a task's account of the bytes that its stores, and its processors until the
-// next commit, hold in memory. Only the task's goroutine may use it. A nil Budget counts
-// nothing and has no bound.
+// Budget is a task's account of the bytes that its stores hold in memory, and its
+// processors until the next commit. Only the task's goroutine may use it. A nil Budget
+// counts nothing and has no bound.
 type Budget struct {
 	shared *Shared
 	used   int64
 	dirty  int64
-	counts bool // as one of the tasks that share the memory
+	counts bool // the task counts as one of those that share the memory
 	closed bool
 }
 
-// Over reports whether what is not committed yet takes more of the process's memory than
-// they may, and this task has some of them: its worker should commit now.
+// Over reports whether uncommitted data takes more of the process's memory than allowed,
+// and this task has a part of it. Its worker should then commit.
 func (b *Budget) Over() bool {
 	return b != nil && b.dirty > 0 && b.shared.dirty.Load() > b.shared.decoded()/2
 }
@@ -116,8 +119,8 @@ func (b *Budget) Dirty() int64 {
 	return b.dirty
 }
 
-// Close ends the account, and gives back what stores that were not closed still hold. A
-// second Close does nothing.
+// Close ends the account, and releases what unclosed stores still hold. A second Close
+// has no effect.
 func (b *Budget) Close() {
 	if b == nil || b.closed {
 		return
@@ -130,8 +133,8 @@ func (b *Budget) Close() {
 	b.closed = true
 }
 
-// Hold counts n bytes that are held outside of the stores until the next commit;
-// negative, it gives them back.
+// Hold counts n bytes that are held outside of the stores until the next commit. A
+// negative n releases them.
 func (b *Budget) Hold(n int64) {
 	b.add(n)
 	b.addDirty(n)
@@ -160,8 +163,8 @@ func (b *Budget) addDirty(n int64) {
 	}
 }
 
-// Crowded reports whether cached rows of this task should go: the process holds more than
-// it may, and the task more than its part of it.
+// Crowded reports whether cached rows of this task should be evicted: the process holds
+// more than it may, and the task more than its part.
 func (b *Budget) Crowded() bool {
 	if b == nil {
 		return false

@@ -2,12 +2,12 @@ package engine
 
 const slabSize = 64 << 10
 
-// slab hands out pieces of large chunks, for bytes that must never change once they are
-// handed on. A chunk is never used twice: it is garbage when nobody holds a piece of it.
+// slab cuts pieces from large chunks, for bytes that must never change afterwards. A
+// chunk is never reused: it is garbage when nobody holds a piece of it.
 type slab struct{ free []byte }
 
-// piece returns the free rest of the chunk as an empty slice to append to, with room for
-// n bytes at least.
+// piece returns the free rest of the chunk as an empty slice to append to. It has room
+// for at least n bytes.
 func (s *slab) piece(n int) []byte {
 	if cap(s.free)-len(s.free) < n {
 		s.free = make([]byte, 0, max(slabSize, n))
@@ -15,8 +15,8 @@ func (s *slab) piece(n int) []byte {
 	return s.free[len(s.free):]
 }
 
-// keep takes p, which was grown from a piece, out of the slab and returns it with no room
-// behind it.
+// keep takes p, which was grown from a piece, out of the slab. The result has no spare
+// capacity.
 func (s *slab) keep(p []byte) []byte {
 	if free := s.free[len(s.free):cap(s.free)]; len(p) > 0 && len(free) >= len(p) && &free[:1][0] == &p[:1][0] {
 		s.free = s.free[:len(s.free)+len(p)]

@@ -9,12 +9,12 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 )
 
-// Snapshot is a view of the committed state of a task at one moment: all its tables,
-// those in memory too. It must be closed. A Snapshot and its Rows may be used by any
-// goroutine, one at a time.
+// Snapshot is a view of the committed state of a task at one moment. It includes all
+// tables, even those in memory. It must be closed. Any goroutine may use a Snapshot and
+// its Rows, but only one at a time.
 //
-// The database does not wait for it: when that is closed, every method returns
-// [ErrClosed] from then on.
+// The database does not wait for a snapshot. After the database is closed, every method
+// returns [ErrClosed].
 type Snapshot struct {
 	db *DB
 

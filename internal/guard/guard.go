@@ -13,26 +13,25 @@ import (
 	"github.com/millrace-streams/millrace/internal/store"
 )
 
-// Kafka is what the guard asks about topics, and does to them.
+// Kafka has the operations on topics that the guard needs.
 type Kafka interface {
-	// Holds reports whether a topic holds a committed record; one that does not exist
-	// does not.
+	// Holds reports whether a topic holds a committed record. A missing topic does not.
 	Holds(ctx context.Context, topic string) (bool, error)
 	// Exist returns the IDs of those topics that exist and that the application may see.
 	Exist(ctx context.Context, topics []string) (map[string]registry.TopicID, error)
-	// Delete deletes a topic, and returns when it is gone. One that does not exist is
+	// Delete deletes a topic, and returns when it is gone. A missing topic counts as
 	// gone.
 	Delete(ctx context.Context, topic string) error
 }
 
-// Disk is what the guard asks about the state directory.
+// Disk has the questions to the state directory that the guard needs.
 type Disk interface {
 	// HoldsUnlogged reports whether a database has a row of a store that never had the
 	// changelog. It is asked while no database is open.
 	HoldsUnlogged(store, changelog string) (bool, error)
 }
 
-// Directory is what the state directory says of the run before.
+// Directory is the information of the previous run in the state directory.
 type Directory struct {
 	Shape graph.Shape
 	// Registry is the ID that the registry's topic had, zero if there was none.
@@ -54,13 +53,13 @@ type Config struct {
 	Logger   *slog.Logger
 }
 
-// Guard guards the state of one application in one process. One goroutine uses it at a
-// time.
+// Guard guards the state of one application in one process. Only one goroutine may use it
+// at a time.
 type Guard struct {
 	cfg Config
 
-	// unlogged is what the disk said of stores during Check. Enrol asks no more, since
-	// the databases are open then: a store that Check did not ask about fits the disk.
+	// unlogged has the answers of the disk during Check. Enrol asks nothing more, because
+	// the databases are then open. A store about which Check did not ask fits the disk.
 	unlogged map[string]bool
 }
 
@@ -96,8 +95,8 @@ func (g *Guard) Check(ctx context.Context) error {
 	return g.adopt(ctx, view)
 }
 
-// internalTopics are the topics that the application takes for its own: those that it
-// has, and the changelogs that it is going to delete.
+// internalTopics returns the topics that belong to the application: those that it has,
+// and the changelogs that it will delete.
 func (g *Guard) internalTopics(view registry.View) []string {
 	stores, repartitions := g.now()
 	var names []string
@@ -119,7 +118,7 @@ func (g *Guard) now() ([]registry.Record, []registry.Repartition) {
 	return registry.Describe(g.cfg.Application, g.cfg.Graph, g.cfg.Topics)
 }
 
-// judge returns an *Error for the stores that bind and do not fit.
+// judge returns an *Error for the stores that count and do not fit.
 func (g *Guard) judge(ctx context.Context, view registry.View) error {
 	var binding []registry.Misfit
 	for _, m := range g.misfits(view) {
@@ -128,7 +127,7 @@ func (g *Guard) judge(ctx context.Context, view registry.View) error {
 		}
 		binds, err := g.binds(ctx, m)
 		if err != nil {
-			return fmt.Errorf("reading whether changelog %s of store %s holds anything: %w", m.Changelog, m.Store, err)
+			return fmt.Errorf("check whether changelog %s of store %s holds anything: %w", m.Changelog, m.Store, err)
 		}
 		if binds {
 			binding = append(binding, m)
@@ -137,7 +136,7 @@ func (g *Guard) judge(ctx context.Context, view registry.View) error {
 	return g.refuse(binding)
 }
 
-// misfits are the stores that do not fit the registry and, where it has no record of
+// misfits returns the stores that do not fit the registry or, if it has no record of
 // them, the state directory.
 func (g *Guard) misfits(view registry.View) []registry.Misfit {
 	now, _ := g.now()
@@ -170,7 +169,7 @@ func (g *Guard) binds(ctx context.Context, m registry.Misfit) (bool, error) {
 	return g.unlogged[m.Store], nil
 }
 
-// askDisk finds out which of the stores that do not fit have rows on this disk only.
+// askDisk finds the stores that do not fit and have rows on this disk only.
 func (g *Guard) askDisk(view registry.View) error {
 	for _, m := range g.misfits(view) {
 		holds, err := g.cfg.Disk.HoldsUnlogged(m.Store, store.ChangelogTopic(g.cfg.Application, m.Store))
@@ -196,9 +195,8 @@ func (g *Guard) refuse(misfits []registry.Misfit) error {
 	return e
 }
 
-// Enrol compares again, removes the stores that are to be removed, and records what the
-// state means. It is called when the group has given this process a task, before the task
-// runs.
+// Enrol compares again, removes the stores to be removed, and records what the state
+// means. It is called when the group has given this process a task, before the task runs.
 func (g *Guard) Enrol(ctx context.Context) error {
 	view, err := g.cfg.Registry.Refresh(ctx)
 	if err != nil {
@@ -226,8 +224,8 @@ func (g *Guard) Enrol(ctx context.Context) error {
 	return g.withdraw(ctx, before, written)
 }
 
-// withdraw takes back what was written if another application has meanwhile recorded a
-// topic as its own, which it does before it looks: at least one of the two sees the
+// withdraw takes the write back if another application has meanwhile recorded a topic as
+// its own. Both applications write before they look, so at least one of them sees the
 // other.
 func (g *Guard) withdraw(ctx context.Context, before registry.View, written registry.Changes) error {
 	if written.Empty() {
@@ -241,12 +239,12 @@ func (g *Guard) withdraw(ctx context.Context, before registry.View, written regi
 	return errors.Join(rival, err)
 }
 
-// adopt logs what is recorded without a comparison: the stores that hold something though
+// adopt logs what is recorded without a comparison: stores that hold something although
 // neither the registry nor the directory knows them.
 func (g *Guard) adopt(ctx context.Context, view registry.View) error {
 	unknown := g.unrecorded(view)
 	if id := g.cfg.Directory.Registry; id != (registry.TopicID{}) && id != view.TopicID && len(unknown) > 0 {
-		g.cfg.Logger.Warn("the registry of the stores was deleted since this process ran last; it is made again from the topology", "topic", g.cfg.Registry.Topic())
+		g.cfg.Logger.Warn("the registry of the stores was deleted since this process last ran; it is created again from the topology", "topic", g.cfg.Registry.Topic())
 	}
 	unknown = slices.DeleteFunc(unknown, func(r registry.Record) bool { return g.cfg.Directory.Shape.Has(r.Store) })
 	var topics []string
@@ -274,13 +272,13 @@ func (g *Guard) adopt(ctx context.Context, view registry.View) error {
 		}
 	}
 	if len(adopted) > 0 {
-		g.cfg.Logger.Warn("stores hold rows of which nothing is recorded; they are taken for what the topology says, without a comparison",
+		g.cfg.Logger.Warn("stores hold rows without a record of their meaning; their present description is recorded without a comparison",
 			"stores", adopted, "topic", g.cfg.Registry.Topic())
 	}
 	return nil
 }
 
-// unrecorded are the stores with a changelog that the registry has never known.
+// unrecorded returns the stores with a changelog that were never in the registry.
 func (g *Guard) unrecorded(view registry.View) []registry.Record {
 	stores, _ := g.now()
 	return slices.DeleteFunc(stores, func(r registry.Record) bool {

@@ -11,7 +11,7 @@ import (
 	"github.com/millrace-streams/millrace/internal/store"
 )
 
-// removals are the stores to remove: those that are named and known, and that the
+// removals returns the stores to remove: those that are named and known, and that the
 // topology does not have.
 func (g *Guard) removals(view registry.View) []string {
 	var out []string
@@ -29,7 +29,7 @@ func (g *Guard) has(store string) bool {
 	return slices.ContainsFunc(g.cfg.Graph.Stores, func(s *graph.Store) bool { return s.Name == store })
 }
 
-// explainRemovals logs what becomes of each name in Config.RemoveStores.
+// explainRemovals logs the effect of each name in Config.RemoveStores.
 func (g *Guard) explainRemovals(view registry.View) {
 	removals := g.removals(view)
 	for _, name := range g.cfg.Remove {
@@ -40,7 +40,7 @@ func (g *Guard) explainRemovals(view registry.View) {
 		case slices.Contains(removals, name):
 			g.cfg.Logger.Info("a store will be removed when the group gives this process a task", "store", name)
 		case !recorded.Removed.IsZero():
-			g.cfg.Logger.Info("a store was removed already; Config.RemoveStores need not name it any more", "store", name, "removed", recorded.Removed)
+			g.cfg.Logger.Info("a store was already removed; remove its name from Config.RemoveStores", "store", name, "removed", recorded.Removed)
 		default:
 			g.cfg.Logger.Warn("Config.RemoveStores names a store that the application does not have", "store", name)
 		}
@@ -48,21 +48,21 @@ func (g *Guard) explainRemovals(view registry.View) {
 }
 
 // remove deletes the changelogs of the stores to remove. The tombstones are written
-// afterwards: after a crash in between, the stores hold nothing, and are removed by the
-// next start.
+// afterwards. After a crash in between, the stores are empty, and the next start removes
+// them.
 func (g *Guard) remove(ctx context.Context, view registry.View) error {
 	for _, name := range g.removals(view) {
 		topic := store.ChangelogTopic(g.cfg.Application, name)
 		if err := g.cfg.Kafka.Delete(ctx, topic); err != nil {
-			return fmt.Errorf("removing store %s: deleting its changelog %s: %w; allow the application to Delete the topic, or delete it by hand", name, topic, err)
+			return fmt.Errorf("remove store %s: delete its changelog %s: %w: allow the application to Delete the topic, or delete it by hand", name, topic, err)
 		}
 		g.cfg.Logger.Warn("removed a store, as Config.RemoveStores says: its changelog is deleted, and its rows are removed from the disk", "store", name, "changelog", topic)
 	}
 	return nil
 }
 
-// tombstones are the records that say that stores were removed. A directory that still
-// has such a store is not refused.
+// tombstones returns the records of removed stores. A directory that still has such a
+// store is not refused.
 func (g *Guard) tombstones(view registry.View) []registry.Record {
 	var out []registry.Record
 	for _, name := range g.removals(view) {

@@ -2,8 +2,9 @@
 // they are not.
 //
 // Watch asks each broker, and the group's coordinator, for a sign of life every second,
-// with a client of its own: whether the other clients happen to wait for an answer at the
-// moment says nothing, and on a network that drops packets they wait for long. A broker
-// is out of reach if two questions in a row, and all questions for three seconds, had no
-// answer. The cluster is out of reach if all brokers are.
+// with its own client. Other clients may not be waiting for an answer at the moment, and
+// on a network that drops packets they wait for a long time.
+//
+// A broker is out of reach if at least two questions in a row, and all questions of three
+// seconds, had no answer. The cluster is out of reach if all brokers are.
 package health

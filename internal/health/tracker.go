@@ -9,13 +9,13 @@ import (
 	"time"
 )
 
-// after is how long something has to be silent to be out of reach.
+// after is how long something must be silent to count as out of reach.
 const after = 3 * time.Second
 
 // Outage says that something is out of reach.
 type Outage struct {
 	Since time.Time // of its last answer; zero while it is within reach
-	Err   error     // what the last question met
+	Err   error     // the result of the last question
 }
 
 // Out reports whether there is an outage.
@@ -28,7 +28,7 @@ type Broker struct {
 	Outage
 }
 
-// Report is what is out of reach at a moment.
+// Report says what is out of reach at one moment.
 type Report struct {
 	Cluster Outage
 	Group   Outage
@@ -51,13 +51,13 @@ func (r Report) NeverReached() error {
 	return fmt.Errorf("%w, which was at %s: %w", ErrNoBroker, r.Cluster.Since.Format(time.RFC3339), r.Cluster.Err)
 }
 
-// Round is what one round of questions met.
+// Round is the result of one round of questions.
 type Round struct {
 	Brokers []Answer
 	Group   error
 }
 
-// Answer is what the question to one broker met.
+// Answer is the result of the question to one broker.
 type Answer struct {
 	ID      int32
 	Address string
@@ -74,7 +74,7 @@ type Tracker struct {
 	report  Report
 }
 
-// line is the contact with one thing.
+// line is the contact with a broker, the group or the cluster.
 type line struct {
 	answered time.Time // the first question, before an answer
 	failures int       // in a row
@@ -106,8 +106,8 @@ func (r Report) clone() Report {
 	return r
 }
 
-// Observe takes what a round met, and returns the report, and whether other things are
-// out of reach than before.
+// Observe adds the result of a round. It returns the report, and whether it differs from
+// the previous one in what is out of reach.
 func (t *Tracker) Observe(now time.Time, round Round) (r Report, changed bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -123,7 +123,8 @@ func (t *Tracker) Observe(now time.Time, round Round) (r Report, changed bool) {
 	return r.clone(), changed
 }
 
-// observeBrokers forgets brokers that are not asked any more: they have left the cluster.
+// observeBrokers forgets brokers that are no longer asked, because they have left the
+// cluster.
 func (t *Tracker) observeBrokers(now time.Time, answers []Answer) []Broker {
 	asked := map[int32]*line{}
 	var out []Broker
@@ -142,7 +143,7 @@ func (t *Tracker) observeBrokers(now time.Time, answers []Answer) []Broker {
 	return out
 }
 
-// silence is nil if a broker has answered.
+// silence returns why no broker has answered, or nil if one has.
 func silence(answers []Answer) error {
 	errs := []error{errNoBroker}
 	for _, a := range answers {

@@ -47,18 +47,18 @@ func Watch(ctx context.Context, opts []kgo.Opt, group string, t *Tracker, change
 	}
 }
 
-// watcher asks. One goroutine uses it.
+// watcher asks the questions. Only one goroutine uses it.
 type watcher struct {
 	cl      *kgo.Client
 	group   string
 	brokers atomic.Pointer[[]kmsg.MetadataResponseBroker] // nil before the first answer
-	// busy: the list of brokers is being asked for.
+	// busy is set while the list of brokers is being requested.
 	busy    atomic.Bool
 	listing sync.WaitGroup
 }
 
-// ask asks all brokers at once where the group's coordinator is: each answer is a sign of
-// life, and one of them has to name a coordinator that has given one too.
+// ask asks all brokers at once for the group's coordinator. Each answer is a sign of
+// life. One of them must name a coordinator that has answered too.
 func (w *watcher) ask(ctx context.Context) Round {
 	known := w.brokers.Load()
 	if known == nil {
@@ -83,8 +83,8 @@ func (w *watcher) ask(ctx context.Context) Round {
 	return round
 }
 
-// list asks for the brokers of the cluster. It does not wait: on a silent network the
-// client takes long to give up.
+// list requests the brokers of the cluster. It does not wait, because on a silent network
+// the client takes long to give up.
 func (w *watcher) list(ctx context.Context) {
 	if w.busy.Swap(true) {
 		return
@@ -104,7 +104,7 @@ type target struct {
 	broker *kgo.Broker
 }
 
-// targets are the brokers of the cluster, or, before these are known, the seeds.
+// targets returns the brokers of the cluster or, until they are known, the seeds.
 func (w *watcher) targets(known *[]kmsg.MetadataResponseBroker) []target {
 	var all []target
 	if known == nil {
@@ -120,7 +120,7 @@ func (w *watcher) targets(known *[]kmsg.MetadataResponseBroker) []target {
 	return all
 }
 
-// coordinator is what one broker says of the group's coordinator.
+// coordinator is the answer of one broker about the group's coordinator.
 type coordinator struct {
 	node int32
 	err  error
@@ -144,7 +144,7 @@ func find(ctx context.Context, b *kgo.Broker, group string) (coordinator, error)
 	return coordinator{resp.NodeID, kerr.ErrorForCode(resp.ErrorCode)}, nil
 }
 
-// judge returns why the group is out of reach, nil if it is not.
+// judge returns why the group is out of reach, or nil.
 func judge(found []coordinator, answers []Answer) error {
 	why := error(nil)
 	for i, c := range found {
@@ -162,8 +162,8 @@ func judge(found []coordinator, answers []Answer) error {
 	return why
 }
 
-// silentNode returns an error if the broker was asked and has not answered. One that the
-// client does not know yet is asked in a later round.
+// silentNode returns an error if the broker was asked and has not answered. A broker that
+// the client does not know yet is asked in a later round.
 func silentNode(node int32, answers []Answer) error {
 	for _, a := range answers {
 		if a.ID == node && a.Err != nil {

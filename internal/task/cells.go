@@ -7,9 +7,9 @@ import (
 	"github.com/millrace-streams/millrace/processor"
 )
 
-// cells are the named numbers of a task that are committed with its offsets: operator
-// times under their bare names, as Kafka Streams has them, the rest under names that no
-// node can have.
+// cells are the named numbers of a task that are committed with its offsets. Operator
+// times have their bare names, as in Kafka Streams. The rest have names that no node can
+// have.
 type cells struct {
 	times     map[string]*processor.Timestamp
 	positions map[string]*graph.Position
@@ -22,11 +22,11 @@ const (
 	storePrefix    = "#store/"
 	positionPrefix = "#position/"
 
-	// sequenceName tells which of several partitions' metadata is the newest: a commit
-	// writes the metadata only of the partitions that moved.
+	// sequenceName shows which of several partitions' metadata is the newest. A commit
+	// writes only the metadata of partitions that moved.
 	sequenceName = "#commit"
 
-	// elsewhereName says that the values did not fit, and are in the store for them (see
+	// elsewhereName says that the values did not fit, and are in their own store (see
 	// times.go).
 	elsewhereName = "#elsewhere"
 )
@@ -76,8 +76,8 @@ func (c *cells) position(name string) *graph.Position {
 	return cell
 }
 
-// commit returns the values to commit, with the sequence number, and whether any has
-// changed since the last call.
+// commit returns the values to commit, with the sequence number. changed says whether one
+// has changed since the last call.
 func (c *cells) commit() (values map[string]int64, changed bool) {
 	values = c.values()
 	if changed = c.differs(values); changed {
@@ -122,9 +122,9 @@ func (c *cells) differs(values map[string]int64) bool {
 	return false
 }
 
-// newest merges the values of several partitions' metadata. The values of a higher
-// sequence number replace those of a lower; of equal ones, as those of Kafka Streams are,
-// which has no number, the larger value wins.
+// newest merges the values of several partitions' metadata. Values with a higher sequence
+// number replace those with a lower one. If the numbers are equal, the larger value wins.
+// Kafka Streams writes no number, so its values are all equal in this sense.
 func newest(all []map[string]int64) map[string]int64 {
 	var best map[string]int64
 	for _, values := range all {

@@ -10,7 +10,7 @@ import (
 	"github.com/millrace-streams/millrace/processor"
 )
 
-// generation is what Begin has handed to the shell and Finish applies.
+// generation is what Begin has passed to the shell, for Finish to apply.
 type generation struct {
 	offsets     []Offset
 	values      map[string]int64
@@ -23,9 +23,9 @@ var (
 	errNotBegun = errors.New("Finish without Begin")
 )
 
-// Begin flushes nodes and stores, which may send records, and returns what is to be
-// committed. Then either Finish must follow, or an abort. Records may be processed in
-// between: they belong to the next commit.
+// Begin flushes nodes and stores, which may send records, and returns what must be
+// committed. After it, either Finish or an abort must follow. Records may be processed in
+// between; they belong to the next commit.
 func (t *Task) Begin() (c Commit, err error) {
 	if err := t.over(); err != nil {
 		return Commit{}, err
@@ -57,7 +57,7 @@ func (t *Task) Begin() (c Commit, err error) {
 
 const flushCall = "flush"
 
-// flushNodes lets nodes forward what they hold back, parents first.
+// flushNodes makes nodes forward what they hold back, parents first.
 func (t *Task) flushNodes() error {
 	t.eventTime = t.timeBetweenRecords()
 	t.call = flushCall
@@ -76,7 +76,7 @@ func (t *Task) flushNodes() error {
 	return nil
 }
 
-// flushStores lets the stores log what has changed.
+// flushStores makes the stores log their changes.
 func (t *Task) flushStores() error {
 	t.eventTime = t.timeBetweenRecords()
 	if t.batch == nil && len(t.stores) > 0 {
@@ -94,8 +94,8 @@ func (t *Task) flushStores() error {
 	return nil
 }
 
-// flushError gives an error of a store's flush the place that it knows: the record that
-// made the value. No policy applies, because the row cannot be left out of the state.
+// flushError adds the place to an error of a store's flush: the record that made the
+// value. No policy applies, because the row cannot be left out of the state.
 func (t *Task) flushError(store string, err error) error {
 	var value *engine.EncodeError
 	if !errors.As(err, &value) || value.Origin.Topic == "" {
@@ -105,8 +105,8 @@ func (t *Task) flushError(store string, err error) error {
 	return &processor.Error{Phase: processor.Produce, Node: store, Topic: o.Topic, Partition: o.Partition, Offset: o.Offset, Err: err}
 }
 
-// offsets returns the positions that moved, with their metadata. If only values changed,
-// one position carries them.
+// offsets returns the positions that moved, with their metadata. If only values have
+// changed, one position carries them.
 func (t *Task) offsets(carried map[string]int64, changed bool) []Offset {
 	var offsets []Offset
 	for _, q := range t.queues {
@@ -128,10 +128,10 @@ func (q *queue) offset(carried map[string]int64) Offset {
 	return Offset{Topic: q.topic, Partition: q.partition, Offset: q.position, Metadata: q.metadata}
 }
 
-// Finish applies the commit that Begin began, after Kafka has confirmed it: one atomic
-// batch of the database. positions has, by full topic name, the next offset of each
-// changelog partition that the transaction wrote. A task that has failed since Begin can
-// still be finished: what was confirmed is not undone by it.
+// Finish applies the commit of the last Begin as one atomic batch of the database. Call
+// it after Kafka has confirmed the commit. positions has, by full topic name, the next
+// offset of each changelog partition that the transaction wrote. A task that has failed
+// since Begin can still be finished: its failure does not undo a confirmed commit.
 func (t *Task) Finish(positions map[string]int64) (err error) {
 	if t.closed {
 		return errClosed
@@ -155,8 +155,8 @@ func (t *Task) Finish(positions map[string]int64) (err error) {
 	return nil
 }
 
-// tell calls all functions that wait for the commit: it happens once, and one that panics
-// must not keep it from the others.
+// tell calls all functions that wait for the commit. The commit happens once, so a panic
+// in one must not keep it from the others.
 func (g *generation) tell() error {
 	var errs []error
 	for _, f := range g.onCommitted {
@@ -207,8 +207,8 @@ func (t *Task) reached() *engine.Progress {
 	return p
 }
 
-// failOutside gives an error of a punctuator or a flush to the policy, unless it is the
-// end of the task.
+// failOutside passes an error of a punctuator or a flush to the policy, unless the task
+// ends.
 func (t *Task) failOutside(n *graph.Node, err error) error {
 	if t.failure != nil {
 		return t.failure

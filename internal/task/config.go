@@ -10,7 +10,7 @@ import (
 	"github.com/millrace-streams/millrace/processor"
 )
 
-// Config is what a task is made of.
+// Config configures a task.
 type Config struct {
 	ApplicationID string
 	Graph         *graph.Graph
@@ -21,18 +21,18 @@ type Config struct {
 	// the test driver's Java order uses it.
 	Whole bool
 
-	// Inputs are the input partitions of the task, one entry each: position and metadata
-	// of the last commit.
+	// Inputs are the input partitions of the task, each with the position and metadata of
+	// the last commit.
 	Inputs []Committed
-	// Fresh are those of the inputs whose offset is to be committed even if no record
-	// comes: the group has none yet, and would not find this one again.
+	// Fresh are the inputs whose offset must be committed even without a record, because
+	// the group has none for them yet, and would not find this one again.
 	Fresh []Partition
 
 	// DB is the task's database, restored. It may be nil for a task without stores whose
 	// times need no local copy. The task does not close it.
 	DB *engine.DB
-	// Budget counts the bytes that the task's stores and processors hold in memory; nil:
-	// not counted.
+	// Budget counts the bytes that the task's stores and processors hold in memory. nil
+	// means that they are not counted.
 	Budget *engine.Budget
 
 	Out    Outbox
@@ -46,14 +46,14 @@ type Config struct {
 	Logger      *slog.Logger // nil is silent
 	Observer    Observer     // nil is none
 
-	// Misuse is told of Contexts that are used outside of their calls. Tasks may share
-	// one. nil: the task has one of its own.
+	// Misuse is told about Contexts that are used outside of their calls. Tasks may share
+	// one. nil: the task has its own.
 	Misuse *Misuse
 	// Foreign reports whether its caller runs on another goroutine than the task. nil:
-	// nobody watches that.
+	// this is not checked.
 	Foreign func() bool
 
-	// Memory is what outlives an abort. nil: nothing does.
+	// Memory outlives an abort. nil: nothing is remembered.
 	Memory *Memory
 
 	// Context is what Context.Context returns to processors. Default:
@@ -62,7 +62,7 @@ type Config struct {
 	// Now is the wall clock while the task is made: wall-clock schedules made in Init
 	// count from it.
 	Now time.Time
-	// Sleep waits between retries; it returns early with an error when ctx ends. nil: no
+	// Sleep waits between retries. If ctx ends, it returns early with an error. nil: no
 	// waiting.
 	Sleep func(ctx context.Context, d time.Duration) error
 }
@@ -73,47 +73,47 @@ type Committed struct {
 	TopicID   [16]byte
 	Partition int32
 
-	// Offset is the offset of the first record that Add will bring: the committed offset,
-	// or where a group without one starts. -1 is "not known"; then a commit without a
-	// record from any partition cannot carry operator times and positions to Kafka, only
-	// to the database.
+	// Offset is the offset of the first record that Add will bring: the committed offset
+	// or, without one, the start offset. -1 means unknown. If all offsets are unknown, a
+	// commit without a record cannot carry operator times and positions to Kafka, only to
+	// the database.
 	Offset int64
 	// Metadata is the committed metadata, empty if there is none.
 	Metadata string
 }
 
-// Outbox takes what a task sends. Its methods are called inside Process, Punctuate and
-// Begin, on the caller's goroutine.
+// Outbox takes the records that a task sends. Its methods are called inside Process,
+// Punctuate and Begin, on the caller's goroutine.
 type Outbox interface {
-	// Send takes a record for the open transaction. from is the input record that it came
-	// from; from.Topic is empty in punctuators and in Begin, unless the record of a
-	// merged update is known. An error fails the task. A refusal that comes later is told
-	// to Task.Refused.
+	// Send takes a record for the open transaction. from is the input record that caused
+	// it. In punctuators and in Begin, from.Topic is empty, unless the record of a merged
+	// update is known. An error fails the task. A later refusal is passed to
+	// Task.Refused.
 	Send(out graph.Output, from processor.Metadata) error
 
-	// Partitions returns the number of partitions of a topic, by its full name. Of a
-	// topic that does not exist the error is an ErrNoTopic, which is given to the error
-	// policy; after any other the task replays from its last commit.
+	// Partitions returns the number of partitions of a topic, by its full name. If the
+	// topic does not exist, the error is an ErrNoTopic, and goes to the error policy.
+	// After any other error the task replays from its last commit.
 	Partitions(topic string) (int32, error)
 
-	// Limits returns what is known of the records that the topic takes, never nil. With
-	// fresh, Kafka is asked again, if that was not done of late.
+	// Limits returns the known limits for records of a topic. It never returns nil. With
+	// fresh, Kafka is asked again, unless it was asked recently.
 	Limits(topic string, fresh bool) *Limits
 
-	// Oversized is asked about a record whose batch is larger than Limits.MaxBytes before
-	// compression. It returns the size that the broker would see. The record is sent if
-	// that is not too large.
+	// Oversized is called for a record whose batch is larger than Limits.MaxBytes before
+	// compression. It returns the size that the broker would see. If that is not too
+	// large, the record is sent.
 	Oversized(out graph.Output) int
 }
 
-// Observer is told what a task decides. Methods are called on the task's goroutine and
-// must not block.
+// Observer is told about the decisions of a task. Its methods are called on the task's
+// goroutine and must not block.
 type Observer interface {
-	// Dropped counts a record that a node, or the error policy (Skip), has dropped; in a
+	// Dropped counts a record that a node, or the error policy (Skip), has dropped. In a
 	// punctuator and in Flush there is no record.
 	Dropped(node, reason string, record processor.Metadata)
-	// Errored is called for each error after the policy has decided; the error is valid
-	// during the call.
+	// Errored is called for each error after the policy has decided. The error is valid
+	// only during the call.
 	Errored(err *processor.Error, action processor.Action)
 }
 
@@ -121,14 +121,14 @@ type Observer interface {
 type Offset struct {
 	Topic     string
 	Partition int32
-	Offset    int64 // of the next record to be processed
+	Offset    int64 // the offset of the next record to process
 	Metadata  string
 }
 
-// Commit is what a task wants to be committed, together with all that it has sent.
+// Commit is what a task wants to commit, together with the records that it has sent.
 type Commit struct {
-	// Offsets are those that moved, and one at least if operator times or positions
-	// changed (see Committed.Offset for the exception). Empty: there is nothing to
-	// commit, though Finish must still be called.
+	// Offsets are the positions that moved. If operator times or positions have changed,
+	// there is at least one (see Committed.Offset for the exception). If empty, there is
+	// nothing to commit, but Finish must still be called.
 	Offsets []Offset
 }

@@ -2,28 +2,27 @@
 // input records, the choice of the next one by timestamp, stream time, punctuation,
 // stores, the error policy, and a commit in two steps.
 //
-// It has no goroutine, no clock, no socket and no Kafka client. A shell feeds it records
-// ([Task.Add], [Task.SetEnd]) and the time ([Task.Process], [Task.Punctuate]), carries
-// what it sends to Kafka (the [Outbox]), and carries out its commits. The runtime is one
-// shell, the test driver another.
+// It has no goroutine, no clock, no socket and no Kafka client. A shell gives it records
+// ([Task.Add], [Task.SetEnd]) and the time ([Task.Process], [Task.Punctuate]), sends its
+// output to Kafka (the [Outbox]), and carries out its commits. There are two shells: the
+// runtime and the test driver.
 //
 // # The life of a task
 //
 //	t, err := task.New(cfg)                  // opens stores, makes nodes, calls Init
-//	t.Add(topic, partition, records)         // hand over
+//	t.Add(topic, partition, records)         // pass records to the task
 //	n, err := t.Process(now, max)            // outputs go to the Outbox
 //	n, err = t.Punctuate(now)                // wall-clock schedules
 //	c, err := t.Begin()                      // flush; commit c.Offsets with the outputs
 //	err = t.Finish(positions)                // after the commit: apply it
 //	err = t.Close()
 //
-// An abort is Close and New on the same database: nothing that a task holds in memory
+// An abort is Close and New on the same database. Nothing that a task holds in memory
 // survives, except what the shell keeps for it in a [Memory].
 //
 // # Errors
 //
-// Every error that a method returns is the end of the task: the same error comes back
-// from every later call, and the shell must not commit what the task has sent. A
-// [*ReplayError] asks for an abort and a replay from the last commit; any other error
-// ends the application.
+// Every error that a method returns ends the task. Every later call returns the same
+// error, and the shell must not commit what the task has sent. A [*ReplayError] asks for
+// an abort and a replay from the last commit. Any other error ends the application.
 package task

@@ -12,7 +12,7 @@ import (
 	"github.com/millrace-streams/millrace/processor"
 )
 
-// host is a task as its nodes see it: a [graph.Task].
+// host is the task in the view of its nodes: a [graph.Task].
 type host struct{ t *Task }
 
 var _ graph.Task = (*host)(nil)
@@ -47,8 +47,8 @@ func (h *host) SetOrigin(m processor.Metadata, input any) {
 	h.t.originInput, _ = input.(*graph.Input)
 }
 
-// Input keeps input records, which holds what was fetched with them in memory until the
-// commit, only for who wants dead letters.
+// Input returns the input record only if there is a dead letter topic. Keeping it would
+// hold the whole fetch in memory until the commit.
 func (h *host) Input() *graph.Input {
 	if h.t.cfg.Policy.DeadLetterTopic == "" {
 		return nil
@@ -60,10 +60,10 @@ func (h *host) Input() *graph.Input {
 var noRecord = processor.Metadata{Partition: -1, Offset: -1}
 
 // ErrNoTopic says that a topic that was chosen for a record does not exist.
-var ErrNoTopic = errors.New("there is no such topic: create it, or correct what chooses it")
+var ErrNoTopic = errors.New("there is no such topic: create it, or correct the function that chooses it")
 
-// Partitions fails the task when Kafka could not be asked: the record is not to blame for
-// that, and no policy may skip it.
+// Partitions fails the task if Kafka could not be asked. The record is not the cause, so
+// no policy may skip it.
 func (h *host) Partitions(topic string) (int32, error) {
 	n, err := h.t.cfg.Out.Partitions(topic)
 	if err == nil || errors.Is(err, ErrNoTopic) {

@@ -2,10 +2,10 @@ package task
 
 import "time"
 
-// waitsFor reports whether the task must not choose a record while the queue, which is
-// empty, gets none: its partition has more, or it has been caught up for less than
-// Config.Idle. The time counts from the first choice that found the queue caught up, so a
-// partition that stays quiet delays the others once, and not at each record.
+// waitsFor reports whether the task must not choose a record while the given queue is
+// empty: its partition has more records, or it was found empty less than Config.Idle ago.
+// The time starts with the first choice that found the queue empty. A quiet partition
+// therefore delays the others once, and not at each record.
 func (t *Task) waitsFor(q *queue) bool {
 	if q.lags() {
 		q.caughtUp = time.Time{}
@@ -26,14 +26,14 @@ func (t *Task) waitsFor(q *queue) bool {
 	return true
 }
 
-// idles reports whether Config.Idle has not passed yet for a queue that is caught up.
+// idles reports whether Config.Idle has not yet passed for an empty queue.
 func (t *Task) idles(q *queue) bool {
 	return q.empty() && !q.caughtUp.IsZero() && t.now.Before(q.caughtUp.Add(t.cfg.Idle))
 }
 
-// IdleUntil returns when Process has to be called again although nothing has come: the
-// task has records and waits for a partition that is caught up. ok is false if it does
-// not wait for such a partition.
+// IdleUntil returns the time at which Process must be called again even without new
+// records, because the task has records but waits for an empty partition. ok is false if
+// it does not wait for one.
 func (t *Task) IdleUntil() (until time.Time, ok bool) {
 	return t.idleUntil, !t.idleUntil.IsZero()
 }

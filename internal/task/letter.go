@@ -11,12 +11,14 @@ import (
 	"github.com/millrace-streams/millrace/processor"
 )
 
-// maxErrorText bounds the header of a dead letter: an error may quote its whole input.
+// maxErrorText bounds the error header of a dead letter, because an error may quote its
+// whole input.
 const maxErrorText = 4 << 10
 
-// deadLetter sends the input record as it is in Kafka, with the error in headers. A
-// punctuator has none, nor has the Flush of a processor: the letter then has neither key
-// nor value. What the topic does not take is left out, and said to be in a header.
+// deadLetter sends the input record as it is in Kafka, with the error in headers. In a
+// punctuator and in a processor's Flush there is no record; the letter then has neither
+// key nor value. Parts that the topic does not accept are left out and listed in a
+// header.
 func (t *Task) deadLetter(e *processor.Error) error {
 	out := graph.Output{
 		Topic: t.cfg.Policy.DeadLetterTopic, Partition: -1,
@@ -52,7 +54,7 @@ func (t *Task) isLetter(out *graph.Output) bool {
 	return out.Node == nil && out.Topic == t.cfg.Policy.DeadLetterTopic
 }
 
-// fit changes a dead letter until what is known of the topic does not exclude it.
+// fit changes a dead letter until it fits the known limits of the topic.
 func (t *Task) fit(out *graph.Output) {
 	limits := t.cfg.Out.Limits(out.Topic, false)
 	if !limits.timely(out.Timestamp, t.now.UnixMilli()) {
@@ -69,9 +71,9 @@ func (t *Task) fit(out *graph.Output) {
 	}
 }
 
-// reduced returns a dead letter that the broker has refused with less of what it may have
-// been refused for. When nothing is left to be changed, the letter is lost, which is
-// logged: it is no reason to end the application.
+// reduced returns a refused dead letter without a part that may have caused the refusal.
+// If nothing is left to remove, the letter is lost. This is logged, and does not end the
+// application.
 func (t *Task) reduced(r *Refusal) *graph.Output {
 	out := r.Out
 	out.Headers = slices.Clone(out.Headers)
@@ -86,10 +88,10 @@ func (t *Task) reduced(r *Refusal) *graph.Output {
 	return nil
 }
 
-// The functions that follow report whether they have changed the letter; none changes it
+// The following functions report whether they have changed the letter. None changes it
 // twice.
 
-// clamp replaces the timestamp by the time of now.
+// clamp replaces the timestamp by the current time.
 func (t *Task) clamp(out *graph.Output) bool {
 	if has(out, processor.DeadLetterTimestamp, "") {
 		return false
@@ -99,7 +101,7 @@ func (t *Task) clamp(out *graph.Output) bool {
 	return true
 }
 
-// giveKey gives a letter without a key the place of its record as the key.
+// giveKey sets the position of the record as the key of a letter without a key.
 func giveKey(out *graph.Output) bool {
 	if out.Key != nil {
 		return false
@@ -123,7 +125,7 @@ func omitValue(out *graph.Output) bool {
 	return true
 }
 
-// omitHeaders leaves the record's own headers out, and of a long error text the most.
+// omitHeaders removes the record's own headers, and cuts a long error text.
 func omitHeaders(out *graph.Output) bool {
 	const text = 200
 	if has(out, processor.DeadLetterOmitted, "headers") {
@@ -152,7 +154,7 @@ func note(out *graph.Output, key, value string) {
 	out.Headers = append(out.Headers, processor.Header{Key: key, Value: []byte(value)})
 }
 
-// notes are the headers that come behind those of the record, which may have been a dead
+// notes returns the headers after those of the record. The record may have been a dead
 // letter itself.
 func notes(out *graph.Output) processor.Headers {
 	for i := len(out.Headers) - 1; i >= 0; i-- {
@@ -163,7 +165,8 @@ func notes(out *graph.Output) processor.Headers {
 	return nil
 }
 
-// has reports whether a letter has a note with that key whose value begins like that.
+// has reports whether a letter has a note with the given key whose value begins with
+// prefix.
 func has(out *graph.Output, key, prefix string) bool {
 	return slices.ContainsFunc(notes(out), func(h processor.Header) bool {
 		return h.Key == key && strings.HasPrefix(string(h.Value), prefix)

@@ -12,13 +12,13 @@ import (
 	"github.com/millrace-streams/millrace/processor"
 )
 
-// Limits are what a topic's configuration says about the records that it takes. The zero
-// value takes any record.
+// Limits are the limits for records in a topic's configuration. The zero value accepts
+// any record.
 type Limits struct {
 	// MaxBytes is the largest batch: the smaller of max.message.bytes and segment.bytes.
-	// 0 means that it is not known.
+	// 0 means unknown.
 	MaxBytes int
-	// Setting is the setting that MaxBytes is the value of.
+	// Setting is the name of the setting that gives MaxBytes.
 	Setting string
 
 	// Behind and Ahead are how far a timestamp may lie from the broker's clock, in ms. 0
@@ -32,11 +32,11 @@ type Limits struct {
 	Uncompressed bool
 }
 
-// LimitsOf reads the limits from a topic's configuration, names and values as Kafka
-// describes them. What is missing there does not limit.
+// LimitsOf reads the limits from a topic's configuration, with names and values as Kafka
+// describes them. A missing setting is no limit.
 //
 // Source: Kafka's LogConfig and LogValidator. Before Kafka 3.6 one setting,
-// message.timestamp.difference.max.ms, bounded both sides; up to 3.9 it still does unless
+// message.timestamp.difference.max.ms, bounded both sides. Up to 3.9 it still does unless
 // the newer settings are used.
 func LimitsOf(configs map[string]string) *Limits {
 	l := &Limits{
@@ -63,7 +63,7 @@ func LimitsOf(configs map[string]string) *Limits {
 	return l
 }
 
-// TooLargeError is the cause of an error when a record is larger than its topic takes.
+// TooLargeError is the cause of an error if a record is larger than its topic accepts.
 type TooLargeError struct {
 	Topic string
 	// Bytes; Size is that of a batch that has only the record, compressed.
@@ -73,30 +73,30 @@ type TooLargeError struct {
 
 // Error names the topic, its limit and the size.
 func (e *TooLargeError) Error() string {
-	return fmt.Sprintf("a record of %d bytes is larger than topic %s takes (%s=%d)", e.Size, e.Topic, e.Setting, e.Limit)
+	return fmt.Sprintf("a record of %d bytes is larger than topic %s accepts (%s=%d)", e.Size, e.Topic, e.Setting, e.Limit)
 }
 
-// UnfitError is the cause of an error when a topic's configuration excludes a record for
+// UnfitError is the cause of an error if a topic's configuration excludes a record for
 // another reason than its size.
 type UnfitError struct{ Topic, Reason string }
 
 // Error names the topic and the reason.
 func (e *UnfitError) Error() string {
-	return fmt.Sprintf("topic %s does not take the record: %s", e.Topic, e.Reason)
+	return fmt.Sprintf("topic %s does not accept the record: %s", e.Topic, e.Reason)
 }
 
-// clockSkew is how far the clocks of this machine and of a broker may lie apart. A
-// timestamp that is so close to a bound is left to the broker.
+// clockSkew is how far the clocks of this machine and of a broker may differ. If a
+// timestamp is that close to a bound, the broker decides.
 const clockSkew = int64(10 * time.Minute / time.Millisecond)
 
-// admit reports whether a record is within the limits for sure, without looking close.
+// admit reports whether a record is certainly within the limits. It is a quick check.
 func (l *Limits) admit(out *graph.Output, now int64) bool {
 	fits := l.MaxBytes == 0 || batchsize.Overhead+batchsize.Bound(out.Key, out.Value, out.Headers) <= l.MaxBytes
 	return fits && (out.Key != nil || !l.Keyed) && l.timely(out.Timestamp, now)
 }
 
-// timely reports whether the broker may take a timestamp. -1 is no timestamp, which it
-// does not compare.
+// timely reports whether the broker may accept a timestamp. -1 means no timestamp, which
+// the broker does not check.
 func (l *Limits) timely(at processor.Timestamp, now int64) bool {
 	ms := int64(at)
 	return ms == -1 || (l.Ahead == 0 || ms-now <= saturated(l.Ahead)) && (l.Behind == 0 || now-ms <= saturated(l.Behind))
@@ -104,7 +104,7 @@ func (l *Limits) timely(at processor.Timestamp, now int64) bool {
 
 func saturated(bound int64) int64 { return min(bound, math.MaxInt64-clockSkew) + clockSkew }
 
-// unfit returns what other than the size excludes a record, nil if nothing does.
+// unfit returns a reason other than the size that excludes a record, or nil.
 func (l *Limits) unfit(out *graph.Output, now int64) error {
 	switch {
 	case out.Key == nil && l.Keyed:
@@ -117,10 +117,10 @@ func (l *Limits) unfit(out *graph.Output, now int64) error {
 	if int64(out.Timestamp) < now {
 		where, setting, bound = "past", "message.timestamp.before.max.ms", l.Behind
 	}
-	return &UnfitError{out.Topic, fmt.Sprintf("its timestamp %s lies too far in the %s (%s=%d)", at, where, setting, bound)}
+	return &UnfitError{out.Topic, fmt.Sprintf("its timestamp %s is too far in the %s (%s=%d)", at, where, setting, bound)}
 }
 
-// check returns an error if what is known of out's topic excludes out.
+// check returns an error if the known limits of out's topic exclude out.
 func (t *Task) check(out *graph.Output) error {
 	if t.cfg.Out.Limits(out.Topic, false).admit(out, t.now.UnixMilli()) {
 		return nil

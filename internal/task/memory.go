@@ -9,16 +9,16 @@ import (
 	"github.com/millrace-streams/millrace/processor"
 )
 
-// Memory is what the worker remembers of a task over aborts: how often a record was
-// replayed, and which took too long. It lives as long as the process has the task; it is
-// used by one goroutine at a time.
+// Memory keeps what the worker remembers of a task over aborts: how often a record was
+// replayed, and which records took too long. It lives as long as the process has the
+// task. Only one goroutine at a time may use it.
 type Memory struct {
 	replays map[place]int
 	stalls  map[place]time.Duration
 }
 
-// place is where an error happened: the input record, or the call if there was none, and
-// the node.
+// place is where an error happened: the node, and the input record or, without one, the
+// call.
 type place struct {
 	topic     string
 	partition int32
@@ -37,7 +37,7 @@ func placeOf(from processor.Metadata, n *graph.Node) place {
 	return place{topic: from.Topic, partition: from.Partition, offset: from.Offset, node: n.Name}
 }
 
-// again counts a replay for the place, and reports whether there may be one more.
+// again counts a replay for the place, and reports whether another one is allowed.
 func (m *Memory) again(p place, limit int) bool {
 	if m == nil || m.replays[p] >= limit {
 		return false
@@ -54,13 +54,13 @@ func (m *Memory) attempts(p place) int {
 	return m.replays[p]
 }
 
-// remembers says that a commit may have something to forget.
+// remembers reports whether a commit may have something to forget.
 func (m *Memory) remembers() bool {
 	return m != nil && len(m.replays)+len(m.stalls) > 0
 }
 
-// forget drops what a commit has settled: what is about records below its offsets, and
-// about calls that are a part of it.
+// forget drops what a commit has settled: records below its offsets, and calls that are
+// part of it.
 func (m *Memory) forget(offsets []Offset, calls []string) {
 	if !m.remembers() {
 		return

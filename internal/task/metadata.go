@@ -11,9 +11,9 @@ import (
 	"github.com/millrace-streams/millrace/processor"
 )
 
-// metadata is what travels in the metadata of a committed offset: Kafka Streams'
-// TopicPartitionMetadata, base64([1B version 2][8B partition time]([4B n]([4B
-// length][name][8B value])*)), all big-endian; without names the n is left out.
+// metadata is the content of a committed offset's metadata. The format is Kafka Streams'
+// TopicPartitionMetadata: base64([1B version 2][8B partition time]([4B n]([4B
+// length][name][8B value])*)), all big-endian. Without names, n is omitted.
 type metadata struct {
 	partitionTime processor.Timestamp
 	values        map[string]int64
@@ -57,8 +57,8 @@ func (m metadata) size() int {
 
 var errMetadata = errors.New("not the metadata of a Millrace or Kafka Streams commit")
 
-// decodeMetadata reads the text of encode, and of Kafka Streams' version 1, which has no
-// names. No text is no metadata.
+// decodeMetadata reads the text of encode, and that of Kafka Streams' version 1, which
+// has no names. An empty text means no metadata.
 func decodeMetadata(text string) (metadata, error) {
 	none := metadata{partitionTime: -1}
 	if text == "" {
@@ -118,7 +118,7 @@ func cutInt32(b []byte) (int32, []byte, error) {
 	return int32(binary.BigEndian.Uint32(b)), b[4:], nil
 }
 
-// IsMetadata reports whether the metadata of a committed offset come from a task, or from
+// IsMetadata reports whether the metadata of a committed offset come from a task or from
 // Kafka Streams, and not from a tool that has set the offset.
 func IsMetadata(text string) bool {
 	_, err := decodeMetadata(text)

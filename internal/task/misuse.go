@@ -23,7 +23,7 @@ func (m *Misuse) Err() error {
 // Foreign implements [graph.Task].
 func (h *host) Foreign() func() bool { return h.t.cfg.Foreign }
 
-// Misused implements [graph.Task]. The log says it too: a task that is idle, or closed,
+// Misused implements [graph.Task]. It also logs the error, because an idle or closed task
 // may take no further step.
 func (h *host) Misused(n *graph.Node, err error) {
 	err = fmt.Errorf("task %s: node %s: %w", h.t.cfg.ID, n.Name, err)
@@ -32,7 +32,7 @@ func (h *host) Misused(n *graph.Node, err error) {
 	}
 }
 
-// over returns why the task must not go on; nil if it may.
+// over returns why the task must not continue, or nil.
 func (t *Task) over() error {
 	if t.failure == nil {
 		t.failure = t.cfg.Misuse.Err()

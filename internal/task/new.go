@@ -12,7 +12,7 @@ import (
 	"github.com/millrace-streams/millrace/processor"
 )
 
-// New opens the stores, makes the nodes, children first, and so calls the processors'
+// New opens the stores and makes the nodes, children first, which calls the processors'
 // Init. After an error nothing needs to be closed.
 func New(cfg Config) (*Task, error) {
 	t := &Task{
@@ -82,15 +82,15 @@ func (t *Task) parts() (nodes []*graph.Node, stores []*graph.Store, topics []gra
 	return nodes, stores, topics
 }
 
-// addQueues makes the input queues, restores their times, and returns what else their
-// metadata say.
+// addQueues makes the input queues, restores their times, and returns the values in the
+// rest of the metadata.
 func (t *Task) addQueues() (values []map[string]int64) {
 	for _, in := range t.cfg.Inputs {
 		m, err := decodeMetadata(in.Metadata)
 		if err != nil {
-			// A tool that resets offsets may write anything; the offset counts, and the
-			// times are those of the database.
-			t.logger.Warn("the metadata of a committed offset is not readable, and ignored", "topic", in.Topic, "partition", in.Partition, "error", err)
+			// A tool that resets offsets may write anything. The offset is used, and the
+			// times are taken from the database.
+			t.logger.Warn("ignoring the metadata of a committed offset, which cannot be read", "topic", in.Topic, "partition", in.Partition, "error", err)
 		}
 		values = append(values, m.values)
 		q := &queue{
@@ -129,7 +129,7 @@ func (t *Task) orderQueues() error {
 	return nil
 }
 
-// makeNodes makes the instances, children first, so that a parent is given what it calls.
+// makeNodes makes the instances, children first, so that a parent gets its children.
 func (t *Task) makeNodes() error {
 	nodes, _, _ := t.parts()
 	instances := make(map[*graph.Node]any, len(nodes))
@@ -177,8 +177,8 @@ func (t *Task) connectSources(nodes []*graph.Node, instances map[*graph.Node]any
 	return nil
 }
 
-// Close closes processors, children first, and stores. Uncommitted changes are gone. The
-// database stays open. A second call does nothing.
+// Close closes processors, children first, and then stores. Uncommitted changes are lost.
+// The database stays open. A second call has no effect.
 func (t *Task) Close() error {
 	if t.closed {
 		return nil

@@ -16,9 +16,9 @@ const (
 	defaultBackoff = 100 * time.Millisecond
 )
 
-// ReplayError asks the shell to abort the transaction, to make all tasks of it anew, and
-// to go on: the task replays from the last commit. How often it may ask for one record is
-// bounded by the error policy, through Config.Memory.
+// ReplayError asks the shell to abort the transaction, to make all its tasks again, and
+// to replay from the last commit. The error policy bounds how often this may happen for
+// one record, through Config.Memory.
 type ReplayError struct{ Err *processor.Error }
 
 func (e *ReplayError) Error() string { return "replay from the last commit: " + e.Err.Error() }
@@ -46,8 +46,8 @@ func (h *host) Fail(n *graph.Node, phase processor.Phase, cause error, again fun
 	return ok, failure
 }
 
-// ended reports whether an error says that the task has to stop, as it has told the
-// user's function: the record is not to blame.
+// ended reports whether a user function returned an error because the task has to stop.
+// The record is then not the cause.
 func (t *Task) ended(cause error) bool {
 	err := t.ctx.Err()
 	return err != nil && errors.Is(cause, err)
@@ -63,8 +63,8 @@ func (t *Task) errorOf(node string, phase processor.Phase, cause error) *process
 	return e
 }
 
-// input is the record that the task is about: the one being processed, or the one that a
-// flush names. nil if there is none.
+// input returns the record that is being processed, or the record that a flush names, or
+// nil.
 func (t *Task) input() *graph.Input {
 	if t.current != nil {
 		return t.current
@@ -72,8 +72,8 @@ func (t *Task) input() *graph.Input {
 	return t.originInput
 }
 
-// decide asks the policy. A handler that panics, or answers with what is no action, fails
-// the task.
+// decide asks the policy. If a handler panics, or returns an unknown action, the task
+// fails.
 func (t *Task) decide(e *processor.Error) (action processor.Action) {
 	p := &t.cfg.Policy
 	if p.Handle == nil {
@@ -81,25 +81,25 @@ func (t *Task) decide(e *processor.Error) (action processor.Action) {
 	}
 	defer func() {
 		if v := recover(); v != nil {
-			e.Err = errors.Join(e.Err, fmt.Errorf("the error handler: %w", panicError(v)))
+			e.Err = errors.Join(e.Err, fmt.Errorf("ErrorPolicy.Handle: %w", panicError(v)))
 			action = processor.Fail
 		}
 	}()
 	if action = p.Handle(e); action < processor.Fail || action > processor.Retry {
-		e.Err = errors.Join(e.Err, fmt.Errorf("the error handler returned %v", action))
+		e.Err = errors.Join(e.Err, fmt.Errorf("ErrorPolicy.Handle returned %v, which is not an action", action))
 		return processor.Fail
 	}
 	return action
 }
 
-// act carries an action other than Retry out. It returns the task's failure.
+// act carries out an action other than Retry. It returns the task's failure.
 func (t *Task) act(action processor.Action, n *graph.Node, e *processor.Error) error {
 	switch action {
 	case processor.Skip:
 		t.observe(e, action)
 	case processor.DeadLetter:
 		if t.cfg.Policy.DeadLetterTopic == "" {
-			e.Err = fmt.Errorf("%w (and the error policy has no dead letter topic)", e.Err)
+			e.Err = fmt.Errorf("%w (and the error policy has no DeadLetterTopic: set it)", e.Err)
 			return t.act(processor.Fail, n, e)
 		}
 		t.observe(e, action)
@@ -121,7 +121,7 @@ func (t *Task) observe(e *processor.Error, action processor.Action) {
 		level = slog.LevelError
 		var panicked *processor.PanicError
 		if errors.As(e.Err, &panicked) {
-			// Once: what goes on may panic at every record.
+			// Log the stack once, because the same panic may happen at every record.
 			attributes = append(attributes, "stack", string(panicked.Stack))
 		}
 	}
@@ -131,8 +131,9 @@ func (t *Task) observe(e *processor.Error, action processor.Action) {
 	}
 }
 
-// retry runs again what failed, in place if that has no effects besides its result, else
-// by a replay of the task. A record that its topic's configuration excludes stays so.
+// retry repeats what failed: in place if it has no effects besides its result, otherwise
+// by a replay of the task. If a topic's configuration excludes a record, it is not
+// repeated.
 func (t *Task) retry(n *graph.Node, e *processor.Error, again func() error) (ok bool, failure error) {
 	var large *TooLargeError
 	var unfit *UnfitError
@@ -164,7 +165,7 @@ func (t *Task) retry(n *graph.Node, e *processor.Error, again func() error) (ok 
 	return false, t.act(t.exhausted(), n, e)
 }
 
-// replay makes the task fail with a ReplayError, as long as the place has not used up its
+// replay makes the task fail with a ReplayError, unless the place has used up its
 // retries.
 func (t *Task) replay(n *graph.Node, e *processor.Error, p place) error {
 	attempt := t.cfg.Memory.attempts(p)
@@ -178,8 +179,8 @@ func (t *Task) replay(n *graph.Node, e *processor.Error, p place) error {
 	return t.fail(&ReplayError{e})
 }
 
-// place is where the task is: at a record, or in a call. Which record a flush is about is
-// no part of it: a replay may merge updates in another way.
+// place returns the present place: a record or a call. The record of a flush is not part
+// of it, because a replay may merge updates differently.
 func (t *Task) place(n *graph.Node) place {
 	if t.current == nil {
 		return place{partition: -1, offset: -1, call: t.call, node: n.Name}
@@ -187,7 +188,7 @@ func (t *Task) place(n *graph.Node) place {
 	return placeOf(t.nodes.Metadata(), n)
 }
 
-// called notes a call that the next commit settles.
+// called notes a call that the next commit will settle.
 func (t *Task) called(call string) {
 	if t.cfg.Memory.remembers() && !slices.Contains(t.calls, call) {
 		t.calls = append(t.calls, call)

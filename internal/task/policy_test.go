@@ -118,7 +118,7 @@ func TestDeadLetterWithoutTopicFails(t *testing.T) {
 	always := -1
 	s := policyShell(t, failing(&always), processor.ErrorPolicy{Handle: func(*processor.Error) processor.Action { return processor.DeadLetter }})
 	s.add("in", in("k", "x", 2))
-	if _, err := s.task.Process(time.UnixMilli(0), 1); !errors.Is(err, errBoom) || !strings.Contains(err.Error(), "no dead letter topic") {
+	if _, err := s.task.Process(time.UnixMilli(0), 1); !errors.Is(err, errBoom) || !strings.Contains(err.Error(), "no DeadLetterTopic") {
 		t.Fatalf("got %v", err)
 	}
 }
@@ -269,7 +269,7 @@ func TestHandlersThatMisbehaveFail(t *testing.T) {
 		always := -1
 		s := policyShell(t, failing(&always), processor.ErrorPolicy{Handle: handle})
 		s.add("in", in("k", "x", 1))
-		if _, err := s.task.Process(time.UnixMilli(0), 1); !errors.Is(err, errBoom) || !strings.Contains(err.Error(), "error handler") {
+		if _, err := s.task.Process(time.UnixMilli(0), 1); !errors.Is(err, errBoom) || !strings.Contains(err.Error(), "ErrorPolicy.Handle") {
 			t.Errorf("got %v", err)
 		}
 	}

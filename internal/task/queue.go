@@ -8,8 +8,7 @@ import (
 	"github.com/millrace-streams/millrace/processor"
 )
 
-// queue holds the records of one input partition that have been fetched and not yet
-// processed.
+// queue holds the fetched records of one input partition that are not yet processed.
 type queue struct {
 	topic     string
 	topicID   [16]byte
@@ -20,9 +19,9 @@ type queue struct {
 	slabs [][]graph.Input // the first is being read; each has a record left
 	at    int             // in the first slab
 
-	// ready says that the head has its timestamp, which is extracted only when the record
-	// comes to the head: the partition time that an extractor gets is that of all records
-	// before.
+	// ready says that the head has its timestamp. The timestamp is extracted only when
+	// the record becomes the head, because the extractor gets the partition time of all
+	// earlier records.
 	ready    bool
 	headTime processor.Timestamp
 	logTime  processor.Timestamp // of the head, as in Kafka
@@ -31,11 +30,12 @@ type queue struct {
 	bytes   int64
 
 	partitionTime processor.Timestamp // largest timestamp processed
-	position      int64               // of the next record to process; -1: not known
-	next          int64               // of the next record to be added; -1: not known
-	end           int64               // what SetEnd told
-	begun         int64               // position of the last Begin
-	metadata      string              // of the last Begin that moved the position
+	position      int64               // the next offset to process; -1 if unknown
+	next          int64               // the next offset to add; -1 if unknown
+	end           int64               // the end from SetEnd
+	begun         int64               // the position at the last Begin
+	// The metadata of the last Begin that moved the position.
+	metadata string
 
 	caughtUp time.Time // see Task.waitsFor; zero while the queue has records or lags
 
@@ -43,7 +43,7 @@ type queue struct {
 	stop  int64
 }
 
-// recordOverhead is what a queued record costs beside its bytes.
+// recordOverhead is the memory of a queued record in addition to its bytes.
 const recordOverhead = 120
 
 func inputBytes(in *graph.Input) int64 {

@@ -7,23 +7,24 @@ import (
 	"github.com/millrace-streams/millrace/processor"
 )
 
-// Refusal is an output that the broker refuses although it was sent alone.
+// Refusal is an output that the broker refused although it was sent alone.
 type Refusal struct {
-	Out   graph.Output       // as it was sent last
-	From  processor.Metadata // as Outbox.Send was told
-	Input *graph.Input       // what Task.Input returned then
-	Tries int                // how often Refused has had it sent again
+	Out   graph.Output       // the record as last sent
+	From  processor.Metadata // from in Outbox.Send
+	Input *graph.Input       // the result of Task.Input at that time
+	Tries int                // how often Refused has repeated it
 	Err   error
-	Gone  bool // the topic is missing, or may not be written: it refuses every record
+	Gone  bool // the topic is missing or may not be written
 }
 
-// Refused gives an output that the broker has refused to the error policy. It returns
-// what is to be sent in its place, within the same transaction; nil if nothing. It must
-// not be called inside another method of the task.
+// Refused passes a refused output to the error policy. It returns the record to send
+// instead, within the same transaction, or nil. It must not be called inside another
+// method of the task.
 //
-// The output of a sink or of a repartition topic meets the policy. A changelog record
-// fails, because the committed state could not be restored without it. A dead letter is
-// reduced until the topic takes it.
+//   - The output of a sink or of a repartition topic goes to the policy.
+//   - A changelog record fails the task, because the committed state could not be
+//     restored without it.
+//   - A dead letter is reduced until the topic accepts it.
 func (t *Task) Refused(r Refusal) (again *graph.Output, failure error) {
 	if t.failure != nil {
 		return nil, t.failure
@@ -61,6 +62,6 @@ func (t *Task) refusedOutput(r *Refusal, e *processor.Error) (again *graph.Outpu
 	return &r.Out, nil
 }
 
-// Input is the record that the task is about: the one being processed, or the one that a
-// flush is about and that was kept. nil if there is none.
+// Input returns the record that is being processed, or the record of a flush if it was
+// kept, or nil.
 func (t *Task) Input() *graph.Input { return t.input() }

@@ -26,7 +26,7 @@ func (s *schedule) Cancel() {
 	s.owner.refresh()
 }
 
-// advance moves the schedule to its first slot beyond now; slots in between collapse.
+// advance moves the schedule to its first slot after now. Missed slots collapse into one.
 func (s *schedule) advance(now int64) { s.next = slotAfter(s.next, s.interval, now) }
 
 // slotAfter returns the first of start, start+interval, ... that lies beyond now.
@@ -59,7 +59,8 @@ func (s *schedules) refresh() {
 	}
 }
 
-// first returns the schedule with the oldest slot, of equal ones the first registered.
+// first returns the schedule with the oldest slot. Among several, it returns the one that
+// was registered first.
 func (s *schedules) first() *schedule {
 	for _, one := range s.all {
 		if !one.cancelled && one.next == s.due {
@@ -69,7 +70,7 @@ func (s *schedules) first() *schedule {
 	return nil
 }
 
-// sweep forgets the cancelled ones.
+// sweep removes cancelled schedules.
 func (s *schedules) sweep() {
 	kept := s.all[:0]
 	for _, one := range s.all {
@@ -81,12 +82,12 @@ func (s *schedules) sweep() {
 	s.all = kept
 }
 
-// schedule registers a punctuator. start is its first slot; zero means that the clock's
-// own rule applies: stream time counts from 1970, so that the first record fires, the
-// wall clock from now on.
+// schedule registers a punctuator. start is its first slot. With a zero start, the rule
+// of the clock applies: stream time counts from 1970, so the first record fires; the wall
+// clock counts from now.
 //
-// A schedule made in Init by a task that has a stream time already continues: the first
-// record fired it in an earlier life.
+// If Init makes a schedule in a task that already has a stream time, the schedule
+// continues, because the first record has fired it earlier.
 func (t *Task) schedule(n *graph.Node, kind processor.TimeKind, start time.Time, interval time.Duration, f func(time.Time) error) *schedule {
 	s := &t.schedules[kind]
 	one := &schedule{owner: s, node: n, name: fmt.Sprintf("%v %d", kind, s.made), interval: max(interval.Milliseconds(), 1), f: f}
@@ -110,8 +111,8 @@ func (t *Task) schedule(n *graph.Node, kind processor.TimeKind, start time.Time,
 	return one
 }
 
-// punctuate calls the schedules that are due, each once, oldest slot first. A schedule
-// that is made on the way and is due already is called too.
+// punctuate calls the due schedules, each once, oldest slot first. It also calls a due
+// schedule that was made during these calls.
 func (t *Task) punctuate(s *schedules, now int64) (n int, err error) {
 	t.dirty = true
 	at := time.UnixMilli(now).UTC()

@@ -27,7 +27,7 @@ func (t *Task) send(out graph.Output) error {
 	return nil
 }
 
-// refuse gives a record that cannot be sent to the policy.
+// refuse passes a record that cannot be sent to the policy.
 func (t *Task) refuse(out *graph.Output, err error) error {
 	if out.Node == nil {
 		return t.fail(t.errorOf(senderOf(out), processor.Produce, err))

@@ -1,7 +1,7 @@
 package task
 
-// StopBefore makes Process stop as soon as the record comes to the head of its queue: a
-// replay commits what came before a record that fails. Each input partition may have one
+// StopBefore makes Process stop when the record becomes the head of its queue. A replay
+// uses it to commit the records before one that fails. Each input partition may have one
 // such record.
 func (t *Task) StopBefore(topic string, partition int32, offset int64) {
 	if q := t.byName[Partition{topic, partition}]; q != nil {

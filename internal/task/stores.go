@@ -75,8 +75,8 @@ func (t *Task) openStore(s *graph.Store) error {
 	return nil
 }
 
-// Expired returns, by full topic name, up to where the task's windowed changelogs hold
-// nothing but what a finished commit has deleted from the stores.
+// Expired returns, by full topic name, the offsets up to which the task's windowed
+// changelogs contain only records that a finished commit has deleted from the stores.
 func (t *Task) Expired() map[string]int64 {
 	expired := map[string]int64{}
 	for _, s := range t.stores {
@@ -90,9 +90,9 @@ func (t *Task) Expired() map[string]int64 {
 	return expired
 }
 
-// log sends a changelog record, made by the record that changed the row last. It always
-// goes to the task's own partition, where the restoring task looks for it. No policy
-// applies: without the record the committed state could not be restored.
+// log sends a changelog record. origin is the record that changed the row last. The
+// record always goes to the task's own partition, from which the task is restored. No
+// policy applies: without the record the committed state could not be restored.
 func (t *Task) log(topic string, key, value []byte, timestamp int64, origin *engine.Origin) error {
 	if t.current == nil && origin.Topic != "" {
 		before := t.origin

@@ -28,21 +28,21 @@ type Task struct {
 	flushes []hook
 	closes  []hook
 
-	// State of the record, punctuation or flush that is going on.
+	// This is the state of the present record, punctuation or flush.
 	current *graph.Input // nil in punctuators and flushes
-	// While current is nil: the record that a flush is about.
+	// The record of the present flush, while current is nil.
 	origin      processor.Metadata
 	originInput *graph.Input // the same record, if it was kept
 	call        string       // while current is nil: the punctuator or the flush
 	now         time.Time
 	eventTime   processor.Timestamp // of the record or the punctuation
 	logTime     processor.Timestamp // of the current record, as in Kafka
-	// Of writes to stores while a node has set it, else -1: then it is eventTime.
+	// The time of writes to stores while a node has set it. -1 means eventTime.
 	writeTime  processor.Timestamp
 	streamTime processor.Timestamp
 	undecoded  bool   // the record could not be decoded, and has been dropped
 	taken      int    // records taken from the queues by the Process that is going on
-	last       *queue // of the record taken last, and its offset
+	last       *queue // the queue of the record taken last, and its offset
 	lastOffset int64
 
 	stops     bool      // see StopBefore
@@ -77,9 +77,8 @@ type hook struct {
 	f    func() error
 }
 
-// Add hands records of an input partition over, in order of offset; the slice and its
-// bytes belong to the task afterwards. Records below the partition's position are left
-// out.
+// Add adds records of an input partition, in order of offset. The task then owns the
+// slice and its bytes. Records below the partition's position are skipped.
 func (t *Task) Add(topic string, partition int32, records []graph.Input) error {
 	if t.failure != nil {
 		return t.failure
@@ -91,18 +90,18 @@ func (t *Task) Add(topic string, partition int32, records []graph.Input) error {
 	return q.add(records)
 }
 
-// SetEnd tells the end of an input partition: the last stable offset under
-// read_committed, else the high watermark. A task does not choose a record while another
-// of its partitions is empty and has records between its position and its end. With
-// Config.Idle it waits for new records, too.
+// SetEnd sets the end of an input partition: with read_committed the last stable offset,
+// else the high watermark. A task does not choose a record while another of its
+// partitions is empty and has records between its position and its end. With Config.Idle
+// it also waits for new records.
 func (t *Task) SetEnd(topic string, partition int32, end int64) {
 	if q := t.byName[Partition{topic, partition}]; q != nil {
 		q.end = end
 	}
 }
 
-// SetPosition tells that Add has brought everything below next: the offsets between the
-// last record and next hold control records, or nothing any more.
+// SetPosition says that Add has added everything below next. The offsets between the last
+// record and next hold control records, or nothing any more.
 func (t *Task) SetPosition(topic string, partition int32, next int64) {
 	if q := t.byName[Partition{topic, partition}]; q != nil && next > q.next {
 		q.next = next
@@ -110,9 +109,9 @@ func (t *Task) SetPosition(topic string, partition int32, next int64) {
 	}
 }
 
-// Process processes up to max records, with the stream-time punctuators that become due,
-// and returns how many it took from the queues. It returns fewer when there are no more,
-// or when it waits for a partition (see Waiting).
+// Process processes up to max records and the stream-time punctuators that become due. It
+// returns how many records it took from the queues. This is less than max if there are no
+// more records, or if it waits for a partition (see Waiting).
 func (t *Task) Process(now time.Time, max int) (n int, err error) {
 	if err := t.over(); err != nil {
 		return 0, err
@@ -134,8 +133,9 @@ func (t *Task) Process(now time.Time, max int) (n int, err error) {
 	return t.taken, nil
 }
 
-// choose returns the queue whose head is oldest, nil if there is none or if a partition
-// has to be waited for. Ties go to the topic that the sub-topology names first.
+// choose returns the queue with the oldest head. It returns nil if there is none, or if
+// the task waits for a partition. For equal timestamps, the topic that the sub-topology
+// names first wins.
 func (t *Task) choose() (best *queue, err error) {
 	waits := false
 	t.idleUntil = time.Time{}
@@ -166,8 +166,7 @@ func (t *Task) choose() (best *queue, err error) {
 	return best, nil
 }
 
-// extract gives the head of the queue its timestamp. Records that have none are dropped
-// on the way.
+// extract sets the timestamp of the queue's head. It drops records without one.
 func (t *Task) extract(q *queue) error {
 	for !q.empty() && !q.stopped() {
 		in := q.head()
@@ -179,7 +178,7 @@ func (t *Task) extract(q *queue) error {
 		}
 		t.current = nil
 		if err != nil {
-			t.taken++ // as a record that fails later
+			t.taken++ // like a record that fails later
 			return t.fail(err)
 		}
 		if ok {
@@ -229,7 +228,7 @@ func (t *Task) step(q *queue) error {
 	}
 	t.current, in.Timestamp = nil, q.logTime
 	q.pop()
-	if t.undecoded { // nobody has seen it, so time has not passed
+	if t.undecoded { // no node has seen it, so time does not advance
 		q.partitionTime, t.streamTime = partitionTime, streamTime
 		return nil
 	}
@@ -288,15 +287,14 @@ func (t *Task) Waiting() []Partition {
 	return waiting
 }
 
-// Dirty reports whether anything has happened since the last Begin that a commit would
-// make last.
+// Dirty reports whether anything has happened since the last Begin that needs a commit.
 func (t *Task) Dirty() bool { return t.dirty }
 
 // CommitRequested reports whether a processor has asked for a commit since the last
 // Begin.
 func (t *Task) CommitRequested() bool { return t.commitRequested }
 
-// Trim lets the stores give memory back, if the process holds more than it may.
+// Trim makes the stores release memory, if the process holds more than it may.
 func (t *Task) Trim() {
 	for _, s := range t.stores {
 		s.instance.Trim()
@@ -321,11 +319,11 @@ func (t *Task) timeBetweenRecords() processor.Timestamp {
 	return max(processor.TimestampOf(t.now), 0)
 }
 
-// Err returns the error that has ended the task, nil while it runs.
+// Err returns the error that has ended the task, or nil while it runs.
 func (t *Task) Err() error { return t.failure }
 
-// fail makes err the end of the task, unless it has ended before; it returns the first
-// failure, and nil if there has been none.
+// fail ends the task with err, unless it has already ended. It returns the first failure,
+// or nil if there is none.
 func (t *Task) fail(err error) error {
 	if t.failure == nil && err != nil {
 		t.failure = err
@@ -334,8 +332,8 @@ func (t *Task) fail(err error) error {
 }
 
 // contain turns a panic into the end of the task. User code is guarded by its node, so
-// that the policy can decide; what gets here is a defect of a node or a store, after
-// which nothing in memory can be trusted.
+// that the policy can decide. A panic that gets here is a defect of a node or a store.
+// After it, nothing in memory can be trusted.
 func (t *Task) contain(err *error) {
 	if v := recover(); v != nil {
 		*err = t.fail(t.errorOf("task", processor.Process, panicError(v)))

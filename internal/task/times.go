@@ -8,8 +8,8 @@ import (
 	"github.com/millrace-streams/millrace/internal/store"
 )
 
-// openTimes opens the store of operator times, which large sub-topologies have, before
-// the times are read.
+// openTimes opens the store of operator times, which large sub-topologies have. It must
+// be called before the times are read.
 func (t *Task) openTimes() error {
 	_, stores, _ := t.parts()
 	for _, s := range stores {
@@ -24,8 +24,8 @@ func (t *Task) openTimes() error {
 	return nil
 }
 
-// restored returns the values to start with: Kafka's, unless a tool has set an offset and
-// so removed the values that it carried. Then the newest values that are left count.
+// restored returns the initial values: Kafka's, unless a tool has set an offset and so
+// removed its values. In that case it returns the newest values that are left.
 func (t *Task) restored(kafka map[string]int64) (map[string]int64, error) {
 	if kafka[elsewhereName] != 0 {
 		return t.readTimes(kafka[sequenceName])
@@ -60,8 +60,8 @@ func (t *Task) timesLost() bool {
 	return !some
 }
 
-// readTimes returns the values of the store, which a commit with the sequence number
-// wrote.
+// readTimes returns the values in the store. A commit with the given sequence number
+// wrote them.
 func (t *Task) readTimes(sequence int64) (map[string]int64, error) {
 	if t.times == nil {
 		return t.timesOfEarlier(sequence)
@@ -74,27 +74,27 @@ func (t *Task) readTimes(sequence int64) (map[string]int64, error) {
 	if err != nil {
 		return nil, fmt.Errorf("store %s: %w", t.times.StoreName(), err)
 	}
-	// Under at-least-once the changelog may be ahead of the offsets.
+	// With at-least-once the changelog may be ahead of the offsets.
 	if m.values[sequenceName] < sequence {
 		return nil, fmt.Errorf("store %s is not restored: it has commit %d, the offsets have commit %d", t.times.StoreName(), m.values[sequenceName], sequence)
 	}
 	return m.values, nil
 }
 
-// timesOfEarlier returns the values of a larger version of the sub-topology, which had
-// the store, as far as the local database knows them.
+// timesOfEarlier returns the values of an earlier, larger version of the sub-topology
+// that had the store, as far as the local database has them.
 func (t *Task) timesOfEarlier(sequence int64) (map[string]int64, error) {
 	if t.cfg.DB != nil {
 		if at, ok := t.cfg.DB.Time(sequenceName); ok && at >= sequence {
 			return t.cfg.DB.Times(), nil
 		}
 	}
-	return nil, errors.New("the times of its operators are in a changelog that an earlier version of the topology had, with more operators, and not in the local state: " +
+	return nil, errors.New("the times of its operators are only in a changelog of an earlier version of the topology with more operators, and not in the local state: " +
 		"run the earlier version on this state directory once, or reset the application")
 }
 
-// carried returns what the metadata of the offsets carry: the values, or, if these are
-// too many, where they are.
+// carried returns the values that go into the metadata of the offsets. If there are too
+// many, it returns a reference to their store.
 func (t *Task) carried(values map[string]int64, changed bool) (map[string]int64, error) {
 	m := metadata{partitionTime: -1, values: values}
 	size := m.size()

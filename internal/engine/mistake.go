@@ -2,8 +2,8 @@ package engine
 
 import "github.com/millrace-streams/millrace/internal/seam"
 
-// leave keeps the cells of a store for the next Cells of the table, if that is the mistake
-// to make.
+// leave keeps the cells of a store for the next Cells of the table, if that is the
+// mistake to make.
 func (t *Table) leave(cells any) {
 	if t != nil && t.db != nil && t.db.o.Mistake == seam.KeepCells {
 		t.left = cells

@@ -20,9 +20,10 @@ type rows[K, R, A any] struct {
 	absent      absence[A]
 	everyUpdate bool
 	// A sent value is never changed in place.
-	copies  bool
-	keyOf   func(*engine.Cell[K, A]) (key R, encoding []byte) // encoding may be nil
-	timeOf  func(*engine.Cell[K, A]) int64                    // the timestamp of a row's update; nil: the row's
+	copies bool
+	keyOf  func(*engine.Cell[K, A]) (key R, encoding []byte) // encoding may be nil
+	// The timestamp of a row's update; nil: the row's.
+	timeOf  func(*engine.Cell[K, A]) int64
 	cells   *engine.Cells[K, A]
 	updates updates[R, A]
 }

@@ -127,8 +127,8 @@ func (s *sessions[K, V, A]) closed() int64 {
 	return int64(*s.streamTime) - s.config.Grace - s.config.Gap
 }
 
-// find finds the sessions that a record with the timestamp meets, and returns the one that
-// it makes of them and of itself.
+// find finds the sessions that a record with the timestamp meets, and returns the one
+// that it makes of them and of itself.
 func (s *sessions[K, V, A]) find(key []byte, at int64) (session serde.Window, err error) {
 	session = serde.Window{Start: at, End: at}
 	to := int64(math.MaxInt64)
@@ -200,8 +200,8 @@ func (s *sessions[K, V, A]) replace(r *graph.Record[K, V], key []byte, session s
 	return s.put(cell, value, true, session, by)
 }
 
-// clear deletes the sessions that were found. It returns the cell of one that stays, since
-// it is the new session or can become it; nil if there is none.
+// clear deletes the sessions that were found. It returns the cell of one that stays,
+// since it is the new session or can become it; nil if there is none.
 func (s *sessions[K, V, A]) clear(r *graph.Record[K, V], key []byte, session serde.Window, there bool, by cause) (kept *engine.Cell[K, A], err error) {
 	same := slices.Contains(s.found, session)
 	for _, f := range s.found {
@@ -225,7 +225,8 @@ func (s *sessions[K, V, A]) clear(r *graph.Record[K, V], key []byte, session ser
 }
 
 // stays reports whether a session whose bounds do not change is updated. If every update
-// is sent, Kafka Streams deletes it and makes it anew, except one that is a single moment.
+// is sent, Kafka Streams deletes it and makes it anew, except one that is a single
+// moment.
 func (s *sessions[K, V, A]) stays(session serde.Window) bool {
 	return !s.everyUpdate || session.Start == session.End
 }

@@ -100,7 +100,7 @@ func TestSharedChangelogIsRefused(t *testing.T) {
 	v.app = "a"
 	v.starts(count("b-c"), t.TempDir(), "1")
 	v.app = "a-b"
-	v.refused(count("c"), t.TempDir(), "a-b-c-changelog", "belongs to application a already", "store b-c")
+	v.refused(count("c"), t.TempDir(), "a-b-c-changelog", "already belongs to application a", "store b-c")
 	v.starts(count("d"), t.TempDir(), "2")
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -18,6 +19,7 @@ type diary struct {
 	calls []string
 
 	onRebalance func(millrace.Rebalance)
+	onCommit    func(millrace.Commit)
 }
 
 func (d *diary) note(format string, args ...any) {
@@ -37,7 +39,12 @@ func (d *diary) OnRebalance(r millrace.Rebalance) {
 
 func (d *diary) OnRestoreProgress(p millrace.RestoreProgress) { d.note("restore done=%v", p.Done) }
 
-func (d *diary) OnCommit(c millrace.Commit) { d.note("commit of %d", c.Records) }
+func (d *diary) OnCommit(c millrace.Commit) {
+	d.note("commit of %d", c.Records)
+	if d.onCommit != nil {
+		d.onCommit(c)
+	}
+}
 
 // inOrder checks that the first calls with these texts come one after the other.
 func (d *diary) inOrder(t *testing.T, calls ...string) {
@@ -125,4 +132,50 @@ func TestOnRebalanceHoldsUpTheGroup(t *testing.T) {
 		other.stop()
 		stays.stop()
 	}, kfake.SeedTopics(2, "in", "out"))
+}
+
+// A Snapshot in OnCommit waits 200 ms for the worker that calls the hook, and omits the
+// partitions of its tasks. The partitions of the other worker's tasks are there.
+func TestSnapshotInAHook(t *testing.T) {
+	t.Parallel()
+	virtually(t, func(t *testing.T, c *cluster) {
+		var app *millrace.App
+		var asked atomic.Bool
+		d := &diary{onCommit: func(commit millrace.Commit) {
+			if commit.Records == 0 || asked.Swap(true) {
+				return
+			}
+			began := time.Now()
+			s := app.Snapshot()
+			if took := time.Since(began); took != 200*time.Millisecond {
+				t.Errorf("in the hook, Snapshot took %v", took)
+			}
+			for _, task := range s.Tasks {
+				if own := task.Worker == commit.Worker; own != (task.Partitions == nil) {
+					t.Errorf("in the hook of worker %d, the task of worker %d has partitions %v", commit.Worker, task.Worker, task.Partitions)
+				}
+			}
+		}}
+		cfg := c.config("app", t.TempDir())
+		cfg.Workers, cfg.Hooks = 2, []millrace.Hook{d}
+		running := runWith(t, direct(t, "in"), cfg, func(a *millrace.App) { app = a })
+		eventually(t, "both workers have a task", func() bool { return answering(running.Snapshot()) == 2 })
+		c.send("in", "x=1")
+		c.read("out", 1)
+		running.stop()
+		if !asked.Load() {
+			t.Error("no commit of records was reported")
+		}
+	}, kfake.SeedTopics(2, "in", "out"))
+}
+
+// answering returns the number of workers that have reported partitions.
+func answering(s millrace.Snapshot) int {
+	workers := map[int]bool{}
+	for _, task := range s.Tasks {
+		if task.Partitions != nil {
+			workers[task.Worker] = true
+		}
+	}
+	return len(workers)
 }

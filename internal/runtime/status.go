@@ -2,6 +2,8 @@ package runtime
 
 import (
 	"context"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/millrace-streams/millrace/internal/engine"
@@ -59,17 +61,20 @@ func (r *Run) Status(timeout time.Duration) Status {
 	return s
 }
 
-// statuses asks the workers what their tasks are doing. Workers that do not answer before
-// ctx ends are omitted.
+// statuses asks the workers what their tasks are doing, all at once. Workers that do not
+// answer before ctx ends are omitted.
 func (r *Run) statuses(ctx context.Context) []worker.Status {
-	var all []worker.Status
-	for _, w := range r.workers {
-		status, err := w.Status(ctx)
-		if err == nil {
-			all = append(all, status...)
-		}
+	answers := make([][]worker.Status, len(r.workers))
+	var asking sync.WaitGroup
+	for i, w := range r.workers {
+		asking.Go(func() {
+			if status, err := w.Status(ctx); err == nil {
+				answers[i] = status
+			}
+		})
 	}
-	return all
+	asking.Wait()
+	return slices.Concat(answers...)
 }
 
 // Held returns how many tasks the process holds, and how many of them do not run yet.

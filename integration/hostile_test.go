@@ -257,8 +257,9 @@ func TestRepartitionTopicByTimeOfWriting(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "LogAppendTime") {
 		t.Fatalf("Run: %v", err)
 	}
-	_, command, _ := strings.Cut(err.Error(), "right: ")
-	h.c.carryOut(t, command)
+	const program = "kafka-configs.sh "
+	_, arguments, _ := strings.Cut(err.Error(), program)
+	h.c.carryOut(t, program+arguments)
 	h.run()
 	h.check()
 }

@@ -60,7 +60,7 @@
 //   - [GroupByKey] does if [Map], [FlatMap], [SelectKey] or [Process] may have changed
 //     the key since the last source or repartition.
 //   - [Join] and [LeftJoin] do in the same case. The topic gets its name from the option
-//     [Named].
+//     [Named]. So do [JoinWindow] and its kin, with one topic for each side.
 //
 // If a function on values has to see the key, use [MapValuesRecord] or
 // [FlatMapValuesRecord]. They keep the key, so no repartitioning is needed.
@@ -87,6 +87,9 @@
 //	                          record without a value
 //	Join, LeftJoin            a record without a value is dropped; without a key, Join
 //	                          drops it, and LeftJoin finds no row
+//	JoinWindow                a record without a key or a value is dropped
+//	the same, left and outer  a record without a value is dropped; without a key, a left
+//	                          record (Outer: any) has a result without a partner
 //
 // Dropped records are counted, by node and reason.
 //
@@ -176,6 +179,8 @@
 // # Joins
 //
 // [Join] and [LeftJoin] look up the newest row of a table for each record of a stream.
+// [JoinWindow], [LeftJoinWindow] and [OuterJoinWindow] join the records of two streams
+// that are close together in time. They keep the records in stores of their own.
 // [JoinTables], [LeftJoinTables] and [OuterJoinTables] make a new table from two tables.
 // A join reads the rows from the stores that exist already, and adds no store. If a table
 // was made by Filter, MapTable or a join, its rows are computed again for each lookup.

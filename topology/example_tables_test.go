@@ -103,3 +103,31 @@ func ExampleJoinTables() {
 	// out: u1 Ann has 10.50
 	// out: u1 Ann has 0.20
 }
+
+// Views of an advertisement, the clicks that follow within a minute, and the views that
+// no click has followed.
+func ExampleLeftJoinWindow() {
+	b := topology.New()
+	views := topology.Source(b, "views", serde.String, serde.String)
+	clicks := topology.Source(b, "clicks", serde.String, serde.String)
+	afterwards := topology.Within(time.Minute).Before(0).Grace(10 * time.Second)
+	topology.LeftJoinWindow(views, clicks, "followed", afterwards, func(view, click string, ok bool) string {
+		if !ok {
+			return view + ": nothing"
+		}
+		return view + ": " + click
+	}, serde.String).To("followed-out")
+
+	d := start(b)
+	seen := topologytest.Input(d, "views", serde.String, serde.String)
+	clicked := topologytest.Input(d, "clicks", serde.String, serde.String)
+	seen.Send("ann", "shoes", time.Unix(0, 0))
+	seen.Send("bob", "hats", time.Unix(5, 0))
+	clicked.Send("ann", "buy", time.Unix(60, 0))
+	clicked.Send("bob", "buy", time.Unix(66, 0))
+	seen.Send("eve", "shoes", time.Unix(100, 0))
+	printTopic(d, "followed-out", serde.String)
+	// Output:
+	// followed-out: ann shoes: buy
+	// followed-out: bob hats: nothing
+}

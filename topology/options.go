@@ -137,6 +137,7 @@ type repartitionOptions struct {
 	partitions  int32
 	fixed       bool
 	partitioner any
+	withoutKey  bool // records without a key go through the topic too
 }
 
 // GroupOption is an option of [GroupBy], [GroupByRecord] and [GroupByKey].
@@ -168,7 +169,11 @@ type tableOptions struct {
 	hasRetention     bool
 }
 
-// StoreOption is an option of any operator that keeps a table in a store.
+// JoinWindowOption is an option of [JoinWindow] and its kin: a [StoreOption].
+type JoinWindowOption interface{ applyJoinWindow(*tableOptions) }
+
+// StoreOption is an option of any operator that keeps a table in a store, and of the
+// joins of two streams.
 type StoreOption struct{ apply func(*tableOptions) }
 
 func (o StoreOption) applyTable(c *tableOptions) {
@@ -179,6 +184,7 @@ func (o StoreOption) applyTable(c *tableOptions) {
 
 func (o StoreOption) applyWindowedTable(c *tableOptions)     { o.applyTable(c) }
 func (o StoreOption) applyToTable(c *tableOptions)           { o.applyTable(c) }
+func (o StoreOption) applyJoinWindow(c *tableOptions)        { o.applyTable(c) }
 func (o StoreOption) applySourceTable(c *sourceTableOptions) { o.applyTable(&c.table) }
 
 // EveryUpdate forwards and logs each update of the table. By default, the updates of a

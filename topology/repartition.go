@@ -23,6 +23,9 @@ func Repartition[K, V any](s Stream[K, V], name string, opts ...RepartitionOptio
 func repartition[K, V any](s flow[K, V], op, name string, o repartitionOptions) flow[K, V] {
 	r := s.b.addRepartition(op, name, s.n, serdes{s.keys, s.values}, o)
 	r.filter.make = operator.KeyFilter[K, V]{}.New
+	if o.withoutKey {
+		r.filter.make = operator.PassThrough[K, V]{}.New
+	}
 	r.sink.make = newSink(s, r.sink, nil, o.partitioner)
 	// The keys in the topic were encoded by the sink, so the source may keep their bytes.
 	r.source.make = operator.Source[K, V]{Keys: s.keys, Values: s.values, KeepKey: true}.New

@@ -5,7 +5,7 @@ import (
 	"github.com/millrace-streams/millrace/topology"
 )
 
-// join joins what the case gives it: a stream with a table, or two tables.
+// join joins what the case gives it: two streams, a stream with a table, or two tables.
 func (b *builder) join(o op) error {
 	if o.has("fk") {
 		return notYet("foreign-key joins")
@@ -18,9 +18,12 @@ func (b *builder) join(o op) error {
 	if left := b.tables[o.text("from")]; left != nil && right != nil {
 		return b.joinTables(o, left, right, f)
 	}
-	s := b.streams[o.text("from")]
+	s, other := b.streams[o.text("from")], b.streams[o.text("with")]
+	if s != nil && other != nil {
+		return b.joinStreams(o, s, other, f)
+	}
 	if s == nil || right == nil {
-		return notYet("joins of two streams or with a global table")
+		return notYet("joins with a global table")
 	}
 	return b.joinStream(o, s, right, f)
 }

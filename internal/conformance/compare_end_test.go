@@ -30,7 +30,7 @@ func (c *comparison) digests() {
 	}
 	for topic, d := range want {
 		if got := digestOf(c.o.topics[topic]); got != d {
-			c.differs(inInternal, "topic %s has %d records with digest %s, want %d with %s", topic, got.Count, got.SHA256, d.Count, d.SHA256)
+			c.differs(inInternal, "topic %s has %d records with digest %s, want %d with %s", topic, got.Count, got.SHA256, d.Count, d.SHA256).topic = topic
 		}
 	}
 }
@@ -60,7 +60,7 @@ func (c *comparison) stores() {
 	for _, name := range slices.Sorted(maps.Keys(c.c.Stores)) {
 		rows, ok := c.o.stores[c.o.built.names.here(name)]
 		if !ok {
-			c.differs(inStores, "there is no store %s", name)
+			c.differs(inStores, "there is no store %s", name).store = c.o.built.names.here(name)
 			continue
 		}
 		r := c.o.readers[c.o.built.names.here(name)]
@@ -73,7 +73,7 @@ func (c *comparison) stores() {
 		}
 		if !slices.Equal(want, got) {
 			d := c.differs(inStores, "store %s:\n   got %s\n  want %s", name, strings.Join(got, ", "), strings.Join(want, ", "))
-			d.wantRows, d.gotRows = want, got
+			d.store, d.wantRows, d.gotRows = r.name, want, got
 		}
 	}
 }
@@ -101,9 +101,24 @@ func (c *comparison) wantRows(r storeReader, content storeContent) (out []string
 		if strings.HasPrefix(content.Type, "timestamped") {
 			at += fmt.Sprintf("@%d", e.TS)
 		}
-		out = append(out, show(c.bytes(r.keys, key))+at+"="+show(c.bytes(r.values, e.Value)))
+		out = append(out, show(c.bytes(r.keys, textOf(key)))+at+"="+show(c.bytes(r.values, textOf(e.Value))))
 	}
 	return out
+}
+
+// textOf returns the text of a row that the corpus gives as a text, for information.
+func textOf(data json.RawMessage) json.RawMessage {
+	var one struct{ JoinKey, Text json.RawMessage }
+	if json.Unmarshal(data, &one) != nil {
+		return data
+	}
+	switch {
+	case one.JoinKey != nil:
+		return one.JoinKey
+	case one.Text != nil:
+		return one.Text
+	}
+	return data
 }
 
 func (c *comparison) gotRows(r storeReader, rows []row, kind string) (out []string) {

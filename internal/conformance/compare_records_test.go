@@ -93,7 +93,7 @@ func (c *comparison) records(a aspect, topic string, want []wanted, got []topolo
 	}
 	for i := range want {
 		if !sameHeaders(want[i], got[i].Headers) {
-			c.differs(inHeaders, "topic %s, record %d: headers %s, want %s", topic, i+1, showHeaders(got[i].Headers), showHeaders(want[i].headers))
+			c.differs(inHeaders, "topic %s, record %d: headers %s, want %s", topic, i+1, showHeaders(got[i].Headers), showHeaders(want[i].headers)).topic = topic
 		}
 	}
 }

@@ -65,9 +65,14 @@ func (n *names) table(base string) string {
 		return base
 	}
 	name := base + "-table"
-	n.alias[base] = name
-	n.alias[internalTopic(base, "changelog")] = internalTopic(name, "changelog")
+	n.call(base, name)
 	return name
+}
+
+// call notes Millrace's name of a store, and of its changelog.
+func (n *names) call(theirs, ours string) {
+	n.alias[theirs] = ours
+	n.alias[internalTopic(theirs, "changelog")] = internalTopic(ours, "changelog")
 }
 
 // here returns Millrace's name of a store or topic of the case.

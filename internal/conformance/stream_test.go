@@ -26,6 +26,7 @@ type stream interface {
 	toTopic(f mapper, opts []topology.SinkOption)
 	toTable(name string) table
 	join(t table, left bool, f joiner, values *dynamic, opts []topology.Option) (stream, error)
+	joinWindow(other stream, j streamsJoin) (stream, []storeReader, error)
 	groupByKey(name string) grouped
 	groupBy(name string, f mapper, keys *dynamic) grouped
 

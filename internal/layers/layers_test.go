@@ -75,6 +75,7 @@ var mayImport = map[string][]string{
 	"internal/transient":  {},
 	"internal/health":     {"internal/backoff"},
 	"internal/seedtest":   {},
+	"internal/jointest":   {},
 	"internal/turn":       {},
 	"internal/topicid":    {},
 	"internal/shutdown":   {},

@@ -48,6 +48,9 @@
 // the old one. Each side of a join therefore sees the rows that the other side has sent,
 // and the old value of an update of the result is the value that was sent before.
 //
+// A join of two streams keeps the records of both in stores of its own. Its node has the
+// stores. The two nodes in front of it, one for each stream, only pass the records on.
+//
 // Nodes below the join may keep a value that a lookup returns. The cell is then marked as
 // lent, and an aggregation does not change the value in place.
 package operator

@@ -49,27 +49,12 @@ func NewExpiring[K, V any](t *Typed[K, V], env engine.Env, rowTime func(local []
 // was not committed, or was lost: one that was restored from the changelog of a Java
 // application, say. Only rows of the last segment can be the latest.
 func (s *Expiring[K, V]) findTime() error {
-	rows, err := s.env.Table.Scan(nil, nil)
-	if err != nil {
-		return err
+	latest, newest, err := s.layout.LatestTime(s.env.Table, s.rowTime)
+	s.Observe(latest)
+	if s.env.TimesLost {
+		s.newest = newest
 	}
-	segment := int64(-1)
-	for rows.Prev() {
-		at, ok := s.rowTime(rows.Key())
-		if !ok {
-			continue
-		}
-		if in := at / s.layout.Interval; segment < 0 {
-			segment = in
-		} else if in != segment {
-			break
-		}
-		s.Observe(at)
-		if s.env.TimesLost {
-			s.newest = max(s.newest, rows.Timestamp())
-		}
-	}
-	return rows.Close()
+	return err
 }
 
 // Newest returns the largest timestamp of a row, if the times committed with the offsets

@@ -3,6 +3,8 @@ package store
 import (
 	"bytes"
 	"encoding/binary"
+
+	"github.com/millrace-streams/millrace/internal/engine"
 )
 
 // Segmented is how stores whose rows expire lay them out: by segments of Interval ms of
@@ -76,4 +78,30 @@ func upperBound(last []byte, rowOf func(key []byte) []byte) (upper []byte) {
 		}
 	}
 	return upper
+}
+
+// LatestTime returns the largest time of the rows in a table, and the largest timestamp
+// of the rows near it; -1 if there are no rows. Only rows of the last segment can be the
+// latest. rowTime returns the time of a row by its local key, and ok false if there is
+// none in it.
+func (l Segmented) LatestTime(table *engine.Table, rowTime func(local []byte) (at int64, ok bool)) (latest, newest int64, err error) {
+	latest, newest = -1, -1
+	rows, err := table.Scan(nil, nil)
+	if err != nil {
+		return latest, newest, err
+	}
+	segment := int64(-1)
+	for rows.Prev() {
+		at, ok := rowTime(rows.Key())
+		if !ok {
+			continue
+		}
+		if in := at / l.Interval; segment < 0 {
+			segment = in
+		} else if in != segment {
+			break
+		}
+		latest, newest = max(latest, at), max(newest, rows.Timestamp())
+	}
+	return latest, newest, rows.Close()
 }

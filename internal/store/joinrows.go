@@ -1,0 +1,341 @@
+package store
+
+import (
+	"bytes"
+	"fmt"
+	"iter"
+	"math"
+	"time"
+	"unsafe"
+
+	"github.com/millrace-streams/millrace/internal/engine"
+	"github.com/millrace-streams/millrace/processor"
+	"github.com/millrace-streams/millrace/serde"
+)
+
+// NewJoinRows describes the store of one side of a join of two streams: a window store
+// that retains duplicates, with the timestamps of the records as window starts. Its
+// instances are [JoinRows]; its rows and its changelog are those of any such window
+// store.
+func NewJoinRows[K, V any](name string, ks serde.Serde[K], vs serde.Serde[V], size, retention time.Duration, o Options) *Typed[K, V] {
+	s := Spec{Name: name, Kind: Window, Options: o, WindowSize: size, Retention: retention, Duplicates: true}
+	return NewTyped(s, ks, vs, openJoinRows[K, V], CheckWindows)
+}
+
+// JoinRows is the instance of a store that [NewJoinRows] describes. Rows are only added,
+// and go when they have expired, so they are not kept as cells: a row is encoded and
+// logged when it is added, and found in memory.
+//
+// The store's time is the largest timestamp of its rows. Rows at or before that time
+// minus the retention have expired.
+type JoinRows[K, V any] struct {
+	of        *Typed[K, V]
+	env       engine.Env
+	layout    WindowLayout
+	retention int64
+	time      *int64
+	openTime  int64 // the store's time when it was opened
+	seq       uint32
+	rows      *engine.Timeline[V]
+
+	pending   []pendingRow // that the next Flush adds to the batch
+	held      int64        // bytes of pending, and of the rows that are being committed
+	committed int64        // bytes of held that the next Committed gives back
+	deleted   []byte       // local keys below were deleted
+	free      []byte       // room for keys and values
+	value     []byte       // scratch
+	origin    engine.Origin
+}
+
+// pendingRow is a row that is not in the table yet.
+type pendingRow struct {
+	key, value []byte
+	at         int64
+}
+
+// minSpan is the least time, in ms, of the rows that leave memory together.
+const minSpan = 1000
+
+func openJoinRows[K, V any](t *Typed[K, V], env engine.Env) (engine.Store, error) {
+	interval, err := env.Table.Interval(t.spec.Segments())
+	if err != nil {
+		return nil, err
+	}
+	s := &JoinRows[K, V]{of: t, env: env, layout: NewWindowLayout(interval), retention: t.spec.Retention.Milliseconds(), time: env.Time}
+	if *s.time < 0 || env.TimesLost {
+		latest, _, err := s.layout.LatestTime(env.Table, startOf)
+		if err != nil {
+			return nil, err
+		}
+		*s.time = max(*s.time, latest)
+	}
+	s.openTime = *s.time
+	s.rows = engine.NewTimeline(engine.TimelineConfig[V]{
+		Budget: env.Budget, Span: max(s.retention, minSpan), Known: s.openTime, Load: s.load,
+	})
+	return s, nil
+}
+
+// startOf returns the window start of a local key.
+func startOf(local []byte) (start int64, ok bool) {
+	_, start, _, ok = SplitLocal(local)
+	return start, ok
+}
+
+// Name returns the store's name.
+func (s *JoinRows[K, V]) Name() string { return s.of.spec.Name }
+
+// StoreName implements engine.Store.
+func (s *JoinRows[K, V]) StoreName() string { return s.of.spec.Name }
+
+// Newest returns the largest timestamp of a row that the store had when it was opened, -1
+// if there was none. The join's stream time has reached it.
+func (s *JoinRows[K, V]) Newest() int64 { return s.openTime }
+
+// Find appends the rows of an encoded key with from <= At <= to that have not expired, in
+// order of time and, for equal times, of adding.
+func (s *JoinRows[K, V]) Find(dst []*engine.TimedRow[V], key []byte, from, to int64) ([]*engine.TimedRow[V], error) {
+	from = max(from, 0, *s.time-s.retention+1)
+	to = min(to, *s.time) // no row is later
+	if from > to {
+		return dst, nil
+	}
+	return s.rows.Find(dst, key, from, to)
+}
+
+// Add adds a row, and returns it; nil if it has expired. As in Kafka Streams, a row that
+// has expired is logged all the same, and so is an absent one, which is a deletion that
+// deletes nothing.
+func (s *JoinRows[K, V]) Add(key []byte, value V, present bool, at int64, origin engine.Origin) (*engine.TimedRow[V], error) {
+	if at < 0 {
+		return nil, s.wrap(fmt.Errorf("the timestamp %d is negative", at))
+	}
+	var data []byte
+	if present {
+		var err error
+		if data, err = s.encode(value, origin); err != nil {
+			return nil, err
+		}
+	}
+	seq, err := s.nextSeq(key, at)
+	if err != nil {
+		return nil, err
+	}
+	local := s.localKey(key, at, seq)
+	if err := s.log(local[SegmentBytes:], data, at, origin); err != nil || !present {
+		return nil, err
+	}
+	*s.time = max(*s.time, at)
+	if at <= *s.time-s.retention {
+		return nil, nil
+	}
+	s.hold(int64(len(local) + len(data) + int(unsafe.Sizeof(pendingRow{}))))
+	s.pending = append(s.pending, pendingRow{local, data, at})
+	s.rows.Expire(*s.time - s.retention + 1)
+	return s.rows.Add(key, at, seq, value, len(data)), nil
+}
+
+// nextSeq returns the sequence number of the next row, which comes behind all rows with
+// the same key and time. Numbers begin anew when the store is opened, so up to its time
+// as of then larger ones may be in use.
+func (s *JoinRows[K, V]) nextSeq(key []byte, at int64) (uint32, error) {
+	if at <= s.openTime {
+		last, err := s.lastSeq(key, at)
+		if err != nil {
+			return 0, err
+		}
+		s.seq = max(s.seq, last)
+	}
+	s.seq = (s.seq + 1) & math.MaxInt32
+	return s.seq, nil
+}
+
+// lastSeq returns the largest sequence number of the rows in the table with a key and
+// time, 0 if there are none.
+func (s *JoinRows[K, V]) lastSeq(key []byte, at int64) (last uint32, err error) {
+	segment, _ := s.layout.Segments(at, at)
+	rows, err := s.env.Table.Scan(s.layout.KeyBounds(segment, key, at, at))
+	if err != nil {
+		return 0, err
+	}
+	for last == 0 && rows.Prev() {
+		if k, _, seq, ok := SplitLocal(rows.Key()); ok && bytes.Equal(k, key) {
+			last = seq
+		}
+	}
+	return last, rows.Close()
+}
+
+func (s *JoinRows[K, V]) localKey(key []byte, at int64, seq uint32) []byte {
+	s.room(SegmentBytes + len(key) + windowSuffix)
+	n := len(s.free)
+	s.free = s.layout.AppendKey(s.free, key, at, seq)
+	return s.free[n:len(s.free):len(s.free)]
+}
+
+// encode returns the encoding of a value, not nil, in bytes that never change.
+func (s *JoinRows[K, V]) encode(value V, origin engine.Origin) (data []byte, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("panic: %v", v)
+		}
+		if err != nil {
+			err = &engine.EncodeError{Store: s.Name(), Origin: origin, Err: err}
+		}
+	}()
+	if s.value, err = s.of.values.Append(s.value[:0], value); err != nil {
+		return nil, err
+	}
+	s.room(len(s.value))
+	n := len(s.free)
+	s.free = append(s.free, s.value...)
+	return s.free[n:len(s.free):len(s.free)], nil
+}
+
+// room makes room for n bytes. Chunks are never used twice.
+func (s *JoinRows[K, V]) room(n int) {
+	const least, most = 1 << 10, 64 << 10
+	if cap(s.free)-len(s.free) < n || s.free == nil {
+		s.free = make([]byte, 0, max(min(2*cap(s.free), most), least, n))
+	}
+}
+
+func (s *JoinRows[K, V]) log(key, value []byte, at int64, origin engine.Origin) error {
+	if s.env.Log == nil {
+		return nil
+	}
+	s.origin = origin // a variable of the call would live on the heap
+	if err := s.env.Log(key, value, at, &s.origin); err != nil {
+		return s.wrap(fmt.Errorf("write to the changelog: %w", err))
+	}
+	return nil
+}
+
+// load is engine.TimelineConfig.Load.
+func (s *JoinRows[K, V]) load(key []byte, from, to int64, add func(at int64, seq uint32, value V, size int)) error {
+	first, last := s.layout.Segments(from, to-1)
+	first = max(first, s.firstSegment())
+	for segment := first; segment <= last; segment++ {
+		if err := s.loadSegment(segment, key, from, to, add); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *JoinRows[K, V]) loadSegment(segment int64, key []byte, from, to int64, add func(at int64, seq uint32, value V, size int)) error {
+	rows, err := s.env.Table.Scan(s.layout.KeyBounds(segment, key, from, to-1))
+	if err != nil {
+		return err
+	}
+	for rows.Next() {
+		k, at, seq, ok := SplitLocal(rows.Key())
+		if !ok || !bytes.Equal(k, key) {
+			continue // a longer key
+		}
+		value, err := s.decode(rows.Value())
+		if err != nil {
+			_ = rows.Close() // the value is the trouble
+			return err
+		}
+		add(at, seq, value, len(rows.Value()))
+	}
+	return rows.Close()
+}
+
+// firstSegment is the first segment that has not been deleted.
+func (s *JoinRows[K, V]) firstSegment() int64 {
+	if len(s.deleted) == 0 {
+		return 0
+	}
+	return s.layout.SegmentOf(s.deleted)
+}
+
+func (s *JoinRows[K, V]) decode(data []byte) (value V, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("panic: %v", v)
+		}
+		if err != nil {
+			err = s.wrap(fmt.Errorf("decode a value: %w", err))
+		}
+	}()
+	return s.of.values.Decode(data)
+}
+
+// JoinRow is a row as [JoinRows.All] yields it.
+type JoinRow[K, V any] struct {
+	Key   K
+	Value V
+	At    processor.Timestamp
+}
+
+// All yields the committed rows that have not expired, by segment and then by key. It is
+// for tests: nothing looks up the rows of all keys.
+func (s *JoinRows[K, V]) All() iter.Seq2[JoinRow[K, V], error] {
+	return func(yield func(JoinRow[K, V], error) bool) {
+		rows, err := s.env.Table.Scan(nil, nil)
+		if err != nil {
+			yield(JoinRow[K, V]{}, err)
+			return
+		}
+		defer func() { _ = rows.Close() }()
+		for rows.Next() {
+			key, at, _, ok := SplitLocal(rows.Key())
+			if !ok || at <= *s.time-s.retention {
+				continue
+			}
+			row := JoinRow[K, V]{At: processor.Timestamp(at)}
+			if row.Value, err = s.decode(rows.Value()); err == nil {
+				row.Key, err = s.of.keys.Decode(key)
+			}
+			if !yield(row, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+func (s *JoinRows[K, V]) hold(n int64) {
+	s.held += n
+	s.env.Budget.Hold(n)
+}
+
+// Flush implements engine.Store. It also deletes the segments that have expired.
+func (s *JoinRows[K, V]) Flush(b *engine.TableBatch) error {
+	for i := range s.pending {
+		r := &s.pending[i]
+		if err := b.Set(r.key, r.at, r.value); err != nil {
+			return err
+		}
+	}
+	clear(s.pending)
+	s.pending = s.pending[:0]
+	s.committed = s.held
+	s.rows.Flushed()
+	below := s.layout.ExpiredBelow(*s.time, s.retention)
+	if bytes.Compare(below, s.deleted) <= 0 {
+		return nil
+	}
+	s.deleted = below
+	return b.DeleteRange(nil, below)
+}
+
+// Committed implements engine.Store.
+func (s *JoinRows[K, V]) Committed() {
+	s.hold(-s.committed)
+	s.committed = 0
+	s.rows.Committed()
+}
+
+// Trim implements engine.Store.
+func (s *JoinRows[K, V]) Trim() { s.rows.Trim() }
+
+// Close implements engine.Store.
+func (s *JoinRows[K, V]) Close() error {
+	s.hold(-s.held)
+	s.rows.Close()
+	return nil
+}
+
+func (s *JoinRows[K, V]) wrap(err error) error { return fmt.Errorf("%s: %w", &s.of.spec, err) }

@@ -29,6 +29,12 @@ func aggregateWindows[K, V, A any](s flow[K, V], w Windows, op, name string, add
 		Store: name, Keys: s.keys, Values: as, Add: add, Span: w.span(),
 		DropAbsent: op == "reduce" && !optional, EveryUpdate: o.everyUpdate,
 	}.New
+	if w.kind == sliding {
+		n.make = operator.AggregateSliding[K, V, A]{
+			Store: name, Keys: s.keys, Values: as, Add: add,
+			Size: w.size.Milliseconds(), Grace: w.grace.Milliseconds(), EveryUpdate: o.everyUpdate,
+		}.New
+	}
 	if possible && name != "" && !isNil(s.keys) && !isNil(as) {
 		n.stores = []storeUse{windowStore(name, s.keys, as, w, o)}
 	}

@@ -174,7 +174,7 @@ func TestBuildErrors(t *testing.T) {
 				g.Window(Unlimited(time.UnixMilli(-1)).Grace(time.Second)).Count("unlimited")
 			},
 			[]string{
-				`count "none": the Windows are the zero value: use Tumbling, Hopping or Unlimited`,
+				`count "none": the Windows are the zero value: use Tumbling, Hopping, Sliding or Unlimited`,
 				`count "zero": the window size 0s must be positive`,
 				`count "wide": the advance 11ms is more than the window size 10ms, so records between windows would be lost: use a smaller advance`,
 				`count "still": the advance 0s must be positive`,

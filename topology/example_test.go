@@ -137,6 +137,29 @@ func ExampleHopping() {
 	// [ann@2000/4000] 1
 }
 
+// A sliding window ends at each record, or begins behind one: it says how many tweets an
+// author has written within two seconds.
+func ExampleSliding() {
+	b := topology.New()
+	tweets := topology.Source(b, "tweets", serde.String, serde.JSON[tweet]())
+	byAuthor := topology.GroupBy(tweets, "by-author", author, serde.String)
+	near := byAuthor.Window(topology.Sliding(2 * time.Second)).Count("near")
+	near.Stream().ForEach(func(r processor.Record[serde.Windowed[string], int64]) error {
+		fmt.Println(r.Key, r.Value)
+		return nil
+	})
+
+	d := start(b)
+	send(d, tweet{"ann", "one"}, tweet{"ann", "two"}, tweet{"ann", "three"})
+	// Output:
+	// [ann@0/2000] 1
+	// [ann@1/2001] 1
+	// [ann@0/2000] 2
+	// [ann@1/2001] 2
+	// [ann@0/2000] 3
+	// [ann@1001/3001] 1
+}
+
 // Sessions are periods of activity: an author who writes again within a second goes on
 // with the same one. A session that grows is another row, so the one before is deleted.
 func ExampleGrouped_Sessions() {

@@ -25,6 +25,7 @@ const (
 	tumbling
 	hopping
 	unlimited
+	sliding
 	sessions
 )
 
@@ -43,6 +44,17 @@ func Hopping(size, advance time.Duration) Windows {
 // ignored, and not counted as dropped.
 func Unlimited(start time.Time) Windows {
 	return Windows{kind: unlimited, size: math.MaxInt64, start: start}
+}
+
+// Sliding makes a window for each set of records that lie at most difference apart. A
+// window is [start, start+difference], both ends included. Each record is the last one of
+// a window, and the first one behind another. No two windows hold the same records. See
+// Kafka Streams' SlidingWindows.
+//
+// Records without a value are dropped, and counted as dropped. A record before 1970 plus
+// difference belongs to the window that starts in 1970.
+func Sliding(difference time.Duration) Windows {
+	return Windows{kind: sliding, size: difference, advance: time.Millisecond}
 }
 
 // Grace keeps a window open until the operator's stream time is d past the end of the
@@ -64,6 +76,8 @@ func (w Windows) String() string {
 		return fmt.Sprintf("tumbling %v", w.size)
 	case hopping:
 		return fmt.Sprintf("hopping %v every %v", w.size, w.advance)
+	case sliding:
+		return fmt.Sprintf("sliding %v", w.size)
 	case sessions:
 		return fmt.Sprintf("sessions with a gap of %v", w.size)
 	case unlimited:
@@ -82,13 +96,17 @@ func (w Windows) problems() []string {
 	}
 	switch w.kind {
 	case noWindows:
-		add(true, "the Windows are the zero value: use Tumbling, Hopping or Unlimited")
+		add(true, "the Windows are the zero value: use Tumbling, Hopping, Sliding or Unlimited")
 	case unlimited:
 		add(w.start.UnixMilli() < 0, "the window starts at %v: the start must not be before 1970", w.start)
 		add(w.grace != 0, "unlimited windows have no grace: remove it")
 	case sessions:
 		add(w.size < 0, "the gap %v must not be negative", w.size)
 		add(w.size%time.Millisecond != 0, "the gap %v must be a whole number of milliseconds", w.size)
+		w.graceProblems(add)
+	case sliding:
+		add(w.size <= 0, "the difference %v must be positive", w.size)
+		add(w.size%time.Millisecond != 0, "the difference %v must be a whole number of milliseconds", w.size)
 		w.graceProblems(add)
 	default:
 		add(w.size <= 0, "the window size %v must be positive", w.size)
@@ -115,11 +133,23 @@ func (w Windows) lifetime() time.Duration {
 		// rest is a choice.
 		return sumOf(sumOf(w.size, w.size), sumOf(w.grace, time.Minute))
 	}
+	if w.kind == sliding {
+		// A record that is not late lies the size and the grace before stream time. It
+		// meets windows that start two sizes before it, and the newest window starts a
+		// moment after stream time.
+		return sumOf(w.size, sumOf(w.openFor(), 2*time.Millisecond))
+	}
 	return w.openFor()
 }
 
-// openFor returns how long a window takes records, counted from its start.
-func (w Windows) openFor() time.Duration { return sumOf(w.size, w.grace) }
+// openFor returns how long a window takes records, counted from its start. A sliding
+// window is needed for as long again, since later ones begin with what it holds.
+func (w Windows) openFor() time.Duration {
+	if w.kind == sliding {
+		return sumOf(w.size, sumOf(w.size, w.grace))
+	}
+	return sumOf(w.size, w.grace)
+}
 
 // sumOf adds two durations that are not negative. The longest one stands for ever.
 func sumOf(a, b time.Duration) time.Duration {
@@ -131,8 +161,11 @@ func sumOf(a, b time.Duration) time.Duration {
 
 // sizeName says what size is.
 func (w Windows) sizeName() string {
-	if w.kind == sessions {
+	switch w.kind {
+	case sessions:
 		return "the gap"
+	case sliding:
+		return "twice the difference"
 	}
 	return "the window size"
 }

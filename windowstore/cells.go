@@ -23,3 +23,15 @@ func (s *core[K, V]) Start(cellKey []byte) int64 {
 func (s *core[K, V]) AppendWindow(dst, key []byte, w serde.Window) []byte {
 	return s.AppendKey(dst, key, w.Start)
 }
+
+// AppendStarts appends the starts of the windows of a key with from <= start <= to, in
+// order.
+func (s *core[K, V]) AppendStarts(dst []int64, key []byte, from, to int64) ([]int64, error) {
+	for row, err := range s.rows(store.KeyRange{First: key, One: true}, from, to, false) {
+		if err != nil {
+			return dst, err
+		}
+		dst = append(dst, s.Start(row.KeyBytes))
+	}
+	return dst, nil
+}

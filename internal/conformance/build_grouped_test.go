@@ -102,7 +102,7 @@ func (b *builder) windowedBy(o op) error {
 
 func windowsOf(o op) (w topology.Windows, err error) {
 	kind := o.text("type")
-	params, ok := map[string]string{"tumbling": "type size grace", "hopping": "type size advance grace", "unlimited": "type start"}[kind]
+	params, ok := map[string]string{"tumbling": "type size grace", "hopping": "type size advance grace", "unlimited": "type start", "sliding": "type diff grace"}[kind]
 	if !ok {
 		return w, notYet("%s windows", kind)
 	}
@@ -115,6 +115,8 @@ func windowsOf(o op) (w topology.Windows, err error) {
 	switch kind {
 	case "unlimited":
 		return topology.Unlimited(time.UnixMilli(o.ms("start"))), nil
+	case "sliding":
+		w = topology.Sliding(o.duration("diff"))
 	case "hopping":
 		w = topology.Hopping(o.duration("size"), o.duration("advance"))
 	default:

@@ -3,9 +3,7 @@ package conformance
 import "slices"
 
 // hasSessions reports whether the case aggregates sessions.
-func hasSessions(c *testCase) bool {
-	return slices.ContainsFunc(c.Topology, func(o op) bool { return o.child("window").text("type") == "session" })
-}
+func hasSessions(c *testCase) bool { return hasWindowsOf(c, "session") }
 
 // headersOfSessions allows headers on the results of sessions, where Kafka Streams has
 // none.
@@ -18,7 +16,20 @@ func deletionsOfNoSession(s *subject, d difference) bool {
 	return hasSessions(s.c) && isPart(d.want, d.got) && len(kept(d.got)) == len(keptWanted(d.want))
 }
 
-// sessionsKept allows more sessions in a store.
-func sessionsKept(s *subject, d difference) bool {
-	return hasSessions(s.c) && isSubset(d.wantRows, d.gotRows)
+// windowsKept allows more sessions or sliding windows in a store, and more late records
+// of sliding windows.
+func windowsKept(s *subject, d difference) bool {
+	if d.aspect == inDropped {
+		// A record is late for each window that it would be in, if that is still there.
+		return hasSliding(s.c) && s.surplus() > 0 && s.surplus() < s.o.reasons["late record"]
+	}
+	return (hasSessions(s.c) || hasSliding(s.c)) && isSubset(d.wantRows, d.gotRows)
+}
+
+// hasSliding reports whether the case aggregates sliding windows.
+func hasSliding(c *testCase) bool { return hasWindowsOf(c, "sliding") }
+
+// hasWindowsOf reports whether the case aggregates windows of a type.
+func hasWindowsOf(c *testCase, kind string) bool {
+	return slices.ContainsFunc(c.Topology, func(o op) bool { return o.child("window").text("type") == kind })
 }

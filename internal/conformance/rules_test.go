@@ -50,7 +50,7 @@ var rules = map[string]func(s *subject, d difference) bool{
 	"deletions-of-related-rows":    deletionsOfRelatedRows,
 	"headers-of-sessions":          headersOfSessions,
 	"deletions-of-no-session":      deletionsOfNoSession,
-	"sessions-kept":                sessionsKept,
+	"windows-kept":                 windowsKept,
 	"results-in-time":              resultsInTime,
 	"headers-of-changelogs":        headersOfChangelogs,
 	"one-store-for-one-stream":     oneStoreForOneStream,
@@ -287,7 +287,11 @@ func deletionsAmongDuplicates(s *subject, d difference) bool {
 }
 
 func windowsWithoutSize(s *subject, _ difference) bool {
-	return s.o.buildErr != nil && s.hasWindows(func(o op) bool { return o.ms("windowSize") == 0 })
+	sliding := slices.ContainsFunc(s.c.Topology, func(o op) bool {
+		w := o.child("window")
+		return w.text("type") == "sliding" && w.ms("diff") == 0
+	})
+	return s.o.buildErr != nil && (sliding || s.hasWindows(func(o op) bool { return o.ms("windowSize") == 0 }))
 }
 
 // rowsIn yields the rows in the result of a store command.

@@ -1,0 +1,336 @@
+package operator
+
+import (
+	"math"
+	"slices"
+
+	"github.com/millrace-streams/millrace/internal/engine"
+	"github.com/millrace-streams/millrace/internal/graph"
+	"github.com/millrace-streams/millrace/processor"
+	"github.com/millrace-streams/millrace/serde"
+)
+
+// AggregateSliding folds the records of each key and sliding window into a row of a
+// table. Records without a key or without a value are dropped.
+//
+// A window is [start, start+Size], both ends included. There is one for each set of
+// records that such a window can hold: each record is the last one of a window, its left
+// one, and the record after the last of a window, its right one, which begins a
+// millisecond after it. The algorithm is that of Kafka Streams'
+// KStreamSlidingWindowAggregate. The timestamp of a row is the largest one of its
+// records.
+type AggregateSliding[K, V, A any] struct {
+	Store       string // its name
+	Keys        serde.Serde[K]
+	Values      serde.Serde[A]
+	Add         Adder[K, V, A]
+	Size, Grace int64 // ms
+	EveryUpdate bool  // send each update, also if the application merges updates
+}
+
+// slidingStore is what a store's instance must be for the operator of sliding windows.
+type slidingStore[K, A any] interface {
+	windowStore[K, A]
+
+	// AppendStarts appends the starts of the windows of a key with from <= start <= to,
+	// in order.
+	AppendStarts(dst []int64, key []byte, from, to int64) ([]int64, error)
+}
+
+// New makes the node's instance for one task.
+func (c AggregateSliding[K, V, A]) New(t graph.Task, n *graph.Node, children []any) (any, error) {
+	store, err := storeOf[slidingStore[K, A]](t, c.Store)
+	if err != nil {
+		return nil, err
+	}
+	s := &sliding[K, V, A]{
+		folding: folding[K, V, serde.Windowed[K], A]{keys: keyEncoder[K]{serde: c.Keys}, add: c.Add},
+		store:   store, size: c.Size, grace: c.Grace, streamTime: t.Time(n.Name),
+	}
+	if s.rows, err = openRows[K, serde.Windowed[K]](base{t, n}, store, c.Values, c.EveryUpdate, children); err != nil {
+		return nil, err
+	}
+	*s.streamTime = max(*s.streamTime, processor.Timestamp(store.Newest()))
+	s.keyOf = s.windowed
+	s.start()
+	return s, nil
+}
+
+type sliding[K, V, A any] struct {
+	folding[K, V, serde.Windowed[K], A]
+	store       slidingStore[K, A]
+	size, grace int64
+	streamTime  *processor.Timestamp // largest timestamp that has reached the operator
+
+	starts []int64 // of the windows near the record
+	row    []byte  // scratch
+}
+
+func (s *sliding[K, V, A]) Receive(r *graph.Record[K, V]) error {
+	switch {
+	case r.NoKey:
+		s.drop(nullKey)
+		return nil
+	case r.NoValue:
+		s.drop(nullValue)
+		return nil
+	}
+	// The record moves stream time before its own lateness is judged.
+	*s.streamTime = max(*s.streamTime, r.Timestamp)
+	if s.closed(int64(r.Timestamp)) {
+		s.drop(lateRecord) // every window that holds it is closed
+		return nil
+	}
+	key, err := s.keys.bytes(r.KeyBytes, r.Key)
+	if err != nil {
+		_, failure := s.failed(err, nil)
+		return failure
+	}
+	at := int64(r.Timestamp)
+	if s.starts, err = s.store.AppendStarts(s.starts[:0], key, max(0, at-2*s.size), next(at)); err != nil {
+		return s.broken(err)
+	}
+	slide := slide[K, V, A]{sliding: s, r: r, key: key, at: at}
+	if at < s.size {
+		return slide.early()
+	}
+	return slide.receive()
+}
+
+// next returns the millisecond after a time.
+func next(at int64) int64 { return at + min(1, math.MaxInt64-at) }
+
+// closed reports whether the window with the start takes no more records.
+func (s *sliding[K, V, A]) closed(start int64) bool {
+	return s.end(start) < int64(*s.streamTime)-s.grace
+}
+
+// end returns the end of the window with the start.
+func (s *sliding[K, V, A]) end(start int64) int64 { return start + min(s.size, math.MaxInt64-start) }
+
+func (s *sliding[K, V, A]) windowed(cell *engine.Cell[K, A]) (serde.Windowed[K], []byte) {
+	start := s.store.Start(cell.KeyBytes())
+	return serde.Windowed[K]{Key: cell.Key, Window: serde.Window{Start: start, End: s.end(start)}}, nil
+}
+
+// rowKey returns the key of a window's cell, valid until the next call.
+func (s *sliding[K, V, A]) rowKey(key []byte, start int64) []byte {
+	s.row = s.store.AppendKey(s.row[:0], key, start)
+	return s.row
+}
+
+// slide is the way of one record into its windows.
+type slide[K, V, A any] struct {
+	*sliding[K, V, A]
+	r   *graph.Record[K, V]
+	key []byte
+	at  int64 // the record's timestamp
+
+	// done says that an error of a user function was skipped. The record goes into no
+	// further window.
+	done bool
+
+	looked  bool  // for the records behind this one
+	right   A     // their aggregate, which is that of the right window
+	rightAt int64 // its timestamp; 0 if no right window has to be made
+}
+
+// receive takes in a record that is at least Size past 1970. Its windows are updated in
+// descending order. Then come the windows that it adds: the right one of the record
+// before it, and its own left one and right one.
+func (s *slide[K, V, A]) receive() error {
+	left := false       // its left window is there
+	before := int64(-1) // the timestamp of the record before it
+	base := int64(-1)   // the start of a window whose last record is the one before
+	for i := len(s.starts) - 1; i >= 0 && base < 0; i-- {
+		start := s.starts[i]
+		if start > s.at {
+			continue // its right window
+		}
+		last, err := s.last(start)
+		if err != nil {
+			return s.broken(err)
+		}
+		switch end := s.end(start); {
+		case end < s.at:
+			base, before = start, last
+			continue
+		case end == s.at:
+			left = true
+			if last < s.at {
+				before = last
+			}
+		case !s.looked:
+			if err := s.look(start); err != nil {
+				return s.broken(err)
+			}
+		}
+		if err := s.update(start); err != nil || s.done {
+			return err
+		}
+		if left && last == s.at {
+			return nil // a record with the same timestamp has made all windows
+		}
+	}
+	return s.complete(left, before, base)
+}
+
+// complete adds the windows that the record makes necessary.
+func (s *slide[K, V, A]) complete(left bool, before, base int64) error {
+	if after := before + 1; before >= 0 && s.end(after) >= s.at && !slices.Contains(s.starts, after) {
+		if err := s.begin(after, -1); err != nil || s.done {
+			return err
+		}
+	}
+	if !left {
+		if before < s.at-s.size {
+			base = -1
+		}
+		if err := s.begin(s.at-s.size, base); err != nil || s.done {
+			return err
+		}
+	}
+	return s.beginRight()
+}
+
+// early takes in a record less than Size after 1970. All such records share the window
+// that starts at 0.
+func (s *slide[K, V, A]) early() error {
+	before, combined := int64(-1), false
+	for _, start := range s.starts {
+		if start > s.at {
+			continue // its right window
+		}
+		last, err := s.last(start)
+		if err != nil {
+			return s.broken(err)
+		}
+		if start == 0 {
+			combined = true
+			if last < s.at {
+				before = last
+			}
+			continue
+		}
+		if err := s.look(start); err != nil {
+			return s.broken(err)
+		}
+		if err := s.update(start); err != nil || s.done {
+			return err
+		}
+	}
+	if combined && !s.looked {
+		// Without a record before this one, the combined window holds those behind it.
+		if err := s.look(0); err != nil {
+			return s.broken(err)
+		}
+	}
+	if err := s.beginRight(); err != nil {
+		return err
+	}
+	if before >= 0 && !slices.Contains(s.starts, before+1) {
+		if err := s.begin(before+1, -1); err != nil || s.done {
+			return err
+		}
+	}
+	if combined {
+		return s.update(0)
+	}
+	return s.begin(0, -1)
+}
+
+// last returns the timestamp of the last record in a window.
+func (s *slide[K, V, A]) last(start int64) (int64, error) {
+	cell, err := s.cells.Load(s.rowKey(s.key, start), s.r.Key)
+	if err != nil {
+		return 0, err
+	}
+	return cell.Timestamp, nil
+}
+
+// look takes the aggregate of the records behind this one from a window that begins
+// before it, as it is without this one.
+func (s *slide[K, V, A]) look(start int64) error {
+	s.looked, s.rightAt = true, 0
+	cell, err := s.cells.Load(s.rowKey(s.key, start), s.r.Key)
+	if err != nil || cell.Timestamp <= s.at || slices.Contains(s.starts, next(s.at)) {
+		return err
+	}
+	s.rightAt = cell.Timestamp
+	s.right, err = s.cells.Copy(cell)
+	return err
+}
+
+// update takes the record into a window that is there.
+func (s *slide[K, V, A]) update(start int64) error {
+	if s.closed(start) {
+		s.drop(lateRecord)
+		return nil
+	}
+	return s.sent(s.fold(s.r, s.rowKey(s.key, start)))
+}
+
+// begin makes a window of the record. It begins with the aggregate of the window with the
+// start base, unless that is -1.
+func (s *slide[K, V, A]) begin(start, base int64) error {
+	if s.closed(start) {
+		s.drop(lateRecord)
+		return nil
+	}
+	value, there, err := s.first(base)
+	if err != nil {
+		_, failure := s.failed(err, nil)
+		s.done = true
+		return failure
+	}
+	return s.put(start, value, there && !s.absent.is(value), s.r.Timestamp)
+}
+
+// first makes the first aggregate of a window: that of the window with the start base,
+// and the record.
+func (s *slide[K, V, A]) first(base int64) (value A, there bool, err error) {
+	defer graph.Guard(&err)
+	if base < 0 {
+		return s.add(value, false, s.r)
+	}
+	cell, err := s.cells.Load(s.rowKey(s.key, base), s.r.Key)
+	if err != nil {
+		return value, false, graph.Final(err)
+	}
+	if value, err = s.cells.Copy(cell); err != nil {
+		return value, false, graph.Final(err)
+	}
+	return s.add(value, cell.Present, s.r)
+}
+
+// beginRight makes the right window of the record, which the record is not in.
+func (s *slide[K, V, A]) beginRight() error {
+	if s.rightAt == 0 {
+		return nil
+	}
+	return s.put(next(s.at), s.right, true, processor.Timestamp(s.rightAt))
+}
+
+// put sets the row of a new window.
+func (s *slide[K, V, A]) put(start int64, value A, there bool, at processor.Timestamp) error {
+	cell, err := s.cells.Load(s.rowKey(s.key, start), s.r.Key)
+	if err != nil {
+		return s.broken(err)
+	}
+	if err := s.set(cell, value, there, at, cause{s.r.Timestamp, s.r.Headers}); err != nil {
+		_, failure := s.failed(err, nil)
+		s.done = true
+		return failure
+	}
+	s.store.Observe(start)
+	return s.emit()
+}
+
+// sent sends the update of a window, if every update is sent.
+func (s *slide[K, V, A]) sent(ok bool, failure error) error {
+	if !ok {
+		s.done = true
+		return failure
+	}
+	return s.emit()
+}

@@ -1,0 +1,88 @@
+package topologytest_test
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/millrace-streams/millrace/internal/seedtest"
+	"github.com/millrace-streams/millrace/serde"
+	"github.com/millrace-streams/millrace/topology"
+	"github.com/millrace-streams/millrace/topologytest"
+)
+
+const slidingSize = 20 // ms
+
+// slidingSums returns the sum of each sliding window by its definition: a window ends at
+// each record, or starts behind one.
+func slidingSums(records map[string][]sessionRecord) map[string]int64 {
+	out := map[string]int64{}
+	for key, all := range records {
+		for _, r := range all {
+			for _, start := range []int64{max(0, r.at-slidingSize), r.at + 1} {
+				sum, n := int64(0), 0
+				for _, other := range all {
+					if other.at >= start && other.at <= start+slidingSize {
+						sum, n = sum+other.value, n+1
+					}
+				}
+				if n > 0 {
+					out[fmt.Sprintf("%s %d", key, start)] = sum
+				}
+			}
+		}
+	}
+	return out
+}
+
+// TestSlidingWindowsAreThoseOfTheModel compares sliding windows with their definition, on
+// records in any order, with commits at any time, and after crashes with every kind of
+// disk. It begins in 1970, where the first windows are cut off.
+func TestSlidingWindowsAreThoseOfTheModel(t *testing.T) {
+	t.Parallel()
+	for name, opts := range map[string][]topology.WindowedTableOption{
+		"merged": nil, "every update": {topology.EveryUpdate()}, "in memory": {topology.InMemory()},
+	} {
+		b := topology.New()
+		windows := topology.Sliding(slidingSize * time.Millisecond).Grace(time.Minute)
+		in := topology.Source(b, "in", serde.String, serde.Int64)
+		topology.GroupByKey(in, "by-key").Window(windows).Reduce("sums", sumOfTwo, opts...).Stream().To("out")
+		topo := build(t, b)
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for seed := range seedtest.Seeds(t, 20) {
+				runSliding(t, topo, seed)
+			}
+		})
+	}
+}
+
+func runSliding(t *testing.T, topo *topology.Topology, seed uint64) {
+	t.Helper()
+	d := topologytest.New(t, topo, topologytest.CommitInterval(20*time.Millisecond), topologytest.Start(time.UnixMilli(0)))
+	r := rand.New(rand.NewPCG(seed, 0))
+	input := topologytest.Input(d, "in", serde.String, serde.Int64)
+	records := map[string][]sessionRecord{}
+	disks := []topologytest.Disk{topologytest.KeepDisk, topologytest.LoseDisk, topologytest.StaleDisk, topologytest.TearDisk(seed)}
+	keys, pace := 1+r.IntN(3), 1+r.IntN(9)
+	for i := range 100 {
+		key, value := fmt.Sprint(r.IntN(keys)), int64(1+r.IntN(9))
+		at := int64(max(0, i*pace+r.IntN(60)-40))
+		input.Send(key, value, time.UnixMilli(at))
+		records[key] = append(records[key], sessionRecord{at, value})
+		d.Advance(time.Duration(r.IntN(9)) * time.Millisecond)
+		if r.IntN(25) == 0 {
+			d.CrashAll(disks[r.IntN(len(disks))])
+		}
+	}
+	d.Commit()
+	got := map[string]int64{}
+	for _, r := range topologytest.Output(d, "out", serde.TimeWindowed(serde.String, slidingSize*time.Millisecond), serde.Int64).Records() {
+		got[fmt.Sprintf("%s %d", r.Key.Key, r.Key.Window.Start)] = r.Value
+	}
+	if want := slidingSums(records); !maps.Equal(got, want) {
+		t.Fatalf("seed %d: windows\n %v, want\n %v", seed, got, want)
+	}
+}

@@ -70,6 +70,7 @@ func parse(env func(string) string) (workload, millrace.Config, error) {
 	return workload{
 		name:   env("WORKLOAD"),
 		input:  env("INPUT"),
+		input2: env("INPUT2"),
 		output: env("OUTPUT"),
 		grace:  time.Duration(grace) * time.Millisecond,
 	}, config, nil

@@ -24,14 +24,26 @@ func TestWorkloads(t *testing.T) {
 		"countbyvalue": {"word-00001": "2", "word-00002": "1"},
 		"wordcount":    {"word-00001": "2", "word-00002": "1", "00000011": "1", "00000020": "1", "00000031": "1", "yyy": "3"},
 		"hopping":      windowsOf(at, "k0", "k1", "k2"),
+		"sliding":      {"k0@2000": "1", "k1@2000": "1", "k2@2000": "1"},
+		"session":      {"k0@62000@62000": "1", "k1@62000@62000": "1", "k2@62000@62000": "1"},
+		"streamtable":  {"k1": "word-00002 00000020 yyy|row"},
+		"streamstream": {"k1": "00000020|7"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			built, err := workload{name: name, input: "in", output: "out"}.build()
+			built, err := workload{name: name, input: "in", input2: "in2", output: "out"}.build()
 			if err != nil {
 				t.Fatal(err)
 			}
-			d := topologytest.New(t, built, topologytest.Partitions("in", 2))
+			opts := []topologytest.Option{topologytest.Partitions("in", 2)}
+			second := map[string]string{"streamtable": "row", "streamstream": "x 7 y"}[name]
+			if second != "" {
+				opts = append(opts, topologytest.Partitions("in2", 2))
+			}
+			d := topologytest.New(t, built, opts...)
+			if second != "" {
+				topologytest.Input(d, "in2", serde.String, serde.String).Send("k1", second, at.Add(time.Second))
+			}
 			in := topologytest.Input(d, "in", serde.String, serde.String)
 			for i, line := range lines {
 				in.Send(fmt.Sprintf("k%d", i), line, at)
@@ -58,7 +70,8 @@ func windowsOf(at time.Time, keys ...string) map[string]string {
 // last returns the last output of each key, as text.
 func last(d *topologytest.Driver, name string) map[string]string {
 	got := map[string]string{}
-	if name == "passthrough" {
+	switch name {
+	case "passthrough", "streamtable", "streamstream":
 		for _, r := range topologytest.Output(d, "out", serde.String, serde.String).Records() {
 			got[r.Key] = r.Value
 		}

@@ -215,9 +215,10 @@ func (e *Error) Error() string {
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Run returns ErrOutsideCall, with the node and the method, if a processor's [Context]
-// was used outside of a call of Init, Process, Flush or a punctuator. The error policy is
-// not asked, and nothing that the task has done since its last commit is committed.
+// ErrOutsideCall is in the error of Run, with the node and the method, if a processor's
+// [Context] was used outside of a call of Init, Process, Flush or a punctuator. The error
+// policy is not asked, and nothing that the task has done since its last commit is
+// committed.
 //
 // During a call, a use by another goroutine is detected only by package topologytest and,
 // often, by the race detector.

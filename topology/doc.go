@@ -85,6 +85,9 @@
 //	Count, Reduce, Aggregate  a record without a key or a value is dropped
 //	the same over windows     a record without a key is dropped; Reduce also drops a
 //	                          record without a value
+//	the same over sliding     a record without a key or a value is dropped
+//	windows
+//	the same over sessions    as over windows
 //	Join, LeftJoin            a record without a value is dropped; without a key, Join
 //	                          drops it, and LeftJoin finds no row
 //	JoinWindow                a record without a key or a value is dropped
@@ -135,7 +138,8 @@
 //
 // A window [start, end) takes records while end > stream time - grace. With hopping
 // windows, a record may therefore be late for one window and in time for the next. It is
-// counted as dropped once per window for which it is late.
+// counted as dropped once per window for which it is late. Sliding windows and sessions
+// include their end: see [Sliding] and [Sessions].
 //
 // Stream time advances only with records. If a partition gets no records, its windows
 // stay open.

@@ -1,12 +1,13 @@
-// Package batchsize tells how many bytes a record takes in a batch of Kafka.
+// Package batchsize computes how many bytes a record takes in a batch of Kafka.
 //
-// A broker compares the size of a whole batch with max.message.bytes and segment.bytes.
-// So a record has to fit together with the header of its batch, and the size after
+// A broker compares the size of a whole batch with max.message.bytes and segment.bytes. A
+// record must therefore fit together with the header of its batch, and the size after
 // compression counts. The sizes here are those before compression.
 //
-// Source: Kafka's DefaultRecordBatch and DefaultRecord (message format 2). A record is
-// its length, one byte of attributes, the differences of its timestamp and of its offset
-// to the batch's, key, value and headers. All numbers of a record are zigzag varints.
+// Source: Kafka's DefaultRecordBatch and DefaultRecord (message format 2). A record
+// consists of its length, one byte of attributes, the differences of its timestamp and
+// its offset to those of the batch, key, value and headers. All numbers of a record are
+// zigzag varints.
 package batchsize
 
 // Overhead is the size of a batch without records.
@@ -25,7 +26,7 @@ type plain = struct {
 	Value []byte
 }
 
-// Of returns the size of a batch that has only the record.
+// Of returns the size of a batch that has only this record.
 func Of[H Header](key, value []byte, headers []H) int {
 	const fixed = 1 + 1 + 1 // attributes; the differences are 0
 	record := fixed + bytes(key) + bytes(value) + varint(len(headers))
@@ -36,8 +37,8 @@ func Of[H Header](key, value []byte, headers []H) int {
 	return Overhead + varint(record) + record
 }
 
-// Bound returns a size that the record does not exceed, in whatever batch it is. It costs
-// less than [Of]: every varint counts as the longest.
+// Bound returns an upper bound of the record's size in any batch. It costs less than
+// [Of], because it counts every varint with its largest size.
 func Bound[H Header](key, value []byte, headers []H) int {
 	const length, attributes, timestamp, offset, count, field = 5, 1, 10, 5, 5, 5
 	size := length + attributes + timestamp + offset + field + len(key) + field + len(value) + count

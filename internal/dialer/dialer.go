@@ -1,5 +1,4 @@
-// Package dialer keeps a user's dialer from holding up its callers, and gives its errors
-// one kind.
+// Package dialer bounds the time of a user's dialer, and gives its errors one kind.
 package dialer
 
 import (
@@ -13,11 +12,13 @@ import (
 // Func opens a connection, as kgo.Dialer takes it.
 type Func = func(ctx context.Context, network, address string) (net.Conn, error)
 
-// Bounded returns dial with a time limit. If dial has not returned when the limit is
-// over, or when its context ends, the caller gets an error; a connection that dial opens
-// later is closed. Each error of dial and of its connections is a net.Error, or one of
-// io.EOF, io.ErrUnexpectedEOF and net.ErrClosed, so that trouble with the network can be
-// told from every other error.
+// Bounded returns dial with a time limit. If dial has not returned at the limit, or when
+// its context ends, the caller gets an error. A connection that dial opens later is
+// closed.
+//
+// Each error of dial and of its connections is a net.Error, or one of io.EOF,
+// io.ErrUnexpectedEOF and net.ErrClosed. Network errors can therefore be distinguished
+// from all other errors.
 func Bounded(dial Func, limit time.Duration) Func {
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		ctx, cancel := context.WithTimeout(ctx, limit)
@@ -47,7 +48,7 @@ type result struct {
 
 func closeLate(results <-chan result) {
 	if r := <-results; r.err == nil {
-		_ = r.conn.Close() // nobody has it
+		_ = r.conn.Close() // nobody uses it
 	}
 }
 

@@ -14,15 +14,15 @@ import (
 	"github.com/twmb/franz-go/pkg/kversion"
 )
 
-// within is how long Check waits for a broker that does not answer. The others decide
-// then.
+// within is how long Check waits for a broker that does not answer. After that, the other
+// brokers decide.
 const within = 3 * time.Second
 
 // OldError says that a broker is too old.
 type OldError struct {
 	Who     string // the broker, or the option that limits the client
 	Missing []Need
-	Have    []int16 // by Missing; -1: it does not know the request
+	Have    []int16 // in the order of Missing; -1 if the request is unknown
 	Exactly bool
 }
 
@@ -44,17 +44,17 @@ func (e *OldError) Error() string {
 	return b.String()
 }
 
-// Report is what else is to be said of the brokers.
+// Report has further facts about the brokers.
 type Report struct {
-	// NoTopicIDs: some broker does not tell the IDs of topics, so a topic that is deleted
-	// and made again cannot be told from the one before.
+	// NoTopicIDs: some broker does not report topic IDs. A topic that was deleted and
+	// created again can then not be distinguished from the earlier one.
 	NoTopicIDs bool
 }
 
-// Check asks all brokers of the cluster for the versions of requests that they speak. The
-// error joins an *OldError for each that is too old for the guarantee, and one for the
-// client if its options limit it to such versions. A broker that does not answer is not
-// judged, unless none answers.
+// Check asks all brokers of the cluster for their versions of requests. The error joins
+// an *OldError for each broker that is too old for the guarantee, and one for the client
+// if its options limit it to such versions. A broker that does not answer is skipped,
+// unless none answers.
 func Check(ctx context.Context, cl *kgo.Client, exactly bool) (Report, error) {
 	limit, _ := cl.OptValue(kgo.MaxVersions).(*kversion.Versions)
 	if old := judge("kgo.MaxVersions in Config.ClientOptions", limit, exactly); limit != nil && old != nil {
@@ -81,7 +81,7 @@ func Check(ctx context.Context, cl *kgo.Client, exactly bool) (Report, error) {
 	return report.sum(answers, exactly)
 }
 
-// answer is what one broker has said.
+// answer is the answer of one broker.
 type answer struct {
 	who      string
 	versions *kversion.Versions
@@ -124,7 +124,7 @@ func (r Report) sum(answers []answer, exactly bool) (Report, error) {
 	return r, errors.Join(old...)
 }
 
-// judge returns nil if the versions will do.
+// judge returns an error if the versions are too old.
 func judge(who string, versions *kversion.Versions, exactly bool) *OldError {
 	if versions == nil {
 		return nil
@@ -141,7 +141,7 @@ func judge(who string, versions *kversion.Versions, exactly bool) *OldError {
 	return e
 }
 
-// has returns the latest version of a request, -1 if the request is not known.
+// has returns the latest version of a request, or -1 if the request is unknown.
 func has(versions *kversion.Versions, key kmsg.Key) int16 {
 	v, ok := versions.LookupMaxKeyVersion(int16(key))
 	if !ok {

@@ -2,15 +2,15 @@ package protocol
 
 import "github.com/twmb/franz-go/pkg/kmsg"
 
-// Need is a request that the application cannot do without.
+// Need is a request that the application requires.
 type Need struct {
 	Key     kmsg.Key
-	Version int16  // the oldest that will do
-	Kafka   string // the first release that has it
+	Version int16  // the oldest sufficient version
+	Kafka   string // the first release with that version
 	Why     string
 }
 
-// always is what both guarantees need.
+// always has the requirements of both guarantees.
 var always = []Need{
 	{kmsg.JoinGroup, 5, "2.3", "a process that comes back gets its partitions without a rebalance"},
 	{kmsg.SyncGroup, 3, "2.3", "the group knows the process by its instance ID"},
@@ -21,7 +21,7 @@ var always = []Need{
 	{kmsg.InitProducerID, 0, "0.11", "a record that is sent again is written once"},
 }
 
-// exactlyOnce is what exactly-once needs beside that.
+// exactlyOnce has the additional requirements of exactly-once.
 var exactlyOnce = []Need{
 	{kmsg.AddPartitionsToTxn, 0, "0.11", "results are part of a transaction"},
 	{kmsg.AddOffsetsToTxn, 0, "0.11", "offsets are part of a transaction"},
@@ -30,7 +30,7 @@ var exactlyOnce = []Need{
 	{kmsg.OffsetFetch, 7, "2.5", "a task that starts waits for undecided transactions with its offsets"},
 }
 
-// Needs returns what a guarantee needs.
+// Needs returns the requirements of a guarantee.
 func Needs(exactly bool) []Need {
 	if !exactly {
 		return always
@@ -38,5 +38,5 @@ func Needs(exactly bool) []Need {
 	return append(always[:len(always):len(always)], exactlyOnce...)
 }
 
-// topicIDs is the version of Metadata that has the IDs of topics, since Kafka 2.8.
+// topicIDs is the version of Metadata that has topic IDs, since Kafka 2.8.
 const topicIDs = 10

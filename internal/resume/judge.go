@@ -1,15 +1,15 @@
 package resume
 
-// TopicID tells a topic from another one that had the same name before it. The zero value
-// is unknown, and is equal to every other.
+// TopicID distinguishes a topic from an earlier one with the same name. The zero value is
+// unknown, and equal to every other.
 type TopicID [16]byte
 
 func (id TopicID) differs(other TopicID) bool {
 	return id != other && id != TopicID{} && other != TopicID{}
 }
 
-// Choice is what the operator wants for an input whose offset is not known any more,
-// though its records have left something behind.
+// Choice is the operator's choice for an input whose offset is unknown but whose records
+// have left a trace.
 type Choice int
 
 const (
@@ -26,47 +26,46 @@ type Policy struct {
 
 // Input holds the facts about one input partition of a task.
 type Input struct {
-	ID TopicID // of the topic as it is now
+	ID TopicID // the present ID of the topic
 
-	// Offset is what the group has committed, -1 if nothing. ByTool says that it was not
-	// committed by the library, which writes metadata: somebody has set it.
+	// Offset is the group's committed offset, or -1. ByTool says that a tool has set it.
+	// The library writes metadata with its offsets; a tool does not.
 	Offset int64
 	ByTool bool
 
-	// Started says that there is a start record. StartID is the topic that it is about.
+	// Started says that there is a start record. StartID is its topic.
 	Started bool
 	StartID TopicID
 
-	// LeftBehind says that the input's records have left something behind, as the package
-	// documentation says. It is not asked for an input with an offset of the same topic.
+	// LeftBehind says that the input's records have left a trace (see the package
+	// documentation). It is not needed for an input with an offset of the same topic.
 	LeftBehind bool
 
 	// Unwritten says that the partition never held a record.
 	Unwritten bool
 
-	// Stop is the offset of the last stop record, -1 if there is none, or if a task has
-	// started after the stop. StopID is the topic that it belongs to.
+	// Stop is the offset of the last stop record. It is -1 if there is none, or if a task
+	// has started after the stop. StopID is its topic.
 	Stop   int64
 	StopID TopicID
 
-	// Disk is the offset that the task's database has, -1 if none. DiskID is the topic
-	// that it belongs to.
+	// Disk is the offset in the task's database, or -1. DiskID is its topic.
 	Disk   int64
 	DiskID TopicID
 }
 
-// Begin says where a task begins to read an input.
+// Begin says where a task starts to read an input.
 type Begin int
 
 const (
 	// AtCommitted: at the committed offset.
 	AtCommitted Begin = iota
-	// AtSource: where the source says, since nothing was processed yet or nothing was
-	// left behind.
+	// AtSource: where the source says, because nothing was processed yet or there is no
+	// trace.
 	AtSource
-	// AtStop: at the offset at which the task was stopped last.
+	// AtStop: at the offset at which the task was last stopped.
 	AtStop
-	// AtDisk: at the offset that the database has.
+	// AtDisk: at the offset in the database.
 	AtDisk
 	// AtEarliest and AtLatest: where the operator says.
 	AtEarliest
@@ -75,7 +74,7 @@ const (
 	Refused
 )
 
-// Loss says what became of the committed offset.
+// Loss says what happened to the committed offset.
 type Loss int
 
 const (
@@ -83,7 +82,7 @@ const (
 	NotLost Loss = iota
 	// Lost: the offset expired or was deleted.
 	Lost
-	// Recreated: the topic was deleted and made again.
+	// Recreated: the topic was deleted and created again.
 	Recreated
 )
 
@@ -93,20 +92,20 @@ type Verdict struct {
 	Loss  Loss
 }
 
-// Open reports whether a process that has a complete copy of the task's state on its disk
-// would do better.
+// Open reports whether another process with a complete copy of the task's state on its
+// disk would give a better start.
 func (v Verdict) Open() bool {
 	return v.Loss == Lost && v.Begin != AtSource && v.Begin != AtStop && v.Begin != AtDisk
 }
 
-// Suspect reports whether the facts LeftBehind, Unwritten and those of the disk decide
-// about the input. They take reading to gather, so they are left out for all others.
+// Suspect reports whether the facts LeftBehind, Unwritten and those of the disk matter
+// for the input. They need reads of topics, so they are omitted for all others.
 func (in Input) Suspect() bool {
 	return in.Started && in.Offset < 0 || in.stale()
 }
 
-// stale reports whether the offset is one of ours and belongs to a topic that is gone:
-// the broker drops such offsets, unless it was down or busy then.
+// stale reports whether the library has committed the offset for a topic that is gone.
+// The broker drops such offsets, unless it was down or busy at the time.
 func (in Input) stale() bool {
 	return in.Started && in.Offset >= 0 && !in.ByTool && in.StartID.differs(in.ID)
 }
@@ -122,8 +121,8 @@ func Judge(inputs []Input, complete bool, policy Policy) []Verdict {
 	return verdicts
 }
 
-// behind reports whether the group has committed an input beyond the offset on the disk:
-// then another process has had the task since, though it changed no state.
+// behind reports whether the group has committed an input beyond the offset on the disk.
+// Another process has then had the task since, although it changed no state.
 func behind(inputs []Input) bool {
 	for _, in := range inputs {
 		if in.Offset >= 0 && !in.ByTool && in.Disk >= 0 && in.Offset > in.Disk && !in.DiskID.differs(in.ID) && !in.stale() {

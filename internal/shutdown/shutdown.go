@@ -1,8 +1,8 @@
-// Package shutdown bounds how long something takes to end, whatever it is stuck in.
+// Package shutdown bounds the time in which work ends, whatever it is stuck in.
 //
-// The work runs in a goroutine of its own. If it has not returned when the time is up,
-// the caller of Bound goes on without it. The work itself goes on until what it is stuck
-// in returns, so that it still releases what it holds.
+// The work runs in a separate goroutine. If it has not returned at the limit, the caller
+// of Bound continues without it. The work itself goes on when the stuck part returns, and
+// still releases its resources.
 package shutdown
 
 import (
@@ -11,11 +11,11 @@ import (
 	"time"
 )
 
-// maxGrace is the most that the work gets between the last call and the end.
+// maxGrace bounds the time between the last call and the end.
 const maxGrace = time.Second
 
-// Shutdown is the end of one piece of work. Make one with New. Its methods may be called
-// by any goroutine.
+// Shutdown is the end of one piece of work. Make one with New. Any goroutine may call its
+// methods.
 type Shutdown struct {
 	limit    time.Duration
 	lastCall func()
@@ -27,13 +27,13 @@ type Shutdown struct {
 	step   string
 }
 
-// New makes a Shutdown that takes at most limit. Some time before, a fifth of limit and
-// at most a second, lastCall is called: it ends what can be ended by force.
+// New makes a Shutdown that takes at most limit. Shortly before the limit (a fifth of it,
+// at most a second), it calls lastCall, which ends everything that can be forced to end.
 func New(limit time.Duration, lastCall func()) *Shutdown {
 	return &Shutdown{limit: limit, lastCall: lastCall, late: make(chan struct{}), step: "starting"}
 }
 
-// Begin starts the clock. Calls after the first do nothing.
+// Begin starts the clock. Only the first call has an effect.
 func (s *Shutdown) Begin() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -56,14 +56,14 @@ func (s *Shutdown) stopTimers() {
 	}
 }
 
-// Step says what the work waits for from now on, for LateError.
+// Step sets what the work waits for from now on. LateError names it.
 func (s *Shutdown) Step(step string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.step = step
 }
 
-// LateError says that the time was up before the work had returned.
+// LateError says that the work had not returned at the limit.
 type LateError struct {
 	Limit time.Duration
 	Step  string // what the work was waiting for
@@ -73,9 +73,9 @@ func (e *LateError) Error() string {
 	return fmt.Sprintf("closing took longer than Config.CloseTimeout (%v), so Run has returned without waiting for: %s", e.Limit, e.Step)
 }
 
-// Bound runs work in a goroutine and returns its error, or a *LateError if work has not
-// returned when the time is up. The clock runs from Begin; before, Bound waits without a
-// limit.
+// Bound runs work in a goroutine and returns its error. If work has not returned at the
+// limit, Bound returns a *LateError. The clock starts with Begin; before that, Bound
+// waits without a limit.
 func (s *Shutdown) Bound(work func() error) error {
 	defer s.stopTimers()
 	returned := make(chan error, 1)

@@ -1,5 +1,5 @@
-// Package turn has a lock for work that waits for Kafka: the waiting for the lock ends
-// with a context.
+// Package turn has a lock for work that waits for Kafka. The wait for the lock ends when
+// a context ends.
 package turn
 
 import "context"
@@ -10,8 +10,8 @@ type Turn struct{ taken chan struct{} }
 // New returns a Turn that nobody holds.
 func New() Turn { return Turn{make(chan struct{}, 1)} }
 
-// Take waits until nobody holds the Turn, and takes it. The caller calls Free. If ctx
-// ends first, Take returns why, and the Turn is not taken.
+// Take waits until nobody holds the Turn, and takes it. The caller must call Free. If ctx
+// ends first, Take returns its error, and the Turn is not taken.
 func (t Turn) Take(ctx context.Context) error {
 	select {
 	case t.taken <- struct{}{}:
@@ -21,5 +21,5 @@ func (t Turn) Take(ctx context.Context) error {
 	}
 }
 
-// Free gives the Turn back.
+// Free releases the Turn.
 func (t Turn) Free() { <-t.taken }

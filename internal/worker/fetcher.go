@@ -26,9 +26,9 @@ type Fetcher struct {
 	cfg FetcherConfig
 	cl  *kgo.Client
 
-	buffered atomic.Int64 // of all feeds
-	share    atomic.Int64 // of one feed
-	stalled  atomic.Bool  // not polling for want of memory
+	buffered atomic.Int64 // bytes of all feeds
+	share    atomic.Int64 // bytes that one feed may take
+	stalled  atomic.Bool  // not polling, because the memory is used up
 
 	mu       sync.Mutex
 	commands []func(*plan)
@@ -45,8 +45,8 @@ type source struct {
 	next int64
 }
 
-// plan collects what a run of commands changes in the client, so that many feeds cost one
-// call.
+// plan collects the changes that several commands make in the client, so that many feeds
+// cost one call.
 type plan struct {
 	remove map[string][]int32
 	resume map[string][]int32
@@ -86,15 +86,15 @@ func (f *Fetcher) open(topic string, partition int32, from int64, to *inbox) *Fe
 }
 
 // Resume fetches a feed from another offset, after trouble. The task is told, so that it
-// does not wait for what lies before.
+// does not wait for earlier records.
 func (f *Fetcher) Resume(feed *Feed, from int64) {
 	feed.inbox.put(batch{feed: feed, next: from, end: max(feed.End(), from)})
 	f.start(feed, from)
 }
 
-// Rewind tells the task of a feed that the log ends before position now, up to which it
-// was fetched, and that the host has decided to go on at from. Offsets between may come
-// again with other records, so the task is made anew.
+// Rewind tells the task of a feed that the log now ends before position, up to which it
+// was fetched, and that the host has decided to continue at from. Offsets in between may
+// come again with other records, so the task is made again.
 func (f *Fetcher) Rewind(feed *Feed, position, from int64) {
 	feed.inbox.put(batch{feed: feed, next: from, rewound: true, position: position})
 }
@@ -116,7 +116,7 @@ func (f *Fetcher) start(feed *Feed, from int64) {
 	})
 }
 
-// close ends a feed. It does not block; nothing of the feed is to be used afterwards.
+// close ends a feed. It does not block. Nothing of the feed may be used afterwards.
 func (feed *Feed) close() {
 	if feed.closed.Swap(true) {
 		return
@@ -134,13 +134,13 @@ func (f *Fetcher) forget(feed *Feed, p *plan) {
 	delete(f.feeds[feed.Topic], feed.Partition)
 	p.remove[feed.Topic] = append(p.remove[feed.Topic], feed.Partition)
 	delete(p.add[feed.Topic], feed.Partition)
-	if feed.paused.Swap(false) { // kgo remembers it beyond the removal
+	if feed.paused.Swap(false) { // kgo remembers the pause after the removal
 		p.resume[feed.Topic] = append(p.resume[feed.Topic], feed.Partition)
 	}
 }
 
-// do has the fetcher's goroutine run command between two polls: what a poll has returned
-// before belongs to the feeds of before.
+// do makes the fetcher's goroutine run command between two polls. The results of the
+// earlier poll belong to the earlier feeds.
 func (f *Fetcher) do(command func(*plan)) {
 	f.mu.Lock()
 	f.commands = append(f.commands, command)
@@ -148,7 +148,7 @@ func (f *Fetcher) do(command func(*plan)) {
 	f.interrupt()
 }
 
-// interrupt ends the poll that is going on, or the next one at once.
+// interrupt ends the current poll, or the next one at once.
 func (f *Fetcher) interrupt() {
 	f.mu.Lock()
 	f.wanted = true
@@ -256,9 +256,9 @@ func (f *Fetcher) trouble(s *source, err error) {
 }
 
 // regulate pauses partitions that take more than their share of the memory, and resumes
-// them when half of it is free again. Pausing drops what the client has prefetched of a
-// partition, so while all partitions fill alike none is paused; full ends the polling
-// then.
+// them when half of the share is free again. A pause drops the records of the partition
+// that the client has prefetched. While all partitions fill evenly, none is paused; full
+// then ends the polling.
 func (f *Fetcher) regulate() {
 	buffered, share := f.buffered.Load(), f.share.Load()
 	pause, resume := map[string][]int32{}, map[string][]int32{}
@@ -285,11 +285,11 @@ func (f *Fetcher) regulate() {
 	}
 }
 
-// wantsMore says that a paused partition should be fetched again.
+// wantsMore reports whether a paused partition should be fetched again.
 func (feed *Feed) wantsMore(share int64) bool { return feed.waited.Load() || feed.size() <= share/2 }
 
-// full says that no more may be fetched: the memory is used up, and nobody waits for a
-// partition.
+// full reports whether nothing more may be fetched: the memory is used up, and no task
+// waits for a partition.
 func (f *Fetcher) full() bool {
 	if f.buffered.Load() < f.cfg.Memory {
 		return false
@@ -304,15 +304,15 @@ func (f *Fetcher) full() bool {
 	return true
 }
 
-// drained tells that a batch has left the inbox and is dropped.
+// drained says that a batch has left the inbox and is dropped.
 func (feed *Feed) drained(bytes int64) {
 	feed.fetched.Add(-bytes)
 	feed.fetcher.buffered.Add(-bytes)
 }
 
-// taken tells that a batch has left the inbox for the task's queues, which hold held
-// bytes of this partition now. The sum changes in one step: between two steps the memory
-// would look free, and more would be fetched into it.
+// taken says that a batch has moved from the inbox to the task's queues, which now hold
+// held bytes of this partition. The sum changes in one step. Between two steps the memory
+// would look free, and more would be fetched.
 func (feed *Feed) taken(bytes, held int64) {
 	feed.fetched.Add(-bytes)
 	feed.fetcher.buffered.Add(held - feed.held.Swap(held) - bytes)
@@ -321,8 +321,8 @@ func (feed *Feed) taken(bytes, held int64) {
 	}
 }
 
-// settle tells how much the task still holds, and whether it waits for the partition. It
-// wakes the fetcher when that matters.
+// settle sets how much the task still holds, and whether it waits for the partition. It
+// wakes the fetcher if that matters.
 func (feed *Feed) settle(held int64, waited bool) {
 	f := feed.fetcher
 	f.buffered.Add(held - feed.held.Swap(held))

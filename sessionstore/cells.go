@@ -49,9 +49,16 @@ func (s *core[K, V]) AppendSessions(dst []serde.Window, key []byte, from, to int
 	return dst, nil
 }
 
-// Newest returns the largest end of all sessions that were ever in the store, -1 if there
-// was none.
-func (s *core[K, V]) Newest() int64 { return s.Time() }
+// Newest returns the largest end of all sessions that were ever in the store, if the
+// times committed with the offsets were lost, else -1. The timestamp of a row would not
+// do: it is that of the record that came last. Without a loss, rows may be those of
+// records that will come again.
+func (s *core[K, V]) Newest() int64 {
+	if s.Expiring.Newest() < 0 {
+		return -1
+	}
+	return s.Time()
+}
 
 // Merged tells the store that a session of a key is there now. It stands for all that
 // AppendSessions has found.

@@ -43,8 +43,8 @@ type sessionStore[K, A any] interface {
 	// end.
 	AppendSessions(dst []serde.Window, key []byte, from, to int64) ([]serde.Window, error)
 
-	// Newest returns the largest end of all sessions that were ever in the store, -1 if
-	// there was none.
+	// Newest returns a stream time that the operator is known to have reached before its
+	// own was lost, -1 if none is known.
 	Newest() int64
 
 	// Merged tells the store that there is a session now, instead of those which

@@ -38,8 +38,8 @@ type timedRows[V any] interface {
 	// order of time and then of adding. They may be used until the next call.
 	Find(dst []*engine.TimedRow[V], key []byte, from, to int64) ([]*engine.TimedRow[V], error)
 
-	// Newest returns the largest timestamp of a row that the store had when it was
-	// opened, -1 if there was none.
+	// Newest returns a stream time that the join is known to have reached before its own
+	// was lost, -1 if none is known.
 	Newest() int64
 
 	// Add adds a row, and returns it; nil if it has expired or is absent.

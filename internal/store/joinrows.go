@@ -88,9 +88,15 @@ func (s *JoinRows[K, V]) Name() string { return s.of.spec.Name }
 // StoreName implements engine.Store.
 func (s *JoinRows[K, V]) StoreName() string { return s.of.spec.Name }
 
-// Newest returns the largest timestamp of a row that the store had when it was opened, -1
-// if there was none. The join's stream time has reached it.
-func (s *JoinRows[K, V]) Newest() int64 { return s.openTime }
+// Newest returns the largest timestamp of a row that the store had when it was opened, if
+// the times committed with the offsets were lost, else -1. The join's stream time has
+// reached it. Without a loss, rows may be those of records that will come again.
+func (s *JoinRows[K, V]) Newest() int64 {
+	if !s.env.TimesLost {
+		return -1
+	}
+	return s.openTime
+}
 
 // Find appends the rows of an encoded key with from <= At <= to that have not expired, in
 // order of time and, for equal times, of adding.

@@ -26,10 +26,11 @@ func (s *core[K, V]) Session(cellKey []byte) serde.Window {
 }
 
 // AppendSessions appends the sessions of a key with end >= from and start <= to, by end.
-// Of most records it reads no row: see latest.
+// Of most records it reads no row: see lastSession.
 func (s *core[K, V]) AppendSessions(dst []serde.Window, key []byte, from, to int64) ([]serde.Window, error) {
-	if last := s.latest.of(key); last != nil && last.before < from {
-		if last.End >= from && last.Start <= to {
+	known := s.latest.Get(key)
+	if known != nil && known.Value.before < from {
+		if last := known.Value; last.End >= from && last.Start <= to {
 			dst = append(dst, last.Window)
 		}
 		return dst, nil
@@ -45,7 +46,10 @@ func (s *core[K, V]) AppendSessions(dst []serde.Window, key []byte, from, to int
 		}
 		last = last.then(found)
 	}
-	s.latest.set(key, last, s.Cells().Len())
+	if known == nil {
+		known = s.latest.Put(key, last, s.Cells().Len())
+	}
+	known.Value = last
 	return dst, nil
 }
 
@@ -64,15 +68,17 @@ func (s *core[K, V]) Newest() int64 {
 // AppendSessions has found.
 func (s *core[K, V]) Merged(key []byte, w serde.Window) {
 	s.Observe(w.End)
-	s.latest.merged(key, w)
+	if known := s.latest.Get(key); known != nil {
+		known.Value.merged(w)
+	}
 }
 
 // Gone tells the store that a session of a key, and all that AppendSessions has found,
 // are not there any more.
-func (s *core[K, V]) Gone(key []byte) { s.latest.forget(key) }
+func (s *core[K, V]) Gone(key []byte) { s.latest.Forget(key) }
 
 // Close implements engine.Store.
 func (s *core[K, V]) Close() error {
-	s.latest.close()
+	s.latest.Close()
 	return s.Expiring.Close()
 }

@@ -81,7 +81,7 @@ type core[K, V any] struct {
 	*store.Expiring[K, V]
 
 	layout store.SessionLayout
-	latest latest
+	latest *engine.Recent[lastSession]
 	rowBuf []byte
 }
 
@@ -94,7 +94,7 @@ func open[K, V any](t *store.Typed[K, V], env engine.Env) (engine.Store, error) 
 	return &sessions[K, V]{core: &core[K, V]{
 		Expiring: expiring,
 		layout:   store.NewSessionLayout(expiring.Interval()),
-		latest:   latest{budget: env.Budget},
+		latest:   engine.NewRecent[lastSession](env.Budget),
 	}}, nil
 }
 

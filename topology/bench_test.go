@@ -77,11 +77,21 @@ func BenchmarkHopping(b *testing.B) {
 	})
 }
 
-// BenchmarkSessions lets the sessions of a thousand keys grow, with a commit every ten
-// thousand records.
+// BenchmarkSessions lets the sessions of a thousand keys grow.
 func BenchmarkSessions(b *testing.B) {
+	benchmarkOverTime(b, 1, func(by Grouped[int64, int64]) { by.Sessions(ms(5000)).Count("n") })
+}
+
+// BenchmarkSliding has ten records of a key in each window.
+func BenchmarkSliding(b *testing.B) {
+	benchmarkOverTime(b, 6, func(by Grouped[int64, int64]) { by.Window(Sliding(ms(60_000)).Grace(ms(10_000))).Count("n") })
+}
+
+// benchmarkOverTime sends records of a thousand keys in turns, step ms apart, with a
+// commit every ten thousand records.
+func benchmarkOverTime(b *testing.B, step int, aggregate func(by Grouped[int64, int64])) {
 	builder := New()
-	GroupByKey(Source(builder, "in", serde.Int64, serde.Int64), "by-key").Sessions(ms(5000)).Count("n")
+	aggregate(GroupByKey(Source(builder, "in", serde.Int64, serde.Int64), "by-key"))
 	f := run(b, builder)
 	f.Discard = true
 	source := f.Sources["in"]
@@ -93,7 +103,7 @@ func BenchmarkSessions(b *testing.B) {
 	f.Current = &in
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
-		in.Key, in.Timestamp = keys[i%len(keys)], processor.Timestamp(i)
+		in.Key, in.Timestamp = keys[i%len(keys)], processor.Timestamp(i*step)
 		if err := source.Receive(&in); err != nil {
 			b.Fatal(err)
 		}

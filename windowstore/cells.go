@@ -1,6 +1,9 @@
 package windowstore
 
 import (
+	"math"
+
+	"github.com/millrace-streams/millrace/internal/engine"
 	"github.com/millrace-streams/millrace/internal/store"
 	"github.com/millrace-streams/millrace/serde"
 )
@@ -24,14 +27,44 @@ func (s *core[K, V]) AppendWindow(dst, key []byte, w serde.Window) []byte {
 	return s.AppendKey(dst, key, w.Start)
 }
 
-// AppendStarts appends the starts of the windows of a key with from <= start <= to, in
-// order.
-func (s *core[K, V]) AppendStarts(dst []int64, key []byte, from, to int64) ([]int64, error) {
-	for row, err := range s.rows(store.KeyRange{First: key, One: true}, from, to, false) {
-		if err != nil {
-			return dst, err
-		}
-		dst = append(dst, s.Start(row.KeyBytes))
+// Windows returns the windows of a key that start at from or later, or more of them. The
+// list must be told of each window that is written. Of most records it reads no row.
+func (s *core[K, V]) Windows(key []byte, from int64) (*engine.WindowList, error) {
+	if s.recent == nil {
+		s.recent = engine.NewRecent[engine.WindowList](s.Env().Budget)
 	}
-	return dst, nil
+	from = max(from, s.Kept())
+	known := s.recent.Get(key)
+	if known == nil {
+		known = s.recent.Put(key, engine.WindowList{From: math.MaxInt64}, s.Cells().Len())
+	}
+	list := &known.Value
+	list.Cut(min(from, s.Live()))
+	var err error
+	if list.From > from {
+		err = s.list(list, key, from)
+	}
+	s.recent.Resize(known, int64(len(key))+list.Bytes())
+	return list, err
+}
+
+// list reads the windows of a key.
+func (s *core[K, V]) list(list *engine.WindowList, key []byte, from int64) error {
+	list.From, list.Windows = math.MaxInt64, list.Windows[:0]
+	for row, err := range s.rows(store.KeyRange{First: key, One: true}, from, math.MaxInt64, false) {
+		if err != nil {
+			return err
+		}
+		list.Set(s.Start(row.KeyBytes), row.Timestamp)
+	}
+	list.From = from
+	return nil
+}
+
+// Close implements engine.Store.
+func (s *core[K, V]) Close() error {
+	if s.recent != nil {
+		s.recent.Close()
+	}
+	return s.Expiring.Close()
 }

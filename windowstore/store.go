@@ -98,6 +98,8 @@ type core[K, V any] struct {
 	seq        uint32 // the sequence number of the last put
 	openTime   int64  // the store's time when it was opened
 
+	recent *engine.Recent[engine.WindowList] // for Windows; nil until the first call
+
 	cellBuf []byte
 }
 
@@ -176,8 +178,12 @@ func (s *windows[K, V]) put(key K, value V, present bool, start, at int64) error
 		return s.Wrap(fmt.Errorf("window start %d ms is before 1970", start))
 	}
 	present = present && s.Present(value)
-	if _, err := s.Encode(key); err != nil {
+	encoded, err := s.Encode(key)
+	if err != nil {
 		return err // no sequence number was used
+	}
+	if s.recent != nil {
+		s.recent.Forget(encoded)
 	}
 	seq, err := s.nextSeq(key, start)
 	if err != nil {

@@ -42,8 +42,9 @@ type Cells[K, V any] struct {
 	changes    []change[K, V] // the generation being filled
 	sent       int            // how many of changes Dirty has yielded
 	committing []*Cell[K, V]  // the generation being committed
-	// The *Cell[K, V] of both, in order; nil until the first range read.
-	index *tree[any]
+	// The *Cell[K, V] of both, in order; nil while there are no range reads.
+	index  *tree[any]
+	ranged bool // since the last Committed
 
 	slab    slab
 	typical int // bytes of a recent encoded value

@@ -116,6 +116,10 @@ func (c *Cells[K, V]) Committed() {
 		}
 	}
 	c.committing = cut(c.committing, 0)
+	if !c.ranged {
+		c.index = nil // nobody reads in order any more
+	}
+	c.ranged = false
 	c.countDirty(-c.committingBytes)
 	c.committingBytes = 0
 	c.Trim()

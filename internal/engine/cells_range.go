@@ -18,8 +18,8 @@ type Row[K, V any] struct {
 // is yielded as it is when the loop reaches it. Rows that only the table has are decoded,
 // and not kept in memory.
 //
-// The first Range makes the cells keep their changes in order. Each later change of a row
-// then costs some hundred nanoseconds more.
+// A Range makes the cells keep their changes in order. Each change of a row then costs
+// some hundred nanoseconds more, until there has been no Range between two commits.
 func (c *Cells[K, V]) Range(lower, upper []byte, reverse bool) iter.Seq2[Row[K, V], error] {
 	return func(yield func(Row[K, V], error) bool) {
 		if lower == nil || upper == nil || bytes.Compare(lower, upper) < 0 {
@@ -35,6 +35,7 @@ func (c *Cells[K, V]) walk(lower, upper []byte, reverse bool, yield func(Row[K, 
 		yield(Row[K, V]{}, err)
 		return
 	}
+	c.ranged = true
 	c.buildIndex()
 	m := merge{rows: rows, changed: cursor[any]{t: c.index}, lower: lower, upper: upper, reverse: reverse}
 	stopped := false

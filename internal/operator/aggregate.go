@@ -1,6 +1,7 @@
 package operator
 
 import (
+	"github.com/millrace-streams/millrace/internal/engine"
 	"github.com/millrace-streams/millrace/internal/graph"
 	"github.com/millrace-streams/millrace/processor"
 	"github.com/millrace-streams/millrace/serde"
@@ -52,7 +53,7 @@ func (a *aggregate[K, V, A]) Receive(r *graph.Record[K, V]) error {
 		_, failure := a.failed(err, nil)
 		return failure
 	}
-	if ok, failure := a.fold(r, key); !ok {
+	if cell, failure := a.fold(r, key); cell == nil {
 		return failure
 	}
 	return a.emit()
@@ -65,34 +66,34 @@ type folding[K, V, R, A any] struct {
 	add  Adder[K, V, A]
 }
 
-// fold folds the record into one row. ok is false after a failure, and after an error of
-// a user function that the error policy has skipped.
-func (f *folding[K, V, R, A]) fold(r *graph.Record[K, V], row []byte) (ok bool, failure error) {
-	broken, err := f.update(r, row)
+// fold folds the record into one row, and returns its cell. The cell is nil after a
+// failure, and after an error of a user function that the error policy has skipped.
+func (f *folding[K, V, R, A]) fold(r *graph.Record[K, V], row []byte) (cell *engine.Cell[K, A], failure error) {
+	cell, broken, err := f.update(r, row)
 	switch {
 	case broken != nil:
-		return false, f.broken(broken)
+		return nil, f.broken(broken)
 	case err != nil:
 		_, failure := f.failed(err, nil)
-		return false, failure
+		return nil, failure
 	}
-	return true, nil
+	return cell, nil
 }
 
 // update changes the row. broken is an error of the store, err one of a user function.
-func (f *folding[K, V, R, A]) update(r *graph.Record[K, V], row []byte) (broken, err error) {
+func (f *folding[K, V, R, A]) update(r *graph.Record[K, V], row []byte) (cell *engine.Cell[K, A], broken, err error) {
 	defer graph.Guard(&err)
 	cell, last, broken := f.load(row, r.Key)
 	if broken != nil {
-		return broken, nil
+		return nil, broken, nil
 	}
 	value, there, err := f.add(last, cell.Present, r)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	at := r.Timestamp
 	if cell.Present {
 		at = max(at, processor.Timestamp(cell.Timestamp))
 	}
-	return f.set(cell, value, there && !f.absent.is(value), at, cause{r.Timestamp, r.Headers}), nil
+	return cell, f.set(cell, value, there && !f.absent.is(value), at, cause{r.Timestamp, r.Headers}), nil
 }

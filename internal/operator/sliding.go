@@ -2,7 +2,6 @@ package operator
 
 import (
 	"math"
-	"slices"
 
 	"github.com/millrace-streams/millrace/internal/engine"
 	"github.com/millrace-streams/millrace/internal/graph"
@@ -32,9 +31,10 @@ type AggregateSliding[K, V, A any] struct {
 type slidingStore[K, A any] interface {
 	windowStore[K, A]
 
-	// AppendStarts appends the starts of the windows of a key with from <= start <= to,
-	// in order.
-	AppendStarts(dst []int64, key []byte, from, to int64) ([]int64, error)
+	// Windows returns the windows of a key that start at from or later, or more of them.
+	// The list must be told of each window that is written. It may be used until the next
+	// call.
+	Windows(key []byte, from int64) (*engine.WindowList, error)
 }
 
 // New makes the node's instance for one task.
@@ -62,8 +62,7 @@ type sliding[K, V, A any] struct {
 	size, grace int64
 	streamTime  *processor.Timestamp // largest timestamp that has reached the operator
 
-	starts []int64 // of the windows near the record
-	row    []byte  // scratch
+	row []byte // scratch
 }
 
 func (s *sliding[K, V, A]) Receive(r *graph.Record[K, V]) error {
@@ -87,10 +86,13 @@ func (s *sliding[K, V, A]) Receive(r *graph.Record[K, V]) error {
 		return failure
 	}
 	at := int64(r.Timestamp)
-	if s.starts, err = s.store.AppendStarts(s.starts[:0], key, max(0, at-2*s.size), next(at)); err != nil {
+	// A window further back has only records that share no window with this one.
+	from := max(0, at-2*s.size)
+	windows, err := s.store.Windows(key, from)
+	if err != nil {
 		return s.broken(err)
 	}
-	slide := slide[K, V, A]{sliding: s, r: r, key: key, at: at}
+	slide := slide[K, V, A]{sliding: s, r: r, key: key, at: at, from: from, windows: windows}
 	if at < s.size {
 		return slide.early()
 	}
@@ -126,6 +128,9 @@ type slide[K, V, A any] struct {
 	key []byte
 	at  int64 // the record's timestamp
 
+	windows *engine.WindowList // of the key, complete since from
+	from    int64
+
 	// done says that an error of a user function was skipped. The record goes into no
 	// further window.
 	done bool
@@ -142,14 +147,11 @@ func (s *slide[K, V, A]) receive() error {
 	left := false       // its left window is there
 	before := int64(-1) // the timestamp of the record before it
 	base := int64(-1)   // the start of a window whose last record is the one before
-	for i := len(s.starts) - 1; i >= 0 && base < 0; i-- {
-		start := s.starts[i]
+	near := s.windows.Since(s.from)
+	for i := len(near) - 1; i >= 0 && base < 0; i-- {
+		start, last := near[i].Start, near[i].Last
 		if start > s.at {
-			continue // its right window
-		}
-		last, err := s.last(start)
-		if err != nil {
-			return s.broken(err)
+			continue // its right window, or a later record's
 		}
 		switch end := s.end(start); {
 		case end < s.at:
@@ -177,7 +179,7 @@ func (s *slide[K, V, A]) receive() error {
 
 // complete adds the windows that the record makes necessary.
 func (s *slide[K, V, A]) complete(left bool, before, base int64) error {
-	if after := before + 1; before >= 0 && s.end(after) >= s.at && !slices.Contains(s.starts, after) {
+	if after := before + 1; before >= 0 && s.end(after) >= s.at && !s.windows.Has(after) {
 		if err := s.begin(after, -1); err != nil || s.done {
 			return err
 		}
@@ -197,13 +199,10 @@ func (s *slide[K, V, A]) complete(left bool, before, base int64) error {
 // that starts at 0.
 func (s *slide[K, V, A]) early() error {
 	before, combined := int64(-1), false
-	for _, start := range s.starts {
+	for _, w := range s.windows.Since(s.from) {
+		start, last := w.Start, w.Last
 		if start > s.at {
-			continue // its right window
-		}
-		last, err := s.last(start)
-		if err != nil {
-			return s.broken(err)
+			break // its right window, or a later record's
 		}
 		if start == 0 {
 			combined = true
@@ -228,7 +227,7 @@ func (s *slide[K, V, A]) early() error {
 	if err := s.beginRight(); err != nil {
 		return err
 	}
-	if before >= 0 && !slices.Contains(s.starts, before+1) {
+	if before >= 0 && !s.windows.Has(before+1) {
 		if err := s.begin(before+1, -1); err != nil || s.done {
 			return err
 		}
@@ -239,21 +238,12 @@ func (s *slide[K, V, A]) early() error {
 	return s.begin(0, -1)
 }
 
-// last returns the timestamp of the last record in a window.
-func (s *slide[K, V, A]) last(start int64) (int64, error) {
-	cell, err := s.cells.Load(s.rowKey(s.key, start), s.r.Key)
-	if err != nil {
-		return 0, err
-	}
-	return cell.Timestamp, nil
-}
-
 // look takes the aggregate of the records behind this one from a window that begins
 // before it, as it is without this one.
 func (s *slide[K, V, A]) look(start int64) error {
 	s.looked, s.rightAt = true, 0
 	cell, err := s.cells.Load(s.rowKey(s.key, start), s.r.Key)
-	if err != nil || cell.Timestamp <= s.at || slices.Contains(s.starts, next(s.at)) {
+	if err != nil || cell.Timestamp <= s.at || s.windows.Has(next(s.at)) {
 		return err
 	}
 	s.rightAt = cell.Timestamp
@@ -267,7 +257,13 @@ func (s *slide[K, V, A]) update(start int64) error {
 		s.drop(lateRecord)
 		return nil
 	}
-	return s.sent(s.fold(s.r, s.rowKey(s.key, start)))
+	cell, failure := s.fold(s.r, s.rowKey(s.key, start))
+	if cell == nil {
+		s.done = true
+		return failure
+	}
+	s.note(start, cell)
+	return s.emit()
 }
 
 // begin makes a window of the record. It begins with the aggregate of the window with the
@@ -313,24 +309,22 @@ func (s *slide[K, V, A]) beginRight() error {
 
 // put sets the row of a new window.
 func (s *slide[K, V, A]) put(start int64, value A, there bool, at processor.Timestamp) error {
-	cell, err := s.cells.Load(s.rowKey(s.key, start), s.r.Key)
-	if err != nil {
-		return s.broken(err)
-	}
+	cell := s.cells.LoadNew(s.rowKey(s.key, start), s.r.Key)
 	if err := s.set(cell, value, there, at, cause{s.r.Timestamp, s.r.Headers}); err != nil {
 		_, failure := s.failed(err, nil)
 		s.done = true
 		return failure
 	}
 	s.store.Observe(start)
+	s.note(start, cell)
 	return s.emit()
 }
 
-// sent sends the update of a window, if every update is sent.
-func (s *slide[K, V, A]) sent(ok bool, failure error) error {
-	if !ok {
-		s.done = true
-		return failure
+// note tells the list of the key's windows of one that was written.
+func (s *slide[K, V, A]) note(start int64, cell *engine.Cell[K, A]) {
+	if cell.Present {
+		s.windows.Set(start, cell.Timestamp)
+	} else {
+		s.windows.Remove(start)
 	}
-	return s.emit()
 }

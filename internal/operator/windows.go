@@ -105,7 +105,7 @@ func (w *windows[K, V, A]) receive(r *graph.Record[K, V], key []byte, start int6
 		return true, nil
 	}
 	w.row = w.store.AppendKey(w.row[:0], key, start)
-	if ok, failure := w.fold(r, w.row); !ok {
+	if cell, failure := w.fold(r, w.row); cell == nil {
 		return false, failure
 	}
 	w.store.Observe(start)

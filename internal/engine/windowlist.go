@@ -1,0 +1,73 @@
+package engine
+
+import (
+	"cmp"
+	"slices"
+	"unsafe"
+)
+
+// WindowList is a part of the windows of one key: all that start at From or later, by
+// start. An operator of sliding windows looks there for the windows of a record, and so
+// reads no row but those that the record changes.
+type WindowList struct {
+	From    int64 // ms
+	Windows []ListedWindow
+}
+
+// ListedWindow is a window that has a row.
+type ListedWindow struct {
+	Start, Last int64 // ms; Last is the timestamp of its last record
+}
+
+// Since returns the windows that start at from or later. They may be used until the list
+// changes.
+func (l *WindowList) Since(from int64) []ListedWindow {
+	i, _ := l.find(from)
+	return l.Windows[i:]
+}
+
+// Has reports whether there is a window with the start.
+func (l *WindowList) Has(start int64) bool {
+	_, ok := l.find(start)
+	return ok
+}
+
+// Set adds a window, or changes the timestamp of its last record.
+func (l *WindowList) Set(start, last int64) {
+	i, ok := l.find(start)
+	if !ok {
+		l.Windows = slices.Insert(l.Windows, i, ListedWindow{Start: start})
+	}
+	l.Windows[i].Last = last
+}
+
+// Remove removes a window.
+func (l *WindowList) Remove(start int64) {
+	if i, ok := l.find(start); ok {
+		l.Windows = slices.Delete(l.Windows, i, i+1)
+	}
+}
+
+// find returns the index of the first window that starts at start or later, and whether
+// it starts there.
+func (l *WindowList) find(start int64) (i int, ok bool) {
+	if n := len(l.Windows); n == 0 || l.Windows[n-1].Start < start {
+		return n, false // most windows are added at the end
+	}
+	return slices.BinarySearchFunc(l.Windows, start, func(w ListedWindow, start int64) int {
+		return cmp.Compare(w.Start, start)
+	})
+}
+
+// Cut forgets the windows that start before a time, if they are more than half of all.
+func (l *WindowList) Cut(before int64) {
+	if n, _ := l.find(before); n > len(l.Windows)/2 {
+		l.Windows = slices.Delete(l.Windows, 0, n)
+		l.From = max(l.From, before)
+	}
+}
+
+// Bytes returns the memory of the windows.
+func (l *WindowList) Bytes() int64 {
+	return int64(cap(l.Windows)) * int64(unsafe.Sizeof(ListedWindow{}))
+}

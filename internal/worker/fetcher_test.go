@@ -16,11 +16,10 @@ import (
 	"github.com/millrace-streams/millrace/internal/kafkatest"
 )
 
-// patience is how long a test waits for what must happen. Only a test that fails takes so
-// long.
+// patience bounds a test's wait for an event. Only a failing test takes that long.
 const patience = 2 * time.Minute
 
-// bench is a fetcher of a fake cluster with a topic "in" of two partitions.
+// bench is a fetcher, and a fake cluster with a topic "in" of two partitions.
 type bench struct {
 	*Fetcher
 	t       *testing.T
@@ -89,7 +88,8 @@ func TestInputIsReadAgain(t *testing.T) {
 			for _, got := range b.next() {
 				got.feed.drained(got.bytes)
 				if got.feed != feed {
-					continue // of the one before, closed with this under way
+					// It is from the earlier feed, which was closed with this batch on its way.
+					continue
 				}
 				for _, in := range got.inputs {
 					if in.Offset != at {
@@ -102,11 +102,11 @@ func TestInputIsReadAgain(t *testing.T) {
 				}
 			}
 			if at > 60 && from == 0 {
-				break // in the middle
+				break // in the middle of the partition
 			}
 		}
 		feed.close()
-		feed.close() // twice is safe
+		feed.close() // closing twice is safe
 	}
 }
 
@@ -163,7 +163,7 @@ func TestTroubleIsTold(t *testing.T) {
 	}
 	b.Resume(feed, 5)
 	got := b.next()
-	// The task must not wait for what lies before.
+	// The task must not wait for earlier records.
 	if len(got[0].inputs) != 0 || got[0].next != 5 {
 		t.Errorf("the position came as %+v", got[0])
 	}
@@ -175,8 +175,8 @@ func TestTroubleIsTold(t *testing.T) {
 	}
 }
 
-// With the memory used up nothing is fetched, until a worker has made room, or waits for
-// a partition.
+// When the memory is used up, nothing is fetched until a worker has made room or waits
+// for a partition.
 func TestFetchingStopsAtTheBound(t *testing.T) {
 	t.Parallel()
 	const memory = 100_000
@@ -201,7 +201,7 @@ func TestFetchingStopsAtTheBound(t *testing.T) {
 	}
 	second.settle(0, false)
 	first.settle(0, false)
-	rest := b.next() // goes on
+	rest := b.next() // still fetches
 	if rest[0].feed != first {
 		t.Error("the first partition is not fetched again")
 	}

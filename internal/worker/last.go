@@ -8,29 +8,33 @@ import (
 	"github.com/millrace-streams/millrace/processor"
 )
 
-// last is the end of a worker whose task has failed at a record: what was processed
-// before that record is processed once more and committed, so that a restart resumes
-// there, and not a commit interval earlier.
+// last is the end of a worker whose task has failed at a record. The records that were
+// processed before it are processed once more and committed. A restart then resumes at
+// the failing record, and not a commit interval earlier.
 //
-// What the repetition commits may fail too, at another record. Of two changes of a row
-// that are merged into one changelog record, the second is blamed first; if the row is
-// refused after the first change as well, that one is blamed next. And another task may
-// have a failing record of its own. Then the repetition begins anew, and stops before
-// that record too.
+// The repetition may fail at another record:
+//
+//   - Two changes of a row are merged into one changelog record, and the broker refuses
+//     it.
+//     The second change is blamed first. If the row is refused after the first change too,
+//     that one is blamed next.
+//   - Another task has a failing record of its own.
+//
+// The repetition then begins again, and stops before that record too.
 type last struct {
 	err   error
 	stops map[*Task]map[task.Partition]int64 // offsets of failing records
 	left  map[*Task]int                      // records to be processed
 	until time.Time
 
-	repetition int // counts them
+	repetition int // number of repetitions so far
 }
 
-// lastTimeout bounds the repetitions. After it the application fails without that commit,
-// which is as correct.
+// lastTimeout bounds the repetitions. When it has passed, the application fails without
+// that commit. This is just as correct.
 const lastTimeout = 5 * time.Second
 
-// failAfter fails because of a task's error, after a commit of what was processed before.
+// failAfter commits the work before a failing record, and then fails with its error.
 func (w *Worker) failAfter(t *Task, err error) {
 	var at *processor.Error
 	if !errors.As(err, &at) || at.Topic == "" {
@@ -47,8 +51,8 @@ func (w *Worker) failAfter(t *Task, err error) {
 	w.reopen()
 }
 
-// failEarlier goes on with a repetition in which a task has failed, by another one that
-// stops before that record. It fails for good if that is not possible.
+// failEarlier handles a failure during the repetition. The next repetition stops before
+// that record. If that is not possible, the worker fails for good.
 func (w *Worker) failEarlier(t *Task, err error) {
 	var at *processor.Error
 	if !errors.As(err, &at) || at.Topic == "" || time.Now().After(w.last.until) || !w.last.stopBefore(t, at) {
@@ -61,7 +65,7 @@ func (w *Worker) failEarlier(t *Task, err error) {
 	w.reopen()
 }
 
-// repeat begins the repetition anew. The transaction is about to be aborted.
+// repeat begins the repetition again. The caller then aborts the transaction.
 func (l *last) repeat(tasks []*Task) {
 	l.repetition++
 	for _, t := range tasks {
@@ -69,8 +73,8 @@ func (l *last) repeat(tasks []*Task) {
 	}
 }
 
-// stopBefore adds a record to stop before. It returns false if its partition stops there
-// already, or earlier.
+// stopBefore adds a record to stop before. It returns false if its partition already
+// stops there or earlier.
 func (l *last) stopBefore(t *Task, at *processor.Error) bool {
 	if l.stops[t] == nil {
 		l.stops[t] = map[task.Partition]int64{}
@@ -88,14 +92,14 @@ func (l *last) stopBefore(t *Task, at *processor.Error) bool {
 	return true
 }
 
-// opened tells that a task was made anew.
+// opened prepares a task that was opened again: it stops before its failing records.
 func (l *last) opened(t *Task) {
 	for p, offset := range l.stops[t] {
 		t.run.StopBefore(p.Topic, p.Partition, offset)
 	}
 }
 
-// of is how many records a task has left.
+// of returns how many records a task has left.
 func (l *last) of(t *Task) int {
 	if t.run != nil && t.run.Stopped() {
 		return 0
@@ -105,8 +109,7 @@ func (l *last) of(t *Task) int {
 
 func (l *last) processed(t *Task, n int) { l.left[t] -= n }
 
-// finishLast commits and fails as soon as there is nothing left to repeat. It reports
-// whether it did.
+// finishLast commits and fails once nothing is left to repeat. It reports whether it did.
 func (w *Worker) finishLast() bool {
 	for _, t := range w.tasks {
 		if w.last.of(t) > 0 && time.Now().Before(w.last.until) {

@@ -2,8 +2,9 @@ package worker
 
 import "github.com/millrace-streams/millrace/internal/seam"
 
-// applyFirst applies the changes of tasks at once, if that is the mistake to make, and
-// returns the tasks whose changes are still to be applied.
+// applyFirst implements the mistake [seam.ApplyFirst]: it applies the tasks' changes
+// before the transaction has ended. It returns the tasks whose changes are still to be
+// applied.
 func (w *Worker) applyFirst(tasks []*Task) ([]*Task, error) {
 	if w.cfg.Mistake != seam.ApplyFirst {
 		return tasks, nil
@@ -11,8 +12,8 @@ func (w *Worker) applyFirst(tasks []*Task) ([]*Task, error) {
 	return nil, w.finish(tasks, nil)
 }
 
-// keepTimes keeps the operator times of a transaction that is aborted, if that is the
-// mistake to make.
+// keepTimes implements the mistake [seam.KeepTimes]: it keeps the operator times of a
+// transaction that is aborted.
 func (w *Worker) keepTimes(t *Task) {
 	if w.cfg.Mistake != seam.KeepTimes {
 		return

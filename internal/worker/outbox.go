@@ -12,15 +12,15 @@ import (
 
 var _ task.Outbox = (*outbox)(nil)
 
-// outbox is what one task sends through.
+// outbox sends the outputs of one task.
 type outbox struct {
 	w *Worker
 	t *Task
 
-	// last are two topics that were asked about last, with their limits: most tasks write
-	// few topics, many records each.
+	// last are the two topics that were looked up last, with their limits. Most tasks
+	// write many records to few topics.
 	last [2]topicLimits
-	next int // of last, to be replaced
+	next int // index in last of the entry to replace
 }
 
 type topicLimits struct {
@@ -38,19 +38,19 @@ func (o *outbox) Send(out graph.Output, from processor.Metadata) error {
 	return nil
 }
 
-// lookups is the share of the transaction timeout that one look at a topic may take.
+// lookups is the share of the transaction timeout that one lookup of a topic may take.
 const lookups = 4
 
-// Partitions implements task.Outbox. The transaction, and the worker's context, bound how
-// long Kafka is asked.
+// Partitions implements task.Outbox. A share of the transaction timeout bounds the
+// request to Kafka, and the worker's context can end it.
 func (o *outbox) Partitions(topic string) (int32, error) {
 	ctx, cancel := context.WithTimeout(o.w.ctx, o.w.cfg.TransactionTimeout/lookups)
 	defer cancel()
 	return o.w.cfg.Topics.Partitions(ctx, topic)
 }
 
-// Limits implements task.Outbox. Where a limit on size is not known, it is what the
-// client lets pass.
+// Limits implements task.Outbox. If the size limit of the topic is not known, the limit
+// is the client's.
 func (o *outbox) Limits(topic string, fresh bool) *task.Limits {
 	if fresh {
 		o.w.lookAgain(topic)
@@ -70,8 +70,8 @@ func (o *outbox) Limits(topic string, fresh bool) *task.Limits {
 	return &limits
 }
 
-// Oversized implements task.Outbox. Of a topic whose limit is not known nothing is too
-// large: the broker decides.
+// Oversized implements task.Outbox. If the limit of the topic is not known, no record is
+// too large: the broker decides.
 func (o *outbox) Oversized(out graph.Output) int {
 	limit, size := o.w.cfg.Topics.Limits(out.Topic).MaxBytes, 0
 	if limit > 0 {
@@ -84,11 +84,11 @@ func (o *outbox) Oversized(out graph.Output) int {
 	return size
 }
 
-// lookEvery is how often Kafka is asked about a topic at most because a record does not
+// lookEvery is the shortest time between two lookups of a topic because a record does not
 // fit it.
 const lookEvery = 10 * time.Second
 
-// lookAgain has a topic's configuration read again, unless that was done a moment ago.
+// lookAgain reads a topic's configuration again, unless it has just been read.
 func (w *Worker) lookAgain(topic string) {
 	now := time.Now()
 	if last, ok := w.looked[topic]; ok && now.Sub(last) < lookEvery {
@@ -99,7 +99,7 @@ func (w *Worker) lookAgain(topic string) {
 	}
 	w.looked[topic] = now
 	if err := w.refresh(topic); err != nil {
-		w.cfg.Logger.Warn("looking up what a topic takes", "topic", topic, "error", err)
+		w.cfg.Logger.Warn("cannot read the configuration of a topic", "topic", topic, "error", err)
 	}
 }
 

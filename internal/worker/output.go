@@ -10,7 +10,7 @@ import (
 )
 
 // outputs holds the records of the open transaction. The client keeps pointers to them
-// until the transaction has ended; then they are used again.
+// until the transaction has ended. Then their memory is used again.
 type outputs struct {
 	chunks []*chunk
 	used   int // records in all chunks
@@ -23,17 +23,17 @@ type chunk struct {
 	origins [chunkSize]origin
 }
 
-// origin is where an output came from, for the case that the broker refuses it.
+// origin is where an output came from. It is needed if the broker refuses the output.
 type origin struct {
 	task      *Task
 	node      *graph.Node
 	from      processor.Metadata
 	input     *graph.Input // if the record is held back
 	partition int32        // as the task asked for
-	tries     int32        // how often the task has had it sent again
+	tries     int32        // how often the task has asked to send it again
 }
 
-// add returns a copy of out as a record that stays where it is.
+// add returns a copy of out, as a record whose address stays valid until reset.
 func (o *outputs) add(t *Task, out *graph.Output, from processor.Metadata, input *graph.Input) *kgo.Record {
 	if o.used == len(o.chunks)*chunkSize {
 		o.chunks = append(o.chunks, new(chunk))
@@ -71,10 +71,10 @@ func (o *origin) output(r *kgo.Record) graph.Output {
 	}
 }
 
-// keptChunks bounds the memory that is kept from one transaction to the next.
+// keptChunks bounds the memory that is kept between transactions.
 const keptChunks = 64
 
-// reset forgets the records. Nobody may hold one any more.
+// reset forgets the records. No pointer to a record may be in use.
 func (o *outputs) reset() {
 	for n := 0; n < o.used; n += chunkSize {
 		c := o.chunks[n/chunkSize]

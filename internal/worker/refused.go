@@ -11,8 +11,9 @@ import (
 	"github.com/millrace-streams/millrace/internal/txn"
 )
 
-// settle sends what the producer has held back. A record that the broker refuses is given
-// to the task that sent it; t is the one that fails for it.
+// settle sends the records that the producer has held back. It passes each refused record
+// to the task that sent it. If that task fails for it, settle returns the task and its
+// error.
 func (w *Worker) settle() (t *Task, failure error) {
 	if w.producer == nil {
 		return nil, nil
@@ -51,11 +52,12 @@ func (w *Worker) settled() bool {
 	return false
 }
 
-// distrust goes on after a transaction in which a record was refused. It reports whether
-// a new producer is needed.
+// distrust reacts to a refused record in a transaction. It reports whether a new producer
+// is needed.
 //
-// A refusal for its size may mean that the topic takes less than before. So the topic is
-// looked up, for the batches of the next producer and for the records of the replay.
+// If the record was refused because of its size, the topic's limit may have become
+// smaller. distrust then looks it up, for the batches of the next producer and for the
+// records of the replay.
 func (w *Worker) distrust(refused *txn.RefusedError) (renew bool) {
 	w.caution.Distrust()
 	if !errors.Is(refused, kerr.MessageTooLarge) && !errors.Is(refused, kerr.RecordListTooLarge) {
@@ -63,7 +65,7 @@ func (w *Worker) distrust(refused *txn.RefusedError) (renew bool) {
 	}
 	before := w.cfg.Topics.Limits(refused.Topic).MaxBytes
 	if err := w.refresh(refused.Topic); err != nil {
-		w.cfg.Logger.Warn("looking up the size limit of a topic that refused a batch",
+		w.cfg.Logger.Warn("cannot read the size limit of a topic that refused a batch",
 			"topic", refused.Topic, "error", err)
 		return false
 	}
@@ -71,21 +73,21 @@ func (w *Worker) distrust(refused *txn.RefusedError) (renew bool) {
 	if now == before {
 		return false
 	}
-	w.cfg.Logger.Warn("a topic takes batches of another size; from now on batches keep to it",
+	w.cfg.Logger.Warn("the size limit of a topic has changed; batches now keep to the new limit",
 		"topic", refused.Topic, "before", before, "now", now)
 	return true
 }
 
-// pace bounds the transactions while records are searched that the broker refuses.
+// pace bounds the size of transactions while refused records are searched for.
 type pace struct {
 	most int64 // input records of a transaction; 0: no bound
 	done int64 // of the open one
 }
 
-// cautiousBatch is how many records are processed between two groups that are waited for.
+// cautiousBatch is the number of records that are processed between two calls of settle.
 const cautiousBatch = 256
 
-// slow makes the transactions smaller: the last one took too long.
+// slow makes the next transactions smaller, because the last one took too long.
 func (p *pace) slow() {
 	const shrink = 8
 	if p.most == 0 {
@@ -105,7 +107,7 @@ func (p *pace) committed() {
 	}
 }
 
-// left is how many records the transaction may still process, -1 without a bound.
+// left returns how many records the transaction may still process, or -1 for no bound.
 func (p *pace) left() int64 {
 	if p.most == 0 {
 		return -1

@@ -12,7 +12,7 @@ import (
 	"github.com/millrace-streams/millrace/internal/txn"
 )
 
-// adopt takes a task and, as soon as there is a producer, runs it.
+// adopt takes a task. It opens the task as soon as there is a producer.
 func (w *Worker) adopt(t *Task) {
 	w.tasks = append(w.tasks, t)
 	if w.producer != nil && !w.failed {
@@ -20,8 +20,8 @@ func (w *Worker) adopt(t *Task) {
 	}
 }
 
-// open makes a task anew from its last committed state and reads its input from the
-// offsets that go with it.
+// open makes a task from its last committed state. The task reads its input from the
+// committed offsets.
 func (w *Worker) open(t *Task) {
 	inputs := make([]task.Committed, len(t.Inputs))
 	var fresh []task.Partition
@@ -32,9 +32,11 @@ func (w *Worker) open(t *Task) {
 		}
 	}
 	run, err := task.New(task.Config{
-		ApplicationID: w.cfg.ApplicationID, Graph: w.cfg.Graph, ID: t.Info, Inputs: inputs, Fresh: fresh, DB: t.DB, Budget: t.Budget,
-		Out: &outbox{w: w, t: t}, Policy: w.cfg.Policy, EveryUpdate: w.cfg.EveryUpdate, Logger: w.cfg.Logger.With("task", t.ID.String()), Observer: w.cfg.Host.Observer(t),
-		Memory: t.Memory, Context: w.ctx, Now: time.Now(), Sleep: backoff.Sleep, Idle: w.idle(),
+		ApplicationID: w.cfg.ApplicationID, Graph: w.cfg.Graph, ID: t.Info, Inputs: inputs, Fresh: fresh,
+		DB: t.DB, Budget: t.Budget, Out: &outbox{w: w, t: t}, Policy: w.cfg.Policy,
+		EveryUpdate: w.cfg.EveryUpdate, Logger: w.cfg.Logger.With("task", t.ID.String()),
+		Observer: w.cfg.Host.Observer(t), Memory: t.Memory, Context: w.ctx, Now: time.Now(),
+		Sleep: backoff.Sleep, Idle: w.idle(),
 	})
 	if err != nil {
 		w.taskFailed(t, err)
@@ -50,8 +52,8 @@ func (w *Worker) open(t *Task) {
 	}
 }
 
-// idle is how long tasks wait for partitions that are caught up. A repetition does not
-// wait: it processes records that have been chosen before.
+// idle is how long tasks wait for records of partitions that are caught up. A repetition
+// does not wait: its records were chosen before.
 func (w *Worker) idle() time.Duration {
 	if w.last != nil {
 		return 0
@@ -59,7 +61,7 @@ func (w *Worker) idle() time.Duration {
 	return w.cfg.TaskIdle
 }
 
-// drop ends tasks, after a commit if they are still the process's own.
+// drop ends tasks. It commits first, unless the tasks are lost.
 func (w *Worker) drop(tasks []*Task, lost bool) {
 	if slices.ContainsFunc(tasks, w.has) {
 		if lost {
@@ -83,7 +85,7 @@ func (w *Worker) drop(tasks []*Task, lost bool) {
 	}
 }
 
-// dropAll ends all tasks as they are.
+// dropAll ends all tasks. Uncommitted work is aborted.
 func (w *Worker) dropAll() {
 	w.abort()
 	for _, t := range slices.Concat(w.tasks, w.crashed) {
@@ -94,35 +96,33 @@ func (w *Worker) dropAll() {
 
 func (w *Worker) end(t *Task) {
 	if err := t.close(); err != nil {
-		w.cfg.Logger.Warn("closing a task", "task", t.ID.String(), "error", err)
+		w.cfg.Logger.Warn("cannot close a task", "task", t.ID.String(), "error", err)
 	}
 	w.cfg.Host.Dropped(t)
 }
 
-// abort drops the open transaction and closes the tasks that took part in it, which is
-// all of them.
+// abort aborts the open transaction and closes all tasks: all of them take part in it.
 func (w *Worker) abort() {
 	w.dirtySince = time.Time{}
 	w.pace.done = 0
 	if w.producer != nil {
 		if err := w.producer.Abort(w.ctx); err != nil {
-			w.cfg.Logger.Warn("aborting a transaction", "worker", w.cfg.Index, "error", err)
+			w.cfg.Logger.Warn("cannot abort the transaction; a new producer ends it", "worker", w.cfg.Index, "error", err)
 		}
 	}
 	for _, t := range w.tasks {
 		w.keepTimes(t)
 		if err := t.close(); err != nil {
-			w.cfg.Logger.Warn("closing a task", "task", t.ID.String(), "error", err)
+			w.cfg.Logger.Warn("cannot close a task", "task", t.ID.String(), "error", err)
 		}
 	}
 	w.releaseOutputs()
 }
 
-// releaseOutputs forgets what the transaction has sent, and replaces a producer that is
-// dead.
+// releaseOutputs releases the records of the transaction, and closes a dead producer.
 func (w *Worker) releaseOutputs() {
 	if w.producer == nil || w.producer.Dead() || !w.cfg.Transactional {
-		// The client may still hold the records.
+		// The client may still hold the records, so their memory is not used again.
 		w.outputs = outputs{}
 	} else {
 		w.outputs.reset()
@@ -132,8 +132,8 @@ func (w *Worker) releaseOutputs() {
 	}
 }
 
-// closeProducer closes the producer, if there is one. Another one is made before anything
-// else is processed.
+// closeProducer closes the producer, if there is one. Nothing is processed until there is
+// a new one.
 func (w *Worker) closeProducer() {
 	if w.producer != nil {
 		w.producer.Close()
@@ -141,8 +141,8 @@ func (w *Worker) closeProducer() {
 	}
 }
 
-// reopen runs the tasks that are closed. Without a producer that is done when there is
-// one.
+// reopen opens the tasks that are closed. Without a producer it does nothing:
+// renewProducer calls it again.
 func (w *Worker) reopen() {
 	if w.producer == nil || w.failed {
 		return
@@ -154,19 +154,19 @@ func (w *Worker) reopen() {
 	}
 }
 
-// initTimeout bounds one try to initialise a producer: until then the worker hears no
+// initTimeout bounds one try to initialise a producer. During the try the worker takes no
 // commands.
 const initTimeout = 10 * time.Second
 
-// renewProducer makes a producer if there is none. When it is initialised, the outcome of
-// everything that this worker, or the one that had its transactional ID before, has left
-// behind is decided.
+// renewProducer makes a producer if there is none. Initialising it decides the outcome of
+// every transaction that this worker, or an earlier owner of its transactional ID, has
+// left open.
 func (w *Worker) renewProducer() {
 	if w.producer != nil || w.failed || w.stopping || time.Now().Before(w.retryAt) {
 		return
 	}
 	p, err := w.cfg.NewProducer(&w.caution)
-	if err != nil { // nothing was sent: it is the configuration
+	if err != nil { // nothing was sent, so the configuration is wrong
 		w.fail(fmt.Errorf("making a producer: %w", err))
 		return
 	}
@@ -174,7 +174,7 @@ func (w *Worker) renewProducer() {
 	defer cancel()
 	if err := p.Init(ctx); err != nil {
 		p.Close()
-		w.cfg.Logger.Warn("no producer yet; trying again", "worker", w.cfg.Index, "error", err)
+		w.cfg.Logger.Warn("cannot initialise the producer; trying again", "worker", w.cfg.Index, "error", err)
 		w.backOff()
 		if permanent(err) {
 			w.fail(err)
@@ -190,8 +190,8 @@ func permanent(err error) bool {
 	return errors.As(err, &e) && e.Permanent()
 }
 
-// returnCrashed gives the crashed tasks back, when the outcome of their transaction is
-// decided.
+// returnCrashed returns the crashed tasks to the host once there is a new producer: the
+// outcome of their transaction is then decided.
 func (w *Worker) returnCrashed() {
 	if len(w.crashed) == 0 || w.producer == nil || time.Now().Before(w.crashAt) {
 		return
@@ -201,17 +201,17 @@ func (w *Worker) returnCrashed() {
 	w.cfg.Host.Restore(tasks)
 }
 
-// retries are of commits that did not come through, and of producers that cannot be made.
+// retries are the pauses after failed commits and failed tries to make a producer.
 var retries = backoff.Backoff{First: 20 * time.Millisecond, Last: 2 * time.Second}
 
-// backOff makes the worker wait before it tries again what has just failed; the longer,
-// the more often it has failed in a row.
+// backOff delays the next try after a failure. The delay grows with the number of
+// failures in a row.
 func (w *Worker) backOff() {
 	w.failures++
 	w.retryAt = time.Now().Add(retries.Delay(w.failures))
 }
 
-// taskFailed carries out what a task's error means.
+// taskFailed reacts to a task's error.
 func (w *Worker) taskFailed(t *Task, err error) {
 	var replay *task.ReplayError
 	switch {
@@ -222,34 +222,36 @@ func (w *Worker) taskFailed(t *Task, err error) {
 		w.failAfter(t, err)
 		return
 	}
-	w.cfg.Logger.Info("aborting to replay", "task", t.ID.String(), "error", replay.Err)
+	w.cfg.Logger.Info("aborting the transaction to replay its records", "task", t.ID.String(), "error", replay.Err)
 	w.abort()
 	w.reopen()
 }
 
-// rewind makes the tasks anew after the log of an input was cut off: what was read of it
-// and is not committed has never been. Where nothing of that was read, the task goes on
-// where the host says; else at its last commit, about which the host is asked again if
-// that is beyond the end too.
+// rewind reopens all tasks after the log of an input was cut off. The uncommitted records
+// that were read of it may no longer exist.
+//
+// If nothing of the input was read since the last commit, the task continues at b.next,
+// which the host has chosen. Otherwise it continues at its last commit. If that offset is
+// beyond the end too, the fetcher reports it, and the host chooses again.
 func (w *Worker) rewind(t *Task, b *batch) {
 	if w.last != nil {
 		w.fail(w.last.err)
 		return
 	}
 	i := t.feed(b.feed)
-	w.cfg.Logger.Warn("the log of an input ends earlier than before; aborting to read it again", "task", t.ID.String(), "topic", b.feed.Topic, "partition", b.feed.Partition,
+	w.cfg.Logger.Warn("the log of an input ends earlier than before; aborting the transaction and reading the input again", "task", t.ID.String(), "topic", b.feed.Topic, "partition", b.feed.Partition,
 		"position", b.position, "next", b.next)
 	w.abort()
 	in := &t.Inputs[i]
 	if in.End = -1; in.Offset >= b.position {
-		// Committed at once: the old offset may be within the log again when it is looked
-		// for next.
+		// Fresh makes the task commit the offset at once. Without that commit, a later
+		// start could find the old offset within the log again, and skip records.
 		in.Offset, in.Fresh = b.next, true
 	}
 	w.reopen()
 }
 
-// fail ends the work of this worker, and of the application.
+// fail ends this worker's work, and the application.
 func (w *Worker) fail(err error) {
 	if w.failed {
 		return

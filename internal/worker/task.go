@@ -9,8 +9,8 @@ import (
 	"github.com/millrace-streams/millrace/processor"
 )
 
-// Task is a task that this process holds. It belongs to one goroutine at a time: to the
-// host's while it is restored, to its worker's while it runs.
+// Task is a task that this process holds. One goroutine at a time owns it: the host's
+// while the task is restored, its worker's while it runs.
 type Task struct {
 	ID     taskid.ID
 	Info   processor.Task // as user code knows it
@@ -18,32 +18,32 @@ type Task struct {
 	Budget *engine.Budget
 	Memory *task.Memory
 
-	// Inputs are the input partitions with what was committed last. The host sets them
-	// before each Adopt, the worker moves them at each commit.
+	// Inputs are the input partitions with their last commits. The host sets them before
+	// each Adopt. The worker updates them at each commit.
 	Inputs []Input
 
-	// Changelogs are the full names of the topics of its changelogs; the partition is the
-	// task's.
+	// Changelogs are the topics of the task's changelogs. In each of them the task has
+	// the partition of its own number.
 	Changelogs []string
 
-	// Rested says that the worker dropped the task right after a commit: nothing was
+	// Rested reports that the worker dropped the task right after a commit: no record was
 	// processed beyond Inputs. The worker sets it before it calls Host.Dropped.
 	Rested bool
 
 	run   *task.Task
-	feeds []*Feed // as Inputs
+	feeds []*Feed // in the order of Inputs
 	begun []task.Offset
 
-	careful    bool  // one record at a time, to find the one that takes too long
+	careful    bool  // one record per call, to find the record that takes too long
 	records    int64 // processed since the last commit
 	lastCommit time.Time
-	settled    bool // its last commit, offsets and all, has succeeded
+	settled    bool // the last commit, with its offsets, has succeeded
 }
 
 // Input is an input partition of a Task.
 type Input struct {
 	task.Committed
-	// Fresh: the group has no offset, and would not find this one again.
+	// Fresh reports that the group has no offset, and would not find this one again.
 	Fresh bool
 	// End is the last stable offset when the task started.
 	End int64
@@ -55,8 +55,8 @@ type Status struct {
 	LastCommit time.Time
 	Inputs     []InputStatus
 
-	// Expired is up to where its windowed changelogs, by topic, are not needed any more.
-	// It is nil before the first commit.
+	// Expired holds, by topic of a windowed changelog, the offset up to which its records
+	// are no longer needed. It is nil before the first commit.
 	Expired map[string]int64
 }
 
@@ -87,7 +87,8 @@ func (t *Task) status() Status {
 	return s
 }
 
-// feed returns the index of an input, -1 if f is not the feed that the task reads now.
+// feed returns the index of the input that f feeds. It returns -1 if the task no longer
+// reads f.
 func (t *Task) feed(f *Feed) int {
 	for i, feed := range t.feeds {
 		if feed == f {
@@ -97,7 +98,7 @@ func (t *Task) feed(f *Feed) int {
 	return -1
 }
 
-// take hands what was fetched to the task.
+// take passes fetched records to the task.
 func (t *Task) take(b *batch) error {
 	topic, partition := b.feed.Topic, b.feed.Partition
 	if len(b.inputs) > 0 {
@@ -115,7 +116,7 @@ func (t *Task) take(b *batch) error {
 	return nil
 }
 
-// settle tells the fetcher what the task holds and waits for.
+// settle tells the fetcher how much the task holds, and for which partitions it waits.
 func (t *Task) settle() {
 	waiting := t.run.Waiting()
 	for _, feed := range t.feeds {
@@ -128,15 +129,16 @@ func (t *Task) settle() {
 	}
 }
 
-// close ends the task's run. What it has not committed is gone.
+// close closes the running task. Its uncommitted work is lost.
 func (t *Task) close() error {
 	for i, feed := range t.feeds {
-		// What is read again must be waited for as it was the first time.
+		// Keep the largest End seen, so that a replay waits for the same partitions as
+		// the first pass.
 		t.Inputs[i].End = max(t.Inputs[i].End, feed.End())
 		feed.close()
 	}
-	// At least once, the local state may be ahead of the offsets now: what it has deleted
-	// may be needed when the input is read again.
+	// Under at-least-once, the local state may now be ahead of the offsets. Changelog
+	// records of rows that it has deleted may be needed when the input is read again.
 	t.settled = false
 	t.feeds, t.begun, t.records = nil, nil, 0
 	if t.run == nil {
@@ -147,7 +149,7 @@ func (t *Task) close() error {
 	return run.Close()
 }
 
-// committed moves the inputs to where the commit has brought them.
+// committed sets the inputs to the offsets of the commit.
 func (t *Task) committed(now time.Time) {
 	for _, o := range t.begun {
 		for i := range t.Inputs {
@@ -161,9 +163,9 @@ func (t *Task) committed(now time.Time) {
 	t.careful = false
 }
 
-// timed looks at how long the processing of n records took. If it was too long for a
-// transaction, the records are taken one by one should they have to be processed again;
-// the one that takes too long then is the error policy's, should it come back once more.
+// timed checks how long the processing of n records took. If it took too long for a
+// transaction, a replay processes the records one by one. Memory is told which single
+// record took too long. If that record comes once more, it goes to the error policy.
 func (t *Task) timed(n int, took, limit time.Duration) {
 	if took < limit {
 		return

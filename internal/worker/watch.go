@@ -7,8 +7,7 @@ import (
 	"time"
 )
 
-// watch is what a watchdog sees of a worker: the task that it is working on, and since
-// when.
+// watch tells a watchdog which task the worker is working on, and since when.
 type watch struct{ current atomic.Pointer[busy] }
 
 type busy struct {
@@ -19,8 +18,8 @@ type busy struct {
 func (w *watch) begin(t *Task, now time.Time) { w.current.Store(&busy{t, now}) }
 func (w *watch) end()                         { w.current.Store(nil) }
 
-// Busy returns the task that the worker is processing records of, and since when the call
-// has been going on; nil if none.
+// Busy returns the task whose records the worker is processing, and when that call began.
+// t is nil if there is none.
 func (w *Worker) Busy() (t *Task, since time.Time) {
 	if b := w.watch.current.Load(); b != nil {
 		return b.task, b.since
@@ -30,8 +29,7 @@ func (w *Worker) Busy() (t *Task, since time.Time) {
 
 const maxStacks = 1 << 20
 
-// Stack returns the stack of the worker's goroutine, which names the user code that it is
-// in.
+// Stack returns the stack of the worker's goroutine. It shows which user code is running.
 func (w *Worker) Stack() string {
 	header, _ := w.goroutine.Load().([]byte)
 	if header == nil {
@@ -47,7 +45,7 @@ func (w *Worker) Stack() string {
 	return ""
 }
 
-// ownHeader returns how the calling goroutine's stack begins: "goroutine 7 ".
+// ownHeader returns the beginning of the calling goroutine's stack: "goroutine 7 ".
 func ownHeader() []byte {
 	buf := make([]byte, 64)
 	buf = buf[:runtime.Stack(buf, false)]

@@ -14,7 +14,7 @@ import (
 	"github.com/millrace-streams/millrace/processor"
 )
 
-// Config is what a Worker is made of.
+// Config configures a Worker.
 type Config struct {
 	Index         int
 	ApplicationID string
@@ -27,10 +27,10 @@ type Config struct {
 	CommitInterval     time.Duration
 	TransactionTimeout time.Duration
 
-	// NewProducer makes a producer that has not been initialised yet, with what is known
-	// of topics.
+	// NewProducer makes a producer that is not initialised yet. The producer shares the
+	// worker's Caution.
 	NewProducer func(*txn.Caution) (*txn.Producer, error)
-	// Identity is what commits prove ownership with.
+	// Identity returns the membership under which offsets are committed.
 	Identity func() txn.Identity
 	Fetcher  *Fetcher
 	Topics   Topics
@@ -40,28 +40,28 @@ type Config struct {
 	Mistake seam.Mistake
 }
 
-// Topics is what a worker asks about topics.
+// Topics answers a worker's questions about topics.
 type Topics interface {
-	// Partitions may ask Kafka; it gives up when ctx ends.
+	// Partitions may ask Kafka. It gives up when ctx ends.
 	Partitions(ctx context.Context, topic string) (int32, error)
 	// Limits never returns nil.
 	Limits(topic string) *task.Limits
-	// Refresh asks Kafka again for what Limits says.
+	// Refresh asks Kafka again for the facts that Limits returns.
 	Refresh(ctx context.Context, topic string) error
 }
 
-// Host is what a worker tells its process. The calls come from the worker's goroutine and
-// must not wait for a worker.
+// Host receives a worker's reports. The worker's goroutine makes the calls. They must not
+// wait for a worker.
 type Host interface {
-	// Restore takes tasks back whose state has to be restored, with the offsets that the
-	// group has, before they can run again.
+	// Restore takes back tasks whose state has to be restored, from the offsets that the
+	// group has committed, before they can run again.
 	Restore(tasks []*Task)
-	// Dropped says that a task has ended for good: its database may be closed.
+	// Dropped reports that a task has ended for good. Its database may be closed.
 	Dropped(t *Task)
-	// Fail ends the application: err will be met again, whatever is tried.
+	// Fail ends the application. Another try would meet err again.
 	Fail(err error)
 
-	// Observer returns what is told about the decisions of a task.
+	// Observer returns the receiver of a task's decisions.
 	Observer(t *Task) task.Observer
 	// Commit reports a commit.
 	Commit(c Commit)
@@ -76,7 +76,7 @@ type Commit struct {
 	Err      error // nil when committed
 }
 
-// Worker runs tasks. Its methods may be called by any goroutine; Run is its own.
+// Worker runs tasks. Any goroutine may call its methods, except Run, which has its own.
 type Worker struct {
 	cfg   Config
 	inbox *inbox
@@ -85,25 +85,25 @@ type Worker struct {
 	mu       sync.Mutex
 	commands []func()
 
-	// The rest belongs to Run.
+	// The goroutine of Run owns the fields below.
 	ctx      context.Context
 	producer *txn.Producer
-	retryAt  time.Time // of making a producer, and of aborting once more
-	failures int       // commits that did not come through, in a row
+	retryAt  time.Time // when to make a producer, and to begin again after an abort
+	failures int       // commits that failed, in a row
 	outputs  outputs
 	caution  txn.Caution
 	pace     pace
-	// When a topic was looked up because a record did not fit it.
+	// When a topic was last looked up because a record did not fit it.
 	looked   map[string]time.Time
 	tasks    []*Task
-	crashed  []*Task // to be given back to the host
+	crashed  []*Task // to be returned to the host
 	crashAt  time.Time
 	last     *last
 	failed   bool // nothing is processed any more
 	stopping bool
 
 	batch      int // records per call of Process
-	turn       int // of the tasks, who is first
+	turn       int // index of the task that is first in the next round
 	dirtySince time.Time
 	lastCommit time.Time
 
@@ -114,12 +114,11 @@ type Worker struct {
 const (
 	firstBatch, maxBatch = 16, 2048
 
-	// A call of Process should take about this long: so long a command, a punctuation or
-	// a commit may wait for it.
+	// A call of Process should take about this long. A command, a punctuation or a commit
+	// waits for it.
 	processAim = 2 * time.Millisecond
 
-	// idleShare of the commit interval must have passed before a worker without work
-	// commits early.
+	// A worker without work commits early: after 1/idleShare of the commit interval.
 	idleShare = 10
 )
 
@@ -128,7 +127,7 @@ func New(cfg Config) *Worker {
 	return &Worker{cfg: cfg, inbox: newInbox(), done: make(chan struct{}), batch: firstBatch}
 }
 
-// Run works until Stop. Cancelling ctx cuts user code short and is not the way to stop.
+// Run works until Stop. Do not cancel ctx to stop: that interrupts user code.
 func (w *Worker) Run(ctx context.Context) {
 	defer close(w.done)
 	w.ctx = ctx
@@ -149,7 +148,7 @@ func (w *Worker) Run(ctx context.Context) {
 // Done is closed when Run has returned.
 func (w *Worker) Done() <-chan struct{} { return w.done }
 
-// do has Run call command between two batches of records.
+// do makes Run call command between two batches of records.
 func (w *Worker) do(command func()) {
 	w.mu.Lock()
 	w.commands = append(w.commands, command)
@@ -172,14 +171,15 @@ func (w *Worker) runCommands() {
 	}
 }
 
-// Adopt gives the worker a task whose state is restored. It does not wait.
+// Adopt gives the worker a task whose state is restored. It does not block.
 func (w *Worker) Adopt(t *Task) { w.do(func() { w.adopt(t) }) }
 
-// Drop takes tasks away: what they have done is committed, or, if they are lost, aborted.
-// Host.Dropped is called for each that the worker has. Drop does not wait.
+// Drop takes tasks away. If lost is false, their work is committed first. If lost is
+// true, it is aborted. Drop calls Host.Dropped for each of the tasks that the worker has.
+// It does not block.
 func (w *Worker) Drop(tasks []*Task, lost bool) { w.do(func() { w.drop(tasks, lost) }) }
 
-// Stop commits, drops all tasks, and ends Run. It does not wait.
+// Stop commits, drops all tasks, and ends Run. It does not block.
 func (w *Worker) Stop() {
 	w.do(func() {
 		w.commit()
@@ -229,15 +229,15 @@ func (w *Worker) has(t *Task) bool {
 	return false
 }
 
-// work takes what was fetched, processes some of it, and commits if it is time to. It
-// reports whether there was anything to do.
+// work takes the fetched records, processes some of them, and commits if a commit is due.
+// It reports whether there was anything to do.
 func (w *Worker) work() (worked bool) {
 	w.takeFetched()
 	if w.failed || w.producer == nil || time.Now().Before(w.retryAt) {
 		return false
 	}
 	for range w.tasks {
-		// A task that comes after the break is the first of the next round.
+		// If the loop breaks, the next round begins with the next task.
 		t := w.tasks[w.turn%len(w.tasks)]
 		w.turn++
 		n, err := w.step(t)
@@ -258,7 +258,8 @@ func (w *Worker) work() (worked bool) {
 		return w.finishLast() || worked
 	}
 	if err := w.producer.Err(); err != nil {
-		// The transaction cannot come through any more; ending it now says how to go on.
+		// The transaction can no longer be committed. Ending it now tells how to
+		// continue.
 		w.commit()
 		return true
 	}
@@ -269,8 +270,8 @@ func (w *Worker) work() (worked bool) {
 	return worked
 }
 
-// trim has tasks give memory back that others need. Those that process records do so by
-// themselves.
+// trim makes idle tasks give memory back that other tasks need. Tasks that process
+// records do so themselves.
 func (w *Worker) trim() {
 	for _, t := range w.tasks {
 		if t.run != nil && t.Budget.Crowded() {
@@ -279,8 +280,7 @@ func (w *Worker) trim() {
 	}
 }
 
-// takeFetched empties the inbox. What came for a task that is not here any more is
-// dropped.
+// takeFetched empties the inbox. Batches for tasks that have left are dropped.
 func (w *Worker) takeFetched() {
 	for _, b := range w.inbox.take() {
 		t := w.reader(b.feed)
@@ -310,7 +310,7 @@ func (w *Worker) reader(f *Feed) *Task {
 	return nil
 }
 
-// step processes a batch of a task, and the wall-clock punctuations that are due.
+// step processes a batch of a task, and its wall-clock punctuations that are due.
 func (w *Worker) step(t *Task) (n int, err error) {
 	if t.run == nil {
 		return 0, nil
@@ -351,7 +351,7 @@ func (w *Worker) step(t *Task) (n int, err error) {
 	return n, nil
 }
 
-// adjust steers the number of records per call to where a call takes processAim.
+// adjust steers the number of records per call, so that a call takes about processAim.
 func (w *Worker) adjust(n int, took time.Duration) {
 	switch {
 	case took > 2*processAim:
@@ -364,7 +364,7 @@ func (w *Worker) adjust(n int, took time.Duration) {
 	}
 }
 
-// wait returns when there may be something to do.
+// wait blocks until there may be something to do.
 func (w *Worker) wait() {
 	timer := time.NewTimer(w.untilNext(time.Now()))
 	defer timer.Stop()
@@ -374,11 +374,11 @@ func (w *Worker) wait() {
 	}
 }
 
-// longestWait is how long a worker without work does not look at anything: its tasks may
-// hold memory that others need.
+// longestWait bounds the wait of a worker without work. After it the worker looks whether
+// other tasks need the memory that its tasks hold.
 const longestWait = 5 * time.Second
 
-// untilNext is the time to the next thing that the worker does without being told.
+// untilNext returns the time until the worker has to act without a wake-up.
 func (w *Worker) untilNext(now time.Time) time.Duration {
 	next := now.Add(longestWait)
 	soonest := func(at time.Time) {

@@ -56,7 +56,7 @@ func TestBuildReports(t *testing.T) {
 			v := batch.CountByValue(five, "v")
 			batch.MapRows(v, func(r batch.Row[string, int64]) float64 { return 0 }, nil).To("out")
 			batch.MapRows(v, func(r batch.Row[string, int64]) float64 { return 0 }, nil).Named("other").Print(io.Discard)
-		}, []string{`To "v-map-to-out": needs a serde of the values`, `"other-print": needs a serde of the values, to gather them`}},
+		}, []string{`To "v-map-to-out": needs a serde for the values`, `"other-print": needs a serde for the values, to gather them`}},
 		{"no order", func(_ *topology.Builder, five batches) {
 			wrap := func(s string) pointer { return pointer{} }
 			keys := func(r processor.Record[string, string]) processor.Record[string, pointer] {
@@ -74,7 +74,7 @@ func TestBuildReports(t *testing.T) {
 		{"a negative grace", func(b *topology.Builder, _ batches) {
 			s := topology.Source(b, "in", serde.String, serde.String)
 			batch.Every(s, "times", time.Second, batch.ByRecordTime(-time.Second)).Count("n").Print(io.Discard)
-		}, []string{`Every "times": the grace -1s is negative`}},
+		}, []string{`Every "times": the grace -1s must not be negative`}},
 		{"two Every of one name", func(b *topology.Builder, five batches) {
 			s := topology.Source(b, "in", serde.String, serde.String)
 			batch.Every(s, "five", time.Second).Count("n").Print(io.Discard)

@@ -70,7 +70,7 @@ func ByRecordTime(grace time.Duration) EveryOption {
 	return func(e *every) {
 		e.byRecordTime, e.grace = true, grace.Milliseconds()
 		if grace < 0 {
-			e.mistake = fmt.Sprintf("the grace %v is negative", grace)
+			e.mistake = fmt.Sprintf("the grace %v must not be negative", grace)
 		}
 	}
 }

@@ -119,6 +119,6 @@ func (h *header) fullName() string {
 // needSerde reports a serde that is missing.
 func (h *header) needSerde(of string, missing bool, why string) {
 	if missing {
-		h.e.problem("%s %q: needs a serde of the %ss, %s: give one where the %ss get their type", h.op, h.fullName(), of, why, of)
+		h.e.problem("%s %q: needs a serde for the %ss, %s: pass it to the operator that gives the %ss their type", h.op, h.fullName(), of, why, of)
 	}
 }

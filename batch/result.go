@@ -120,7 +120,7 @@ func kept[K, V any](in []Row[K, V]) []rows.Kept[K, V] {
 // says how a Result is made.
 func (r Result[K, V]) made() *result[K, V] {
 	if r.r == nil {
-		panic("batch: the Result was not made by Count, CountByValue, ReduceByKey or AggregateByKey, nor from what they return")
+		panic("batch: the Result was not made by Count, CountByValue, ReduceByKey or AggregateByKey, nor derived from one of their results")
 	}
 	return r.r
 }

@@ -5,9 +5,9 @@ import (
 	"github.com/millrace-streams/millrace/serde"
 )
 
-// These methods are how the operator of session windows uses the store. They work on its
-// cells, which hide no expired row and refuse no late one: the operator decides what is
-// late.
+// The operator of session windows uses the store through these methods. They work on the
+// store's cells. The cells hide no expired session and refuse no late one: the operator
+// decides which records are late.
 
 // AppendKey appends the key of a cell.
 func (s *core[K, V]) AppendKey(dst, key []byte, start, end int64) []byte {
@@ -26,7 +26,7 @@ func (s *core[K, V]) Session(cellKey []byte) serde.Window {
 }
 
 // AppendSessions appends the sessions of a key with end >= from and start <= to, by end.
-// Of most records it reads no row: see lastSession.
+// For most records it reads no row: see lastSession.
 func (s *core[K, V]) AppendSessions(dst []serde.Window, key []byte, from, to int64) ([]serde.Window, error) {
 	known := s.latest.Get(key)
 	if known != nil && known.Value.before < from {
@@ -54,9 +54,9 @@ func (s *core[K, V]) AppendSessions(dst []serde.Window, key []byte, from, to int
 }
 
 // Newest returns the largest end of all sessions that were ever in the store, if the
-// times committed with the offsets were lost, else -1. The timestamp of a row would not
-// do: it is that of the record that came last. Without a loss, rows may be those of
-// records that will come again.
+// times committed with the offsets were lost, and -1 otherwise. It does not use the
+// timestamps of the rows: a row has the timestamp of the record that came last. Without a
+// loss it returns -1, because a row may belong to a record that will be read again.
 func (s *core[K, V]) Newest() int64 {
 	if s.Expiring.Newest() < 0 {
 		return -1
@@ -64,8 +64,8 @@ func (s *core[K, V]) Newest() int64 {
 	return s.Time()
 }
 
-// Merged tells the store that a session of a key is there now. It stands for all that
-// AppendSessions has found.
+// Merged tells the store that a key has a new session. The session replaces all sessions
+// that AppendSessions has found.
 func (s *core[K, V]) Merged(key []byte, w serde.Window) {
 	s.Observe(w.End)
 	if known := s.latest.Get(key); known != nil {
@@ -73,8 +73,8 @@ func (s *core[K, V]) Merged(key []byte, w serde.Window) {
 	}
 }
 
-// Gone tells the store that a session of a key, and all that AppendSessions has found,
-// are not there any more.
+// Gone tells the store that a session of a key, and all sessions that AppendSessions has
+// found, no longer exist.
 func (s *core[K, V]) Gone(key []byte) { s.latest.Forget(key) }
 
 // Close implements engine.Store.

@@ -1,24 +1,28 @@
-// Package sessionstore has the typed session store: values by key, start and end of a
-// session, found by key and time, and forgotten after a retention time.
+// Package sessionstore has the typed session store. It keeps values by key, start and end
+// of a session, finds them by key and time, and forgets them after a retention time.
 //
-// A session is a period of activity of a key. Its end is the time of its last record, and
-// belongs to it.
+// A session is a period of activity of a key. It begins at the time of its first record
+// and ends at the time of its last record, both included.
 //
 // # Time and retention
 //
 // The store's time is the largest end of a session that was ever put into it. It is
 // committed with the state, and survives restarts. A session has expired if its end is
-// not later than the store's time minus the retention. Reads do not show it. A put of it
-// changes nothing but the changelog, where Kafka Streams writes it too, and is counted as
-// a dropped record. This is so to the millisecond, for every kind of store.
+// not later than the store's time minus the retention. The rule holds to the millisecond,
+// for every kind of store:
 //
-// Expired sessions are deleted by segments of half the retention, and of one minute at
-// least, at a commit.
+//   - Reads do not return an expired session.
+//   - A put of an expired session does not change the store. It is counted as a dropped
+//     record. As in Kafka Streams, it is written to the changelog.
+//
+// Expired sessions are deleted at a commit, by segments. A segment is half the retention
+// long, and at least one minute.
 //
 // # Order
 //
-// Sessions are in order of segment, then of the bytes of the encoded key, of end and of
-// start. The sessions of one key are in order of end. Those of several keys are not.
+// Sessions are in order of their segment, then of the bytes of the encoded key, then of
+// end and start. The sessions of one key are therefore in order of end. The sessions of
+// several keys are not.
 //
-// What package state says about commits, aborts and values holds here too.
+// The documentation of package state about commits, aborts and values applies here too.
 package sessionstore

@@ -40,9 +40,9 @@ type query[K any] struct {
 	reverse     bool
 }
 
-// find yields what a query asks for and has not expired.
+// find yields the sessions that a query selects and that have not expired.
 //
-// It is not inlined: each read would have a copy of it.
+// It is not inlined. Otherwise each read method would have a copy of it.
 //
 //go:noinline
 func (s *core[K, V]) find(q query[K]) iter.Seq2[Entry[K, V], error] {
@@ -82,7 +82,7 @@ func (s *core[K, V]) entry(row engine.Row[K, V]) (Entry[K, V], error) {
 
 // rows yields the sessions of the keys with end >= from and start <= to, by segment.
 //
-// It is not inlined: each read would have a copy of it.
+// It is not inlined. Otherwise each read method would have a copy of it.
 //
 //go:noinline
 func (s *core[K, V]) rows(keys store.KeyRange, from, to int64, reverse bool) iter.Seq2[engine.Row[K, V], error] {

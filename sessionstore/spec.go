@@ -8,10 +8,10 @@ import (
 	"github.com/millrace-streams/millrace/serde"
 )
 
-// Spec describes a session store; [New] makes one. It is immutable. Several processors of
-// one sub-topology may be given the same spec: they share the store.
+// Spec describes a session store. [New] makes one. It is immutable. Several processors of
+// one sub-topology may have the same spec. They then share the store.
 //
-// A Spec can be queried as it is: see millrace.Get and millrace.Windows.
+// A Spec can be queried directly: see millrace.Get and millrace.Windows.
 //
 // Only this package can implement a Spec, so methods may be added to it.
 type Spec[K, V any] interface {
@@ -31,27 +31,28 @@ type Option func(*options)
 
 type options = store.Options
 
-// InMemory keeps the committed state in memory instead of on disk. The whole store is
-// read from its changelog whenever the task starts, and Config.StateMemory does not bound
-// it.
+// InMemory keeps the committed state in memory instead of on disk. Whenever the task
+// starts, it reads the whole store from the changelog. Config.StateMemory does not bound
+// the store.
 func InMemory() Option { return func(o *options) { o.InMemory = true } }
 
-// WithoutChangelog writes no changelog topic. The store is then as lasting as the local
-// disk (with InMemory: as the process). What windowstore.WithoutChangelog says of tasks
-// that move and of crashes holds here too.
+// WithoutChangelog writes no changelog topic. The store then survives only as long as the
+// local disk (with InMemory: as the process). For tasks that move and for crashes, see
+// windowstore.WithoutChangelog.
 func WithoutChangelog() Option { return func(o *options) { o.NoChangelog = true } }
 
-// EveryUpdate writes each update to the changelog, instead of the last one of each
-// session between two commits.
+// EveryUpdate writes each update to the changelog. By default, only the last update of
+// each session between two commits is written.
 func EveryUpdate() Option { return func(o *options) { o.EveryUpdate = true } }
 
-// New describes a session store. The name is unique in the topology, and names the
-// changelog topic <application>-<name>-changelog. Default: on disk, with a changelog.
+// New describes a session store. The name must be unique in the topology. It is also a
+// part of the name of the changelog topic, <application>-<name>-changelog. Default: on
+// disk, with a changelog.
 //
-// retention is how long, in the store's time, a session is kept after its end: a positive
-// number of whole milliseconds.
+// retention is the time that a session is kept after its end, in the store's time. It
+// must be a positive number of whole milliseconds.
 //
-// If vs is an Optional serde, a value that is absent by it is a deletion.
+// If vs is an Optional serde, a put of an absent value is a deletion.
 func New[K, V any](name string, ks serde.Serde[K], vs serde.Serde[V], retention time.Duration, opts ...Option) Spec[K, V] {
 	s := store.Spec{Name: name, Kind: store.Session, Retention: retention}
 	for _, opt := range opts {
@@ -65,8 +66,8 @@ type spec[K, V any] struct{ *store.Typed[K, V] }
 
 func (*spec[K, V]) types(K, V) {}
 
-// KeySerde returns the serde of the keys with their sessions; nil if the store has no
-// serde for keys.
+// KeySerde returns the serde of the keys with their sessions. It returns nil if the store
+// has no serde for keys.
 func (s *spec[K, V]) KeySerde() serde.Serde[serde.Windowed[K]] {
 	if s.Typed.KeySerde() == nil {
 		return nil

@@ -12,40 +12,40 @@ import (
 // Entry is a session in a store.
 type Entry[K, V any] struct {
 	Key        K
-	Start, End processor.Timestamp // of its first and of its last record
+	Start, End processor.Timestamp // of the first and of the last record
 	Value      V
 	Timestamp  processor.Timestamp // of the last write
 }
 
-// Store is a typed session store. It is for the goroutine of its task: inside Init,
+// Store is a typed session store. Only the goroutine of its task may use it, inside Init,
 // Process, Flush and punctuators.
 //
-// The methods that yield sessions end at the first error, which they yield with a zero
-// Entry. The loop may write to the store: a session that the loop has not reached is
-// yielded as it is when it is reached.
+// The methods that yield sessions end at the first error. They yield it with a zero
+// Entry. The loop may write to the store: if it writes a session before the loop reaches
+// that session, the loop gets the new value.
 //
-// It is an interface because a task's instance and what a processor holds of it are two
-// types. Only this package can implement it, so methods may be added to it.
+// Store is an interface because the instance of a task and the handle of a processor have
+// two different types. Only this package can implement it, so methods may be added to it.
 type Store[K, V any] interface {
 	processor.Store
 
-	// Put sets the value of the session of key from start to end. Its timestamp is that
-	// of the record being processed; in a punctuator, the punctuator's. A session that
-	// has expired is not written; see the package documentation. An end before the start,
-	// and a negative start, are errors.
+	// Put sets the value of the session of key from start to end. The row's timestamp is
+	// the timestamp of the current record, or of the punctuation. An expired session is
+	// not written: see the package documentation. A negative start, and an end before the
+	// start, are errors.
 	Put(key K, value V, start, end processor.Timestamp) error
 	// Delete removes the session of key from start to end.
 	Delete(key K, start, end processor.Timestamp) error
 
-	// Get returns the value of the session of key from start to end, and whether there is
-	// one.
+	// Get returns the value of the session of key from start to end. The bool reports
+	// whether the session exists.
 	Get(key K, start, end processor.Timestamp) (V, bool, error)
 
-	// Find yields the sessions of key that have a time in common with from..to, that is
-	// with end >= from and start <= to, by end.
+	// Find yields the sessions of key that overlap from..to, in order of end. Such a
+	// session has end >= from and start <= to.
 	Find(key K, from, to processor.Timestamp) iter.Seq2[Entry[K, V], error]
 	ReverseFind(key K, from, to processor.Timestamp) iter.Seq2[Entry[K, V], error]
-	// FindRange yields such sessions of the keys from first to last.
+	// FindRange yields such sessions of all keys from first to last.
 	FindRange(first, last K, from, to processor.Timestamp) iter.Seq2[Entry[K, V], error]
 	ReverseFindRange(first, last K, from, to processor.Timestamp) iter.Seq2[Entry[K, V], error]
 	// FindAll yields such sessions of all keys.
@@ -56,9 +56,9 @@ type Store[K, V any] interface {
 	types(K, V)
 }
 
-// Open returns the store of the processor's task; call it in Init. A processor that was
-// not given the store when the topology was built is a mistake in the program: Open then
-// panics with an error that says so, which fails Init.
+// Open returns the store of the processor's task. Call it in Init. If the processor was
+// not given the store when the topology was built, Open panics with an error that says
+// so. The panic fails Init.
 func Open[K, V, K2, V2 any](ctx processor.Context[K2, V2], spec Spec[K, V]) Store[K, V] {
 	instance := store.Open(ctx, spec)
 	s, ok := instance.(*sessions[K, V])
@@ -68,7 +68,7 @@ func Open[K, V, K2, V2 any](ctx processor.Context[K2, V2], spec Spec[K, V]) Stor
 	return &sessions[K, V]{core: s.core, user: store.UserOf(ctx)}
 }
 
-// sessions is a store's instance in a task, or what one processor holds of it.
+// sessions is a store's instance in a task, or a processor's handle of it.
 type sessions[K, V any] struct {
 	*core[K, V]
 	user store.User
@@ -76,7 +76,7 @@ type sessions[K, V any] struct {
 
 func (*sessions[K, V]) types(K, V) {}
 
-// core is what all holders of an instance share.
+// core is shared by all handles of an instance.
 type core[K, V any] struct {
 	*store.Expiring[K, V]
 
@@ -104,7 +104,7 @@ func endOf(local []byte) (end int64, ok bool) {
 	return end, ok
 }
 
-// row returns the local key of a session, valid until the next call.
+// row returns the local key of a session. It is valid until the next call.
 func (s *core[K, V]) row(key K, start, end processor.Timestamp) ([]byte, error) {
 	b, err := s.Encode(key)
 	if err != nil {

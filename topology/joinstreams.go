@@ -9,30 +9,31 @@ import (
 )
 
 // JoinWindow joins the records of two streams that have the same key and timestamps close
-// together. There is a result for each pair of records, at once when its later record
-// comes.
+// together. Each pair of records has one result. It is sent when the later record of the
+// pair arrives.
 //
 //	within := topology.Within(time.Minute).Grace(10*time.Second)
 //	matched := topology.JoinWindow(clicks, views, "matched", within, pair, matchSerde)
 //
-// A result has the larger timestamp of the pair, and the headers of the record that came
-// later. The results of one record are in the order of their partners' timestamps. If rs
-// is Optional (see serde.Nullable), an absent result is a record without a value.
+// A result has the larger timestamp of the pair, and the headers of the record that
+// arrived later. The results of one record are in the order of their partners'
+// timestamps. If rs is Optional (see serde.Nullable), an absent result is a record
+// without a value.
 //
-// The records of both streams are kept in stores called <name>-left and <name>-right, on
+// The records of both streams are kept in the stores <name>-left and <name>-right, on
 // disk and in the changelogs <app>-<name>-left-changelog and
-// <app>-<name>-right-changelog, for as long as the windows and the grace together. A
-// record that is later than that, by the time of its own store, is joined with what is
-// there, but not kept. It is counted as dropped. Records without a key or without a value
-// are dropped, and counted as dropped.
+// <app>-<name>-right-changelog. They are kept for the length of the windows plus the
+// grace. If a record is older than that, by the time of its own store, it is joined with
+// the stored records of the other stream, but it is not kept. It is counted as dropped.
+// Records without a key or without a value are dropped, and counted as dropped.
 //
-// If a stream is joined with itself, there is one store, <name>-left, and each record is
-// a partner of its own, if the windows include its own time.
+// If a stream is joined with itself, there is only the store <name>-left. If the windows
+// include a difference of 0, each record is then also joined with itself.
 //
-// As for [Join], the topics behind the streams must have equally many partitions, and
-// keys that may have changed are repartitioned, through <app>-<name>-left-repartition and
-// <app>-<name>-right-repartition. The values that f gets belong to the stores: f must not
-// change what they point to.
+// As for [Join], the topics behind the two streams must have the same number of
+// partitions. Keys that may have changed are repartitioned, through the topics
+// <app>-<name>-left-repartition and <app>-<name>-right-repartition. The values that f
+// gets belong to the stores: f must not change what they point to.
 func JoinWindow[K, A, B, R any](left Stream[K, A], right Stream[K, B], name string, w JoinWindows, f func(a A, b B) R, rs serde.Serde[R], opts ...JoinWindowOption) Stream[K, R] {
 	return joinWindow(left, right, name, w, streamsJoin[A, B, R]{
 		op: "joinWindow", given: f,
@@ -41,7 +42,7 @@ func JoinWindow[K, A, B, R any](left Stream[K, A], right Stream[K, B], name stri
 }
 
 // TryJoinWindow is JoinWindow with a function that may fail. If the error policy skips
-// the error, the pair has no result; other pairs of the record are not affected.
+// the error, the pair has no result. Other pairs of the record are not affected.
 func TryJoinWindow[K, A, B, R any](left Stream[K, A], right Stream[K, B], name string, w JoinWindows, f func(a A, b B) (R, error), rs serde.Serde[R], opts ...JoinWindowOption) Stream[K, R] {
 	return joinWindow(left, right, name, w, streamsJoin[A, B, R]{
 		op: "joinWindow", given: f,
@@ -49,22 +50,26 @@ func TryJoinWindow[K, A, B, R any](left Stream[K, A], right Stream[K, B], name s
 	}, rs, opts)
 }
 
-// LeftJoinWindow is [JoinWindow] with a result for each record of the left stream that
-// has no partner: ok is false then, and b is the zero value.
+// LeftJoinWindow is [JoinWindow] with an additional result for each record of the left
+// stream that has no partner. For it, ok is false and b is the zero value.
 //
-// Such a record waits in the store <name>-unmatched until its time is over, that is,
-// until the join's stream time is later than its timestamp by more than the windows'
-// After and Grace. The stream time is the largest timestamp of the records of both
-// streams. The record that moves it that far (or the next one that is not older, if that
-// one is dropped) sends what is due before its own results: in order of timestamp, side
-// (right first) and key, with the waiting record's timestamp and its own headers. On
-// streams without new records nothing is sent.
+// A left record without a partner waits in the store <name>-unmatched until its time is
+// over. Its time is over when the join's stream time is later than its timestamp by more
+// than the windows' After plus Grace. The stream time is the largest timestamp of the
+// records of both streams.
 //
-// A left record that comes when its time is over already has its result at once. If a
-// right record comes later than the grace allows, it may find a left record that has had
-// its result without a partner, and makes a second one.
+// The record that moves the stream time that far sends the due results before its own.
+// (If that record is dropped, the next record that is not older does so.) The due results
+// are in order of timestamp, side (right first) and key. Each has the timestamp of its
+// waiting record, and the headers of the record that moved the stream time. Without new
+// records nothing is sent.
 //
-// A left record without a key has its result at once, without a partner.
+// If the time of a left record is already over when it arrives, its result is sent at
+// once. If a right record arrives later than the grace allows, it may be joined with a
+// left record that already had a result without a partner. That left record then has a
+// second result.
+//
+// A left record without a key has a result at once, without a partner.
 func LeftJoinWindow[K, A, B, R any](left Stream[K, A], right Stream[K, B], name string, w JoinWindows, f func(a A, b B, ok bool) R, rs serde.Serde[R], opts ...JoinWindowOption) Stream[K, R] {
 	return joinWindow(left, right, name, w, streamsJoin[A, B, R]{
 		op: "leftJoinWindow", given: f, rule: operator.JoinRule{LeftAlone: true},
@@ -72,9 +77,9 @@ func LeftJoinWindow[K, A, B, R any](left Stream[K, A], right Stream[K, B], name 
 	}, rs, opts)
 }
 
-// TryLeftJoinWindow is LeftJoinWindow with a function that may fail; see [TryJoinWindow].
-// If it fails for a record without a partner whose time is over, the error policy is
-// given the record that moved the time.
+// TryLeftJoinWindow is LeftJoinWindow with a function that may fail. See [TryJoinWindow].
+// If it fails for a waiting record whose time is over, the error policy gets the record
+// that moved the stream time.
 func TryLeftJoinWindow[K, A, B, R any](left Stream[K, A], right Stream[K, B], name string, w JoinWindows, f func(a A, b B, ok bool) (R, error), rs serde.Serde[R], opts ...JoinWindowOption) Stream[K, R] {
 	return joinWindow(left, right, name, w, streamsJoin[A, B, R]{
 		op: "leftJoinWindow", given: f, rule: operator.JoinRule{LeftAlone: true},
@@ -82,9 +87,9 @@ func TryLeftJoinWindow[K, A, B, R any](left Stream[K, A], right Stream[K, B], na
 	}, rs, opts)
 }
 
-// OuterJoinWindow is [LeftJoinWindow] with a result for records of either stream that
-// have no partner. Where a record is missing, its ok is false and its value is the zero
-// value. A right record waits for as long as the windows' Before and Grace.
+// OuterJoinWindow is [LeftJoinWindow] for the records of both streams. If a record is
+// missing, its ok is false and its value is the zero value. A right record waits for the
+// windows' Before plus Grace.
 func OuterJoinWindow[K, A, B, R any](left Stream[K, A], right Stream[K, B], name string, w JoinWindows, f func(a A, aok bool, b B, bok bool) R, rs serde.Serde[R], opts ...JoinWindowOption) Stream[K, R] {
 	return joinWindow(left, right, name, w, streamsJoin[A, B, R]{
 		op: "outerJoinWindow", given: f, rule: operator.JoinRule{LeftAlone: true, RightAlone: true},
@@ -92,7 +97,7 @@ func OuterJoinWindow[K, A, B, R any](left Stream[K, A], right Stream[K, B], name
 	}, rs, opts)
 }
 
-// TryOuterJoinWindow is OuterJoinWindow with a function that may fail; see
+// TryOuterJoinWindow is OuterJoinWindow with a function that may fail. See
 // [TryLeftJoinWindow].
 func TryOuterJoinWindow[K, A, B, R any](left Stream[K, A], right Stream[K, B], name string, w JoinWindows, f func(a A, aok bool, b B, bok bool) (R, error), rs serde.Serde[R], opts ...JoinWindowOption) Stream[K, R] {
 	return joinWindow(left, right, name, w, streamsJoin[A, B, R]{
@@ -100,16 +105,16 @@ func TryOuterJoinWindow[K, A, B, R any](left Stream[K, A], right Stream[K, B], n
 	}, rs, opts)
 }
 
-// streamsJoin is what kind of join joinWindow adds.
+// streamsJoin describes the join that joinWindow adds.
 type streamsJoin[A, B, R any] struct {
 	op    string
-	given any // the user's function
+	given any // the function that the user passed
 	rule  operator.JoinRule
 	join  operator.RowJoiner[A, B, R]
 }
 
 // joinWindow adds a join of two streams. It has three nodes: one for the records of each
-// stream, and one that has the stores.
+// stream, and one that owns the stores.
 func joinWindow[K, A, B, R any](left Stream[K, A], right Stream[K, B], name string, w JoinWindows, j streamsJoin[A, B, R], rs serde.Serde[R], opts []JoinWindowOption) Stream[K, R] {
 	b := left.b
 	self := right.b == b && right.n == left.n
@@ -147,7 +152,7 @@ func joinWindow[K, A, B, R any](left Stream[K, A], right Stream[K, B], name stri
 	return joined
 }
 
-// The names of a join's stores are its name and one of these.
+// The name of a join's store is the join's name and one of these suffixes.
 const (
 	leftPart      = "-left"
 	rightPart     = "-right"

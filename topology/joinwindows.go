@@ -18,24 +18,23 @@ type JoinWindows struct {
 // Within joins records whose timestamps differ by d at most.
 func Within(d time.Duration) JoinWindows { return JoinWindows{before: d, after: d} }
 
-// Before is how much earlier than the left record the right record may be. It may be
-// negative: the right record must then be later by at least that much.
+// Before sets how much earlier than the left record the right record may be. A negative d
+// means that the right record must be later by at least that much.
 func (w JoinWindows) Before(d time.Duration) JoinWindows {
 	w.before = d
 	return w
 }
 
-// After is how much later than the left record the right record may be. It may be
-// negative, as that of Before.
+// After sets how much later than the left record the right record may be. A negative d
+// means that the right record must be earlier by at least that much.
 func (w JoinWindows) After(d time.Duration) JoinWindows {
 	w.after = d
 	return w
 }
 
-// Grace is how long the join waits for records that are out of order. Default: it does
-// not wait. A record finds the partners that are stored still, and a record without a
-// partner has its result when the join's stream time is more than the grace past the last
-// timestamp that a partner could have.
+// Grace sets how long the join waits for records that are out of order. Default: it does
+// not wait. A record without a partner has its result when the join's stream time is
+// later by more than d than the last timestamp that a partner could have.
 func (w JoinWindows) Grace(d time.Duration) JoinWindows {
 	w.grace = d
 	return w
@@ -44,29 +43,29 @@ func (w JoinWindows) Grace(d time.Duration) JoinWindows {
 // String describes the windows, as in "1m0s before to 5s after".
 func (w JoinWindows) String() string { return fmt.Sprintf("%v before to %v after", w.before, w.after) }
 
-// problems returns what is wrong with the windows.
+// problems returns the faults of the windows.
 func (w JoinWindows) problems() (out []string) {
 	for _, d := range []time.Duration{w.before, w.after, w.grace} {
 		if d%time.Millisecond != 0 {
-			out = append(out, fmt.Sprintf("the time %v is no whole number of milliseconds", d))
+			out = append(out, fmt.Sprintf("the time %v must be a whole number of milliseconds", d))
 		}
 	}
 	size := w.size()
 	switch {
 	case size < time.Millisecond:
-		out = append(out, fmt.Sprintf("the window (%v) is shorter than a millisecond", w))
+		out = append(out, fmt.Sprintf("the window (%v) must be at least one millisecond long", w))
 	case w.grace < 0:
-		out = append(out, fmt.Sprintf("the grace %v is negative", w.grace))
+		out = append(out, fmt.Sprintf("the grace %v must not be negative", w.grace))
 	case size > longest || w.before > longest || w.after > longest || w.grace > longest-size:
-		out = append(out, fmt.Sprintf("the window (%v) with the grace %v is longer than %v", w, w.grace, longest))
+		out = append(out, fmt.Sprintf("the window (%v) plus the grace %v must be at most %v long", w, w.grace, longest))
 	}
 	return out
 }
 
-// longest keeps sums of timestamps and windows within 64 bits: some 146 years.
+// longest keeps sums of timestamps and windows within 64 bits. It is about 146 years.
 const longest = time.Duration(math.MaxInt64 / 2 / int64(time.Millisecond) * int64(time.Millisecond))
 
-// size is the length of the windows, or some time below zero if they are empty.
+// size is the length of the windows. It is negative if they are empty.
 func (w JoinWindows) size() time.Duration {
 	switch size := w.before + w.after; {
 	case w.before < 0 && w.after < 0:
@@ -78,10 +77,10 @@ func (w JoinWindows) size() time.Duration {
 	}
 }
 
-// retention is how long a record is needed.
+// retention is the time that a record is kept.
 func (w JoinWindows) retention() time.Duration { return w.size() + w.grace }
 
-// span returns the windows as the operator needs them.
+// span returns the windows in the form that the operator needs.
 func (w JoinWindows) span() operator.JoinSpan {
 	return operator.JoinSpan{Before: w.before.Milliseconds(), After: w.after.Milliseconds(), Grace: w.grace.Milliseconds()}
 }

@@ -47,9 +47,9 @@ func Unlimited(start time.Time) Windows {
 }
 
 // Sliding makes a window for each set of records that lie at most difference apart. A
-// window is [start, start+difference], both ends included. Each record is the last one of
-// a window, and the first one behind another. No two windows hold the same records. See
-// Kafka Streams' SlidingWindows.
+// window is [start, start+difference], both ends included. One window ends at each
+// record, and one begins a millisecond after it if a record lies in it. No two windows
+// hold the same records. See Kafka Streams' SlidingWindows.
 //
 // Records without a value are dropped, and counted as dropped. A record before 1970 plus
 // difference belongs to the window that starts in 1970.

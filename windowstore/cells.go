@@ -28,7 +28,7 @@ func (s *core[K, V]) AppendWindow(dst, key []byte, w serde.Window) []byte {
 }
 
 // Windows returns the windows of a key that start at from or later, or more of them. The
-// list must be told of each window that is written. Of most records it reads no row.
+// caller adds each window that it writes to the list. For most records it reads no row.
 func (s *core[K, V]) Windows(key []byte, from int64) (*engine.WindowList, error) {
 	if s.recent == nil {
 		s.recent = engine.NewRecent[engine.WindowList](s.Env().Budget)

@@ -123,7 +123,7 @@ func (t Topology) answer(userData []byte, s Subscription, err error) Assignment 
 	switch {
 	case err != nil:
 		a.Code = Unreadable
-		a.Message = fmt.Sprintf("the group's leader cannot read what this process joined with, so it gave it no tasks: %v", err)
+		a.Message = fmt.Sprintf("the group's leader cannot read the subscription of this process, so this process has no tasks: %v", err)
 	case s.Fingerprint != t.Fingerprint:
 		a.Code = OtherTopology
 		a.Message = fmt.Sprintf("this process runs another topology (fingerprint %s) than the group's leader (%s), so it has no tasks; "+

@@ -157,7 +157,7 @@ func covers(partitions, held map[string][]int32) bool {
 func (b *Balancer) MemberBalancer(members []kmsg.JoinGroupResponseMember) (kgo.GroupMemberBalancer, map[string]struct{}, error) {
 	group, err := kgo.NewConsumerBalancer(b, members)
 	if err != nil {
-		return nil, nil, fmt.Errorf("assignment: a member of the group joined with bytes that are not a consumer's: %w", err)
+		return nil, nil, fmt.Errorf("assignment: a member of the group joined with metadata that is not a Kafka consumer's: %w", err)
 	}
 	topics := maps.Clone(group.MemberTopics())
 	for _, topic := range b.topology.Topics() {
@@ -217,7 +217,7 @@ func refuseAll(answers map[string]Assignment, missing []string) syncPlan {
 	for id, a := range answers {
 		if a.Code == Assigned {
 			a.Code = MissingTopics
-			a.Message = fmt.Sprintf("topics that the topology reads do not exist or have no partitions: %s; no process has tasks until they do",
+			a.Message = fmt.Sprintf("topics that the topology reads do not exist or have no partitions: %s; no process has tasks until they exist",
 				strings.Join(missing, ", "))
 		}
 		sync[id] = encodeSync(Topology{}, a)

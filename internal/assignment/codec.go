@@ -76,7 +76,7 @@ func read(src []byte) *reader {
 	switch {
 	case r.err != nil:
 	case r.format == 0 || readable == 0 || readable > r.format:
-		r.fail(fmt.Errorf("no such format: %d, readable from %d", r.format, readable))
+		r.fail(fmt.Errorf("the header is impossible: format %d, readable from format %d", r.format, readable))
 	case readable > format:
 		r.fail(&FormatError{Format: r.format, Readable: readable})
 	}

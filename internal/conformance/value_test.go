@@ -217,7 +217,7 @@ func asLong(x any) (int64, error) {
 	case int16:
 		return int64(x), nil
 	}
-	return 0, fmt.Errorf("a %T is no whole number", x)
+	return 0, fmt.Errorf("a %T is not a whole number", x)
 }
 
 // keyAndValue returns the serdes with two names.

@@ -284,8 +284,8 @@ func (d *DB) Flush() error {
 // refused returns an error if the disk has refused a change.
 func (d *DB) refused() error {
 	if err := d.disk.refused(); err != nil {
-		return fmt.Errorf("the disk refuses changes of the state in %s, which stays as of an earlier commit: fix the disk (if it is full, make room) and start "+
-			"again; the state is then caught up from Kafka: %w", d.o.Dir, err)
+		return fmt.Errorf("the disk refuses changes to the state in %s, so the state stays at an earlier commit: fix the disk (if it is full, make room) and start "+
+			"again; the missing changes are then read from Kafka: %w", d.o.Dir, err)
 	}
 	return nil
 }

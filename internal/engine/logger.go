@@ -22,7 +22,7 @@ func (l pebbleLogger) Errorf(format string, args ...any) {
 // expect it to return.
 func (l pebbleLogger) Fatalf(format string, args ...any) {
 	text := message(format, args)
-	l.log.Error("pebble: cannot go on: " + text)
+	l.log.Error("pebble: cannot continue: " + text)
 	panic("millrace: state database: " + text)
 }
 

@@ -1,7 +1,7 @@
 package engine
 
-// Recent is a cache of what is known of keys, beside their rows. It has two generations:
-// when the young one is full, the old one goes. Its memory is counted in the budget.
+// Recent is a cache of facts about keys, beside their rows. It has two generations: when
+// the young one is full, the old one is dropped. Its memory is counted in the budget.
 //
 // Only the task's goroutine may use it.
 type Recent[V any] struct {
@@ -10,22 +10,22 @@ type Recent[V any] struct {
 	bytes      [2]int64 // of young and old
 }
 
-// Known is what is known of a key.
+// Known holds the facts about a key.
 type Known[V any] struct {
 	Value V
 	bytes int64
 }
 
 const (
-	leastKnown = 1024 // keys that a generation has room for at least
-	knownBytes = 96   // of a key in a map, beside its bytes
+	leastKnown = 1024 // the smallest limit of a generation, in keys
+	knownBytes = 96   // the memory of a key in a map, in addition to its bytes
 )
 
 // NewRecent returns an empty cache.
 func NewRecent[V any](budget *Budget) *Recent[V] { return &Recent[V]{budget: budget} }
 
-// Get returns what is known of a key, nil if that is nothing. It may be used until the
-// next Get or Put.
+// Get returns the facts about a key, or nil if there are none. The result is valid until
+// the next Get or Put.
 func (r *Recent[V]) Get(key []byte) *Known[V] {
 	if known := r.young[view(key)]; known != nil {
 		return known
@@ -34,7 +34,7 @@ func (r *Recent[V]) Get(key []byte) *Known[V] {
 	if known == nil {
 		return nil
 	}
-	// A key that is in use must not go with its generation.
+	// Move the key to the young generation: a key in use must not be dropped.
 	delete(r.old, view(key))
 	r.bytes[1] -= known.bytes
 	r.bytes[0] += known.bytes
@@ -42,7 +42,7 @@ func (r *Recent[V]) Get(key []byte) *Known[V] {
 	return known
 }
 
-// Put says what is known of a key of which nothing was known. room is how many keys a
+// Put adds the facts about a key that has none. room is the number of keys that a
 // generation may hold.
 func (r *Recent[V]) Put(key []byte, value V, room int) *Known[V] {
 	if len(r.young) >= max(room, leastKnown) {
@@ -61,8 +61,8 @@ func (r *Recent[V]) add(key []byte, known *Known[V]) {
 	r.young[string(key)] = known
 }
 
-// Resize says how many bytes a value takes beside its own type. The value has just come
-// from Get or Put.
+// Resize sets how many bytes a value takes in addition to its own type. The value must
+// come from the last Get or Put.
 func (r *Recent[V]) Resize(known *Known[V], bytes int64) {
 	bytes += knownBytes
 	if n := bytes - known.bytes; n != 0 {
@@ -79,7 +79,7 @@ func (r *Recent[V]) turn() {
 	r.bytes = [2]int64{0, r.bytes[0]}
 }
 
-// Forget forgets what is known of a key.
+// Forget drops the facts about a key.
 func (r *Recent[V]) Forget(key []byte) {
 	if known := r.Get(key); known != nil {
 		delete(r.young, view(key))
@@ -88,7 +88,7 @@ func (r *Recent[V]) Forget(key []byte) {
 	}
 }
 
-// Close gives the memory back.
+// Close returns the memory to the budget.
 func (r *Recent[V]) Close() {
 	r.turn()
 	r.turn()

@@ -6,15 +6,15 @@ import (
 	"unsafe"
 )
 
-// TimedRow is a row of a [Timeline]. A pointer to a row may be used until the next Add or
+// TimedRow is a row of a [Timeline]. A pointer to a row is valid until the next Add or
 // Find of its Timeline.
 type TimedRow[V any] struct {
 	Value V
 	At    int64 // ms
 	Seq   uint32
-	Mark  bool // is the owner's; false when the row comes into memory
+	Mark  bool // belongs to the owner; false when the row is loaded into memory
 
-	older int32 // 1 + the index of the row of the same key that comes before it; 0: none
+	older int32 // 1 + the index of the key's next older row; 0: none
 }
 
 // before reports whether the row comes before another one of its key.
@@ -26,12 +26,11 @@ func (r *TimedRow[V]) before(at int64, seq uint32) bool {
 type TimelineConfig[V any] struct {
 	Budget *Budget
 
-	// Span is how many ms of time a part of the rows covers. A part leaves memory as a
-	// whole.
+	// Span is the length in ms of a part of the rows. A part leaves memory as a whole.
 	Span int64
 
-	// Known is the largest time of a row that the table may have and that was not added
-	// to the Timeline; -1 if the table is empty.
+	// Known is the largest time of a row in the table that was not added to the Timeline.
+	// It is -1 if the table is empty.
 	Known int64
 
 	// Load calls add for each row of a key in the table with from <= at < to, by at and
@@ -39,20 +38,20 @@ type TimelineConfig[V any] struct {
 	Load func(key []byte, from, to int64, add func(at int64, seq uint32, value V, size int)) error
 }
 
-// Timeline holds rows by key and time in memory, decoded: rows that never change, several
-// for the same key and time. To find the rows of a key within a range of time costs one
-// look-up in a map for each part of the range, and a step for each row.
+// Timeline holds rows by key and time in memory, decoded. Rows never change. A key may
+// have several rows with the same time. Finding the rows of a key within a range of time
+// costs one look-up in a map for each part of the range, and one step for each row.
 //
-// Rows that were added stay in memory until their time has expired, or until the memory
-// is needed. Rows that only the table has are loaded when they are first asked for: one
-// scan for each key and part.
+// Added rows stay in memory until they have expired, or until the memory is needed. Rows
+// that are only in the table are loaded when they are first asked for, with one scan for
+// each key and part.
 //
-// A Timeline is for the task's goroutine. Its memory is counted in the Budget.
+// Only the task's goroutine may use a Timeline. Its memory is counted in the Budget.
 type Timeline[V any] struct {
 	c       TimelineConfig[V]
 	parts   []*part[V] // by start
 	missing int64      // rows before this time may be in the table only
-	spare   *part[V]   // an empty part, to be used again
+	spare   *part[V]   // an empty part, for reuse
 }
 
 // part is the rows of one span of time.
@@ -64,14 +63,14 @@ type part[V any] struct {
 	rows   []TimedRow[V]
 	keys   []byte // room for the keys of byKey
 	bytes  int64
-	fresh  int // rows that were added since the last Flushed
-	pass   int // rows that were added before it, and are not committed
+	fresh  int // rows added since the last Flushed
+	pass   int // rows added before it that are not committed
 }
 
-// chain is the rows of one key in a part: a list from the latest to the first.
+// chain lists the rows of one key in a part, from the latest to the first.
 type chain struct {
 	latest int32 // as TimedRow.older
-	loaded bool  // the rows of the table are in it
+	loaded bool  // the rows of the table are in the chain
 }
 
 // NewTimeline returns an empty Timeline.
@@ -79,7 +78,8 @@ func NewTimeline[V any](c TimelineConfig[V]) *Timeline[V] {
 	return &Timeline[V]{c: c, missing: c.Known + 1}
 }
 
-// Add adds a row, whose value takes size bytes encoded. The row must not be there yet.
+// Add adds a row. size is the size of the encoded value in bytes. The row must not exist
+// yet.
 func (t *Timeline[V]) Add(key []byte, at int64, seq uint32, value V, size int) *TimedRow[V] {
 	p := t.partOf(at)
 	p.fresh++
@@ -105,7 +105,7 @@ func (t *Timeline[V]) Find(dst []*TimedRow[V], key []byte, from, to int64) ([]*T
 }
 
 // complete returns the chain of a key in the part that begins at start, with all rows of
-// the key; the part is nil if there are none.
+// the key. The part is nil if the key has none.
 func (t *Timeline[V]) complete(start int64, key []byte) (chain int32, p *part[V], err error) {
 	if p = t.existing(start); p == nil {
 		if start >= t.missing {
@@ -124,8 +124,8 @@ func (t *Timeline[V]) complete(start int64, key []byte) (chain int32, p *part[V]
 	return chain, p, t.load(p, chain, key)
 }
 
-// startOf returns the start of the part of a time, end the end of a part. The last part
-// has no end.
+// startOf returns the start of the part that a time belongs to. end returns the end of a
+// part. The last part has no end.
 func (t *Timeline[V]) startOf(at int64) int64 { return at / t.c.Span * t.c.Span }
 
 func (t *Timeline[V]) end(start int64) int64 {
@@ -152,8 +152,8 @@ func (p *part[V]) find(dst []*TimedRow[V], chain int32, from, to int64) []*Timed
 	return dst
 }
 
-// load adds the rows that the table has. Some may be in memory already: they were added
-// and committed since.
+// load adds the rows that are in the table. Some may already be in memory: they were
+// added and have been committed since.
 func (t *Timeline[V]) load(p *part[V], chain int32, key []byte) error {
 	err := t.c.Load(key, p.start, t.end(p.start), func(at int64, seq uint32, value V, size int) {
 		t.insert(p, chain, at, seq, value, size)
@@ -162,7 +162,7 @@ func (t *Timeline[V]) load(p *part[V], chain int32, key []byte) error {
 	return err
 }
 
-// insert adds a row to a chain, unless it is there.
+// insert adds a row to a chain, unless the chain already has it.
 func (t *Timeline[V]) insert(p *part[V], chain int32, at int64, seq uint32, value V, size int) *TimedRow[V] {
 	next, later := p.chains[chain].latest, int32(0)
 	for next != 0 && !p.rows[next-1].before(at, seq) {
@@ -181,7 +181,7 @@ func (t *Timeline[V]) insert(p *part[V], chain int32, at int64, seq uint32, valu
 	return &p.rows[len(p.rows)-1]
 }
 
-// existing returns the part that begins at start; nil if it is not in memory.
+// existing returns the part that begins at start, or nil if it is not in memory.
 func (t *Timeline[V]) existing(start int64) *part[V] {
 	for i := len(t.parts) - 1; i >= 0; i-- {
 		if p := t.parts[i]; p.start <= start {
@@ -236,14 +236,14 @@ func (t *Timeline[V]) count(p *part[V], n int64) {
 	t.c.Budget.add(n)
 }
 
-// Expire lets the parts go that lie before a time as a whole.
+// Expire drops the parts that lie completely before a time.
 func (t *Timeline[V]) Expire(before int64) {
 	for len(t.parts) > 0 && t.end(t.parts[0].start) <= before {
 		t.drop()
 	}
 }
 
-// drop lets the first part go, and keeps its room for the next one.
+// drop drops the first part, and keeps its memory for the next one.
 func (t *Timeline[V]) drop() {
 	p := t.parts[0]
 	t.parts = slices.Delete(t.parts, 0, 1)
@@ -254,19 +254,19 @@ func (t *Timeline[V]) drop() {
 	}
 	clear(p.byKey)
 	clear(p.rows)
-	// No key of byKey lies in the room for keys any more.
+	// byKey has no key in the memory of keys any more.
 	*p = part[V]{byKey: p.byKey, chains: p.chains[:0], rows: p.rows[:0], keys: p.keys[:0]}
 	t.spare = p
 }
 
-// Flushed says that the rows which were added so far are part of a commit.
+// Flushed reports that the rows that were added so far are part of a commit.
 func (t *Timeline[V]) Flushed() {
 	for _, p := range t.parts {
 		p.pass, p.fresh = p.pass+p.fresh, 0
 	}
 }
 
-// Committed says that the rows of the last Flushed are in the table.
+// Committed reports that the rows of the last Flushed are in the table.
 func (t *Timeline[V]) Committed() {
 	for _, p := range t.parts {
 		p.pass = 0
@@ -274,8 +274,8 @@ func (t *Timeline[V]) Committed() {
 	t.Trim()
 }
 
-// Trim lets the first parts go, while the process holds more than it may and the task
-// more than its share. Rows that are not in the table stay.
+// Trim drops the first parts while the process holds more memory than it may, and the
+// task more than its share. Rows that are not in the table stay.
 func (t *Timeline[V]) Trim() {
 	for len(t.parts) > 0 && t.c.Budget.Crowded() && t.parts[0].fresh+t.parts[0].pass == 0 {
 		t.missing = max(t.missing, t.end(t.parts[0].start))
@@ -283,7 +283,7 @@ func (t *Timeline[V]) Trim() {
 	}
 }
 
-// Close gives the memory back. The Timeline must not be used any more.
+// Close returns the memory to the budget. The Timeline must not be used afterwards.
 func (t *Timeline[V]) Close() {
 	for _, p := range t.parts {
 		t.c.Budget.add(-p.bytes)

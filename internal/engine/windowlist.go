@@ -6,9 +6,9 @@ import (
 	"unsafe"
 )
 
-// WindowList is a part of the windows of one key: all that start at From or later, by
-// start. An operator of sliding windows looks there for the windows of a record, and so
-// reads no row but those that the record changes.
+// WindowList lists some windows of one key: all that start at From or later, by start. An
+// operator of sliding windows finds the windows of a record there. It then reads only the
+// rows that the record changes.
 type WindowList struct {
 	From    int64 // ms
 	Windows []ListedWindow
@@ -19,7 +19,7 @@ type ListedWindow struct {
 	Start, Last int64 // ms; Last is the timestamp of its last record
 }
 
-// Since returns the windows that start at from or later. They may be used until the list
+// Since returns the windows that start at from or later. They are valid until the list
 // changes.
 func (l *WindowList) Since(from int64) []ListedWindow {
 	i, _ := l.find(from)
@@ -59,7 +59,7 @@ func (l *WindowList) find(start int64) (i int, ok bool) {
 	})
 }
 
-// Cut forgets the windows that start before a time, if they are more than half of all.
+// Cut drops the windows that start before a time, if they are more than half of all.
 func (l *WindowList) Cut(before int64) {
 	if n, _ := l.find(before); n > len(l.Windows)/2 {
 		l.Windows = slices.Delete(l.Windows, 0, n)

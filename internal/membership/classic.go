@@ -316,7 +316,7 @@ func explain(err error, cfg Config) (error, bool) {
 		kerr.FencedInstanceID: "another process uses the same identity: it runs with a copy of this state directory, or with the directory " +
 			"itself over a file system that does not keep locks; give each process its own",
 		kerr.InconsistentGroupProtocol: "members of another kind are in this group: the application ID is used by something else",
-		kerr.InvalidSessionTimeout: fmt.Sprintf("the broker does not accept Config.SessionTimeout %v: see its group.min.session.timeout.ms "+
+		kerr.InvalidSessionTimeout: fmt.Sprintf("the broker does not accept Config.SessionTimeout %v: choose a value between its group.min.session.timeout.ms "+
 			"and group.max.session.timeout.ms", cfg.SessionTimeout),
 		kerr.GroupAuthorizationFailed: "the client may not use this group",
 		kerr.InvalidGroupID:           "the broker does not accept the application ID as a group ID",

@@ -26,7 +26,8 @@ func (a absence[T]) expressible() bool { return a.optional != nil }
 func (a absence[T]) is(v T) bool { return a.optional != nil && a.optional.Absent(v) }
 
 // normalize makes NoKey and NoValue agree with key and value. It also cuts the capacity
-// of the headers: two users that append to them do not write to the same place.
+// of the headers, so that two receivers that append to them do not write to the same
+// place.
 func normalize[K, V any](r *processor.Record[K, V], keys absence[K], values absence[V]) {
 	r.Headers = slices.Clip(r.Headers)
 	if r.NoKey = r.NoKey || keys.is(r.Key); r.NoKey {

@@ -7,9 +7,9 @@ import (
 	"github.com/millrace-streams/millrace/serde"
 )
 
-// arena returns slices whose bytes are never written again. It cuts them from a chunk;
-// the receiver owns its slice. A task sends many small keys and values, which share an
-// allocation this way.
+// arena returns slices whose bytes are never written again. It cuts them from a chunk,
+// and the receiver owns its slice. A task sends many small keys and values, so most of
+// them share one allocation with others.
 type arena struct {
 	chunk []byte // chunk[len:cap] is free
 }
@@ -43,7 +43,7 @@ func encodeTo[T any](a *arena, s serde.Serde[T], v T) ([]byte, error) {
 }
 
 // cut takes the appended bytes from the chunk. If the chunk was too small, out is already
-// a slice of its own.
+// a separate slice.
 func (a *arena) cut(out []byte) []byte {
 	if out == nil {
 		return []byte{}

@@ -95,7 +95,7 @@ func (s deltas[V]) Decode(data []byte) (d Delta[V], err error) {
 func (s deltas[V]) decodeBoth(data []byte) (d Delta[V], err error) {
 	size, n := binary.Varint(data)
 	if n <= 0 || size < 0 || size > int64(len(data)-n) {
-		return d, fmt.Errorf("an update of a table has a new value of %d bytes, and %d bytes in all", size, len(data))
+		return d, fmt.Errorf("an update of a table announces a new value of %d bytes, but has %d bytes in all", size, len(data))
 	}
 	value, old := data[n:n+int(size)], data[n+int(size):]
 	d.HasOld, d.HasNew = true, true

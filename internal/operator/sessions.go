@@ -13,10 +13,10 @@ import (
 // AggregateSessions folds the records of each key and session into a row of a table.
 // Records without a key are dropped.
 //
-// The algorithm is that of Kafka Streams' KStreamSessionWindowAggregate. A record is a
-// session of its own at first, and takes in all sessions that are at most a gap away.
+// The algorithm is that of Kafka Streams' KStreamSessionWindowAggregate. A record begins
+// as a session of its own. It absorbs all sessions that are at most a gap away.
 type AggregateSessions[K, V, A any] struct {
-	Store       string // its name
+	Store       string // the store's name
 	Keys        serde.Serde[K]
 	Values      serde.Serde[A]
 	Add         Adder[K, V, A]
@@ -24,16 +24,16 @@ type AggregateSessions[K, V, A any] struct {
 	Gap, Grace  int64 // ms
 	Retention   int64 // ms, of the store
 	DropAbsent  bool  // drop records without a value
-	EveryUpdate bool  // send each update, also if the application merges updates
+	EveryUpdate bool  // send each update, even if the application merges updates
 }
 
-// Merger makes one aggregate from those of two sessions, of which a is the earlier one.
-// It may change a in place.
+// Merger makes one aggregate of the aggregates of two sessions. a belongs to the earlier
+// session. The merger may change a in place.
 type Merger[A any] func(a, b A) (A, error)
 
-// sessionStore is what a store's instance must be for the operator of sessions. Its cells
-// hide nothing and refuse nothing: the operator decides what is late. The Key of a cell
-// is the key without the session.
+// sessionStore is the part of a store's instance that the operator of sessions needs. Its
+// cells hide no expired session and refuse no late one: the operator decides which
+// records are late. The Key of a cell is the key without the session.
 type sessionStore[K, A any] interface {
 	windowCells[K, A]
 
@@ -43,15 +43,15 @@ type sessionStore[K, A any] interface {
 	// end.
 	AppendSessions(dst []serde.Window, key []byte, from, to int64) ([]serde.Window, error)
 
-	// Newest returns a stream time that the operator is known to have reached before its
-	// own was lost, -1 if none is known.
+	// Newest returns a stream time that the operator had reached before its committed
+	// time was lost. It returns -1 if the time was not lost.
 	Newest() int64
 
-	// Merged tells the store that there is a session now, instead of those which
-	// AppendSessions has found. Older ones expire by its end.
+	// Merged tells the store that a session replaces all sessions that AppendSessions has
+	// found. Older sessions expire by its end.
 	Merged(key []byte, session serde.Window)
-	// Gone tells the store that the sessions which AppendSessions has found are there no
-	// more.
+	// Gone tells the store that the sessions that AppendSessions has found no longer
+	// exist.
 	Gone(key []byte)
 }
 
@@ -68,7 +68,7 @@ func (c AggregateSessions[K, V, A]) New(t graph.Task, n *graph.Node, children []
 		return nil, err
 	}
 	*s.streamTime = max(*s.streamTime, processor.Timestamp(store.Newest()))
-	s.deletable() // a session that grows is another row
+	s.deletable() // if a session grows, its old row is deleted
 	s.keyOf, s.timeOf = s.windowed, s.end
 	s.start()
 	return s, nil
@@ -81,7 +81,7 @@ type sessions[K, V, A any] struct {
 	keys       keyEncoder[K]
 	streamTime *processor.Timestamp // largest timestamp that has reached the operator
 
-	found    []serde.Window // the sessions that the record meets
+	found    []serde.Window // the sessions that the record touches
 	row, own []byte         // scratch
 }
 
@@ -94,7 +94,7 @@ func (s *sessions[K, V, A]) Receive(r *graph.Record[K, V]) error {
 		s.drop(nullValue)
 		return nil
 	}
-	// The record moves stream time before its own lateness is judged.
+	// The record moves stream time before the operator decides whether it is late.
 	*s.streamTime = max(*s.streamTime, r.Timestamp)
 	key, err := s.keys.bytes(r.KeyBytes, r.Key)
 	if err != nil {
@@ -112,7 +112,7 @@ func (s *sessions[K, V, A]) Receive(r *graph.Record[K, V]) error {
 	value, there, err := s.fold(r, key)
 	there = there && !s.absent.is(value)
 	if err == nil && there && s.everyUpdate {
-		// The value is logged at once, after the deletions of the sessions before it.
+		// The value is logged at once, after the deletions of the absorbed sessions.
 		err = s.cells.Encodable(value)
 	}
 	if err != nil {
@@ -122,20 +122,21 @@ func (s *sessions[K, V, A]) Receive(r *graph.Record[K, V]) error {
 	return s.replace(r, key, session, value, there)
 }
 
-// closed returns the time before which a session is closed that ends there.
+// closed returns a time. A session that ends before it is closed.
 func (s *sessions[K, V, A]) closed() int64 {
 	return int64(*s.streamTime) - s.config.Grace - s.config.Gap
 }
 
-// find finds the sessions that a record with the timestamp meets, and returns the one
-// that it makes of them and of itself.
+// find finds the sessions that a record with the timestamp touches. It returns the
+// session that the record makes together with them.
 func (s *sessions[K, V, A]) find(key []byte, at int64) (session serde.Window, err error) {
 	session = serde.Window{Start: at, End: at}
 	to := int64(math.MaxInt64)
 	if at < to-s.config.Gap {
 		to = at + s.config.Gap
 	}
-	// A session is left alone when it has expired: when it is deleted must not matter.
+	// An expired session is not absorbed. The result must not depend on when the session
+	// is deleted.
 	from := max(at-s.config.Gap, int64(*s.streamTime)-s.config.Retention+1, 0)
 	s.found, err = s.store.AppendSessions(s.found[:0], key, from, to)
 	for _, f := range s.found {
@@ -144,8 +145,8 @@ func (s *sessions[K, V, A]) find(key []byte, at int64) (session serde.Window, er
 	return session, err
 }
 
-// fold makes the value of the session: that of those which were found, and the record. No
-// row has changed if it fails.
+// fold makes the value of the session from the values of the sessions that were found and
+// the record. If it fails, no row has changed.
 func (s *sessions[K, V, A]) fold(r *graph.Record[K, V], key []byte) (value A, there bool, err error) {
 	defer graph.Guard(&err)
 	var last A
@@ -157,7 +158,7 @@ func (s *sessions[K, V, A]) fold(r *graph.Record[K, V], key []byte) (value A, th
 			return value, false, graph.Final(err)
 		case !exists:
 			if last = before; len(s.found) > 1 {
-				// The merger may change it in place, and fail afterwards.
+				// The merger may change the value in place and then fail.
 				if last, err = s.cells.Copy(cell); err != nil {
 					return value, false, graph.Final(err)
 				}
@@ -172,13 +173,13 @@ func (s *sessions[K, V, A]) fold(r *graph.Record[K, V], key []byte) (value A, th
 	return s.config.Add(last, exists, r)
 }
 
-// rowKey returns the key of a session's cell, valid until the next call.
+// rowKey returns the key of a session's cell. It is valid until the next call.
 func (s *sessions[K, V, A]) rowKey(key []byte, session serde.Window) []byte {
 	s.row = s.store.AppendWindow(s.row[:0], key, session)
 	return s.row
 }
 
-// replace puts the session in the place of those which were found, and sends the updates
+// replace puts the session in place of the sessions that were found. It sends the updates
 // if every update is sent.
 func (s *sessions[K, V, A]) replace(r *graph.Record[K, V], key []byte, session serde.Window, value A, there bool) error {
 	by := cause{r.Timestamp, r.Headers}
@@ -200,8 +201,8 @@ func (s *sessions[K, V, A]) replace(r *graph.Record[K, V], key []byte, session s
 	return s.put(cell, value, true, session, by)
 }
 
-// clear deletes the sessions that were found. It returns the cell of one that stays,
-// since it is the new session or can become it; nil if there is none.
+// clear deletes the sessions that were found. It keeps a cell that is the new session or
+// can become it, and returns that cell. It returns nil if there is none.
 func (s *sessions[K, V, A]) clear(r *graph.Record[K, V], key []byte, session serde.Window, there bool, by cause) (kept *engine.Cell[K, A], err error) {
 	same := slices.Contains(s.found, session)
 	for _, f := range s.found {
@@ -224,14 +225,15 @@ func (s *sessions[K, V, A]) clear(r *graph.Record[K, V], key []byte, session ser
 	return kept, nil
 }
 
-// stays reports whether a session whose bounds do not change is updated. If every update
-// is sent, Kafka Streams deletes it and makes it anew, except one that is a single
-// moment.
+// stays reports whether a session whose bounds do not change is updated in place. If
+// every update is sent, it is deleted and made again, as in Kafka Streams, unless it is a
+// single moment.
 func (s *sessions[K, V, A]) stays(session serde.Window) bool {
 	return !s.everyUpdate || session.Start == session.End
 }
 
-// rename makes the cell of a session that of another one, if nobody has seen the first.
+// rename makes the cell of one session the cell of another one. It returns false if the
+// first session may already have been seen: see [engine.Cells.Rename].
 func (s *sessions[K, V, A]) rename(cell *engine.Cell[K, A], key []byte, to serde.Window) bool {
 	s.own = s.store.AppendWindow(s.own[:0], key, to)
 	return s.cells.Rename(cell, s.own)
@@ -249,7 +251,7 @@ func (s *sessions[K, V, A]) windowed(cell *engine.Cell[K, A]) (serde.Windowed[K]
 	return serde.Windowed[K]{Key: cell.Key, Window: s.store.Session(cell.KeyBytes())}, nil
 }
 
-// end is the timestamp of a session's updates.
+// end returns the timestamp of the updates of a session.
 func (s *sessions[K, V, A]) end(cell *engine.Cell[K, A]) int64 {
 	return s.store.Session(cell.KeyBytes()).End
 }

@@ -86,7 +86,7 @@ func (s *sink[K, V]) prepareFailed(r *graph.Record[K, V], err error) (ok bool, f
 func (s *sink[K, V]) prepare(r *graph.Record[K, V]) (err error) {
 	defer graph.Guard(&err)
 	if r.Timestamp < 0 {
-		return fmt.Errorf("the timestamp %d is negative", int64(r.Timestamp))
+		return fmt.Errorf("the timestamp %d of the record is negative", int64(r.Timestamp))
 	}
 	s.out.Timestamp, s.out.Headers = r.Timestamp, r.Headers
 	count, err := s.address(r)

@@ -12,22 +12,26 @@ import (
 // AggregateSliding folds the records of each key and sliding window into a row of a
 // table. Records without a key or without a value are dropped.
 //
-// A window is [start, start+Size], both ends included. There is one for each set of
-// records that such a window can hold: each record is the last one of a window, its left
-// one, and the record after the last of a window, its right one, which begins a
-// millisecond after it. The algorithm is that of Kafka Streams'
-// KStreamSlidingWindowAggregate. The timestamp of a row is the largest one of its
-// records.
+// A window is [start, start+Size], both ends included. Each record has two windows, and a
+// window of one record may also be a window of another one:
+//
+//   - The left window ends at the record.
+//   - The right window begins one millisecond after the record. It exists if it has a
+//     record.
+//
+// The algorithm is that of Kafka Streams' KStreamSlidingWindowAggregate. The timestamp of
+// a row is the largest timestamp of its records.
 type AggregateSliding[K, V, A any] struct {
-	Store       string // its name
+	Store       string // the store's name
 	Keys        serde.Serde[K]
 	Values      serde.Serde[A]
 	Add         Adder[K, V, A]
 	Size, Grace int64 // ms
-	EveryUpdate bool  // send each update, also if the application merges updates
+	EveryUpdate bool  // send each update, even if the application merges updates
 }
 
-// slidingStore is what a store's instance must be for the operator of sliding windows.
+// slidingStore is the part of a store's instance that the operator of sliding windows
+// needs.
 type slidingStore[K, A any] interface {
 	windowStore[K, A]
 
@@ -74,7 +78,7 @@ func (s *sliding[K, V, A]) Receive(r *graph.Record[K, V]) error {
 		s.drop(nullValue)
 		return nil
 	}
-	// The record moves stream time before its own lateness is judged.
+	// The record moves stream time before the operator decides whether it is late.
 	*s.streamTime = max(*s.streamTime, r.Timestamp)
 	if s.closed(int64(r.Timestamp)) {
 		s.drop(lateRecord) // every window that holds it is closed
@@ -102,7 +106,7 @@ func (s *sliding[K, V, A]) Receive(r *graph.Record[K, V]) error {
 // next returns the millisecond after a time.
 func next(at int64) int64 { return at + min(1, math.MaxInt64-at) }
 
-// closed reports whether the window with the start takes no more records.
+// closed reports whether the window with the start accepts no more records.
 func (s *sliding[K, V, A]) closed(start int64) bool {
 	return s.end(start) < int64(*s.streamTime)-s.grace
 }
@@ -115,43 +119,43 @@ func (s *sliding[K, V, A]) windowed(cell *engine.Cell[K, A]) (serde.Windowed[K],
 	return serde.Windowed[K]{Key: cell.Key, Window: serde.Window{Start: start, End: s.end(start)}}, nil
 }
 
-// rowKey returns the key of a window's cell, valid until the next call.
+// rowKey returns the key of a window's cell. It is valid until the next call.
 func (s *sliding[K, V, A]) rowKey(key []byte, start int64) []byte {
 	s.row = s.store.AppendKey(s.row[:0], key, start)
 	return s.row
 }
 
-// slide is the way of one record into its windows.
+// slide adds one record to its windows.
 type slide[K, V, A any] struct {
 	*sliding[K, V, A]
 	r   *graph.Record[K, V]
 	key []byte
 	at  int64 // the record's timestamp
 
-	windows *engine.WindowList // of the key, complete since from
+	windows *engine.WindowList // the windows of the key; complete from the time from on
 	from    int64
 
-	// done says that an error of a user function was skipped. The record goes into no
-	// further window.
+	// done reports that an error of a user function was skipped. The record is then added
+	// to no further window.
 	done bool
 
-	looked  bool  // for the records behind this one
-	right   A     // their aggregate, which is that of the right window
+	looked  bool  // look was called
+	right   A     // the aggregate of the right window: that of the later records
 	rightAt int64 // its timestamp; 0 if no right window has to be made
 }
 
-// receive takes in a record that is at least Size past 1970. Its windows are updated in
-// descending order. Then come the windows that it adds: the right one of the record
-// before it, and its own left one and right one.
+// receive adds a record whose timestamp is at least Size. It updates the existing windows
+// in descending order of start. Then it adds windows: the right window of the record
+// before, and the left and right window of this record.
 func (s *slide[K, V, A]) receive() error {
-	left := false       // its left window is there
-	before := int64(-1) // the timestamp of the record before it
-	base := int64(-1)   // the start of a window whose last record is the one before
+	left := false       // the left window of the record exists
+	before := int64(-1) // the timestamp of the record before
+	base := int64(-1)   // the start of a window whose last record is the record before
 	near := s.windows.Since(s.from)
 	for i := len(near) - 1; i >= 0 && base < 0; i-- {
 		start, last := near[i].Start, near[i].Last
 		if start > s.at {
-			continue // its right window, or a later record's
+			continue // the right window of the record, or of a later one
 		}
 		switch end := s.end(start); {
 		case end < s.at:
@@ -171,13 +175,13 @@ func (s *slide[K, V, A]) receive() error {
 			return err
 		}
 		if left && last == s.at {
-			return nil // a record with the same timestamp has made all windows
+			return nil // a record with the same timestamp has already made all windows
 		}
 	}
 	return s.complete(left, before, base)
 }
 
-// complete adds the windows that the record makes necessary.
+// complete adds the windows that are missing.
 func (s *slide[K, V, A]) complete(left bool, before, base int64) error {
 	if after := before + 1; before >= 0 && s.end(after) >= s.at && !s.windows.Has(after) {
 		if err := s.begin(after, -1); err != nil || s.done {
@@ -195,14 +199,14 @@ func (s *slide[K, V, A]) complete(left bool, before, base int64) error {
 	return s.beginRight()
 }
 
-// early takes in a record less than Size after 1970. All such records share the window
-// that starts at 0.
+// early adds a record whose timestamp is less than Size. All such records share the
+// window that starts at 0.
 func (s *slide[K, V, A]) early() error {
 	before, combined := int64(-1), false
 	for _, w := range s.windows.Since(s.from) {
 		start, last := w.Start, w.Last
 		if start > s.at {
-			break // its right window, or a later record's
+			break // the right window of the record, or of a later one
 		}
 		if start == 0 {
 			combined = true
@@ -219,7 +223,7 @@ func (s *slide[K, V, A]) early() error {
 		}
 	}
 	if combined && !s.looked {
-		// Without a record before this one, the combined window holds those behind it.
+		// Without a record before this one, the combined window holds the later records.
 		if err := s.look(0); err != nil {
 			return s.broken(err)
 		}
@@ -238,8 +242,8 @@ func (s *slide[K, V, A]) early() error {
 	return s.begin(0, -1)
 }
 
-// look takes the aggregate of the records behind this one from a window that begins
-// before it, as it is without this one.
+// look takes the aggregate of the later records from a window that begins before the
+// record. It must be called before the record is added to that window.
 func (s *slide[K, V, A]) look(start int64) error {
 	s.looked, s.rightAt = true, 0
 	cell, err := s.cells.Load(s.rowKey(s.key, start), s.r.Key)
@@ -251,7 +255,7 @@ func (s *slide[K, V, A]) look(start int64) error {
 	return err
 }
 
-// update takes the record into a window that is there.
+// update adds the record to an existing window.
 func (s *slide[K, V, A]) update(start int64) error {
 	if s.closed(start) {
 		s.drop(lateRecord)
@@ -266,8 +270,8 @@ func (s *slide[K, V, A]) update(start int64) error {
 	return s.emit()
 }
 
-// begin makes a window of the record. It begins with the aggregate of the window with the
-// start base, unless that is -1.
+// begin makes a window with the record. The window starts with the aggregate of the
+// window that starts at base. If base is -1, it starts empty.
 func (s *slide[K, V, A]) begin(start, base int64) error {
 	if s.closed(start) {
 		s.drop(lateRecord)
@@ -282,8 +286,8 @@ func (s *slide[K, V, A]) begin(start, base int64) error {
 	return s.put(start, value, there && !s.absent.is(value), s.r.Timestamp)
 }
 
-// first makes the first aggregate of a window: that of the window with the start base,
-// and the record.
+// first makes the first aggregate of a window: the aggregate of the window that starts at
+// base, plus the record.
 func (s *slide[K, V, A]) first(base int64) (value A, there bool, err error) {
 	defer graph.Guard(&err)
 	if base < 0 {
@@ -299,7 +303,7 @@ func (s *slide[K, V, A]) first(base int64) (value A, there bool, err error) {
 	return s.add(value, cell.Present, s.r)
 }
 
-// beginRight makes the right window of the record, which the record is not in.
+// beginRight makes the right window of the record. The record is not in it.
 func (s *slide[K, V, A]) beginRight() error {
 	if s.rightAt == 0 {
 		return nil

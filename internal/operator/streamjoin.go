@@ -6,8 +6,8 @@ import (
 )
 
 // StreamTableJoin joins each record of a stream with the newest row of its key in a
-// table. Records without a value are dropped. A record without a key finds no row: Left
-// joins it all the same, else it is dropped.
+// table. Records without a value are dropped. A record without a key finds no row: it is
+// joined if Left is true, and dropped otherwise.
 type StreamTableJoin[K, V, V2, R any] struct {
 	Table View[K, V2]
 	Left  bool // join records without a row too

@@ -8,7 +8,7 @@ import (
 
 // JoinRule says which rows of two tables have a result.
 type JoinRule struct {
-	LeftAlone, RightAlone bool // a row that has none beside it in the other table
+	LeftAlone, RightAlone bool // a row without a row in the other table has a result
 }
 
 // flip is the rule with left and right exchanged.
@@ -19,7 +19,8 @@ func (r JoinRule) joins(left, right bool) bool {
 	return left && right || left && r.LeftAlone || right && r.RightAlone
 }
 
-// RowJoiner makes the result of two rows. Where one is absent, its value is zero.
+// RowJoiner makes the result of two rows. If a row is absent, its value is the zero
+// value.
 type RowJoiner[A, B, R any] func(a A, hasA bool, b B, hasB bool) (R, error)
 
 // Flip is the joiner with left and right exchanged.

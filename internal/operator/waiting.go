@@ -8,9 +8,8 @@ import (
 	"github.com/millrace-streams/millrace/serde"
 )
 
-// Waiting are the records of one side of a join of two streams that have the same key and
-// timestamp, and have met no record of the other side so far. The list of the other side
-// is empty.
+// Waiting are records of one side of a join of two streams that wait for a partner. They
+// have the same key and timestamp. The list of the other side is empty.
 type Waiting[A, B any] struct {
 	Left  []A
 	Right []B
@@ -44,7 +43,7 @@ func sideOf(right bool) byte {
 	return leftSide
 }
 
-// appendWaitingPrefix appends what comes before the key.
+// appendWaitingPrefix appends the part of an encoded key that comes before the key.
 func appendWaitingPrefix(dst []byte, at int64, right bool) []byte {
 	return append(binary.BigEndian.AppendUint64(dst, uint64(at)), sideOf(right))
 }
@@ -52,7 +51,7 @@ func appendWaitingPrefix(dst []byte, at int64, right bool) []byte {
 // splitWaiting returns the parts of an encoded key.
 func splitWaiting(data []byte) (at int64, right bool, key []byte, err error) {
 	if len(data) < waitingPrefix || data[8] > leftSide {
-		return 0, false, nil, fmt.Errorf("the key %q is none of a record that waits in a join", data)
+		return 0, false, nil, fmt.Errorf("the key %q is not the key of a record that waits in a join", data)
 	}
 	return int64(binary.BigEndian.Uint64(data)), data[8] == rightSide, data[waitingPrefix:], nil
 }
@@ -117,7 +116,7 @@ func appendSided[V any](dst []byte, side byte, values serde.Serde[V], v V) ([]by
 
 func (s waitingValues[A, B]) Decode(data []byte) (w Waiting[A, B], err error) {
 	if len(data) < 5 || data[0] != 1 {
-		return w, fmt.Errorf("%d bytes are no list of records that wait in a join", len(data))
+		return w, fmt.Errorf("%d bytes are not a list of records that wait in a join", len(data))
 	}
 	n := binary.BigEndian.Uint32(data[1:])
 	for data = data[5:]; n > 0; n-- {

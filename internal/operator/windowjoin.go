@@ -10,21 +10,22 @@ import (
 	"github.com/millrace-streams/millrace/serde"
 )
 
-// JoinSpan says which records of two streams are joined, in ms: a left record with those
-// right records for which left - Before <= right <= left + After.
+// JoinSpan says which records of two streams are joined. A left and a right record are
+// joined if left - Before <= right <= left + After. All times are in ms.
 type JoinSpan struct{ Before, After, Grace int64 }
 
-// WindowJoin joins the records of two streams that have the same key and lie close
-// together in time. It consists of three nodes: one for each stream, which passes its
-// records to this one (see WindowJoinSide), and this one, which has the stores and sends
-// the results.
+// WindowJoin joins the records of two streams that have the same key and timestamps close
+// together. A join consists of three nodes: one WindowJoinSide for each stream, and this
+// node. The sides pass their records to this node. It has the stores and sends the
+// results.
 //
-// A record is joined with the records of the other stream that are stored already, and
-// stored then. So each pair is joined once, by its later record.
+// A record is first joined with the stored records of the other stream, and then stored.
+// Each pair is therefore joined once, by its later record.
 type WindowJoin[K, A, B, R any] struct {
-	Name        string // of the join's stream time
-	Left, Right string // stores; the same one if a stream is joined with itself
-	Waiting     string // store of the records that wait for a partner
+	Name string // the name of the join's stream time
+	// Names of stores; the same store if a stream is joined with itself.
+	Left, Right string
+	Waiting     string // name of the store of the records that wait for a partner
 	Keys        serde.Serde[K]
 	Span        JoinSpan
 	Rule        JoinRule
@@ -32,17 +33,17 @@ type WindowJoin[K, A, B, R any] struct {
 	Out         serde.Serde[R]
 }
 
-// timedRows is what a store's instance must be for one side of a join.
+// timedRows is the part of a store's instance that one side of a join needs.
 type timedRows[V any] interface {
-	// Find appends the rows of a key with from <= At <= to that the store still has, in
-	// order of time and then of adding. They may be used until the next call.
+	// Find appends the stored rows of a key with from <= At <= to, in order of time and
+	// then of adding. They are valid until the next call.
 	Find(dst []*engine.TimedRow[V], key []byte, from, to int64) ([]*engine.TimedRow[V], error)
 
-	// Newest returns a stream time that the join is known to have reached before its own
-	// was lost, -1 if none is known.
+	// Newest returns a stream time that the join had reached before its committed time
+	// was lost. It returns -1 if the time was not lost.
 	Newest() int64
 
-	// Add adds a row, and returns it; nil if it has expired or is absent.
+	// Add adds a row and returns it. It returns nil if the row has expired or is absent.
 	Add(key []byte, value V, present bool, at int64, origin engine.Origin) (*engine.TimedRow[V], error)
 }
 
@@ -99,7 +100,7 @@ func (j *windowJoin[K, A, B, R]) openWaiting(t graph.Task, store string) error {
 	return j.waiting.find()
 }
 
-// WindowJoinSide passes the records of one stream to the WindowJoin behind it.
+// WindowJoinSide passes the records of one stream to the WindowJoin below it.
 type WindowJoinSide[K, A, B, R any] struct {
 	Right bool
 }
@@ -125,7 +126,7 @@ type windowJoin[K, A, B, R any] struct {
 	due     []dueRecord // scratch
 }
 
-// windowJoinResults is what both sides of a join share.
+// windowJoinResults is shared by the two sides of a join.
 type windowJoinResults[K, R any] struct {
 	joining
 	streamTime *processor.Timestamp // largest timestamp of the records of both streams
@@ -134,36 +135,39 @@ type windowJoinResults[K, R any] struct {
 	out        graph.Record[K, R]
 	next       graph.Receiver[K, R]
 
-	// settle sends the results of waiting records whose time is over; nil if none wait.
+	// settle sends the results of the waiting records whose time is over. It is nil if no
+	// records wait.
 	settle func(headers processor.Headers) error
 }
 
-// send sends the result that out has.
+// send sends the result in out.
 func (w *windowJoinResults[K, R]) send() error {
 	w.out.NoValue = w.values.is(w.out.Value)
 	return w.next.Receive(&w.out)
 }
 
-// joinSide joins the records of one stream, with values of type V, with those of the
-// other one, with values of type O.
+// joinSide joins the records of one stream with those of the other. V is the type of the
+// values of this stream, O that of the other one.
 type joinSide[K, V, O, R any] struct {
-	results  *windowJoinResults[K, R]
-	own      timedRows[V]
-	other    timedRows[O]
-	keeps    bool  // add the records to own; if not, the other side has done it
-	before   int64 // how much earlier and later a partner may be
-	after    int64
-	lookBack int64 // a record waits for a partner until stream time is later by more
+	results *windowJoinResults[K, R]
+	own     timedRows[V]
+	other   timedRows[O]
+	keeps   bool  // adds the records to own; if false, the other side has done so
+	before  int64 // how much earlier and later a partner may be
+	after   int64
+	// A record waits until stream time is later than its timestamp by more than this.
+	lookBack int64
 	alone    bool
 	join     RowJoiner[V, O, R]
-	waits    waiter[K, V] // nil unless alone
-	partners waited       // records of the other side; nil unless these are joined alone
+	waits    waiter[K, V] // the waiting records of this side; nil unless alone
+	partners waited       // those of the other side; nil if they do not wait
 	found    []*engine.TimedRow[O]
 }
 
 func (s *joinSide[K, V, O, R]) Receive(r *graph.Record[K, V]) error {
 	w := s.results
-	// As in all operators with a stream time, the record moves it before it is judged.
+	// As in all operators with a stream time, the record moves it before the operator
+	// decides whether the record is late.
 	*w.streamTime = max(*w.streamTime, r.Timestamp)
 	switch {
 	case r.NoKey && s.alone && !r.NoValue:
@@ -189,7 +193,7 @@ func (s *joinSide[K, V, O, R]) Receive(r *graph.Record[K, V]) error {
 	return s.receive(r, key)
 }
 
-// drop counts a record as dropped: once, if it comes to both sides.
+// drop counts a record as dropped. A record that goes to both sides is counted once.
 func (s *joinSide[K, V, O, R]) drop(reason string) {
 	if s.keeps {
 		s.results.drop(reason)
@@ -216,7 +220,7 @@ func (s *joinSide[K, V, O, R]) receive(r *graph.Record[K, V], key []byte) error 
 	return s.keep(r, key, !waits)
 }
 
-// keep stores the record for later ones. settled says that it does not wait.
+// keep stores the record for later partners. settled says that the record does not wait.
 func (s *joinSide[K, V, O, R]) keep(r *graph.Record[K, V], key []byte, settled bool) error {
 	if !s.keeps {
 		return nil
@@ -255,7 +259,7 @@ func (s *joinSide[K, V, O, R]) sendJoined(r *graph.Record[K, V], key []byte) (jo
 	return len(s.found) > 0, nil
 }
 
-// earlier and later move a timestamp. The result may be before 1970, but is not later
+// earlier and later move a timestamp. The result may be negative, but it is never later
 // than the last timestamp.
 func earlier(at, by int64) int64 { return later(at, -by) }
 
@@ -266,8 +270,8 @@ func later(at, by int64) int64 {
 	return at + by
 }
 
-// sendPair sends the result of the record with one partner. If its function fails and the
-// error policy skips that, the pair has none.
+// sendPair sends the result of the record with one partner. If the function fails and the
+// error policy skips the error, the pair has no result.
 func (s *joinSide[K, V, O, R]) sendPair(r *graph.Record[K, V], row *engine.TimedRow[O]) error {
 	w := s.results
 	err := s.call(r.Value, row.Value, true)
@@ -281,14 +285,15 @@ func (s *joinSide[K, V, O, R]) sendPair(r *graph.Record[K, V], row *engine.Timed
 	return w.send()
 }
 
-// sendAlone sends the result of a record that has no partner.
+// sendAlone sends the result of a record without a partner.
 func (s *joinSide[K, V, O, R]) sendAlone(r *graph.Record[K, V]) error {
 	w := s.results
 	copyKey(&w.out, r)
 	return s.sendValueAlone(r.Value)
 }
 
-// sendValueAlone sends the result of a value without a partner. The rest of out is set.
+// sendValueAlone sends the result of a value without a partner. The caller has set the
+// other fields of out.
 func (s *joinSide[K, V, O, R]) sendValueAlone(v V) error {
 	var none O
 	if err := s.call(v, none, false); err != nil {

@@ -10,19 +10,21 @@ import (
 	"github.com/millrace-streams/millrace/processor"
 )
 
-// waitingRecords are the records of a join that have met no partner so far, while their
-// time is not over. They lie in a store by timestamp, side and key.
+// waitingRecords are the records of a join that have not met a partner and whose time is
+// not over. They lie in a store, by timestamp, side and key.
 type waitingRecords[K, A, B any] struct {
-	cells               *engine.Cells[WaitingKey[K], Waiting[A, B]]
-	left, right         int64 // no record of the side waits with a smaller timestamp
-	leftBack, rightBack int64 // a record's time is over when stream time is later by more
+	cells *engine.Cells[WaitingKey[K], Waiting[A, B]]
+	// A lower bound of the timestamps of the side's waiting records.
+	left, right int64
+	// A record's time is over when stream time is later by more than this.
+	leftBack, rightBack int64
 	key                 []byte
 }
 
 // nobody is the smallest timestamp of a side without waiting records.
 const nobody = math.MaxInt64
 
-// find finds the smallest timestamps of a store that was opened.
+// find initialises left and right from the store's rows.
 func (w *waitingRecords[K, A, B]) find() error {
 	w.left, w.right = nobody, nobody
 	for row, err := range w.cells.Range(nil, nil, false) {
@@ -39,12 +41,12 @@ func (w *waitingRecords[K, A, B]) find() error {
 // load returns the cell of a side's records.
 func (w *waitingRecords[K, A, B]) load(at int64, right bool, key []byte) (*engine.Cell[WaitingKey[K], Waiting[A, B]], error) {
 	w.key = append(appendWaitingPrefix(w.key[:0], at, right), key...)
-	// Nothing reads the keys of the cells: the encoded ones say the same.
+	// Nothing reads the decoded key of a cell: the encoded key has the same facts.
 	return w.cells.Load(w.key, WaitingKey[K]{At: processor.Timestamp(at), Right: right})
 }
 
 // remove removes the records of a side with a key and timestamp, if there are any. now is
-// the timestamp of the record that has come.
+// the timestamp of the record that was their partner.
 func (w *waitingRecords[K, A, B]) remove(at int64, right bool, key []byte, origin engine.Origin, now int64) error {
 	least := w.left
 	if right {
@@ -60,12 +62,12 @@ func (w *waitingRecords[K, A, B]) remove(at int64, right bool, key []byte, origi
 	return w.cells.Set(cell, Waiting[A, B]{}, false, now, origin)
 }
 
-// waiter is one side's waiting records, for the side itself.
+// waiter adds waiting records of a side. The side itself uses it.
 type waiter[K, V any] interface {
 	add(r *graph.Record[K, V], key []byte, origin engine.Origin) error
 }
 
-// waited is one side's waiting records, for the other side.
+// waited removes waiting records of a side. The other side uses it.
 type waited interface {
 	remove(key []byte, at int64, origin engine.Origin, now int64) error
 }
@@ -105,11 +107,12 @@ func (r rightWaiting[K, A, B]) remove(key []byte, at int64, origin engine.Origin
 // dueRecord is the encoded key of a Waiting whose time is over.
 type dueRecord struct{ key []byte }
 
-// passedOver bounds how many records of the other side are read in search of a side's
-// next record. Where the two sides wait for different times, many may lie between.
+// passedOver bounds how many records of the other side are read in the search for a
+// side's next record. If the two sides wait for different times, many may lie in between.
 const passedOver = 16
 
-// due appends the records of a side whose time is over, and finds the side's next one.
+// due appends the keys of a side's records whose time is over, and finds the side's next
+// record.
 func (w *waitingRecords[K, A, B]) due(dst []dueRecord, right bool, streamTime int64) ([]dueRecord, error) {
 	least, back := &w.left, w.leftBack
 	if right {
@@ -118,7 +121,7 @@ func (w *waitingRecords[K, A, B]) due(dst []dueRecord, right bool, streamTime in
 	if *least == nobody || later(*least, back) >= streamTime {
 		return dst, nil
 	}
-	from := appendWaitingPrefix(nil, *least, true) // the smaller side
+	from := appendWaitingPrefix(nil, *least, true) // the smaller of the two sides
 	*least = nobody
 	passed := 0
 	for row, err := range w.cells.Range(from, nil, false) {
@@ -145,8 +148,8 @@ func (w *waitingRecords[K, A, B]) due(dst []dueRecord, right bool, streamTime in
 }
 
 // sendWaiting sends the results of the waiting records whose time is over, in order of
-// timestamp, with the right side first, and of key. They get the headers of the record
-// that moved the time.
+// timestamp, side (right first) and key. They have the headers of the record that moved
+// stream time.
 func (j *windowJoin[K, A, B, R]) sendWaiting(headers processor.Headers) error {
 	var err error
 	at := int64(*j.streamTime)

@@ -12,22 +12,23 @@ import (
 // AggregateWindows folds the records of each key and window into a row of a table.
 // Records without a key are dropped.
 type AggregateWindows[K, V, A any] struct {
-	Store       string // its name
+	Store       string // the store's name
 	Keys        serde.Serde[K]
 	Values      serde.Serde[A]
 	Add         Adder[K, V, A]
 	Span        Span
 	DropAbsent  bool // drop records without a value
-	EveryUpdate bool // send each update, also if the application merges updates
+	EveryUpdate bool // send each update, even if the application merges updates
 }
 
-// windowStore is what a store's instance must be for a windowed operator. Its cells hide
-// nothing and refuse nothing: the operator decides what is late. The Key of a cell is the
-// key without the window.
+// windowStore is the part of a store's instance that a windowed operator needs. Its cells
+// hide no expired window and refuse no late one: the operator decides which records are
+// late. The Key of a cell is the key without the window.
 type windowStore[K, A any] interface {
 	cellStore[K, A]
 
-	// AppendKey appends the key of a cell. Start returns the window's start in one.
+	// AppendKey appends the key of a cell. Start returns the start of the window in such
+	// a key.
 	AppendKey(dst, key []byte, start int64) []byte
 	Start(cellKey []byte) int64
 
@@ -35,8 +36,8 @@ type windowStore[K, A any] interface {
 	// it.
 	Observe(start int64)
 
-	// Newest returns a stream time that the operator is known to have reached before its
-	// committed time was lost, -1 if that was not lost.
+	// Newest returns a stream time that the operator had reached before its committed
+	// time was lost. It returns -1 if the time was not lost.
 	Newest() int64
 }
 
@@ -77,7 +78,7 @@ func (w *windows[K, V, A]) Receive(r *graph.Record[K, V]) error {
 		w.drop(nullValue)
 		return nil
 	}
-	// The record moves stream time before its own lateness is judged.
+	// The record moves stream time before the operator decides whether it is late.
 	*w.streamTime = max(*w.streamTime, r.Timestamp)
 	key, err := w.keys.bytes(r.KeyBytes, r.Key)
 	if err != nil {
@@ -96,9 +97,9 @@ func (w *windows[K, V, A]) Receive(r *graph.Record[K, V]) error {
 	return nil
 }
 
-// receive takes the record into one window. If it returns false, the record goes into no
-// further window: after an error of a user function the windows before keep the record,
-// and the error policy is asked, and a dead letter written, once for each record.
+// receive adds the record to one window. It returns false if a user function failed. The
+// record is then added to no further window, and the windows before keep it. The error
+// policy is therefore asked, and a dead letter written, only once for each record.
 func (w *windows[K, V, A]) receive(r *graph.Record[K, V], key []byte, start int64) (ok bool, failure error) {
 	if w.span.closed(w.span.end(start), int64(*w.streamTime)) {
 		w.drop(lateRecord)

@@ -68,11 +68,11 @@ func TestDamagedRecords(t *testing.T) {
 		`[1]`:                       "cannot unmarshal",
 		`{"version":1,"store":"s"}`: "no application",
 		`{"version":1,"application":"a","store":"t"}`:                                           `store "t"`,
-		`{"version":1,"application":"a","store":"s","changelog_id":"x"}`:                        "no topic ID",
+		`{"version":1,"application":"a","store":"s","changelog_id":"x"}`:                        "not a topic ID",
 		`{"version":1,"application":"a","store":"s","window_ms":-7}`:                            "windows of -7 ms",
 		`{"version":1,"application":"a","store":"s","window_ms":9223372036854775807}`:           "windows of 9223372036854775807 ms",
 		`{"version":1,"application":"a","store":"s","removed":"yesterday"}`:                     "yesterday",
-		`{"version":1,"application":"a","store":"s","inputs":[{"topic":"in","topic_id":"AA"}]}`: "no topic ID",
+		`{"version":1,"application":"a","store":"s","inputs":[{"topic":"in","topic_id":"AA"}]}`: "not a topic ID",
 	} {
 		if e, err := decode([]byte("store/s"), []byte(value)); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%s: %+v, %v, want %q", value, e.store, err, says)

@@ -196,5 +196,5 @@ func (r *Registry) explain(err error) error {
 	case errors.Is(err, kerr.TopicAuthorizationFailed):
 		advice = ": allow the application to Read and Write the topic"
 	}
-	return fmt.Errorf("write what the stores mean to topic %s: %w%s", r.topic, err, advice)
+	return fmt.Errorf("write the descriptions of the stores to topic %s: %w%s", r.topic, err, advice)
 }

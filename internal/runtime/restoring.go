@@ -235,7 +235,7 @@ func (j *restoreJob) finished(log *changelog, next int64, err error, ids map[str
 // complete passes on a target whose changelogs have been restored.
 func (j *restoreJob) complete(t *target) {
 	if err := t.stamp(j.began); err != nil {
-		j.log.Warn("could not note the age of restored state", "task", t.task.ID.String(), "error", err)
+		j.log.Warn("could not record the age of restored state", "task", t.task.ID.String(), "error", err)
 	}
 	j.log.Debug("restored", "task", t.task.ID.String(), "took", time.Since(j.began))
 	t.ready()

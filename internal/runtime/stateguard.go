@@ -111,7 +111,7 @@ func (g *stateGuard) enrol(ctx context.Context) error {
 		return err
 	}
 	defer g.turn.Free()
-	return g.retry(ctx, "recording what the stores mean", g.guard.Enrol)
+	return g.retry(ctx, "recording the descriptions of the stores", g.guard.Enrol)
 }
 
 // topicIDs returns the IDs of the topics that exist and that the application may see. It

@@ -142,7 +142,7 @@ func (d *Dir) load(applicationID string) error {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	if p.ApplicationID != applicationID {
-		return fmt.Errorf("%s: %w: it says %q, and this is %q; use another Config.StateDir, or remove the directory if that application is gone",
+		return fmt.Errorf("%s: %w: the file names application %q, and this is application %q; use another Config.StateDir, or remove the directory if that application is gone",
 			path, ErrOtherApplication, p.ApplicationID, applicationID)
 	}
 	d.process = p

@@ -166,7 +166,7 @@ func TestProcessFileErrors(t *testing.T) {
 		"no format":    {strings.Replace(good, "1", "0", 1), ErrCorrupt, "format"},
 		"null":         {"null", ErrCorrupt, "format"},
 		"newer":        {`{"format":2,"application_id":{}}`, ErrNewerFormat, "format 2, and this version knows 1"},
-		"another's":    {strings.Replace(good, `"app"`, `"App"`, 1), ErrOtherApplication, `it says "App", and this is "app"`},
+		"another's":    {strings.Replace(good, `"app"`, `"App"`, 1), ErrOtherApplication, `the file names application "App", and this is application "app"`},
 		"wrong shape":  {`[]`, ErrCorrupt, ""},
 		"wrong number": {strings.Replace(good, `["a"]`, `"a"`, 1), ErrCorrupt, ""},
 	} {

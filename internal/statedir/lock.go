@@ -31,7 +31,7 @@ func (e *LockedError) Error() string {
 			holder = fmt.Sprintf("this process (%d)", e.PID)
 		}
 	}
-	return fmt.Sprintf("state directory %s is in use by %s: only one process may use it at a time; stop that one, or give this one a Config.StateDir of its own%s",
+	return fmt.Sprintf("state directory %s is in use by %s: only one process may use it at a time; stop that process, or give this process another Config.StateDir%s",
 		e.Dir, holder, e.advice)
 }
 

@@ -32,7 +32,7 @@ func readable[K any](keys serde.Serde[K], key []byte) (err error) {
 		}
 	}()
 	if _, err := keys.Decode(key); err != nil {
-		return fmt.Errorf("%w: its key %q is none of %s: %w", ErrForeignRow, key, serde.Name(keys), err)
+		return fmt.Errorf("%w: its key %q cannot be decoded by %s: %w", ErrForeignRow, key, serde.Name(keys), err)
 	}
 	return nil
 }
@@ -52,9 +52,9 @@ func loggedWindow(s *Spec, changelogKey []byte) ([]byte, error) {
 	seq := binary.BigEndian.Uint32(changelogKey[n+windowStart:])
 	switch {
 	case start < 0:
-		return nil, fmt.Errorf("%w: its key %q would be of a window that starts at %d ms", ErrForeignRow, changelogKey, start)
+		return nil, fmt.Errorf("%w: its key %q has the negative window start %d ms", ErrForeignRow, changelogKey, start)
 	case seq > math.MaxInt32, seq != 0 && !s.Duplicates:
-		return nil, fmt.Errorf("%w: its key %q would have the sequence number %d", ErrForeignRow, changelogKey, seq)
+		return nil, fmt.Errorf("%w: its key %q has the unexpected sequence number %d", ErrForeignRow, changelogKey, seq)
 	}
 	return changelogKey[:n], nil
 }

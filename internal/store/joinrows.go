@@ -13,9 +13,9 @@ import (
 	"github.com/millrace-streams/millrace/serde"
 )
 
-// NewJoinRows describes the store of one side of a join of two streams: a window store
-// that retains duplicates, with the timestamps of the records as window starts. Its
-// instances are [JoinRows]; its rows and its changelog are those of any such window
+// NewJoinRows describes the store of one side of a join of two streams. It is a window
+// store that retains duplicates, and a window's start is the timestamp of a record. Its
+// instances are [JoinRows]. Its rows and its changelog are those of any such window
 // store.
 func NewJoinRows[K, V any](name string, ks serde.Serde[K], vs serde.Serde[V], size, retention time.Duration, o Options) *Typed[K, V] {
 	s := Spec{Name: name, Kind: Window, Options: o, WindowSize: size, Retention: retention, Duplicates: true}
@@ -23,8 +23,8 @@ func NewJoinRows[K, V any](name string, ks serde.Serde[K], vs serde.Serde[V], si
 }
 
 // JoinRows is the instance of a store that [NewJoinRows] describes. Rows are only added,
-// and go when they have expired, so they are not kept as cells: a row is encoded and
-// logged when it is added, and found in memory.
+// and deleted when they have expired. They are therefore not kept as cells: a row is
+// encoded and logged when it is added, and is found in memory.
 //
 // The store's time is the largest timestamp of its rows. Rows at or before that time
 // minus the retention have expired.
@@ -38,11 +38,11 @@ type JoinRows[K, V any] struct {
 	seq       uint32
 	rows      *engine.Timeline[V]
 
-	pending   []pendingRow // that the next Flush adds to the batch
-	held      int64        // bytes of pending, and of the rows that are being committed
-	committed int64        // bytes of held that the next Committed gives back
-	deleted   []byte       // local keys below were deleted
-	free      []byte       // room for keys and values
+	pending   []pendingRow // rows that the next Flush adds to the batch
+	held      int64        // bytes of pending, and of rows that are being committed
+	committed int64        // bytes of held that the next Committed releases
+	deleted   []byte       // all local keys below this one were deleted
+	free      []byte       // free room for keys and values
 	value     []byte       // scratch
 	origin    engine.Origin
 }
@@ -53,7 +53,7 @@ type pendingRow struct {
 	at         int64
 }
 
-// minSpan is the least time, in ms, of the rows that leave memory together.
+// minSpan is the shortest time, in ms, of rows that leave memory together.
 const minSpan = 1000
 
 func openJoinRows[K, V any](t *Typed[K, V], env engine.Env) (engine.Store, error) {
@@ -88,9 +88,10 @@ func (s *JoinRows[K, V]) Name() string { return s.of.spec.Name }
 // StoreName implements engine.Store.
 func (s *JoinRows[K, V]) StoreName() string { return s.of.spec.Name }
 
-// Newest returns the largest timestamp of a row that the store had when it was opened, if
-// the times committed with the offsets were lost, else -1. The join's stream time has
-// reached it. Without a loss, rows may be those of records that will come again.
+// Newest returns the largest timestamp of the rows that the store had when it was opened,
+// if the times committed with the offsets were lost, and -1 otherwise. The join's stream
+// time had reached it. Without a loss it returns -1, because a row may belong to a record
+// that will be read again.
 func (s *JoinRows[K, V]) Newest() int64 {
 	if !s.env.TimesLost {
 		return -1
@@ -109,9 +110,8 @@ func (s *JoinRows[K, V]) Find(dst []*engine.TimedRow[V], key []byte, from, to in
 	return s.rows.Find(dst, key, from, to)
 }
 
-// Add adds a row, and returns it; nil if it has expired. As in Kafka Streams, a row that
-// has expired is logged all the same, and so is an absent one, which is a deletion that
-// deletes nothing.
+// Add adds a row and returns it. It returns nil if the row has expired or is absent. As
+// in Kafka Streams, both are logged. An absent row is a deletion that deletes nothing.
 func (s *JoinRows[K, V]) Add(key []byte, value V, present bool, at int64, origin engine.Origin) (*engine.TimedRow[V], error) {
 	if at < 0 {
 		return nil, s.wrap(fmt.Errorf("the timestamp %d is negative", at))
@@ -141,9 +141,9 @@ func (s *JoinRows[K, V]) Add(key []byte, value V, present bool, at int64, origin
 	return s.rows.Add(key, at, seq, value, len(data)), nil
 }
 
-// nextSeq returns the sequence number of the next row, which comes behind all rows with
-// the same key and time. Numbers begin anew when the store is opened, so up to its time
-// as of then larger ones may be in use.
+// nextSeq returns the sequence number of the next row. It is larger than that of all rows
+// with the same key and time. Numbers start again when the store is opened, so larger
+// ones may be in use up to the time that the store had then.
 func (s *JoinRows[K, V]) nextSeq(key []byte, at int64) (uint32, error) {
 	if at <= s.openTime {
 		last, err := s.lastSeq(key, at)
@@ -157,7 +157,7 @@ func (s *JoinRows[K, V]) nextSeq(key []byte, at int64) (uint32, error) {
 }
 
 // lastSeq returns the largest sequence number of the rows in the table with a key and
-// time, 0 if there are none.
+// time. It returns 0 if there are none.
 func (s *JoinRows[K, V]) lastSeq(key []byte, at int64) (last uint32, err error) {
 	segment, _ := s.layout.Segments(at, at)
 	rows, err := s.env.Table.Scan(s.layout.KeyBounds(segment, key, at, at))
@@ -179,7 +179,7 @@ func (s *JoinRows[K, V]) localKey(key []byte, at int64, seq uint32) []byte {
 	return s.free[n:len(s.free):len(s.free)]
 }
 
-// encode returns the encoding of a value, not nil, in bytes that never change.
+// encode returns the encoding of a value. It is not nil, and its bytes never change.
 func (s *JoinRows[K, V]) encode(value V, origin engine.Origin) (data []byte, err error) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -210,7 +210,7 @@ func (s *JoinRows[K, V]) log(key, value []byte, at int64, origin engine.Origin) 
 	if s.env.Log == nil {
 		return nil
 	}
-	s.origin = origin // a variable of the call would live on the heap
+	s.origin = origin // a local variable would be allocated on the heap
 	if err := s.env.Log(key, value, at, &s.origin); err != nil {
 		return s.wrap(fmt.Errorf("write to the changelog: %w", err))
 	}
@@ -241,7 +241,7 @@ func (s *JoinRows[K, V]) loadSegment(segment int64, key []byte, from, to int64, 
 		}
 		value, err := s.decode(rows.Value())
 		if err != nil {
-			_ = rows.Close() // the value is the trouble
+			_ = rows.Close() // the error is about the value
 			return err
 		}
 		add(at, seq, value, len(rows.Value()))
@@ -249,7 +249,7 @@ func (s *JoinRows[K, V]) loadSegment(segment int64, key []byte, from, to int64, 
 	return rows.Close()
 }
 
-// firstSegment is the first segment that has not been deleted.
+// firstSegment returns the first segment that has not been deleted.
 func (s *JoinRows[K, V]) firstSegment() int64 {
 	if len(s.deleted) == 0 {
 		return 0

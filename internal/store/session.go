@@ -40,7 +40,7 @@ func loggedSession(_ *Spec, changelogKey []byte) ([]byte, error) {
 		return nil, fmt.Errorf("%w: its key has %d bytes, fewer than the %d of a session's end and start", ErrForeignRow, len(changelogKey), sessionBounds)
 	}
 	if end, start := boundsOf(changelogKey[n:]); start < 0 || end < start {
-		return nil, fmt.Errorf("%w: its key %q would be of a session from %d ms to %d ms", ErrForeignRow, changelogKey, start, end)
+		return nil, fmt.Errorf("%w: its key %q has the impossible session from %d ms to %d ms", ErrForeignRow, changelogKey, start, end)
 	}
 	return changelogKey[:n], nil
 }
@@ -49,9 +49,9 @@ func loggedSession(_ *Spec, changelogKey []byte) ([]byte, error) {
 func CheckSessions(s *Spec) (errs []error) {
 	switch {
 	case s.Retention <= 0:
-		errs = append(errs, fmt.Errorf("%s: retention %v is not positive", s, s.Retention))
+		errs = append(errs, fmt.Errorf("%s: the retention %v must be positive", s, s.Retention))
 	case !wholeMilliseconds(s.Retention):
-		errs = append(errs, fmt.Errorf("%s: retention %v is no whole number of milliseconds", s, s.Retention))
+		errs = append(errs, fmt.Errorf("%s: the retention %v must be a whole number of milliseconds", s, s.Retention))
 	}
 	return errs
 }

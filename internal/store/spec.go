@@ -67,7 +67,7 @@ func Of(spec processor.StoreSpec) (*Spec, error) {
 	case isNil(spec):
 		return nil, errors.New("was given a nil store: use state.KeyValue, windowstore.New or sessionstore.New")
 	case !ok:
-		return nil, fmt.Errorf("store %q: %T describes no store: use state.KeyValue, windowstore.New or sessionstore.New", spec.StoreName(), spec)
+		return nil, fmt.Errorf("store %q: %T is not the spec of a store: use state.KeyValue, windowstore.New or sessionstore.New", spec.StoreName(), spec)
 	}
 	s := d.Describe()
 	return s, s.Validate()
@@ -165,13 +165,13 @@ func (s *Spec) HasWindow(local []byte, from, to int64) (key []byte, ok bool) {
 func (s *Spec) Validate() error {
 	var errs []error
 	if s.Name == "" {
-		errs = append(errs, fmt.Errorf("%s without a name", s.Kind.Noun))
+		errs = append(errs, fmt.Errorf("the %s has no name: give it one", s.Kind.Noun))
 	}
 	if s.Keys == nil {
-		errs = append(errs, fmt.Errorf("%s: no serde for keys", s))
+		errs = append(errs, fmt.Errorf("%s: the serde for keys is nil: pass one, such as serde.String", s))
 	}
 	if s.Values == nil {
-		errs = append(errs, fmt.Errorf("%s: no serde for values", s))
+		errs = append(errs, fmt.Errorf("%s: the serde for values is nil: pass one, such as serde.String", s))
 	}
 	if s.wrong != nil {
 		errs = append(errs, s.wrong(s)...)

@@ -45,15 +45,15 @@ func CheckWindows(s *Spec) (errs []error) {
 	}
 	switch {
 	case s.WindowSize < time.Millisecond:
-		wrong("window size %v is below one millisecond", s.WindowSize)
+		wrong("the window size %v must be at least one millisecond", s.WindowSize)
 	case !wholeMilliseconds(s.WindowSize):
-		wrong("window size %v is no whole number of milliseconds", s.WindowSize)
+		wrong("the window size %v must be a whole number of milliseconds", s.WindowSize)
 	}
 	switch {
 	case s.Retention < s.WindowSize:
-		wrong("retention %v is shorter than a window of %v", s.Retention, s.WindowSize)
+		wrong("the retention %v must be at least the window size %v", s.Retention, s.WindowSize)
 	case !wholeMilliseconds(s.Retention):
-		wrong("retention %v is no whole number of milliseconds", s.Retention)
+		wrong("the retention %v must be a whole number of milliseconds", s.Retention)
 	}
 	return errs
 }

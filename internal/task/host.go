@@ -92,7 +92,7 @@ func (h *host) Store(name string) (processor.Store, error) {
 		if instance, ok := s.instance.(processor.Store); ok {
 			return instance, nil
 		}
-		return nil, fmt.Errorf("store %q is not for users: %T", name, s.instance)
+		return nil, fmt.Errorf("store %q is internal, so a processor cannot open it: %T", name, s.instance)
 	}
 	return nil, fmt.Errorf("task %s has no store %q", h.t.cfg.ID, name)
 }

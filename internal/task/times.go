@@ -89,7 +89,7 @@ func (t *Task) timesOfEarlier(sequence int64) (map[string]int64, error) {
 			return t.cfg.DB.Times(), nil
 		}
 	}
-	return nil, errors.New("the times of its operators are only in a changelog of an earlier version of the topology with more operators, and not in the local state: " +
+	return nil, errors.New("the times of its operators are not in the local state; they are only in the changelog that an earlier version of the topology, with more operators, has written: " +
 		"run the earlier version on this state directory once, or reset the application")
 }
 

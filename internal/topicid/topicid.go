@@ -15,7 +15,7 @@ func Format(id kadm.TopicID) string { return base64.RawURLEncoding.EncodeToStrin
 func Parse(text string) (kadm.TopicID, error) {
 	data, err := base64.RawURLEncoding.DecodeString(text)
 	if err != nil || len(data) != len(kadm.TopicID{}) {
-		return kadm.TopicID{}, fmt.Errorf("%q is no topic ID", text)
+		return kadm.TopicID{}, fmt.Errorf("%q is not a topic ID", text)
 	}
 	return kadm.TopicID(data), nil
 }

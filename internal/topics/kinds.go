@@ -34,7 +34,7 @@ var kinds = [...]struct {
 	ChangelogCompact:  {"changelog of a key-value store", "compact", "deletion would remove rows that are not written again"},
 	ChangelogWindowed: {"changelog of a window store", "compact,delete", "brokers refuse to delete the records of expired windows with compact alone"},
 	Repartition:       {"repartition topic", "delete", "compaction would remove records before they are processed"},
-	Registry:          {"registry of the stores", "compact", "deletion would remove what the stores mean, and a start with an empty state directory would misread them"},
+	Registry:          {"registry of the stores", "compact", "deletion would remove the descriptions of the stores, and a start with an empty state directory would misread their rows"},
 }
 
 func (k Kind) String() string {

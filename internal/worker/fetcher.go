@@ -69,7 +69,7 @@ const pollRecords = 16384
 func NewFetcher(cfg FetcherConfig) (*Fetcher, error) {
 	cl, err := kgo.NewClient(cfg.Opts...)
 	if err != nil {
-		return nil, fmt.Errorf("client that fetches: %w", err)
+		return nil, fmt.Errorf("fetch client: %w", err)
 	}
 	f := &Fetcher{cfg: cfg, cl: cl, wake: make(chan struct{}, 1), feeds: map[string]map[int32]*source{}}
 	f.share.Store(cfg.Memory)

@@ -88,7 +88,7 @@ func TestInputIsReadAgain(t *testing.T) {
 			for _, got := range b.next() {
 				got.feed.drained(got.bytes)
 				if got.feed != feed {
-					// It is from the earlier feed, which was closed with this batch on its way.
+					// The batch was on its way when the earlier feed was closed.
 					continue
 				}
 				for _, in := range got.inputs {

@@ -15,9 +15,8 @@ import (
 // The repetition may fail at another record:
 //
 //   - Two changes of a row are merged into one changelog record, and the broker refuses
-//     it.
-//     The second change is blamed first. If the row is refused after the first change too,
-//     that one is blamed next.
+//     it. The second change is blamed first. If the row is refused after the first change
+//     too, that one is blamed next.
 //   - Another task has a failing record of its own.
 //
 // The repetition then begins again, and stops before that record too.

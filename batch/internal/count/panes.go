@@ -41,7 +41,7 @@ func (p *panes[K, A]) merge(b wire.Span, key, payload []byte) error {
 func (p *panes[K, A]) check(at func(end int64) bool) error {
 	for _, w := range p.windows {
 		if w.entered >= 0 && !at(w.entered) {
-			return fmt.Errorf("batch: Window %q: the program was without it for some batches, so its stored totals are of no use: give it another name with .Named(...)", w.Name())
+			return fmt.Errorf("batch: Window %q: the program has run some batches without it, so its stored totals are incomplete: give it another name with .Named(...)", w.Name())
 		}
 	}
 	return nil

@@ -102,11 +102,11 @@ func Inverse[A any](f func(total, leaving A) A) AggregateOption[A] {
 func (r Result[K, V]) Window(d time.Duration) Result[K, V] {
 	h := r.hang("Window", "window-"+durationName(d), false)
 	if interval := time.Duration(h.e.interval) * time.Millisecond; d <= 0 || interval <= 0 || d%interval != 0 {
-		h.e.problem("Window of %q: %v is no multiple of the interval %v", r.r.h.fullName(), d, interval)
+		h.e.problem("Window of %q: %v must be a multiple of the interval %v", r.r.h.fullName(), d, interval)
 	}
 	w := &count.Window[K, V]{Name: h.fullName, Size: d.Milliseconds()}
 	if r.r.a == nil {
-		h.e.problem("Window of %q: only an aggregation can be windowed: call Window on what Count, CountByValue, ReduceByKey or AggregateByKey returned", r.r.h.fullName())
+		h.e.problem("Window of %q: only an aggregation can be windowed: call Window on the result of Count, CountByValue, ReduceByKey or AggregateByKey", r.r.h.fullName())
 	} else {
 		r.r.a.Windows = append(r.r.a.Windows, w)
 	}
@@ -157,7 +157,7 @@ func aggregateBy[K, V, K2, A any](b Batches[K, V], op, name string, ks serde.Ser
 	b.e.plan.claim(h)
 	b.e.aggregates = append(b.e.aggregates, a)
 	if ks == nil || as == nil {
-		b.e.problem("%s %q: needs serdes of its keys and values to send them through topic <app>-%s-repartition: give them where the batches get their type", op, name, b.e.name)
+		b.e.problem("%s %q: needs serdes for its keys and values to send them through topic <app>-%s-repartition: pass them to the operator that gives the batches their types", op, name, b.e.name)
 	}
 	return h, a
 }

@@ -39,9 +39,9 @@ func TestBuildReports(t *testing.T) {
 			batch.CountByValue(five, "v").Print(io.Discard)
 		}, []string{`"v" is used by Count and by CountByValue`, "give one of them another name"}},
 		{"no name", func(_ *topology.Builder, five batches) { five.Count("").Print(io.Discard) }, []string{"Count on \"five\": needs a name"}},
-		{"a window that is no multiple", func(_ *topology.Builder, five batches) {
+		{"a window that is not a multiple", func(_ *topology.Builder, five batches) {
 			five.Count("n").Window(12 * time.Second).Print(io.Discard)
-		}, []string{`Window of "n": 12s is no multiple of the interval 5s`}},
+		}, []string{`Window of "n": 12s must be a multiple of the interval 5s`}},
 		{"a window of what is no aggregation", func(_ *topology.Builder, five batches) {
 			batch.CountByValue(five, "v").Top(2).Window(10 * time.Second).Print(io.Discard)
 		}, []string{`Window of "v-top": only an aggregation can be windowed`}},
@@ -67,7 +67,7 @@ func TestBuildReports(t *testing.T) {
 		}, []string{`Top of "p": values of type batch_test.pointer have no order: use SortBy and Take`}},
 		{"no rows", func(_ *topology.Builder, five batches) {
 			five.Count("n").Top(0).Print(io.Discard, batch.Rows(-1))
-		}, []string{`Top of "n": 0 rows`, `Print of "n-top": -1 rows`}},
+		}, []string{`Top of "n": the number of rows is 0`, `Print of "n-top": the number of rows is -1`}},
 		{"nil functions", func(_ *topology.Builder, five batches) {
 			batch.ReduceByKey(five.Filter(nil), "sum", nil).Filter(nil).ForEach(nil)
 		}, []string{"Filter on \"five\": the function is nil", "ReduceByKey on \"five\": the function is nil", "Filter of \"sum\": the function is nil", "ForEach of \"sum-filter\": the function is nil"}},

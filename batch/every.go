@@ -37,7 +37,7 @@ func Every[K, V any](s topology.Stream[K, V], name string, interval time.Duratio
 	e.plan = planOf(b)
 	e.plan.add(e)
 	if interval < time.Millisecond || interval%time.Millisecond != 0 {
-		e.problem("Every %q: the interval %v is not a positive number of whole milliseconds", name, interval)
+		e.problem("Every %q: the interval %v must be a positive number of whole milliseconds", name, interval)
 	}
 	if e.mistake != "" {
 		e.problem("Every %q: %s", name, e.mistake)

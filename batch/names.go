@@ -10,9 +10,9 @@ func (p *plan) checkNames() {
 		name := h.fullName()
 		switch by := taken[name]; {
 		case name == "":
-			h.e.problem("%s on %q: needs a name, which its store and topics get", h.op, h.e.name)
+			h.e.problem("%s on %q: needs a name, which names its store and topics", h.op, h.e.name)
 		case len(name) > maxName:
-			h.e.problem("%s %q: the name is longer than %d characters", h.op, name, maxName)
+			h.e.problem("%s %q: the name must be at most %d characters long", h.op, name, maxName)
 		case by == nil:
 			taken[name] = h
 		case h.parent == nil && by.parent == nil:
@@ -30,9 +30,9 @@ func (p *plan) checkEverys() map[string]*header {
 	for _, e := range p.everys {
 		switch {
 		case e.name == "":
-			e.problem("Every: needs a name, which its topic and its store get")
+			e.problem("Every: needs a name, which names its topic and its store")
 		case taken[e.name] != nil:
-			e.problem("the name %q is used by Every and by Every: give one of them another name, or use what the first one returned twice", e.name)
+			e.problem("the name %q is used by Every and by Every: give one of them another name, or use the result of the first one twice", e.name)
 		default:
 			taken[e.name] = &header{e: e, op: "Every", name: e.name}
 		}

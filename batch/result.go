@@ -138,7 +138,7 @@ func (r Result[K, V]) hang(op, suffix string, missing bool) *header {
 
 func (r Result[K, V]) needRows(h *header, n int) {
 	if n < 1 {
-		h.e.problem("%s of %q: %d rows: it must be at least 1", h.op, r.r.h.fullName(), n)
+		h.e.problem("%s of %q: the number of rows is %d: it must be at least 1", h.op, r.r.h.fullName(), n)
 	}
 }
 

@@ -90,7 +90,7 @@ func (w workload) streamTable(in topology.Stream[string, string]) {
 	topology.Join(in, table, func(value, row string) string { return value + "|" + row }, serde.String).To(w.output)
 }
 
-// streamStream joins both inputs where they lie at most a second apart.
+// streamStream joins the records of both inputs that are at most a second apart.
 func (w workload) streamStream(in topology.Stream[string, string]) {
 	right := topology.Source(in.Builder(), w.input2, serde.String, serde.String)
 	pair := func(left, right string) string { return sequence(left) + "|" + sequence(right) }

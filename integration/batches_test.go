@@ -19,7 +19,7 @@ import (
 )
 
 // TestBatchesKill kills processes that count in batches. It checks that no batch is lost
-// or doubled, that all results of a batch are about the same records, and that nothing is
+// or doubled, that all results of a batch count the same records, and that nothing is
 // printed twice.
 func TestBatchesKill(t *testing.T) {
 	for name, s := range map[string]scenario{

@@ -89,7 +89,8 @@ func (r *releases) refused(t *testing.T, of release, parts ...string) {
 	}
 }
 
-// TestEmptyDirectoryIsRefused: what the state means is known without a disk.
+// TestEmptyDirectoryIsRefused: the application compares the topology with Kafka's record
+// of the stores, so a changed topology is refused without a disk too.
 func TestEmptyDirectoryIsRefused(t *testing.T) {
 	c := kafka(t)
 	for name, change := range map[string]struct {
@@ -108,7 +109,7 @@ func TestEmptyDirectoryIsRefused(t *testing.T) {
 	}
 }
 
-// TestRemovedStore: a release that added a store is rolled back, and comes again.
+// TestRemovedStore: a release that added a store is rolled back, and released again.
 func TestRemovedStore(t *testing.T) {
 	r := kafka(t).releases(t)
 	dir := filepath.Join(t.TempDir(), "state")
@@ -123,7 +124,7 @@ func TestRemovedStore(t *testing.T) {
 		t.Error("the changelog of the removed store is still there")
 	}
 	r.starts(t, withoutStores, "")
-	// the store is new, so its windows may be others
+	// the store is new, so its windows may differ
 	r.starts(t, windowsOf(30*time.Second), dir)
 	r.refused(t, windowsOf(time.Minute), "counts")
 }

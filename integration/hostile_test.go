@@ -58,7 +58,7 @@ func hostile(t *testing.T) *cluster {
 
 func stopHostile() {
 	h := &hostileCluster
-	h.once.Do(func() {}) // from now on it is not started
+	h.once.Do(func() {}) // from now on no test starts it
 	if h.cluster != nil {
 		h.stop()
 	}
@@ -153,7 +153,8 @@ func (h *hours) send(at time.Time, n int, values ...string) {
 	}
 }
 
-// check checks that each window was counted up to the number of sent records, one by one.
+// check checks that each window was counted up to the number of sent records, in single
+// steps.
 func (h *hours) check() {
 	h.t.Helper()
 	got := h.c.counts(h.t, h.out)
@@ -201,7 +202,7 @@ func (c *cluster) retentionRuns(t *testing.T) {
 }
 
 // TestWindowsOutliveTheBrokersClock: windows that are open in stream time keep their
-// counts after the loss of a disk, if their records are old, and also if the input has
+// counts after the loss of a disk. This holds for old records, and after the input has
 // stopped.
 func TestWindowsOutliveTheBrokersClock(t *testing.T) {
 	t.Parallel()
@@ -220,8 +221,8 @@ func TestWindowsOutliveTheBrokersClock(t *testing.T) {
 	}
 }
 
-// TestWindowsOutliveTheBrokersSizes: the changelog holds several times as much as a topic
-// with the broker's defaults may keep.
+// TestWindowsOutliveTheBrokersSizes: the changelog holds several times the size that a
+// topic may have with the broker's defaults.
 func TestWindowsOutliveTheBrokersSizes(t *testing.T) {
 	t.Parallel()
 	h := hostile(t).hours(t)
@@ -238,9 +239,9 @@ func TestWindowsOutliveTheBrokersSizes(t *testing.T) {
 	h.check()
 }
 
-// TestRepartitionTopicByTimeOfWriting: if a repartition topic was created in advance with
-// the broker's LogAppendTime, it would put all records into a window of today. The
-// application refuses it, with a command that corrects it.
+// TestRepartitionTopicByTimeOfWriting: an operator has created the repartition topic with
+// LogAppendTime. The topic would put all records into a window of today. The application
+// refuses it, and names a command that corrects it.
 func TestRepartitionTopicByTimeOfWriting(t *testing.T) {
 	t.Parallel()
 	h := hostile(t).hours(t)

@@ -14,8 +14,8 @@ import (
 	"github.com/millrace-streams/millrace/internal/seedtest"
 )
 
-// torture determines the number of kills: a few by default, and as many as the guarantees
-// were checked with if MILLRACE_TORTURE is "full".
+// torture determines the number of kills. The default is a few. If MILLRACE_TORTURE is
+// "full", it is the number with which the guarantees were checked.
 type torture struct {
 	kills, records int
 }
@@ -124,8 +124,9 @@ func (c *cluster) kill(t *testing.T, s scenario, with torture) {
 	c.checkCounts(t, out, want, s)
 }
 
-// timedOut waits until no transaction on the topic is open. The IDs of a process whose
-// disk was lost are known to nobody, so its transaction is open until Kafka ends it.
+// timedOut waits until no transaction on the topic is open. If a process has lost its
+// disk, nothing knows its transactional IDs, so its transaction stays open until Kafka
+// ends it.
 func (c *cluster) timedOut(t *testing.T, topic string) {
 	t.Helper()
 	admin := c.admin(t)

@@ -13,8 +13,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// TestDeletedOffsets: what the broker has forgotten is known from the stop or from the
-// disk, and every record is counted once. Where it is not, the start is refused until the
+// TestDeletedOffsets: the broker has deleted the offsets. If the stop records or the disk
+// know them, every record is counted once. Otherwise the start is refused until the
 // operator decides.
 func TestDeletedOffsets(t *testing.T) {
 	for _, guarantee := range []string{"exactly-once", "at-least-once"} {
@@ -27,14 +27,14 @@ func TestDeletedOffsets(t *testing.T) {
 			repartition := l.application + "-by-value-repartition"
 			l.count(l.start()).stop()
 			l.deleteOffsets(l.in, repartition)
-			l.count(l.start()).stop() // with the disk
+			l.count(l.start()).stop() // the disk is there
 			l.deleteOffsets(l.in, repartition)
 			l.dir = filepath.Join(t.TempDir(), "another")
-			l.count(l.start()).stop() // without the disk
+			l.count(l.start()).stop() // the disk is lost
 
 			l.deleteOffsets(repartition)
 			l.forgetStops(repartition)
-			l.count(l.start()).kill() // the disk has what it takes
+			l.count(l.start()).kill() // the disk knows the offsets
 
 			l.deleteOffsets(l.in, repartition)
 			l.dir = filepath.Join(t.TempDir(), "third")
@@ -70,7 +70,7 @@ func TestRecreatedInput(t *testing.T) {
 	l.c.checkCounts(t, l.out, l.want, scenario{every: true})
 }
 
-// losing is an application whose offsets are lost, with what it has to count.
+// losing is an application whose offsets are lost, and the counts that it has to reach.
 type losing struct {
 	*app
 	flags []string
@@ -89,7 +89,7 @@ func (l *losing) count(p *process) *process {
 	return p
 }
 
-// refused starts a process that must end with an error that has these words.
+// refused starts a process that must end with an error that contains these words.
 func (l *losing) refused(words ...string) {
 	l.t.Helper()
 	text, err := l.start().ended()
@@ -103,7 +103,7 @@ func (l *losing) refused(words ...string) {
 	}
 }
 
-// forgetStops deletes the records that tell where tasks were stopped.
+// forgetStops deletes the records of where tasks were stopped.
 func (l *losing) forgetStops(topic string) {
 	l.t.Helper()
 	client := l.c.client(l.t)

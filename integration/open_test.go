@@ -11,14 +11,14 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// errOpen says that a transaction is undecided.
+// errOpen reports that a transaction is undecided.
 var errOpen = errors.New("a transaction was left open")
 
 // decided returns when the last stable offset of each partition is the high watermark. If
 // a transaction is still open there, it immediately returns an errOpen.
 //
-// If a transaction has been decided, it is waited for: Kafka answers EndTransaction when
-// the decision is in its log, and writes the markers to the partitions afterwards.
+// It waits for transactions that have been decided: Kafka answers EndTransaction when the
+// decision is in its log, and writes the markers to the partitions afterwards.
 func decided(ctx context.Context, admin *kadm.Client, topic string) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()

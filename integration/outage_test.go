@@ -24,8 +24,8 @@ func (c *cluster) docker(t *testing.T, command string) {
 	}
 }
 
-// A broker that is silent shows within seconds, the application goes on when it answers
-// again, and Run ends within CloseTimeout while it is silent.
+// A silent broker is reported within seconds. When it answers again, the application
+// continues. If the broker is silent, Run ends within CloseTimeout.
 func TestSilentBroker(t *testing.T) {
 	if kafka(t).broker == nil {
 		t.Skip("needs a broker in a container, to pause it")

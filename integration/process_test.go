@@ -45,27 +45,26 @@ func (p *program) build(t *testing.T) string {
 	return p.path
 }
 
-// patience is how long a test waits for an expected event. Only a failing test takes so
-// long.
+// patience bounds a test's wait for an event. Only a failing test takes that long.
 const patience = 3 * time.Minute
 
 // process is a running program. Its log is kept, and shown if the test fails.
 type process struct {
 	t     *testing.T
 	cmd   *exec.Cmd
-	lines chan string // of standard output; closed when the process has ended
+	lines chan string // of standard output; closed at the end of the process
 	done  chan struct{}
 	err   error // of Wait, after done
 	logTo *os.File
 
-	// closed when it has written a line, and so handles signals, or has ended
+	// closed when the process has ended, or has written a line and so handles signals
 	hears chan struct{}
 
 	mu    sync.Mutex
 	wipes []string // the process's messages about wiped state
 }
 
-// start runs a program. If it still runs at the end of the test, it is killed.
+// start runs a program. If it is still running at the end of the test, it is killed.
 func start(t *testing.T, p *program, args ...string) *process {
 	t.Helper()
 	return startIn(t, "", p, args...)
@@ -106,7 +105,7 @@ func (p *process) wait(out io.Reader) {
 		}
 		select {
 		case p.lines <- scanner.Text():
-		default: // nobody reads; the test does not need them
+		default: // no test reads the line
 		}
 	}
 	p.err = p.cmd.Wait()

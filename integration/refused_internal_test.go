@@ -24,7 +24,7 @@ var (
 	windowOf = windowstore.New("window-of", serde.String, serde.String, time.Hour, 24*time.Hour)
 )
 
-// keep keeps values in a store that it has opened itself.
+// keep is a processor that keeps values in a store that it has opened itself.
 type keep struct {
 	windowed bool
 	put      func(key, value string, at processor.Timestamp) error
@@ -44,7 +44,7 @@ func (p *keep) Process(_ processor.Context[string, string], r processor.Record[s
 	return p.put(r.Key, r.Value, r.Timestamp)
 }
 
-// keeping is an application with a processor that keeps values in a store of its own.
+// keeping is an application with such a processor.
 func (c *cluster) keeping(t *testing.T, guarantee millrace.Guarantee, windowed bool) *refusals {
 	t.Helper()
 	r := &refusals{c: c, application: name(t, "app"), in: name(t, "in")}
@@ -71,8 +71,9 @@ func (c *cluster) keeping(t *testing.T, guarantee millrace.Guarantee, windowed b
 	return r
 }
 
-// A changelog of a processor's own store that refuses a row fails, whatever the policy,
-// in the name of the input record that wrote the row. What came before is committed.
+// If the changelog of a processor's own store refuses a row, Run fails, whatever the
+// policy. The error names the input record that wrote the row. The records before it are
+// committed.
 func TestRefusedRowOfAProcessor(t *testing.T) {
 	c := kafka(t)
 	for changelog, windowed := range map[string]bool{"-row-of-changelog": false, "-window-of-changelog": true} {
@@ -92,7 +93,7 @@ func TestRefusedRowOfAProcessor(t *testing.T) {
 				for i := 1; i <= 2*bad; i++ {
 					records = append(records, record(i))
 				}
-				// This is so close that only the broker can tell.
+				// The timestamp is so close to the limit that only the broker can tell.
 				records[bad-1].Timestamp = time.Now().Add(5 * time.Minute)
 				r.produce(t, records)
 				err := <-done

@@ -199,7 +199,7 @@ func (r *refusals) values(t *testing.T, topic string) (values []string) {
 	return last
 }
 
-// outcomes counts what hooks are told.
+// outcomes counts calls of hooks.
 type outcomes struct{ aborts, dropped atomic.Int64 }
 
 func (o *outcomes) OnDropped(millrace.Dropped) { o.dropped.Add(1) }
@@ -267,7 +267,7 @@ func TestRefusedRecords(t *testing.T) {
 	}
 }
 
-// Of 10,000 records Kafka refuses 100, wherever they are: that costs one or two aborts.
+// Kafka refuses 100 of 10,000 records. Wherever they are, this costs one or two aborts.
 func TestHundredRefusedOfTenThousand(t *testing.T) {
 	c := kafka(t)
 	for _, guarantee := range []millrace.Guarantee{millrace.ExactlyOnce, millrace.AtLeastOnce} {
@@ -316,7 +316,7 @@ func TestHundredRefusedOfTenThousand(t *testing.T) {
 }
 
 // checkLetters checks the three dead letters. The dead letter topic does not accept the
-// timestamp of the first one as it is.
+// unchanged timestamp of the first one.
 func (r *refusals) checkLetters(t *testing.T) {
 	t.Helper()
 	letters := map[string]bool{}
@@ -357,7 +357,7 @@ func TestFailAtTheRefusedRecord(t *testing.T) {
 				err := <-done
 				var e *processor.Error
 				bad := int64(len(refusalKinds) + i*n + n/2 + 1)
-				// after reading the topic's configuration again
+				// if the topic's configuration was read again before
 				known := strings.Contains(fmt.Sprint(err), "segment.bytes=1048576")
 				if !errors.As(err, &e) || !errors.Is(err, code) && !known || e.Topic != r.in || e.Offset != bad || e.Phase != processor.Produce {
 					t.Fatalf("Run returned %v, want the refusal of record %d", err, bad)
@@ -378,8 +378,8 @@ func TestFailAtTheRefusedRecord(t *testing.T) {
 	}
 }
 
-// If a record is larger than its topic accepts, but not when it is compressed, it is
-// copied.
+// A record is larger than its topic accepts, but small enough when it is compressed. It
+// is copied.
 func TestRecordThatIsSmallWhenCompressed(t *testing.T) {
 	c := kafka(t)
 	for _, guarantee := range []millrace.Guarantee{millrace.ExactlyOnce, millrace.AtLeastOnce} {

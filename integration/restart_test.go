@@ -39,8 +39,8 @@ func (a *app) start(more ...string) *process {
 	return start(a.t, worker, args...)
 }
 
-// count produces n records, and waits until process p has committed all records produced
-// so far.
+// count produces n records, and waits until process p has committed all records that were
+// produced so far.
 func (a *app) count(p *process, n, keys int) map[string]int64 {
 	a.t.Helper()
 	want := a.c.produceKeyed(a.t, a.in, n, keys)
@@ -108,7 +108,7 @@ func TestKilledProcessIsBackAtOnce(t *testing.T) {
 
 func TestRestartWithNothingToRestore(t *testing.T) {
 	a := kafka(t).app(t, 4)
-	for range 2 { // no record has ever arrived
+	for range 2 { // no record has arrived yet
 		p := a.start()
 		p.line("state running")
 		p.stop()

@@ -62,11 +62,11 @@ func (c *cluster) countsOverTLS(t *testing.T, user, password string, guarantee m
 	}
 	c.checkCounts(t, out, want, scenario{every: true})
 	if n := log.lines.Load(); n > 0 {
-		t.Errorf("%d lines of the log speak of an authorization that failed", n)
+		t.Errorf("%d lines of the log report a failed authorization", n)
 	}
 }
 
-// refusalsInLog counts the lines of a log that speak of a missing permission.
+// refusalsInLog counts the lines of a log that report a missing permission.
 type refusalsInLog struct{ lines atomic.Int64 }
 
 func (l *refusalsInLog) Write(line []byte) (int, error) {

@@ -28,8 +28,7 @@ func (c *cluster) admin(t *testing.T) *kadm.Client {
 	return kadm.NewClient(c.client(t))
 }
 
-// name returns a name for topics and applications that no other test and no other run
-// uses.
+// name returns a name for topics and applications. It is unique among all tests and runs.
 func name(t *testing.T, what string) string {
 	test := strings.Map(func(r rune) rune {
 		if r == '/' || r == ' ' {
@@ -58,7 +57,7 @@ func (c *cluster) createTopicWith(t *testing.T, topic string, partitions int32, 
 	if _, err := admin.CreateTopic(t.Context(), partitions, 1, configs, topic); err != nil {
 		t.Fatalf("create topic %s: %v", topic, err)
 	}
-	for { // the controller has created it; brokers learn of it a little later
+	for { // brokers learn of the topic a little later than the controller
 		if topics, err := admin.ListTopics(t.Context(), topic); err == nil && len(topics[topic].Partitions) == int(partitions) {
 			break
 		}
@@ -106,8 +105,8 @@ func (c *cluster) produceKeyed(t *testing.T, topic string, n, keys int) map[stri
 	return want
 }
 
-// committed is read for a topic to which nobody writes any more. If a transaction was
-// left open there, the test fails.
+// committed is read for a topic that is no longer written. If a transaction was left open
+// there, the test fails.
 func (c *cluster) committed(t *testing.T, topic string, f func(*kgo.Record)) {
 	t.Helper()
 	if err := decided(t.Context(), c.admin(t), topic); err != nil {
@@ -146,7 +145,7 @@ func (c *cluster) read(t *testing.T, topic string, f func(*kgo.Record)) {
 			if !r.Attrs.IsControl() {
 				f(r)
 			}
-			// beyond, if the end was inside a transaction that was aborted
+			// it is beyond the end if the end was inside an aborted transaction
 			if end := positions[r.Partition]; end > 0 && r.Offset+1 >= end {
 				open--
 				positions[r.Partition] = 0
@@ -188,7 +187,7 @@ func (c *cluster) hasRecords(t *testing.T, admin *kadm.Client, topic string, par
 		t.Fatal(err)
 	}
 	defer client.Close()
-	const long = patience / 6 // the records may have been purged meanwhile
+	const long = patience / 6 // the records may have been deleted meanwhile
 	ctx, cancel := context.WithTimeout(t.Context(), long)
 	defer cancel()
 	for ctx.Err() == nil {

@@ -72,7 +72,7 @@ func expect(terms, domains []string) expectation {
 	return e
 }
 
-// TestTweets runs the tweets example against the cluster and kills it meanwhile. It
+// TestTweets runs the tweets example against the cluster, and kills it several times. It
 // compares the results with an independent count of the same input.
 func TestTweets(t *testing.T) {
 	c := kafka(t)
@@ -105,7 +105,7 @@ func TestTweets(t *testing.T) {
 	for _, n := range want.terms {
 		total += n
 	}
-	// until the last batch is closed
+	// wait until the last batch is closed
 	for deadline := time.Now().Add(patience); ; pause(200 * time.Millisecond) {
 		if sum(termCounts(t, c.read, app+"-terms")) == total {
 			break

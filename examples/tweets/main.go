@@ -86,25 +86,25 @@ func parse(args []string, errors io.Writer) (options, error) {
 	return o, o.check(flags.Args(), given)
 }
 
-// names are those that Kafka allows for topics, short enough for what is added to them.
+// names are the topic names that Kafka allows, short enough for the suffixes that are
+// added.
 var names = regexp.MustCompile(`^[a-zA-Z0-9_-][a-zA-Z0-9._-]{0,149}$`)
 
-// check returns the first thing that is wrong with the options. given are the flags that
-// were given.
+// check returns the first mistake in the options. given are the flags that the user set.
 func (o options) check(rest []string, given map[string]bool) error {
 	switch {
 	case len(rest) > 0:
-		return fmt.Errorf("%q: there are flags only, no arguments", rest[0])
+		return fmt.Errorf("%q: the program takes flags and no arguments", rest[0])
 	case !names.MatchString(o.name):
 		return fmt.Errorf("-name %q: want 1 to 150 letters, digits, dots, underscores and hyphens, with no dot in front", o.name)
 	case o.interval < time.Millisecond:
 		return fmt.Errorf("-interval %v: want at least 1ms", o.interval)
 	case !given["window"] && o.window%o.interval != 0:
-		return fmt.Errorf("-interval %v: the window of %v is no multiple of it, give one with -window", o.interval, o.window)
+		return fmt.Errorf("-interval %v: the window of %v is not a multiple of it; set one with -window", o.interval, o.window)
 	case o.window < o.interval || o.window%o.interval != 0:
 		return fmt.Errorf("-window %v: want a multiple of -interval %v", o.window, o.interval)
 	case o.duration < 0:
-		return fmt.Errorf("-duration %v: want 0, which is no end, or more", o.duration)
+		return fmt.Errorf("-duration %v: want 0 (no end) or more", o.duration)
 	case o.rate < 1:
 		return fmt.Errorf("-rate %d: want at least 1", o.rate)
 	case !o.embedded():

@@ -54,7 +54,7 @@ func TestBadFlags(t *testing.T) {
 		{"-brokers a:9092,,b:9092", "-brokers a:9092,,b:9092"},
 		{"-window 7s", "-window 7s"},
 		{"-window 1s", "-window 1s"},
-		{"-interval 7s", "-interval 7s: the window of 1m0s is no multiple of it, give one with -window"},
+		{"-interval 7s", "-interval 7s: the window of 1m0s is not a multiple of it; set one with -window"},
 		{"-interval 2m", "-interval 2m0s: the window of 1m0s"},
 		{"-interval 2m -window 1m", "-window 1m0s: want a multiple of -interval 2m0s"},
 		{"-name=", `-name ""`},

@@ -38,7 +38,7 @@ type Link struct {
 func author(t Tweet) string { return t.User.ScreenName }
 
 // original reports whether the record is a tweet and not a retweet. The stream also
-// carries notices that are no tweets.
+// carries notices, which are not tweets.
 func original(t Tweet) bool { return t.ID != 0 && t.Retweeted == nil }
 
 // shortest is the minimum length of counted words. Shorter words are mostly articles and

@@ -53,11 +53,11 @@ func main() {
 func (o options) check(rest []string) error {
 	switch {
 	case len(rest) > 0:
-		return fmt.Errorf("%q: there are flags only, no arguments", rest[0])
+		return fmt.Errorf("%q: the program takes flags and no arguments", rest[0])
 	case o.interval < time.Millisecond:
 		return fmt.Errorf("-interval %v: want at least 1ms", o.interval)
 	case o.duration < 0:
-		return fmt.Errorf("-duration %v: want 0, which is no end, or more", o.duration)
+		return fmt.Errorf("-duration %v: want 0 (no end) or more", o.duration)
 	case o.brokers != "":
 		_, err := broker.Seeds(o.brokers)
 		return err

@@ -33,7 +33,7 @@ func topicOf(dir string) (string, int32, error) {
 	i := strings.LastIndexByte(name, '-')
 	partition, err := strconv.ParseInt(name[i+1:], 10, 32)
 	if i < 0 || err != nil {
-		return "", 0, fmt.Errorf("%s is no directory of a partition", dir)
+		return "", 0, fmt.Errorf("%s is not the directory of a partition", dir)
 	}
 	topic, err := url.PathUnescape(name[:i])
 	return topic, int32(partition), err

@@ -186,7 +186,7 @@ func TestTweets(t *testing.T) {
 		if of := tw.Retweeted; of != nil {
 			checkTweet(t, *of)
 			if of.ID >= tw.ID || of.Retweeted != nil || !strings.HasPrefix(tw.Text, "RT @"+of.User.ScreenName+": ") {
-				t.Errorf("tweet %d is no proper retweet of %d: %q", tw.ID, of.ID, tw.Text)
+				t.Errorf("tweet %d is not a proper retweet of %d: %q", tw.ID, of.ID, tw.Text)
 			}
 		}
 	}

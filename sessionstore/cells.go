@@ -25,6 +25,15 @@ func (s *core[K, V]) Session(cellKey []byte) serde.Window {
 	return serde.Window{Start: start, End: end}
 }
 
+// WithoutWindow returns the encoded key in a cell's key.
+func (s *core[K, V]) WithoutWindow(cellKey []byte) []byte {
+	key, _, _, _ := store.SplitSession(cellKey)
+	return key
+}
+
+// Key returns the key without its session in a cell's key.
+func (s *core[K, V]) Key(cellKey []byte) (K, error) { return s.Decode(s.WithoutWindow(cellKey)) }
+
 // AppendSessions appends the sessions of a key with end >= from and start <= to, by end.
 // For most records it reads no row: see lastSession.
 func (s *core[K, V]) AppendSessions(dst []serde.Window, key []byte, from, to int64) ([]serde.Window, error) {

@@ -23,6 +23,7 @@ func aggregate[K, V, A any](s flow[K, V], op, name string, add operator.Adder[K,
 func aggregateWindows[K, V, A any](s flow[K, V], w Windows, op, name string, add operator.Adder[K, V, A], as serde.Serde[A], opts []WindowedTableOption) WindowedTable[K, A] {
 	o := chosenWindowedTable(opts)
 	n := s.b.addTable(op, name, s.n, serdes{s.keys, as})
+	n.windows, n.everyUpdate = &w, o.everyUpdate
 	possible := s.b.checkWindows(n, w, o)
 	_, optional := s.values.(serde.Optional[V])
 	n.make = operator.AggregateWindows[K, V, A]{
@@ -45,6 +46,7 @@ func aggregateWindows[K, V, A any](s flow[K, V], w Windows, op, name string, add
 func aggregateSessions[K, V, A any](s flow[K, V], w Windows, op, name string, add operator.Adder[K, V, A], merge operator.Merger[A], as serde.Serde[A], opts []WindowedTableOption) WindowedTable[K, A] {
 	o := chosenWindowedTable(opts)
 	n := s.b.addTable(op, name, s.n, serdes{s.keys, as})
+	n.windows, n.everyUpdate = &w, o.everyUpdate
 	possible := s.b.checkWindows(n, w, o)
 	_, optional := s.values.(serde.Optional[V])
 	n.make = operator.AggregateSessions[K, V, A]{

@@ -175,7 +175,7 @@ func (b *Builder) graph(stores []*graph.Store) *graph.Graph {
 	nodes := make([]*graph.Node, len(b.nodes))
 	for i, n := range b.nodes {
 		g := &graph.Node{
-			Name: n.name, Kind: n.kind, Type: n.op, Keyed: n.keyed, Table: n.table,
+			Name: n.name, Kind: n.kind, Type: n.op, Keyed: n.keyed, Table: n.table, Final: n.final,
 			Topics: n.topics, SinkTopic: n.sinkTopic, SourceOpts: n.sourceOpts, New: n.make,
 		}
 		for _, p := range n.parents {

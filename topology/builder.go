@@ -67,6 +67,10 @@ type node struct {
 	op    string // the operator that the user called: "filter", "count", ...
 	keyed bool   // see graph.Node
 	table bool   // see graph.Node
+	final bool   // see graph.Node
+
+	windows     *Windows // of a windowed aggregation
+	everyUpdate bool     // of a windowed aggregation
 
 	parents []*node
 	stores  []storeUse

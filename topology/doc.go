@@ -141,6 +141,10 @@
 // counted as dropped once per window for which it is late. Sliding windows and sessions
 // include their end: see [Sliding] and [Sessions].
 //
+// A windowed table sends its rows as they change. With [WindowedTable.Final], it sends a
+// row once, when its window is closed. [Table.Suppress] holds updates back behind other
+// operators on tables, or for a time.
+//
 // Stream time advances only with records. If a partition gets no records, its windows
 // stay open.
 //

@@ -96,7 +96,7 @@ func joinTables[K, L, R, V any](left Table[K, L], right Table[K, R], j tablesJoi
 	b := left.b
 	merge := b.add(&node{kind: graph.Processor, op: j.op, table: true, make: operator.TableMerge[K, V]{}.New}, nameOf(opts), left.n)
 	b.needFunc(merge, j.given)
-	joined := Table[K, V]{b: b, n: merge, keys: left.keys, values: vs}
+	joined := Table[K, V]{b: b, n: merge, keys: left.keys, values: vs, window: left.window}
 	if !b.sameBuilder(merge, right.b) {
 		return joined
 	}

@@ -47,7 +47,9 @@ func (s Stream[K, V]) ToTable(name string, opts ...ToTableOption) Table[K, V] {
 func (t Table[K, V]) Stored(name string, opts ...TableOption) Table[K, V] {
 	o := chosenTable(opts)
 	in := flow[K, V]{b: t.b, n: t.n, keys: t.keys, values: t.values}
-	return keep(in, t.b.addNamedTable("stored", name, t.n), name, o)
+	stored := keep(in, t.b.addNamedTable("stored", name, t.n), name, o)
+	stored.window = t.window
+	return stored
 }
 
 // addNamedTable adds a node that keep makes the node of a table.

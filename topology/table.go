@@ -28,6 +28,7 @@ type Table[K, V any] struct {
 	keys   serde.Serde[K]
 	values serde.Serde[V]
 	rows   rows[K, V]
+	window func(K) serde.Window // of a row; nil without windows
 }
 
 // rows says how to look up the rows of a table. The zero value means that they cannot be.
@@ -69,7 +70,7 @@ type WindowedTable[K, V any] struct {
 // windowedTable returns the handle of a windowed table. keys is the serde of the keys
 // without their windows.
 func windowedTable[K, V any](b *Builder, n *node, name string, keys serde.Serde[K], values serde.Serde[V], w Windows) WindowedTable[K, V] {
-	t := WindowedTable[K, V]{Table: Table[serde.Windowed[K], V]{b: b, n: n, name: name, values: values}, windows: w}
+	t := WindowedTable[K, V]{Table: Table[serde.Windowed[K], V]{b: b, n: n, name: name, values: values, window: windowOf[K]}, windows: w}
 	switch {
 	case isNil(keys):
 	case w.kind == sessions:
@@ -81,6 +82,8 @@ func windowedTable[K, V any](b *Builder, n *node, name string, keys serde.Serde[
 	t.rows = rows[serde.Windowed[K], V]{view, []*node{n}}
 	return t
 }
+
+func windowOf[K any](key serde.Windowed[K]) serde.Window { return key.Window }
 
 // Windows returns the windows of the table.
 func (t WindowedTable[K, V]) Windows() Windows { return t.windows }

@@ -70,7 +70,7 @@ func MapTableRecord[K, V, V2 any](t Table[K, V], f func(processor.Record[K, V]) 
 func mapTable[K, V, V2 any](t Table[K, V], given any, f func(*graph.Record[K, V]) (V2, error), vs serde.Serde[V2], opts []Option) Table[K, V2] {
 	o := operator.TableMapValues[K, V, V2]{Convert: f, In: t.values, Out: vs}
 	n := t.b.addFunc(&node{op: "mapValues", table: true, make: o.New}, opts, t.n, given)
-	mapped := Table[K, V2]{b: t.b, n: n, keys: t.keys, values: vs}
+	mapped := Table[K, V2]{b: t.b, n: n, keys: t.keys, values: vs, window: t.window}
 	if t.rows.view != nil {
 		mapped.rows = rows[K, V2]{operator.MappedRows[K, V, V2]{Of: t.rows.view, TableMapValues: o}, t.rows.in}
 	}

@@ -44,6 +44,9 @@ func timesOf(sub *graph.SubTopology) (size int) {
 		size += number + prefix + len(s.Name)
 	}
 	for _, n := range sub.Nodes {
+		if n.Final {
+			size += number + prefix + len(n.Name)
+		}
 		switch {
 		case n.Type == "process":
 			size += number + prefix + len(n.Name) + positions

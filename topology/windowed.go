@@ -11,6 +11,9 @@ import (
 // time is the largest timestamp of the records that have reached it, including the
 // present one. When stream time minus grace reaches the end of a window, the window is
 // closed and takes no more records. Stream time survives restarts.
+//
+// The table of an aggregation sends a row whenever it has changed.
+// [WindowedTable.Final] makes it send a row once, when its window is closed.
 type Windowed[K, V any] struct {
 	g Grouped[K, V]
 	w Windows

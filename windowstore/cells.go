@@ -22,6 +22,12 @@ func (s *core[K, V]) Start(cellKey []byte) int64 {
 	return start
 }
 
+// Key returns the key without its window in a cell's key.
+func (s *core[K, V]) Key(cellKey []byte) (K, error) {
+	key, _, _, _ := store.SplitLocal(cellKey)
+	return s.Decode(key)
+}
+
 // AppendWindow appends the key of the cell of a window.
 func (s *core[K, V]) AppendWindow(dst, key []byte, w serde.Window) []byte {
 	return s.AppendKey(dst, key, w.Start)

@@ -21,6 +21,7 @@ type windowed struct {
 	*group
 	windows  *topology.Windows
 	sessions *op
+	final    bool // the results of closed windows only
 }
 
 func (b *builder) groupBy(o op) error {
@@ -84,19 +85,23 @@ func (g *group) open(n *names, table string) (grouped, string) {
 }
 
 func (b *builder) windowedBy(o op) error {
-	if err := o.knows("window"); err != nil {
+	if err := o.knows("window emit"); err != nil {
 		return err
 	}
 	g, ok := b.groups[o.text("from")]
 	if !ok {
 		return notYet("windowedBy of a cogroup")
 	}
+	final := o.text("emit") == "close"
+	if !final && o.has("emit") {
+		return notYet("windowedBy with emit %s", o.text("emit"))
+	}
 	if window := o.child("window"); window.text("type") == "session" {
-		b.groups[o.id()] = windowed{group: g.group, sessions: &window}
+		b.groups[o.id()] = windowed{group: g.group, sessions: &window, final: final}
 		return window.only("session windows", "type gap grace")
 	}
 	w, err := windowsOf(o.child("window"))
-	b.groups[o.id()] = windowed{group: g.group, windows: &w}
+	b.groups[o.id()] = windowed{group: g.group, windows: &w, final: final}
 	return err
 }
 
@@ -142,6 +147,9 @@ func (b *builder) aggregate(o op) error {
 	if err != nil {
 		return err
 	}
+	if g.final {
+		opts.every = false // Final excludes it
+	}
 	name := m.text("name")
 	if name == "" {
 		role := "KSTREAM-AGGREGATE-STATE-STORE"
@@ -158,6 +166,9 @@ func (b *builder) aggregate(o op) error {
 	t, err := aggregateInto(o, from, name, opts)
 	if err != nil {
 		return err
+	}
+	if g.final {
+		t = t.(interface{ final() table }).final()
 	}
 	b.tables[o.id()] = t
 	b.built.stores = append(b.built.stores, t.content())
@@ -217,7 +228,7 @@ func (b *builder) materialized(m op) (o tableOptions, err error) {
 	}
 	add(m.text("type") == "in-memory", topology.InMemory())
 	add(m.isOff("logging"), topology.WithoutChangelog())
-	add(!b.cached || m.isOff("caching"), topology.EveryUpdate())
+	o.every = !b.cached || m.isOff("caching")
 	if m.has("retention") {
 		o.windowed = append(o.windowed, topology.Retention(m.duration("retention")))
 	}

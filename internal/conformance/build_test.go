@@ -21,6 +21,10 @@ type built struct {
 
 	stores []storeReader
 
+	// buffers are the changelogs of the buffers of suppress. In Kafka Streams their
+	// records have no timestamps, and no order within a step.
+	buffers map[string]bool
+
 	// nullKeys is the number of records without a key that reached a repartition. Kafka
 	// Streams drops them without counting them.
 	nullKeys *int64
@@ -53,7 +57,7 @@ func build(c *testCase) (*built, error) {
 		c: c, b: topology.New(), names: namesOf(c), cached: cacheBytes(c) > 0,
 		streams: map[string]stream{}, groups: map[string]windowed{}, tables: map[string]table{}, groupedTables: map[string]*tableGroup{}, stores: map[string]*store{},
 	}
-	b.built = &built{names: b.names, nullKeys: new(int64), punctuations: new(int)}
+	b.built = &built{names: b.names, buffers: map[string]bool{}, nullKeys: new(int64), punctuations: new(int)}
 	interpret := b.dsl
 	if isProcessorAPI(c) {
 		interpret = b.processorAPI
@@ -99,6 +103,7 @@ var operations = map[string]func(*builder, op) error{
 	"count":           (*builder).aggregate,
 	"reduce":          (*builder).aggregate,
 	"aggregate":       (*builder).aggregate,
+	"suppress":        (*builder).suppress,
 	"join":            (*builder).join,
 	"process":         (*builder).process,
 	"processValues":   (*builder).process,

@@ -91,7 +91,7 @@ func judge(t *testing.T, c, variant *testCase, list *departures, opts ...topolog
 	if why := list.find(c, o, found); why != "" {
 		return result{departs, why}
 	}
-	if why := list.byVariant(variant, o); why != "" {
+	if why := list.byVariant(c, variant, o); why != "" {
 		return result{departs, why}
 	}
 	return fail(t, show3(found))

@@ -81,11 +81,11 @@ func (d *departures) find(c *testCase, o *observed, found []difference) string {
 
 // byVariant returns why a case may give the results of its variant. The final content of
 // its stores is left out, because it depends on the retention, in which the two differ.
-func (d *departures) byVariant(variant *testCase, o *observed) string {
+func (d *departures) byVariant(c, variant *testCase, o *observed) string {
 	if variant == nil {
 		return ""
 	}
-	expected := *variant
+	expected := variant.withNamesOf(c)
 	expected.Stores = nil
 	if found := compare(&expected, o); len(found) > 0 && d.find(&expected, o, found) == "" {
 		return ""

@@ -44,6 +44,34 @@ func namesOf(c *testCase) *names {
 	return n
 }
 
+// withNamesOf returns a variant with the generated names of its case: an option of a
+// store changes the numbers of all that follow.
+func (c *testCase) withNamesOf(other *testCase) testCase {
+	var pairs []string
+	theirs, ours := namesOf(c).byRole, namesOf(other).byRole
+	for role, list := range theirs {
+		for i, name := range list[:min(len(list), len(ours[role]))] {
+			pairs = append(pairs, name, ours[role][i])
+		}
+	}
+	rename := strings.NewReplacer(pairs...)
+	out := *c
+	out.Steps = slices.Clone(c.Steps)
+	for i, st := range out.Steps {
+		out.Steps[i].Internal = renamed(st.Internal, rename)
+	}
+	out.InternalDigest = renamed(c.InternalDigest, rename)
+	return out
+}
+
+func renamed[V any](m map[string]V, names *strings.Replacer) map[string]V {
+	out := make(map[string]V, len(m))
+	for name, v := range m {
+		out[names.Replace(name)] = v
+	}
+	return out
+}
+
 func number(name string) string { return name[len(name)-10:] }
 
 // next returns the next generated name of a role. If nothing is written under a name, the

@@ -55,6 +55,9 @@ var rules = map[string]func(s *subject, d difference) bool{
 	"headers-of-changelogs":        headersOfChangelogs,
 	"one-store-for-one-stream":     oneStoreForOneStream,
 	"joins-within-no-time":         joinsWithinNoTime,
+	"results-of-closed-windows":    resultsOfClosedWindows,
+	"final-sessions":               finalSessions,
+	"old-of-suppressed":            oldOfSuppressed,
 }
 
 // surplus is how many more records were dropped than in Kafka Streams.
@@ -127,11 +130,21 @@ func folds(c *testCase) bool {
 // oldOfNewWindow allows an update of a grouped windowed table that only adds a value,
 // where Kafka Streams also takes one away.
 func oldOfNewWindow(s *subject, d difference) bool {
-	return strings.HasSuffix(d.topic, "-repartition") && hasOp(s.c, "windowedBy") && pairwise(d, func(w wanted, g topologytest.Record) bool {
-		added, ok := bytes.CutSuffix(g.Value, []byte{1})
-		both := append(binary.AppendVarint(nil, int64(len(added))), added...)
-		return ok && bytes.Equal(w.key, g.Key) && bytes.HasPrefix(w.value, both) && bytes.HasSuffix(w.value, []byte{2})
-	})
+	return hasOp(s.c, "windowedBy") && addsOnly(d) || initialOfBuffered(s, d)
+}
+
+// addsOnly reports whether the updates of a repartition topic only add the values that
+// they should put in the place of others.
+func addsOnly(d difference) bool {
+	return strings.HasSuffix(d.topic, "-repartition") && pairwise(d, onlyAdds)
+}
+
+// onlyAdds reports whether an update adds the value that it should put in the place of
+// another one.
+func onlyAdds(w wanted, g topologytest.Record) bool {
+	added, ok := bytes.CutSuffix(g.Value, []byte{1})
+	both := append(binary.AppendVarint(nil, int64(len(added))), added...)
+	return ok && bytes.Equal(w.key, g.Key) && bytes.HasPrefix(w.value, both) && bytes.HasSuffix(w.value, []byte{2})
 }
 
 // orderInMemoryWindows allows the rows in the result of a store command in another order.

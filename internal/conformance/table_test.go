@@ -3,6 +3,7 @@ package conformance
 import (
 	"errors"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/millrace-streams/millrace/processor"
@@ -32,11 +33,20 @@ type folded interface {
 // tableOptions are the options of Materialized.
 type tableOptions struct {
 	all      []topology.StoreOption
+	every    bool // each update is sent
 	windowed []topology.WindowedTableOption
 }
 
+// stored are the options of the store.
+func (o tableOptions) stored() []topology.StoreOption {
+	if o.every {
+		return append(slices.Clip(o.all), topology.EveryUpdate())
+	}
+	return o.all
+}
+
 func (o tableOptions) plainOnes() (out []topology.TableOption) {
-	for _, opt := range o.all {
+	for _, opt := range o.stored() {
 		out = append(out, opt)
 	}
 	return out
@@ -44,7 +54,7 @@ func (o tableOptions) plainOnes() (out []topology.TableOption) {
 
 func (o tableOptions) windowedOnes() []topology.WindowedTableOption {
 	out := o.windowed
-	for _, opt := range o.all {
+	for _, opt := range o.stored() {
 		out = append(out, opt)
 	}
 	return out
@@ -58,6 +68,8 @@ type table interface {
 
 	// join joins the rows with those of another table.
 	join(other table, kind string, f joiner, values *dynamic, opts []topology.Option) (table, error)
+
+	suppress(name string, s topology.Suppression, o tableOptions) table
 
 	// stored keeps the rows in a store, whose rows content reads.
 	stored(name string, o tableOptions) table
@@ -167,6 +179,10 @@ func (t tableOf[K, V]) stored(name string, o tableOptions) table {
 	return tableOf[K, V]{t.t.Stored(name, o.plainOnes()...), t.keys, t.values}
 }
 
+func (t tableOf[K, V]) suppress(name string, s topology.Suppression, o tableOptions) table {
+	return tableOf[K, V]{t.t.Suppress(name, s, o.plainOnes()...), t.keys, t.values}
+}
+
 func (t tableOf[K, V]) keySerde() *dynamic   { return t.keys }
 func (t tableOf[K, V]) valueSerde() *dynamic { return t.values }
 
@@ -269,6 +285,12 @@ func (t windowedTableOf[V]) toStream(opts []topology.Option) stream {
 	return streamOf[serde.Windowed[any]]{anyValues(t.t.Stream(opts...), t.values), t.windowed, t.values, no}
 }
 
+// final is the table with the results of closed windows only.
+func (t windowedTableOf[V]) final() table {
+	t.t = t.t.Final()
+	return t
+}
+
 // plain is the table as one whose keys are windowed.
 func (t windowedTableOf[V]) plain() tableOf[serde.Windowed[any], V] {
 	return tableOf[serde.Windowed[any], V]{t.t.Table, t.windowed, t.values}
@@ -284,6 +306,9 @@ func (t windowedTableOf[V]) mapValues(f mapper, values *dynamic, opts []topology
 
 func (t windowedTableOf[V]) stored(name string, o tableOptions) table {
 	return t.plain().stored(name, o)
+}
+func (t windowedTableOf[V]) suppress(name string, s topology.Suppression, o tableOptions) table {
+	return t.plain().suppress(name, s, o)
 }
 func (t windowedTableOf[V]) valueSerde() *dynamic { return t.values }
 func (t windowedTableOf[V]) keySerde() *dynamic   { return t.windowed }

@@ -50,6 +50,10 @@ type Node struct {
 	// Table says that the node's instance sends the rows of a table.
 	Table bool
 
+	// Final says that the node sends a row of its windowed table once, when its window is
+	// closed.
+	Final bool
+
 	// New makes the node's instance for one task. children are the instances of Children,
 	// in order. The dynamic type of each is a Receiver of what this node forwards or, if
 	// the node SendsOld, a ChangeReceiver. A Source's instance is a SourceNode.

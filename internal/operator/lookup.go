@@ -77,6 +77,9 @@ type WindowRows[K, V any] struct {
 	// Sessions says that the store has sessions. The timestamp of an update is then the
 	// end of the session.
 	Sessions bool
+
+	// Final says that the table has the rows of closed windows only.
+	Final bool
 }
 
 // windowCells is what a store's instance must be for WindowRows.
@@ -93,7 +96,12 @@ func (v WindowRows[K, V]) Open(t graph.Task, how Reading) (Lookup[serde.Windowed
 	if err != nil {
 		return nil, err
 	}
-	return &windowRows[K, V]{cellReader[K, V]{s.Cells(), how}, s, keyEncoder[K]{serde: v.Keys}, v.Sessions, nil}, nil
+	how.Sent = how.Sent && !v.Final
+	rows := &windowRows[K, V]{cellReader[K, V]{s.Cells(), how}, s, keyEncoder[K]{serde: v.Keys}, v.Sessions, nil}
+	if v.Final {
+		return closedOnly(t, v.Store, rows), nil
+	}
+	return rows, nil
 }
 
 type windowRows[K, V any] struct {

@@ -18,7 +18,8 @@ import (
 type rows[K, R, A any] struct {
 	base
 	absent      absence[A]
-	everyUpdate bool
+	everyUpdate bool // send and log each update
+	final       bool // send the rows when they are closed, and not their updates
 	// A sent value is never changed in place.
 	copies bool
 	keyOf  func(*engine.Cell[K, A]) (key R, encoding []byte) // encoding may be nil
@@ -26,6 +27,11 @@ type rows[K, R, A any] struct {
 	timeOf  func(*engine.Cell[K, A]) int64
 	cells   *engine.Cells[K, A]
 	updates updates[R, A]
+
+	// opened is called for each row that is new, with the end of its window. nil unless
+	// final.
+	opened func(cell *engine.Cell[K, A], end int64)
+	endOf  func(*engine.Cell[K, A]) int64 // nil unless opened is set
 }
 
 // cellStore is what a store's instance must be for an operator that keeps its rows there.
@@ -54,11 +60,14 @@ func openRows[K, R, A any](b base, s cellStore[K, A], values serde.Serde[A], eve
 	u, err := updatesTo[R, A](children)
 	r := rows[K, R, A]{
 		base: b, absent: absenceOf(values), everyUpdate: everyUpdate || b.task.EveryUpdate(), cells: s.Cells(), updates: u,
-		copies: u.needOld() || valuesAreKept(b.node),
+		copies: u.needOld() || valuesAreKept(b.node), final: b.node.Final,
+	}
+	if r.final {
+		r.copies = false // a row does not change any more when it has been sent
 	}
 	switch {
 	case r.everyUpdate:
-	case r.updates.needOld():
+	case r.updates.needOld() && !r.final:
 		r.cells.KeepOldValues()
 	case r.absent.expressible():
 		r.deletable()
@@ -69,7 +78,7 @@ func openRows[K, R, A any](b base, s cellStore[K, A], values serde.Serde[A], eve
 // deletable says that rows can be deleted. Only such rows can be created and deleted
 // between two commits.
 func (t *rows[K, R, A]) deletable() {
-	if !t.everyUpdate && !t.updates.needOld() {
+	if !t.everyUpdate && (t.final || !t.updates.needOld()) {
 		t.cells.KeepOld()
 	}
 }
@@ -82,7 +91,7 @@ func valuesAreKept(n *graph.Node) bool {
 
 // start registers the flush of the rows, once they do not move any more.
 func (t *rows[K, R, A]) start() {
-	if !t.everyUpdate {
+	if !t.everyUpdate && !t.final {
 		t.task.OnFlush(t.node, t.flush)
 	}
 }
@@ -129,7 +138,12 @@ func (t *rows[K, R, A]) change(cell *engine.Cell[K, A], value A, present bool, a
 	if err := t.cells.Set(cell, value, present, int64(logged), t.origin(by.headers)); err != nil {
 		return err
 	}
-	if t.everyUpdate {
+	switch {
+	case t.final:
+		if present && !had && t.opened != nil {
+			t.opened(cell, t.endOf(cell))
+		}
+	case t.everyUpdate:
 		t.prepare(cell, int64(at), by.headers)
 		t.updates.setOld(old, had)
 	}
@@ -138,10 +152,18 @@ func (t *rows[K, R, A]) change(cell *engine.Cell[K, A], value A, present bool, a
 
 // emit sends the update of the row that was set last, if every update is sent.
 func (t *rows[K, R, A]) emit() error {
-	if !t.everyUpdate {
+	if !t.everyUpdate || t.final {
 		return nil
 	}
 	return t.updates.send()
+}
+
+// time returns the timestamp of a row's update.
+func (t *rows[K, R, A]) time(cell *engine.Cell[K, A]) int64 {
+	if t.timeOf != nil {
+		return t.timeOf(cell)
+	}
+	return cell.Timestamp
 }
 
 // prepare sets the next update to the row of a cell.
@@ -171,11 +193,8 @@ func (t *rows[K, R, A]) flushRow(cell *engine.Cell[K, A]) error {
 		}
 		t.updates.setOld(old, had)
 	}
-	origin, at := t.cells.Origin(cell), cell.Timestamp
-	if t.timeOf != nil {
-		at = t.timeOf(cell)
-	}
-	t.prepare(cell, at, origin.Headers)
+	origin := t.cells.Origin(cell)
+	t.prepare(cell, t.time(cell), origin.Headers)
 	t.flushing(origin)
 	return t.updates.send()
 }

@@ -37,8 +37,9 @@ type Merger[A any] func(a, b A) (A, error)
 type sessionStore[K, A any] interface {
 	windowCells[K, A]
 
-	// Session returns the session of a cell's key.
+	// Session and WithoutWindow return the parts of a cell's key.
 	Session(cellKey []byte) serde.Window
+	WithoutWindow(cellKey []byte) []byte
 	// AppendSessions appends the sessions of a key with end >= from and start <= to, by
 	// end.
 	AppendSessions(dst []serde.Window, key []byte, from, to int64) ([]serde.Window, error)
@@ -71,7 +72,7 @@ func (c AggregateSessions[K, V, A]) New(t graph.Task, n *graph.Node, children []
 	s.deletable() // if a session grows, its old row is deleted
 	s.keyOf, s.timeOf = s.windowed, s.end
 	s.start()
-	return s, nil
+	return s, s.openClosing()
 }
 
 type sessions[K, V, A any] struct {
@@ -80,9 +81,11 @@ type sessions[K, V, A any] struct {
 	store      sessionStore[K, A]
 	keys       keyEncoder[K]
 	streamTime *processor.Timestamp // largest timestamp that has reached the operator
+	closing    *closing[K, A]
 
 	found    []serde.Window // the sessions that the record touches
 	row, own []byte         // scratch
+	ending   [][]byte       // see findEnding
 }
 
 func (s *sessions[K, V, A]) Receive(r *graph.Record[K, V]) error {
@@ -119,12 +122,19 @@ func (s *sessions[K, V, A]) Receive(r *graph.Record[K, V]) error {
 		_, failure := s.failed(err, nil)
 		return failure
 	}
-	return s.replace(r, key, session, value, there)
+	if err := s.replace(r, key, session, value, there); err != nil {
+		return err
+	}
+	return s.sendClosed(r.Headers)
 }
 
 // closed returns a time. A session that ends before it is closed.
 func (s *sessions[K, V, A]) closed() int64 {
-	return int64(*s.streamTime) - s.config.Grace - s.config.Gap
+	closed := int64(*s.streamTime) - s.config.Grace - s.config.Gap
+	if s.closing != nil {
+		closed = max(closed, int64(*s.closing.until)+1)
+	}
+	return closed
 }
 
 // find finds the sessions that a record with the timestamp touches. It returns the
@@ -138,6 +148,10 @@ func (s *sessions[K, V, A]) find(key []byte, at int64) (session serde.Window, er
 	// An expired session is not absorbed. The result must not depend on when the session
 	// is deleted.
 	from := max(at-s.config.Gap, int64(*s.streamTime)-s.config.Retention+1, 0)
+	if s.closing != nil {
+		// A session that was sent stays as it is.
+		from = max(from, int64(*s.closing.until)+1)
+	}
 	s.found, err = s.store.AppendSessions(s.found[:0], key, from, to)
 	for _, f := range s.found {
 		session.Start, session.End = min(session.Start, f.Start), max(session.End, f.End)
@@ -198,6 +212,9 @@ func (s *sessions[K, V, A]) replace(r *graph.Record[K, V], key []byte, session s
 		cell = s.cells.LoadNew(s.rowKey(key, session), r.Key)
 	}
 	s.store.Merged(key, session)
+	if s.closing != nil && len(s.found) == 0 {
+		s.closing.index.Add(session.End, sessionMark(key, session))
+	}
 	return s.put(cell, value, true, session, by)
 }
 

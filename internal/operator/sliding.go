@@ -55,9 +55,10 @@ func (c AggregateSliding[K, V, A]) New(t graph.Task, n *graph.Node, children []a
 		return nil, err
 	}
 	*s.streamTime = max(*s.streamTime, processor.Timestamp(store.Newest()))
-	s.keyOf = s.windowed
+	s.keyOf, s.endOf = s.windowed, s.endOfCell
 	s.start()
-	return s, nil
+	s.closing, err = openClosing(&s.rows, c.Store, *s.streamTime, c.Size, c.Grace+1, nil)
+	return s, err
 }
 
 type sliding[K, V, A any] struct {
@@ -65,6 +66,7 @@ type sliding[K, V, A any] struct {
 	store       slidingStore[K, A]
 	size, grace int64
 	streamTime  *processor.Timestamp // largest timestamp that has reached the operator
+	closing     *closing[K, A]
 
 	row []byte // scratch
 }
@@ -98,9 +100,14 @@ func (s *sliding[K, V, A]) Receive(r *graph.Record[K, V]) error {
 	}
 	slide := slide[K, V, A]{sliding: s, r: r, key: key, at: at, from: from, windows: windows}
 	if at < s.size {
-		return slide.early()
+		err = slide.early()
+	} else {
+		err = slide.receive()
 	}
-	return slide.receive()
+	if err != nil {
+		return err
+	}
+	return s.closing.send(*s.streamTime, r.Headers)
 }
 
 // next returns the millisecond after a time.
@@ -108,11 +115,17 @@ func next(at int64) int64 { return at + min(1, math.MaxInt64-at) }
 
 // closed reports whether the window with the start accepts no more records.
 func (s *sliding[K, V, A]) closed(start int64) bool {
-	return s.end(start) < int64(*s.streamTime)-s.grace
+	end := s.end(start)
+	return end < int64(*s.streamTime)-s.grace || s.closing.passed(end)
 }
 
 // end returns the end of the window with the start.
 func (s *sliding[K, V, A]) end(start int64) int64 { return start + min(s.size, math.MaxInt64-start) }
+
+// endOfCell returns the end of a cell's window.
+func (s *sliding[K, V, A]) endOfCell(cell *engine.Cell[K, A]) int64 {
+	return s.end(s.store.Start(cell.KeyBytes()))
+}
 
 func (s *sliding[K, V, A]) windowed(cell *engine.Cell[K, A]) (serde.Windowed[K], []byte) {
 	start := s.store.Start(cell.KeyBytes())

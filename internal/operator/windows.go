@@ -55,9 +55,10 @@ func (c AggregateWindows[K, V, A]) New(t graph.Task, n *graph.Node, children []a
 		return nil, err
 	}
 	*w.streamTime = max(*w.streamTime, processor.Timestamp(s.Newest()))
-	w.keyOf = w.windowed
+	w.keyOf, w.endOf = w.windowed, w.end
 	w.start()
-	return w, nil
+	w.closing, err = openClosing(&w.rows, c.Store, *w.streamTime, c.Span.Size, c.Span.Grace, nil)
+	return w, err
 }
 
 type windows[K, V, A any] struct {
@@ -66,7 +67,8 @@ type windows[K, V, A any] struct {
 	span       Span
 	dropAbsent bool
 	streamTime *processor.Timestamp // largest timestamp that has reached the operator
-	row        []byte               // scratch
+	closing    *closing[K, A]
+	row        []byte // scratch
 }
 
 func (w *windows[K, V, A]) Receive(r *graph.Record[K, V]) error {
@@ -85,6 +87,14 @@ func (w *windows[K, V, A]) Receive(r *graph.Record[K, V]) error {
 		_, failure := w.failed(err, nil)
 		return failure
 	}
+	if err := w.receiveAll(r, key); err != nil {
+		return err
+	}
+	return w.closing.send(*w.streamTime, r.Headers)
+}
+
+// receiveAll takes the record into its windows.
+func (w *windows[K, V, A]) receiveAll(r *graph.Record[K, V], key []byte) error {
 	first, last, step := w.span.starts(int64(r.Timestamp))
 	for start := first; start <= last; start += step {
 		if ok, err := w.receive(r, key, start); !ok {
@@ -101,7 +111,7 @@ func (w *windows[K, V, A]) Receive(r *graph.Record[K, V]) error {
 // record is then added to no further window, and the windows before keep it. The error
 // policy is therefore asked, and a dead letter written, only once for each record.
 func (w *windows[K, V, A]) receive(r *graph.Record[K, V], key []byte, start int64) (ok bool, failure error) {
-	if w.span.closed(w.span.end(start), int64(*w.streamTime)) {
+	if end := w.span.end(start); w.span.closed(end, int64(*w.streamTime)) || w.closing.passed(end) {
 		w.drop(lateRecord)
 		return true, nil
 	}
@@ -112,6 +122,11 @@ func (w *windows[K, V, A]) receive(r *graph.Record[K, V], key []byte, start int6
 	w.store.Observe(start)
 	failure = w.emit()
 	return failure == nil, failure
+}
+
+// end returns the end of a cell's window.
+func (w *windows[K, V, A]) end(cell *engine.Cell[K, A]) int64 {
+	return w.span.end(w.store.Start(cell.KeyBytes()))
 }
 
 func (w *windows[K, V, A]) windowed(cell *engine.Cell[K, A]) (serde.Windowed[K], []byte) {

@@ -95,6 +95,19 @@ func (c *Core[K, V]) Decode(data []byte) (K, error) {
 	return key, nil
 }
 
+// DecodeValue returns the value of bytes that EncodeValue wrote.
+func (c *Core[K, V]) DecodeValue(data []byte) (value V, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("panic: %v", v)
+		}
+		if err != nil {
+			err = c.Wrap(fmt.Errorf("decode a value: %w", err))
+		}
+	}()
+	return c.values.Decode(data)
+}
+
 // EncodeValue returns the bytes of a value, which belong to the caller.
 func (c *Core[K, V]) EncodeValue(value V) ([]byte, error) {
 	data, err := c.values.Append([]byte{}, value)

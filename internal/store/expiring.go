@@ -1,6 +1,8 @@
 package store
 
 import (
+	"bytes"
+
 	"github.com/millrace-streams/millrace/internal/engine"
 )
 
@@ -61,6 +63,30 @@ func (s *Expiring[K, V]) findTime() error {
 // were lost, else -1. It is a stream time that the operator which writes the rows has
 // reached: the record with the largest timestamp is in the row with the largest time.
 func (s *Expiring[K, V]) Newest() int64 { return s.newest }
+
+// TimeIndex returns an index of the committed rows with a time after the given one. keyOf
+// makes the key of a row in the index of its local key; nil: the same. The caller closes
+// the index.
+func (s *Expiring[K, V]) TimeIndex(after int64, keyOf func(local []byte) []byte) (*engine.TimeIndex, error) {
+	if keyOf == nil {
+		keyOf = bytes.Clone
+	}
+	index := engine.NewTimeIndex(s.env.Budget)
+	var from []byte
+	if after >= 0 {
+		from = s.layout.AppendSegment(nil, after)
+	}
+	rows, err := s.env.Table.Scan(from, nil)
+	if err != nil {
+		return nil, err
+	}
+	for rows.Next() {
+		if at, ok := s.rowTime(rows.Key()); ok && at > after {
+			index.Add(at, keyOf(rows.Key()))
+		}
+	}
+	return index, rows.Close()
+}
 
 // Interval returns the interval of the segments in ms.
 func (s *Expiring[K, V]) Interval() int64 { return s.layout.Interval }

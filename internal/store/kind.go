@@ -1,6 +1,9 @@
 package store
 
-import "github.com/millrace-streams/millrace/internal/engine"
+import (
+	"github.com/millrace-streams/millrace/internal/engine"
+	"github.com/millrace-streams/millrace/processor"
+)
 
 // Kind is a kind of store. Kinds are compared by pointer; each is made once, as a package
 // variable.
@@ -14,6 +17,9 @@ type Kind struct {
 
 	// Changelog is the kind of the changelog topic.
 	Changelog ChangelogKind
+
+	// Headers are those of the changelog records that are no deletions.
+	Headers processor.Headers
 
 	// Own kinds are the runtime's. Users cannot ask for one, and the shape of the
 	// topology does not list its stores.
@@ -58,6 +64,7 @@ var kinds = []*Kind{
 	KeyValue,
 	Window,
 	Session,
+	Buffer,
 	Times,
 }
 

@@ -65,7 +65,7 @@ func (t *Task) openStore(s *graph.Store) error {
 			opened.position = at
 		}
 		env.Log = func(key, value []byte, timestamp int64, origin *engine.Origin) error {
-			return t.log(opened.changelog, key, value, timestamp, origin)
+			return t.log(opened.changelog, s.Spec.Kind.Headers, key, value, timestamp, origin)
 		}
 	}
 	if opened.instance, err = s.Spec.Open(env); err != nil {
@@ -92,8 +92,9 @@ func (t *Task) Expired() map[string]int64 {
 
 // log sends a changelog record. origin is the record that changed the row last. The
 // record always goes to the task's own partition, from which the task is restored. No
-// policy applies: without the record the committed state could not be restored.
-func (t *Task) log(topic string, key, value []byte, timestamp int64, origin *engine.Origin) error {
+// policy applies: without the record the committed state could not be restored. Deletions
+// have no headers.
+func (t *Task) log(topic string, headers processor.Headers, key, value []byte, timestamp int64, origin *engine.Origin) error {
 	if t.current == nil && origin.Topic != "" {
 		before := t.origin
 		t.origin = processor.Metadata{Topic: origin.Topic, Partition: origin.Partition, Offset: origin.Offset}
@@ -102,6 +103,9 @@ func (t *Task) log(topic string, key, value []byte, timestamp int64, origin *eng
 	out := graph.Output{
 		Topic: topic, Partition: t.cfg.ID.Partition,
 		Key: key, Value: value, Timestamp: processor.Timestamp(timestamp),
+	}
+	if value != nil {
+		out.Headers = headers
 	}
 	if err := t.check(&out); err != nil {
 		return t.refuse(&out, err)

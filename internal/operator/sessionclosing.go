@@ -1,0 +1,102 @@
+package operator
+
+import (
+	"bytes"
+	"encoding/binary"
+	"slices"
+
+	"github.com/millrace-streams/millrace/processor"
+	"github.com/millrace-streams/millrace/serde"
+)
+
+// A session that grows does not move in the index of its table: this would cost more than
+// all else. It stays at the end that it had first, and is moved when that is due. If
+// sessions merge, several entries of the index meet at one session, and become one there.
+
+// markStart is how many bytes of a session's key in the index come before the key: its
+// start.
+const markStart = 8
+
+// sessionMark returns the key of a session in the index: those with one end come by start
+// and then key, as in Kafka Streams.
+func sessionMark(key []byte, session serde.Window) []byte {
+	return append(binary.BigEndian.AppendUint64(make([]byte, 0, markStart+len(key)), uint64(session.Start)), key...)
+}
+
+// splitMark undoes sessionMark.
+func splitMark(mark []byte) (start int64, key []byte) {
+	return int64(binary.BigEndian.Uint64(mark)), mark[markStart:]
+}
+
+// openClosing opens the closing of the table, if it has one. A session is closed when
+// stream time is later than its end by more than the gap and the grace.
+func (s *sessions[K, V, A]) openClosing() (err error) {
+	delay := s.config.Gap + s.config.Grace + 1
+	if s.closing, err = openClosing(&s.rows, s.config.Store, *s.streamTime, 0, delay, s.mark); s.closing != nil {
+		s.opened = nil // replace adds sessions that are no others grown
+	}
+	return err
+}
+
+// mark returns the key in the index of that of a cell.
+func (s *sessions[K, V, A]) mark(cellKey []byte) []byte {
+	return sessionMark(s.store.WithoutWindow(cellKey), s.store.Session(cellKey))
+}
+
+// sendClosed sends the sessions that are closed, by end, start and key.
+func (s *sessions[K, V, A]) sendClosed(headers processor.Headers) error {
+	c := s.closing
+	if c == nil || !c.advance(*s.streamTime) {
+		return nil
+	}
+	for {
+		end, _, ok := c.index.First()
+		if !ok || end > int64(*c.until) {
+			return nil
+		}
+		if err := s.findEnding(end); err != nil {
+			return s.broken(err)
+		}
+		for _, mark := range s.ending {
+			start, key := splitMark(mark)
+			if err := c.sendRow(s.rowKey(key, serde.Window{Start: start, End: end}), headers); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// findEnding finds the sessions that end at a time, of the entries that have come to it.
+// Entries of sessions that have grown move on.
+func (s *sessions[K, V, A]) findEnding(end int64) error {
+	index := s.closing.index
+	s.ending = s.ending[:0]
+	for {
+		_, mark, ok := index.Take(end)
+		if !ok {
+			break
+		}
+		_, key := splitMark(mark)
+		session, there, err := s.at(key, end)
+		switch {
+		case err != nil:
+			return err
+		case !there: // an aggregator has deleted it
+		case session.End > end:
+			index.Add(session.End, sessionMark(key, session))
+		default:
+			s.ending = append(s.ending, sessionMark(key, session))
+		}
+	}
+	slices.SortFunc(s.ending, bytes.Compare)
+	s.ending = slices.CompactFunc(s.ending, bytes.Equal)
+	return nil
+}
+
+// at returns the session of a key that holds a time.
+func (s *sessions[K, V, A]) at(key []byte, at int64) (session serde.Window, ok bool, err error) {
+	if s.found, err = s.store.AppendSessions(s.found[:0], key, at, at); len(s.found) == 0 {
+		return session, false, err
+	}
+	return s.found[0], true, err
+}

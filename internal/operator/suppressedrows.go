@@ -1,0 +1,52 @@
+package operator
+
+import (
+	"github.com/millrace-streams/millrace/internal/engine"
+	"github.com/millrace-streams/millrace/internal/graph"
+	"github.com/millrace-streams/millrace/serde"
+)
+
+// SuppressedRows are the rows of a table behind a Suppress: of a row that is held back,
+// what was passed on before.
+type SuppressedRows[K, V any] struct {
+	Of    View[K, V]
+	Store string
+	Keys  serde.Serde[K]
+}
+
+// Open implements View.
+func (v SuppressedRows[K, V]) Open(t graph.Task, how Reading) (Lookup[K, V], error) {
+	of, err := v.Of.Open(t, Reading{Sent: true, Kept: how.Kept})
+	if err != nil {
+		return nil, err
+	}
+	s, err := storeOf[cellStore[K, Buffered[V]]](t, v.Store)
+	if err != nil {
+		return nil, err
+	}
+	return &suppressedRows[K, V]{of, s.Cells(), keyEncoder[K]{serde: v.Keys}}, nil
+}
+
+type suppressedRows[K, V any] struct {
+	of    Lookup[K, V]
+	cells *engine.Cells[K, Buffered[V]]
+	keys  keyEncoder[K]
+}
+
+func (r *suppressedRows[K, V]) Row(key K, encoding []byte) (Row[V], error) {
+	data, err := r.keys.bytes(encoding, key)
+	if err != nil {
+		return Row[V]{}, err
+	}
+	cell, err := r.cells.Load(data, key)
+	switch {
+	case err != nil:
+		return Row[V]{}, graph.Final(err)
+	case !cell.Present:
+		return r.of.Row(key, encoding)
+	case !cell.Value.Prior.There:
+		return Row[V]{}, nil
+	}
+	// Its timestamp is not known any more; see BufferedValues.
+	return Row[V]{Value: cell.Value.Prior.Value, Timestamp: -1, Present: true}, nil
+}

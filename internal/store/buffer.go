@@ -1,0 +1,59 @@
+package store
+
+import (
+	"github.com/millrace-streams/millrace/internal/engine"
+	"github.com/millrace-streams/millrace/processor"
+	"github.com/millrace-streams/millrace/serde"
+)
+
+// Buffer is the kind of the stores in which a table holds updates back. Its rows are
+// those of a key-value store. Its changelog records have the header with which Kafka
+// Streams numbers the format of their values.
+var Buffer = &Kind{
+	Name:      "buffer",
+	Noun:      "buffer",
+	Changelog: CompactChangelog,
+	Headers:   processor.Headers{{Key: "v", Value: []byte{3}}},
+	logged:    loggedRow,
+	restore:   restoreRow,
+}
+
+// NewBuffer describes a store in which a table holds updates back.
+func NewBuffer[K, V any](name string, ks serde.Serde[K], vs serde.Serde[V], o Options) *Typed[K, V] {
+	return NewTyped(Spec{Name: name, Kind: Buffer, Options: o}, ks, vs, openBuffer[K, V], nil)
+}
+
+// BufferRows is the instance of a store that [NewBuffer] describes.
+type BufferRows[K, V any] struct{ *Core[K, V] }
+
+// openBuffer makes the instance for one task. As in Kafka Streams, a row is logged once
+// for each commit at most, also if the application logs each update: what a row was in
+// between, nobody has been sent.
+func openBuffer[K, V any](t *Typed[K, V], env engine.Env) (engine.Store, error) {
+	env.EveryUpdate = false
+	return &BufferRows[K, V]{NewCore(t, env, 0)}, nil
+}
+
+// NewTimeIndex returns an empty index. The caller closes it.
+func (b *BufferRows[K, V]) NewTimeIndex() *engine.TimeIndex {
+	return engine.NewTimeIndex(b.env.Budget)
+}
+
+// EachCommitted calls f for each committed row, by key. Key and value are valid during
+// the call.
+func (b *BufferRows[K, V]) EachCommitted(f func(key []byte, value V) error) error {
+	rows, err := b.env.Table.Scan(nil, nil)
+	if err != nil {
+		return err
+	}
+	for err == nil && rows.Next() {
+		var value V
+		if value, err = b.DecodeValue(rows.Value()); err == nil {
+			err = f(rows.Key(), value)
+		}
+	}
+	if closed := rows.Close(); err == nil {
+		err = closed
+	}
+	return err
+}

@@ -1,0 +1,326 @@
+package topologytest_test
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/millrace-streams/millrace/internal/seedtest"
+	"github.com/millrace-streams/millrace/processor"
+	"github.com/millrace-streams/millrace/serde"
+	"github.com/millrace-streams/millrace/topology"
+	"github.com/millrace-streams/millrace/topologytest"
+)
+
+// suppressedRow is an update of a table; value 0 is a deletion.
+type suppressedRow struct {
+	key             string
+	slot, value, at int64
+}
+
+func (r suppressedRow) String() string { return fmt.Sprintf("%s=%d@%d", r.key, r.value, r.at) }
+
+// suppressModel holds updates back as a list.
+type suppressModel struct {
+	limit, maxRecords int64
+	streamTime        int64
+	held              []suppressedRow
+}
+
+// flush takes updates, and returns what goes on.
+func (m *suppressModel) flush(updates []suppressedRow) (out []suppressedRow) {
+	for _, u := range updates {
+		m.streamTime = max(m.streamTime, u.at)
+		if i := slices.IndexFunc(m.held, func(r suppressedRow) bool { return r.key == u.key }); i >= 0 {
+			m.held[i].value, m.held[i].at = u.value, u.at
+			continue
+		}
+		u.slot = u.at
+		m.held = append(m.held, u)
+	}
+	slices.SortFunc(m.held, func(a, b suppressedRow) int {
+		return cmp.Or(cmp.Compare(a.slot, b.slot), cmp.Compare(a.key, b.key))
+	})
+	for len(m.held) > 0 && (m.held[0].slot <= m.streamTime-m.limit || m.maxRecords > 0 && int64(len(m.held)) > m.maxRecords) {
+		out, m.held = append(out, m.held[0]), m.held[1:]
+	}
+	return out
+}
+
+// mergedUpdates merges the updates between two commits, in the order of their first
+// change. A row that came and went is none.
+func mergedUpdates(updates []suppressedRow, committed map[string]int64) (out []suppressedRow) {
+	for _, u := range updates {
+		if i := slices.IndexFunc(out, func(r suppressedRow) bool { return r.key == u.key }); i >= 0 {
+			out[i] = u
+		} else {
+			out = append(out, u)
+		}
+	}
+	out = slices.DeleteFunc(out, func(u suppressedRow) bool { return u.value == 0 && committed[u.key] == 0 })
+	for _, u := range updates {
+		committed[u.key] = u.value
+	}
+	return out
+}
+
+// limitedTable is a table of a topic behind a time limit, and the sum of its rows.
+func limitedTable(t *testing.T, limit time.Duration, maxRecords int64, opts ...topology.TableOption) *topology.Topology {
+	b := topology.New()
+	in := topology.SourceTable(b, "in", serde.String, serde.Int64)
+	until := topology.UntilTimeLimit(limit)
+	if maxRecords > 0 {
+		until = until.MaxRecords(maxRecords)
+	}
+	calm := in.Suppress("calm", until, opts...)
+	calm.Stream().To("out")
+	all := topology.GroupTable(calm, "all", func(int64) string { return "all" }, serde.String)
+	all.Reduce("total", sumOfTwo, func(a, b int64) int64 { return a - b }).Stream().To("totals")
+	return build(t, b)
+}
+
+// TestSuppressHoldsUpdatesBack compares a time limit with a list: updates out of order,
+// deletions, commits at any time, a bound, and crashes with every kind of disk. The sum
+// of the rows is that of the rows that have gone on.
+func TestSuppressHoldsUpdatesBack(t *testing.T) {
+	t.Parallel()
+	for name, opts := range map[string][]topology.TableOption{"on disk": nil, "in memory": {topology.InMemory()}} {
+		for _, maxRecords := range []int64{0, 2} {
+			for _, limit := range []int64{0, 30} {
+				topo := limitedTable(t, time.Duration(limit)*time.Millisecond, maxRecords, opts...)
+				for _, every := range []bool{false, true} {
+					t.Run(fmt.Sprintf("%s/%d records/%d ms/every update %t", name, maxRecords, limit, every), func(t *testing.T) {
+						t.Parallel()
+						for seed := range seedtest.Seeds(t, 4) {
+							runLimited(t, topo, suppressModel{limit: limit, maxRecords: maxRecords}, every, seed)
+						}
+					})
+				}
+			}
+		}
+	}
+}
+
+func runLimited(t *testing.T, topo *topology.Topology, model suppressModel, every bool, seed uint64) {
+	t.Helper()
+	d, r := startSuppress(t, topo, every, seed)
+	input := topologytest.Input(d, "in", serde.String, serde.Int64)
+	keys, pace := 1+r.IntN(6), 1+r.IntN(6)
+	rows, committed := map[string]int64{}, map[string]int64{}
+	var updates, want []suppressedRow
+	flush := func() {
+		if !every {
+			updates = mergedUpdates(updates, committed)
+		}
+		want = append(want, model.flush(updates)...)
+		updates = nil
+	}
+	for i := range 100 {
+		u := suppressedRow{key: fmt.Sprint(r.IntN(keys)), value: int64(1 + r.IntN(9)), at: int64(1000 + i*pace + r.IntN(40) - 20)}
+		if rows[u.key] != 0 && r.IntN(5) == 0 {
+			u.value = 0
+		}
+		rows[u.key] = u.value
+		input.SendRecord(processor.Record[string, int64]{Key: u.key, Value: u.value, NoValue: u.value == 0, Timestamp: processor.Timestamp(u.at)})
+		if updates = append(updates, u); every {
+			flush()
+		}
+		if r.IntN(10) == 0 {
+			d.Commit()
+			flush()
+		}
+		if crashSometimes(d, r, seed) {
+			flush()
+		}
+	}
+	d.Commit()
+	flush()
+	var got []string
+	last := map[string]int64{}
+	for _, r := range topologytest.Output(d, "out", serde.String, serde.Int64).Records() {
+		got = append(got, fmt.Sprintf("%s=%d@%d", r.Key, r.Value, r.Timestamp))
+		last[r.Key] = r.Value
+	}
+	compareRows(t, seed, got, want)
+	compareTotal(t, d, seed, maps.Values(last))
+}
+
+func startSuppress(t *testing.T, topo *topology.Topology, every bool, seed uint64) (*topologytest.Driver, *rand.Rand) {
+	opts := []topologytest.Option{topologytest.CommitInterval(time.Hour), topologytest.Start(time.UnixMilli(1000))}
+	if every {
+		opts = append(opts, topologytest.EveryUpdate())
+	}
+	return topologytest.New(t, topo, opts...), rand.New(rand.NewPCG(seed, 3))
+}
+
+// crashSometimes reports whether it has committed, as StaleDisk does.
+func crashSometimes(d *topologytest.Driver, r *rand.Rand, seed uint64) (committed bool) {
+	disks := []topologytest.Disk{topologytest.StaleDisk, topologytest.KeepDisk, topologytest.LoseDisk, topologytest.TearDisk(seed)}
+	if r.IntN(25) != 0 {
+		return false
+	}
+	i := r.IntN(len(disks))
+	d.CrashAll(disks[i])
+	return i == 0
+}
+
+func compareRows(t *testing.T, seed uint64, got []string, want []suppressedRow) {
+	t.Helper()
+	var texts []string
+	for _, row := range want {
+		texts = append(texts, row.String())
+	}
+	if !slices.Equal(got, texts) {
+		t.Fatalf("seed %d: rows\n %v, want\n %v", seed, got, texts)
+	}
+}
+
+// compareTotal compares the sum of the rows with that of the rows that have gone on.
+func compareTotal(t *testing.T, d *topologytest.Driver, seed uint64, rows func(func(int64) bool)) {
+	t.Helper()
+	got, want := int64(0), int64(0)
+	for _, r := range topologytest.Output(d, "totals", serde.String, serde.Int64).Records() {
+		got = r.Value
+	}
+	for n := range rows {
+		want += n
+	}
+	if got != want {
+		t.Fatalf("seed %d: the total is %d, want %d", seed, got, want)
+	}
+}
+
+// TestSuppressUntilClosed compares a table that waits for its windows with the models of
+// Final: each row goes on once, at the commit after its window was closed, in order of
+// end and key.
+func TestSuppressUntilClosed(t *testing.T) {
+	t.Parallel()
+	for _, c := range finalCases() {
+		if c.name == "sessions" {
+			continue // a session that was closed can be taken in, unless it is Final
+		}
+		b := topology.New()
+		in := topology.Source(b, "in", serde.String, serde.Int64)
+		sums := c.sums(topology.GroupByKey(in, "by-key"))
+		// A filter that hides updates must not keep windows open.
+		last := sums.Filter(func(sum int64) bool { return sum%2 == 0 }).Suppress("last", topology.UntilClosed())
+		last.Stream().To("out")
+		all := topology.GroupTable(last, "all", func(int64) string { return "all" }, serde.String)
+		all.Reduce("total", sumOfTwo, func(a, b int64) int64 { return a - b }).Stream().To("totals")
+		topo := build(t, b)
+		for _, every := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s/every update %t", c.name, every), func(t *testing.T) {
+				t.Parallel()
+				for seed := range seedtest.Seeds(t, 10) {
+					runUntilClosed(t, topo, c, every, seed)
+				}
+			})
+		}
+	}
+}
+
+func runUntilClosed(t *testing.T, topo *topology.Topology, c finalCase, every bool, seed uint64) {
+	t.Helper()
+	d, r := startSuppress(t, topo, every, seed)
+	input := topologytest.Input(d, "in", serde.String, serde.Int64)
+	model := c.model()
+	keys, pace := 1+r.IntN(3), 1+r.IntN(6)
+	var closed, want []finalRow
+	committed := func() {
+		slices.SortFunc(closed, func(a, b finalRow) int { return cmp.Or(cmp.Compare(a.end, b.end), cmp.Compare(a.key, b.key)) })
+		want, closed = append(want, closed...), nil
+	}
+	for i := range 100 {
+		key, value, at := fmt.Sprint(r.IntN(keys)), int64(1+r.IntN(9)), int64(1000+i*pace+r.IntN(60)-40)
+		input.Send(key, value, time.UnixMilli(at))
+		closed = append(closed, slices.DeleteFunc(model.add(key, at, value), func(r finalRow) bool { return r.sum%2 != 0 })...)
+		if r.IntN(10) == 0 {
+			d.Commit()
+			committed()
+		}
+		if crashSometimes(d, r, seed) {
+			committed()
+		}
+	}
+	d.Commit()
+	committed()
+	var got []finalRow
+	sums := map[finalRow]int64{}
+	for _, r := range topologytest.Output(d, "out", c.keys, serde.Int64).Records() {
+		row := finalRow{r.Key.Key, r.Key.Window.Start, r.Key.Window.End, r.Value, int64(r.Timestamp)}
+		got, sums[row] = append(got, row), row.sum
+	}
+	if every {
+		// What is due goes on at once, if an update comes.
+		byEnd := func(a, b finalRow) int { return cmp.Or(cmp.Compare(a.end, b.end), cmp.Compare(a.key, b.key)) }
+		slices.SortFunc(got, byEnd)
+		slices.SortFunc(want, byEnd)
+	}
+	if !slices.Equal(got, want) {
+		t.Fatalf("seed %d: rows\n %v, want\n %v", seed, got, want)
+	}
+	compareTotal(t, d, seed, maps.Values(sums))
+}
+
+// TestFullBufferFails checks the error of a buffer that must not emit early.
+func TestFullBufferFails(t *testing.T) {
+	t.Parallel()
+	for name, until := range map[string]topology.Suppression{
+		"records": topology.UntilTimeLimit(time.Second).MaxRecords(2).FailWhenFull(),
+		"bytes":   topology.UntilTimeLimit(time.Second).MaxBytes(100).FailWhenFull(),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := topology.New()
+			topology.SourceTable(b, "in", serde.String, serde.Int64).Suppress("calm", until).Stream().To("out")
+			d := topologytest.New(t, build(t, b))
+			in := topologytest.Input(d, "in", serde.String, serde.Int64)
+			err := d.Try(func() {
+				for i := range int64(10) {
+					in.Send(fmt.Sprint(i), i, time.UnixMilli(i))
+				}
+				d.Commit()
+			})
+			if err == nil || !strings.Contains(err.Error(), "the buffer calm is full") || !strings.Contains(err.Error(), "raise MaxRecords") {
+				t.Fatalf("a full buffer returned %v", err)
+			}
+		})
+	}
+}
+
+// TestJoinsSeeWhatHasGoneOn checks that a join with a suppressed table finds what has
+// gone on, and not what is held back.
+func TestJoinsSeeWhatHasGoneOn(t *testing.T) {
+	t.Parallel()
+	b := topology.New()
+	calm := topology.SourceTable(b, "in", serde.String, serde.Int64).Suppress("calm", topology.UntilTimeLimit(100*time.Millisecond))
+	asked := topology.Source(b, "asked", serde.String, serde.String)
+	topology.LeftJoin(asked, calm, func(q string, n int64, ok bool) string { return fmt.Sprint(q, " ", n, " ", ok) }, serde.String).To("answers")
+	d := topologytest.New(t, build(t, b))
+	in := topologytest.Input(d, "in", serde.String, serde.Int64)
+	ask := topologytest.Input(d, "asked", serde.String, serde.String)
+	at := func(ms int64) time.Time { return time.UnixMilli(ms) }
+	in.Send("k", 1, at(0))
+	ask.Send("k", "held back", at(1))
+	in.Send("z", 1, at(200))
+	ask.Send("k", "gone on", at(201))
+	in.Send("k", 2, at(210))
+	ask.Send("k", "held back again", at(211))
+	d.CrashAll(topologytest.LoseDisk)
+	ask.Send("k", "after a crash", at(212))
+	in.Send("z", 2, at(400))
+	ask.Send("k", "gone on again", at(401))
+	var got []string
+	for _, r := range topologytest.Output(d, "answers", serde.String, serde.String).Records() {
+		got = append(got, r.Value)
+	}
+	want := []string{"held back 0 false", "gone on 1 true", "held back again 1 true", "after a crash 1 true", "gone on again 2 true"}
+	if !slices.Equal(got, want) {
+		t.Fatalf("answers\n %q, want\n %q", got, want)
+	}
+}

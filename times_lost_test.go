@@ -1,9 +1,12 @@
 package millrace_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -11,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace-streams/millrace"
+	"github.com/millrace-streams/millrace/batch"
 	"github.com/millrace-streams/millrace/processor"
 	"github.com/millrace-streams/millrace/serde"
 	"github.com/millrace-streams/millrace/topology"
@@ -54,8 +58,8 @@ func (c *cluster) reset(topic string) {
 }
 
 // TestStreamTimeWithoutMetadata sets offsets with a tool, which leaves out the metadata
-// that carry stream time. Windows that were closed stay closed: the rows, or the disk,
-// show how far stream time had come.
+// that carry stream time, after the processes were killed. Windows that were closed stay
+// closed: the rows, or the disk, show how far stream time had come.
 func TestStreamTimeWithoutMetadata(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
@@ -83,6 +87,7 @@ func closedStayClosed(t *testing.T, c *cluster, g millrace.Guarantee, reset []st
 	c.counted(topo(), c.lossConfig(dir, g), 2)
 	for _, topic := range reset {
 		c.reset(topic)
+		c.forget("stop", topic)
 	}
 	if !keepDisk {
 		dir = t.TempDir()
@@ -107,11 +112,101 @@ func TestStreamTimeInAChangelogWithoutMetadata(t *testing.T) {
 		c.sendKey("in", "a", 25*time.Second)
 		c.counted(topo(), c.lossConfig(t.TempDir(), g), 2)
 		c.reset("in")
+		c.forget("stop", "in")
 		c.sendKey("in", "a", 2*time.Second) // stream time is 25 s
 		c.sendKey("in", "a", 26*time.Second)
 		want := []string{"a@0=1", "a@20=1", "a@20=1"} // the rows are lost
 		if got := c.counted(topo(), c.lossConfig(t.TempDir(), g), len(want)); !slices.Equal(got, want) {
 			t.Errorf("got %v, want %v", got, want)
+		}
+	})
+}
+
+// TestPartitionTimeWithoutMetadata sets an offset with a tool. The partition time, which
+// stands in for an invalid timestamp, is known from the stop record, or from the disk
+// after a kill. Otherwise the log says that it was lost.
+func TestPartitionTimeWithoutMetadata(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct{ killed, keepDisk bool }{
+		"stopped, disk lost": {},
+		"stopped, disk kept": {keepDisk: true},
+		"killed, disk kept":  {killed: true, keepDisk: true},
+		"killed, disk lost":  {killed: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			guarantees(t, func(t *testing.T, c *cluster, g millrace.Guarantee) {
+				partitionTimeIsKept(t, c, g, tc.killed, tc.keepDisk)
+			})
+		})
+	}
+}
+
+func partitionTimeIsKept(t *testing.T, c *cluster, g millrace.Guarantee, killed, keepDisk bool) {
+	b := topology.New()
+	in := topology.Source(b, "in", serde.String, serde.String, topology.TimestampFrom(validOrPartitionTime))
+	in.To("out")
+	topology.GroupByKey(in, "by-key").Count("counts")
+	cfg := c.lossConfig(t.TempDir(), g)
+	c.send("in", "a=25000", "a=1000")
+	c.counted(build(t, b), cfg, 2)
+	c.reset("in")
+	if killed {
+		c.forget("stop", "in")
+	}
+	if !keepDisk {
+		cfg.StateDir = t.TempDir()
+	}
+	var log bytes.Buffer
+	cfg.Logger = logTo(&log)
+	// The process that starts first dies before it commits.
+	c.idle(build(t, b), cfg)
+	if killed {
+		c.forget("stop", "in")
+	}
+	c.send("in", "a=none")
+	c.counted(build(t, b), cfg, 3)
+	want := int64(25_000)
+	if killed && !keepDisk {
+		want = 7
+	}
+	if got := c.records("out")[2].Timestamp.UnixMilli(); got != want {
+		t.Errorf("the record has the timestamp %d ms, want %d", got, want)
+	}
+	if told := strings.Contains(log.String(), "partition time is unknown"); told != (killed && !keepDisk) {
+		t.Errorf("killed %v, disk kept %v: the log says that the partition time is unknown: %v\n%s", killed, keepDisk, told, &log)
+	}
+}
+
+// validOrPartitionTime takes the timestamp from a value, or else the partition time; 7 ms
+// if there is none.
+func validOrPartitionTime(r processor.Record[string, string], partitionTime processor.Timestamp) (processor.Timestamp, error) {
+	if ms, err := strconv.ParseInt(r.Value, 10, 64); err == nil {
+		return processor.Timestamp(ms), nil
+	}
+	return max(partitionTime, 7), nil
+}
+
+// TestOpenBatchWithoutMetadata sets an offset with a tool while a batch is open. The
+// batch has its result: the stop record knows that it was open.
+func TestOpenBatchWithoutMetadata(t *testing.T) {
+	t.Parallel()
+	guarantees(t, func(t *testing.T, c *cluster, g millrace.Guarantee) {
+		b := topology.New()
+		every := batch.Every(topology.Source(b, "in", serde.String, serde.String), "every", time.Minute)
+		batch.CountByValue(every, "by-value").To("out")
+		cfg := c.lossConfig(t.TempDir(), g)
+		c.send("in", "k=a", "k=a", "k=b")
+		app := run(t, build(t, b), cfg)
+		eventually(t, "the records are committed", func() bool { return c.committed("app", "in", 0) == 3 })
+		app.stop()
+		c.reset("in")
+		cfg.StateDir = t.TempDir()
+		app = run(t, build(t, b), cfg)
+		eventually(t, "the batch has its result", func() bool { return len(c.records("out")) >= 2 })
+		app.stop()
+		if got := c.total("out"); got != 3 {
+			t.Errorf("%d records are in the results, want 3", got)
 		}
 	})
 }

@@ -78,7 +78,7 @@ func (d *Driver) position(p task.Partition) {
 	if _, ok := d.committed[p]; ok {
 		return
 	}
-	from := task.Committed{Topic: p.Topic, Partition: p.Partition}
+	from := task.Committed{Topic: p.Topic, Partition: p.Partition, Metadata: task.NoTimes}
 	for _, n := range d.graph.Nodes {
 		for _, t := range n.Topics {
 			if n.SourceOpts.StartAt == graph.Latest && t.In(d.o.applicationID) == p.Topic {

@@ -57,6 +57,9 @@ func (l *locating) locateTask(ctx context.Context, h *held) error {
 	if l.waits(h, t, verdicts) {
 		return nil
 	}
+	if disk, err = l.withTimes(h, t, verdicts, disk); err != nil {
+		return err
+	}
 	h.task.Inputs = nil
 	if h.run == "" {
 		h.run = newRun()
@@ -102,18 +105,16 @@ func (l *locating) input(p inputs.Partition, v resume.Verdict, disk engine.Progr
 	latest := l.plan.source(topic).StartAt == graph.Latest
 	switch v.Begin {
 	case resume.AtCommitted:
-		in.Offset, in.Metadata = at.Committed, at.Metadata
+		in.Offset, in.Metadata = at.Committed, l.metadata(p, at.Metadata)
+		in.Earlier = l.onDisk(disk, p).Metadata
 	case resume.AtStop:
 		stop, _ := l.records.Stopped(p)
 		in.Offset, in.Metadata = stop.Offset, stop.Metadata
 	case resume.AtDisk:
-		for _, have := range disk.Inputs {
-			if have.Topic == p.Topic && have.Partition == p.Partition {
-				in.Offset, in.Metadata = have.Offset, have.Metadata
-			}
-		}
+		have := l.onDisk(disk, p)
+		in.Offset, in.Metadata = have.Offset, have.Metadata
 	case resume.AtSource:
-		in.Offset = at.Start
+		in.Offset, in.Metadata = at.Start, task.NoTimes
 		if latest {
 			in.Offset = at.LastStable
 		}
@@ -132,6 +133,43 @@ func (l *locating) input(p inputs.Partition, v resume.Verdict, disk engine.Progr
 	}
 	l.tell(p, v, in.Offset)
 	return in, nil
+}
+
+// withTimes returns the progress of the task's database if the metadata of a committed
+// offset are missing. Otherwise it returns disk.
+func (l *locating) withTimes(h *held, t *inputs.Task, verdicts []resume.Verdict, disk engine.Progress) (engine.Progress, error) {
+	for i, p := range t.Inputs {
+		if verdicts[i].Begin == resume.AtCommitted && len(disk.Inputs) == 0 && !task.IsMetadata(l.metadata(p, l.standings[p].Metadata)) {
+			progress, _, err := l.progress(h)
+			return progress, err
+		}
+	}
+	return disk, nil
+}
+
+// onDisk returns an input's progress in a database, the zero value if it has none. A zero
+// topic ID is unknown.
+func (l *locating) onDisk(disk engine.Progress, p inputs.Partition) engine.InputProgress {
+	for _, have := range disk.Inputs {
+		id := inputs.TopicID(have.TopicID)
+		if have.Topic == p.Topic && have.Partition == p.Partition && (id == inputs.TopicID{} || id == l.catalogue.id(p.Topic)) {
+			return have
+		}
+	}
+	return engine.InputProgress{}
+}
+
+// metadata returns the metadata of a committed offset. If a tool has set the offset, and
+// so removed the metadata, it returns those with which the input was stopped: times do
+// not go back, wherever the input starts.
+func (l *locating) metadata(p inputs.Partition, committed string) string {
+	if task.IsMetadata(committed) {
+		return committed
+	}
+	if stop, found := l.records.Stopped(p); found && stop.TopicID == l.catalogue.id(p.Topic) {
+		return stop.Metadata
+	}
+	return committed
 }
 
 // tell logs how a lost offset was replaced.
@@ -158,12 +196,14 @@ func (l *locating) tell(p inputs.Partition, v resume.Verdict, offset int64) {
 
 // note collects what must be committed and recorded before the task may process a record.
 func (l *locating) note(h *held, leads bool, v resume.Verdict, in worker.Input) {
-	if v.Begin != resume.AtCommitted {
+	p, start := inputs.Partition{Topic: in.Topic, Partition: in.Partition}, inputs.Start{TopicID: in.TopicID, Run: h.run}
+	// The start record, too, ends the validity of a stop record, which may have had the
+	// metadata.
+	if v.Begin != resume.AtCommitted || in.Metadata != l.standings[p].Metadata {
 		l.starts = append(l.starts, txn.OffsetCommit{
 			Topic: in.Topic, TopicID: in.TopicID, Partition: in.Partition, Offset: in.Offset, LeaderEpoch: -1, Metadata: in.Metadata,
 		})
 	}
-	p, start := inputs.Partition{Topic: in.Topic, Partition: in.Partition}, inputs.Start{TopicID: in.TopicID, Run: h.run}
 	if had, _ := l.records.Started(p); leads && had != start {
 		l.started[p] = start
 	}

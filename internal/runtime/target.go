@@ -77,7 +77,7 @@ func (t *target) progress() *engine.Progress {
 	p := &engine.Progress{}
 	for _, in := range t.inputs {
 		p.Inputs = append(p.Inputs, engine.InputProgress{
-			Topic: in.Topic, Partition: in.Partition, TopicID: in.TopicID, Offset: in.Offset, Metadata: in.Metadata,
+			Topic: in.Topic, Partition: in.Partition, TopicID: in.TopicID, Offset: in.Offset, Metadata: in.Known(),
 		})
 	}
 	for _, log := range t.logs {

@@ -34,7 +34,7 @@ type JoinRows[K, V any] struct {
 	layout    WindowLayout
 	retention int64
 	time      *int64
-	openTime  int64 // the store's time when it was opened
+	openTime  int64 // no row was later when the store was opened
 	seq       uint32
 	rows      *engine.Timeline[V]
 
@@ -62,18 +62,29 @@ func openJoinRows[K, V any](t *Typed[K, V], env engine.Env) (engine.Store, error
 		return nil, err
 	}
 	s := &JoinRows[K, V]{of: t, env: env, layout: NewWindowLayout(interval), retention: t.spec.Retention.Milliseconds(), time: env.Time}
-	if *s.time < 0 || env.TimesLost {
-		latest, _, err := s.layout.LatestTime(env.Table, startOf)
-		if err != nil {
-			return nil, err
-		}
-		*s.time = max(*s.time, latest)
+	if err := s.findTime(); err != nil {
+		return nil, err
 	}
-	s.openTime = *s.time
 	s.rows = engine.NewTimeline(engine.TimelineConfig[V]{
 		Budget: env.Budget, Span: max(s.retention, minSpan), Known: s.openTime, Load: s.load,
 	})
 	return s, nil
+}
+
+// findTime finds the largest timestamp of the rows. The store's time follows it only if
+// the committed times were lost. Otherwise later rows belong to records that will come
+// again, and these must not be expired already: a pair may have had no result yet.
+func (s *JoinRows[K, V]) findTime() error {
+	s.openTime = *s.time
+	if *s.time >= 0 && !s.env.TimesLost {
+		return nil
+	}
+	latest, _, err := s.layout.LatestTime(s.env.Table, startOf)
+	s.openTime = max(s.openTime, latest)
+	if s.env.TimesLost {
+		*s.time = s.openTime
+	}
+	return err
 }
 
 // startOf returns the window start of a local key.
@@ -103,7 +114,7 @@ func (s *JoinRows[K, V]) Newest() int64 {
 // order of time and, for equal times, of adding.
 func (s *JoinRows[K, V]) Find(dst []*engine.TimedRow[V], key []byte, from, to int64) ([]*engine.TimedRow[V], error) {
 	from = max(from, 0, *s.time-s.retention+1)
-	to = min(to, *s.time) // no row is later
+	to = min(to, max(*s.time, s.openTime)) // no row is later
 	if from > to {
 		return dst, nil
 	}

@@ -80,6 +80,17 @@ type Committed struct {
 	Offset int64
 	// Metadata is the committed metadata, empty if there is none.
 	Metadata string
+	// Earlier is used instead if Metadata is not that of a commit: the metadata of an
+	// earlier commit, which may not be the last one.
+	Earlier string
+}
+
+// Known returns the metadata of the last known commit, empty if there is none.
+func (c Committed) Known() string {
+	if IsMetadata(c.Metadata) {
+		return c.Metadata
+	}
+	return c.Earlier
 }
 
 // Outbox takes the records that a task sends. Its methods are called inside Process,

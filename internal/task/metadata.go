@@ -27,6 +27,11 @@ const (
 	maxMetadata = 3 << 10
 )
 
+// NoTimes is the metadata of an offset at which an input starts for the first time. It
+// says that nothing was processed before. An offset without metadata would look as if a
+// tool had set it, and the times had been lost.
+var NoTimes = metadata{partitionTime: -1}.encode()
+
 // encode returns the text. Names are sorted, so that equal metadata have equal texts.
 func (m metadata) encode() string {
 	b := make([]byte, 0, m.size())

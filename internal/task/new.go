@@ -58,6 +58,7 @@ func (t *Task) open() (err error) {
 		return err
 	}
 	t.cells = newCells(restored)
+	t.warnOfLostTimes()
 	if err := t.openStores(); err != nil {
 		return err
 	}
@@ -86,16 +87,16 @@ func (t *Task) parts() (nodes []*graph.Node, stores []*graph.Store, topics []gra
 // rest of the metadata.
 func (t *Task) addQueues() (values []map[string]int64) {
 	for _, in := range t.cfg.Inputs {
-		m, err := decodeMetadata(in.Metadata)
-		if err != nil {
+		if _, err := decodeMetadata(in.Metadata); err != nil {
 			// A tool that resets offsets may write anything. The offset is used, and the
-			// times are taken from the database.
+			// times are taken from elsewhere.
 			t.logger.Warn("ignoring the metadata of a committed offset, which cannot be read", "topic", in.Topic, "partition", in.Partition, "error", err)
 		}
+		m, _ := decodeMetadata(in.Known())
 		values = append(values, m.values)
 		q := &queue{
 			topic: in.Topic, topicID: in.TopicID, partition: in.Partition, partitionTime: m.partitionTime,
-			position: in.Offset, next: in.Offset, begun: in.Offset, end: -1, metadata: in.Metadata,
+			position: in.Offset, next: in.Offset, begun: in.Offset, end: -1, metadata: in.Known(),
 		}
 		if slices.Contains(t.cfg.Fresh, Partition{in.Topic, in.Partition}) {
 			q.begun, t.dirty = -1, true

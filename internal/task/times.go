@@ -60,6 +60,19 @@ func (t *Task) timesLost() bool {
 	return !some
 }
 
+// warnOfLostTimes logs the inputs whose partition time, and with it the positions of
+// processors, are not known any more.
+func (t *Task) warnOfLostTimes() {
+	for _, q := range t.queues {
+		if IsMetadata(q.metadata) {
+			continue
+		}
+		t.logger.Warn("an input starts at an offset without the metadata of a commit, as tools set it, and no stop record and no disk has them: "+
+			"its partition time is unknown until its next record, and batches of package batch that were open have no result",
+			"topic", q.topic, "partition", q.partition, "offset", q.position)
+	}
+}
+
 // readTimes returns the values in the store. A commit with the given sequence number
 // wrote them.
 func (t *Task) readTimes(sequence int64) (map[string]int64, error) {

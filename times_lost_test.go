@@ -187,8 +187,9 @@ func validOrPartitionTime(r processor.Record[string, string], partitionTime proc
 	return max(partitionTime, 7), nil
 }
 
-// TestOpenBatchWithoutMetadata sets an offset with a tool while a batch is open. The
-// batch has its result: the stop record knows that it was open.
+// TestOpenBatchWithoutMetadata sets an offset with a tool while a batch is open, and
+// starts again after its end. The batch has its result: the stop record knows that it was
+// open.
 func TestOpenBatchWithoutMetadata(t *testing.T) {
 	t.Parallel()
 	guarantees(t, func(t *testing.T, c *cluster, g millrace.Guarantee) {
@@ -202,6 +203,7 @@ func TestOpenBatchWithoutMetadata(t *testing.T) {
 		app.stop()
 		c.reset("in")
 		cfg.StateDir = t.TempDir()
+		<-time.After(10 * time.Minute) // on the virtual clock
 		app = run(t, build(t, b), cfg)
 		eventually(t, "the batch has its result", func() bool { return len(c.records("out")) >= 2 })
 		app.stop()

@@ -1,7 +1,8 @@
 // Worker is the program that the tests on real Kafka start, kill and restart. It counts
 // the records of a topic by value, through a repartition topic, and sends every update,
-// or the merged updates, to another topic. With -interval it counts them in batches. On
-// standard output it writes the lines that the tests wait for.
+// or the merged updates, to another topic. With -interval it counts them in batches, with
+// -timed in sessions and sliding windows. On standard output it writes the lines that the
+// tests wait for.
 package main
 
 import (
@@ -25,7 +26,7 @@ import (
 type options struct {
 	brokers, application, in, out, stateDir string
 	also, alsoOut                           string
-	every, atLeastOnce                      bool
+	every, atLeastOnce, timeBased           bool
 	session, transaction, interval          time.Duration
 	lost, recreated                         restart
 }
@@ -60,6 +61,7 @@ func main() {
 	flag.DurationVar(&o.session, "session", 6*time.Second, "session timeout")
 	flag.DurationVar(&o.transaction, "transaction", 0, "transaction timeout; 0: the default")
 	flag.DurationVar(&o.interval, "interval", 0, "count in batches of this length: by value to -out, all to -also-out")
+	flag.BoolVar(&o.timeBased, "timed", false, "sessions and sliding windows of -in, and its join with -also")
 	flag.Var(&o.lost, "lost-offsets", "where to begin when offsets were lost: earliest or latest")
 	flag.Var(&o.recreated, "recreated-inputs", "where to begin when a topic was created again: earliest or latest")
 	flag.Parse()
@@ -102,6 +104,10 @@ func run(ctx context.Context, o options) error {
 
 func (o options) topology() *topology.Builder {
 	b := topology.New()
+	if o.timeBased {
+		o.timed(b)
+		return b
+	}
 	lines := topology.Source(b, o.in, serde.String, serde.String)
 	if o.interval > 0 {
 		every := batch.Every(lines, "every", o.interval)

@@ -6,15 +6,18 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/millrace-streams/millrace/internal/kafkatest"
+	"github.com/millrace-streams/millrace/processor"
 	"github.com/millrace-streams/millrace/serde"
 	"github.com/millrace-streams/millrace/topology"
 )
@@ -43,6 +46,8 @@ type closing struct {
 	line    *line
 	release chan struct{}
 	user    func() // called for each record
+	in      string // the call of a processor that blocks
+	fs      vfs.FS // nil: the disk
 
 	once sync.Once
 }
@@ -50,12 +55,69 @@ type closing struct {
 func (c *closing) topology(t *testing.T) *topology.Topology {
 	b := topology.New()
 	in := topology.Source(b, "in", serde.String, serde.String).Peek(func(string) { c.user() })
+	topology.Process(in, "slow", func() *slow { return &slow{c} }, serde.String, serde.String)
 	topology.GroupByKey(in, "by-key").Count("counts")
 	topo, err := b.Build()
 	if err != nil {
 		t.Fatal(err)
 	}
 	return topo
+}
+
+// slow is a processor that blocks in the call that closing.in names.
+type slow struct{ *closing }
+
+func (p *slow) call(name string) error {
+	if name == p.in {
+		<-p.release
+	}
+	return nil
+}
+
+type bytesContext = processor.Context[string, string]
+
+func (p *slow) Init(ctx bytesContext) error {
+	ctx.Every(time.Second, processor.WallClock, func(bytesContext, time.Time) error { return p.call("a punctuator") })
+	return p.call("Init")
+}
+
+func (p *slow) Process(ctx bytesContext, _ processor.Record[string, string]) error {
+	ctx.OnCommitted(func() { _ = p.call("OnCommitted") })
+	return p.call("Process")
+}
+
+func (p *slow) Flush(bytesContext) error { return p.call("Flush") }
+func (p *slow) Close() error             { return p.call("Close") }
+
+// stuckDisk is a file system on which the closing of a file takes for ever, once the
+// application closes.
+type stuckDisk struct {
+	vfs.FS
+	closing atomic.Bool
+	release chan struct{}
+}
+
+func (d *stuckDisk) OnStateChange(_, to State) {
+	if to == Closing {
+		d.closing.Store(true)
+	}
+}
+
+func (d *stuckDisk) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	f, err := d.FS.Create(name, category)
+	return &stuckFile{f, d}, err
+}
+
+type stuckFile struct {
+	vfs.File
+	disk *stuckDisk
+}
+
+func (f *stuckFile) Close() error {
+	if f.disk.closing.Load() {
+		<-f.disk.release
+	}
+	return f.File.Close()
 }
 
 // silentAt makes the network silent with the first request of a kind.
@@ -90,6 +152,13 @@ func TestCloseTimeoutIsABound(t *testing.T) {
 	for _, call := range []string{"starting", "running", "closing", "closed", "rebalance", "commit", "restore"} {
 		cases["a hook: "+call] = func(c *closing) { c.cfg.Hooks = []Hook{stuckHook{call, c.release}} }
 	}
+	for _, call := range []string{"Init", "Process", "Flush", "Close", "OnCommitted", "a punctuator"} {
+		cases["a processor: "+call] = func(c *closing) { c.in = call }
+	}
+	cases["a disk"] = func(c *closing) {
+		disk := &stuckDisk{FS: vfs.NewMem(), release: c.release}
+		c.fs, c.cfg.Hooks = disk, []Hook{disk}
+	}
 	for name, prepare := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -111,6 +180,7 @@ func TestCloseTimeoutIsABound(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
+				app.seams.FS = c.fs
 				ctx, stop := context.WithCancel(context.Background())
 				ended := make(chan error, 1)
 				go func() { ended <- app.Run(ctx) }()

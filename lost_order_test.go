@@ -223,3 +223,18 @@ func TestStartCommitMeetsARebalance(t *testing.T) {
 		})
 	}
 }
+
+// An input that was created again before a record of it was ever read has left nothing
+// behind. It starts like a new one, even if the group still has the offset of its start.
+func TestRecreatedInputWithoutRecords(t *testing.T) {
+	t.Parallel()
+	guarantees(t, func(t *testing.T, c *cluster, g millrace.Guarantee) {
+		cfg := c.lossConfig(t.TempDir(), g)
+		c.idle(direct(t, "in"), cfg)
+		c.recreate("in", 1)
+		c.send("in", "a=1", "a=2")
+		if got := c.counted(direct(t, "in"), cfg, 2); !slices.Equal(got, []string{"a=1", "a=2"}) {
+			t.Errorf("got %v", got)
+		}
+	})
+}

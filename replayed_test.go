@@ -20,8 +20,8 @@ import (
 
 type texts = topology.Stream[string, string]
 
-// timed are operators that judge records by a stream time. replayed are their results when
-// the records of the test come a second time, without repetitions.
+// timed are operators that judge records by a stream time. replayed are their results
+// when the records of the test come a second time, without repetitions.
 var timed = map[string]struct {
 	operator func(left, right texts) texts
 	replayed []string

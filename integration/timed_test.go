@@ -165,8 +165,8 @@ func differences[V comparable](got, want map[string]V) (some []string) {
 	return some
 }
 
-// model returns the rows of sessions and sliding windows, and the results of the join with
-// how often each one comes, of all records together.
+// model returns the rows of sessions and sliding windows, and the results of the join
+// with how often each one comes, of all records together.
 func (j *timedJob) model() (rows map[string]string, pairs map[string]int) {
 	rows, pairs = map[string]string{}, map[string]int{}
 	times := map[string][]int64{}

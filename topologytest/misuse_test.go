@@ -8,9 +8,11 @@ import (
 
 	"github.com/millrace-streams/millrace/processor"
 	"github.com/millrace-streams/millrace/serde"
+	"github.com/millrace-streams/millrace/sessionstore"
 	"github.com/millrace-streams/millrace/state"
 	"github.com/millrace-streams/millrace/topology"
 	"github.com/millrace-streams/millrace/topologytest"
+	"github.com/millrace-streams/millrace/windowstore"
 )
 
 // hoarder keeps the Context that it is given, and calls during in Process.
@@ -122,6 +124,78 @@ func TestContextInOtherGoroutine(t *testing.T) {
 			d, in := keeping(t, &hoarder{during: elsewhere(use)})
 			wantMisuse(t, d, d.Try(func() { in.Send("go", "", start) }))
 		})
+	}
+}
+
+// everywhere uses a Context on another goroutine in one of its calls. It has a store of
+// each kind.
+type everywhere struct {
+	in       string // the call
+	use      func(ctx timeless, p *everywhere)
+	keys     state.KeyValueStore[string, string]
+	windows  windowstore.Store[string, string]
+	sessions sessionstore.Store[string, string]
+}
+
+var (
+	strayWindows  = windowstore.New("stray-windows", serde.String, serde.String, time.Second, time.Minute)
+	straySessions = sessionstore.New("stray-sessions", serde.String, serde.String, time.Minute)
+)
+
+func (p *everywhere) call(name string, ctx timeless) {
+	if name != p.in {
+		return
+	}
+	done := make(chan struct{})
+	go func() { defer close(done); p.use(ctx, p) }()
+	<-done
+}
+
+func (p *everywhere) Init(ctx timeless) error {
+	p.keys, p.windows, p.sessions = state.Open(ctx, forgetfulStore), windowstore.Open(ctx, strayWindows), sessionstore.Open(ctx, straySessions)
+	for name, kind := range map[string]processor.TimeKind{"wall clock": processor.WallClock, "stream time": processor.StreamTime} {
+		ctx.Every(time.Second, kind, func(ctx timeless, _ time.Time) error { p.call(name, ctx); return nil })
+	}
+	p.call("Init", ctx)
+	return nil
+}
+
+func (p *everywhere) Process(ctx timeless, _ record) error { p.call("Process", ctx); return nil }
+func (p *everywhere) Flush(ctx timeless) error             { p.call("Flush", ctx); return nil }
+
+// TestContextInOtherGoroutineOfAnyCall: a use on another goroutine is found in each call
+// of a processor, also if it is a write to a store.
+func TestContextInOtherGoroutineOfAnyCall(t *testing.T) {
+	t.Parallel()
+	strays := map[string]func(ctx timeless, p *everywhere){
+		"Forward":     func(ctx timeless, _ *everywhere) { ctx.Forward(record{Key: "stray"}) },
+		"SetPosition": func(ctx timeless, _ *everywhere) { ctx.SetPosition("n", 1) },
+		"keys":        func(_ timeless, p *everywhere) { _ = p.keys.Put("stray", "") },
+		"windows":     func(_ timeless, p *everywhere) { _ = p.windows.Put("stray", "", 1000) },
+		"no window":   func(_ timeless, p *everywhere) { _ = p.windows.Delete("stray", 1000) },
+		"sessions":    func(_ timeless, p *everywhere) { _ = p.sessions.Put("stray", "", 1000, 2000) },
+	}
+	for _, in := range []string{"Init", "Process", "Flush", "wall clock", "stream time"} {
+		for what, use := range strays {
+			t.Run(in+", "+what, func(t *testing.T) {
+				t.Parallel()
+				b := topology.New()
+				newP := func() *everywhere { return &everywhere{in: in, use: use} }
+				topology.Process(topology.Source(b, "in", serde.String, serde.String), "p", newP, serde.String, serde.String, forgetfulStore, strayWindows, straySessions).To("out")
+				d, err := topologytest.TryNew(t, build(t, b))
+				if err == nil {
+					input := topologytest.Input(d, "in", serde.String, serde.String)
+					err = d.Try(func() {
+						input.Send("k", "v", start)
+						input.Send("k", "v", start.Add(time.Minute))
+						d.Advance(time.Minute)
+					})
+				}
+				if !errors.Is(err, processor.ErrOutsideCall) || !strings.Contains(err.Error(), "node p: ") {
+					t.Errorf("error %v", err)
+				}
+			})
+		}
 	}
 }
 

@@ -9,8 +9,8 @@ import (
 	"github.com/millrace-streams/millrace/topology"
 )
 
-// timedGrace is so long that no record is late, whatever the order in which partitions are
-// read. The results then depend on the records alone.
+// timedGrace is so long that no record is late, whatever the order in which partitions
+// are read. The results then depend on the records alone.
 const timedGrace = 24 * time.Hour
 
 // timed cuts -in into sessions and sliding windows, and joins it with -also. The key of a

@@ -19,11 +19,15 @@ const (
 	inTopic     = "in"
 	repartition = crashApp + "-by-key-repartition"
 
+	// combined is the topic of a count alone, for which tasks combine records.
+	combined = crashApp + "-combined-repartition"
+
 	countsTopic  = "counts"  // every update of a count
 	foldsTopic   = "folds"   // every update of an aggregate that is changed in place
 	mergedTopic  = "merged"  // a count per key and commit
 	windowsTopic = "windows" // every update of a windowed count
 	latestTopic  = "latest"  // a windowed count per row and commit
+	totalsTopic  = "totals"  // a combined count per key and commit
 	spansTopic   = "spans"   // what a processor with stream-time punctuators emits
 
 	windowSize  = 10 * time.Second
@@ -31,7 +35,7 @@ const (
 	spanEvery   = 20 * time.Second
 )
 
-var outTopics = []string{countsTopic, foldsTopic, mergedTopic, windowsTopic, latestTopic, spansTopic}
+var outTopics = []string{countsTopic, foldsTopic, mergedTopic, windowsTopic, latestTopic, totalsTopic, spansTopic}
 
 // fold is an aggregate that its adder changes in place.
 type fold struct{ n, hash int64 }
@@ -114,5 +118,8 @@ func crashTopology(seen func()) (*topology.Topology, error) {
 	}
 	unwindow(w.Count("windows", topology.EveryUpdate())).To(windowsTopic)
 	unwindow(w.Count("latest")).To(latestTopic)
+
+	totals := topology.GroupBy(in, "combined", keyOfInput, serde.String).Count("totals")
+	topology.MapValues(totals.Stream(), int64Text, serde.String).To(totalsTopic)
 	return b.Build()
 }

@@ -63,6 +63,9 @@ const (
 // noKeyFilter turns the filter of keys off in every second run.
 func (c crashConfig) noKeyFilter() bool { return c.seed%2 == 1 }
 
+// noCombining turns combining off in every second pair of runs.
+func (c crashConfig) noCombining() bool { return c.seed/2%2 == 1 }
+
 // world is a cluster with the processes of one application, on a virtual network and
 // under a virtual clock.
 type world struct {
@@ -247,7 +250,7 @@ func (w *world) trace() {
 
 // awaitTopics waits until a process has made the internal topics.
 func (w *world) awaitTopics() {
-	for w.cluster.TopicInfo(repartition) == nil {
+	for w.cluster.TopicInfo(repartition) == nil || w.cluster.TopicInfo(combined) == nil {
 		pause(w.ctx, 10*time.Millisecond)
 	}
 }
@@ -294,7 +297,7 @@ func (w *world) missing() (missing []string) {
 			}
 		}
 	}
-	for _, topic := range []string{inTopic, repartition} {
+	for _, topic := range []string{inTopic, repartition, combined} {
 		for _, p := range w.cluster.PartitionInfos(topic) {
 			var committed int64
 			if at, ok := group.Commits[topic][p.Partition]; ok {
@@ -302,7 +305,7 @@ func (w *world) missing() (missing []string) {
 			}
 			last := p.HighWatermark - 1
 			// Markers and aborted records come after the last record.
-			if topic == repartition {
+			if topic != inTopic {
 				_, last = w.reader.at(topic, p.Partition)
 			}
 			if committed <= last || committed > p.HighWatermark {
@@ -315,7 +318,7 @@ func (w *world) missing() (missing []string) {
 
 func (w *world) topics() []string {
 	return append([]string{
-		inTopic, repartition, crashApp + "-counts-changelog", crashApp + "-folds-changelog", crashApp + "-merged-changelog", crashApp + "-windows-changelog", crashApp + "-latest-changelog",
+		inTopic, repartition, combined, crashApp + "-totals-changelog", crashApp + "-counts-changelog", crashApp + "-folds-changelog", crashApp + "-merged-changelog", crashApp + "-windows-changelog", crashApp + "-latest-changelog",
 	}, outTopics...)
 }
 
@@ -333,7 +336,7 @@ type reader struct {
 func newReader(w *world) *reader {
 	r := &reader{w: w, records: map[string][]*kgo.Record{}, next: map[string][]int64{}, last: map[string][]int64{}}
 	from := map[string]map[int32]kgo.Offset{}
-	for _, topic := range append([]string{repartition}, outTopics...) {
+	for _, topic := range append([]string{repartition, combined}, outTopics...) {
 		from[topic] = map[int32]kgo.Offset{}
 		for p := range int32(crashPartitions) {
 			from[topic][p] = kgo.NewOffset().At(0)
@@ -479,6 +482,7 @@ func (w *world) model() map[string]map[string]*expectation {
 		}
 		e.values = append(e.values, value)
 	}
+	w.addTotals(add)
 	counts, folds, windows := map[string]int64{}, map[string]*fold{}, map[string]int64{}
 	streamTimes, due, records := map[int32]int64{}, map[int32]int64{}, map[int32]int64{}
 	for _, r := range w.outputs[repartition] {
@@ -510,6 +514,20 @@ func (w *world) model() map[string]map[string]*expectation {
 		}
 	}
 	return want
+}
+
+// addTotals adds the counts of which tasks combine the records. At least once, records
+// are not combined, and each topic may have duplicates of its own.
+func (w *world) addTotals(add func(topic, key, value string, merged bool)) {
+	topic, counts := combined, map[string]int64{}
+	if w.guarantee == ExactlyOnce {
+		topic = repartition
+	}
+	for _, r := range w.outputs[topic] {
+		key := string(r.Key)
+		counts[key]++
+		add(totalsTopic, key, int64Text(counts[key]), true)
+	}
 }
 
 func (w *world) byKey(topic string) map[string][]string {

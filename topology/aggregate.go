@@ -9,14 +9,24 @@ import (
 
 // aggregate adds a table that folds the records of each key.
 func aggregate[K, V, A any](s flow[K, V], op, name string, add operator.Adder[K, V, A], as serde.Serde[A], opts []TableOption) Table[K, A] {
+	return aggregateCombined(s, op, name, operator.Combining[K, V, A]{Values: as, Add: add}, opts)
+}
+
+// aggregateCombined is aggregate of records that can be combined, if how has a Merge.
+func aggregateCombined[K, V, A any](s flow[K, V], op, name string, how operator.Combining[K, V, A], opts []TableOption) Table[K, A] {
 	o := chosenTable(opts)
-	n := s.b.addTable(op, name, s.n, serdes{s.keys, as})
-	n.make = operator.Aggregate[K, V, A]{Store: name, Keys: s.keys, Values: as, Add: add, EveryUpdate: o.everyUpdate}.New
-	if name != "" && !isNil(s.keys) && !isNil(as) {
-		n.stores = []storeUse{keyValueStore(name, s.keys, as, o)}
+	n := s.b.addTable(op, name, s.n, serdes{s.keys, how.Values})
+	n.make = operator.Aggregate[K, V, A]{
+		Store: name, Keys: s.keys, Values: how.Values, Add: how.Add, Merge: how.Merge, EveryUpdate: o.everyUpdate,
+	}.New
+	if how.Merge != nil && !o.everyUpdate {
+		n.combines = how
+	}
+	if name != "" && !isNil(s.keys) && !isNil(how.Values) {
+		n.stores = []storeUse{keyValueStore(name, s.keys, how.Values, o)}
 	}
 	stored := rows[K, A]{operator.StoredRows[K, A]{Store: name, Keys: s.keys}, []*node{n}}
-	return Table[K, A]{b: s.b, n: n, name: name, keys: s.keys, values: as, rows: stored}
+	return Table[K, A]{b: s.b, n: n, name: name, keys: s.keys, values: how.Values, rows: stored}
 }
 
 // aggregateWindows adds a table that folds the records of each key and window.
@@ -95,6 +105,9 @@ func (b *Builder) checkWindows(n *node, w Windows, o tableOptions) (ok bool) {
 	}
 	return len(problems) == 0
 }
+
+// sum is the Merge of counts. A count that is not there is 0.
+func sum(last int64, _ bool, part int64) int64 { return last + part }
 
 func count[K, V any](n int64, _ bool, _ *graph.Record[K, V]) (int64, bool, error) {
 	return n + 1, true, nil

@@ -171,12 +171,16 @@ func distinct(problems []error) []error {
 
 // graph returns the graph. It shares nothing mutable with the builder.
 func (b *Builder) graph(stores []*graph.Store) *graph.Graph {
+	combining := b.combining()
 	made := make(map[*node]*graph.Node, len(b.nodes))
 	nodes := make([]*graph.Node, len(b.nodes))
 	for i, n := range b.nodes {
 		g := &graph.Node{
 			Name: n.name, Kind: n.kind, Type: n.op, Keyed: n.keyed, Table: n.table, Final: n.final,
 			Topics: n.topics, SinkTopic: n.sinkTopic, SourceOpts: n.sourceOpts, New: n.make,
+		}
+		if combined := combining[n]; combined != nil {
+			g.New = combined
 		}
 		for _, p := range n.parents {
 			g.Parents = append(g.Parents, made[p])
@@ -192,4 +196,23 @@ func (b *Builder) graph(stores []*graph.Store) *graph.Graph {
 		repartitions[i] = &topic
 	}
 	return graph.Assemble(nodes, stores, repartitions)
+}
+
+// combining returns the makers of the sinks that combine records: those in front of a
+// repartition topic that only one aggregation reads.
+func (b *Builder) combining() map[*node]maker {
+	readers := make(map[*node][]*node)
+	for _, n := range b.nodes {
+		for _, p := range n.parents {
+			readers[p] = append(readers[p], n)
+		}
+	}
+	makers := make(map[*node]maker)
+	for source, by := range readers {
+		if source.combine != nil && len(by) == 1 && by[0].combines != nil {
+			sink, combined := source.combine(by[0].combines)
+			makers[sink] = combined
+		}
+	}
+	return makers
 }

@@ -80,6 +80,12 @@ type node struct {
 	sourceOpts graph.SourceOptions
 
 	make maker
+
+	// combine, of the source of a repartition topic, makes the sink combine the records
+	// for the aggregation behind it; nil: impossible. combines, of an aggregation, is its
+	// operator.Combinable; nil: none.
+	combine  func(by any) (sink *node, make maker)
+	combines any
 }
 
 // maker makes a node's instance for one task; see graph.Node.New.

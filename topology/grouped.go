@@ -2,6 +2,7 @@ package topology
 
 import (
 	"github.com/millrace-streams/millrace/internal/graph"
+	"github.com/millrace-streams/millrace/internal/operator"
 	"github.com/millrace-streams/millrace/processor"
 	"github.com/millrace-streams/millrace/serde"
 )
@@ -77,8 +78,13 @@ func flowOf[K, V any](g *grouping[K, V]) flow[K, V] {
 // Count counts the records of each key. Records without a key or without a value are
 // dropped, and counted as dropped. name is the name of the table and of its store. The
 // changelog is <app>-<name>-changelog.
+//
+// If nothing else reads the repartition topic, and processing is exactly once, each task
+// counts before it sends: the topic gets one record for each key and commit. With
+// EveryUpdate, the topic gets every record.
 func (g Grouped[K, V]) Count(name string, opts ...TableOption) Table[K, int64] {
-	return aggregate(flowOf(g.g), "count", name, count[K, V], serde.Int64, opts)
+	how := operator.Combining[K, V, int64]{Values: serde.Int64, Add: count[K, V], Merge: sum}
+	return aggregateCombined(flowOf(g.g), "count", name, how, opts)
 }
 
 // Reduce combines the values of each key. The first value is stored unchanged. The rest

@@ -26,9 +26,14 @@ func repartition[K, V any](s flow[K, V], op, name string, o repartitionOptions) 
 	if o.withoutKey {
 		r.filter.make = operator.PassThrough[K, V]{}.New
 	}
-	r.sink.make = newSink(s, r.sink, nil, o.partitioner)
+	sink := newSink(s, r.sink, nil, o.partitioner)
+	sink.Internal = true
+	r.sink.make = sink.New
+	if o.partitioner == nil {
+		r.source.combine = func(by any) (*node, maker) { return r.sink, by.(operator.Combinable[K, V]).Sink(sink) }
+	}
 	// The keys in the topic were encoded by the sink, so the source may keep their bytes.
-	r.source.make = operator.Source[K, V]{Keys: s.keys, Values: s.values, KeepKey: true}.New
+	r.source.make = operator.Source[K, V]{Keys: s.keys, Values: s.values, KeepKey: true, Internal: true}.New
 	s.n, s.rekeyed = r.source, false
 	return s
 }

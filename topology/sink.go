@@ -33,7 +33,7 @@ func addSink[K, V any](s flow[K, V], topic string, choose func(processor.Record[
 		opt.applySink(&o)
 	}
 	n := s.b.addSink(topic, o.name, s.n)
-	n.make = newSink(s, n, choose, o.partitioner)
+	n.make = newSink(s, n, choose, o.partitioner).New
 	s.b.needSerdes(n, serdes{s.keys, s.values}, "to write them")
 	return n
 }
@@ -49,14 +49,14 @@ func (b *Builder) addSink(topic, name string, parent *node) *node {
 	return n
 }
 
-// newSink returns the maker of a sink's instances. It reports a partitioner whose types
+// newSink returns what a sink does. It reports a partitioner whose types
 // differ from those of the stream.
-func newSink[K, V any](s flow[K, V], n *node, choose func(processor.Record[K, V]) string, given any) maker {
+func newSink[K, V any](s flow[K, V], n *node, choose func(processor.Record[K, V]) string, given any) operator.Sink[K, V] {
 	partition, ok := given.(operator.Partitioner[K, V])
 	if given != nil && (!ok || partition == nil) {
 		s.b.badPartitioner(n, given, partition)
 	}
-	return operator.Sink[K, V]{Keys: s.keys, Values: s.values, Choose: choose, Partition: partition}.New
+	return operator.Sink[K, V]{Keys: s.keys, Values: s.values, Choose: choose, Partition: partition}
 }
 
 // badPartitioner reports a partitioner that is nil, or that is not of the type of want.

@@ -24,11 +24,13 @@ type options struct {
 	workers        int
 	onDisk         bool
 	noKeyFilter    bool // see package seam
+	combine        bool // see package seam
 	logger         *slog.Logger
 }
 
 func init() {
 	seam.NoKeyFilter = func() any { return Option(func(o *options) { o.noKeyFilter = true }) }
+	seam.Combining = func() any { return Option(func(o *options) { o.combine = true }) }
 }
 
 // defaultMaxBytes is Kafka's default of max.message.bytes.

@@ -95,6 +95,7 @@ func (r *runner) make() error {
 		Out:           r.w,
 		Policy:        d.o.policy,
 		EveryUpdate:   d.o.everyUpdate,
+		Combine:       d.o.combine,
 		Logger:        d.o.logger,
 		Observer:      observer{d.dropped},
 		Memory:        r.memory,
@@ -154,6 +155,9 @@ func (w *worker) Send(out graph.Output, _ processor.Metadata) error {
 
 // Partitions implements task.Outbox.
 func (w *worker) Partitions(topic string) (int32, error) { return w.d.logs.partitionsOf(topic), nil }
+
+// Cautious implements task.Outbox.
+func (w *worker) Cautious(string) bool { return false }
 
 // usualLimits are the limits of a topic without options. Nothing is compressed here.
 var usualLimits = &task.Limits{MaxBytes: defaultMaxBytes, Setting: "max.message.bytes", Uncompressed: true}

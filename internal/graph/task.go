@@ -85,6 +85,10 @@ type Task interface {
 	// Send itself asks the error policy, and returns nil.
 	Send(out Output) error
 
+	// Combines reports whether records for a repartition topic may be combined until the
+	// commit. It does not change before the next commit.
+	Combines(topic string) bool
+
 	// Partitions returns the number of partitions of a topic that the topology writes.
 	Partitions(topic string) (int32, error)
 

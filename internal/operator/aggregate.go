@@ -1,6 +1,8 @@
 package operator
 
 import (
+	"fmt"
+
 	"github.com/millrace-streams/millrace/internal/engine"
 	"github.com/millrace-streams/millrace/internal/graph"
 	"github.com/millrace-streams/millrace/processor"
@@ -20,6 +22,9 @@ type Aggregate[K, V, A any] struct {
 	Values      serde.Serde[A]
 	Add         Adder[K, V, A]
 	EveryUpdate bool // send each update, also if the application merges updates
+
+	// Merge adds a partial aggregate to the last one; see Combining. nil: there are none.
+	Merge func(last A, exists bool, part A) A
 }
 
 // New makes the node's instance for one task.
@@ -28,7 +33,7 @@ func (c Aggregate[K, V, A]) New(t graph.Task, n *graph.Node, children []any) (an
 	if err != nil {
 		return nil, err
 	}
-	a := &aggregate[K, V, A]{folding[K, V, K, A]{keys: keyEncoder[K]{serde: c.Keys}, add: c.Add}}
+	a := &aggregate[K, V, A]{folding: folding[K, V, K, A]{keys: keyEncoder[K]{serde: c.Keys}, add: c.Add}, values: c.Values, merge: c.Merge}
 	if a.rows, err = openRows[K, K](base{t, n}, s, c.Values, c.EveryUpdate, children); err != nil {
 		return nil, err
 	}
@@ -37,7 +42,11 @@ func (c Aggregate[K, V, A]) New(t graph.Task, n *graph.Node, children []any) (an
 	return a, nil
 }
 
-type aggregate[K, V, A any] struct{ folding[K, V, K, A] }
+type aggregate[K, V, A any] struct {
+	folding[K, V, K, A]
+	values serde.Serde[A]
+	merge  func(last A, exists bool, part A) A
+}
 
 func (a *aggregate[K, V, A]) Receive(r *graph.Record[K, V]) error {
 	switch {
@@ -57,6 +66,41 @@ func (a *aggregate[K, V, A]) Receive(r *graph.Record[K, V]) error {
 		return failure
 	}
 	return a.emit()
+}
+
+// ReceivePartial implements partialReceiver.
+func (a *aggregate[K, V, A]) ReceivePartial(p *partial[K]) error {
+	if a.merge == nil {
+		a.drop(partialRecord)
+		return nil
+	}
+	cell, broken, err := a.updatePartial(p)
+	switch {
+	case broken != nil:
+		return a.broken(broken)
+	case err != nil:
+		_, failure := a.failed(err, nil)
+		return failure
+	case cell == nil:
+		return nil
+	}
+	return a.emit()
+}
+
+// updatePartial changes the row of a partial. broken is an error of the store, err one of
+// the partial.
+func (a *aggregate[K, V, A]) updatePartial(p *partial[K]) (cell *engine.Cell[K, A], broken, err error) {
+	defer graph.Guard(&err)
+	part, err := a.values.Decode(p.encoded)
+	if err != nil {
+		return nil, nil, fmt.Errorf("partial result: %w", err)
+	}
+	cell, last, broken := a.load(p.KeyBytes, p.Key)
+	if broken != nil {
+		return nil, broken, nil
+	}
+	value := a.merge(last, cell.Present, part)
+	return cell, a.store(cell, value, true, p.Timestamp, p.Headers), nil
 }
 
 // folding folds records into rows.
@@ -91,9 +135,15 @@ func (f *folding[K, V, R, A]) update(r *graph.Record[K, V], row []byte) (cell *e
 	if err != nil {
 		return nil, nil, err
 	}
-	at := r.Timestamp
+	return cell, f.store(cell, value, there, r.Timestamp, r.Headers), nil
+}
+
+// store sets the row to what a record has made of it. The timestamp of a row is the
+// largest one of its records.
+func (f *folding[K, V, R, A]) store(cell *engine.Cell[K, A], value A, there bool, timestamp processor.Timestamp, headers processor.Headers) error {
+	at := timestamp
 	if cell.Present {
 		at = max(at, processor.Timestamp(cell.Timestamp))
 	}
-	return cell, f.set(cell, value, there && !f.absent.is(value), at, cause{r.Timestamp, r.Headers}), nil
+	return f.set(cell, value, there && !f.absent.is(value), at, cause{timestamp, headers})
 }

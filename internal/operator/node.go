@@ -51,6 +51,7 @@ const (
 	nullKey           = "null key"
 	nullValue         = "null value"
 	lateRecord        = "late record"
+	partialRecord     = "partial result"
 	invalidTimestamp  = "invalid timestamp"
 	noPartitionChosen = "partitioner chose no partition"
 )

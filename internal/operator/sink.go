@@ -20,6 +20,10 @@ type Sink[K, V any] struct {
 
 	// Partition is nil for Kafka's default partitioner.
 	Partition Partitioner[K, V]
+
+	// Internal says that the topic is a repartition topic. Its source takes records with
+	// a certain header for partials.
+	Internal bool
 }
 
 // Partitioner chooses the partitions of a record. n is the number of partitions. A nil
@@ -89,6 +93,9 @@ func (s *sink[K, V]) prepare(r *graph.Record[K, V]) (err error) {
 		return fmt.Errorf("the timestamp %d of the record is negative", int64(r.Timestamp))
 	}
 	s.out.Timestamp, s.out.Headers = r.Timestamp, r.Headers
+	if s.c.Internal {
+		s.out.Headers = unmarked(r.Headers)
+	}
 	count, err := s.address(r)
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package operator
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/millrace-streams/millrace/internal/graph"
@@ -16,6 +17,9 @@ type Source[K, V any] struct {
 	// KeepKey says that the encoding of a decoded key equals the bytes that were read.
 	// The bytes are then passed on with the key.
 	KeepKey bool
+
+	// Internal says that the topic is a repartition topic, which may have partials.
+	Internal bool
 
 	Timestamps TimestampRule
 	Extract    Extractor[K, V] // if Timestamps is Extracted
@@ -41,7 +45,7 @@ const (
 // New makes the node's instance for one task.
 func (c Source[K, V]) New(t graph.Task, n *graph.Node, children []any) (any, error) {
 	next, err := receiverOf[K, V](children)
-	return &source[K, V]{c: c, base: base{t, n}, noKey: absenceOf(c.Keys), noValue: absenceOf(c.Values), next: next}, err
+	return &source[K, V]{c: c, base: base{t, n}, noKey: absenceOf(c.Keys), noValue: absenceOf(c.Values), next: next, children: children}, err
 }
 
 type source[K, V any] struct {
@@ -52,6 +56,8 @@ type source[K, V any] struct {
 	heads   []head[K, V] // of the partitions, decoded for the extractor
 	out     graph.Record[K, V]
 	next    graph.Receiver[K, V]
+
+	children []any // for partials
 }
 
 // head is the decoded record at the head of a partition's queue.
@@ -108,6 +114,9 @@ func (s *source[K, V]) headOf(topic string, partition int32) *head[K, V] {
 }
 
 func (s *source[K, V]) Receive(in *graph.Input) error {
+	if s.c.Internal && isPartial(in.Headers) {
+		return s.receivePartial(in)
+	}
 	if !s.decoded(in) {
 		if err := s.decode(in, &s.out.Record); err != nil {
 			if ok, failure := s.decodeFailed(in, err); !ok {
@@ -155,5 +164,44 @@ func (s *source[K, V]) decode(in *graph.Input, r *processor.Record[K, V]) (err e
 		}
 	}
 	normalize(r, s.noKey, s.noValue)
+	return nil
+}
+
+// receivePartial passes a partial to the aggregations that can take it in. For others it
+// has no value: they were added to the application after it was sent.
+func (s *source[K, V]) receivePartial(in *graph.Input) error {
+	var p partial[K]
+	if err := s.decodePartial(in, &p); err != nil {
+		if ok, failure := s.task.Fail(s.node, processor.Decode, err, func() error { return s.decodePartial(in, &p) }); !ok {
+			return failure
+		}
+	}
+	for _, child := range s.children {
+		to, ok := child.(partialReceiver[K])
+		if !ok {
+			s.drop(partialRecord)
+			continue
+		}
+		if err := to.ReceivePartial(&p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *source[K, V]) decodePartial(in *graph.Input, p *partial[K]) (err error) {
+	defer graph.Guard(&err)
+	if err := checkPartial(in.Headers); err != nil {
+		return err
+	}
+	if in.Key == nil || in.Value == nil {
+		return errors.New("a partial result has no key or no value")
+	}
+	key, err := s.c.Keys.Decode(in.Key)
+	if err != nil {
+		return fmt.Errorf("key: %w", err)
+	}
+	p.Key, p.KeyBytes, p.encoded = key, in.Key, in.Value
+	p.Timestamp, p.Headers = in.Timestamp, unmarked(in.Headers)
 	return nil
 }

@@ -92,6 +92,8 @@ func (r *Run) startWorkers() {
 func (r *Run) workerConfig(index int, host worker.Host) worker.Config {
 	return worker.Config{
 		Index: index, ApplicationID: r.cfg.ApplicationID, Graph: r.cfg.Graph, Policy: r.cfg.Policy, EveryUpdate: r.cfg.EveryUpdate,
+		// At least once, records would wait for the commit that need not wait.
+		Combine:       r.cfg.ExactlyOnce && !r.cfg.Seams.NoCombining,
 		TaskIdle:      r.cfg.TaskIdle,
 		Transactional: r.cfg.ExactlyOnce, CommitInterval: r.cfg.CommitInterval, TransactionTimeout: r.cfg.TransactionTimeout,
 		NewProducer: func(caution *txn.Caution) (*txn.Producer, error) { return r.producers.make(index, caution) },

@@ -70,4 +70,6 @@ type Seams struct {
 	Mistake seam.Mistake
 	// NoKeyFilter makes every read of a row ask the database.
 	NoKeyFilter bool
+	// NoCombining sends every record to a repartition topic.
+	NoCombining bool
 }

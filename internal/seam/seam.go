@@ -33,3 +33,8 @@ var Mistakes = []Mistake{ApplyFirst, KeepTimes, KeepCells, LiveIdentity}
 // ask the database. Package topologytest sets it while it is initialised, since the
 // option is not for users.
 var NoKeyFilter func() any
+
+// Combining returns the option of package topologytest that lets tasks combine records
+// before they send them, as an application does. Package topologytest sets it while it is
+// initialised, since the option is not for users.
+var Combining func() any

@@ -52,6 +52,7 @@ type nowhere struct{ limits Limits }
 func (*nowhere) Send(graph.Output, processor.Metadata) error { return nil }
 func (*nowhere) Partitions(string) (int32, error)            { return 1, nil }
 func (n *nowhere) Limits(string, bool) *Limits               { return &n.limits }
+func (*nowhere) Cautious(string) bool                        { return false }
 func (*nowhere) Oversized(graph.Output) int                  { return 0 }
 
 func TestSendingARecordAllocatesNothing(t *testing.T) {

@@ -43,6 +43,7 @@ type Config struct {
 	Idle time.Duration
 
 	EveryUpdate bool         // the application's default for tables
+	Combine     bool         // records of a key may be combined before they are sent
 	Logger      *slog.Logger // nil is silent
 	Observer    Observer     // nil is none
 
@@ -106,6 +107,10 @@ type Outbox interface {
 	// topic does not exist, the error is an ErrNoTopic, and goes to the error policy.
 	// After any other error the task replays from its last commit.
 	Partitions(topic string) (int32, error)
+
+	// Cautious reports whether records for a topic should be sent as they are, because
+	// one that the broker refuses is being searched for.
+	Cautious(topic string) bool
 
 	// Limits returns the known limits for records of a topic. It never returns nil. With
 	// fresh, Kafka is asked again, unless it was asked recently.

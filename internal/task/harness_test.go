@@ -199,6 +199,7 @@ func (s *shell) Limits(topic string, _ bool) *Limits {
 	}
 	return &Limits{MaxBytes: s.limit[topic], Setting: "max.message.bytes", Uncompressed: true}
 }
+func (s *shell) Cautious(string) bool       { return false }
 func (s *shell) Oversized(graph.Output) int { panic("the limits count before compression") }
 func (s *shell) Dropped(node, reason string, _ processor.Metadata) {
 	s.drops = append(s.drops, node+": "+reason)

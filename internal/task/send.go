@@ -27,6 +27,20 @@ func (t *Task) send(out graph.Output) error {
 	return nil
 }
 
+// leastBatch is the smallest limit of a topic to which partial results are sent. It is
+// far above their size.
+const leastBatch = 64 << 10
+
+// Combines implements [graph.Task]. A record that the topic may refuse must not take
+// others with it.
+func (h *host) Combines(topic string) bool {
+	if !h.t.cfg.Combine || h.t.cfg.EveryUpdate || h.t.cfg.Out.Cautious(topic) {
+		return false
+	}
+	l := h.t.cfg.Out.Limits(topic, false)
+	return l.Ahead == 0 && l.Behind == 0 && l.MaxBytes >= leastBatch
+}
+
 // refuse passes a record that cannot be sent to the policy.
 func (t *Task) refuse(out *graph.Output, err error) error {
 	if out.Node == nil {

@@ -49,6 +49,9 @@ func (o *outbox) Partitions(topic string) (int32, error) {
 	return o.w.cfg.Topics.Partitions(ctx, topic)
 }
 
+// Cautious implements task.Outbox.
+func (o *outbox) Cautious(topic string) bool { return o.w.producer.Cautious(topic) }
+
 // Limits implements task.Outbox. If the size limit of the topic is not known, the limit
 // is the client's.
 func (o *outbox) Limits(topic string, fresh bool) *task.Limits {

@@ -21,6 +21,7 @@ type Config struct {
 	Graph         *graph.Graph
 	Policy        processor.ErrorPolicy
 	EveryUpdate   bool
+	Combine       bool          // see task.Config
 	TaskIdle      time.Duration // see task.Config.Idle
 
 	Transactional      bool

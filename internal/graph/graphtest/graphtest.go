@@ -44,6 +44,7 @@ type Task struct {
 
 	tb          testing.TB
 	policy      processor.Action
+	combines    bool
 	everyUpdate bool
 	byName      map[string]processor.Store
 	offsets     map[string]int64
@@ -70,6 +71,9 @@ type Option func(*Task)
 // WithPolicy says what is done about an error of a user function. Default: the task
 // fails.
 func WithPolicy(a processor.Action) Option { return func(f *Task) { f.policy = a } }
+
+// WithCombining lets tasks combine records before they send them.
+func WithCombining() Option { return func(f *Task) { f.combines = true } }
 
 // WithEveryUpdate lets tables send each update at once.
 func WithEveryUpdate() Option { return func(f *Task) { f.everyUpdate = true } }
@@ -263,6 +267,7 @@ func (f *Task) Context() context.Context        { return context.Background() }
 func (f *Task) ID() processor.Task              { return processor.Task{Partitions: f.PartitionCount} }
 func (f *Task) ApplicationID() string           { return "app" }
 func (f *Task) EveryUpdate() bool               { return f.everyUpdate }
+func (f *Task) Combines(string) bool            { return f.combines }
 func (f *Task) Logger() *slog.Logger            { return slog.New(slog.DiscardHandler) }
 func (f *Task) StreamTime() processor.Timestamp { return f.stream }
 func (f *Task) Now() time.Time                  { return time.UnixMilli(1000) }

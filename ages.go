@@ -2,6 +2,7 @@ package millrace
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
@@ -21,13 +22,17 @@ type Age struct {
 
 // Ages says how old the rows are that a query of the table would return now. It has one
 // Age for each partition that this process holds and has restored, sorted by partition.
-// It does not block. The error for a table that cannot be queried is that of [Get].
+// It does not block. The error for a table that cannot be queried is that of [Get]. A
+// global store has no Ages: see [GlobalSnapshot].
 func Ages[K, V any](app *App, table Queryable[K, V]) ([]Age, error) {
 	q, err := ask(context.Background(), app, table)
 	if err != nil {
 		return nil, err
 	}
 	contact := app.reach().Contact
+	if q.sub == nil {
+		return nil, q.wrap(errors.New("a global store has no commits: see Snapshot.Globals for how far it is behind its topic"))
+	}
 	var ages []Age
 	for _, partition := range q.run.Running(q.sub.ID) {
 		if at := q.run.CommittedAt(q.sub.ID, partition); !at.IsZero() {

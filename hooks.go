@@ -57,11 +57,13 @@ type HookRestore interface {
 	OnRestoreProgress(RestoreProgress)
 }
 
-// RestoreProgress is the progress of restoring one store of one task.
+// RestoreProgress is the progress of restoring one store of one task, or of reading one
+// partition of a global store's topic. The Task of a global store is Global, and its
+// Partition is that of the topic.
 type RestoreProgress struct {
 	Task      processor.Task
 	Store     string
-	Changelog string // the topic; the partition is Task.Partition
+	Changelog string // or a global store's topic; the partition is Task.Partition
 	Position  int64  // the next offset to read
 	End       int64  // the offset at which the restore is done
 	Done      bool

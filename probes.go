@@ -37,6 +37,11 @@ func (a *App) Ready() (ok bool, reason string) {
 }
 
 func (a *App) restoringReason() string {
+	if run := a.run.Load(); run != nil {
+		if all, reading := run.ReadingGlobals(); reading > 0 {
+			return fmt.Sprintf("the topics of %d of %d global stores are being read", reading, all)
+		}
+	}
 	run := a.started()
 	if run == nil {
 		return "tasks are being restored"

@@ -19,6 +19,7 @@ import (
 // Queryable is what a query can read. These types implement it:
 //
 //   - a topology.Table that has a store;
+//   - a topology.Global, which can be read in any process of the application, whole;
 //   - a topology.WindowedTable, whose keys are serde.Windowed;
 //   - the spec of a processor's store: a state.Spec, or a windowstore.Spec or
 //     sessionstore.Spec, whose keys are serde.Windowed.
@@ -37,7 +38,7 @@ type Row[K, V any] struct {
 	Key       K
 	Value     V
 	Timestamp processor.Timestamp // the timestamp of the last write
-	Partition int32               // the partition that has the row
+	Partition int32               // the partition that has the row; 0 in a global store
 }
 
 // ReadOption is an option of [Range], [Prefix], [Windows] and [AllWindows].
@@ -279,7 +280,10 @@ func ask[K, V any](ctx context.Context, app *App, table Queryable[K, V]) (*askin
 	if state := app.State(); q.run == nil || state >= Closed {
 		return nil, q.wrap(fmt.Errorf("%w: the application is %v", ErrNotHere, state))
 	}
-	q.store.Partitions = q.run.Partitions(q.sub.ID)
+	q.store.Partitions = 1
+	if q.sub != nil {
+		q.store.Partitions = q.run.Partitions(q.sub.ID)
+	}
 	return q, nil
 }
 
@@ -309,7 +313,7 @@ func fits[K, V any](q *asking, table Queryable[K, V]) error {
 // asking is a query of one store.
 type asking struct {
 	run   *runtime.Run
-	sub   *graph.SubTopology
+	sub   *graph.SubTopology // nil for a global store, which counts as one partition
 	store query.Store
 }
 
@@ -317,6 +321,11 @@ type asking struct {
 func (a *App) asking(name string) (*asking, error) {
 	if name == "" {
 		return nil, fmt.Errorf("query: the table has no store: add one with Stored: %w", ErrNoSuchStore)
+	}
+	if g := a.graph.Global(name); g != nil {
+		q := &asking{run: a.run.Load()}
+		q.store = query.Store{Spec: g.Store.Spec, ByKey: true, Held: q}
+		return q, nil
 	}
 	for _, sub := range a.graph.SubTopologies {
 		for _, s := range sub.Stores {
@@ -353,10 +362,22 @@ func (q *asking) rangeOf(opts []ReadOption, plan func() (query.Range, error)) (q
 }
 
 // Readable implements query.Held.
-func (q *asking) Readable() []int32 { return q.run.Running(q.sub.ID) }
+func (q *asking) Readable() []int32 {
+	if q.sub == nil {
+		return []int32{0}
+	}
+	return q.run.Running(q.sub.ID)
+}
 
 // Snapshot implements query.Held.
 func (q *asking) Snapshot(partition int32) (*engine.Snapshot, error) {
+	if q.sub == nil {
+		db, err := q.run.Global(q.store.Spec.Name)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", err, ErrNotHere)
+		}
+		return db.Snapshot()
+	}
 	db, restoring := q.run.Committed(q.sub.ID, partition)
 	switch {
 	case restoring:

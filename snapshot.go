@@ -25,6 +25,19 @@ type Snapshot struct {
 	Reach Reachability // whether the cluster and the group are within reach
 
 	Tasks []TaskSnapshot // sorted by sub-topology and partition
+
+	Globals []GlobalSnapshot // in the order of the topology
+}
+
+// GlobalSnapshot is one global store of a Snapshot.
+type GlobalSnapshot struct {
+	Store, Topic string
+	// Restoring is set until the store has all records that its topic had at the start.
+	// Until then the process has no tasks.
+	Restoring bool
+	// Partitions are those of the topic. Committed is the first offset that was not
+	// applied, and Lag how many offsets the store is behind. The buffers are not shown.
+	Partitions []PartitionSnapshot
 }
 
 // TaskSnapshot is one task of a Snapshot.
@@ -56,7 +69,7 @@ const snapshotTimeout = 200 * time.Millisecond
 // called in any state. It waits for workers for 200 ms at most. Partitions of a task are
 // omitted if the task restores, or if its worker is in a long call of user code.
 func (a *App) Snapshot() Snapshot {
-	s := Snapshot{State: a.State(), Generation: -1, Reach: a.reach()}
+	s := Snapshot{State: a.State(), Generation: -1, Reach: a.reach(), Globals: a.globals()}
 	run := a.started()
 	if run == nil {
 		return s
@@ -72,6 +85,24 @@ func (a *App) Snapshot() Snapshot {
 		})
 	}
 	return s
+}
+
+// globals returns what the global stores are doing. Before Run there are none.
+func (a *App) globals() (all []GlobalSnapshot) {
+	run := a.run.Load()
+	if run == nil {
+		return nil
+	}
+	for _, g := range run.Globals() {
+		shown := GlobalSnapshot{Store: g.Store, Topic: g.Topic, Restoring: g.Reading}
+		for _, p := range g.Partitions {
+			shown.Partitions = append(shown.Partitions, PartitionSnapshot{
+				Topic: g.Topic, Partition: p.Partition, Committed: p.Position, End: p.End, Lag: max(p.End-p.Position, 0),
+			})
+		}
+		all = append(all, shown)
+	}
+	return all
 }
 
 func partitionSnapshots(inputs []worker.InputStatus) []PartitionSnapshot {

@@ -11,6 +11,8 @@ const (
 	// Starting: Run checks topics, fences its predecessor and joins the group.
 	Starting
 	// Restoring: at least one task of this process restores its state. The others run.
+	// Before the process joins the group, it is in this state while it reads the topics
+	// of global tables.
 	Restoring
 	// Running: all tasks of this process run. There may be none.
 	Running

@@ -8,7 +8,7 @@ import (
 
 // granted lets a user do what docs/security.md says that an application needs, and
 // nothing else.
-func (c *cluster) granted(t *testing.T, user, application, in, out string) {
+func (c *cluster) granted(t *testing.T, user, application, in, global, out string) {
 	t.Helper()
 	own := application + "-"
 	for _, grant := range []struct {
@@ -21,6 +21,7 @@ func (c *cluster) granted(t *testing.T, user, application, in, out string) {
 		{kadm.NewACLs().Topics(own), kadm.ACLPatternPrefixed,
 			[]kadm.ACLOperation{kadm.OpCreate, kadm.OpRead, kadm.OpWrite, kadm.OpDelete, kadm.OpDescribeConfigs}},
 		{kadm.NewACLs().Topics(in), kadm.ACLPatternLiteral, []kadm.ACLOperation{kadm.OpRead}},
+		{kadm.NewACLs().Topics(global), kadm.ACLPatternLiteral, []kadm.ACLOperation{kadm.OpRead, kadm.OpDescribeConfigs}},
 		{kadm.NewACLs().Topics(out), kadm.ACLPatternLiteral, []kadm.ACLOperation{kadm.OpWrite, kadm.OpDescribeConfigs}},
 	} {
 		acl := grant.resource.ResourcePatternType(grant.pattern).Allow("User:" + user).AllowHosts("*").Operations(grant.operations...)

@@ -22,15 +22,18 @@ import (
 // so a refusal in the log is a fault of the documentation.
 func (c *cluster) countsOverTLS(t *testing.T, user, password string, guarantee millrace.Guarantee) {
 	const n, keys = 1000, 10
-	application, in, out := name(t, "app"), name(t, "in"), name(t, "out")
+	application, in, labels, out := name(t, "app"), name(t, "in"), name(t, "labels"), name(t, "out")
 	c.createTopic(t, in, 2)
+	c.createTopic(t, labels, 2)
 	c.createTopic(t, out, 2)
 	c.cleanUp(t, application)
-	c.granted(t, user, application, in, out)
+	c.granted(t, user, application, in, labels, out)
 	var log refusalsInLog
 
 	b := topology.New()
 	lines := topology.Source(b, in, serde.String, serde.String)
+	known := topology.GlobalTable(b, labels, serde.String, serde.String)
+	lines = topology.LeftJoinGlobal(lines, known, func(v string) string { return v }, func(v, _ string, _ bool) string { return v }, serde.String)
 	topology.GroupBy(lines, "by-value", func(v string) string { return v }, serde.String).Count("counts").Stream().To(out)
 	built, err := b.Build()
 	if err != nil {

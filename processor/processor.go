@@ -74,11 +74,23 @@ type Metadata struct {
 
 // Task identifies a task. The task reads one partition, Partition, of each topic of the
 // sub-topology SubTopology. Those topics have Partitions partitions.
+//
+// The writer of a global store counts as a task with the SubTopology -1, in each process.
+// It reads all partitions. Where a partition matters, Partition names it.
 type Task struct {
 	SubTopology int
 	Partition   int32
 	Partitions  int32
 }
 
-// String returns sub-topology and partition as in logs and errors, such as "1_7".
-func (t Task) String() string { return fmt.Sprintf("%d_%d", t.SubTopology, t.Partition) }
+// Global reports whether the task is the writer of a global store.
+func (t Task) Global() bool { return t.SubTopology < 0 }
+
+// String returns sub-topology and partition as in logs and errors, such as "1_7". For the
+// writer of a global store it returns "global".
+func (t Task) String() string {
+	if t.Global() {
+		return "global"
+	}
+	return fmt.Sprintf("%d_%d", t.SubTopology, t.Partition)
+}

@@ -76,6 +76,51 @@ func Example() {
 	// bob 8 1970-01-01T00:00:00.005Z
 }
 
+// limits is a handle of the table of limits, which all tasks share.
+var limits topology.Global[string, int64]
+
+// limiter forwards the values that are within the limit of their key.
+type limiter struct {
+	limits state.Reader[string, int64]
+}
+
+func (p *limiter) Init(ctx processor.Context[string, int64]) error {
+	p.limits = state.OpenGlobal(ctx, limits)
+	return nil
+}
+
+func (p *limiter) Process(ctx processor.Context[string, int64], r processor.Record[string, int64]) error {
+	limit, ok, err := p.limits.Get(r.Key)
+	if err == nil && ok && r.Value <= limit {
+		ctx.Forward(r)
+	}
+	return err
+}
+
+// A processor reads a global table.
+func ExampleOpenGlobal() {
+	b := topology.New()
+	limits = topology.GlobalTable(b, "limits", serde.String, serde.Int64)
+	in := topology.Source(b, "in", serde.String, serde.Int64)
+	topology.Process(in, "limiter", func() *limiter { return &limiter{} }, serde.String, serde.Int64, limits).To("out")
+	topo, err := b.Build()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+
+	d := topologytest.New(topologytest.ForExample(), topo)
+	topologytest.Input(d, "limits", serde.String, serde.Int64).Send("ann", 10, time.UnixMilli(1))
+	input := topologytest.Input(d, "in", serde.String, serde.Int64)
+	input.Send("ann", 9, time.UnixMilli(2))
+	input.Send("ann", 11, time.UnixMilli(3))
+	for _, r := range topologytest.Output(d, "out", serde.String, serde.Int64).Records() {
+		fmt.Println(r.Key, r.Value)
+	}
+	// Output:
+	// ann 9
+}
+
 // drain empties a store in a loop over it.
 func drain(s state.KeyValueStore[string, int64]) (n int64, err error) {
 	for e, err := range s.All() {

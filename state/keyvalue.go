@@ -1,6 +1,7 @@
 package state
 
 import (
+	"fmt"
 	"iter"
 
 	"github.com/millrace-streams/millrace/internal/engine"
@@ -69,6 +70,9 @@ type KeyValueStore[K, V any] interface {
 func Open[K, V, K2, V2 any](ctx processor.Context[K2, V2], spec Spec[K, V]) KeyValueStore[K, V] {
 	instance := store.Open(ctx, spec)
 	s, ok := instance.(*keyValue[K, V])
+	if _, global := instance.(*store.Reader[K, V]); global {
+		panic(fmt.Errorf("open store %s: it is a global store, which only its own processor may write: open it with state.OpenGlobal to read it", spec.StoreName()))
+	}
 	if !ok {
 		panic(store.Other(spec, instance))
 	}

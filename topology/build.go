@@ -31,14 +31,9 @@ func init() {
 // Builder stays usable: add more operators and call Build again. Topologies that were
 // built before do not change.
 func (b *Builder) Build() (*Topology, error) {
-	for len(b.onBuild) > 0 {
-		f := b.onBuild[0]
-		b.onBuild = b.onBuild[1:]
-		b.Report(f())
-	}
-	b.settleNames()
-	stores, problems := b.stores()
-	problems = slices.Concat(b.problems, problems, b.checkSinks(stores))
+	stores, problems := b.prepare()
+	globals, wrong := b.buildGlobals()
+	problems = slices.Concat(problems, wrong, b.checkSinks(stores))
 	if len(b.sources) == 0 {
 		problems = append(problems, errors.New("topology: there is no source: start with topology.Source"))
 	}
@@ -46,10 +41,23 @@ func (b *Builder) Build() (*Topology, error) {
 		return nil, err
 	}
 	g := b.graph(stores)
+	g.Globals = globals
 	if err := errors.Join(g.CheckFixed(), addTimes(g)); err != nil {
 		return nil, err
 	}
 	return &Topology{g: g}, nil
+}
+
+// prepare calls the functions of OnBuild. It returns the stores, and all problems.
+func (b *Builder) prepare() (stores []*graph.Store, problems []error) {
+	for len(b.onBuild) > 0 {
+		f := b.onBuild[0]
+		b.onBuild = b.onBuild[1:]
+		b.Report(f())
+	}
+	b.settleNames()
+	stores, problems = b.stores()
+	return stores, slices.Concat(b.problems, problems)
 }
 
 // settleNames renames nodes with a derived name if the user has meanwhile chosen that
@@ -69,6 +77,9 @@ func (b *Builder) stores() (stores []*graph.Store, problems []error) {
 	for _, n := range b.nodes {
 		seen := make(map[string]bool)
 		for _, use := range n.stores {
+			if b.reads(use) {
+				continue
+			}
 			spec, wrong := specOf(use.spec)
 			if len(wrong) > 0 {
 				for _, err := range wrong {
@@ -77,6 +88,10 @@ func (b *Builder) stores() (stores []*graph.Store, problems []error) {
 				continue
 			}
 			name := spec.Name
+			if g := b.global(name); g != nil {
+				problems = append(problems, fmt.Errorf("topology: %v: the %v has the name of the store %q: give one of them another name, or pass the handle of the global store to read it", n, g, name))
+				continue
+			}
 			switch s := byName[name]; {
 			case seen[name]:
 				problems = append(problems, fmt.Errorf("topology: %v: was given store %q twice", n, name))
@@ -94,6 +109,20 @@ func (b *Builder) stores() (stores []*graph.Store, problems []error) {
 		}
 	}
 	return stores, problems
+}
+
+// reads reports whether a use of a store is that of a global store, which the node only
+// reads.
+func (b *Builder) reads(use storeUse) bool {
+	if isNil(use.spec) {
+		return false
+	}
+	g := b.global(use.spec.StoreName())
+	if g == nil {
+		return false
+	}
+	handle, ok := use.spec.(interface{ globalSpec() processor.StoreSpec })
+	return g.spec == use.spec || ok && handle.globalSpec() == g.spec
 }
 
 // specOf returns the description of a spec, and its mistakes.
@@ -186,7 +215,11 @@ func (b *Builder) graph(stores []*graph.Store) *graph.Graph {
 			g.Parents = append(g.Parents, made[p])
 		}
 		for _, use := range n.stores {
-			g.Stores = append(g.Stores, use.spec.StoreName())
+			if b.reads(use) {
+				g.Globals = append(g.Globals, use.spec.StoreName())
+			} else {
+				g.Stores = append(g.Stores, use.spec.StoreName())
+			}
 		}
 		made[n], nodes[i] = g, g
 	}

@@ -15,6 +15,7 @@ import (
 type Builder struct {
 	nodes        []*node // parents before children
 	repartitions []*graph.RepartitionTopic
+	globals      []*global
 	sources      map[string]*sourceNode // by topic
 	names        names
 	problems     []error

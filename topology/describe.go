@@ -20,7 +20,8 @@ type Description struct {
 
 // String returns the description in the format of Kafka Streams' Topology.describe(),
 // which tools that draw topologies can read. Names of internal topics lack the
-// application ID. Children are in the order in which they get records.
+// application ID. Children are in the order in which they get records. Global stores come
+// last.
 func (d Description) String() string {
 	var text strings.Builder
 	text.WriteString("Topologies:\n ")
@@ -31,7 +32,20 @@ func (d Description) String() string {
 		}
 		text.WriteString("\n")
 	}
+	for i, g := range d.globals() {
+		fmt.Fprintf(&text, "  Sub-topology: %d for global store (will not generate tasks)\n", len(d.g.SubTopologies)+i)
+		for _, n := range described(g.Graph.SubTopologies[0]) {
+			describeNode(&text, n)
+		}
+	}
 	return text.String()
+}
+
+func (d Description) globals() []*graph.Global {
+	if d.g == nil {
+		return nil
+	}
+	return d.g.Globals
 }
 
 func (d Description) subTopologies() []*graph.SubTopology {
@@ -117,6 +131,16 @@ func (d Description) DOT() string {
 		}
 		text.WriteString("  }\n")
 	}
+	for i, g := range d.globals() {
+		fmt.Fprintf(&text, "  subgraph cluster_global_%d {\n    label=\"global store %s\";\n", i, g.Store.Name)
+		for _, n := range g.Graph.Nodes {
+			fmt.Fprintf(&text, "    %s [label=%q];\n", dotNode(n), n.Type+"\n"+n.Name)
+		}
+		fmt.Fprintf(&text, "    %s [label=%q shape=cylinder];\n  }\n", dotStore(g.Store.Name), g.Store.Name)
+		for _, n := range g.Graph.Nodes {
+			dotEdges(&text, n)
+		}
+	}
 	for _, s := range d.subTopologies() {
 		for _, n := range s.Nodes {
 			dotEdges(&text, n)
@@ -135,6 +159,9 @@ func dotEdges(text *strings.Builder, n *graph.Node) {
 	}
 	for _, store := range n.Stores {
 		fmt.Fprintf(text, "  %s -> %s [dir=both style=dashed];\n", dotNode(n), dotStore(store))
+	}
+	for _, store := range n.Globals {
+		fmt.Fprintf(text, "  %s -> %s [style=dashed];\n", dotStore(store), dotNode(n))
 	}
 	if t := n.SinkTopic; t.Name != "" {
 		fmt.Fprintf(text, "  %s [label=%q shape=ellipse];\n  %s -> %s;\n", dotTopic(t), t.Name, dotNode(n), dotTopic(t))

@@ -15,10 +15,10 @@
 //
 // # Handles
 //
-// [Stream], [Grouped], [Windowed], [Table] and [WindowedTable] are handles. A handle is a
-// small value that names a place in the topology, with the types of the records there. An
-// operator that keeps the types is a method. An operator that makes a new type is a
-// function: [Map], [MapValues], [GroupBy], [Aggregate].
+// [Stream], [Grouped], [Windowed], [Table], [WindowedTable] and [Global] are handles. A
+// handle is a small value that names a place in the topology, with the types of the
+// records there. An operator that keeps the types is a method. An operator that makes a
+// new type is a function: [Map], [MapValues], [GroupBy], [Aggregate].
 //
 // Nothing runs before Build. Build reports all mistakes at once. A nil option has no
 // effect.
@@ -90,6 +90,10 @@
 //	the same over sessions    as over windows
 //	Join, LeftJoin            a record without a value is dropped; without a key, Join
 //	                          drops it, and LeftJoin finds no row
+//	JoinGlobal,               a record without a value is dropped; with an absent key of
+//	LeftJoinGlobal            the row, JoinGlobal drops the record, and LeftJoinGlobal
+//	                          finds no row
+//	GlobalTable               as SourceTable
 //	JoinWindow                a record without a key or a value is dropped
 //	the same, left and outer  a record without a value is dropped; without a key, a left
 //	                          record (Outer: any) has a result without a partner
@@ -198,6 +202,15 @@
 // joined row becomes (l2, r1) and then (l2, r2). If the newest rows were used on both
 // sides, a later group would subtract (l1, r2), a row that was never added to it.
 //
+// # Global tables
+//
+// [GlobalTable] reads a topic as a table that each process has whole. [JoinGlobal] and
+// [LeftJoinGlobal] look up its rows by any key: the stream is not repartitioned, and its
+// topics may have any number of partitions. [GlobalStore] puts a processor between the
+// topic and the store. A process reads the topic to its end before it processes the first
+// record, and applies new records as they come. Nothing synchronises the table with the
+// streams: a join meets the newest row that its process has.
+//
 // # Updates of tables
 //
 // Several updates of one row between two commits are merged: at the commit, one update is
@@ -234,7 +247,9 @@
 //     [Stream.FilterNot] has no Try form, because [Stream.TryFilter] has one.
 //   - An operator with two inputs, such as a join, has the plain form and the Try form.
 //     Its function sees the two values. If it needs the key, the timestamp or the
-//     headers, put them into the value with MapValuesRecord in front of it.
+//     headers, put them into the value with MapValuesRecord in front of it. The function
+//     that chooses the key of a global row sees the value in the plain form, and the
+//     record in the Try form.
 //   - Any other difference is an option and never another form.
 //
 // # Errors

@@ -1,9 +1,11 @@
 package topology_test
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
+	"github.com/millrace-streams/millrace/processor"
 	"github.com/millrace-streams/millrace/serde"
 	"github.com/millrace-streams/millrace/state"
 	"github.com/millrace-streams/millrace/topology"
@@ -53,6 +55,72 @@ func ExampleSourceTable() {
 	// adults-out: ann 18 years
 	// adults: ann 18 <nil>
 	// adults: bob 30 <nil>
+}
+
+// Orders with the prices of their items. The orders are not repartitioned by item.
+func ExampleJoinGlobal() {
+	b := topology.New()
+	prices := topology.GlobalTable(b, "prices", serde.String, serde.Int64)
+	orders := topology.Source(b, "orders", serde.String, serde.String)
+	item := func(order string) string { return order }
+	topology.JoinGlobal(orders, prices, item, func(order string, price int64) string {
+		return fmt.Sprint(order, " for ", price)
+	}, serde.String).To("priced")
+
+	d := start(b, topologytest.Partitions("orders", 4))
+	price := topologytest.Input(d, "prices", serde.String, serde.Int64)
+	order := topologytest.Input(d, "orders", serde.String, serde.String)
+	price.Send("tea", 3, time.UnixMilli(1))
+	order.Send("ann", "tea", time.UnixMilli(2))
+	order.Send("bob", "milk", time.UnixMilli(3)) // has no price yet
+	price.Send("tea", 4, time.UnixMilli(4))
+	order.Send("bob", "tea", time.UnixMilli(5))
+	printTopic(d, "priced", serde.String)
+	// Output:
+	// priced: ann tea for 3
+	// priced: bob tea for 4
+}
+
+// likes counts the likes of each page, for all tasks.
+var likes = state.KeyValue("likes", serde.String, serde.Int64)
+
+// liking is the only processor that writes likes.
+type liking struct {
+	likes state.KeyValueStore[string, int64]
+}
+
+func (p *liking) Init(ctx processor.Context[struct{}, struct{}]) error {
+	p.likes = state.Open(ctx, likes)
+	return nil
+}
+
+func (p *liking) Process(_ processor.Context[struct{}, struct{}], r processor.Record[string, string]) error {
+	n, _, err := p.likes.Get(r.Key)
+	return errors.Join(err, p.likes.Put(r.Key, n+1))
+}
+
+// A global store with a processor: each record of the topic counts. Views are joined with
+// the counts.
+func ExampleGlobalStore() {
+	b := topology.New()
+	counts := topology.GlobalStore(b, "liked", serde.String, serde.String, likes, func() *liking { return &liking{} })
+	views := topology.Source(b, "views", serde.String, serde.String)
+	page := func(page string) string { return page }
+	topology.LeftJoinGlobal(views, counts, page, func(page string, n int64, _ bool) string {
+		return fmt.Sprint(page, " has ", n)
+	}, serde.String).To("shown")
+
+	d := start(b)
+	liked := topologytest.Input(d, "liked", serde.String, serde.String)
+	view := topologytest.Input(d, "views", serde.String, serde.String)
+	liked.Send("home", "ann", time.UnixMilli(1))
+	liked.Send("home", "bob", time.UnixMilli(2))
+	view.Send("cid", "home", time.UnixMilli(3))
+	view.Send("cid", "about", time.UnixMilli(4))
+	printTopic(d, "shown", serde.String)
+	// Output:
+	// shown: cid home has 2
+	// shown: cid about has 0
 }
 
 // Orders with the names of their users, once without and once with the orders of unknown

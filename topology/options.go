@@ -43,10 +43,12 @@ func (o NameOption) applySource(c *sourceOptions) { c.name = o.name }
 
 func (o NameOption) applySourceTable(c *sourceTableOptions) { o.applySource(&c.source) }
 func (o NameOption) applySink(c *sinkOptions)               { c.name = o.name }
+func (o NameOption) applyGlobal(c *globalOptions)           { c.name = o.name }
 
-// SourceOption is an option of [Source].
+// SourceOption is an option of [Source]. A global store takes those about timestamps.
 type SourceOption interface {
 	SourceTableOption
+	GlobalOption
 	applySource(*sourceOptions)
 }
 
@@ -61,6 +63,7 @@ type sourceOption func(*sourceOptions)
 
 func (o sourceOption) applySource(c *sourceOptions)           { o(c) }
 func (o sourceOption) applySourceTable(c *sourceTableOptions) { o(&c.source) }
+func (o sourceOption) applyGlobal(c *globalOptions)           { o(&c.source) }
 
 // SkipInvalidTimestamps drops records whose timestamp is negative, and counts them as
 // dropped. By default such a record is an error of the phase decode.
@@ -186,13 +189,14 @@ func (o StoreOption) applyWindowedTable(c *tableOptions)     { o.applyTable(c) }
 func (o StoreOption) applyToTable(c *tableOptions)           { o.applyTable(c) }
 func (o StoreOption) applyJoinWindow(c *tableOptions)        { o.applyTable(c) }
 func (o StoreOption) applySourceTable(c *sourceTableOptions) { o.applyTable(&c.table) }
+func (o StoreOption) applyGlobal(c *globalOptions)           { o.applyTable(&c.table) }
 
 // EveryUpdate forwards and logs each update of the table. By default, the updates of a
 // row between two commits are merged into one.
 func EveryUpdate() StoreOption { return StoreOption{func(c *tableOptions) { c.everyUpdate = true }} }
 
 // InMemory keeps the table in memory instead of on disk. At start the whole table is
-// restored from its changelog.
+// restored from its changelog, and a global table is read from its topic.
 func InMemory() StoreOption { return StoreOption{func(c *tableOptions) { c.inMemory = true }} }
 
 // WithoutChangelog keeps no changelog. The table then exists only in its local store:
@@ -225,6 +229,16 @@ func Retention(d time.Duration) WindowedTableOption {
 type SourceTableOption interface{ applySourceTable(*sourceTableOptions) }
 
 type sourceTableOptions struct {
+	source sourceOptions
+	table  tableOptions
+}
+
+// GlobalOption is an option of [GlobalTable]: [InMemory], [Named], or a [SourceOption]
+// about timestamps.
+type GlobalOption interface{ applyGlobal(*globalOptions) }
+
+type globalOptions struct {
+	name   string // of the store; "": the topic's
 	source sourceOptions
 	table  tableOptions
 }

@@ -28,6 +28,7 @@ type Driver struct {
 	disks     map[string]*disk // by sub-topology and partition
 	workers   []*worker
 	tasks     []*runner
+	globals   []*globalRunner
 	graph     *graph.Graph
 	known     known
 
@@ -110,11 +111,19 @@ func (d *Driver) build(topo *topology.Topology) error {
 		return err
 	}
 	d.graph, d.logs.counts = g, counts
+	d.makeGlobals()
 	d.makeWorkers()
 	return nil
 }
 
+// startAll starts the tasks. The global stores come first: tasks process no record
+// without the rows that the topics have.
 func (d *Driver) startAll() error {
+	for _, r := range d.globals {
+		if err := r.start(); err != nil {
+			return err
+		}
+	}
 	for _, r := range d.tasks {
 		if err := r.start(); err != nil {
 			return err
@@ -129,6 +138,9 @@ func (d *Driver) stop() error {
 		var errs []error
 		for _, w := range d.workers {
 			errs = append(errs, w.stop())
+		}
+		for _, r := range d.globals {
+			errs = append(errs, r.stop())
 		}
 		return errors.Join(errs...)
 	})
@@ -206,14 +218,11 @@ func (d *Driver) Topics() []string { return d.logs.names() }
 
 // Store returns a task's instance of the named store as S, a store interface of package
 // state or windowstore with the store's types. It also shows uncommitted changes. It is
-// valid until the next crash, restart or error. Do not write to it.
+// valid until the next crash, restart or error. Do not write to it. A global store is the
+// same in every partition.
 func Store[S processor.Store](d *Driver, name string, partition int32) S {
 	d.t.Helper()
-	r := d.find(name, partition)
-	if r.task == nil {
-		d.t.Fatalf("topologytest: the topology has stopped: %v", d.failure)
-	}
-	s, err := r.task.Store(name)
+	s, err := d.store(name, partition)
 	if err != nil {
 		d.t.Fatalf("topologytest: %v", err)
 	}
@@ -224,10 +233,27 @@ func Store[S processor.Store](d *Driver, name string, partition int32) S {
 	return typed
 }
 
+func (d *Driver) store(name string, partition int32) (processor.Store, error) {
+	d.t.Helper()
+	for _, r := range d.globals {
+		if r.global.Store.Name == name && r.writer != nil {
+			return r.writer.Store()
+		}
+	}
+	r := d.find(name, partition)
+	if r.task == nil {
+		return nil, fmt.Errorf("the topology has stopped: %w", d.failure)
+	}
+	return r.task.Store(name)
+}
+
 // find returns the task that runs the node or has the store, for the given partition.
 func (d *Driver) find(name string, partition int32) *runner {
 	d.t.Helper()
 	sub, ok := d.subTopologyOf(name)
+	if d.graph.Global(name) != nil {
+		d.t.Fatalf("topologytest: %q is a global store, which no single task has: use CrashAll or Restart", name)
+	}
 	if !ok {
 		d.t.Fatalf("topologytest: no node or store is called %q; there are: %s", name, strings.Join(d.names(), ", "))
 	}

@@ -38,9 +38,13 @@ func (d *Driver) untilIdle(all bool) error {
 	return fmt.Errorf("the topology does not come to rest: after %d rounds of processing and committing there is more to do: check whether it writes to a topic that it reads", maxRounds)
 }
 
-// process processes the visible records, and returns their number.
+// process processes the visible records, and returns their number. Those of global topics
+// are applied first.
 func (d *Driver) process() (int, error) {
-	total := 0
+	total, err := d.feedGlobals()
+	if err != nil {
+		return total, err
+	}
 	for _, r := range slices.Clone(d.tasks) {
 		n, err := d.guard(r.w, func() (int, error) {
 			if err := r.feed(); err != nil {
@@ -143,6 +147,11 @@ func (d *Driver) nextStop(target time.Time) time.Time {
 		return target
 	}
 	stop := target
+	for _, r := range d.globals {
+		if at, ok := r.writer.NextPunctuation(); ok && at.Before(stop) {
+			stop = at
+		}
+	}
 	for _, r := range d.tasks {
 		if at, ok := r.task.NextPunctuation(); ok && at.Before(stop) {
 			stop = at
@@ -168,6 +177,11 @@ func (d *Driver) commitIsDue() bool {
 }
 
 func (d *Driver) punctuate() error {
+	for _, r := range d.globals {
+		if err := r.writer.Punctuate(d.now); err != nil {
+			return r.wrap(err)
+		}
+	}
 	for _, r := range d.tasks {
 		if _, err := d.guard(r.w, func() (int, error) { return r.task.Punctuate(d.now) }); err != nil {
 			return err
@@ -196,17 +210,35 @@ func (d *Driver) Crash(name string, partition int32, disk ...Disk) {
 	})
 }
 
-// CrashAll kills all tasks at once, like kill -9 of the process.
+// CrashAll kills all tasks and the writers of global stores at once, like kill -9 of the
+// process.
 func (d *Driver) CrashAll(disk ...Disk) {
 	d.t.Helper()
 	d.do(func() error {
-		for _, w := range d.workers {
-			if err := w.crash(w.tasks, choose(disk)); err != nil {
-				return err
-			}
+		if err := d.crashAll(choose(disk)); err != nil {
+			return err
 		}
 		return d.settle()
 	})
+}
+
+func (d *Driver) crashAll(how Disk) error {
+	for _, w := range d.workers {
+		if err := w.die(w.tasks, how); err != nil {
+			return err
+		}
+	}
+	for _, r := range d.globals {
+		if err := r.crash(how); err != nil {
+			return err
+		}
+	}
+	for _, w := range d.workers {
+		if err := w.startAgain(w.tasks, how); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func choose(disk []Disk) Disk {

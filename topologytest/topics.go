@@ -31,6 +31,9 @@ func (k known) add(g *graph.Graph, o options) {
 			k[n.SinkTopic.In(o.applicationID)] = true
 		}
 	}
+	for _, global := range g.Globals {
+		k[global.Topic.Name] = true
+	}
 	for _, s := range g.Stores {
 		k[s.Spec.ChangelogTopic(o.applicationID)] = true
 	}

@@ -84,12 +84,17 @@ func (r *runner) restore(s *graph.Store) error {
 func (r *runner) make() error {
 	d := r.w.d
 	r.fed = map[task.Partition]int64{}
+	globals, err := d.globalRows()
+	if err != nil {
+		return err
+	}
 	r.budget = d.shared.NewBudget()
 	cfg := task.Config{
 		ApplicationID: d.o.applicationID,
 		Graph:         r.graph,
 		ID:            r.id,
 		Whole:         d.o.javaOrder,
+		Globals:       globals,
 		DB:            r.disk.db,
 		Budget:        r.budget,
 		Out:           r.w,
@@ -248,6 +253,14 @@ func (w *worker) abort() error {
 
 // crash aborts, and starts the dying tasks again from what is left of their disks.
 func (w *worker) crash(dying []*runner, how Disk) error {
+	if err := w.die(dying, how); err != nil {
+		return err
+	}
+	return w.startAgain(dying, how)
+}
+
+// die aborts. With StaleDisk, the dying tasks miss the end of a commit.
+func (w *worker) die(dying []*runner, how Disk) error {
 	if how.kind == stale {
 		if err := w.commit(dying); err != nil {
 			return err
@@ -259,6 +272,11 @@ func (w *worker) crash(dying []*runner, how Disk) error {
 			return err
 		}
 	}
+	return nil
+}
+
+// startAgain makes the tasks after die.
+func (w *worker) startAgain(dying []*runner, how Disk) error {
 	for _, r := range w.tasks {
 		again := r.make
 		if slices.Contains(dying, r) {

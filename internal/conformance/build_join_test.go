@@ -10,6 +10,9 @@ func (b *builder) join(o op) error {
 	if o.has("fk") {
 		return notYet("foreign-key joins")
 	}
+	if global, ok := b.globals[o.text("with")]; ok && b.streams[o.text("from")] != nil {
+		return b.joinGlobal(o, b.streams[o.text("from")], global)
+	}
 	f, err := joinerOf(o.text("joiner"))
 	if err != nil {
 		return err
@@ -23,7 +26,7 @@ func (b *builder) join(o op) error {
 		return b.joinStreams(o, s, other, f)
 	}
 	if s == nil || right == nil {
-		return notYet("joins with a global table")
+		return notYet("joins of other inputs")
 	}
 	return b.joinStream(o, s, right, f)
 }

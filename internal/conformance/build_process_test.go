@@ -46,6 +46,9 @@ func (b *builder) process(o op) error {
 	if err != nil {
 		return err
 	}
+	if global, ok := b.globalOf(o.child("processor")); ok {
+		p.global, p.attached = global, append(p.attached, global)
+	}
 	keys, err := keysOf(o, s)
 	if err != nil {
 		return err

@@ -43,6 +43,7 @@ type builder struct {
 	streams map[string]stream
 	groups  map[string]windowed
 	tables  map[string]table
+	globals map[string]topology.Global[any, any] // by ID, or by the name of the store
 
 	groupedTables map[string]*tableGroup
 	stores        map[string]*store
@@ -55,7 +56,7 @@ type builder struct {
 func build(c *testCase) (*built, error) {
 	b := &builder{
 		c: c, b: topology.New(), names: namesOf(c), cached: cacheBytes(c) > 0,
-		streams: map[string]stream{}, groups: map[string]windowed{}, tables: map[string]table{}, groupedTables: map[string]*tableGroup{}, stores: map[string]*store{},
+		streams: map[string]stream{}, groups: map[string]windowed{}, tables: map[string]table{}, groupedTables: map[string]*tableGroup{}, stores: map[string]*store{}, globals: map[string]topology.Global[any, any]{},
 	}
 	b.built = &built{names: b.names, buffers: map[string]bool{}, nullKeys: new(int64), punctuations: new(int)}
 	interpret := b.dsl
@@ -81,6 +82,8 @@ func isProcessorAPI(c *testCase) bool {
 var operations = map[string]func(*builder, op) error{
 	"stream":          (*builder).stream,
 	"table":           (*builder).table,
+	"globalTable":     (*builder).globalTable,
+	"globalStore":     (*builder).globalStore,
 	"toTable":         (*builder).toTable,
 	"addStore":        (*builder).addStore,
 	"filter":          (*builder).filter,

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/millrace-streams/millrace/processor"
+	"github.com/millrace-streams/millrace/topology"
 )
 
 // script is a processor of a case. The instances of all tasks share it.
@@ -21,6 +22,7 @@ type script struct {
 	value    mapper            // of the kinds that have a function
 	flat     flat
 	calls    *int // of punctuators
+	global   topology.Global[any, any]
 }
 
 // kind is a kind of processor.
@@ -49,6 +51,7 @@ var kinds = map[string]kind{
 	"scheduler":               {(*handler).forward, "schedules"},
 	"schedule-on-record":      {(*handler).scheduleOnRecord, "schedules"},
 	"store-cmd":               {(*handler).storeCommand, "store"},
+	"global-lookup":           {(*handler).globalLookup, "globalStore"},
 }
 
 // newScript reads the processor of an operation.

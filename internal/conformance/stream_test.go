@@ -11,6 +11,7 @@ import (
 // serde.Windowed[any]. Converting these keys to any would need a Map. After a Map
 // Millrace repartitions, and Kafka Streams would not.
 type stream interface {
+	joinGlobal(t topology.Global[any, any], left bool, key mapper, join func(k, v, row any) (any, error), values *dynamic, opts []topology.Option) stream
 	filter(p predicate, opts []topology.Option) stream
 	mapValues(f mapper, withKey bool, values *dynamic, opts []topology.Option) stream
 	flatMapValues(f flat, withKey bool, values *dynamic, opts []topology.Option) stream

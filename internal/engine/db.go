@@ -215,6 +215,9 @@ func (d *DB) Apply(b *Batch) error {
 		}
 	}
 	b.applyMemory()
+	for _, tb := range b.tables {
+		tb.table.reader.publish(tb.table)
+	}
 	b.Reset()
 	return nil
 }

@@ -22,6 +22,7 @@ type Table struct {
 	row    []byte        // scratch
 	left   any           // by the last Cells, for a mistake
 	known  *knownKeys    // nil for a table in memory
+	reader *Reader       // nil: nobody has asked for it; DB.mu guards it
 
 	interval int64           // see Interval; 0: nobody has asked for it yet
 	firsts   map[int64]int64 // offsets of the segments; see segments.go

@@ -24,6 +24,27 @@ type Graph struct {
 	Stores        []*Store
 	SubTopologies []*SubTopology
 	Repartitions  []*RepartitionTopic // in build order
+	Globals       []*Global           // in build order
+}
+
+// Global is a global store: each process fills it from all partitions of a topic. It is
+// not a part of a sub-topology, and has no changelog: the topic is one.
+type Global struct {
+	Store *Store
+	Topic Topic
+
+	// Graph reads the topic and writes the store. It has one sub-topology, with the store
+	// and nothing else. It shares nothing with the graph that the Global belongs to.
+	Graph *Graph
+}
+
+// Global returns the global store with the name, or nil.
+func (g *Graph) Global(store string) *Global {
+	i := slices.IndexFunc(g.Globals, func(global *Global) bool { return global.Store.Name == store })
+	if i < 0 {
+		return nil
+	}
+	return g.Globals[i]
 }
 
 // Node is one node of the graph.
@@ -35,6 +56,7 @@ type Node struct {
 	Parents  []*Node
 	Children []*Node
 	Stores   []string // names of the stores it may use
+	Globals  []string // names of the global stores that it may read
 
 	Topics      []Topic // of a Source
 	SinkTopic   Topic   // of a Sink; zero if it is chosen per record

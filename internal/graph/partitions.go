@@ -194,7 +194,11 @@ func (g *Graph) Conflicts(applicationID string) error {
 			problems = append(problems, fmt.Errorf("node %s uses the topic %s, which is %s of application %s itself: use another topic or another ApplicationID", n.Name, t.Name, what, applicationID))
 		}
 	}
-	for _, n := range g.Nodes {
+	nodes := g.Nodes
+	for _, global := range g.Globals {
+		nodes = slices.Concat(nodes, global.Graph.Nodes)
+	}
+	for _, n := range nodes {
 		check(n, n.SinkTopic)
 		for _, t := range n.Topics {
 			check(n, t)

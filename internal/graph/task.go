@@ -113,7 +113,8 @@ type Task interface {
 	Misused(n *Node, err error)
 
 	// Store returns the instance of a store of the task: a value of package state or
-	// windowstore.
+	// windowstore. The instance of a global store is a store.Reader, which the task has
+	// for itself.
 	Store(name string) (processor.Store, error)
 
 	// SetWriteTime sets the timestamp of writes to stores without a timestamp, and

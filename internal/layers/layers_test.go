@@ -68,6 +68,9 @@ var mayImport = map[string][]string{
 	// The core: no goroutine, no clock, no socket, no Kafka client (see forbidden).
 	"internal/task": {"internal/batchsize", "internal/graph", "internal/store", "internal/engine", "processor"},
 
+	// The writer of a global store: a task, with its own way to commit.
+	"internal/global": {"internal/task", "internal/graph", "internal/engine", "processor"},
+
 	// Pieces of the shell. They do not know each other; the worker connects them.
 	"internal/backoff":    {},
 	"internal/dialer":     {},
@@ -77,6 +80,7 @@ var mayImport = map[string][]string{
 	"internal/seedtest":   {},
 	"internal/jointest":   {},
 	"internal/turn":       {},
+	"internal/follow":     {},
 	"internal/topicid":    {},
 	"internal/shutdown":   {},
 	"internal/kafkatest":  {},
@@ -98,6 +102,7 @@ var mayImport = map[string][]string{
 		"internal/seam", "internal/worker", "internal/membership", "internal/inputs", "internal/resume", "internal/guard", "internal/registry",
 		"internal/topics", "internal/restore", "internal/txn", "internal/statedir", "internal/assignment", "internal/health",
 		"internal/shutdown", "internal/dialer", "internal/protocol", "internal/turn", "internal/taskid", "internal/transient", "internal/backoff",
+		"internal/global", "internal/follow",
 		"internal/task", "internal/graph", "internal/store", "internal/engine", "processor",
 	},
 
@@ -107,7 +112,7 @@ var mayImport = map[string][]string{
 		"topology", "processor", "serde",
 	},
 
-	"topologytest": {"internal/seam", "topology", "internal/task", "internal/graph", "internal/engine", "processor", "serde"},
+	"topologytest": {"internal/seam", "topology", "internal/global", "internal/task", "internal/graph", "internal/engine", "processor", "serde"},
 }
 
 // public lists the packages that users import. Programs, and tests on real Kafka, may use
@@ -131,6 +136,7 @@ var forbidden = []struct{ in, imports, reason string }{
 	{"internal/graph", "github.com/twmb/franz-go", "the core can be tested at any step without a broker"},
 	{"internal/engine", "github.com/twmb/franz-go", "the core can be tested at any step without a broker"},
 	{"internal/store", "github.com/twmb/franz-go", "the core can be tested at any step without a broker"},
+	{"internal/global", "github.com/twmb/franz-go", "the core can be tested at any step without a broker"},
 	{"internal/task", "net", "the core has no socket"},
 	{"internal/graph", "net", "the core has no socket"},
 	{"", "github.com/twmb/franz-go/pkg/kfake", "a fake broker must not get into users' binaries"},

@@ -133,7 +133,7 @@ func (h *host[K2, V2]) Store(name string) (processor.Store, error) {
 	if !h.within("Store") {
 		return nil, processor.ErrOutsideCall
 	}
-	if !slices.Contains(h.node.Stores, name) {
+	if !slices.Contains(h.node.Stores, name) && !slices.Contains(h.node.Globals, name) {
 		return nil, fmt.Errorf("node %s was not given store %q: pass its spec to topology.Process", h.node.Name, name)
 	}
 	return h.task.Store(name)

@@ -8,6 +8,7 @@ import (
 	"github.com/millrace-streams/millrace/internal/inputs"
 	"github.com/millrace-streams/millrace/internal/txn"
 	"github.com/millrace-streams/millrace/internal/worker"
+	"github.com/millrace-streams/millrace/processor"
 )
 
 // assemble gives each part its dependencies. It starts nothing.
@@ -18,6 +19,8 @@ func (r *Run) assemble() {
 	r.topics = &topicWatch{
 		life: r.life, client: r.client, plan: r.plan, catalogue: r.catalogue, every: cmp.Or(r.cfg.Seams.TopicsEvery, topicsEvery),
 	}
+	r.host = &host{life: r.life, tasks: r.tasks, phase: r.phase, events: r.cfg.Events, counters: &r.counters}
+	r.fillGlobals()
 	r.reads = &reads{life: r.life, client: r.client, plan: r.plan, topics: r.topics}
 	r.locator = &locator{
 		life: r.life, client: r.client, plan: r.plan, catalogue: r.catalogue, restorer: r.restorer, records: records,
@@ -33,6 +36,15 @@ func (r *Run) assemble() {
 		stops: &stops{life: r.life, client: r.client, records: records, ran: r.tasks.ran},
 		phase: r.phase, member: r.member, lags: r.databases.knownLags,
 	}
+	r.host.starter = r.starter
+}
+
+// fillGlobals gives the global stores, which New has made, their dependencies.
+func (r *Run) fillGlobals() {
+	g := r.globals
+	g.life, g.cfg, g.clients, g.restorer, g.catalogue = r.life, &r.cfg, r.clients, r.restorer, r.catalogue
+	g.topics, g.dir, g.shared, g.phase = r.topics, r.dir, r.shared, r.phase
+	g.observer = observer{r.host, processor.Task{SubTopology: -1}}
 }
 
 func (r *Run) restoring() restoring {
@@ -43,9 +55,14 @@ func (r *Run) restoring() restoring {
 	return restoring
 }
 
-// start starts the parts and joins the group.
+// start starts the parts and joins the group. If the run begins to close meanwhile, it
+// returns without an error.
 func (r *Run) start() error {
 	if err := r.reads.start(r.clients, r.cfg.BufferMemory); err != nil {
+		return err
+	}
+	r.spawn(r.topics.run)
+	if err := r.globals.start(); err != nil || !r.globals.complete() {
 		return err
 	}
 	r.openDatabases()
@@ -54,7 +71,6 @@ func (r *Run) start() error {
 		life: r.life, client: r.client, plan: r.plan, statuses: r.statuses, every: cmp.Or(r.cfg.Seams.PurgeEvery, purgeEvery),
 	}
 	watchdog := &watchdog{life: r.life, workers: r.workers, limit: r.cfg.TransactionTimeout / 2}
-	r.spawn(r.topics.run)
 	r.spawn(purger.run)
 	r.spawn(watchdog.run)
 	return r.group.join()
@@ -79,9 +95,9 @@ func (r *Run) openDatabases() {
 }
 
 func (r *Run) startWorkers() {
-	host := &host{life: r.life, tasks: r.tasks, starter: r.starter, phase: r.phase, events: r.cfg.Events, counters: &r.counters}
+	globals := r.globals.rows()
 	for i := range r.cfg.Workers {
-		r.workers = append(r.workers, worker.New(r.workerConfig(i, host)))
+		r.workers = append(r.workers, worker.New(r.workerConfig(i, globals)))
 	}
 	r.tasks.setUp(r.plan, r.databases, r.workers)
 	for _, w := range r.workers {
@@ -89,15 +105,15 @@ func (r *Run) startWorkers() {
 	}
 }
 
-func (r *Run) workerConfig(index int, host worker.Host) worker.Config {
+func (r *Run) workerConfig(index int, globals map[string]*engine.Reader) worker.Config {
 	return worker.Config{
-		Index: index, ApplicationID: r.cfg.ApplicationID, Graph: r.cfg.Graph, Policy: r.cfg.Policy, EveryUpdate: r.cfg.EveryUpdate,
+		Index: index, ApplicationID: r.cfg.ApplicationID, Graph: r.cfg.Graph, Globals: globals, Policy: r.cfg.Policy, EveryUpdate: r.cfg.EveryUpdate,
 		// At least once, records would wait for the commit that need not wait.
 		Combine:       r.cfg.ExactlyOnce && !r.cfg.Seams.NoCombining,
 		TaskIdle:      r.cfg.TaskIdle,
 		Transactional: r.cfg.ExactlyOnce, CommitInterval: r.cfg.CommitInterval, TransactionTimeout: r.cfg.TransactionTimeout,
 		NewProducer: func(caution *txn.Caution) (*txn.Producer, error) { return r.producers.make(index, caution) },
-		Identity:    r.member.identity, Fetcher: r.reads.fetcher, Topics: r.catalogue, Host: host, Logger: r.log,
+		Identity:    r.member.identity, Fetcher: r.reads.fetcher, Topics: r.catalogue, Host: r.host, Logger: r.log,
 		Mistake: r.cfg.Seams.Mistake,
 	}
 }

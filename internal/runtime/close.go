@@ -32,6 +32,8 @@ func (r *Run) close() error {
 	r.kill()
 	r.ending.Step("background work")
 	r.background.Wait()
+	r.ending.Step("the processor of a global store")
+	r.globals.close()
 	r.ending.Step("databases and connections, which are being closed")
 	r.databases.closeUnused()
 	r.release()

@@ -2,11 +2,13 @@ package runtime
 
 import "github.com/millrace-streams/millrace/internal/health"
 
-// phase derives the State of the run from its tasks and from what is within reach.
+// phase derives the State of the run from its tasks, its global stores and from what is
+// within reach. Global stores are complete before the group is joined.
 type phase struct {
-	events Events
-	tasks  *tasks
-	health *health.Tracker
+	events  Events
+	tasks   *tasks
+	globals *globals
+	health  *health.Tracker
 }
 
 // report reports the present state. Call it when something may have changed. Several
@@ -26,6 +28,8 @@ func (p *phase) state() State {
 	switch report := p.health.Report(); {
 	case report.Cluster.Out() || report.Group.Out():
 		return Unreachable
+	case p.globals.began.Load() && p.tasks.joined().IsZero():
+		return Restoring
 	case p.tasks.joined().IsZero():
 		return Starting
 	}

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/millrace-streams/millrace/internal/assignment"
@@ -37,6 +38,11 @@ func (p *plan) topic(name string) (graph.Topic, bool) {
 		}
 	}
 	return graph.Topic{}, false
+}
+
+// isGlobal reports whether a global store reads a topic.
+func (p *plan) isGlobal(topic string) bool {
+	return slices.ContainsFunc(p.graph.Globals, func(g *graph.Global) bool { return g.Topic.Name == topic })
 }
 
 // source returns the options of the source that reads a topic.

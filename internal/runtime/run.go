@@ -28,6 +28,7 @@ type Run struct {
 	tasks    *tasks
 	phase    *phase
 	member   *member
+	globals  *globals
 
 	// Made by prepare.
 	dir       *statedir.Dir
@@ -45,6 +46,7 @@ type Run struct {
 	databases *databases
 	locator   *locator
 	starter   *starter
+	host      *host
 	group     *group
 	topics    *topicWatch
 	reads     *reads
@@ -59,7 +61,8 @@ func New(ctx context.Context, cfg Config) *Run {
 		cfg:  cfg, ctx: ctx, member: &member{},
 	}
 	r.tasks = newTasks(r.life)
-	r.phase = &phase{events: cfg.Events, tasks: r.tasks, health: &r.health}
+	r.globals = newGlobals(cfg.Graph)
+	r.phase = &phase{events: cfg.Events, tasks: r.tasks, globals: r.globals, health: &r.health}
 	return r
 }
 

@@ -141,7 +141,7 @@ func (e *stateEvents) State(s State) {
 func TestPhase(t *testing.T) {
 	held, _ := newTestTasks(t, 1)
 	events := &stateEvents{}
-	p := &phase{events: events, tasks: held, health: &health.Tracker{}}
+	p := &phase{events: events, tasks: held, globals: &globals{}, health: &health.Tracker{}}
 	expect := func(want State) {
 		t.Helper()
 		if p.report(); events.last != want {

@@ -26,6 +26,9 @@ func foreignTopics(g *graph.Graph, deadLetters string) (f foreign) {
 			}
 		}
 	}
+	for _, global := range g.Globals {
+		f.inputs = append(f.inputs, global.Topic.Name)
+	}
 	for _, n := range g.Nodes {
 		if n.Kind == graph.Sink && !n.SinkTopic.Internal {
 			f.addOutput(n.SinkTopic.Name)

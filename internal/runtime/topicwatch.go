@@ -51,6 +51,9 @@ func (w *topicWatch) compareOnce(ctx context.Context) error {
 	for t := range w.plan.counts {
 		names = append(names, w.plan.name(t))
 	}
+	for _, global := range w.plan.graph.Globals {
+		names = append(names, global.Topic.Name)
+	}
 	slices.Sort(names)
 	outputs := w.catalogue.others(names)
 	details, err := kadm.NewClient(w.client).ListTopics(ctx, slices.Concat(names, outputs)...)
@@ -77,9 +80,14 @@ func (w *topicWatch) compareTopic(name string, details kadm.TopicDetails) error 
 		w.log.Warn("a topic could not be described; trying again later", "topic", name, "error", is.Err)
 	case is.Err != nil:
 		return fmt.Errorf("topic %s was deleted while the application runs: create it again if it is an input; reset the application if it is an internal topic", name)
+	case is.ID != was.ID && was.ID != topics.TopicID{} && w.plan.isGlobal(name):
+		return fmt.Errorf("topic %s was deleted and created again while the application runs: restart the application; it then reads the global store from the new topic", name)
 	case is.ID != was.ID && was.ID != topics.TopicID{}:
 		return fmt.Errorf("topic %s was deleted and created again while the application runs: its offsets now mean other records: reset the offsets of "+
 			"group %s, or the whole application if the topic is an internal one, and restart", name, w.plan.application)
+	case int32(len(is.Partitions)) != was.Partitions && w.plan.isGlobal(name):
+		return fmt.Errorf("topic %s had %d partitions when the application started, and has %d now: restart the application; it then reads the global store from all of them: %w",
+			name, was.Partitions, len(is.Partitions), errPartitionsChanged)
 	case int32(len(is.Partitions)) != was.Partitions:
 		return fmt.Errorf("topic %s had %d partitions when the application started, and has %d now: %w", name, was.Partitions, len(is.Partitions), errPartitionsChanged)
 	}

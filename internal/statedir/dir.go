@@ -7,6 +7,8 @@
 //		the identity of that process
 //	<StateDir>/<application ID>/tasks/<sub>_<partition>/
 //		the database of a task, opened elsewhere
+//	<StateDir>/<application ID>/globals/<16 hexadecimal digits>/
+//		the database of a global store, opened elsewhere
 //
 // The identity in process.json makes a restarted process the same member of the group as
 // before. With it, the process can fence the transactions that it left open. Two rules
@@ -250,19 +252,22 @@ func (d *Dir) Close() error {
 	return nil
 }
 
-// leftover is the prefix of the names, in tasks, that a crash may leave behind.
+// leftover is the prefix of the names, in tasks and globals, that a crash may leave
+// behind.
 const leftover = ".millrace-"
 
 // removeLeftovers completes removals that an earlier process began.
 func (d *Dir) removeLeftovers() error {
-	entries, err := os.ReadDir(filepath.Join(d.path, tasksDir))
-	if err != nil {
-		return fmt.Errorf("state directory: %w", err)
-	}
-	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), leftover) {
-			if err := os.RemoveAll(filepath.Join(d.path, tasksDir, e.Name())); err != nil {
-				return fmt.Errorf("state directory: %w", err)
+	for _, folder := range []string{tasksDir, globalsDir} {
+		entries, err := os.ReadDir(filepath.Join(d.path, folder))
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("state directory: %w", err)
+		}
+		for _, e := range entries {
+			if strings.HasPrefix(e.Name(), leftover) {
+				if err := os.RemoveAll(filepath.Join(d.path, folder, e.Name())); err != nil {
+					return fmt.Errorf("state directory: %w", err)
+				}
 			}
 		}
 	}

@@ -51,29 +51,34 @@ func (d *Dir) Destroy(id string) error {
 	if err := checkTask(id); err != nil {
 		return err
 	}
+	if err := d.destroy(tasksDir, id); err != nil {
+		return fmt.Errorf("destroying task %s: %w", id, err)
+	}
+	return nil
+}
+
+// destroy removes a directory in the folder of all directories of its kind.
+func (d *Dir) destroy(folder, id string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.closed {
 		return fmt.Errorf("state directory %s: %w", d.path, os.ErrClosed)
 	}
-	tasks := filepath.Join(d.path, tasksDir)
-	doomed := filepath.Join(tasks, leftover+id)
+	all := filepath.Join(d.path, folder)
+	doomed := filepath.Join(all, leftover+id)
 	if err := os.RemoveAll(doomed); err != nil {
-		return fmt.Errorf("destroying task %s: %w", id, err)
+		return err
 	}
 	// A directory is removed file by file, and a database that misses some files is
 	// corrupt. A rename is atomic, so the directory is renamed first.
-	if err := d.files.rename(filepath.Join(tasks, id), doomed); err != nil {
+	if err := d.files.rename(filepath.Join(all, id), doomed); err != nil {
 		if errors.Is(err, os.ErrNotExist) {
 			return nil
 		}
-		return fmt.Errorf("destroying task %s: %w", id, err)
+		return err
 	}
-	if err := d.files.syncDir(tasks); err != nil {
-		return fmt.Errorf("destroying task %s: %w", id, err)
+	if err := d.files.syncDir(all); err != nil {
+		return err
 	}
-	if err := os.RemoveAll(doomed); err != nil {
-		return fmt.Errorf("destroying task %s: %w", id, err)
-	}
-	return nil
+	return os.RemoveAll(doomed)
 }

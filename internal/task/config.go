@@ -17,9 +17,13 @@ type Config struct {
 	// ID.SubTopology is the index of the sub-topology in Graph.SubTopologies.
 	ID processor.Task
 
-	// Whole runs all sub-topologies in this one task, whatever ID.SubTopology is. Only
-	// the test driver's Java order uses it.
+	// Whole runs all sub-topologies in this one task, whatever ID.SubTopology is. The
+	// writer of a global store uses it, and the test driver's Java order.
 	Whole bool
+
+	// Globals has the rows of the graph's global stores, by name. The task only reads
+	// them.
+	Globals map[string]*engine.Reader
 
 	// Inputs are the input partitions of the task, each with the position and metadata of
 	// the last commit.

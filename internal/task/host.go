@@ -85,6 +85,9 @@ func (h *host) Drop(n *graph.Node, reason string) {
 }
 
 func (h *host) Store(name string) (processor.Store, error) {
+	if global := h.t.globals[name]; global != nil {
+		return global, nil
+	}
 	for _, s := range h.t.stores {
 		if s.instance.StoreName() != name {
 			continue

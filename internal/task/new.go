@@ -62,6 +62,9 @@ func (t *Task) open() (err error) {
 	if err := t.openStores(); err != nil {
 		return err
 	}
+	if err := t.openGlobals(); err != nil {
+		return err
+	}
 	t.starting = true
 	if err := t.makeNodes(); err != nil {
 		return err
@@ -200,6 +203,9 @@ func (t *Task) Close() error {
 		if err := s.instance.Close(); err != nil {
 			errs = append(errs, fmt.Errorf("close store %s: %w", s.instance.StoreName(), err))
 		}
+	}
+	for _, g := range t.globals {
+		errs = append(errs, g.Close())
 	}
 	if t.batch != nil {
 		t.batch.Close()

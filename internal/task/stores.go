@@ -35,6 +35,31 @@ func (t *Task) openStores() error {
 	return nil
 }
 
+// openGlobals makes readers of the global stores that the task's nodes read.
+func (t *Task) openGlobals() error {
+	nodes, _, _ := t.parts()
+	for _, n := range nodes {
+		for _, name := range n.Globals {
+			if t.globals[name] != nil {
+				continue
+			}
+			global, rows := t.cfg.Graph.Global(name), t.cfg.Globals[name]
+			if global == nil || rows == nil {
+				return fmt.Errorf("node %s: the global store %s is not open", n.Name, name)
+			}
+			reader, err := global.Store.Spec.Read(rows, t.cfg.Budget)
+			if err != nil {
+				return err
+			}
+			if t.globals == nil {
+				t.globals = map[string]store.GlobalReader{}
+			}
+			t.globals[name] = reader
+		}
+	}
+	return nil
+}
+
 func (t *Task) timeOfWrites() int64 {
 	if t.writeTime >= 0 {
 		return int64(t.writeTime)

@@ -19,9 +19,10 @@ type Task struct {
 	logger *slog.Logger
 	nodes  *host // what the nodes see of the task
 
-	queues []*queue
-	byName map[Partition]*queue
-	stores []*openedStore
+	queues  []*queue
+	byName  map[Partition]*queue
+	stores  []*openedStore
+	globals map[string]store.GlobalReader // by name
 	// Nil unless the sub-topology is so large that its times may not fit into metadata.
 	times   *store.OperatorTimes
 	cells   *cells

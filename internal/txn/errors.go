@@ -124,6 +124,10 @@ func isRefusal(err error) bool {
 		kerr.UnsupportedForMessageFormat, kerr.UnsupportedCompressionType) || IsAboutTopic(err) || isDoubtful(err)
 }
 
+// Refuses reports whether the broker, or the client on its behalf, has refused a record
+// with err: it would refuse the record again.
+func Refuses(err error) bool { return isRefusal(err) }
+
 // IsAboutTopic reports whether err applies to every record of the topic: the topic is
 // missing, or writing to it is not allowed.
 func IsAboutTopic(err error) bool {

@@ -103,16 +103,21 @@ func batchOf(f *Feed, records []*kgo.Record, end int64) batch {
 		if r.Attrs.IsControl() {
 			continue
 		}
-		b.inputs = append(b.inputs, graph.Input{
-			Topic: f.Topic, Partition: f.Partition, Offset: r.Offset, Timestamp: processor.Timestamp(r.Timestamp.UnixMilli()),
-			Key: r.Key, Value: r.Value, Headers: headersOf(r.Headers),
-		})
+		b.inputs = append(b.inputs, InputOf(r))
 		b.bytes += inputSize + int64(len(r.Key)+len(r.Value))
 		for i := range r.Headers {
 			b.bytes += int64(len(r.Headers[i].Key) + len(r.Headers[i].Value))
 		}
 	}
 	return b
+}
+
+// InputOf returns a record as a task gets it. It shares the memory of the record.
+func InputOf(r *kgo.Record) graph.Input {
+	return graph.Input{
+		Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Timestamp: processor.Timestamp(r.Timestamp.UnixMilli()),
+		Key: r.Key, Value: r.Value, Headers: headersOf(r.Headers),
+	}
 }
 
 func headersOf(headers []kgo.RecordHeader) processor.Headers {

@@ -78,7 +78,7 @@ func (o *outbox) Limits(topic string, fresh bool) *task.Limits {
 func (o *outbox) Oversized(out graph.Output) int {
 	limit, size := o.w.cfg.Topics.Limits(out.Topic).MaxBytes, 0
 	if limit > 0 {
-		r := recordOf(&out)
+		r := RecordOf(&out)
 		size = o.w.producer.Compressed(&r)
 	}
 	if size <= limit {

@@ -42,11 +42,12 @@ func (o *outputs) add(t *Task, out *graph.Output, from processor.Metadata, input
 	o.used++
 	c.origins[i] = origin{task: t, node: out.Node, from: from, input: input, partition: out.Partition}
 	r := &c.records[i]
-	*r = recordOf(out)
+	*r = RecordOf(out)
 	return r
 }
 
-func recordOf(out *graph.Output) kgo.Record {
+// RecordOf returns a record of a task as a client sends it. It shares the memory of out.
+func RecordOf(out *graph.Output) kgo.Record {
 	return kgo.Record{
 		Topic: out.Topic, Partition: out.Partition, Key: out.Key, Value: out.Value,
 		Timestamp: time.UnixMilli(int64(out.Timestamp)), Headers: kafkaHeaders(out.Headers),

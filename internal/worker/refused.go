@@ -35,7 +35,7 @@ func (w *Worker) settle() (t *Task, failure error) {
 		}
 		from.tries++
 		partition := r.Partition // the other records of the partition wait for this one
-		*r = recordOf(out)
+		*r = RecordOf(out)
 		r.Partition = partition
 		return true, nil
 	})

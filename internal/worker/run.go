@@ -32,7 +32,7 @@ func (w *Worker) open(t *Task) {
 		}
 	}
 	run, err := task.New(task.Config{
-		ApplicationID: w.cfg.ApplicationID, Graph: w.cfg.Graph, ID: t.Info, Inputs: inputs, Fresh: fresh,
+		ApplicationID: w.cfg.ApplicationID, Graph: w.cfg.Graph, Globals: w.cfg.Globals, ID: t.Info, Inputs: inputs, Fresh: fresh,
 		DB: t.DB, Budget: t.Budget, Out: &outbox{w: w, t: t}, Policy: w.cfg.Policy,
 		EveryUpdate: w.cfg.EveryUpdate, Combine: w.cfg.Combine, Logger: w.cfg.Logger.With("task", t.ID.String()),
 		Observer: w.cfg.Host.Observer(t), Memory: t.Memory, Context: w.ctx, Now: time.Now(),

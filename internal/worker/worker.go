@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/millrace-streams/millrace/internal/engine"
 	"github.com/millrace-streams/millrace/internal/graph"
 	"github.com/millrace-streams/millrace/internal/seam"
 	"github.com/millrace-streams/millrace/internal/task"
@@ -19,6 +20,7 @@ type Config struct {
 	Index         int
 	ApplicationID string
 	Graph         *graph.Graph
+	Globals       map[string]*engine.Reader // the rows of the global stores, by name
 	Policy        processor.ErrorPolicy
 	EveryUpdate   bool
 	Combine       bool          // see task.Config

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -32,6 +33,34 @@ func closedCounts(t *testing.T) *topology.Topology {
 	last := by.Count("counts").Suppress("last", topology.UntilClosed())
 	topology.Map(last.Stream(), text, serde.String, serde.String).To("last")
 	return build(t, b)
+}
+
+// fullBuffers counts the rows that were passed on early.
+type fullBuffers struct{ rows atomic.Int64 }
+
+func (f *fullBuffers) OnBufferFull(b millrace.BufferFull) {
+	if b.Node == "calm" {
+		f.rows.Add(b.Rows)
+	}
+}
+
+// A hook is told how many rows are passed on early, because a buffer is full.
+func TestFullBufferIsReported(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, kfake.SeedTopics(1, "in", "out"))
+	b := topology.New()
+	until := topology.UntilTimeLimit(time.Hour).MaxRecords(1)
+	topology.SourceTable(b, "in", serde.String, serde.String).Suppress("calm", until).Stream().To("out")
+	var full fullBuffers
+	cfg := c.config("app", t.TempDir())
+	cfg.Hooks = append(cfg.Hooks, &full)
+	app := run(t, build(t, b), cfg)
+	c.send("in", "a=1", "b=2", "c=3")
+	if got := c.read("out", 2); !slices.Equal(got, []string{"a=1", "b=2"}) {
+		t.Errorf("got %v", got)
+	}
+	eventually(t, "the hook has been told", func() bool { return full.rows.Load() == 2 })
+	app.stop()
 }
 
 // Windows that were open before a restart are closed after it, with the disk and without

@@ -10,21 +10,21 @@ import (
 )
 
 // Hook is a value that implements one or more of the interfaces HookStateChange,
-// HookRebalance, HookRestore, HookCommit, HookError, HookDropped, HookStateWiped and
-// HookReachability. More interfaces may be added later.
+// HookRebalance, HookRestore, HookCommit, HookError, HookDropped, HookBufferFull,
+// HookStateWiped and HookReachability. More interfaces may be added later.
 //
 // Hooks are called by the goroutines that do the work, several at once, and these wait
 // for the hook. A hook must therefore be safe for concurrent use and return quickly.
-// OnCommit, OnError and OnDropped hold up a worker, and OnRebalance holds up the group.
-// Two state changes that follow each other closely may be reported in the wrong order;
-// App.State returns the later one.
+// OnCommit, OnError, OnDropped and OnBufferFull hold up a worker, and OnRebalance holds
+// up the group. Two state changes that follow each other closely may be reported in the
+// wrong order; App.State returns the later one.
 //
 // A hook may call every method of App and every query, and may end Run's context.
 //
 //   - Run returns ErrRunTwice.
-//   - Snapshot called in OnCommit, OnError or OnDropped waits 200 ms for the worker that
-//     calls the hook, and omits the partitions of its tasks. No other call waits for the
-//     work.
+//   - Snapshot called in OnCommit, OnError, OnDropped or OnBufferFull waits 200 ms for
+//     the worker that calls the hook, and omits the partitions of its tasks. No other
+//     call waits for the work.
 //   - A hook must not wait for the end of Run, because Run waits for the hook.
 //
 // If a hook panics, the panic is logged and the work goes on.
@@ -109,6 +109,19 @@ type Dropped struct {
 	Record processor.Metadata
 }
 
+// HookBufferFull is told when topology.Table.Suppress passes rows on before their time,
+// because more rows are held back than allowed.
+type HookBufferFull interface {
+	OnBufferFull(BufferFull)
+}
+
+// BufferFull says how many rows were passed on early, by which node of which task.
+type BufferFull struct {
+	Task processor.Task
+	Node string
+	Rows int64 // since the last call
+}
+
 // HookStateWiped is told when the local state of a store is deleted, to be restored from
 // the start of the changelog.
 type HookStateWiped interface {
@@ -124,7 +137,7 @@ type StateWiped struct {
 
 func isHook(h Hook) bool {
 	switch h.(type) {
-	case HookStateChange, HookRebalance, HookRestore, HookCommit, HookError, HookDropped, HookStateWiped, HookReachability:
+	case HookStateChange, HookRebalance, HookRestore, HookCommit, HookError, HookDropped, HookBufferFull, HookStateWiped, HookReachability:
 		return true
 	}
 	return false

@@ -72,6 +72,11 @@ func (e events) Dropped(d runtime.Dropped) {
 	tell(e, func(h HookDropped) { h.OnDropped(Dropped(d)) })
 }
 
+// BufferFull implements runtime.Events.
+func (e events) BufferFull(b runtime.BufferFull) {
+	tell(e, func(h HookBufferFull) { h.OnBufferFull(BufferFull(b)) })
+}
+
 // Errored implements runtime.Events.
 func (e events) Errored(err *processor.Error, action processor.Action) {
 	tell(e, func(h HookError) { h.OnError(err, action) })

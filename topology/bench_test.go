@@ -87,6 +87,30 @@ func BenchmarkSliding(b *testing.B) {
 	benchmarkOverTime(b, 6, func(by Grouped[int64, int64]) { by.Window(Sliding(ms(60_000)).Grace(ms(10_000))).Count("n") })
 }
 
+// BenchmarkTumbling has ten records of a key in each window.
+func BenchmarkTumbling(b *testing.B) {
+	benchmarkOverTime(b, 1, func(by Grouped[int64, int64]) { tens(by).Stream().ForEach(ignoreWindow) })
+}
+
+// BenchmarkFinal sends the rows of closed windows only.
+func BenchmarkFinal(b *testing.B) {
+	benchmarkOverTime(b, 1, func(by Grouped[int64, int64]) { tens(by).Final().Stream().ForEach(ignoreWindow) })
+}
+
+// BenchmarkSuppress holds the rows back until their windows are closed.
+func BenchmarkSuppress(b *testing.B) {
+	benchmarkOverTime(b, 1, func(by Grouped[int64, int64]) {
+		tens(by).Suppress("last", UntilClosed()).Stream().ForEach(ignoreWindow)
+	})
+}
+
+// tens counts in windows that hold ten records of each key.
+func tens(by Grouped[int64, int64]) WindowedTable[int64, int64] {
+	return by.Window(Tumbling(ms(10_000))).Count("n")
+}
+
+func ignoreWindow(processor.Record[serde.Windowed[int64], int64]) error { return nil }
+
 // benchmarkOverTime sends records of a thousand keys in turns, step ms apart, with a
 // commit every ten thousand records.
 func benchmarkOverTime(b *testing.B, step int, aggregate func(by Grouped[int64, int64])) {

@@ -6,30 +6,33 @@ import (
 	"github.com/millrace-streams/millrace/internal/operator"
 )
 
-// Final makes the table send each row once, when its window is closed, and not its
-// updates before:
+// Final makes the table send each row once, when the window of the row is closed. Without
+// Final, the table sends each update.
 //
 //	minutes := topology.Tumbling(time.Minute).Grace(5*time.Second)
 //	perMinute := byUser.Window(minutes).Count("per-minute").Final()
 //
-// A window is closed when the operator's stream time is past its end and the grace; see
-// [Windowed] and [Sessions]. The record that moves stream time so far sends the rows of
-// all windows that it closes: by start and key, and sessions by end, start and key. Each
-// has the timestamp of the row and the headers of that record. On a stream without new
-// records no window is closed. A row that an aggregator has deleted is not sent.
+// A window is closed when the operator's stream time has passed its end by the grace; see
+// [Windowed] and [Sessions]. The record that moves the stream time that far also sends
+// the rows of all windows that it closes. Without new records, no window is closed.
 //
-// A late record is dropped, and counted as dropped, as always, so what was sent stays as
-// it is. For that reason a session that was sent is not taken in by a later one: a record
-// that lies between it and an open session makes the open one longer only. What is closed
-// stays closed if a later version of the program has a longer grace. A version with a
-// shorter one sends the windows that are closed by it at its first record.
+//   - The rows come in order of start and key; sessions in order of end, start and key.
+//   - A row has its own timestamp, and the headers of the record that closed the window.
+//   - A row that an aggregator has deleted is not sent.
+//   - A late record is dropped, and counted as dropped. Each window therefore has at most
+//     one result.
+//   - A session that was sent is not merged with later records. If a record lies between
+//     such a session and an open one, it extends only the open one.
+//   - A longer grace in a later version of the program does not open closed windows
+//     again. If the grace is shorter, the next record sends the windows that are closed
+//     now.
 //
-// The table has the rows of closed windows only, for its operators and for joins. Queries
-// of the store see the others too. The rows that were not sent yet are known in memory,
-// with some 32 bytes and the key for each; the rows themselves are in the store.
+// Operators on the table, and joins, see only the rows of closed windows. Queries of the
+// store see all rows. For each row that was not sent yet, the task keeps the key and some
+// 32 bytes in memory.
 //
-// Call Final before other operators on the table. EveryUpdate contradicts it, and a
-// window without an end is never closed: both are errors of Build.
+// Call Final before any other operator on the table. Build returns an error if the
+// windows are [Unlimited], or if the table has the option [EveryUpdate].
 func (t WindowedTable[K, V]) Final() WindowedTable[K, V] {
 	b := t.b
 	switch {

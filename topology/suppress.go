@@ -26,42 +26,45 @@ const (
 	untilTimeLimit
 )
 
-// UntilClosed holds the row of a window back until the window is closed, so that only its
-// last value goes on. The table must be that of a windowed aggregation, or be made of one
-// by Filter, MapTable or a join of tables. A window is closed by the stream time of the
-// aggregation, in front of which nothing is held back; see [Windowed] and [Sessions].
-// With several aggregations, it is closed when it is for all of them.
+// UntilClosed holds a row back until its window is closed. Only the last value of the row
+// is passed on. The table must be that of a windowed aggregation, or must be made from
+// one by Filter, MapTable, Stored or a join of tables.
 //
-// If the aggregation itself is all that is needed, [WindowedTable.Final] does the same
-// without a buffer.
+// A window is closed by the stream time of its aggregation, as for [WindowedTable.Final].
+// If the table is a join of several aggregations, all of them must have closed the
+// window. Without operators in between, WindowedTable.Final does the same and needs no
+// buffer.
 func UntilClosed() Suppression { return Suppression{kind: untilClosed} }
 
-// UntilTimeLimit holds a row back until the stream time of the updates is d past the
-// first update that is held back. The updates of the row in between are merged. With d =
-// 0, updates go on as they come.
+// UntilTimeLimit holds a row back until stream time has advanced by d since the first
+// update that is held back. Further updates of the row are merged. Stream time is the
+// largest timestamp of the updates. If d is 0, updates are passed on as they come.
 func UntilTimeLimit(d time.Duration) Suppression {
 	return Suppression{kind: untilTimeLimit, limit: d}
 }
 
-// MaxRecords bounds the number of rows that a task holds back. If there are more, what
-// happens depends on the kind: with UntilTimeLimit, the first rows go on before their
-// time, which is logged; with UntilClosed, Run ends with an error, since a row must not
-// go on before its window is closed. Default: no bound. The rows are on disk, and some 32
-// bytes and the key of each in memory.
+// MaxRecords bounds the number of rows that a task holds back. If there are more:
+//
+//   - With UntilTimeLimit, the task passes on the first rows before their time. It logs a
+//     warning and calls HookBufferFull.
+//   - With UntilClosed, or with FailWhenFull, Run returns an error.
+//
+// Default: no bound. The rows are then on disk. Their keys, and some 32 bytes for each,
+// are in memory.
 func (s Suppression) MaxRecords(n int64) Suppression {
 	s.maxRecords, s.bounded = n, true
 	return s
 }
 
-// MaxBytes bounds the bytes that a task holds back. The rest is as for MaxRecords. A row
-// counts with its key, its values in the buffer (the last one, the one before and the one
-// that went on last), its headers and some 20 bytes more, as in Kafka Streams.
+// MaxBytes bounds the bytes that a task holds back. As in Kafka Streams, a row counts
+// with its key, its headers, some 20 bytes, and three values: the newest one, the one
+// before it, and the one that was passed on last. The rest is as for MaxRecords.
 func (s Suppression) MaxBytes(n int64) Suppression {
 	s.maxBytes, s.bounded = n, true
 	return s
 }
 
-// FailWhenFull makes Run end with an error if a bound is exceeded.
+// FailWhenFull makes Run return an error if a bound is exceeded.
 func (s Suppression) FailWhenFull() Suppression {
 	s.failFull = true
 	return s
@@ -78,25 +81,27 @@ func (s Suppression) String() string {
 	return "no suppression"
 }
 
-// Suppress holds the updates of the table back, and merges those of a row:
+// Suppress holds updates of the table back, and merges the updates of each row:
 //
 //	calm := counts.Suppress("calm", topology.UntilTimeLimit(10*time.Second))
 //
-// name is the name of the result and of its store, which has the rows that are held back.
-// The changelog is <app>-<name>-changelog, in the format of Kafka Streams. The store can
-// be kept with the options of a table. The table needs a store, or must be derived from
-// tables that have one.
+// name is the name of the result, and of the store of the rows that are held back. The
+// changelog is <app>-<name>-changelog, in the format of Kafka Streams. The options are
+// those of the store. The table must have a store, or must be derived from tables that
+// have one.
 //
-// What is due goes on at a commit, or at once if the application sends every update: in
-// order of the windows' ends, or of the first updates that were held back, and then of
-// the keys. An update that goes on has the timestamp and the headers of the last update
-// of its row, and is consistent with those that went on before: if an operator needs old
-// values, it gets the last one that went on. Time is stream time: without new records
-// nothing goes on.
+// Rows are passed on at a commit. If the application sends every update, they are passed
+// on at once. Time is stream time: without new records, nothing is passed on.
 //
-// A deletion goes on like any update. With UntilClosed, a row that was deleted before it
-// went on does not go on at all. There are no late records here: those that are late for
-// a window do not reach its table.
+//   - The rows come in order of the end of their windows, or of the first update that was
+//     held back; then in order of key.
+//   - A row has the timestamp and the headers of its last update.
+//   - If an operator needs old values, it gets the value that was passed on last.
+//   - A deletion is passed on like an update. With UntilClosed, a row that is deleted
+//     before it was passed on is not passed on at all.
+//   - No record is late here: the aggregation has dropped late records.
+//
+// A join with the result finds the row that was passed on last.
 func (t Table[K, V]) Suppress(name string, s Suppression, opts ...TableOption) Table[K, V] {
 	o := chosenTable(opts)
 	n := t.b.add(&node{kind: graph.Processor, op: "suppress", keyed: true, table: true}, name, t.n)

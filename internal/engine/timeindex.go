@@ -5,11 +5,9 @@ import (
 	"strings"
 )
 
-// TimeIndex knows the rows of a store by time: it returns them in order of time and then
-// of key. It has the keys only, and knows nothing of rows that nobody has added.
-//
-// Adding a row usually takes a few comparisons, and taking the first one a logarithmic
-// number. The rows are in a binary heap: nothing asks for any but the first.
+// TimeIndex returns the keys of rows in order of time, then of key. Its owner adds each
+// row. It is a binary heap, because nothing asks for a row that is not the first. Adding
+// a row usually takes a few comparisons. Taking the first row takes a logarithmic number.
 //
 // A TimeIndex is for the task's goroutine. Its memory is counted in the Budget.
 type TimeIndex struct {
@@ -91,8 +89,8 @@ func (x *TimeIndex) sink(i int) {
 	}
 }
 
-// Keep removes the rows for which keep returns false, and those that were added before.
-// It ends at the first error, which leaves the index unusable.
+// Keep removes the rows for which keep returns false. A row that was added more than once
+// stays once. After an error of keep, the index must not be used any more.
 func (x *TimeIndex) Keep(keep func(at int64, key []byte) (bool, error)) error {
 	slices.SortFunc(x.rows, compareTimed) // which is a heap, too
 	kept := 0

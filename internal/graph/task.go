@@ -106,6 +106,10 @@ type Task interface {
 
 	Drop(n *Node, reason string)
 
+	// BufferFull reports that the node has passed rows on before their time, because its
+	// buffer is full.
+	BufferFull(n *Node, rows int64)
+
 	// Foreign returns a function that reports whether its caller runs on another
 	// goroutine than the task. It is nil if nothing detects that, as in production.
 	Foreign() func() bool

@@ -7,11 +7,11 @@ import (
 	"github.com/millrace-streams/millrace/serde"
 )
 
-// closing sends the rows of a table once each, when their windows are closed. A table
-// whose updates are sent as they come has none: nil.
+// closing sends each row of a table once, when its window is closed. A table that sends
+// its updates has no closing: nil.
 //
-// The rows that were not sent yet are in an index in memory, by time. After a restart it
-// is made of the rows in the store.
+// An index in memory has the rows that were not sent yet, by time. After a restart it is
+// built from the rows in the store.
 type closing[K, A any] struct {
 	rows  *rows[K, serde.Windowed[K], A]
 	store closingStore[K, A]
@@ -21,8 +21,8 @@ type closing[K, A any] struct {
 	// long after its end a window is closed.
 	size, delay int64
 
-	// until is the end up to which windows are closed, and have been sent. It is
-	// committed, so that another grace neither opens a window again nor skips one.
+	// until is the end up to which windows have been closed and sent. It is committed:
+	// after a change of the grace, no window is opened again, and none is skipped.
 	until *processor.Timestamp
 }
 
@@ -56,8 +56,9 @@ func openClosing[K, A any](r *rows[K, serde.Windowed[K], A], store string, strea
 		return nil, err
 	}
 	c := &closing[K, A]{rows: r, store: s, size: size, delay: delay, until: r.task.Time(closedTime(store))}
-	// Without a committed time, the rows are those of a table that sent its updates. If
-	// the times were lost, results were committed with the rows that show the time.
+	// Without a committed time, the table was not Final before, and has sent its rows. If
+	// the times were lost: results were committed together with the rows that show how
+	// far stream time had come.
 	if *c.until < 0 || s.Newest() >= 0 {
 		*c.until = max(*c.until, streamTime-processor.Timestamp(delay))
 	}

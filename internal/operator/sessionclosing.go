@@ -9,9 +9,10 @@ import (
 	"github.com/millrace-streams/millrace/serde"
 )
 
-// A session that grows does not move in the index of its table: this would cost more than
-// all else. It stays at the end that it had first, and is moved when that is due. If
-// sessions merge, several entries of the index meet at one session, and become one there.
+// If a session grows, its entry in the index of the table does not move: this would cost
+// more than the rest of the record's work. The entry stays at the first end of the
+// session, and moves on when that end is due. If sessions merge, their entries meet at
+// the end of the merged session, and one of them is used.
 
 // markStart is how many bytes of a session's key in the index come before the key: its
 // start.

@@ -10,13 +10,13 @@ import (
 	"github.com/millrace-streams/millrace/serde"
 )
 
-// Suppress holds the updates of a table back, merges those of a row, and passes each row
-// on when its time has come. The updates wait in a store, and the order in which they are
-// due is in an index in memory.
+// Suppress holds the updates of a table back, merges the updates of each row, and passes
+// a row on when it is due. The updates are kept in a store. An index in memory has the
+// order in which the rows are due.
 //
-// Updates that come in a flush are all taken first, and what is due is passed on at the
-// end of the flush: the rows of a flush come in the order of their first change, with the
-// times of their last.
+// If updates are merged, the node first takes all updates of a flush, and passes rows on
+// afterwards. This matters because a flush sends rows in the order of their first change,
+// with the timestamps of their last change.
 type Suppress[K, V any] struct {
 	Store string
 	Keys  serde.Serde[K]
@@ -25,8 +25,8 @@ type Suppress[K, V any] struct {
 	// has no meaning if the rows wait for their windows to be closed.
 	Limit int64
 
-	// Window returns the window of a row that waits until it is closed; else nil. Closes
-	// are the aggregations whose window it is.
+	// Window returns the window of a row. Rows are held back until it is closed by all
+	// aggregations in Closes. Both are nil for a time limit.
 	Window func(K) serde.Window
 	Closes []Closing
 
@@ -188,8 +188,8 @@ func (s *suppress[K, V]) measure(row *Buffered[V]) (err error) {
 	return nil
 }
 
-// forget removes a row that was deleted, and of which the children know nothing. Its
-// entry in the index stays until it is due, or there are too many such entries.
+// forget removes a row that was deleted before it was passed on. The entry in the index
+// stays until it is due, or until too many entries are without a row.
 func (s *suppress[K, V]) forget(cell *engine.Cell[K, Buffered[V]], held bool) error {
 	if !held {
 		return nil
@@ -231,6 +231,7 @@ func (s *suppress[K, V]) settle() error {
 		return s.broken(s.fullError())
 	}
 	s.warn()
+	held := s.records
 	for s.full() {
 		at, _, _ := s.index.First()
 		_, key, _ := s.index.Take(at)
@@ -238,6 +239,7 @@ func (s *suppress[K, V]) settle() error {
 			return err
 		}
 	}
+	s.task.BufferFull(s.node, held-s.records)
 	return nil
 }
 

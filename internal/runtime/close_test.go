@@ -101,3 +101,4 @@ func (silent) Committed(worker.Commit)                    {}
 func (silent) Dropped(Dropped)                            {}
 func (silent) Errored(*processor.Error, processor.Action) {}
 func (silent) Reach(health.Report)                        {}
+func (silent) BufferFull(BufferFull)                      {}

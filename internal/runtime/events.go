@@ -25,6 +25,8 @@ type Events interface {
 	Dropped(Dropped)
 	// Errored reports each error of a task, with the decision of the error policy.
 	Errored(err *processor.Error, action processor.Action)
+	// BufferFull reports rows that were passed on before their time.
+	BufferFull(BufferFull)
 	// Reach reports that a broker, the group or the cluster has become unreachable, or
 	// can be reached again.
 	Reach(health.Report)
@@ -85,6 +87,14 @@ type StateWiped struct {
 	Task   processor.Task
 	Store  string
 	Reason string
+}
+
+// BufferFull says which node of which task has passed rows on before their time, because
+// its buffer is full.
+type BufferFull struct {
+	Task processor.Task
+	Node string
+	Rows int64
 }
 
 // Dropped is a record that was dropped.

@@ -76,6 +76,11 @@ func (o observer) Dropped(node, reason string, record processor.Metadata) {
 	o.host.events.Dropped(Dropped{Task: o.id, Node: node, Reason: reason, Record: record})
 }
 
+// BufferFull implements task.Observer.
+func (o observer) BufferFull(node string, rows int64) {
+	o.host.events.BufferFull(BufferFull{Task: o.id, Node: node, Rows: rows})
+}
+
 // Errored implements task.Observer.
 func (o observer) Errored(err *processor.Error, action processor.Action) {
 	o.host.counters.errors.Add(1)

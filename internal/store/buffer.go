@@ -6,9 +6,9 @@ import (
 	"github.com/millrace-streams/millrace/serde"
 )
 
-// Buffer is the kind of the stores in which a table holds updates back. Its rows are
-// those of a key-value store. Its changelog records have the header with which Kafka
-// Streams numbers the format of their values.
+// Buffer is the kind of the stores in which a table holds updates back. The layout is
+// that of a key-value store. Changelog records have the header in which Kafka Streams
+// states the version of the format.
 var Buffer = &Kind{
 	Name:      "buffer",
 	Noun:      "buffer",
@@ -26,9 +26,8 @@ func NewBuffer[K, V any](name string, ks serde.Serde[K], vs serde.Serde[V], o Op
 // BufferRows is the instance of a store that [NewBuffer] describes.
 type BufferRows[K, V any] struct{ *Core[K, V] }
 
-// openBuffer makes the instance for one task. As in Kafka Streams, a row is logged once
-// for each commit at most, also if the application logs each update: what a row was in
-// between, nobody has been sent.
+// openBuffer makes the instance for one task. As in Kafka Streams, a commit logs a row at
+// most once, even if the application logs each update.
 func openBuffer[K, V any](t *Typed[K, V], env engine.Env) (engine.Store, error) {
 	env.EveryUpdate = false
 	return &BufferRows[K, V]{NewCore(t, env, 0)}, nil

@@ -135,6 +135,9 @@ type Observer interface {
 	// Errored is called for each error after the policy has decided. The error is valid
 	// only during the call.
 	Errored(err *processor.Error, action processor.Action)
+	// BufferFull reports that a node has passed rows on before their time, because its
+	// buffer is full.
+	BufferFull(node string, rows int64)
 }
 
 // Offset is the position of an input partition in a commit.

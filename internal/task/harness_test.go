@@ -204,6 +204,7 @@ func (s *shell) Oversized(graph.Output) int { panic("the limits count before com
 func (s *shell) Dropped(node, reason string, _ processor.Metadata) {
 	s.drops = append(s.drops, node+": "+reason)
 }
+func (s *shell) BufferFull(string, int64) {}
 func (s *shell) Errored(e *processor.Error, a processor.Action) {
 	s.actions = append(s.actions, a.String())
 }

@@ -76,6 +76,13 @@ func (h *host) Partitions(topic string) (int32, error) {
 	return 0, h.t.fail(&ReplayError{e})
 }
 
+// BufferFull implements [graph.Task].
+func (h *host) BufferFull(n *graph.Node, rows int64) {
+	if h.t.cfg.Observer != nil {
+		h.t.cfg.Observer.BufferFull(n.Name, rows)
+	}
+}
+
 func (h *host) Drop(n *graph.Node, reason string) {
 	t, m := h.t, h.Metadata()
 	if t.logger.Enabled(t.ctx, slog.LevelDebug) {

@@ -325,6 +325,9 @@ func (f *Task) Misused(_ *graph.Node, err error) { f.Failure = err }
 
 func (f *Task) Drop(n *graph.Node, reason string) { f.Drops = append(f.Drops, n.Name+": "+reason) }
 
+// BufferFull implements graph.Task.
+func (f *Task) BufferFull(*graph.Node, int64) {}
+
 func (f *Task) Store(name string) (processor.Store, error) {
 	s, ok := f.byName[name]
 	if !ok {

@@ -34,7 +34,7 @@ type process struct {
 	plan []mishap
 	due  time.Time // when the first mishap of the plan is given up
 	fs   *disk
-	dead sync.WaitGroup // lives that were ended and still clean up, which nobody sees
+	dead sync.WaitGroup // lives that were ended and still clean up, without effect
 }
 
 // life is a process between its start and its end.
@@ -145,7 +145,7 @@ func (l *life) end(f func()) {
 }
 
 // kill ends the life like kill -9, or like a power failure if some unsynced data is lost.
-// From now on nobody sees what it does. Its remaining goroutines are told to stop.
+// From now on its actions have no effect. Its remaining goroutines are told to stop.
 func (l *life) kill(keep int) {
 	l.end(func() {
 		p := l.p

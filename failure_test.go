@@ -343,8 +343,8 @@ func TestOutputGrows(t *testing.T) {
 	}, kfake.SeedTopics(1, "in", "out"))
 }
 
-// A committed offset that is no longer in the log is an error that names it, unless the
-// source has another rule.
+// A committed offset is no longer in the log. Run returns an error that names it, unless
+// the source has another rule.
 func TestOffsetOutOfRange(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, kfake.SeedTopics(1, "in", "out"))

@@ -43,7 +43,7 @@ func (v *versions) build(of version) *topology.Topology {
 	return build(v.t, b)
 }
 
-// config is that of a process with its own state directory, with names for
+// config returns the configuration of a process with its own state directory. remove is
 // Config.RemoveStores.
 func (v *versions) config(dir string, remove ...string) millrace.Config {
 	cfg := v.cluster.config(v.app, dir)
@@ -193,7 +193,7 @@ func TestChangedMeaningIsRefused(t *testing.T) {
 	}
 }
 
-// Retention and grace may change: they say how long rows are kept, not what they mean.
+// Retention and grace may change: they only decide how long rows are kept.
 func TestRetentionMayChange(t *testing.T) {
 	t.Parallel()
 	v := newVersions(t)

@@ -20,8 +20,7 @@ import (
 	"github.com/millrace-streams/millrace/topology"
 )
 
-// patience is how long a test waits for what must happen. Only a test that fails takes so
-// long.
+// patience bounds a test's wait for an event. Only a failing test takes that long.
 const patience = 2 * time.Minute
 
 // cluster is a fake Kafka, and a client of it that partitions by key as Kafka does.
@@ -88,7 +87,7 @@ func (c *cluster) read(topic string, n int) []string {
 	return got
 }
 
-// committed is the committed offset of a partition, -1 if there is none.
+// committed returns the committed offset of a partition, or -1 if there is none.
 func (c *cluster) committed(group, topic string, partition int32) int64 {
 	info := c.GroupInfo(group)
 	if info == nil {
@@ -101,7 +100,7 @@ func (c *cluster) committed(group, topic string, partition int32) int64 {
 	return at.Offset
 }
 
-// running is an application whose Run is under way.
+// running is an application while Run is working.
 type running struct {
 	*millrace.App
 	t      testing.TB
@@ -110,15 +109,15 @@ type running struct {
 	err    error
 }
 
-// config is what the tests run with. A test on the loopback interface that waits for the
-// end of a session or of a transaction sets their timeouts itself: here they are longer
-// than a busy machine keeps a process waiting.
+// config is the configuration of the tests. Its timeouts are longer than a busy machine
+// can delay a process. If a test on the loopback interface waits for the end of a session
+// or of a transaction, it sets these timeouts itself.
 func (c *cluster) config(id, dir string) millrace.Config {
 	cfg := millrace.Config{
 		ApplicationID: id, Brokers: c.ListenAddrs(), StateDir: dir, Workers: 2, CommitInterval: 20 * time.Millisecond,
 		SessionTimeout: time.Minute, TransactionTimeout: time.Minute, CloseTimeout: patience, ClientOptions: c.Dial(),
 	}
-	if t, ok := c.t.(*testing.T); ok { // seen when the test fails
+	if t, ok := c.t.(*testing.T); ok { // shown if the test fails
 		cfg.Logger = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
 	if os.Getenv("MILLRACE_LOG") != "" {
@@ -134,7 +133,7 @@ func run(t testing.TB, topo *topology.Topology, cfg millrace.Config) *running {
 	return runWith(t, topo, cfg, func(*millrace.App) {})
 }
 
-// runWith is run with a change of the application before it runs.
+// runWith is run with a function that changes the application before it runs.
 func runWith(t testing.TB, topo *topology.Topology, cfg millrace.Config, change func(*millrace.App)) *running {
 	t.Helper()
 	app, err := millrace.New(topo, cfg)
@@ -176,7 +175,7 @@ func (r *running) wait() error {
 	}
 }
 
-// states reports the states of an application as they come.
+// states receives the states of an application.
 type states struct {
 	mu      sync.Mutex
 	seen    []millrace.State

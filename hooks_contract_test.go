@@ -13,7 +13,7 @@ import (
 	"github.com/millrace-streams/millrace"
 )
 
-// diary is a hook that notes its calls, and may hold them up.
+// diary is a hook that records its calls, and can block them.
 type diary struct {
 	mu    sync.Mutex
 	calls []string
@@ -46,7 +46,7 @@ func (d *diary) OnCommit(c millrace.Commit) {
 	}
 }
 
-// inOrder checks that the first calls with these texts come one after the other.
+// inOrder checks that the first calls with these texts came in this order.
 func (d *diary) inOrder(t *testing.T, calls ...string) {
 	t.Helper()
 	d.mu.Lock()
@@ -61,12 +61,13 @@ func (d *diary) inOrder(t *testing.T, calls ...string) {
 	}
 }
 
-// Hooks are told of tasks before anything happens to the tasks, and of the end last.
+// Hooks are told about tasks before anything happens to the tasks, and about the end
+// last.
 func TestOrderOfHooks(t *testing.T) {
 	t.Parallel()
 	virtually(t, func(t *testing.T, c *cluster) {
 		topo := direct(t, "in")
-		// So that there is something to restore.
+		// The next run then has something to restore.
 		seed := run(t, topo, c.config("app", t.TempDir()))
 		c.send("in", "x=1")
 		c.read("out", 1)
@@ -86,8 +87,8 @@ func TestOrderOfHooks(t *testing.T) {
 	}, kfake.SeedTopics(1, "in", "out"))
 }
 
-// OnRebalance holds up the group: a task that goes is not given to another process before
-// the hook has returned.
+// OnRebalance blocks the group: a revoked task is not given to another process before the
+// hook has returned.
 func TestOnRebalanceHoldsUpTheGroup(t *testing.T) {
 	t.Parallel()
 	virtually(t, func(t *testing.T, c *cluster) {
@@ -134,8 +135,9 @@ func TestOnRebalanceHoldsUpTheGroup(t *testing.T) {
 	}, kfake.SeedTopics(2, "in", "out"))
 }
 
-// A Snapshot in OnCommit waits 200 ms for the worker that calls the hook, and omits the
-// partitions of its tasks. The partitions of the other worker's tasks are there.
+// A Snapshot in OnCommit waits 200 ms for the worker that calls the hook. It then omits
+// the partitions of this worker's tasks. It has the partitions of the other worker's
+// tasks.
 func TestSnapshotInAHook(t *testing.T) {
 	t.Parallel()
 	virtually(t, func(t *testing.T, c *cluster) {

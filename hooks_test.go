@@ -94,7 +94,7 @@ func TestHooksMayCallTheApp(t *testing.T) {
 				table := topology.GroupByKey(in, "by-key").Count("counts")
 				topo := build(t, b)
 				dir := t.TempDir()
-				// So that there is something to restore.
+				// The next run then has something to restore.
 				seed := run(t, topo, c.config("app", dir))
 				c.send("in", "x=good")
 				c.read("out", 1)

@@ -21,7 +21,7 @@ const (
 	childDir     = "MILLRACE_TEST_DIR"
 )
 
-// TestChild is the application in a process of its own that TestKillNine kills.
+// TestChild is the application in a separate process, which TestKillNine kills.
 func TestChild(t *testing.T) {
 	brokers, dir := os.Getenv(childBrokers), os.Getenv(childDir)
 	if brokers == "" {
@@ -31,7 +31,7 @@ func TestChild(t *testing.T) {
 	running := newStates()
 	app, err := millrace.New(topo, millrace.Config{
 		ApplicationID: "app", Brokers: strings.Split(brokers, ","), StateDir: dir, CommitInterval: 20 * time.Millisecond, Hooks: []millrace.Hook{running},
-		// A timely result must not have waited for them.
+		// The timeouts are long, so a result in time cannot have waited for them.
 		SessionTimeout: 2 * patience, TransactionTimeout: 2 * patience,
 	})
 	if err != nil {
@@ -46,7 +46,7 @@ func TestChild(t *testing.T) {
 	}
 }
 
-// startChild returns when the application runs in a process of its own.
+// startChild returns when the application is running in a separate process.
 func startChild(t *testing.T, c *cluster, dir string) *exec.Cmd {
 	t.Helper()
 	child := exec.Command(os.Args[0], "-test.run=^TestChild$", "-test.v")
@@ -73,8 +73,8 @@ func startChild(t *testing.T, c *cluster, dir string) *exec.Cmd {
 	return nil
 }
 
-// kill -9 under load loses nothing and doubles nothing, and the process that comes back
-// waits neither for a session nor for a transaction to time out.
+// kill -9 under load neither loses nor doubles a record. A restarted process waits
+// neither for a session nor for a transaction to time out.
 func TestKillNine(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, kfake.SeedTopics(4, "in", "out"))
@@ -93,7 +93,7 @@ func TestKillNine(t *testing.T) {
 			t.Fatal(err)
 		}
 		total += perRound
-		c.read("out", total-perRound/2) // it is in the middle of the round
+		c.read("out", total-perRound/2) // in the middle of the round
 		child.Process.Kill()
 		child.Wait()
 	}

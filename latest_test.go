@@ -14,8 +14,8 @@ import (
 	"github.com/millrace-streams/millrace/topology"
 )
 
-// Where a source that starts at the end has started is remembered, so nothing that came
-// afterwards is skipped by a transaction with an unknown outcome, nor by a restart.
+// A source that starts at the end remembers its first start. Neither a transaction with
+// an unknown outcome nor a restart skips records that came later.
 func TestLatestIsWhereItStartedFirst(t *testing.T) {
 	t.Parallel()
 	latest := func() *topology.Topology {

@@ -62,8 +62,8 @@ func twoCounts(t *testing.T, together bool, more ...string) (*topology.Topology,
 	return build(t, b), counts2
 }
 
-// State that an edit of the topology has given to another task does not stay behind,
-// neither in the database of the old task nor as a directory that nobody reads.
+// An edit of the topology moves state to another task. The state is removed from the
+// database of the old task, and a directory without a task is removed too.
 func TestStateThatMovesBetweenTasks(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, kfake.SeedTopics(1, "in1", "in2", "a", "out"))

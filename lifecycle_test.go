@@ -20,8 +20,8 @@ import (
 	"github.com/millrace-streams/millrace/topology"
 )
 
-// Run ends well wherever its start has got to when the context ends, and the next run
-// goes on.
+// The context ends at any point of the start. Run returns without an error, and the next
+// run continues.
 func TestCancelledAtEachPointOfTheStart(t *testing.T) {
 	t.Parallel()
 	virtually(t, func(t *testing.T, c *cluster) {
@@ -43,7 +43,7 @@ func TestCancelledAtEachPointOfTheStart(t *testing.T) {
 		for n := range 20 {
 			cfg := c.config("app", dir)
 			if n%2 == 1 {
-				cfg.StateDir = t.TempDir() // with a restore
+				cfg.StateDir = t.TempDir() // so that the run restores
 			}
 			ctx, cancel := context.WithCancel(context.Background())
 			left.Store(int64(4 * n))
@@ -78,8 +78,8 @@ func TestCancelledAtEachPointOfTheStart(t *testing.T) {
 	}, kfake.SeedTopics(2, "in", "out"))
 }
 
-// While processes with two versions of the topology are in one group, those with the
-// leader's version work, and the others take over when the last of these is gone.
+// Processes with two versions of the topology are in one group. The processes with the
+// leader's version work. The others take over when the last of these has left.
 func TestRollOut(t *testing.T) {
 	t.Parallel()
 	virtually(t, func(t *testing.T, c *cluster) {
@@ -152,7 +152,7 @@ func TestManyPartitions(t *testing.T) {
 	}
 }
 
-// assignments tells about the first tasks that come.
+// assignments reports the first tasks that are assigned.
 type assignments struct {
 	once sync.Once
 	came chan struct{}
@@ -164,8 +164,8 @@ func (a *assignments) OnRebalance(r millrace.Rebalance) {
 	}
 }
 
-// Tasks that are taken away as soon as they were given, before they have started, lose
-// and double nothing.
+// Tasks are revoked right after they were assigned, before they have started. No record
+// is lost or doubled.
 func TestFastRebalances(t *testing.T) {
 	t.Parallel()
 	virtually(t, func(t *testing.T, c *cluster) {
@@ -187,7 +187,7 @@ func TestFastRebalances(t *testing.T) {
 				t.Fatal("it gets no tasks")
 			}
 			goes.stop()
-			hurries.stop() // wherever it is
+			hurries.stop() // at any point of its start
 		}
 		checkCounts(t, c.read("out", sent))
 		stays.stop()
@@ -209,7 +209,7 @@ func (c *cluster) deleteAll() {
 	}
 }
 
-// shorten makes the changelog seem to be empty as long as it should.
+// shorten makes the changelog seem to be empty while still returns true.
 func (c *cluster) shorten(still func() bool) {
 	c.ControlKey(kmsg.ListOffsets.Int16(), func(r kmsg.Request) (kmsg.Response, error, bool) {
 		c.KeepControl()
@@ -236,8 +236,8 @@ func windows(t *testing.T) *topology.Topology {
 	return build(t, b)
 }
 
-// State is given up for the reasons that are named, which is told, and for no other; what
-// the count is afterwards shows what was restored.
+// State is wiped only for the known reasons, and each wipe is reported. The count
+// afterwards shows which state was restored.
 func TestReasonsToWipe(t *testing.T) {
 	t.Parallel()
 	counts, _ := counting(t)
@@ -269,8 +269,8 @@ func TestReasonsToWipe(t *testing.T) {
 			told := &reasons{}
 			first, second := c.config("app", t.TempDir()), c.config("app", t.TempDir())
 			first.Hooks = []millrace.Hook{told}
-			// The second process goes on where the first has stopped, which is then
-			// behind.
+			// The second process continues where the first one has stopped. The first one
+			// is then behind.
 			for i, cfg := range []millrace.Config{first, second} {
 				app := run(t, tc.topo, cfg)
 				c.send("in", "a=x")
@@ -292,7 +292,7 @@ func TestReasonsToWipe(t *testing.T) {
 	}
 }
 
-// reasons keeps why state was wiped.
+// reasons collects the reasons for which state was wiped.
 type reasons struct {
 	mu   sync.Mutex
 	list []string

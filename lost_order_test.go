@@ -21,8 +21,8 @@ import (
 	"github.com/millrace-streams/millrace/topology"
 )
 
-// A first start that died at any point before the first commit is no loss: between the
-// commit of the start and its record, or before the commit.
+// The first start may die at any point before the first commit: before the commit of the
+// start, or between that commit and its record. This is not a loss.
 func TestFirstStartThatDiedMidway(t *testing.T) {
 	t.Parallel()
 	guarantees(t, func(t *testing.T, c *cluster, g millrace.Guarantee) {
@@ -59,8 +59,8 @@ func TestFirstTransactionThatIsAborted(t *testing.T) {
 	}, kfake.SeedTopics(1, "in", "out"))
 }
 
-// At least once, a process may die when its records are written and its offsets are not.
-// The records are processed again, which is what the guarantee says.
+// Under at-least-once, a process may die after its records are written and before its
+// offsets are committed. The records are processed again, as the guarantee says.
 func TestDiedBetweenFlushAndCommit(t *testing.T) {
 	t.Parallel()
 	virtually(t, func(t *testing.T, c *cluster) {
@@ -102,8 +102,8 @@ func TestNewSubTopologyIsNoLoss(t *testing.T) {
 	})
 }
 
-// A disk of a version of the library that kept no offsets with the state, and wrote no
-// start records, is used as before. If the offsets are lost too, nobody knows them.
+// An earlier version of the library kept no offsets with the state, and wrote no start
+// records. Its disk is used as before. If the offsets are lost too, nothing has them.
 func TestDiskWithoutOffsets(t *testing.T) {
 	t.Parallel()
 	guarantees(t, func(t *testing.T, c *cluster, g millrace.Guarantee) {
@@ -163,9 +163,8 @@ func (silent) Infof(string, ...any)  {}
 func (silent) Errorf(string, ...any) {}
 func (silent) Fatalf(string, ...any) {}
 
-// A task that is given to a process without its disk goes on at the offsets that the
-// process with the disk has published: with the changelogs the disk proves how far they
-// go.
+// A task is given to a process without its disk. It continues at the offsets that the
+// process with the disk has published. The changelogs prove that these offsets fit.
 func TestAnotherProcessHasTheDisk(t *testing.T) {
 	t.Parallel()
 	guarantees(t, func(t *testing.T, c *cluster, g millrace.Guarantee) {
@@ -189,7 +188,7 @@ func TestAnotherProcessHasTheDisk(t *testing.T) {
 	})
 }
 
-// What becomes of a topic that was created again is in the log.
+// The decision about a topic that was created again is logged.
 func TestRecreatedInputIsLogged(t *testing.T) {
 	t.Parallel()
 	virtually(t, func(t *testing.T, c *cluster) {
@@ -208,8 +207,8 @@ func TestRecreatedInputIsLogged(t *testing.T) {
 	}, kfake.SeedTopics(1, "in", "out"))
 }
 
-// The group may take the task away, or not know the member yet, when the start is
-// committed. That is no failure: the start is committed when the group has settled.
+// When the start is committed, the group may revoke the task, or may not know the member
+// yet. This is not a failure: the start is committed when the group has settled.
 func TestStartCommitMeetsARebalance(t *testing.T) {
 	t.Parallel()
 	for _, refusal := range []*kerr.Error{kerr.RebalanceInProgress, kerr.IllegalGeneration, kerr.UnknownMemberID, kerr.FencedInstanceID, kerr.NotCoordinator} {

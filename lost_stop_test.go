@@ -21,9 +21,9 @@ import (
 
 const byValue = "app-by-value-repartition"
 
-// An application that was stopped in order goes on where it was stopped, with its disks
-// or without them, though the group has forgotten all offsets. The records pass through a
-// repartition topic, so some tasks have no state of their own.
+// An application was stopped in order, and the group has lost all offsets. It continues
+// where it was stopped, with its disks or without them. The records pass through a
+// repartition topic, so some tasks have no state.
 func TestStopOutlivesOffsets(t *testing.T) {
 	t.Parallel()
 	topo, _ := counting(t)
@@ -51,7 +51,7 @@ func TestStopOutlivesOffsets(t *testing.T) {
 	}
 }
 
-// countedTo is counted with the last result ending in a text.
+// countedTo is counted, and checks that the last result ends with a text.
 func (c *cluster) countedTo(topo *topology.Topology, cfg millrace.Config, last string, n int) {
 	c.t.Helper()
 	if got := c.counted(topo, cfg, n); !strings.HasSuffix(got[n-1], last) {
@@ -69,7 +69,7 @@ func (c *cluster) idle(topo *topology.Topology, cfg millrace.Config) {
 	app.stop()
 }
 
-// A stop does not count when a task has run since that did not stop in order.
+// A stop record does not count if the task has run since and did not stop in order.
 func TestStopBeforeALaterRun(t *testing.T) {
 	t.Parallel()
 	topo, _ := counting(t)
@@ -100,7 +100,7 @@ func (c *cluster) registry(key string) (value []byte) {
 	return value
 }
 
-// records are the committed records that a partition-0 topic holds now.
+// records returns the committed records that a topic with one partition holds now.
 func (c *cluster) records(topic string) (got []*kgo.Record) {
 	c.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -127,7 +127,7 @@ func (c *cluster) records(topic string) (got []*kgo.Record) {
 	return got
 }
 
-// total is the sum of the counts in a topic.
+// total returns the sum of the counts in a topic.
 func (c *cluster) total(topic string) (n int64) {
 	c.t.Helper()
 	for _, r := range c.records(topic) {
@@ -140,7 +140,7 @@ func (c *cluster) total(topic string) (n int64) {
 	return n
 }
 
-// committedTopics are the topics of which a group has offsets.
+// committedTopics returns the topics of which a group has offsets.
 func (c *cluster) committedTopics(group string) []string {
 	return slices.Collect(maps.Keys(c.GroupInfo(group).Commits))
 }
@@ -176,8 +176,7 @@ func TestLostOffsetOfOnePartition(t *testing.T) {
 	}, kfake.SeedTopics(2, "in", "out"))
 }
 
-// Batches hold their records back until they end. What belongs to an open batch is read
-// again.
+// Batches keep records back until they end. The records of an open batch are read again.
 func TestLostOffsetsOfBatches(t *testing.T) {
 	t.Parallel()
 	guarantees(t, func(t *testing.T, c *cluster, g millrace.Guarantee) {

@@ -30,7 +30,7 @@ func directWith(t testing.TB, opts []topology.SourceOption, from ...string) *top
 	return build(t, b)
 }
 
-// lossConfig is for clusters on the virtual network: nobody waits for a clock.
+// lossConfig is for clusters on the virtual network, where waiting takes no time.
 func (c *cluster) lossConfig(dir string, g millrace.Guarantee) millrace.Config {
 	cfg := c.config("app", dir)
 	cfg.Guarantee = g
@@ -38,8 +38,8 @@ func (c *cluster) lossConfig(dir string, g millrace.Guarantee) millrace.Config {
 	return cfg
 }
 
-// lose deletes committed offsets of a group, as their expiry does, and the records that
-// tell where tasks were stopped, so the application's processes have been killed.
+// lose deletes committed offsets of a group, as their expiry does. It also deletes the
+// records of where tasks were stopped, as if the processes had been killed.
 func (c *cluster) lose(topics ...string) {
 	c.t.Helper()
 	c.deleteOffsets(topics...)
@@ -116,7 +116,7 @@ func (c *cluster) counted(topo *topology.Topology, cfg millrace.Config, n int) [
 	return got
 }
 
-// refused runs an application that must not start, and returns why it did not.
+// refused runs an application that must not start, and returns its error.
 func (c *cluster) refused(topo *topology.Topology, cfg millrace.Config, words ...string) error {
 	c.t.Helper()
 	app := run(c.t, topo, cfg)
@@ -159,8 +159,8 @@ func TestLostOffsetsAreOnTheDisk(t *testing.T) {
 	})
 }
 
-// Without the disk nobody knows what was counted, so the start is refused, and each
-// choice works.
+// Without the disk, the position of the state is unknown. The start is refused, and each
+// choice of LostOffsets works.
 func TestLostOffsetsAndDisk(t *testing.T) {
 	t.Parallel()
 	guarantees(t, func(t *testing.T, c *cluster, g millrace.Guarantee) {
@@ -185,7 +185,7 @@ func TestLostOffsetsAndDisk(t *testing.T) {
 		if got := c.counted(direct(t, "in"), cfg, 10); got[9] != "a=10" {
 			t.Errorf("earliest: got %v", got)
 		}
-		// What a tool sets is honoured.
+		// Offsets that a tool sets are used.
 		var to kadm.Offsets
 		to.AddOffset("in", 0, 3, -1)
 		if err := kadm.NewClient(c.cl).CommitAllOffsets(context.Background(), "app", to); err != nil {
@@ -198,7 +198,7 @@ func TestLostOffsetsAndDisk(t *testing.T) {
 	})
 }
 
-// A disk that another process has left behind does not count.
+// A disk that is older than the last commit of another process does not count.
 func TestLostOffsetsAndOldDisk(t *testing.T) {
 	t.Parallel()
 	guarantees(t, func(t *testing.T, c *cluster, g millrace.Guarantee) {
@@ -213,7 +213,7 @@ func TestLostOffsetsAndOldDisk(t *testing.T) {
 		if got := c.counted(direct(t, "in"), recent, 4); got[3] != "a=4" {
 			t.Errorf("got %v", got)
 		}
-		// And so does one that only restored the state, and never committed.
+		// The same holds for a disk that only restored the state and never committed.
 		running := newStates()
 		old.Hooks = []millrace.Hook{running}
 		app := run(t, direct(t, "in"), old)
@@ -247,7 +247,7 @@ func TestOneOfTwoInputsLosesItsOffset(t *testing.T) {
 	})
 }
 
-// A task that only sends what others count is no different.
+// A task without stores that sends records to be counted is treated like the others.
 func TestLostOffsetsBeforeARepartition(t *testing.T) {
 	t.Parallel()
 	guarantees(t, func(t *testing.T, c *cluster, g millrace.Guarantee) {
@@ -285,7 +285,7 @@ func TestRecreatedInput(t *testing.T) {
 		if got := c.counted(direct(t, "in"), cfg, 3); got[2] != "a=3" {
 			t.Errorf("got %v", got)
 		}
-		// From then on the new topic is the topic.
+		// From now on the new topic is the known one.
 		cfg.RecreatedInputs = millrace.RestartRefused
 		c.send("in", "a=4")
 		if got := c.counted(direct(t, "in"), cfg, 4); got[3] != "a=4" {
@@ -317,7 +317,7 @@ func TestLostOffsetsWithoutState(t *testing.T) {
 	})
 }
 
-// State from which nothing was committed yet does not bind.
+// If nothing was committed from the state yet, it does not bind.
 func TestLostOffsetsOfNothing(t *testing.T) {
 	t.Parallel()
 	guarantees(t, func(t *testing.T, c *cluster, g millrace.Guarantee) {
@@ -330,7 +330,7 @@ func TestLostOffsetsOfNothing(t *testing.T) {
 		if got := c.counted(direct(t, "in"), cfg, 1); got[0] != "a=1" {
 			t.Errorf("got %v", got)
 		}
-		// A new source beside the old one.
+		// A new source is added.
 		c.send("in2", "a=2")
 		if got := c.counted(direct(t, "in", "in2"), cfg, 2); got[1] != "a=2" {
 			t.Errorf("a new source: got %v", got)

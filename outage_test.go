@@ -22,7 +22,7 @@ import (
 	"github.com/millrace-streams/millrace/topology"
 )
 
-// network has a line of its own to each broker.
+// network has a separate line to each broker.
 type network struct {
 	dial func(ctx context.Context, network, host string) (net.Conn, error)
 
@@ -43,7 +43,7 @@ func (n *network) DialContext(ctx context.Context, network, host string) (net.Co
 	return n.line(host).DialContext(ctx, network, host)
 }
 
-// heard keeps what the hook and the log say.
+// heard keeps the reports of the hook, and the log.
 type heard struct {
 	mu    sync.Mutex
 	reach []Reachability
@@ -62,7 +62,7 @@ func (h *heard) Write(b []byte) (int, error) {
 	return h.text.Write(b)
 }
 
-// last is what the hook was told last, and whether the log has a text.
+// last returns the last report of the hook, and whether the log contains a text.
 func (h *heard) last(text string) (r Reachability, logged bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -145,7 +145,7 @@ func (w *outageWorld) hosts() (others []string, coordinator string) {
 	return others, coordinator
 }
 
-// Within seconds, an outage shows in state, hook, snapshot, log and probes; and so does
+// Within seconds, state, hook, snapshot, log and probes show an outage. They also show
 // its end.
 func TestOutageShows(t *testing.T) {
 	t.Parallel()
@@ -254,7 +254,7 @@ func (w *outageWorld) checkAges(began time.Time, out bool) {
 	}
 }
 
-// An application that has never reached a broker says so.
+// An application that has never reached a broker reports this.
 func TestOutageFromTheStart(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -297,8 +297,8 @@ func TestOutageFromTheStart(t *testing.T) {
 	})
 }
 
-// A context that ends before Run could know is no error, nor is an outage that began
-// after a broker was reached.
+// Two cases are not an error: the context ends before Run could know, and the outage
+// began after a broker was reached.
 func TestNoBrokerNeedsTime(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -31,8 +31,8 @@ func (c *cluster) fill(topic string, partition int32, n, size int, step int64) {
 	}
 }
 
-// Memory for input stays bounded, also when one partition has far more than the others,
-// and one has to be waited for.
+// Memory for input stays bounded if one partition has far more records than the others
+// and the task has to wait for another one.
 func TestInputMemoryIsBounded(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, kfake.SeedTopics(2, "much", "little"))
@@ -61,8 +61,8 @@ func TestInputMemoryIsBounded(t *testing.T) {
 	app.stop()
 }
 
-// What a task has taken and not processed counts as buffered, also while user code keeps
-// it busy.
+// Records that a task has taken and not processed count as buffered, even while user code
+// keeps the task busy.
 func TestTakenInputCountsAsBuffered(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, kfake.SeedTopics(1, "in"))
@@ -76,8 +76,8 @@ func TestTakenInputCountsAsBuffered(t *testing.T) {
 	app.stop()
 }
 
-// Records of two topics are taken in order of their timestamps, though one topic comes
-// later out of the broker.
+// Records of two topics are processed in order of their timestamps, even if the broker
+// delivers one topic later.
 func TestMergeByTimestamp(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, kfake.SeedTopics(1, "left", "right", "out"))
@@ -104,7 +104,7 @@ func TestMergeByTimestamp(t *testing.T) {
 	app.stop()
 }
 
-// holder holds more than there may be.
+// holder holds more memory than is allowed.
 type holder struct{}
 
 func (holder) Init(processor.Context[string, []byte]) error { return nil }
@@ -120,8 +120,8 @@ func (holder) Flush(ctx processor.Context[string, []byte]) error {
 	return nil
 }
 
-// What a processor holds counts as state, also in a task without stores: too much of it
-// is committed before the interval has passed.
+// Memory that a processor holds counts as state, even in a task without stores. Too much
+// of it is committed before the interval has passed.
 func TestHeldMemoryCommitsEarly(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, kfake.SeedTopics(1, "in", "out"))

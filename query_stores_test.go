@@ -66,9 +66,9 @@ func list[K, V any](rows iter.Seq2[millrace.Row[K, V], error]) (got []string, er
 	return got, nil
 }
 
-// The specs of processors' stores are queryable as they are, and rows are found in
-// whichever partition a processor has put them. A Queryable written by hand finds what
-// the spec finds.
+// The specs of processors' stores can be queried directly. A row is found in whatever
+// partition a processor has put it. A Queryable that is written by hand finds the same
+// rows as the spec.
 func TestQueriesOfProcessorStores(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, kfake.SeedTopics(4, "in"))
@@ -143,7 +143,7 @@ func (s sessions) StoreName() string                             { return s.name
 func (s sessions) KeySerde() serde.Serde[serde.Windowed[string]] { return s.keys }
 func (s sessions) ValueSerde() serde.Serde[string]               { return serde.String }
 
-// A query that makes no sense is an error that says what is wrong.
+// A query that makes no sense returns an error that says what is wrong.
 func TestQueriesWithBadInput(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, kfake.SeedTopics(1, "in"))

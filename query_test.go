@@ -17,8 +17,8 @@ import (
 	"github.com/millrace-streams/millrace/topology"
 )
 
-// Whoever reads a table slowly does not hold up the end of the application, nor a
-// rebalance: the partition goes, and the loop is told.
+// A slow reader of a table does not delay the end of the application or a rebalance. When
+// the partition is revoked, the loop gets an error.
 func TestSlowQueryHoldsNothingUp(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, kfake.SeedTopics(1, "in", "out"))
@@ -44,9 +44,9 @@ func TestSlowQueryHoldsNothingUp(t *testing.T) {
 	}
 }
 
-// A window of a windowed table, and those of one key between two times, are read as they
-// were last committed; a key that begins like another one gets its own only. A version of
-// the program that keeps windows longer finds what an earlier one has written.
+// Queries of windows return the last committed rows. A key that begins like another one
+// gets only its own windows. A version of the program with a longer retention finds the
+// rows that an earlier version has written.
 func TestQueriesOfWindows(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, kfake.SeedTopics(2, "in", "out"))

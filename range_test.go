@@ -45,9 +45,9 @@ func TestDeletedRecordsAreNotWaitedFor(t *testing.T) {
 	app.stop()
 }
 
-// An offset that the group has beyond what is decided, but within the log, is where a
-// task begins, not a loss of records: a tool that resets a group to the end knows nothing
-// of transactions.
+// The group's offset lies beyond the last stable offset, but within the log. The task
+// begins there, and this is not a loss of records: a tool that resets a group to the end
+// ignores transactions.
 func TestCommittedOffsetBehindAnOpenTransaction(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, kfake.SeedTopics(1, "in", "out"))

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// Every block of Go in the README stands in code that is compiled and run by tests: in an
-// Example, or in an example program. An Example may be indented.
+// Every Go block in the README is a part of code that tests compile and run: of an
+// Example or of an example program. The code of an Example may be indented.
 func TestReadmeQuotesCode(t *testing.T) {
 	t.Parallel()
 	readme, err := os.ReadFile("README.md")

@@ -29,7 +29,7 @@ func checkCounts(t *testing.T, got []string) {
 	}
 }
 
-// values are n records of a few distinct values under many keys.
+// values returns n records with a few distinct values and many keys.
 func values(from, n int) []string {
 	out := make([]string, n)
 	for i := range out {
@@ -89,7 +89,7 @@ func TestGracefulRestartGoesOn(t *testing.T) {
 				c.send("in", values(20*i, 20)...)
 				checkCounts(t, c.read("out", 20*(i+1)))
 				app.stop()
-				app.cancel() // twice is safe
+				app.cancel() // calling it twice is safe
 			}
 			if n := wiped.n.Load(); n > 0 {
 				t.Errorf("%d stores were wiped", n)

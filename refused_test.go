@@ -84,8 +84,8 @@ func goodAndBad(rng *rand.Rand, n int, share float64) []string {
 	return values
 }
 
-// lastOnes drops what was written more than once, at least once: of each value the last
-// one counts. Under exactly-once it does nothing to a right result.
+// lastOnes drops repeated writes under at-least-once: only the last write of a value
+// counts. A correct result under exactly-once stays unchanged.
 func lastOnes(values []string) []string {
 	at := map[string]int{}
 	for i, v := range values {
@@ -100,9 +100,9 @@ func lastOnes(values []string) []string {
 	return last
 }
 
-// Whatever pattern of records a broker refuses, with whatever code, under both
-// guarantees, in a sink or a repartition topic: the policy meets exactly these, all
-// others come out in order, and one abort is what it costs.
+// A broker refuses any pattern of records, with any code, in a sink or a repartition
+// topic, under both guarantees. The policy gets exactly these records, all others are
+// written in order, and the refusals cost one abort.
 func TestRefusedRecordsMeetThePolicy(t *testing.T) {
 	t.Parallel()
 	codes := []*kerr.Error{kerr.InvalidTimestamp, kerr.InvalidRecord, kerr.PolicyViolation, kerr.RecordListTooLarge, kerr.MessageTooLarge, kerr.CorruptMessage, kerr.UnknownServerError}
@@ -179,8 +179,8 @@ func TestRefusedRecordsMeetThePolicy(t *testing.T) {
 	}
 }
 
-// check compares the values of partitions. A key goes to one partition of the output,
-// whichever that is.
+// check compares the values of partitions. The values of a key are in one partition of
+// the output, whichever it is.
 func check(t *testing.T, topic string, guarantee millrace.Guarantee, got, want [][]string) {
 	t.Helper()
 	// Value i has the key i % partitions.
@@ -203,8 +203,8 @@ func check(t *testing.T, topic string, guarantee millrace.Guarantee, got, want [
 	}
 }
 
-// Fail names exactly the record that is refused, and commits what came before it; a
-// restart stops there again.
+// Fail names exactly the refused record, and commits the records before it. A restart
+// stops there again.
 func TestFailStopsAtTheRefusedRecord(t *testing.T) {
 	t.Parallel()
 	for _, guarantee := range []millrace.Guarantee{millrace.ExactlyOnce, millrace.AtLeastOnce} {
@@ -246,8 +246,8 @@ func TestFailStopsAtTheRefusedRecord(t *testing.T) {
 	}
 }
 
-// A changelog that refuses a row fails in the name of the last input that changed it.
-// What came before that is committed.
+// If a changelog refuses a row, the error names the last input record that changed the
+// row. The records before it are committed.
 func TestRefusedRowFails(t *testing.T) {
 	t.Parallel()
 	for _, guarantee := range []millrace.Guarantee{millrace.ExactlyOnce, millrace.AtLeastOnce} {
@@ -307,7 +307,7 @@ func (p *rows) Process(ctx processor.Context[string, string], r processor.Record
 	return p.put(r.Key, r.Value, r.Timestamp)
 }
 
-// The same with the stores of a processor.
+// The same for the stores of a processor.
 func TestRefusedRowOfAProcessorFails(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
@@ -340,8 +340,7 @@ func TestRefusedRowOfAProcessorFails(t *testing.T) {
 	}
 }
 
-// Two tasks of a worker fail at records of their own. Both commit what came before
-// theirs.
+// Two tasks of a worker fail, each at its own record. Both commit the records before it.
 func TestFailInTwoTasks(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, kfake.SeedTopics(2, "in", "out"), kafkatest.Names())
@@ -359,8 +358,8 @@ func TestFailInTwoTasks(t *testing.T) {
 	}
 }
 
-// What a punctuator sends, and the merged row of a table, meet the policy too, although
-// no record is being processed.
+// Records that a punctuator sends, and the merged rows of a table, go to the policy too,
+// although no record is being processed.
 func TestRefusedOutputOfAFlush(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, kfake.SeedTopics(1, "in", "out", "dead"), kafkatest.Names())
@@ -387,8 +386,8 @@ func TestRefusedOutputOfAFlush(t *testing.T) {
 	app.stop()
 }
 
-// A topic that never takes a dead letter does not end the application; one that is gone
-// does.
+// A topic that refuses every dead letter does not end the application. A topic that no
+// longer exists does.
 func TestDeadLetterIsRefused(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
@@ -396,7 +395,7 @@ func TestDeadLetterIsRefused(t *testing.T) {
 		code *kerr.Error
 		ends bool
 		only func(kafkatest.Record) bool
-		left int // letters that come through
+		left int // letters that are accepted
 	}{
 		{"always", kerr.PolicyViolation, false, func(kafkatest.Record) bool { return true }, 0},
 		{"its timestamp", kerr.InvalidTimestamp, false, func(r kafkatest.Record) bool { return r.Timestamp < 1_000_000_000 }, 2},
@@ -430,7 +429,7 @@ func TestDeadLetterIsRefused(t *testing.T) {
 }
 
 // A record of 3 MB that is small when it is compressed is copied, between others, without
-// a policy. One that is not meets the policy.
+// the policy. A record that stays large goes to the policy.
 func TestSizesCountAfterCompression(t *testing.T) {
 	t.Parallel()
 	for _, guarantee := range []millrace.Guarantee{millrace.ExactlyOnce, millrace.AtLeastOnce} {
@@ -463,8 +462,8 @@ func TestSizesCountAfterCompression(t *testing.T) {
 	}
 }
 
-// The codes that only old brokers, or damaged bytes, give are not blamed on a record that
-// the broker takes when it is asked again.
+// Some error codes come only from old brokers or from damaged bytes. They are not blamed
+// on a record if the broker accepts it in the next try.
 func TestCorruptMessageIsRetried(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, kfake.SeedTopics(1, "in", "out"), kafkatest.Names())
@@ -479,7 +478,8 @@ func TestCorruptMessageIsRetried(t *testing.T) {
 	app.stop()
 }
 
-// A timestamp that the topic's configuration excludes meets the policy without an abort.
+// A timestamp that the topic's configuration excludes goes to the policy without an
+// abort.
 func TestConfigurationIsKnownBefore(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, kfake.SeedTopics(1, "in"))

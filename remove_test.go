@@ -23,8 +23,8 @@ const countsChangelog = "app-counts-changelog"
 
 func (v *versions) exists(topic string) bool { return v.TopicInfo(topic) != nil }
 
-// A store that holds something is removed by name: its changelog goes, later starts need
-// not name it, and a store of the same name begins empty.
+// A store with rows is removed by name. Its changelog is deleted, later starts need not
+// name it, and a new store of the same name begins empty.
 func TestRemoveStore(t *testing.T) {
 	t.Parallel()
 	v := newVersions(t)
@@ -38,7 +38,7 @@ func TestRemoveStore(t *testing.T) {
 	for _, dir := range []string{disk, other, t.TempDir()} {
 		v.starts(none, dir, "more")
 	}
-	// The release that was rolled back comes again, and finds nothing of before.
+	// The release that was rolled back is started again, and finds no old rows.
 	v.starts(countsTo("out2", "counts"), other, "again")
 	if got := v.read("out2", 1); got[0] != "k=1" {
 		t.Errorf("the store that came back counted %v, want k=1", got)
@@ -46,7 +46,8 @@ func TestRemoveStore(t *testing.T) {
 	v.refused(none, disk, "counts", "Config.RemoveStores")
 }
 
-// What Config.RemoveStores names and nobody has, or the topology has, is not removed.
+// Config.RemoveStores does not remove a store that the application does not have, or that
+// the topology still has.
 func TestRemoveStoreThatIsThere(t *testing.T) {
 	t.Parallel()
 	v := newVersions(t)
@@ -121,8 +122,8 @@ func TestDeletedRegistry(t *testing.T) {
 	v.refused(none, t.TempDir(), "counts")
 }
 
-// A directory of an earlier release, which made no registry, guards its stores, and is
-// upgraded without a word.
+// An earlier release made no registry. Its directory still guards the stores, and is
+// upgraded without a warning.
 func TestDirectoryOfAnEarlierRelease(t *testing.T) {
 	t.Parallel()
 	v := newVersions(t)
@@ -138,7 +139,7 @@ func TestDirectoryOfAnEarlierRelease(t *testing.T) {
 	v.refused(none, t.TempDir(), "counts")
 }
 
-// forgetRegistryID takes the registry out of what a state directory records.
+// forgetRegistryID removes the registry's ID from the file of a state directory.
 func forgetRegistryID(t *testing.T, file string) {
 	t.Helper()
 	text, err := os.ReadFile(file)
@@ -188,8 +189,8 @@ func (v *versions) forgetRegistry() {
 	}
 }
 
-// What may not be made, or not be written, is said once and clearly, instead of being
-// tried for ever.
+// If the registry may not be created or written, the start fails once with a clear error,
+// and does not try forever.
 func TestRegistryWithoutPermission(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -229,8 +230,8 @@ func TestRegistryWithoutPermission(t *testing.T) {
 	}
 }
 
-// While a new version and the old one run side by side, the old one is the leader's: the
-// new one has no task, and leaves the registry as it is.
+// A new version and the old one run side by side, and the leader has the old one. The new
+// version has no task, and leaves the registry unchanged.
 func TestRollingChange(t *testing.T) {
 	t.Parallel()
 	v := newVersions(t)

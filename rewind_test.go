@@ -14,8 +14,8 @@ import (
 	"github.com/millrace-streams/millrace/topology"
 )
 
-// A log that was cut off below the position while the application ran is read again from
-// where the source says: the offsets come again with other records.
+// While the application runs, the log is cut off below its position. The source's rule
+// decides where to read again: the offsets come again with other records.
 func TestLogCutOffWhileRunning(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, kfake.SeedTopics(1, "in", "out"))
@@ -55,7 +55,7 @@ func TestLogCutOffWhileRunning(t *testing.T) {
 	app.stop()
 }
 
-// A topic that is chosen and does not exist is for the error policy, whose error says so.
+// If a chosen topic does not exist, the error policy gets an error that says so.
 func TestChosenTopicDoesNotExist(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, kfake.SeedTopics(1, "in", "out"))

@@ -11,9 +11,9 @@ import (
 	"github.com/millrace-streams/millrace/topology"
 )
 
-// User code that is slow, though each call is far from the transaction timeout, costs no
-// more than a first transaction: however many records of however many tasks one worker
-// has, it commits in time.
+// User code is slow, though each call is far from the transaction timeout. A worker
+// commits in time, however many records and tasks it has. The cost is at most the first
+// transaction.
 func TestSlowRecordsAreCommittedInTime(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
@@ -47,8 +47,8 @@ func TestSlowRecordsAreCommittedInTime(t *testing.T) {
 	}
 }
 
-// A broker that allows only short transactions lets an application start again whose
-// transactions are short enough.
+// A broker allows only short transactions. An application with shorter transactions can
+// restart.
 func TestBrokerWithShortTransactions(t *testing.T) {
 	t.Parallel()
 	virtually(t, func(t *testing.T, c *cluster) {

@@ -10,8 +10,8 @@ import (
 	"github.com/millrace-streams/millrace"
 )
 
-// State that a process has restored and never committed to is as old as its restoring:
-// when deletions of later may be gone from the changelog, it is wiped.
+// A process restores state and never commits to it. The state is as old as its restoring:
+// if later deletions may be gone from the changelog, it is wiped.
 func TestRestoredStateGetsOld(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, kfake.SeedTopics(1, "in", "out"))
@@ -46,8 +46,8 @@ func TestRestoredStateGetsOld(t *testing.T) {
 	}
 }
 
-// State that has seen all of its changelog is not wiped, however old it is: the marker of
-// its last commit is no deletion.
+// State that has read its whole changelog is not wiped, however old it is. The marker of
+// its last commit is not a deletion.
 func TestOldStateAtTheEndIsKept(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, kfake.SeedTopics(1, "in", "out"))

@@ -46,8 +46,7 @@ func (c *cluster) sendKey(topic, key string, at time.Duration) {
 	}
 }
 
-// reset commits the present offset of a topic again, as a tool does that knows nothing of
-// metadata.
+// reset commits the current offset of a topic again, without metadata, as a tool does.
 func (c *cluster) reset(topic string) {
 	c.t.Helper()
 	var offsets kadm.Offsets
@@ -57,9 +56,9 @@ func (c *cluster) reset(topic string) {
 	}
 }
 
-// TestStreamTimeWithoutMetadata sets offsets with a tool, which leaves out the metadata
-// that carry stream time, after the processes were killed. Windows that were closed stay
-// closed: the rows, or the disk, show how far stream time had come.
+// TestStreamTimeWithoutMetadata kills the processes, and then sets offsets with a tool,
+// which omits the metadata with the stream time. Closed windows stay closed: the rows, or
+// the disk, show the last stream time.
 func TestStreamTimeWithoutMetadata(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {

@@ -49,7 +49,7 @@ func (c *cluster) at(key string, minute int64) {
 	}
 }
 
-// expect holds that the output, in all, is this.
+// expect checks the whole output.
 func (c *cluster) expect(want ...string) {
 	c.t.Helper()
 	if got := c.read("out", len(want)); !slices.Equal(got, want) {
@@ -58,7 +58,7 @@ func (c *cluster) expect(want ...string) {
 }
 
 // A window that is open in stream time is restored, however old its records are by the
-// clock.
+// wall clock.
 func TestOldEventTimesOutliveALostDisk(t *testing.T) {
 	t.Parallel()
 	c := newMinutes(t)
@@ -77,8 +77,8 @@ func TestOldEventTimesOutliveALostDisk(t *testing.T) {
 	app.stop()
 }
 
-// The changelog is trimmed up to the first window that the store still has, and a process
-// with an empty disk, or with one of before, goes on where the last one has stopped.
+// The changelog is trimmed up to the first window that the store still has. A process
+// with an empty or an old disk continues where the last process has stopped.
 func TestChangelogIsTrimmed(t *testing.T) {
 	t.Parallel()
 	for _, guarantee := range []millrace.Guarantee{millrace.ExactlyOnce, millrace.AtLeastOnce} {

@@ -37,8 +37,8 @@ func windowKey(key string, start uint64, seq uint32) []byte {
 	return binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint64([]byte(key), start), seq)
 }
 
-// A changelog with a record that the store cannot have written ends Run with an error
-// that says which one, and why.
+// If a changelog has a record that the store cannot have written, Run ends with an error
+// that names the record and the reason.
 func TestChangelogOfAnotherStore(t *testing.T) {
 	t.Parallel()
 	windowed, counted := windows(t), numbers(t, false)
@@ -88,7 +88,7 @@ func TestChangelogOfAnotherStore(t *testing.T) {
 	}
 }
 
-// lines keeps what is logged.
+// lines collects the log.
 type lines struct {
 	mu   sync.Mutex
 	text strings.Builder
@@ -106,8 +106,8 @@ func (l *lines) has(part string) bool {
 	return strings.Contains(l.text.String(), part)
 }
 
-// What is tried again is logged with its cause; what no waiting puts right ends Run. Each
-// step of the start, and the restore, is made to fail.
+// Every step of the start, and the restore, is made to fail. A step that is tried again
+// is logged with its cause. If waiting cannot help, Run ends.
 func TestRetriesSayWhy(t *testing.T) {
 	t.Parallel()
 	topo, _ := counting(t)

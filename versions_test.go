@@ -13,8 +13,9 @@ import (
 	"github.com/millrace-streams/millrace"
 )
 
-// Brokers that are too old for the guarantee are refused before anything is made. The
-// oldest that are taken count, restart, and restore as the newest do.
+// Brokers that are too old for the guarantee are refused before anything is created. With
+// the oldest supported brokers, an application counts, restarts and restores as with the
+// newest ones.
 func TestOldBrokers(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {

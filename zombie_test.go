@@ -18,7 +18,7 @@ import (
 	"github.com/millrace-streams/millrace/topology"
 )
 
-// deaf is a connection on which the group's requests are held back.
+// deaf is a connection that holds back the group's requests.
 type deaf struct {
 	net.Conn
 	held *atomic.Pointer[chan struct{}]
@@ -35,9 +35,9 @@ func (c deaf) Write(b []byte) (int, error) {
 	return c.Conn.Write(b)
 }
 
-// A process that was taken for dead finds, before it hears of that, that its successor
-// has processed what it wants to read next, and has purged it. That is no loss of
-// records.
+// The group has removed a process that is still alive. Before the process learns of this,
+// its successor processes and purges the records that it wants to read next. This is not
+// a loss of records.
 func TestZombieWantsToReadWhatIsPurged(t *testing.T) {
 	t.Parallel()
 	dirs := []string{t.TempDir(), t.TempDir()}

@@ -25,13 +25,14 @@ import (
 // batch has one result, and the results add up.
 func TestApplication(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, testApplication) // a busy machine makes no boundary late
+	// Under a virtual clock, a busy machine makes no boundary late.
+	synctest.Test(t, testApplication)
 }
 
 func testApplication(t *testing.T) {
 	const (
 		each = 250 * time.Millisecond
-		soon = 500 * time.Millisecond // of the virtual clock: what the start waits for
+		soon = 500 * time.Millisecond // of the virtual clock: the longest wait of a start
 	)
 	cluster := kafkatest.InBubble(t,
 		kfake.SeedTopics(4, "words"), kfake.SeedTopics(1, "n"), kfake.SeedTopics(2, "rows"), kfake.SeedTopics(1, "window"))
@@ -167,7 +168,7 @@ func sum[K comparable](m map[K]int64) (n int64) {
 	return n
 }
 
-// checkNoGaps holds that there is a result for each batch.
+// checkNoGaps checks that each batch has a result.
 func checkNoGaps(t *testing.T, counted map[int64]int64, each int64) {
 	first, last := int64(1<<62), int64(0)
 	for end := range counted {

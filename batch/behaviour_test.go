@@ -45,8 +45,8 @@ func (d *driver) send(words ...string) {
 	}
 }
 
-// TestForgottenTimestamp: records that a function returns without a timestamp keep that
-// of the record that the function was given.
+// TestForgottenTimestamp: a function returns a record without a timestamp. The record
+// keeps the timestamp of the record that the function was given.
 func TestForgottenTimestamp(t *testing.T) {
 	t.Parallel()
 	var seen []processor.Timestamp
@@ -105,9 +105,8 @@ func (w *writes) Write(p []byte) (int, error) {
 	return 0, errors.New("disk full")
 }
 
-// TestPrintAfterCommit holds that a block is one Write, after the commit, that a crash
-// before it does not repeat anything, and that an error of the writer is not one of the
-// topology.
+// TestPrintAfterCommit: a block is one Write, after the commit. A crash before the commit
+// does not repeat a block. An error of the writer does not end the topology.
 func TestPrintAfterCommit(t *testing.T) {
 	t.Parallel()
 	var w writes
@@ -140,8 +139,8 @@ func TestEndRecords(t *testing.T) {
 	}
 }
 
-// summary tells what is in a topic, by batch, and holds that no row comes after the end
-// records of its partition.
+// summary returns the content of a topic, by batch. It fails the test if a row comes
+// after the end records of its partition.
 func summary(t *testing.T, records []topologytest.Record) (text string) {
 	rows, ends := map[string][]string{}, map[string]map[string]int{}
 	ended := map[string]int{}
@@ -182,8 +181,8 @@ func summary(t *testing.T, records []topologytest.Record) (text string) {
 	return text
 }
 
-// TestOrder holds that ties and unsorted rows are in order of the bytes of the keys, and
-// results in order of declaration.
+// TestOrder: ties and unsorted rows are in order of the bytes of their keys, and results
+// are in order of declaration.
 func TestOrder(t *testing.T) {
 	t.Parallel()
 	var got []string
@@ -222,7 +221,7 @@ func TestOrder(t *testing.T) {
 	}
 }
 
-// TestTransform holds that what a Transform makes can be sorted, printed and sent.
+// TestTransform: the rows that Transform returns can be sorted, printed and sent.
 func TestTransform(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
@@ -252,8 +251,8 @@ func TestTransform(t *testing.T) {
 	}
 }
 
-// TestChangesInPlace holds that functions may change their first argument: nothing that
-// is kept shares memory with it.
+// TestChangesInPlace: functions may change their first argument. No stored value shares
+// memory with it.
 func TestChangesInPlace(t *testing.T) {
 	t.Parallel()
 	type set = map[string]int
@@ -308,8 +307,8 @@ func TestChangesInPlace(t *testing.T) {
 	}
 }
 
-// TestSkip holds that a record whose function fails is in no result, and that a row whose
-// function fails is left out, when the policy says so.
+// TestSkip: under a policy that skips, a record whose function fails is in no result, and
+// a row whose function fails is left out.
 func TestSkip(t *testing.T) {
 	t.Parallel()
 	var bad, all string
@@ -346,7 +345,7 @@ func TestSkip(t *testing.T) {
 	}
 }
 
-// TestRetry holds that a record that is tried again counts once.
+// TestRetry: a record that is retried is counted once.
 func TestRetry(t *testing.T) {
 	t.Parallel()
 	fails := 2
@@ -375,8 +374,8 @@ func TestRetry(t *testing.T) {
 	}
 }
 
-// TestDrops holds that records without what is counted are dropped, and are records
-// nevertheless.
+// TestDrops: a record without a value or key to count is dropped, but it still belongs to
+// its batch.
 func TestDrops(t *testing.T) {
 	t.Parallel()
 	var n int64
@@ -397,7 +396,7 @@ func TestDrops(t *testing.T) {
 	}
 }
 
-// TestSeveral holds that several Every, of one and of other intervals, share the gather
+// TestSeveral: several Every, with the same interval and with others, share the gather
 // task.
 func TestSeveral(t *testing.T) {
 	t.Parallel()
@@ -424,7 +423,7 @@ func TestSeveral(t *testing.T) {
 	}
 }
 
-// TestPruned holds that tasks send no more rows to the gather task than are needed.
+// TestPruned: tasks send only as many rows to the gather task as are needed.
 func TestPruned(t *testing.T) {
 	t.Parallel()
 	d := start(t, func(five words) {
@@ -444,8 +443,8 @@ func TestPruned(t *testing.T) {
 	}
 }
 
-// TestJavaOrder holds that batches run in the test driver's other order too, where the
-// clock moves in one step: that is a jump, and no lateness.
+// TestJavaOrder: batches also run in the test driver's other order. The clock then moves
+// in one step. Such a step is a jump, and not a late boundary.
 func TestJavaOrder(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
@@ -458,8 +457,8 @@ func TestJavaOrder(t *testing.T) {
 	}
 }
 
-// TestMemoryCommitsEarly holds that the partial results of very many values are sent
-// before the commit is due, rather than held.
+// TestMemoryCommitsEarly: the partial results of very many values are sent before the
+// commit is due.
 func TestMemoryCommitsEarly(t *testing.T) {
 	t.Parallel()
 	d := start(t, func(five words) { batch.CountByValue(five, "v").To("v") }, topologytest.CommitInterval(time.Hour))

@@ -10,8 +10,9 @@ import (
 	"github.com/millrace-streams/millrace/topologytest"
 )
 
-// BenchmarkClose is what a batch of 10000 distinct values costs in all tasks, stores and
-// changelogs included, with and without a window of twelve batches, by distinct value.
+// BenchmarkClose measures a batch of 10000 distinct values in all tasks, with stores and
+// changelogs, with and without a window of twelve batches. The figures are per distinct
+// value.
 func BenchmarkClose(b *testing.B) {
 	for _, bench := range []struct {
 		name string

@@ -101,7 +101,7 @@ func TestBuildReports(t *testing.T) {
 	}
 }
 
-// TestBuildTwice holds that what comes after Build is not ignored in silence.
+// TestBuildTwice: a declaration after Build is an error.
 func TestBuildTwice(t *testing.T) {
 	t.Parallel()
 	b := topology.New()
@@ -114,7 +114,7 @@ func TestBuildTwice(t *testing.T) {
 	}
 }
 
-// TestNames holds that stores and nodes are called after what the user named.
+// TestNames: stores and nodes have names that derive from the user's names.
 func TestNames(t *testing.T) {
 	t.Parallel()
 	b := topology.New()

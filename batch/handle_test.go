@@ -18,7 +18,8 @@ func panicked(f func()) (text string) {
 	return ""
 }
 
-// A handle that no function of the package made says so, whatever is done with it.
+// A handle that was not made by a function of the package reports this, whatever method
+// is called.
 func TestZeroHandlesSayWhatTheyAre(t *testing.T) {
 	t.Parallel()
 	var b batch.Batches[string, string]

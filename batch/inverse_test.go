@@ -36,7 +36,7 @@ func removeLetters(total, leaving letters) letters {
 	return total
 }
 
-// windowRows collects what a window says of each batch.
+// windowRows collects the rows of a window for each batch.
 func windowRows[V any](to map[int64]string, r batch.Result[string, V]) {
 	r.ForEach(func(b batch.Batch, rows []batch.Row[string, V]) error {
 		to[b.End.UnixMilli()] = fmt.Sprint(rows)
@@ -44,7 +44,7 @@ func windowRows[V any](to map[int64]string, r batch.Result[string, V]) {
 	})
 }
 
-// TestInverse holds that a window says the same with an inverse and without, over random
+// TestInverse: a window has the same rows with an inverse and without, over random
 // traffic, crashes and lost disks.
 func TestInverse(t *testing.T) {
 	t.Parallel()

@@ -30,7 +30,7 @@ var (
 )
 
 // TestAnyHistory runs random records, steps of the clock, commits, crashes and restarts,
-// and compares what comes out with a naive model.
+// and compares the results with a naive model.
 func TestAnyHistory(t *testing.T) {
 	t.Parallel()
 	n := *seeds
@@ -58,9 +58,9 @@ type history struct {
 	in      *topologytest.InputTopic[string, string]
 	parts   int32
 	printed bytes.Buffer
-	calls   map[int64]int64 // by batch: what ForEach was given of Count
+	calls   map[int64]int64 // by batch: the rows of Count that ForEach got
 
-	armed [4]bool // what is to fail next, once; see fails
+	armed [4]bool // which functions fail next, once; see fails
 
 	sent  map[string]int64           // by value
 	exact bool                       // each record is committed at once
@@ -129,7 +129,7 @@ func (h *history) build(b *topology.Builder) {
 	sums.Window(panes * interval).To("sums-window") // without an inverse
 }
 
-// What can fail.
+// The functions that can fail.
 const (
 	inProcess = iota
 	inFlush
@@ -147,7 +147,7 @@ func (h *history) fails(where int) error {
 	return nil
 }
 
-// failing is a processor beside the stamping one that fails when it is told to.
+// failing is a processor beside the stamping task's operator. It fails if it is armed.
 type failing struct{ h *history }
 
 func (f *failing) Init(processor.Context[string, string]) error { return nil }
@@ -272,7 +272,7 @@ func (h *history) check() {
 	h.checkPrinted(ends, counts, byValue)
 }
 
-// checkEnds holds that every batch gives a result.
+// checkEnds checks that every batch has a result.
 func (h *history) checkEnds(ends []int64) {
 	if len(ends) < 6 {
 		h.t.Fatalf("only %d batches", len(ends))
@@ -329,7 +329,7 @@ type pair struct {
 	n int64
 }
 
-// best returns the two values that are there most often.
+// best returns the two most frequent values.
 func best(counts map[string]int64) (out []pair) {
 	for v, n := range counts {
 		out = append(out, pair{v, n})
@@ -348,7 +348,8 @@ func pairs(all []pair) func(func(string, int64) bool) {
 	}
 }
 
-// checkPrinted holds that what was printed are right blocks, in order, each at most once.
+// checkPrinted checks that the printed text consists of correct blocks, in order, each at
+// most once.
 func (h *history) checkPrinted(ends []int64, counts, byValue map[int64]map[string]int64) {
 	rest := h.printed.String()
 	for _, end := range ends {

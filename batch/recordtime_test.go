@@ -15,8 +15,8 @@ import (
 	"github.com/millrace-streams/millrace/topologytest"
 )
 
-// TestByRecordTime compares batches by record time, whose content does not depend on when
-// anything happens, with a model.
+// TestByRecordTime compares batches by record time with a model. The content of such
+// batches does not depend on the time of processing.
 func TestByRecordTime(t *testing.T) {
 	t.Parallel()
 	for seed := range 20 {
@@ -71,7 +71,7 @@ func recordTime(t *testing.T, r *rand.Rand) {
 		}
 	}
 	const end = 2_000_000
-	for p := range parts { // closes everything that came before
+	for p := range parts { // closes all earlier batches
 		send(p, end, "end")
 	}
 	d.Commit()

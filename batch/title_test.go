@@ -11,7 +11,7 @@ import (
 	"github.com/millrace-streams/millrace/topologytest"
 )
 
-// TestTitle: a title stands in the line of the time, also of an empty batch; without one
+// TestTitle: the title is in the line of the time, for empty batches too. Without a title
 // the block is Spark's.
 func TestTitle(t *testing.T) {
 	t.Parallel()

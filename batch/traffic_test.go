@@ -14,7 +14,7 @@ import (
 	"github.com/millrace-streams/millrace/topologytest"
 )
 
-// traffic is a driver of a topology that has all kinds of results on one Every of five
+// traffic is a driver of a topology with all kinds of results on one Every of five
 // seconds.
 func traffic(t *testing.T, partitions int32, opts ...topologytest.Option) (*topologytest.Driver, *topologytest.InputTopic[string, string]) {
 	b := topology.New()
@@ -32,7 +32,7 @@ func traffic(t *testing.T, partitions int32, opts ...topologytest.Option) (*topo
 	return d, topologytest.Input(d, "in", serde.String, serde.String)
 }
 
-// rowsLeft counts the rows of all stores, as their changelogs tell.
+// rowsLeft counts the rows of all stores, from their changelogs.
 func rowsLeft(d *topologytest.Driver) map[string]int {
 	left := map[string]int{}
 	for _, store := range []string{"every", "n", "n-window-10s", "v", "v-window-10s", "longest", "longest-window-10s", "gather"} {
@@ -48,8 +48,8 @@ func rowsLeft(d *topologytest.Driver) map[string]int {
 	return left
 }
 
-// TestStateDoesNotGrow holds that nothing is left of batches that are done and in no
-// window: only what is known of the senders, the last batch and the windows.
+// TestStateDoesNotGrow: of batches that are complete and in no window, nothing remains.
+// The stores have only the progress of the senders, the last batch and the windows.
 func TestStateDoesNotGrow(t *testing.T) {
 	t.Parallel()
 	d, in := traffic(t, 3)
@@ -79,8 +79,8 @@ func TestStateDoesNotGrow(t *testing.T) {
 	}
 }
 
-// TestTraffic holds that results on one Every share its markers, one from each task to
-// each partition and batch, and that a commit sends one record for each distinct value.
+// TestTraffic: results on one Every share its markers, one from each task to each
+// partition for each batch. A commit sends one record for each distinct value.
 func TestTraffic(t *testing.T) {
 	t.Parallel()
 	const partitions, batches = 3, 4
@@ -117,9 +117,8 @@ func TestTraffic(t *testing.T) {
 	}
 }
 
-// TestChangedInterval holds that a batch that is open when the interval changes ends
-// where it was to end, that no record is lost, and that windows go on with the batches of
-// the old interval.
+// TestChangedInterval: the interval changes while a batch is open. The batch ends at its
+// old end, no record is lost, and windows still include the batches of the old interval.
 func TestChangedInterval(t *testing.T) {
 	t.Parallel()
 	version := func(interval time.Duration) *topology.Topology {

@@ -137,8 +137,8 @@ func ExampleHopping() {
 	// [ann@2000/4000] 1
 }
 
-// A sliding window ends at each record, or begins behind one: it says how many tweets an
-// author has written within two seconds.
+// A sliding window ends at each record or begins just after it. It counts the tweets of
+// an author within two seconds.
 func ExampleSliding() {
 	b := topology.New()
 	tweets := topology.Source(b, "tweets", serde.String, serde.JSON[tweet]())
@@ -160,8 +160,9 @@ func ExampleSliding() {
 	// [ann@1001/3001] 1
 }
 
-// Sessions are periods of activity: an author who writes again within a second goes on
-// with the same one. A session that grows is another row, so the one before is deleted.
+// Sessions are periods of activity. If an author writes again within a second, the
+// session continues. The key of a row contains the session, so a session that grows
+// deletes its old row and adds a new one.
 func ExampleGrouped_Sessions() {
 	b := topology.New()
 	tweets := topology.Source(b, "tweets", serde.String, serde.JSON[tweet]())

@@ -50,7 +50,7 @@ func TestJoinWindow(t *testing.T) {
 	f.ExpectDrops("in: null key", "in: null value", "le: null value", "ou: null value", "in: null key", "le: null key", "in: late record", "le: late record", "ou: late record")
 }
 
-// TestJoinWindowWithItself: there is one store, and each pair comes in both orders.
+// TestJoinWindowWithItself: there is one store, and each pair is joined in both orders.
 func TestJoinWindowWithItself(t *testing.T) {
 	t.Parallel()
 	b := New()
@@ -68,8 +68,8 @@ func TestJoinWindowWithItself(t *testing.T) {
 	}
 }
 
-// TestRepartitionedJoinWindow: both sides go through topics with equally many partitions,
-// and a left record without a key has its result.
+// TestRepartitionedJoinWindow: both sides go through topics with the same number of
+// partitions, and a left record without a key has a result.
 func TestRepartitionedJoinWindow(t *testing.T) {
 	t.Parallel()
 	b := New()
@@ -98,7 +98,8 @@ func TestRepartitionedJoinWindow(t *testing.T) {
 	}
 }
 
-// TestUnevenJoinWindow: the topics of both streams must have equally many partitions.
+// TestUnevenJoinWindow: the topics of both streams must have the same number of
+// partitions.
 func TestUnevenJoinWindow(t *testing.T) {
 	t.Parallel()
 	b := New()
@@ -113,8 +114,8 @@ func TestUnevenJoinWindow(t *testing.T) {
 	}
 }
 
-// TestFailingWindowJoiner: a pair whose function fails has no result, other pairs have
-// theirs, and the record is stored.
+// TestFailingWindowJoiner: if the function fails for a pair, the pair has no result. The
+// other pairs have results, and the record is stored.
 func TestFailingWindowJoiner(t *testing.T) {
 	t.Parallel()
 	b := New()

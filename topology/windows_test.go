@@ -15,7 +15,7 @@ import (
 
 func ms(n int64) time.Duration { return time.Duration(n) * time.Millisecond }
 
-// windowText is a serde of windowed keys that shows what it writes, as key/start/end.
+// windowText is a readable serde of windowed keys: key/start/end.
 type windowText struct{}
 
 func (windowText) Append(dst []byte, k serde.Windowed[string]) ([]byte, error) {

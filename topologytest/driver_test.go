@@ -326,7 +326,7 @@ func TestPunctuators(t *testing.T) {
 	want(t, show(), "wall=0@1s", "wall=0@2s")
 	records.Send("k", "1", start.Add(time.Second))
 	want(t, show(), "stream=1@1s")
-	// Wall-clock schedules of Init begin anew, those of stream time go on.
+	// Wall-clock schedules of Init begin again. Stream-time schedules continue.
 	d.Crash("ticker", 0, topologytest.LoseDisk)
 	records.Send("k", "1", start.Add(9*time.Second))
 	want(t, show())
@@ -404,7 +404,8 @@ func TestRetryReplaysTheTransaction(t *testing.T) {
 	want(t, lines(topologytest.Output(d, "out", serde.String, serde.Int64).Records()), "n=1", "n=2", "n=3", "n=4")
 }
 
-// An error behind a table that merges updates names the record that made the last update.
+// If an error happens below a table that merges updates, it names the record that made
+// the last update.
 func TestErrorBehindATable(t *testing.T) {
 	t.Parallel()
 	b := topology.New()

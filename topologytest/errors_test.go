@@ -16,7 +16,7 @@ import (
 	"github.com/millrace-streams/millrace/topologytest"
 )
 
-// poison is the value, or key, at which the functions and serdes of these tests fail.
+// poison is the value or key at which the functions and serdes of these tests fail.
 const poison = "poison"
 
 var errPoison = errors.New("this is poison")
@@ -28,8 +28,8 @@ func refuse(s string) error {
 	return nil
 }
 
-// picky is a serde of text that fails to read, or to write, poison. panics says how it
-// fails.
+// picky is a serde of text that cannot read, or cannot write, poison. panics says whether
+// it panics.
 type picky struct{ noRead, noWrite, panics bool }
 
 func (p picky) fail(s string) error {
@@ -62,7 +62,7 @@ type place struct {
 	phase processor.Phase
 	node  string
 	build func(s source)
-	out   []string // what reaches the topic out when the record is skipped
+	out   []string // the records in topic out if the record is skipped
 	opts  []topologytest.Option
 }
 
@@ -262,7 +262,7 @@ func TestEveryActionAtEveryPlace(t *testing.T) {
 				t.Parallel()
 				d := make(t, policy)
 				send3(d)
-				d.Restart() // what was committed is not processed again
+				d.Restart() // committed records are not processed again
 				want(t, values(d), p.out...)
 				if n := d.DropReasons()["error in "+p.phase.String()]; n != 1 {
 					t.Errorf("%d records are counted as dropped, want 1: %v", n, d.DropReasons())

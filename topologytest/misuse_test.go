@@ -15,7 +15,7 @@ import (
 	"github.com/millrace-streams/millrace/windowstore"
 )
 
-// hoarder keeps the Context that it is given, and calls during in Process.
+// hoarder keeps its Context, and calls during in Process.
 type hoarder struct {
 	ctx      timeless
 	store    state.KeyValueStore[string, string]
@@ -57,7 +57,8 @@ func keeping(t testing.TB, k *hoarder) (*topologytest.Driver, *topologytest.Inpu
 // fresh is a new processor each time, with the test's hoarder in it.
 type fresh struct{ *hoarder }
 
-// uses are the methods of a Context, and the writes of a store, that need a call.
+// uses are the methods of a Context, and the writes of a store, that must be called
+// inside a call of the processor.
 var uses = map[string]func(k *hoarder){
 	"Forward":   func(k *hoarder) { k.ctx.Forward(record{Key: "stray"}) },
 	"ForwardTo": func(k *hoarder) { k.ctx.ForwardTo("out-sink", record{Key: "stray"}) },

@@ -19,7 +19,7 @@ const (
 	sessionGap   = 10 // ms
 	sessionGrace = 7
 
-	// sessionRetention is that of a session store: see topology.Sessions.
+	// sessionRetention is the default retention of the sessions: see topology.Sessions.
 	sessionRetention = 2*sessionGap + sessionGrace + 60_000
 )
 
@@ -32,7 +32,7 @@ type sessionModel struct {
 
 type sessionRecord struct{ at, value int64 }
 
-// add takes a record in, unless it is late.
+// add adds a record, unless it is late.
 func (m *sessionModel) add(key string, at, value int64) {
 	m.streamTime = max(m.streamTime, at)
 	mine := []sessionRecord{{at, value}}
@@ -97,8 +97,9 @@ func sessionTotals(t *testing.T, opts ...topology.WindowedTableOption) *topology
 	return build(t, b)
 }
 
-// TestSessionsAreThoseOfTheModel compares sessions with a naive model: records out of
-// order, some of them late, commits at any time, and crashes with every kind of disk.
+// TestSessionsAreThoseOfTheModel compares sessions with a naive model. Records are out of
+// order and some are late, commits come at any time, and crashes leave every kind of
+// disk.
 func TestSessionsAreThoseOfTheModel(t *testing.T) {
 	t.Parallel()
 	for name, opts := range map[string][]topology.WindowedTableOption{
@@ -126,7 +127,8 @@ func runSessions(t *testing.T, topo *topology.Topology, seed uint64) {
 	for i := range 150 {
 		key, value := fmt.Sprint(r.IntN(keys)), int64(1+r.IntN(9))
 		if r.IntN(50) == 0 {
-			jumps += sessionRetention + r.IntN(60) - 50 // to where sessions expire
+			// To the point where sessions expire.
+			jumps += sessionRetention + r.IntN(60) - 50
 		}
 		at := start.Add(time.Duration(jumps+i*pace+r.IntN(60)-40) * time.Millisecond)
 		records.Send(key, value, at)

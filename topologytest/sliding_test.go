@@ -16,7 +16,7 @@ import (
 const slidingSize = 20 // ms
 
 // slidingSums returns the sum of each sliding window by its definition: a window ends at
-// each record, or starts behind one.
+// each record, or starts just after one.
 func slidingSums(records map[string][]sessionRecord) map[string]int64 {
 	out := map[string]int64{}
 	for key, all := range records {

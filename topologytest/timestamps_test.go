@@ -87,8 +87,8 @@ func TestForgottenTimestamp(t *testing.T) {
 	}
 }
 
-// TestForgottenTimestampOfOperators: a record that a function returns with the zero
-// Timestamp has that of the record that the function was given.
+// TestForgottenTimestampOfOperators: a function returns a record with the zero Timestamp.
+// The record gets the timestamp of the record that the function was given.
 func TestForgottenTimestampOfOperators(t *testing.T) {
 	t.Parallel()
 	bare := func(r record) record { return record{Key: r.Key, Value: r.Value} }
@@ -106,8 +106,7 @@ func TestForgottenTimestampOfOperators(t *testing.T) {
 			return topology.TryFlatMap(s, func(r record) ([]record, error) { return []record{bare(r), bare(r)}, nil }, serde.String, serde.String)
 		},
 		"Process": func(s topology.Stream[string, string]) topology.Stream[string, string] {
-			// The record that the processor is given has another timestamp than the
-			// input.
+			// The processor gets a record with another timestamp than the input's.
 			earlier := topology.Map(s, func(r record) record { r.Timestamp = r.Timestamp.Add(-time.Second); return r }, serde.String, serde.String)
 			return topology.Process(earlier, "p", func() *bareProcessor { return &bareProcessor{} }, serde.String, serde.String)
 		},

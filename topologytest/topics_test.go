@@ -56,8 +56,8 @@ func TestTryNewReturnsErrors(t *testing.T) {
 	}
 }
 
-// TestTopicsThatExist can be read and written: internal ones, dead letters, and those
-// that a function has chosen or the test has declared.
+// TestTopicsThatExist: internal topics, dead letter topics, and topics that a function
+// has chosen or the test has declared can be read and written.
 func TestTopicsThatExist(t *testing.T) {
 	t.Parallel()
 	b := topology.New()

@@ -10,7 +10,7 @@ import (
 	"github.com/millrace-streams/millrace/topologytest"
 )
 
-// versions builds a topology that counts topic "a" and, beside, what extra adds.
+// versions builds a topology that counts topic "a", and whatever extra adds.
 func versions(t testing.TB, extra func(b *topology.Builder, a topology.Stream[string, string])) *topology.Topology {
 	b := topology.New()
 	a := topology.Source(b, "a", serde.String, serde.String)
@@ -71,7 +71,7 @@ func TestRestartRefusesToMisreadState(t *testing.T) {
 	if err := d.Try(func() { d.RestartWith(windowed) }); err == nil || !strings.Contains(err.Error(), "counts") {
 		t.Fatalf("got %v, want that the rows of counts would be misread", err)
 	}
-	d.Restart() // goes on with the version before
+	d.Restart() // continues with the version before
 	topologytest.Input(d, "a", serde.String, serde.String).Send("k", "2", start)
 	want(t, lines(topologytest.Output(d, "out", serde.String, serde.Int64).Records()), "k=1", "k=2")
 }

@@ -51,9 +51,9 @@ func joinTopology(t *testing.T, m *jointest.Join, opts ...topology.JoinWindowOpt
 }
 
 // TestWindowJoinsAreTheModel joins random records, out of order within the grace and
-// beyond it, and compares each result with those of a naive model: over commit intervals,
-// with and without EveryUpdate, on disk and in memory, and over restarts and crashes with
-// kept, old and lost disks.
+// beyond it, and compares each result with a naive model. It varies the commit interval,
+// EveryUpdate and the kind of storage, and restarts and crashes with kept, old and lost
+// disks.
 func TestWindowJoinsAreTheModel(t *testing.T) {
 	t.Parallel()
 	r := seedtest.Rand(t, "./topologytest")
@@ -74,8 +74,8 @@ func TestWindowJoinsAreTheModel(t *testing.T) {
 	}
 }
 
-// joinLikeTheModel joins random records, and reports whether the results are those of the
-// model.
+// joinLikeTheModel joins random records, and reports whether the model has the same
+// results.
 func joinLikeTheModel(t *testing.T, r *rand.Rand, m *jointest.Join) bool {
 	opts := []topologytest.Option{topologytest.CommitInterval(time.Hour)}
 	if r.IntN(2) == 0 {
@@ -87,7 +87,7 @@ func joinLikeTheModel(t *testing.T, r *rand.Rand, m *jointest.Join) bool {
 	}
 	d := topologytest.New(t, joinTopology(t, m, stores...), opts...)
 	var want []jointest.Output
-	now := int64(r.IntN(200_000)) // in any place of a segment
+	now := int64(r.IntN(200_000)) // anywhere in a segment
 	for i := range 150 {
 		now += int64(r.IntN(15))
 		if r.IntN(40) == 0 {

@@ -9,7 +9,7 @@ import (
 func live(from, to int64) wire.Span { return wire.Span{From: from, To: to, Live: true} }
 func gap(from, to int64) wire.Span  { return wire.Span{From: from, To: to} }
 
-// fakeProgress is a store that is only written.
+// fakeProgress is a store that is never read.
 type fakeProgress struct {
 	Progress
 	rows map[string]string
@@ -52,7 +52,7 @@ func TestWatermarks(t *testing.T) {
 	next(wire.Span{})
 	mark(0, gap(0, 100))
 	mark(0, live(100, 110))
-	next(wire.Span{}) // nothing was heard of the other
+	next(wire.Span{}) // the other sender has sent nothing
 	mark(1, gap(0, 105))
 	next(wire.Span{})
 	mark(0, live(110, 120))
@@ -77,8 +77,8 @@ func TestWatermarks(t *testing.T) {
 	}
 }
 
-// TestCloserAt: a window goes on if its totals end with the batch that is done, or with
-// the one that is being closed.
+// TestCloserAt: a window continues if its totals end with the last completed batch, or
+// with the batch that is being closed.
 func TestCloserAt(t *testing.T) {
 	t.Parallel()
 	marks := &Watermarks{done: 100}

@@ -2,8 +2,8 @@ package count
 
 import "testing"
 
-// TestWindowThatWasAway: a window goes on only if its totals end where the closer is. A
-// new window has no totals, and always goes on.
+// TestWindowThatWasAway: a window continues only if its totals end at the closer's batch.
+// A new window has no totals, and always continues.
 func TestWindowThatWasAway(t *testing.T) {
 	t.Parallel()
 	w := &windowing[string, int64]{Window: &Window[string, int64]{Name: func() string { return "w" }}}

@@ -34,7 +34,7 @@ func TestInsert(t *testing.T) {
 	}
 }
 
-// TestRowKey: the rows of a batch are together, in order of their keys, and those of an
+// TestRowKey: the rows of a batch are together, in order of their keys. The rows of an
 // earlier batch come before them.
 func TestRowKey(t *testing.T) {
 	t.Parallel()

@@ -18,8 +18,8 @@ func (c counting) Decode(data []byte) (string, error) {
 	return c.Serde.Decode(data)
 }
 
-// TestConvert sends rows through a filter and a map, and holds that a key is decoded
-// once, and not at all without a consumer.
+// TestConvert sends rows through a filter and a map. A key is decoded once, and never
+// decoded without a consumer.
 func TestConvert(t *testing.T) {
 	t.Parallel()
 	source := &Source[string, int]{}

@@ -9,8 +9,8 @@ import (
 	"github.com/millrace-streams/millrace/serde"
 )
 
-// BenchmarkStamp is what a record costs in its stamping task: a filter, Count, and
-// CountByValue with 1000 values; a commit per 10000 records.
+// BenchmarkStamp measures a record in its stamping task: a filter, Count, and
+// CountByValue with 1000 values, with a commit for each 10000 records.
 func BenchmarkStamp(b *testing.B) {
 	root := &Node[string, string]{}
 	Combine(root, Combining[string, string, struct{}, int64]{

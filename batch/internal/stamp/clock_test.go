@@ -34,7 +34,7 @@ func TestClockByArrival(t *testing.T) {
 	equal(t, "a jump", c.arrived(at(2050), false), live(1500, 1600), gap(1600, 2000))
 }
 
-// TestClockLate tells a boundary that comes late from a clock that jumps.
+// TestClockLate distinguishes a late boundary from a clock that jumps.
 func TestClockLate(t *testing.T) {
 	t.Parallel()
 	start := time.Now()
@@ -48,7 +48,7 @@ func TestClockLate(t *testing.T) {
 	if passed[0].From != open {
 		t.Errorf("the first is %v, want it to start at %d", passed[0], open)
 	}
-	// A reading that has lost its monotonic part stands for a clock that has been set.
+	// A reading without its monotonic part simulates a clock that was set.
 	equal(t, "set", c.arrived(c.last.Round(0).Add(time.Second), false), live(c.open-1000, c.open-900), gap(c.open-900, c.open))
 }
 
@@ -93,8 +93,8 @@ func TestClockByRecordTime(t *testing.T) {
 	equal(t, "far", c.pass(9999, c.far(9999)), live(1300, 1400), gap(1400, 9900))
 }
 
-// TestClockCovers holds that what is passed follows on one another, whatever the clock
-// does.
+// FuzzClock checks that the reported spans follow one another without gaps, whatever the
+// clock does.
 func FuzzClock(f *testing.F) {
 	f.Add([]byte{1, 200, 3, 50})
 	f.Fuzz(func(t *testing.T, steps []byte) {

@@ -13,10 +13,10 @@ import (
 	"github.com/millrace-streams/millrace/serde"
 )
 
-// fakeHost is the host of a stamping task: its clock is set by the test, and what is
-// forwarded is kept.
+// fakeHost is the host of a stamping task. The test sets its clock. It keeps the
+// forwarded records.
 type fakeHost struct {
-	processor.Host[[]byte, wire.Message] // nil: what a stamper does not use
+	processor.Host[[]byte, wire.Message] // nil: the methods that a stamper does not use
 
 	now       time.Time
 	task      processor.Task
@@ -63,7 +63,7 @@ func (h *fakeHost) Forward(r wire.Record) {
 	h.forwarded, h.keys = append(h.forwarded, m), append(h.keys, string(r.Key))
 }
 
-// take returns what was forwarded since the last call, as text.
+// take returns the records that were forwarded since the last call, as text.
 func (h *fakeHost) take() (out []string) {
 	for i, m := range h.forwarded {
 		switch {
@@ -80,7 +80,7 @@ func (h *fakeHost) take() (out []string) {
 	return out
 }
 
-// stamping is a stamper of strings, which are counted by value, with an interval in ms.
+// stamping is a stamper of strings that are counted by value, with an interval in ms.
 type stamping struct {
 	*Stamper[string, string]
 	*fakeHost
@@ -100,7 +100,7 @@ func (s *stamping) start(now int64, interval time.Duration, opts ...func(*Config
 	return s.Init(s.host())
 }
 
-// countValues counts the records that come to a node by value.
+// countValues counts the records of a node by value.
 func countValues(n *Node[string, string], name string) {
 	Combine(n, Combining[string, string, string, int64]{
 		Name: func() string { return name }, Keys: serde.String, Values: serde.Int64,
@@ -153,8 +153,8 @@ func TestStamper(t *testing.T) {
 	s.flush()
 }
 
-// TestStamperStarts starts a task again that has committed in the batch from 1200 to
-// 1300, in which it has had a record.
+// TestStamperStarts restarts a task whose last commit was in the batch from 1200 to 1300,
+// after a record in it.
 func TestStamperStarts(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -204,7 +204,7 @@ func TestStamperRefuses(t *testing.T) {
 	if err := s.start(1234, 100*time.Millisecond, byRecordTime); err != nil {
 		t.Fatal(err)
 	}
-	s.flush() // nothing has begun without a record
+	s.flush() // without a record there is nothing to flush
 	s.record("a")
 	s.flush("v a=1 in 1300", "gap 0-1200")
 	if err := s.start(1234, 50*time.Millisecond, byRecordTime); err == nil || !strings.Contains(err.Error(), "interval changed from 100 ms to 50 ms") {
@@ -221,8 +221,8 @@ func TestShape(t *testing.T) {
 	}
 }
 
-// TestStamperTellsWhatItHolds: memory that distinct values take is counted until the
-// commit, and that of the values' sizes from the second one on.
+// TestStamperTellsWhatItHolds: the memory of distinct values is counted until the commit.
+// The sizes of the values are counted from the second commit on.
 func TestStamperTellsWhatItHolds(t *testing.T) {
 	t.Parallel()
 	s := newStamping(t)

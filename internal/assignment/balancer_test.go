@@ -16,7 +16,7 @@ import (
 	"github.com/millrace-streams/millrace/internal/taskid"
 )
 
-// process is a real client with a balancer, against a broker in this process.
+// process is a real client with a balancer, and a broker in the same process.
 
 type process struct {
 	name     string
@@ -48,7 +48,7 @@ func newWorld(t *testing.T, topics map[string]int32) *world {
 		opts = append(opts, kfake.SeedTopics(n, topic))
 	}
 	cluster := kafkatest.New(t, append(opts, kfake.BrokerConfigs(map[string]string{"group.initial.rebalance.delay.ms": "0"}))...)
-	// only a failing test takes so long
+	// only a failing test takes that long
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	t.Cleanup(cancel)
 	return &world{t: t, cluster: cluster, ctx: ctx, holder: map[TopicPartition]string{}, changed: make(chan struct{}, 1)}
@@ -227,8 +227,8 @@ func TestBalancerRenew(t *testing.T) {
 	w.until("both have tasks anew", func() bool { return settled(topo, a, b) && slices.Equal(b.last.Tasks.Active, kept) })
 }
 
-// Static members restart. One more member has another topology, and is told why it gets
-// no tasks.
+// Static members restart. One more member has another topology. It gets no tasks, and a
+// message with the reason.
 func TestBalancerStaticMembersAndAnotherTopology(t *testing.T) {
 	t.Parallel()
 	topo, other := one(2, true), one(2, true)

@@ -8,8 +8,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// The client's encoding of a record is as large as Of says, and in no batch larger than
-// Bound says.
+// The client's encoding of a record has the size that Of returns, and never more than
+// Bound in any batch.
 func TestSizes(t *testing.T) {
 	t.Parallel()
 	bytes := func(n int) []byte {
@@ -35,7 +35,7 @@ func TestSizes(t *testing.T) {
 	}
 }
 
-// encoded is the size of a record at a distance from the first of its batch.
+// encoded returns the size of a record at a distance from the first record of its batch.
 func encoded(key, value []byte, headers []kgo.RecordHeader, ms int64, offset int32) int {
 	r := kmsg.Record{TimestampDelta64: ms, OffsetDelta: offset, Key: key, Value: value}
 	for _, h := range headers {

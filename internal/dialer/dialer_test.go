@@ -46,7 +46,7 @@ func hang(ctx context.Context, _, _ string) (net.Conn, error) {
 	return nil, ctx.Err()
 }
 
-// cut is a connection with errors of its own.
+// cut is a connection that returns its own errors.
 type cut struct{ net.Conn }
 
 func (cut) Read([]byte) (int, error)  { return 0, errCut }

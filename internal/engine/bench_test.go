@@ -34,7 +34,7 @@ func count(b *testing.B, c *Cells[string, int64], key []byte) {
 	}
 }
 
-// BenchmarkCount is a count per key: one operation is one record, with a commit each
+// BenchmarkCount counts by key. One operation is one record, with a commit for each
 // 10,000 records, as at 100,000 records a second.
 func BenchmarkCount(b *testing.B) {
 	for _, n := range []int{1000, 100_000} {
@@ -76,7 +76,7 @@ func BenchmarkNewKey(b *testing.B) {
 	}
 }
 
-// BenchmarkFlush is the cost of a commit per changed row.
+// BenchmarkFlush measures a commit, per changed row.
 func BenchmarkFlush(b *testing.B) {
 	k, c := benchCells(b, true)
 	keys := countKeys(10_000)

@@ -16,7 +16,7 @@ import (
 	"github.com/millrace-streams/millrace/processor"
 )
 
-// number is a serde of int64, list one of slices that may be changed in place.
+// number is a serde of int64. list is a serde of slices that may be changed in place.
 type number struct{}
 
 func (number) Append(dst []byte, v int64) ([]byte, error) {
@@ -140,7 +140,7 @@ func TestDirtyIsInOrderOfFirstChange(t *testing.T) {
 	}
 }
 
-// New changes while a commit is under way belong to the next one.
+// Changes during a commit belong to the next commit.
 func TestTwoGenerations(t *testing.T) {
 	t.Parallel()
 	for _, ordered := range []bool{false, true} {
@@ -206,7 +206,7 @@ func TestOld(t *testing.T) {
 	if got := old("a"); got != "2@2 true" {
 		t.Errorf("old row: %s", got)
 	}
-	// Without reading: the old row is looked up when it is asked for.
+	// Without a read, the old row is looked up when it is needed.
 	k.commit(t, c)
 	c.Close()
 	c = numbers(t, k)
@@ -218,7 +218,7 @@ func TestOld(t *testing.T) {
 	}
 }
 
-// An aggregate that is changed in place does not change its old row.
+// Changing an aggregate in place does not change its old row.
 func TestOldOfValueChangedInPlace(t *testing.T) {
 	t.Parallel()
 	k := newCellTask(t, 0, true)
@@ -246,8 +246,8 @@ func TestOldOfValueChangedInPlace(t *testing.T) {
 	}
 }
 
-// A row that comes and goes between two commits is not logged if the old rows are known;
-// otherwise its deletion is.
+// A row is added and deleted between two commits. It is not logged if the old rows are
+// known. Otherwise its deletion is logged.
 func TestComeAndGone(t *testing.T) {
 	t.Parallel()
 	for _, old := range []bool{false, true} {
@@ -269,8 +269,8 @@ func TestComeAndGone(t *testing.T) {
 	}
 }
 
-// A row that has come since the last Flush can be given another key: nobody has seen the
-// first one.
+// A row that was added since the last Flush can get another key, because the first key
+// was not seen yet.
 func TestRename(t *testing.T) {
 	t.Parallel()
 	k := newCellTask(t, 1<<20, true)
@@ -284,7 +284,7 @@ func TestRename(t *testing.T) {
 	put := func(cell *Cell[string, int64], v int64) { check(t, c.Set(cell, v, true, 1, Origin{})) }
 
 	for _, err := range c.Range(nil, nil, false) {
-		check(t, err) // changes are kept in order from here on
+		check(t, err) // from here on, changes are kept in order
 	}
 	put(load("a"), 1)
 	if !c.Rename(load("a"), []byte("bcd")) {
@@ -343,8 +343,8 @@ func (picky) Append(dst []byte, v *[]byte) ([]byte, error) {
 	return append(dst, *v...), nil
 }
 
-// A value that cannot be encoded when it is to be logged leaves the row as it was, also
-// if it was changed in place: the error policy may skip the record.
+// If a value cannot be encoded for the log, the row stays unchanged, even if the value
+// was changed in place. The error policy may skip the record.
 func TestEveryUpdateThatCannotBeEncoded(t *testing.T) {
 	t.Parallel()
 	k := newCellTask(t, 0, true)
@@ -413,7 +413,7 @@ func TestEmptyKeyIsLogged(t *testing.T) {
 	}
 }
 
-// What was logged must stay as it is, whatever is encoded later.
+// Logged bytes stay unchanged, whatever is encoded later.
 func TestLoggedBytesNeverChange(t *testing.T) {
 	t.Parallel()
 	k := newCellTask(t, 0, true)
@@ -455,8 +455,8 @@ func TestLoggedBytesNeverChange(t *testing.T) {
 	}
 }
 
-// With little memory cached rows go; what is not committed stays; reads are right
-// throughout.
+// If memory is short, cached rows are evicted, and uncommitted changes stay. All reads
+// are correct.
 func TestEviction(t *testing.T) {
 	t.Parallel()
 	for _, persistent := range []bool{true, false} {
@@ -498,8 +498,8 @@ func TestEviction(t *testing.T) {
 	}
 }
 
-// What tasks keep that were busy one after another stays within the memory of the
-// process, the room for changes included, once they are trimmed.
+// Several tasks are busy one after another. When they are trimmed, their memory,
+// including the room for changes, stays within the memory of the process.
 func TestTrim(t *testing.T) {
 	t.Parallel()
 	const limit, tasks, keys = 512 << 10, 8, 4000
@@ -578,7 +578,7 @@ func TestOver(t *testing.T) {
 		t.Errorf("%d cells of %d", len(c.cells), n)
 	}
 	for i := range 5_000 {
-		get(t, c, fmt.Sprint("other-", i)) // crowds the memory
+		get(t, c, fmt.Sprint("other-", i)) // fills the memory
 	}
 	for i := range n {
 		if cell := c.cells[fmt.Sprint("key-", i)]; cell == nil {
@@ -670,7 +670,7 @@ func TestImmutable(t *testing.T) {
 	}
 }
 
-// The hot path: an update of a row that is in memory allocates nothing; a new row, its
+// The hot path: an update of a row in memory allocates nothing. A new row allocates its
 // cell and its key.
 func TestAllocations(t *testing.T) {
 	k := newCellTask(t, 64<<20, true)
@@ -704,8 +704,8 @@ func TestAllocations(t *testing.T) {
 	}
 }
 
-// Random changes in two generations give what maps give, with the old rows as of the last
-// flush.
+// Random changes in two generations give the same rows as maps, with the old rows of the
+// last flush.
 func TestCellsEqualModel(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(8) {

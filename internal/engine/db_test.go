@@ -147,8 +147,8 @@ func TestTableIsKeptInOneWay(t *testing.T) {
 	}
 }
 
-// A store that was on disk, and now is in memory, must not take over the position of its
-// rows on disk, nor lose it for the way back.
+// A store was on disk and is now in memory. It does not use the position of its rows on
+// disk, and does not lose that position either.
 func TestMemoryTableHasItsOwnPosition(t *testing.T) {
 	t.Parallel()
 	fs, shared := vfs.NewMem(), newShared(t)
@@ -326,8 +326,8 @@ func TestSnapshot(t *testing.T) {
 	}
 }
 
-// A database that is closed does not wait for whoever reads it: the reader keeps the row
-// that it has, and then gets an error.
+// Closing a database does not wait for readers. A reader keeps its present row, and then
+// gets an error.
 func TestCloseEndsSnapshots(t *testing.T) {
 	t.Parallel()
 	for _, persistent := range []bool{true, false} {
@@ -428,8 +428,8 @@ func TestSnapshotsAreConsistent(t *testing.T) {
 	check(t, d.Close())
 }
 
-// What is recovered after a crash, with any part of what was not synced lost, is the
-// state of some commit: all tables, positions and times of the same one.
+// Any part of the unsynced data is lost in a crash. The recovered state is that of one
+// commit: all tables, positions and times belong to it.
 func TestCrashRecoversACommit(t *testing.T) {
 	t.Parallel()
 	shared := newShared(t)
@@ -492,7 +492,7 @@ func randomChanges(t *testing.T, r *rand.Rand, b *TableBatch, model map[string]s
 	t.Helper()
 	n := r.IntN(30)
 	if r.IntN(80) == 0 {
-		n = 5000 // more than a memtable takes
+		n = 5000 // more than a memtable can hold
 	}
 	for range n {
 		key := fmt.Sprintf("%04x", r.IntN(3000))
@@ -512,7 +512,7 @@ func randomChanges(t *testing.T, r *rand.Rand, b *TableBatch, model map[string]s
 	}
 }
 
-// A batch does the same to a table in memory as to one on disk.
+// A batch has the same effect on a table in memory as on a table on disk.
 func TestMemoryTableEqualsDiskTable(t *testing.T) {
 	t.Parallel()
 	shared := newShared(t)

@@ -12,9 +12,9 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 )
 
-// A disk that is full from the n-th change on, or refuses that change alone, ends neither
-// the process nor the state: Apply says so, Close returns, and with room on the disk
-// again the database has the state of a commit.
+// A disk is full from the n-th change on, or refuses only that change. The process does
+// not end, and the state is not damaged: Apply returns an error, Close returns, and when
+// the disk has room again, the database has the state of a commit.
 func TestDiskRefusesAChange(t *testing.T) {
 	t.Parallel()
 	for _, full := range []bool{false, true} {
@@ -81,8 +81,8 @@ func diskRefuses(t *testing.T, n int64, full bool) bool {
 	return true
 }
 
-// applyCommits applies up to n commits, each of which replaces all rows, and returns how
-// many it has given to the database.
+// applyCommits applies up to n commits. Each replaces all rows. It returns how many
+// commits it has passed to the database.
 func applyCommits(d *DB, n int) (applied int, err error) {
 	tb, err := d.Table("t", true)
 	if err != nil {

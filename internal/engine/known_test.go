@@ -45,7 +45,7 @@ func TestKeySet(t *testing.T) {
 	}
 }
 
-// keyFilterTest is a table over a disk that outlives its databases.
+// keyFilterTest is a table on a disk that outlives its databases.
 type keyFilterTest struct {
 	*testing.T
 	fs     vfs.FS
@@ -87,7 +87,7 @@ func (k *keyFilterTest) has(i int) bool {
 	return ok
 }
 
-// known waits until the rows of a table that was there before have been read.
+// known waits until the rows of an existing table have been read.
 func (k *keyFilterTest) known() {
 	k.Helper()
 	for i := range missesToRead {
@@ -96,8 +96,8 @@ func (k *keyFilterTest) known() {
 	k.db.background.Wait()
 }
 
-// Whatever is written, deleted, dropped with its batch, wiped and opened again: reads see
-// what a map has.
+// Rows are written, deleted, dropped with their batch, wiped, and opened again. Reads
+// always agree with a map.
 func TestKnownKeysAgainstAMap(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(20) {
@@ -133,7 +133,7 @@ func TestKnownKeysAgainstAMap(t *testing.T) {
 				}
 			case 3:
 				k.known()
-			case 4: // a batch that is thrown away
+			case 4: // a batch that is dropped
 				b := k.db.NewBatch()
 				if err := b.Table(k.table).Set(fmt.Append(nil, rng.IntN(keys)), 1, nil); err != nil {
 					t.Fatal(err)
@@ -170,8 +170,8 @@ func TestKnownKeysAgainstAMap(t *testing.T) {
 	}
 }
 
-// A new table answers misses from the start, a table that was there before after some
-// misses. If the memory is used up, every key may be there.
+// A new table answers misses from the start. An existing table does so after some misses.
+// If the memory is used up, every key may exist.
 func TestKnownKeysAnswerMisses(t *testing.T) {
 	t.Parallel()
 	k := &keyFilterTest{T: t, fs: vfs.NewMem(), shared: NewShared(0)}
@@ -210,7 +210,7 @@ func TestKnownKeysAnswerMisses(t *testing.T) {
 	if n := lacks(); n < 900 {
 		t.Errorf("opened again: %d of 1000 misses are known", n)
 	}
-	k.shared.memory = 0 // nothing more can be taken
+	k.shared.memory = 0 // no more memory is available
 	write(30_000, 60_000)
 	if n := lacks(); n != 0 || !k.has(59_999) {
 		t.Errorf("without memory: %d misses are known", n)

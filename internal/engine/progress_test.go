@@ -15,7 +15,7 @@ var someProgress = Progress{
 	Changelogs: []ChangelogProgress{{Topic: "app-counts-changelog", TopicID: [16]byte{2}, Position: 7}},
 }
 
-// The progress lives and dies with the batch that carries it.
+// The progress is committed and dropped together with its batch.
 func TestProgressIsOnDisk(t *testing.T) {
 	t.Parallel()
 	shared, fs := newShared(t), vfs.NewMem()
@@ -43,7 +43,7 @@ func TestProgressIsOnDisk(t *testing.T) {
 	}
 }
 
-// A task without tables on disk has nothing that outlives the process, so no offset
+// A task without tables on disk keeps nothing beyond the process, and so no offset
 // either.
 func TestProgressOfStateInMemory(t *testing.T) {
 	t.Parallel()

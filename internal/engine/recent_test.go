@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestRecent checks that a key in use outlives the generation it came with, that others
-// go with theirs, and that the budget gets back what it gave.
+// TestRecent checks that a key in use outlives its generation, that other keys are
+// dropped with theirs, and that all memory is returned to the budget.
 func TestRecent(t *testing.T) {
 	t.Parallel()
 	shared := NewShared(minMemory)

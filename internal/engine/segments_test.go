@@ -8,8 +8,8 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// A segment that an earlier version of the program has written has no offset: nothing may
-// be trimmed until it is gone.
+// A segment that an earlier version of the program has written has no offset. Nothing is
+// trimmed until that segment is deleted.
 func TestSegmentWithoutOffset(t *testing.T) {
 	t.Parallel()
 	shared := NewShared(0)
@@ -76,7 +76,7 @@ func TestSegmentWithoutOffset(t *testing.T) {
 	live(0)
 	write(40, 4, 3)
 	live(30)
-	write(50, 5, 6) // also what the batch itself has written
+	write(50, 5, 6) // includes the rows of the batch itself
 	live(51)
 	if err := db.Wipe(table, "log", "test"); err != nil {
 		t.Fatal(err)
@@ -95,7 +95,7 @@ func TestSegmentWithoutOffset(t *testing.T) {
 	}
 }
 
-// The record's path pays a comparison for the offsets of segments, and no memory.
+// For the offsets of segments, a record costs one comparison and no memory.
 func TestSegmentsCostNothingPerRow(t *testing.T) {
 	shared := NewShared(0)
 	defer shared.Close()

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// checkTree compares the tree with a map, by every way of reading it.
+// checkTree compares the tree with a map, in every way of reading it.
 func checkTree(t *testing.T, tr *tree[int], want map[string]int, r *rand.Rand) {
 	t.Helper()
 	keys := slices.Sorted(maps.Keys(want))
@@ -98,7 +98,7 @@ func TestTreeEqualsMap(t *testing.T) {
 	}
 }
 
-// A cursor over a tree that changes sees what lies ahead as it is.
+// A cursor over a changing tree sees later rows in their new state.
 func TestCursorWhileTreeChanges(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(6) {

@@ -13,7 +13,7 @@ import (
 	"github.com/millrace-streams/millrace/internal/store"
 )
 
-// fakeKafka says which changelogs hold a record. It fails for a topic with an error.
+// fakeKafka knows which changelogs hold a record. It fails for a topic with an error.
 type fakeKafka struct {
 	holds map[string]bool
 	err   error
@@ -31,12 +31,12 @@ func (k *fakeKafka) Exist(context.Context, []string) (map[string]registry.TopicI
 
 func (k *fakeKafka) Delete(context.Context, string) error { return nil }
 
-// fakeDisk says which stores have rows on this disk only.
+// fakeDisk knows which stores have rows on this disk only.
 type fakeDisk map[string]bool
 
 func (d fakeDisk) HoldsUnlogged(store, _ string) (bool, error) { return d[store], nil }
 
-// topologyOf is one sub-topology that reads "in" and has stores, by name and format.
+// topologyOf is one sub-topology that reads "in". It has stores, by name and format.
 func topologyOf(stores ...graph.StoreShape) *graph.Graph {
 	sub := &graph.SubTopology{Name: "in", Sources: []graph.Topic{{Name: "in"}}}
 	for _, s := range stores {
@@ -53,7 +53,8 @@ func guardOf(before, now *graph.Graph, kafka *fakeKafka, disk fakeDisk, remove .
 	})
 }
 
-// What a topology is refused for, if the state directory is all that knows of the stores.
+// The reasons to refuse a topology if only the state directory has a record of the
+// stores.
 func TestJudge(t *testing.T) {
 	t.Parallel()
 	counts, others := graph.StoreShape{Name: "counts", Format: "int64"}, graph.StoreShape{Name: "others", Format: "string"}
@@ -103,7 +104,7 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-// Whether a store holds something must be known: an error is no "no".
+// If it is not known whether a store holds rows, the judgement fails.
 func TestJudgeNeedsAnAnswer(t *testing.T) {
 	t.Parallel()
 	kafka := &fakeKafka{err: errors.New("no leader")}

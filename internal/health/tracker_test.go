@@ -8,13 +8,13 @@ import (
 
 var errSilent = errors.New("no answer")
 
-// A script of rounds, one a second, from 1 s on; each says which of brokers 1 and 2, and
-// the group, answer.
+// A script consists of rounds, one a second, from 1 s on. Each round says which of
+// brokers 1 and 2, and the group, answer.
 func TestTracker(t *testing.T) {
 	t.Parallel()
 	start := time.UnixMilli(0)
 	for name, tc := range map[string]struct {
-		// One letter a round: a all, n nobody, 1 only broker 1, g all but the group.
+		// One letter a round: a all, n none, 1 only broker 1, g all but the group.
 		rounds  string
 		cluster time.Duration
 		group   time.Duration // -1 is within reach

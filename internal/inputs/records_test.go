@@ -10,8 +10,8 @@ import (
 	"github.com/millrace-streams/millrace/internal/restore"
 )
 
-// What one process writes is what another one reads, records of other kinds beside it or
-// not.
+// One process reads the records that another one has written, with or without records of
+// other kinds in the topic.
 func TestStartsAreReadAsWritten(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
@@ -70,7 +70,7 @@ func TestStartsAreReadAsWritten(t *testing.T) {
 	if at, _ := theirs.Started(one); at != (Start{TopicID{3}, "b"}) {
 		t.Errorf("got %v after an update", at)
 	}
-	// A process that comes back too late does not bring an old stop to life.
+	// A process that comes back too late does not restore an old stop.
 	check(mine.WriteStops(ctx, cl, map[Partition]Stop{one: stop}))
 	check(theirs.Read(ctx, restorer))
 	if at, found := theirs.Stopped(one); found {

@@ -13,7 +13,7 @@ import (
 	"unicode/utf8"
 )
 
-// Comments are prose, which is easier to read in narrow columns. Code may use 120.
+// Comments are prose, and prose is easier to read in narrow columns. Code may use 120.
 const (
 	commentColumns = 90
 	tabColumns     = 4

@@ -18,14 +18,14 @@ import (
 const module = "github.com/millrace-streams/millrace"
 
 // mayImport lists, for each package of this module, the packages of this module that it
-// imports. Tests are not counted. A package that is missing here is refused, so that
-// somebody decides where it belongs.
+// imports. Tests are not counted. A package that is missing here is an error, so that its
+// layer is chosen deliberately.
 var mayImport = map[string][]string{
 	"serde":           {},
 	"serde/serdetest": {"serde"},
 	"processor":       {},
 
-	// What tests change inside a run: everything may know it, and it knows nothing.
+	// Tests change seams inside a run. Every package may import it, and it imports none.
 	"internal/seam": {},
 
 	"internal/engine":          {"internal/seam", "serde", "processor"},
@@ -42,7 +42,8 @@ var mayImport = map[string][]string{
 	"sessionstore":                {"internal/store", "internal/engine", "processor", "serde"},
 	"topology":                    {"internal/operator", "internal/graph", "internal/store", "sessionstore", "windowstore", "state", "processor", "serde"},
 
-	// Batches: the words, and below them what happens to a record, one room a step.
+	// Batches: the words at the top, and below them one package for each step of a
+	// record.
 	"batch/internal/wire":    {"processor", "serde"},
 	"batch/internal/stamp":   {"batch/internal/wire", "processor", "serde"},
 	"batch/internal/closing": {"batch/internal/wire", "state", "processor"},
@@ -106,7 +107,7 @@ var mayImport = map[string][]string{
 		"internal/task", "internal/graph", "internal/store", "internal/engine", "processor",
 	},
 
-	// The root knows the pieces of the shell by what the run says about them only.
+	// The root knows the pieces of the shell only through the reports of the run.
 	"": {
 		"internal/runtime", "internal/query", "internal/worker", "internal/health", "internal/resume", "internal/graph", "internal/engine",
 		"topology", "processor", "serde",
@@ -206,8 +207,8 @@ func checkOurs(t *testing.T, s source, imported string) {
 	}
 }
 
-// TestMistakes refuses the code of a mistake in a file of another name than mistake.go:
-// what the program does must be readable without them.
+// TestMistakes refuses the code of a mistake in any file but mistake.go. The program must
+// be readable without the mistakes.
 func TestMistakes(t *testing.T) {
 	for _, s := range sources(t) {
 		if s.pkg == "internal/seam" || path.Base(s.name) == "mistake.go" || strings.HasSuffix(s.name, "_test.go") {

@@ -13,7 +13,8 @@ import (
 var row = regexp.MustCompile("(?m)^\\| (?:`([a-z/]+)`|the root) \\| [^|]+ \\| ([^|]+) \\|$")
 
 // TestDesignListsTheRooms compares the table of packages in DESIGN.md with the imports of
-// the code, in both directions, and sees that nothing imports what stands below it.
+// the code, in both directions. It also checks that no package imports one that stands
+// below it.
 func TestDesignListsTheRooms(t *testing.T) {
 	design, err := os.ReadFile(filepath.Join("..", "..", "DESIGN.md"))
 	if err != nil {
@@ -53,7 +54,7 @@ func TestMayImportIsTight(t *testing.T) {
 	}
 }
 
-// actualImports returns what each package imports of this module, sorted.
+// actualImports returns the packages of this module that each package imports, sorted.
 func actualImports(t *testing.T) map[string][]string {
 	found := map[string][]string{}
 	for _, s := range sources(t) {

@@ -34,8 +34,8 @@ func addWord(last words, exists bool, r *graph.Record[string, string]) (words, b
 	return last, true, nil
 }
 
-// sum is an aggregation of the table of words: how many words there are in all rows. It
-// also keeps each change, and what the change's values were when it came.
+// sum is an aggregation of the table of words: the number of words in all rows. It also
+// keeps each change, and a copy of its values at that time.
 type sum struct {
 	total   int
 	changes []graph.Change[string, words]
@@ -81,7 +81,7 @@ type table struct {
 // mode says how a table sends its updates.
 type mode struct {
 	every    bool // each update at once, of all tables
-	everyOne bool // the same, of this table only
+	everyOne bool // the same, for this table only
 }
 
 var modes = []mode{{}, {every: true}, {everyOne: true}}
@@ -142,7 +142,7 @@ func TestChangesOfAnAggregateThatIsChangedInPlace(t *testing.T) {
 	}
 }
 
-// expectKept fails if a value changed after it had been sent.
+// expectKept fails if a value has changed after it was sent.
 func (tab table) expectKept(t *testing.T, m mode) {
 	t.Helper()
 	for i := range tab.sum.changes {
@@ -152,8 +152,8 @@ func (tab table) expectKept(t *testing.T, m mode) {
 	}
 }
 
-// TestChangesAddUp: the old row of each change is what the children were last sent, so
-// the sum of all rows is that of a model that folds the records anew.
+// TestChangesAddUp: the old row of each change is the row that the children got last. The
+// sum of all rows is therefore that of a model that folds all records.
 func TestChangesAddUp(t *testing.T) {
 	t.Parallel()
 	for _, m := range modes {

@@ -8,7 +8,7 @@ import (
 	"github.com/millrace-streams/millrace/serde"
 )
 
-// TestDeltas: the bytes are those that Kafka Streams 4.3.1 writes.
+// TestDeltas compares with bytes that Kafka Streams 4.3.1 has written.
 func TestDeltas(t *testing.T) {
 	t.Parallel()
 	s := Deltas(serde.String)
@@ -56,7 +56,7 @@ func TestDecodeDeltas(t *testing.T) {
 			t.Errorf("%s: %+v, error %v, want %q", text, d, err, want)
 		}
 	}
-	// Versioned tables of Kafka Streams say in one more byte whether the update is the
+	// In versioned tables, Kafka Streams adds a byte that says whether the update is the
 	// latest.
 	if d, err := s.Decode([]byte("new\x01\x04")); err != nil || d != (Delta[string]{New: "new", HasNew: true}) {
 		t.Errorf("%+v, %v", d, err)

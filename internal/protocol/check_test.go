@@ -20,7 +20,7 @@ import (
 	"github.com/millrace-streams/millrace/internal/protocol"
 )
 
-// without is the latest release without a request.
+// without returns the latest release without one request.
 func without(key kmsg.Key) *kversion.Versions {
 	v := kversion.Stable()
 	v.SetMaxKeyVersion(int16(key), -1)
@@ -33,7 +33,7 @@ func TestCheck(t *testing.T) {
 	for _, tc := range []struct {
 		name       string
 		versions   *kversion.Versions
-		exactly    string // what the error says under exactly-once; "" if there is none
+		exactly    string // the error's text under exactly-once; "" if there is none
 		atLeast    string // the same under at-least-once
 		noTopicIDs bool
 	}{
@@ -64,7 +64,7 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// TestDocumentedNeeds holds docs/brokers.md to the table of needs.
+// TestDocumentedNeeds compares docs/brokers.md with the table of needs.
 func TestDocumentedNeeds(t *testing.T) {
 	t.Parallel()
 	const file = "../../docs/brokers.md"
@@ -85,7 +85,7 @@ func TestDocumentedNeeds(t *testing.T) {
 	}
 }
 
-// The client leaves out what does not fit into an old version, whoever limits it.
+// The client leaves out fields that do not fit into an old version, whoever limits it.
 func TestLimitedClient(t *testing.T) {
 	t.Parallel()
 	c := kafkatest.New(t)
@@ -100,7 +100,7 @@ func TestLimitedClient(t *testing.T) {
 	}
 }
 
-// A broker that does not answer is not waited for, and not judged, unless none answers.
+// A broker that does not answer is ignored, unless none answers.
 func TestSilentBroker(t *testing.T) {
 	t.Parallel()
 	kafkatest.Virtual(t, func(t *testing.T, c *kafkatest.Cluster) {

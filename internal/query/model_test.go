@@ -21,7 +21,8 @@ import (
 	"github.com/millrace-streams/millrace/windowstore"
 )
 
-// partitions are the tasks of a store, by partition; nil: held by another process.
+// partitions are the tasks of a store, by partition. A nil task is held by another
+// process.
 type partitions []*storetest.Task
 
 func (p partitions) Readable() (readable []int32) {
@@ -42,7 +43,7 @@ func (p partitions) Snapshot(i int32) (*engine.Snapshot, error) {
 
 const parts = 3
 
-// world is a store under test, beside the rows that it must have.
+// world is a store under test, and the rows that it must have.
 type world struct {
 	tasks partitions
 	store *query.Store
@@ -60,8 +61,8 @@ type modelRow struct {
 	at        int64
 }
 
-// newWorld opens the store in each task, in the versions of the program that came one
-// after the other.
+// newWorld opens the store in each task, in several versions of the program, one after
+// the other.
 func newWorld(t *testing.T, byKey bool, versions ...processor.StoreSpec) (*world, []engine.Store) {
 	w := &world{tasks: make(partitions, parts)}
 	stores := make([]engine.Store, parts)
@@ -82,7 +83,7 @@ func newWorld(t *testing.T, byKey bool, versions ...processor.StoreSpec) (*world
 	return w, stores
 }
 
-// keys begin like each other, sort at both ends, and end like window starts.
+// The keys begin like each other, sort at both ends, and end like window starts.
 var keys = []string{"", "a", "a\x00", "ab", "ab\xff", "b", "\xff", "\xff\xff", "a\x00\x00\x00\x00\x00\x00\x00\x00", "a\x00\x00\x00\x00\x00\x00\xea\x60\x00\x00\x00\x00"}
 
 // partitionOf returns a partition for a row.
@@ -111,7 +112,7 @@ func (w *world) set(row modelRow, present bool) {
 	}
 }
 
-// sort brings the model into the order of the store's rows.
+// sort puts the rows of the model into the order of the store.
 func (w *world) sort() {
 	slices.SortFunc(w.model, func(a, b modelRow) int {
 		return cmp.Or(cmp.Compare(a.partition, b.partition), cmp.Compare(a.segment, b.segment), bytes.Compare(w.stored(a), w.stored(b)))
@@ -135,7 +136,7 @@ func (w *world) keyOf(row modelRow) string {
 	return string(binary.BigEndian.AppendUint64([]byte(row.key), uint64(row.start)))
 }
 
-// want returns what the model has of a range.
+// want returns the rows of the model in a range.
 func (w *world) want(r query.Range, wanted func(modelRow) bool) (rows []string) {
 	for _, row := range w.model {
 		if wanted(row) {
@@ -191,8 +192,8 @@ func (w *world) checkGet(t *testing.T, key string, start int64) {
 
 func pick(r *rand.Rand) string { return keys[r.IntN(len(keys))] }
 
-// Random ranges, prefixes and gets of random rows are those of a model. Changes that are
-// not committed do not show.
+// Random ranges, prefixes and gets of random rows agree with a model. Uncommitted changes
+// are not visible.
 func TestKeyValuesEqualModel(t *testing.T) {
 	t.Parallel()
 	for name, opts := range map[string][]state.Option{"disk": nil, "memory": {state.InMemory()}} {
@@ -249,7 +250,7 @@ func (w *world) checkRange(t *testing.T, r *rand.Rand) {
 	})
 }
 
-// abort drops what is not committed.
+// abort drops the uncommitted changes.
 func (w *world) abort(stores []engine.Store, spec processor.StoreSpec) {
 	for i, k := range w.tasks {
 		k.Abort()
@@ -257,7 +258,7 @@ func (w *world) abort(stores []engine.Store, spec processor.StoreSpec) {
 	}
 }
 
-// Random reads of windows are those of a model, also if an earlier version of the program
+// Random reads of windows agree with a model, even if an earlier version of the program
 // has chosen the segments, and most of them are empty.
 func TestWindowsEqualModel(t *testing.T) {
 	t.Parallel()
@@ -270,7 +271,7 @@ func TestWindowsEqualModel(t *testing.T) {
 				spec := windowstore.New("st", serde.String, serde.String, time.Second, 24*time.Hour, opts...)
 				w, stores := newWorld(t, byKey, earlier, spec)
 				interval := int64(time.Minute / time.Millisecond)
-				if name == "memory" { // which nothing survives
+				if name == "memory" { // nothing survives in memory
 					interval = store.SegmentInterval(24 * 3600_000)
 				}
 				r := rand.New(rand.NewPCG(3, 4))
@@ -286,7 +287,7 @@ func TestWindowsEqualModel(t *testing.T) {
 						must(t, stores[row.partition].(windows).PutTimestamped(row.key, row.value, processor.Timestamp(row.start), processor.Timestamp(row.at)))
 						open = append(open, row)
 					}
-					w.checkAll(t, r) // what is open does not show
+					w.checkAll(t, r) // uncommitted changes are not visible
 					w.commit()
 					for _, row := range open {
 						w.set(row, true)

@@ -27,8 +27,8 @@ func get(w *world, ctx context.Context, key string) (query.Row, bool, error) {
 	return w.store.Get(ctx, []byte(key), []byte(key))
 }
 
-// A processor may put any key anywhere: a key that is not found is not there only if all
-// partitions were looked at.
+// A processor may put any key into any partition. If a key is not found, it is only known
+// to be absent when all partitions were read.
 func TestPartitionsThatAreNotHere(t *testing.T) {
 	t.Parallel()
 	w := keyValues(t, false)
@@ -61,8 +61,8 @@ func TestPartitionsThatAreNotHere(t *testing.T) {
 	}
 }
 
-// The windows of one key of a processor's store are not complete without all partitions,
-// which the loop says after the rows that it has.
+// The windows of one key of a processor's store are complete only with all partitions. If
+// one is missing, the loop yields its rows and then an error.
 func TestWindowsThatAreNotHere(t *testing.T) {
 	t.Parallel()
 	w, stores := newWorld(t, false, windowstore.New("st", serde.String, serde.String, time.Second, time.Hour))
@@ -91,7 +91,7 @@ func TestWindowsThatAreNotHere(t *testing.T) {
 	}
 }
 
-// A range of another kind of store is an error that says what to do.
+// A range that belongs to another kind of store returns an error that says what to do.
 func TestRangesOfOtherKinds(t *testing.T) {
 	t.Parallel()
 	w := keyValues(t, false)
@@ -156,7 +156,7 @@ func TestDatabaseThatIsClosed(t *testing.T) {
 	}
 }
 
-// Breaking off a loop releases the snapshot, so that the database closes.
+// Breaking off a loop releases the snapshot, so the database can be closed.
 func TestBreak(t *testing.T) {
 	t.Parallel()
 	w := keyValues(t, false)

@@ -43,7 +43,7 @@ func TestRecordsAreReadAsWritten(t *testing.T) {
 	}
 }
 
-// What a later version has added is ignored; what it has changed is not misread.
+// Additions of a later version are ignored. Its changes are refused, and never misread.
 func TestLaterVersions(t *testing.T) {
 	t.Parallel()
 	e, err := decode([]byte("store/s"), []byte(`{"version":1,"application":"a","store":"s","kind":"window","colour":{"is":"new"}}`))
@@ -83,7 +83,7 @@ func TestDamagedRecords(t *testing.T) {
 	}
 }
 
-// Whatever is read can be written, and is then read alike.
+// Every value that can be read can be written, and is then read as the same value.
 func FuzzDecode(f *testing.F) {
 	value, err := full().encode()
 	if err != nil {
@@ -106,7 +106,7 @@ func FuzzDecode(f *testing.F) {
 			t.Fatalf("%s: %v", again, err)
 		}
 		if e.store.Newer {
-			return // it is written as this version's
+			return // such a value is written as this version's
 		}
 		if !e.store.equal(*twice.store) || !json.Valid(again) {
 			t.Fatalf("%s became %s", value, again)

@@ -61,7 +61,7 @@ func TestWhatDoesNotBind(t *testing.T) {
 	}
 }
 
-// What is not known any more stays recorded; what has changed is written.
+// Stores that are no longer known stay recorded. Changed records are written.
 func TestWhatIsWritten(t *testing.T) {
 	t.Parallel()
 	was := full()

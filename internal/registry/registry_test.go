@@ -37,7 +37,7 @@ func inWorld(t *testing.T, f func(*world)) {
 	})
 }
 
-// registry returns the registry of an application, as a process of its own has it.
+// registry returns the registry of an application, as a separate process would open it.
 func (w *world) registry(application string, opts ...kgo.Opt) *Registry {
 	w.Helper()
 	opts = append(w.cluster.Options(), opts...)
@@ -59,8 +59,7 @@ func (w *world) ensure(ctx context.Context, topic string) (TopicID, error) {
 	return details[topic].ID, err
 }
 
-// settle lets what the clients have cached of the topics become old, on the virtual
-// clock.
+// settle makes the clients' cached facts about topics expire, on the virtual clock.
 func (w *world) settle() { time.Sleep(time.Minute) }
 
 func (w *world) must(err error) {
@@ -117,16 +116,16 @@ func TestWriteAndRead(t *testing.T) {
 	})
 }
 
-// Writers that start at once write one after the other, each knowing what the others
-// wrote: no write is lost.
+// Writers that start at the same time write one after the other. Each has read the
+// records of the others, so no write is lost.
 func TestSeveralWritersAtOnce(t *testing.T) {
 	inWorld(t, func(w *world) {
 		var writers sync.WaitGroup
 		for i := range 5 {
 			r := w.registry("app")
 			writers.Go(func() {
-				// Each adds itself to the format of one record, which only works if it
-				// has read the last one.
+				// Each writer adds itself to the format of one record. This only works if
+				// it has read the last record.
 				_, err := r.Update(background, func(v View) (Changes, error) {
 					now := storeRecord("shared")
 					was, _ := v.Store("shared")
@@ -150,7 +149,7 @@ func TestSeveralWritersAtOnce(t *testing.T) {
 	})
 }
 
-// A writer that was paused before its write is fenced by the next one, and decides again.
+// A writer is paused before its write. The next writer fences it, and it decides again.
 func TestAPausedWriterDoesNotOverwrite(t *testing.T) {
 	inWorld(t, func(w *world) {
 		slow, fast := w.registry("app"), w.registry("app")
@@ -179,7 +178,8 @@ func TestAPausedWriterDoesNotOverwrite(t *testing.T) {
 	})
 }
 
-// A reader waits for the transaction of a writer that has died, and does not see it.
+// A reader waits for the transaction of a writer that has died. It does not see that
+// write.
 func TestAWriterThatDies(t *testing.T) {
 	inWorld(t, func(w *world) {
 		r := w.registry("app")
@@ -220,7 +220,7 @@ func TestTheTopicIsDeleted(t *testing.T) {
 	})
 }
 
-// A record that an operator deletes with an empty value is gone.
+// An operator deletes a record with an empty value.
 func TestTombstonesAndStrangers(t *testing.T) {
 	inWorld(t, func(w *world) {
 		r := w.registry("app")
@@ -266,7 +266,7 @@ func TestRefusedWritesAreExplained(t *testing.T) {
 	}
 }
 
-// An error of decide is returned as it is, and nothing is written.
+// An error of decide is returned unchanged, and nothing is written.
 func TestDecideRefuses(t *testing.T) {
 	inWorld(t, func(w *world) {
 		refused, calls := errors.New("refused"), 0

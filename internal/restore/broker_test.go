@@ -15,8 +15,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// TestRealBroker checks what a fake broker cannot show: markers that are written after
-// the answer to the commit, and the start of a real log.
+// TestRealBroker checks behaviour that a fake broker does not have: markers that are
+// written after the answer to the commit, and the start of a real log.
 func TestRealBroker(t *testing.T) {
 	brokers := os.Getenv("MILLRACE_BROKERS")
 	if brokers == "" {
@@ -92,8 +92,8 @@ func TestRealBroker(t *testing.T) {
 
 	// The broker aborts a transaction that its producer does not end.
 	p = producer(name+"-gone", 5*time.Second)
-	// taken before the transaction begins: however slow the test is, the transaction then
-	// times out between this moment and the end of the restore
+	// The time is taken before the transaction begins. However slow the test is, the
+	// transaction then times out between this moment and the end of the restore.
 	start = time.Now()
 	must(p.BeginTransaction())
 	must(p.ProduceSync(ctx, &kgo.Record{Topic: name, Key: []byte("never"), Value: []byte("never")}).FirstErr())

@@ -309,7 +309,7 @@ func TestTopicIdentity(t *testing.T) {
 	})
 }
 
-// Restore waits for a topic that another process is just creating.
+// Restore waits for a topic that another process is creating.
 func TestTopicThatAppears(t *testing.T) {
 	inWorld(t, 1, func(w *world) {
 		go func() {

@@ -70,8 +70,8 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-// The offsets on the disk belong together: if the group has one of them further on, the
-// disk is old.
+// The offsets on the disk belong together. If the group has a later offset for one of
+// them, the disk is old.
 func TestDiskBehindTheGroup(t *testing.T) {
 	t.Parallel()
 	lost := with(started, func(in *Input) { in.Offset, in.Disk, in.DiskID = -1, 10, one })
@@ -93,7 +93,7 @@ func TestDiskBehindTheGroup(t *testing.T) {
 	}
 }
 
-// TestRules holds the judgement against its rules in plain words, for every combination
+// TestRules compares the judgement with the rules in plain words, for every combination
 // of facts.
 func TestRules(t *testing.T) {
 	t.Parallel()

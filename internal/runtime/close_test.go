@@ -20,9 +20,9 @@ import (
 	"github.com/millrace-streams/millrace/topology"
 )
 
-// A client that became another member without a word loses all tasks and is assigned the
-// same ones in one callback. If user code keeps a worker so long meanwhile that the end
-// of Run waits no longer for it, the databases of the lost tasks are closed nevertheless.
+// A client has become another member without notice. In one callback it loses all tasks
+// and is assigned the same ones. Meanwhile user code blocks a worker for so long that Run
+// no longer waits for it. The databases of the lost tasks are still closed.
 func TestTasksLostAndAssignedAtTheEnd(t *testing.T) {
 	t.Parallel()
 	dir, fs := t.TempDir(), vfs.NewMem()
@@ -90,7 +90,7 @@ func TestTasksLostAndAssignedAtTheEnd(t *testing.T) {
 	}, kfake.SeedTopics(1, "in"))
 }
 
-// silent takes events and does nothing.
+// silent receives events and does nothing.
 type silent struct{}
 
 func (silent) State(State)                                {}

@@ -22,13 +22,13 @@ import (
 	"github.com/millrace-streams/millrace/topology"
 )
 
-// read is one reading of the one changelog that a test has.
+// read is one reading of the changelog.
 type read func(from int64, sink restore.Sink, done restore.Done) error
 
-// script is a changelogReader that reads as it is told.
+// script is a changelogReader with prepared results.
 type script struct {
 	reads []read
-	froms []int64 // of the reads that were made
+	froms []int64 // start offsets of the readings
 	end   int64
 }
 
@@ -65,7 +65,7 @@ func upTo(end int64) read {
 	}
 }
 
-// failing cannot read the changelog.
+// failing fails to read the changelog.
 func failing(err error) read {
 	return func(from int64, _ restore.Sink, done restore.Done) error {
 		done(0, from, err)
@@ -73,7 +73,7 @@ func failing(err error) read {
 	}
 }
 
-// wipes keeps the reasons of StateWiped.
+// wipes collects the reasons of StateWiped.
 type wipes struct {
 	silent
 	reasons []string
@@ -81,7 +81,7 @@ type wipes struct {
 
 func (w *wipes) Wiped(e StateWiped) { w.reasons = append(w.reasons, e.Reason) }
 
-// restored is what became of a target.
+// restored is the result of restoring a target.
 type restored struct {
 	life        *life
 	db          *engine.DB
@@ -90,7 +90,7 @@ type restored struct {
 	wiped       []string
 }
 
-// restoreTarget restores a target that no held task stands behind.
+// restoreTarget restores a target without a held task.
 func restoreTarget(t *testing.T, reader *script, gone bool) *restored {
 	b := topology.New()
 	topology.GroupByKey(topology.Source(b, "in", serde.String, serde.String), "by-key").Count("counts")

@@ -14,7 +14,7 @@ import (
 	"github.com/millrace-streams/millrace/internal/worker"
 )
 
-// closer notes which tasks were closed, and whether their state was caught up.
+// closer records which tasks were closed, and whether their state was complete.
 type closer map[taskid.ID]bool
 
 func (closer) attach(*worker.Task, taskid.ID, int) error { return nil }
@@ -49,7 +49,7 @@ func all(subs, partitions int32) (ids []taskid.ID) {
 	return ids
 }
 
-// Workers get equally many tasks, and of each sub-topology as well.
+// Workers get equally many tasks, and also equally many of each sub-topology.
 func TestTasksAreDealtOutEvenly(t *testing.T) {
 	held, _ := newTestTasks(t, 4)
 	assigned, ok := held.assign(1, all(2, 4))
@@ -67,7 +67,7 @@ func TestTasksAreDealtOutEvenly(t *testing.T) {
 	}
 }
 
-// A task passes from the starter to its worker and back, and is closed by whoever has it.
+// A task passes from the starter to its worker and back. Its present owner closes it.
 func TestStagesOfTask(t *testing.T) {
 	held, closed := newTestTasks(t, 1)
 	id := taskid.ID{SubTopology: 1, Partition: 2}
@@ -97,14 +97,14 @@ func TestStagesOfTask(t *testing.T) {
 	<-h.done
 }
 
-// A task that is lost and assigned anew in one callback is another one.
+// If a task is lost and assigned again in one callback, the second one is another task.
 func TestFinishOfLostTaskLeavesItsSuccessor(t *testing.T) {
 	held, closed := newTestTasks(t, 1)
 	ids := all(1, 1)
 	lost, _ := held.assign(1, ids)
 	held.setClosing(ids)
 	again, _ := held.assign(2, ids)
-	held.finishDropped(lost[0].task) // not known any more
+	held.finishDropped(lost[0].task) // no longer known
 	held.finish(lost[0])
 	if caughtUp := closed[ids[0]]; caughtUp {
 		t.Error("a task that has never run was closed as caught up")
@@ -155,7 +155,8 @@ func TestPhase(t *testing.T) {
 	expect(Restoring)
 	held.adopt(assigned[1])
 	expect(Running)
-	// Another goroutine reports while this one is about to report that a task restores.
+	// Another goroutine reports at the moment when this one is about to report a
+	// restoring task.
 	assigned, _ = held.assign(2, all(1, 3)[2:])
 	events.then = func() {
 		held.adopt(assigned[0])

@@ -43,8 +43,8 @@ func TestExpiredBelow(t *testing.T) {
 	l := NewWindowLayout(60_000)
 	for _, c := range []struct{ time, retention, segment int64 }{
 		{-1, 100_000, 0},
-		{159_998, 100_000, 0}, // 59_999 is live
-		{159_999, 100_000, 1}, // 60_000 is the first that lives
+		{159_998, 100_000, 0}, // 59_999 is kept
+		{159_999, 100_000, 1}, // 60_000 is the first that is kept
 		{160_000, 100_000, 1},
 		{1_000_000, 100_000, 15},
 		{0, math.MaxInt64, 0},
@@ -62,8 +62,8 @@ func TestExpiredBelow(t *testing.T) {
 	}
 }
 
-// A local key gives back what it was made of, is where the bounds of reads say, and
-// survives the way over the changelog.
+// A local key can be split into its parts, lies within the bounds of reads, and survives
+// the changelog.
 func FuzzWindowLayout(f *testing.F) {
 	f.Add([]byte("a"), int64(0), uint32(0), int64(60_000), []byte("b"))
 	f.Add([]byte{}, int64(1700000000000), uint32(1), int64(1), []byte("a\x00"))
@@ -104,7 +104,7 @@ func FuzzWindowLayout(f *testing.F) {
 	})
 }
 
-// Keys of a changelog come from outside.
+// The keys of a changelog are untrusted input.
 func FuzzAppendLocal(f *testing.F) {
 	f.Add([]byte("short"))
 	f.Add(AppendWindowKey(nil, []byte("a"), 5, 0))

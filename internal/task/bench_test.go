@@ -16,8 +16,8 @@ func (*countingSource) Timestamp(in *graph.Input, _ processor.Timestamp) (proces
 
 func (s *countingSource) Receive(*graph.Input) error { s.n++; return nil }
 
-// BenchmarkProcess is the task's own work for a record: the queue, the choice among two
-// partitions, times and punctuation.
+// BenchmarkProcess measures the task's own work for a record: the queue, the choice
+// between two partitions, times and punctuation.
 func BenchmarkProcess(b *testing.B) {
 	const batch = 1000
 	build := &builder{}
@@ -46,7 +46,7 @@ func BenchmarkProcess(b *testing.B) {
 	}
 }
 
-// nowhere takes everything.
+// nowhere accepts every record.
 type nowhere struct{ limits Limits }
 
 func (*nowhere) Send(graph.Output, processor.Metadata) error { return nil }

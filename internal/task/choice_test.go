@@ -77,8 +77,8 @@ func TestRecordsBelowThePositionAreLeftOut(t *testing.T) {
 	}
 }
 
-// modelOrder is the naive choice: of the first records left of each topic, the one with
-// the smallest timestamp, of equal ones that of the first topic.
+// modelOrder is the naive choice: of the first records of each topic, take the one with
+// the smallest timestamp. If timestamps are equal, take the one of the first topic.
 func modelOrder(topics []string, input map[string][]graph.Input) []string {
 	var out []string
 	at := map[string]int{}

@@ -11,7 +11,7 @@ import (
 	"github.com/millrace-streams/millrace/processor"
 )
 
-// flushing has two nodes that forward their name when they are flushed; they register in
+// flushing has two nodes that forward their name when they are flushed. They register in
 // the wrong order.
 func flushing(fail error) *graph.Graph {
 	b := &builder{}
@@ -91,8 +91,8 @@ func TestOffsetsOnlyOfWhatMoved(t *testing.T) {
 	}
 }
 
-// Values that change with no record from any partition are committed all the same, with
-// the position of one of them.
+// Values that change without a record from any partition are committed too, with the
+// position of one of the partitions.
 func TestPositionsWithoutInput(t *testing.T) {
 	t.Parallel()
 	b := &builder{}
@@ -148,8 +148,8 @@ func TestAbortForgets(t *testing.T) {
 	s.commit()
 }
 
-// The metadata of a partition that stood still while others moved is old, and must not
-// win.
+// If a partition did not move while others did, its metadata is old. The newer metadata
+// wins.
 func TestNewestMetadataWins(t *testing.T) {
 	t.Parallel()
 	s := newShell(t, node(func(t graph.Task, r *rec) error {
@@ -188,7 +188,7 @@ func TestOnCommitted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.run() // of the next transaction
+	s.run() // belongs to the next transaction
 	s.confirm(c)
 	if !slices.Equal(called, []string{"1"}) {
 		t.Errorf("called for %q, want 1 alone", called)
@@ -199,7 +199,7 @@ func TestOnCommitted(t *testing.T) {
 	}
 }
 
-// A function that panics keeps nobody else from being told, and ends the task.
+// If a function panics, the other functions are still called, and the task ends.
 func TestPanicInOnCommitted(t *testing.T) {
 	t.Parallel()
 	var called []string

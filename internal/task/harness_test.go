@@ -11,11 +11,11 @@ import (
 	"github.com/millrace-streams/millrace/processor"
 )
 
-// rec is the record that the nodes of these tests pass on: key and value as they came.
+// rec is the record that the nodes of these tests pass on. Key and value stay unchanged.
 type rec = graph.Record[string, string]
 
-// fakeSource decodes strings. A value "bad" is undecodable; a negative timestamp is
-// dropped, or an error, by its options.
+// fakeSource decodes strings. The value "bad" cannot be decoded. A record with a negative
+// timestamp is dropped or is an error, depending on the options.
 type fakeSource struct {
 	t        graph.Task
 	n        *graph.Node
@@ -58,7 +58,7 @@ func deliver(children []any, r *rec) error {
 	return nil
 }
 
-// fakeProcessor calls a function, whose errors go to the policy.
+// fakeProcessor calls a function. Its errors go to the policy.
 type fakeProcessor struct {
 	t        graph.Task
 	n        *graph.Node
@@ -152,7 +152,8 @@ func (b *builder) graph() *graph.Graph {
 	return &graph.Graph{Nodes: b.sub.Nodes, Stores: b.sub.Stores, SubTopologies: []*graph.SubTopology{&b.sub}}
 }
 
-// shell is the smallest shell: outputs of the open transaction, and those committed.
+// shell is the smallest possible shell. It keeps the outputs of the open transaction, and
+// the committed ones.
 type shell struct {
 	tb        testing.TB
 	cfg       Config
@@ -163,7 +164,7 @@ type shell struct {
 	raw       []graph.Output
 	from      []processor.Metadata
 	limit     map[string]int     // max.message.bytes
-	limits    map[string]*Limits // instead of it
+	limits    map[string]*Limits // replaces limit
 	refuse    func(out graph.Output) error
 	drops     []string
 	actions   []string
@@ -209,7 +210,7 @@ func (s *shell) Errored(e *processor.Error, a processor.Action) {
 	s.actions = append(s.actions, a.String())
 }
 
-// start makes the task from what is committed.
+// start makes the task from the committed state.
 func (s *shell) start() {
 	s.tb.Helper()
 	s.open = nil
@@ -252,7 +253,7 @@ func (s *shell) confirm(c Commit) {
 	}
 }
 
-// add hands over values at offsets 0, 1, ...
+// add adds values at offsets 0, 1, ...
 func (s *shell) add(topic string, records ...graph.Input) {
 	s.tb.Helper()
 	for i := range records {

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// at processes what there is at a wall-clock time, in milliseconds.
+// at processes the available records at a wall-clock time, in milliseconds.
 func (s *shell) at(ms int64) {
 	s.tb.Helper()
 	if _, err := s.task.Process(time.UnixMilli(ms), 1000); err != nil {
@@ -15,7 +15,7 @@ func (s *shell) at(ms int64) {
 }
 
 // wantIdle checks until when the task waits, in milliseconds, and for which partitions.
-// -1 is "it does not wait".
+// -1 means that it does not wait.
 func (s *shell) wantIdle(until int64, waiting ...Partition) {
 	s.tb.Helper()
 	got := int64(-1)
@@ -55,7 +55,8 @@ func TestIdleWaitsForNewRecords(t *testing.T) {
 	s.wantIdle(-1)
 }
 
-// A partition that stays quiet delays the others once, until it has had a record again.
+// A partition without new records delays the others once. It can delay them again after
+// it has had a record.
 func TestIdleCountsFromTheEmptyQueue(t *testing.T) {
 	t.Parallel()
 	s := idling(t, "a", "b")
@@ -71,8 +72,8 @@ func TestIdleCountsFromTheEmptyQueue(t *testing.T) {
 	s.wantOpen("out a=1@9", "out b=1@1")
 }
 
-// What the broker says is there is waited for without a limit, and the time for new
-// records begins after it.
+// The task waits without a limit for records that the broker has. The time for new
+// records begins after them.
 func TestIdleBeginsBehindTheEnd(t *testing.T) {
 	t.Parallel()
 	s := idling(t, "a", "b", "c")

@@ -15,8 +15,8 @@ import (
 
 var errBoom = errors.New("boom")
 
-// failing fails at value "x" as often as *left says (-1: always), and forwards everything
-// else to topic out; a sibling forwards all to topic all.
+// failing fails at value "x" as often as *left says (-1: always). It forwards all other
+// values to topic out. A sibling forwards all values to topic all.
 func failing(left *int, stores ...string) *graph.Graph {
 	b := &builder{}
 	source := b.source(true, "in")
@@ -210,8 +210,8 @@ func TestTooLargeRecords(t *testing.T) {
 	}
 }
 
-// Retries are bounded for each punctuator by itself: another one, which succeeds, gives
-// it no new ones. Nor do commits that it has no part in.
+// Each punctuator has its own limit of retries. Another punctuator that succeeds does not
+// reset it, and neither do commits without the failing one.
 func TestRetryOfOneOfTwoPunctuators(t *testing.T) {
 	t.Parallel()
 	b := &builder{}
@@ -245,7 +245,7 @@ func TestPanicsBecomeErrors(t *testing.T) {
 		t.Fatalf("got %v, want the panic with its place", err)
 	}
 
-	// What no node guards ends the task under any policy.
+	// An error outside of all nodes ends the task under any policy.
 	b = &builder{}
 	n := b.process("q", nil, nil, b.source(false, "in"))
 	n.New = func(graph.Task, *graph.Node, []any) (any, error) { return broken{}, nil }
@@ -275,7 +275,7 @@ func TestHandlersThatMisbehaveFail(t *testing.T) {
 	}
 }
 
-// A function that gives up because the task has to stop must not have its record skipped.
+// If a function gives up because the task has to stop, its record is not skipped.
 func TestStoppingIsNoErrorOfTheRecord(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -291,7 +291,7 @@ func TestStoppingIsNoErrorOfTheRecord(t *testing.T) {
 	}
 }
 
-// Nor by a function that is called once more.
+// The same holds for a function that is retried.
 func TestStoppingWhileRetrying(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -313,8 +313,8 @@ func TestStoppingWhileRetrying(t *testing.T) {
 	}
 }
 
-// A record whose timestamp cannot be told counts as taken, as one that fails later: the
-// shell knows by that how far it may go again.
+// If the timestamp of a record cannot be extracted, the record counts as taken, like one
+// that fails later. The shell therefore knows how far it may process again.
 func TestFailureOfATimestampIsTaken(t *testing.T) {
 	t.Parallel()
 	s := policyShell(t, failing(new(int)), processor.ErrorPolicy{})

@@ -11,9 +11,9 @@ import (
 	"github.com/millrace-streams/millrace/processor"
 )
 
-// statefulGraph numbers the records of two topics by a position, keeps the largest
-// timestamp that it has seen in an operator time, and reports both with each record and,
-// each 10 ms of stream time, on its own. It skips poison.
+// statefulGraph numbers the records of two topics with a position, and keeps the largest
+// timestamp in an operator time. It reports both with each record, and every 10 ms of
+// stream time. It skips poison.
 func statefulGraph() *graph.Graph {
 	b := &builder{}
 	source := b.source(false, "a", "b")
@@ -44,7 +44,7 @@ func randomInput(r *rand.Rand, topics ...string) map[string][]graph.Input {
 	for _, topic := range topics {
 		offset, at := int64(0), int64(0)
 		for i := range 40 {
-			offset += int64(1 + r.IntN(2)) // gaps, as transactions leave them
+			offset += int64(1 + r.IntN(2)) // with gaps, as transactions leave them
 			at += int64(r.IntN(9)) - 2
 			record := in(topic, fmt.Sprint(i), at)
 			switch r.IntN(12) {
@@ -62,8 +62,8 @@ func randomInput(r *rand.Rand, topics ...string) map[string][]graph.Input {
 	return input
 }
 
-// Whatever the sizes of fetches, of Process calls and of transactions, and however often
-// they abort: what is committed is the same.
+// The committed results do not depend on the sizes of fetches, of Process calls and of
+// transactions, nor on the number of aborts.
 func TestAnySplitGivesTheSameOutputs(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(60) {
@@ -119,7 +119,7 @@ func drive(t *testing.T, input map[string][]graph.Input, r *rand.Rand, size int,
 			}
 			before := s.open
 			s.open = nil
-			// The next transaction's.
+			// This belongs to the next transaction.
 			if _, err := s.task.Process(time.UnixMilli(0), r.IntN(3)); err != nil {
 				t.Fatal(err)
 			}

@@ -14,7 +14,7 @@ import (
 
 var errRefused = errors.New("INVALID_RECORD")
 
-// refusal is that of the i-th output that was sent.
+// refusal returns the refusal of the i-th output that was sent.
 func (s *shell) refusal(i int) Refusal {
 	return Refusal{Out: s.raw[i], From: s.from[i], Err: errRefused}
 }
@@ -68,8 +68,8 @@ func TestRefusedOutput(t *testing.T) {
 	}
 }
 
-// Whatever the policy, a changelog record that is refused fails, in the name of the
-// record that changed the row.
+// If a changelog record is refused, the task fails under every policy. The error names
+// the record that changed the row.
 func TestRefusedChangelogRecordFails(t *testing.T) {
 	t.Parallel()
 	s, _ := storeShell(t, numbersSpec{name: "numbers", persistent: true})
@@ -87,7 +87,7 @@ func TestRefusedChangelogRecordFails(t *testing.T) {
 	}
 }
 
-// A dead letter is reduced until its topic takes it.
+// A dead letter is reduced until its topic accepts it.
 func TestRefusedDeadLetter(t *testing.T) {
 	t.Parallel()
 	s := newShell(t, failing(new(int)), "in")
@@ -95,7 +95,7 @@ func TestRefusedDeadLetter(t *testing.T) {
 	s.cfg.Now = time.UnixMilli(1000)
 	s.start()
 	letter := graph.Output{Topic: "dead", Value: []byte("value"), Timestamp: 5, Headers: processor.Headers{
-		// The record was a letter already.
+		// The record is already a dead letter.
 		{Key: "own", Value: []byte("1")}, {Key: processor.DeadLetterTimestamp, Value: []byte("of an earlier letter")},
 		{Key: processor.DeadLetterError, Value: []byte(strings.Repeat("x", 3000))},
 		{Key: processor.DeadLetterTopic, Value: []byte("in")}, {Key: processor.DeadLetterPartition, Value: []byte("1")}, {Key: processor.DeadLetterOffset, Value: []byte("2")},
@@ -132,8 +132,8 @@ func TestRefusedDeadLetter(t *testing.T) {
 	}
 }
 
-// What the topic's configuration excludes meets the policy before it is sent; a dead
-// letter is made to fit.
+// A record that the topic's configuration excludes goes to the policy before it is sent.
+// A dead letter is changed until it fits.
 func TestConfigurationExcludesRecords(t *testing.T) {
 	t.Parallel()
 	const hour = int64(time.Hour / time.Millisecond)
@@ -189,7 +189,7 @@ func TestConfigurationExcludesRecords(t *testing.T) {
 	}
 }
 
-// An extracted timestamp is not that of the letter.
+// A dead letter has the timestamp of the log, not an extracted one.
 func TestDeadLetterHasTheTimestampOfTheLog(t *testing.T) {
 	t.Parallel()
 	b := &builder{}

@@ -134,8 +134,8 @@ func TestCancelInsideTheCallback(t *testing.T) {
 	}
 }
 
-// A schedule made while a record is processed is due at once in stream time: its first
-// slot is 1970. Of a start in the past only the phase counts.
+// A stream-time schedule that is made while a record is processed is due at once: its
+// first slot is in 1970. If the start is in the past, only its phase counts.
 func TestScheduleMadeInProcess(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -195,7 +195,7 @@ func TestErrorsOfPunctuators(t *testing.T) {
 
 	s = newShell(t, graph(), "in")
 	s.cfg.Policy = processor.ErrorPolicy{Process: processor.Retry, Retries: 2, Exhausted: processor.Skip}
-	for range 4 { // each of the two fails twice, and is skipped then
+	for range 4 { // each of the two fails twice and is then skipped
 		s.start()
 		var replay *ReplayError
 		if _, err := s.task.Punctuate(time.UnixMilli(10)); !errors.As(err, &replay) {

@@ -18,7 +18,7 @@ import (
 	"github.com/millrace-streams/millrace/serde"
 )
 
-// numbers is a store of numbers by key, in the least code that keeps two generations.
+// numbers is a store of numbers by key: the least code that keeps two generations.
 type numbers struct {
 	name     string
 	env      engine.Env
@@ -33,7 +33,7 @@ type numbersSpec struct {
 	persistent bool
 }
 
-// describe returns the spec as the graph has it.
+// describe returns the spec in the graph's form.
 func (s numbersSpec) describe() *store.Spec {
 	spec := store.Spec{
 		Name: s.name, Kind: store.KeyValue, Keys: serde.Bytes, Values: serde.Bytes,
@@ -147,7 +147,7 @@ func TestCommitAppliesStores(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.wantOpen("out k=a@5", "out k=ab@7", "app-numbers-changelog k=ab@7")
-	s.run() // of the next transaction; it reads what is being committed
+	s.run() // belongs to the next transaction; it reads values that are being committed
 	if got := row(t, db, "k"); got != "" {
 		t.Errorf("the database has %q before the transaction is confirmed", got)
 	}
@@ -180,8 +180,8 @@ func TestCommitAppliesStores(t *testing.T) {
 	}
 }
 
-// The database's times are only for a group that has no offsets any more; else Kafka's
-// are right, the database may be behind.
+// The database's times are used only if the group has no offsets. Otherwise Kafka's times
+// win, because the database may be old.
 func TestTimesOfKafkaWin(t *testing.T) {
 	t.Parallel()
 	s, db := storeShell(t, numbersSpec{name: "numbers", persistent: true})

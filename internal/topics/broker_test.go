@@ -14,8 +14,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// TestRealBroker checks that a real controller takes our configurations, and what it
-// answers to several creators.
+// TestRealBroker checks that a real controller accepts the library's settings, and how it
+// answers several creators.
 func TestRealBroker(t *testing.T) {
 	brokers := os.Getenv("MILLRACE_BROKERS")
 	if brokers == "" {

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestDocumentedSettings holds docs/internal-topics.md to the table of settings.
+// TestDocumentedSettings compares docs/internal-topics.md with the table of settings.
 func TestDocumentedSettings(t *testing.T) {
 	t.Parallel()
 	const file = "../../docs/internal-topics.md"

@@ -274,8 +274,8 @@ func TestOffsetsSince(t *testing.T) {
 	}
 }
 
-// What differs, and does not keep the application from running, is warned of with the
-// command that puts it right.
+// If a setting differs, but the application can run, a warning names the command that
+// corrects it.
 func TestWarnings(t *testing.T) {
 	const command = "kafka-configs.sh --bootstrap-server localhost:9092 --alter --entity-type topics --entity-name app-it --add-config "
 	for _, tc := range []struct {
@@ -348,7 +348,8 @@ func unknown(cluster *kfake.Cluster, code *kerr.Error, names ...string) {
 	})
 }
 
-// A broker before 3.6 does not know the two bounds of timestamps, but another one.
+// A broker before 3.6 does not know the two bounds of timestamps. It knows an older
+// setting.
 func TestOldBroker(t *testing.T) {
 	inCluster(t, func(t *testing.T, cluster *kfake.Cluster, cl *kgo.Client) {
 		unknown(cluster, kerr.InvalidConfig, "message.timestamp.before.max.ms", "message.timestamp.after.max.ms")
@@ -368,7 +369,7 @@ func TestOldBroker(t *testing.T) {
 	})
 }
 
-// A cluster's policy may forbid a setting that is not needed to begin.
+// A cluster's policy may forbid a setting that is not needed at first.
 func TestForbiddenSetting(t *testing.T) {
 	inCluster(t, func(t *testing.T, cluster *kfake.Cluster, cl *kgo.Client) {
 		unknown(cluster, kerr.PolicyViolation, "unclean.leader.election.enable")
@@ -379,8 +380,7 @@ func TestForbiddenSetting(t *testing.T) {
 	})
 }
 
-// Without its cleanup policy, or without what the user has asked for, a topic is not
-// made.
+// Without its cleanup policy, or without a setting of the user, a topic is not created.
 func TestSettingsThatAreNotLeftOut(t *testing.T) {
 	for name, set := range map[string]string{"policy": "cleanup.policy", "user": "min.insync.replicas"} {
 		t.Run(name, func(t *testing.T) {
@@ -394,7 +394,8 @@ func TestSettingsThatAreNotLeftOut(t *testing.T) {
 	}
 }
 
-// What is left to the broker must stay so: a value of ours could be below its default.
+// Settings that are left to the broker are never set: the library's value could be below
+// the broker's default.
 func TestNeverSet(t *testing.T) {
 	t.Parallel()
 	for k := range kinds {

@@ -21,7 +21,7 @@ import (
 	"github.com/millrace-streams/millrace/internal/transient"
 )
 
-// told says itself what it is.
+// told reports by itself whether it is transient.
 type told bool
 
 func (told) Error() string     { return "told" }
@@ -69,8 +69,8 @@ func TestIs(t *testing.T) {
 	}
 }
 
-// The client has no name for a broker that it does not know; its text is recognised,
-// which this pins.
+// The client has no named error for a broker that it does not know. The error is
+// recognised by its text, and this test pins that text.
 func TestBrokerThatHasLeft(t *testing.T) {
 	t.Parallel()
 	cluster, err := kfake.NewCluster(kfake.NumBrokers(1))

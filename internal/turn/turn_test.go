@@ -29,7 +29,7 @@ func TestTurnIsTakenInTurn(t *testing.T) {
 	})
 }
 
-// The waiting is one that virtual time passes in, unlike that for a mutex.
+// Virtual time passes during the wait, which is not so for a mutex.
 func TestTakeEndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		turn := New()

@@ -13,12 +13,12 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// patience is how long the test on a real broker waits for an expected event. Only a
-// failing test takes so long.
+// patience bounds the test's wait for an event on a real broker. Only a failing test
+// takes that long.
 const patience = 5 * time.Minute
 
-// TestRealBroker checks what a fake broker cannot show: markers that are still being
-// written, the offsets topic, and the checks of the group coordinator.
+// TestRealBroker checks behaviour that a fake broker does not have: markers that are
+// still being written, the offsets topic, and the checks of the group coordinator.
 func TestRealBroker(t *testing.T) {
 	brokers := os.Getenv("MILLRACE_BROKERS")
 	if brokers == "" {

@@ -392,8 +392,8 @@ func TestUnansweredOffsetCommitIsUnknown(t *testing.T) {
 	})
 }
 
-// A crash at each step, as a test of the tasks sees it: the next producer with the same
-// ID finds all or nothing.
+// A crash happens at each step. The next producer with the same ID finds either all of
+// the transaction or nothing.
 func TestCrashAtEachStep(t *testing.T) {
 	for step, committed := range map[Step]bool{BeforeFlush: false, AfterFlush: false, AfterOffsets: false, BeforeEnd: false, AfterEnd: true} {
 		t.Run(string(step), func(t *testing.T) {

@@ -154,7 +154,7 @@ func TestSieveTriesSeldom(t *testing.T) {
 	}
 }
 
-// A temporary refusal costs no record.
+// A temporary refusal loses no record.
 func TestSieveTriesDoubtfulRefusalsAgain(t *testing.T) {
 	t.Parallel()
 	for _, err := range []error{kerr.CorruptMessage, kerr.UnknownServerError} {
@@ -208,8 +208,7 @@ func TestSieveSeldomWaits(t *testing.T) {
 	}
 }
 
-// A broker that refuses everything for a while, in the middle of a search, costs no
-// record.
+// A broker refuses everything for a while, in the middle of a search. No record is lost.
 func TestSieveOutlastsTrouble(t *testing.T) {
 	t.Parallel()
 	for after := range 40 {

@@ -10,10 +10,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace-streams/millrace/internal/engine"
+	"github.com/millrace-streams/millrace/internal/registrytopic"
 	"github.com/millrace-streams/millrace/internal/topicid"
 )
-
-const diskPrefix = "disk/"
 
 // diskKey names what a process has on disk of the task that reads a partition.
 type diskKey struct {
@@ -21,10 +20,10 @@ type diskKey struct {
 	input   Partition // the first of the task
 }
 
-func (k diskKey) String() string { return diskPrefix + k.process + "/" + k.input.String() }
+func (k diskKey) String() string { return registrytopic.Disk.Key(k.process + "/" + k.input.String()) }
 
-func parseDiskKey(key string) (k diskKey, ok bool) {
-	rest, ok := strings.CutPrefix(key, diskPrefix)
+func parseDiskKey(key []byte) (k diskKey, ok bool) {
+	rest, ok := registrytopic.Disk.Name(key)
 	if !ok {
 		return k, false
 	}
@@ -110,7 +109,7 @@ func (s *Records) applyDisk(k diskKey, value []byte) error {
 }
 
 func diskOf(p engine.Progress) disk {
-	d := disk{Version: recordVersion}
+	d := disk{Version: registrytopic.Version}
 	for _, in := range p.Inputs {
 		d.Inputs = append(d.Inputs, diskInput{in.Topic, in.Partition, topicid.Format(in.TopicID), in.Offset, in.Metadata})
 	}

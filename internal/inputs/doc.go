@@ -7,15 +7,14 @@
 // A start record says that a task has committed the offset at which it starts to read an
 // input partition. It is written after that commit and before the task processes a
 // record. If an input has a start record and no committed offset, the offset was
-// therefore lost. Start records do not expire. They are in the application's registry, a
-// compacted topic, under the key
+// therefore lost. Start records do not expire. They are in the application's registry (see
+// package registrytopic), under the key
 //
 //	start/<topic>/<partition>
 //
 // The value is JSON: {"version":1, "topic_id":"<base64url>", "run":"<text>"}. The ID is
 // that of the topic to which the committed offset belongs. The run distinguishes the
-// starts of a partition: each assignment of the task has another one. A reader ignores
-// unknown fields and keys.
+// starts of a partition: each assignment of the task has another one.
 //
 // Only the process that has the task writes the record, and a repeated write has the same
 // content. No transaction is needed.

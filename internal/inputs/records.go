@@ -3,7 +3,6 @@ package inputs
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"strconv"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/millrace-streams/millrace/internal/engine"
 	"github.com/millrace-streams/millrace/internal/graph"
+	"github.com/millrace-streams/millrace/internal/registrytopic"
 	"github.com/millrace-streams/millrace/internal/restore"
 	"github.com/millrace-streams/millrace/internal/topicid"
 	"github.com/millrace-streams/millrace/internal/turn"
@@ -30,15 +30,6 @@ type Partition struct {
 }
 
 func (p Partition) String() string { return fmt.Sprintf("%s/%d", p.Topic, p.Partition) }
-
-const (
-	startPrefix = "start/"
-	stopPrefix  = "stop/"
-)
-
-// recordVersion is the version of the values. It stays the same for a new field that
-// older versions may ignore.
-const recordVersion = 1
 
 // Start is the content of a start record.
 type Start struct {
@@ -72,8 +63,8 @@ type stop struct {
 type Records struct {
 	topic string
 
-	turn turn.Turn // held to read the records, or to apply a write
-	next int64     // the next offset to read; guarded by turn
+	turn   turn.Turn            // held to read the records, or to apply a write
+	reader registrytopic.Reader // guarded by turn
 
 	mu     sync.Mutex // never held while waiting for Kafka
 	starts map[Partition]Start
@@ -83,7 +74,8 @@ type Records struct {
 
 // NewRecords returns the records of an application. Nothing has been read yet.
 func NewRecords(applicationID string) *Records {
-	r := &Records{topic: graph.RegistryTopic(applicationID), turn: turn.New()}
+	topic := graph.RegistryTopic(applicationID)
+	r := &Records{topic: topic, turn: turn.New(), reader: registrytopic.NewReader(topic, TopicID{})}
 	r.reset()
 	return r
 }
@@ -91,7 +83,6 @@ func NewRecords(applicationID string) *Records {
 func (s *Records) reset() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.next = -1
 	s.starts, s.stops, s.disks = map[Partition]Start{}, map[Partition]Stop{}, map[diskKey]engine.Progress{}
 }
 
@@ -118,22 +109,12 @@ func (s *Records) Read(ctx context.Context, from *restore.Restorer) error {
 		return err
 	}
 	defer s.turn.Free()
-	sink := func(_ int, records []*kgo.Record, next int64) error {
+	apply := func(records []*kgo.Record) error {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		for _, r := range records {
-			if err := s.apply(r.Key, r.Value); err != nil {
-				return fmt.Errorf("offset %d: %w", r.Offset, err)
-			}
-		}
-		s.next = next
-		return nil
+		return registrytopic.Each(records, s.apply)
 	}
-	err := from.Restore(ctx, []restore.Partition{{Topic: s.topic, From: s.next}}, sink, nil, nil)
-	if errors.Is(err, restore.ErrOutOfRange) && s.next >= 0 { // the topic was made again
-		s.reset()
-		err = from.Restore(ctx, []restore.Partition{{Topic: s.topic, From: s.next}}, sink, nil, nil)
-	}
+	err := s.reader.Read(ctx, from, s.reset, apply)
 	if err != nil {
 		return fmt.Errorf("read the start records in topic %s: %w", s.topic, err)
 	}
@@ -143,13 +124,13 @@ func (s *Records) Read(ctx context.Context, from *restore.Restorer) error {
 // apply applies a record. It skips keys of other kinds, and values of newer versions that
 // lack the data.
 func (s *Records) apply(key, value []byte) error {
-	if k, ok := parseDiskKey(string(key)); ok {
+	if k, ok := parseDiskKey(key); ok {
 		return s.applyDisk(k, value)
 	}
-	if p, ok := parseKey(startPrefix, string(key)); ok {
+	if p, ok := parseKey(registrytopic.Start, key); ok {
 		return applyTo(s.starts, p, value, "start", start.decode)
 	}
-	if p, ok := parseKey(stopPrefix, string(key)); ok {
+	if p, ok := parseKey(registrytopic.Stop, key); ok {
 		return applyTo(s.stops, p, value, "stop", stop.decode)
 	}
 	return nil
@@ -183,12 +164,12 @@ func (v stop) decode() (Stop, error) {
 }
 
 func (at Start) json() start {
-	return start{Version: recordVersion, TopicID: topicid.Format(at.TopicID), Run: at.Run}
+	return start{Version: registrytopic.Version, TopicID: topicid.Format(at.TopicID), Run: at.Run}
 }
 
 // WriteStarts writes start records, and returns when all in-sync replicas have them.
 func (s *Records) WriteStarts(ctx context.Context, cl *kgo.Client, starts map[Partition]Start) error {
-	if err := write(ctx, cl, s.topic, startPrefix, starts, func(at Start) any { return at.json() }); err != nil {
+	if err := write(ctx, cl, s.topic, registrytopic.Start, starts, func(at Start) any { return at.json() }); err != nil {
 		return fmt.Errorf("write the start records to topic %s: %w", s.topic, err)
 	}
 	return s.takeIn(ctx, func() { maps.Copy(s.starts, starts) })
@@ -197,7 +178,7 @@ func (s *Records) WriteStarts(ctx context.Context, cl *kgo.Client, starts map[Pa
 // WriteStops writes stop records, and returns when all in-sync replicas have them.
 func (s *Records) WriteStops(ctx context.Context, cl *kgo.Client, stops map[Partition]Stop) error {
 	encode := func(at Stop) any { return stop{at.Start.json(), at.Offset, at.Metadata} }
-	if err := write(ctx, cl, s.topic, stopPrefix, stops, encode); err != nil {
+	if err := write(ctx, cl, s.topic, registrytopic.Stop, stops, encode); err != nil {
 		return fmt.Errorf("write the stop records to topic %s: %w", s.topic, err)
 	}
 	return s.takeIn(ctx, func() { maps.Copy(s.stops, stops) })
@@ -216,20 +197,20 @@ func (s *Records) takeIn(ctx context.Context, change func()) error {
 	return nil
 }
 
-func write[R any](ctx context.Context, cl *kgo.Client, topic, prefix string, values map[Partition]R, encode func(R) any) error {
+func write[R any](ctx context.Context, cl *kgo.Client, topic string, kind registrytopic.Kind, values map[Partition]R, encode func(R) any) error {
 	records := make([]*kgo.Record, 0, len(values))
 	for p, v := range values {
 		value, err := json.Marshal(encode(v))
 		if err != nil {
 			return err
 		}
-		records = append(records, &kgo.Record{Topic: topic, Key: []byte(prefix + p.String()), Value: value})
+		records = append(records, &kgo.Record{Topic: topic, Key: []byte(kind.Key(p.String())), Value: value})
 	}
 	return cl.ProduceSync(ctx, records...).FirstErr()
 }
 
-func parseKey(prefix, key string) (p Partition, ok bool) {
-	rest, ok := strings.CutPrefix(key, prefix)
+func parseKey(kind registrytopic.Kind, key []byte) (p Partition, ok bool) {
+	rest, ok := kind.Name(key)
 	if !ok {
 		return p, false
 	}

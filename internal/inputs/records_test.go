@@ -7,6 +7,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/millrace-streams/millrace/internal/registrytopic"
 	"github.com/millrace-streams/millrace/internal/restore"
 )
 
@@ -88,9 +89,9 @@ func FuzzKey(f *testing.F) {
 	f.Add("start//0")
 	f.Add("store/in/0")
 	f.Fuzz(func(t *testing.T, text string) {
-		p, ok := parseKey(startPrefix, text)
-		if again, okAgain := parseKey(startPrefix, startPrefix+p.String()); ok && (!okAgain || again != p) {
-			t.Errorf("%q is %v, whose key is %q", text, p, startPrefix+p.String())
+		p, ok := parseKey(registrytopic.Start, []byte(text))
+		if again, okAgain := parseKey(registrytopic.Start, []byte(registrytopic.Start.Key(p.String()))); ok && (!okAgain || again != p) {
+			t.Errorf("%q is %v, whose key is %q", text, p, registrytopic.Start.Key(p.String()))
 		}
 	})
 }

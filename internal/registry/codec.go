@@ -5,19 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"strings"
 	"time"
 
+	"github.com/millrace-streams/millrace/internal/registrytopic"
 	"github.com/millrace-streams/millrace/internal/topicid"
-)
-
-// version is the version of the values. It stays the same for a new field that older
-// versions may ignore.
-const version = 1
-
-const (
-	storePrefix       = "store/"
-	repartitionPrefix = "repartition/"
 )
 
 // wire is the JSON of a value. The first group of fields is in every version.
@@ -59,28 +50,15 @@ type entry struct {
 	repartition *Repartition
 }
 
-func storeKey(name string) string        { return storePrefix + name }
-func repartitionKey(topic string) string { return repartitionPrefix + topic }
-
-// nameIn returns the part of a key after the prefix, or "" if the key does not have the
-// prefix.
-func nameIn(key []byte, prefix string) string {
-	name, ok := strings.CutPrefix(string(key), prefix)
-	if !ok {
-		return ""
-	}
-	return name
-}
-
 func (r Record) encode() ([]byte, error) { return json.Marshal(r.wire()) }
 
 func (r Repartition) encode() ([]byte, error) {
-	return json.Marshal(wire{Version: version, Application: r.Application, Topic: r.Topic, Partitions: r.Partitions})
+	return json.Marshal(wire{Version: registrytopic.Version, Application: r.Application, Topic: r.Topic, Partitions: r.Partitions})
 }
 
 func (r Record) wire() wire {
 	w := wire{
-		Version: version, Application: r.Application, Store: r.Store, Changelog: r.Changelog, ChangelogID: encodeID(r.ChangelogID),
+		Version: registrytopic.Version, Application: r.Application, Store: r.Store, Changelog: r.Changelog, ChangelogID: encodeID(r.ChangelogID),
 		SubTopology: r.SubTopology, Kind: r.Kind, Duplicates: r.Duplicates, Key: r.KeyFormat, Value: r.ValueFormat, Partitions: r.Partitions,
 		WindowMs: r.Windows.Size.Milliseconds(), AdvanceMs: r.Windows.Advance.Milliseconds(), WindowStartMs: r.Windows.Start,
 	}
@@ -99,8 +77,8 @@ func (r Record) wire() wire {
 // decode reads a record of the topic. The value is not empty.
 func decode(key, value []byte) (entry, error) {
 	e := entry{key: string(key)}
-	name, isStore := strings.CutPrefix(e.key, storePrefix)
-	topic, isRepartition := strings.CutPrefix(e.key, repartitionPrefix)
+	name, isStore := registrytopic.Store.Name(key)
+	topic, isRepartition := registrytopic.Repartition.Name(key)
 	if !isStore && !isRepartition {
 		return e, nil
 	}
@@ -141,7 +119,7 @@ func parse(value []byte) (wire, error) {
 	if common.Version < 1 {
 		return wire{}, errors.New("it has no version")
 	}
-	if common.Version > version {
+	if common.Version > registrytopic.Version {
 		return wire{
 			Version: common.Version, Application: common.Application, Store: common.Store, Changelog: common.Changelog,
 			ChangelogID: common.ChangelogID, Topic: common.Topic, Removed: common.Removed,
@@ -154,7 +132,7 @@ func parse(value []byte) (wire, error) {
 func (w wire) record() (*Record, error) {
 	r := &Record{
 		Store: w.Store, Application: w.Application, SubTopology: w.SubTopology, Kind: w.Kind, Duplicates: w.Duplicates,
-		KeyFormat: w.Key, ValueFormat: w.Value, Changelog: w.Changelog, Partitions: w.Partitions, Newer: w.Version > version,
+		KeyFormat: w.Key, ValueFormat: w.Value, Changelog: w.Changelog, Partitions: w.Partitions, Newer: w.Version > registrytopic.Version,
 	}
 	var err error
 	if r.ChangelogID, err = decodeID(w.ChangelogID); err != nil {

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/millrace-streams/millrace/internal/registrytopic"
 )
 
 func full() Record {
@@ -28,7 +30,7 @@ func TestRecordsAreReadAsWritten(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		e, err := decode([]byte(storeKey(r.Store)), value)
+		e, err := decode([]byte(registrytopic.Store.Key(r.Store)), value)
 		if err != nil || !reflect.DeepEqual(*e.store, r) {
 			t.Errorf("%s: got %+v, %v", value, e.store, err)
 		}
@@ -38,7 +40,7 @@ func TestRecordsAreReadAsWritten(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if e, err := decode([]byte(repartitionKey(p.Topic)), value); err != nil || *e.repartition != p {
+	if e, err := decode([]byte(registrytopic.Repartition.Key(p.Topic)), value); err != nil || *e.repartition != p {
 		t.Errorf("got %+v, %v", e.repartition, err)
 	}
 }

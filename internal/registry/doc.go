@@ -1,19 +1,14 @@
 // Package registry records in Kafka what the state of an application means. A changed
 // topology can then be refused even by a process with an empty state directory.
 //
-// # The topic
+// # The records
 //
-// The registry is the compacted topic <application>-stores-registry. It has one
-// partition. No other internal topic of any application can have its name, because those
-// end in -changelog or -repartition. For the same reason, two applications never share a
-// registry, although they may share a changelog.
-//
-// The key of a record is "store/" and the name of a store. The value is JSON:
+// Package registrytopic describes the topic. This package has its records of stores and
+// of repartition topics. The value of a store's record is JSON:
 //
 //	{"version":1, "application":"tweets", "store":"counts", "kind":"window", ...}
 //
-// A reader ignores unknown fields and keys. Package inputs keeps its records in the same
-// topic. A value with a larger version than the reader's is kept as a [Record] with Newer
+// A value with a larger version than the reader's is kept as a [Record] with Newer
 // set; the reader then only knows that the store exists. A removed store keeps a record
 // with Removed set. A state directory that still has the store therefore does not bring
 // it back.

@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace-streams/millrace/internal/graph"
+	"github.com/millrace-streams/millrace/internal/registrytopic"
 	"github.com/millrace-streams/millrace/internal/restore"
 )
 
@@ -32,15 +33,16 @@ type Config struct {
 // Registry is an application's registry as this process has read it. Only one goroutine
 // may use it at a time.
 type Registry struct {
-	cfg      Config
-	topic    string
-	view     View
-	position int64 // offset to read next
+	cfg    Config
+	topic  string
+	view   View
+	reader registrytopic.Reader // after the records of view
 }
 
 // New makes a Registry. Nothing has been read yet.
 func New(cfg Config) *Registry {
-	return &Registry{cfg: cfg, topic: TopicName(cfg.Application)}
+	topic := TopicName(cfg.Application)
+	return &Registry{cfg: cfg, topic: topic, reader: registrytopic.NewReader(topic, TopicID{})}
 }
 
 // Topic returns the name of the topic.
@@ -61,13 +63,13 @@ func (r *Registry) Refresh(ctx context.Context) (View, error) {
 		if had != (TopicID{}) {
 			r.cfg.Logger.Warn("the registry of the stores was deleted while the application ran; it is created again from the topology", "topic", r.topic)
 		}
-		r.view, r.position = View{TopicID: id}, -1
+		r.view, r.reader = View{TopicID: id}, registrytopic.NewReader(r.topic, id)
 	}
-	view, next, err := read(ctx, r.cfg.Restorer, r.topic, r.view, r.position)
+	view, next, err := read(ctx, r.cfg.Restorer, r.topic, r.view, r.reader)
 	if err != nil {
 		return r.view, err
 	}
-	r.view, r.position = view, next
+	r.view, r.reader = view, next
 	return view, nil
 }
 
@@ -75,46 +77,44 @@ func (r *Registry) Refresh(ctx context.Context) (View, error) {
 // that is not the registry's.
 var ErrDamaged = errors.New("it is not a record of the registry")
 
-// read adds the content of the topic from an offset on to a view, and returns the end
-// offset.
-func read(ctx context.Context, from *restore.Restorer, topic string, view View, position int64) (View, int64, error) {
-	view.stores, view.repartitions = maps.Clone(view.stores), maps.Clone(view.repartitions)
-	if view.stores == nil {
-		view.stores, view.repartitions = map[string]Record{}, map[string]Repartition{}
+// read adds the records since a reader's last read to a view. It returns the new view, and
+// the reader for the next call. The arguments stay unchanged.
+func read(ctx context.Context, from *restore.Restorer, topic string, view View, reader registrytopic.Reader) (View, registrytopic.Reader, error) {
+	next := view.clone()
+	reset := func() { next = View{TopicID: view.TopicID}.clone() }
+	apply := func(records []*kgo.Record) error {
+		return registrytopic.Each(records, func(key, value []byte) error { return next.apply(key, value) })
 	}
-	sink := func(_ int, records []*kgo.Record, _ int64) error {
-		for _, record := range records {
-			if err := view.apply(record); err != nil {
-				return fmt.Errorf("offset %d: key %q: %w: %w: if another program wrote the record, write an empty value under its key; otherwise restore the record", record.Offset, record.Key, ErrDamaged, err)
-			}
+	if err := reader.Read(ctx, from, reset, apply); err != nil {
+		return view, reader, fmt.Errorf("read the registry of the stores in topic %s: %w", topic, err)
+	}
+	return next, reader, nil
+}
+
+// clone returns a copy that apply may change.
+func (v View) clone() View {
+	v.stores, v.repartitions = maps.Clone(v.stores), maps.Clone(v.repartitions)
+	if v.stores == nil {
+		v.stores, v.repartitions = map[string]Record{}, map[string]Repartition{}
+	}
+	return v
+}
+
+// apply applies a record to a view that nobody else uses yet.
+func (v View) apply(key, value []byte) error {
+	if len(value) == 0 {
+		if name, ok := registrytopic.Store.Name(key); ok {
+			delete(v.stores, name)
+		}
+		if topic, ok := registrytopic.Repartition.Name(key); ok {
+			delete(v.repartitions, topic)
 		}
 		return nil
 	}
-	end := position
-	done := func(_ int, next int64, _ error) { end = next }
-	part := restore.Partition{Topic: topic, From: position, TopicID: view.TopicID}
-	err := from.Restore(ctx, []restore.Partition{part}, sink, done, nil)
-	if errors.Is(err, restore.ErrOutOfRange) && position >= 0 {
-		// Records before position were deleted by hand.
-		return read(ctx, from, topic, View{TopicID: view.TopicID}, -1)
-	}
-	if err != nil {
-		return view, position, fmt.Errorf("read the registry of the stores in topic %s: %w", topic, err)
-	}
-	return view, end, nil
-}
-
-// apply changes a view that nobody else uses yet.
-func (v View) apply(record *kgo.Record) error {
-	if len(record.Value) == 0 {
-		delete(v.stores, nameIn(record.Key, storePrefix))
-		delete(v.repartitions, nameIn(record.Key, repartitionPrefix))
-		return nil
-	}
-	e, err := decode(record.Key, record.Value)
+	e, err := decode(key, value)
 	switch {
 	case err != nil:
-		return err
+		return fmt.Errorf("key %q: %w: %w: if another program wrote the record, write an empty value under its key; otherwise restore the record", key, ErrDamaged, err)
 	case e.store != nil:
 		v.stores[e.store.Store] = *e.store
 	case e.repartition != nil:

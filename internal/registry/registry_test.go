@@ -17,6 +17,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/millrace-streams/millrace/internal/kafkatest"
+	"github.com/millrace-streams/millrace/internal/registrytopic"
 	"github.com/millrace-streams/millrace/internal/restore"
 )
 
@@ -110,7 +111,7 @@ func TestWriteAndRead(t *testing.T) {
 		if now := w.cluster.PartitionInfo(a.Topic(), 0).HighWatermark; now != end {
 			w.Errorf("a write of nothing moved the end from %d to %d", end, now)
 		}
-		_, err = b.Update(background, func(View) (Changes, error) { return Changes{Forget: []string{storeKey("x")}}, nil })
+		_, err = b.Update(background, func(View) (Changes, error) { return Changes{Forget: []string{registrytopic.Store.Key("x")}}, nil })
 		w.must(err)
 		w.expect(b.View(), "y")
 	})
@@ -189,7 +190,7 @@ func TestAWriterThatDies(t *testing.T) {
 		w.must(dead.BeginTransaction())
 		value, err := storeRecord("y").encode()
 		w.must(err)
-		w.must(dead.ProduceSync(background, &kgo.Record{Topic: r.Topic(), Key: []byte(storeKey("y")), Value: value}).FirstErr())
+		w.must(dead.ProduceSync(background, &kgo.Record{Topic: r.Topic(), Key: []byte(registrytopic.Store.Key("y")), Value: value}).FirstErr())
 		began := time.Now()
 		view, err := w.registry("app").Refresh(background)
 		w.must(err)

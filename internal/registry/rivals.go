@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/millrace-streams/millrace/internal/graph"
+	"github.com/millrace-streams/millrace/internal/registrytopic"
 	"github.com/millrace-streams/millrace/internal/store"
 )
 
@@ -62,7 +63,7 @@ func (r *Registry) Rival(ctx context.Context, topics []string, exist func(contex
 		if !found {
 			continue
 		}
-		view, _, err := read(ctx, r.cfg.Restorer, name, View{TopicID: id}, -1)
+		view, _, err := read(ctx, r.cfg.Restorer, name, View{TopicID: id}, registrytopic.NewReader(name, id))
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()

@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace-streams/millrace/internal/backoff"
+	"github.com/millrace-streams/millrace/internal/registrytopic"
 )
 
 // Changes are the records that a write changes in the registry.
@@ -31,14 +32,14 @@ func (c Changes) Undo(before View) (undo Changes) {
 		if was, found := before.Store(s.Store); found {
 			undo.Stores = append(undo.Stores, was)
 		} else {
-			undo.Forget = append(undo.Forget, storeKey(s.Store))
+			undo.Forget = append(undo.Forget, registrytopic.Store.Key(s.Store))
 		}
 	}
 	for _, p := range c.Repartitions {
 		if was, found := before.repartitions[p.Topic]; found {
 			undo.Repartitions = append(undo.Repartitions, was)
 		} else {
-			undo.Forget = append(undo.Forget, repartitionKey(p.Topic))
+			undo.Forget = append(undo.Forget, registrytopic.Repartition.Key(p.Topic))
 		}
 	}
 	return undo
@@ -168,13 +169,13 @@ func (r *Registry) encode(c Changes) ([]*kgo.Record, error) {
 	}
 	for _, s := range c.Stores {
 		value, err := s.encode()
-		if err := add(storeKey(s.Store), value, err); err != nil {
+		if err := add(registrytopic.Store.Key(s.Store), value, err); err != nil {
 			return nil, fmt.Errorf("store %s: %w", s.Store, err)
 		}
 	}
 	for _, p := range c.Repartitions {
 		value, err := p.encode()
-		if err := add(repartitionKey(p.Topic), value, err); err != nil {
+		if err := add(registrytopic.Repartition.Key(p.Topic), value, err); err != nil {
 			return nil, fmt.Errorf("topic %s: %w", p.Topic, err)
 		}
 	}

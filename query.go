@@ -41,7 +41,8 @@ type Row[K, V any] struct {
 	Partition int32               // the partition that has the row; 0 in a global store
 }
 
-// ReadOption is an option of [Range], [Prefix], [Windows] and [AllWindows].
+// ReadOption is an option of [Range], [Prefix], [Windows] and [AllWindows]. A nil option
+// has no effect.
 type ReadOption func(*readOptions)
 
 type readOptions struct {
@@ -53,7 +54,9 @@ type readOptions struct {
 // Reverse yields the rows, and the partitions, in descending order.
 func Reverse() ReadOption { return func(o *readOptions) { o.reverse = true } }
 
-// Limit ends the loop after n rows over all partitions. n must be positive.
+// Limit ends the loop after n rows over all partitions. If n is not positive, 0 included,
+// the loop yields only an error: a computed limit of 0 is more often a mistake than a
+// wish for no rows. For all rows, leave the option out.
 func Limit(n int) ReadOption {
 	return func(o *readOptions) {
 		if o.limit = n; n < 1 {
@@ -351,7 +354,9 @@ func (q *asking) wrap(err error) error {
 func (q *asking) rangeOf(opts []ReadOption, plan func() (query.Range, error)) (query.Range, error) {
 	var o readOptions
 	for _, opt := range opts {
-		opt(&o)
+		if opt != nil {
+			opt(&o)
+		}
 	}
 	if o.wrong != nil {
 		return query.Range{}, o.wrong

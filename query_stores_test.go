@@ -188,6 +188,9 @@ func TestQueriesWithBadInput(t *testing.T) {
 			t.Errorf("error %v, want %q", err, want)
 		}
 	}
+	if _, err := list(millrace.Range(ctx, app.App, p.rows, nil, nil, nil)); err != nil {
+		t.Errorf("a nil option: %v", err)
+	}
 	for _, times := range [][2]time.Time{{{}, {}}, {{}, time.Unix(1<<60, 0)}, {time.Unix(1<<60, 0), time.Unix(1<<61, 0)}} {
 		if _, err := list(millrace.AllWindows(ctx, app.App, p.visits, times[0], times[1])); err != nil {
 			t.Errorf("windows from %v to %v: %v", times[0], times[1], err)

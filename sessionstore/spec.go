@@ -26,7 +26,7 @@ type Spec[K, V any] interface {
 	types(K, V)
 }
 
-// Option is an option of a store.
+// Option is an option of a store. A nil Option has no effect.
 type Option func(*options)
 
 type options = store.Options
@@ -56,7 +56,9 @@ func EveryUpdate() Option { return func(o *options) { o.EveryUpdate = true } }
 func New[K, V any](name string, ks serde.Serde[K], vs serde.Serde[V], retention time.Duration, opts ...Option) Spec[K, V] {
 	s := store.Spec{Name: name, Kind: store.Session, Retention: retention}
 	for _, opt := range opts {
-		opt(&s.Options)
+		if opt != nil {
+			opt(&s.Options)
+		}
 	}
 	return &spec[K, V]{store.NewTyped(s, ks, vs, open[K, V], store.CheckSessions)}
 }

@@ -25,7 +25,7 @@ type Spec[K, V any] interface {
 	types(K, V)
 }
 
-// Option is an option of a store.
+// Option is an option of a store. A nil Option has no effect.
 type Option func(*options)
 
 type options = store.Options
@@ -57,7 +57,9 @@ func EveryUpdate() Option { return func(o *options) { o.EveryUpdate = true } }
 func KeyValue[K, V any](name string, ks serde.Serde[K], vs serde.Serde[V], opts ...Option) Spec[K, V] {
 	s := store.Spec{Name: name, Kind: store.KeyValue}
 	for _, o := range opts {
-		o(&s.Options)
+		if o != nil {
+			o(&s.Options)
+		}
 	}
 	return &spec[K, V]{store.NewTyped(s, ks, vs, open[K, V], nil)}
 }

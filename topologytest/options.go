@@ -8,7 +8,7 @@ import (
 	"github.com/millrace-streams/millrace/processor"
 )
 
-// Option is an option of [New].
+// Option is an option of [New]. A nil Option has no effect.
 type Option func(*options)
 
 type options struct {
@@ -45,7 +45,9 @@ func newOptions(opts []Option) options {
 		workers:       1,
 	}
 	for _, opt := range opts {
-		opt(&o)
+		if opt != nil {
+			opt(&o)
+		}
 	}
 	return o
 }

@@ -26,7 +26,7 @@ type Spec[K, V any] interface {
 	types(K, V)
 }
 
-// Option is an option of a store.
+// Option is an option of a store. A nil Option has no effect.
 type Option func(*options)
 
 type options struct {
@@ -70,7 +70,9 @@ func RetainDuplicates() Option { return func(o *options) { o.duplicates = true }
 func New[K, V any](name string, ks serde.Serde[K], vs serde.Serde[V], size, retention time.Duration, opts ...Option) Spec[K, V] {
 	var o options
 	for _, opt := range opts {
-		opt(&o)
+		if opt != nil {
+			opt(&o)
+		}
 	}
 	s := store.Spec{
 		Name: name, Kind: store.Window, Options: o.Options,

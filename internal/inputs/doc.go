@@ -7,8 +7,8 @@
 // A start record says that a task has committed the offset at which it starts to read an
 // input partition. It is written after that commit and before the task processes a
 // record. If an input has a start record and no committed offset, the offset was
-// therefore lost. Start records do not expire. They are in the application's registry (see
-// package registrytopic), under the key
+// therefore lost. Start records do not expire. They are in the application's registry
+// (see package registrytopic), under the key
 //
 //	start/<topic>/<partition>
 //

@@ -17,40 +17,56 @@ type MapValues[K, V, V2 any] struct {
 // New makes the node's instance for one task.
 func (c MapValues[K, V, V2]) New(t graph.Task, n *graph.Node, children []any) (any, error) {
 	next, err := receiverOf[K, V2](children)
-	return &mapValues[K, V, V2]{
-		base: base{t, n}, convert: c.Convert, absentToo: absenceOf(c.In).expressible(), values: absenceOf(c.Out), next: next,
-	}, err
+	return &mapValues[K, V, V2]{newValues: newValuesOf(base{t, n}, c.In, c.Out, next), convert: c.Convert}, err
 }
 
 type mapValues[K, V, V2 any] struct {
-	base
-	convert   func(*graph.Record[K, V]) (V2, error)
-	absentToo bool // call convert for absent values
-	values    absence[V2]
-	out       graph.Record[K, V2]
-	next      graph.Receiver[K, V2]
+	newValues[K, V2]
+	convert func(*graph.Record[K, V]) (V2, error)
 }
 
 func (m *mapValues[K, V, V2]) Receive(r *graph.Record[K, V]) error {
-	copyKey(&m.out, r)
-	if r.NoValue && !m.absentToo {
-		var none V2
-		m.out.Value, m.out.NoValue = none, true
-		return m.next.Receive(&m.out)
+	if copyKey(&m.out, r); r.NoValue && !m.absentToo {
+		return m.sendAbsent()
 	}
 	if err := m.call(r); err != nil {
 		if ok, failure := m.failed(err, func() error { return m.call(r) }); !ok {
 			return failure
 		}
 	}
-	m.out.NoValue = m.values.is(m.out.Value)
-	return m.next.Receive(&m.out)
+	return m.send()
 }
 
 func (m *mapValues[K, V, V2]) call(r *graph.Record[K, V]) (err error) {
 	defer graph.Guard(&err)
 	m.out.Value, err = m.convert(r)
 	return err
+}
+
+// newValues is shared by the nodes that give records other values. The caller sets out.
+type newValues[K, V2 any] struct {
+	base
+	absentToo bool // the function is called for absent values
+	values    absence[V2]
+	out       graph.Record[K, V2]
+	next      graph.Receiver[K, V2]
+}
+
+func newValuesOf[K, V, V2 any](b base, in serde.Serde[V], out serde.Serde[V2], next graph.Receiver[K, V2]) newValues[K, V2] {
+	return newValues[K, V2]{base: b, absentToo: absenceOf(in).expressible(), values: absenceOf(out), next: next}
+}
+
+// send sends out with its value.
+func (m *newValues[K, V2]) send() error {
+	m.out.NoValue = m.values.is(m.out.Value)
+	return m.next.Receive(&m.out)
+}
+
+// sendAbsent sends out without a value.
+func (m *newValues[K, V2]) sendAbsent() error {
+	var none V2
+	m.out.Value, m.out.NoValue = none, true
+	return m.next.Receive(&m.out)
 }
 
 // copyKey copies all but the value.
@@ -70,26 +86,17 @@ type FlatMapValues[K, V, V2 any] struct {
 // New makes the node's instance for one task.
 func (c FlatMapValues[K, V, V2]) New(t graph.Task, n *graph.Node, children []any) (any, error) {
 	next, err := receiverOf[K, V2](children)
-	return &flatMapValues[K, V, V2]{
-		base: base{t, n}, convert: c.Convert, absentToo: absenceOf(c.In).expressible(), values: absenceOf(c.Out), next: next,
-	}, err
+	return &flatMapValues[K, V, V2]{newValues: newValuesOf(base{t, n}, c.In, c.Out, next), convert: c.Convert}, err
 }
 
 type flatMapValues[K, V, V2 any] struct {
-	base
-	convert   func(*graph.Record[K, V]) ([]V2, error)
-	absentToo bool // call convert for absent values
-	values    absence[V2]
-	out       graph.Record[K, V2]
-	next      graph.Receiver[K, V2]
+	newValues[K, V2]
+	convert func(*graph.Record[K, V]) ([]V2, error)
 }
 
 func (m *flatMapValues[K, V, V2]) Receive(r *graph.Record[K, V]) error {
-	copyKey(&m.out, r)
-	if r.NoValue && !m.absentToo {
-		var none V2
-		m.out.Value, m.out.NoValue = none, true
-		return m.next.Receive(&m.out)
+	if copyKey(&m.out, r); r.NoValue && !m.absentToo {
+		return m.sendAbsent()
 	}
 	values, err := m.call(r)
 	if err != nil {
@@ -98,8 +105,8 @@ func (m *flatMapValues[K, V, V2]) Receive(r *graph.Record[K, V]) error {
 		}
 	}
 	for _, v := range values {
-		m.out.Value, m.out.NoValue = v, m.values.is(v)
-		if err := m.next.Receive(&m.out); err != nil {
+		m.out.Value = v
+		if err := m.send(); err != nil {
 			return err
 		}
 	}

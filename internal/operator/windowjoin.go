@@ -91,10 +91,12 @@ func (j *windowJoin[K, A, B, R]) openWaiting(t graph.Task, store string) error {
 		j.waiting.cells.KeepOld() // most records come and go between two commits
 	}
 	if j.left.alone {
-		j.left.waits, j.right.partners = leftWaiting[K, A, B]{j.waiting}, leftWaiting[K, A, B]{j.waiting}
+		side := sideWaiting[K, A, A, B]{j.waiting, false, withLeft[A, B]}
+		j.left.waits, j.right.partners = side, side
 	}
 	if j.right.alone {
-		j.right.waits, j.left.partners = rightWaiting[K, A, B]{j.waiting}, rightWaiting[K, A, B]{j.waiting}
+		side := sideWaiting[K, B, A, B]{j.waiting, true, withRight[A, B]}
+		j.right.waits, j.left.partners = side, side
 	}
 	j.settle = j.sendWaiting
 	return j.waiting.find()
@@ -123,7 +125,7 @@ type windowJoin[K, A, B, R any] struct {
 	left    *joinSide[K, A, B, R]
 	right   *joinSide[K, B, A, R]
 	waiting *waitingRecords[K, A, B]
-	due     []dueRecord // scratch
+	due     [][]byte // keys of waiting records; scratch
 }
 
 // windowJoinResults is shared by the two sides of a join.

@@ -38,6 +38,14 @@ func (w *waitingRecords[K, A, B]) find() error {
 	return nil
 }
 
+// least returns the lower bound of the timestamps of a side's waiting records.
+func (w *waitingRecords[K, A, B]) least(right bool) *int64 {
+	if right {
+		return &w.right
+	}
+	return &w.left
+}
+
 // load returns the cell of a side's records.
 func (w *waitingRecords[K, A, B]) load(at int64, right bool, key []byte) (*engine.Cell[WaitingKey[K], Waiting[A, B]], error) {
 	w.key = append(appendWaitingPrefix(w.key[:0], at, right), key...)
@@ -48,11 +56,7 @@ func (w *waitingRecords[K, A, B]) load(at int64, right bool, key []byte) (*engin
 // remove removes the records of a side with a key and timestamp, if there are any. now is
 // the timestamp of the record that was their partner.
 func (w *waitingRecords[K, A, B]) remove(at int64, right bool, key []byte, origin engine.Origin, now int64) error {
-	least := w.left
-	if right {
-		least = w.right
-	}
-	if at < least {
+	if at < *w.least(right) {
 		return nil
 	}
 	cell, err := w.load(at, right, key)
@@ -72,40 +76,35 @@ type waited interface {
 	remove(key []byte, at int64, origin engine.Origin, now int64) error
 }
 
-type leftWaiting[K, A, B any] struct{ all *waitingRecords[K, A, B] }
+// sideWaiting is one side's waiting records. V is the type of the side's values.
+type sideWaiting[K, V, A, B any] struct {
+	all   *waitingRecords[K, A, B]
+	right bool
+	with  func(list Waiting[A, B], v V) Waiting[A, B] // the list with one more value
+}
 
-func (l leftWaiting[K, A, B]) add(r *graph.Record[K, A], key []byte, origin engine.Origin) error {
+func withLeft[A, B any](list Waiting[A, B], v A) Waiting[A, B] {
+	return Waiting[A, B]{Left: append(list.Left, v)}
+}
+
+func withRight[A, B any](list Waiting[A, B], v B) Waiting[A, B] {
+	return Waiting[A, B]{Right: append(list.Right, v)}
+}
+
+func (s sideWaiting[K, V, A, B]) add(r *graph.Record[K, V], key []byte, origin engine.Origin) error {
 	at := int64(r.Timestamp)
-	cell, err := l.all.load(at, false, key)
+	cell, err := s.all.load(at, s.right, key)
 	if err != nil {
 		return err
 	}
-	l.all.left = min(l.all.left, at)
-	return l.all.cells.Set(cell, Waiting[A, B]{Left: append(cell.Value.Left, r.Value)}, true, at, origin)
+	least := s.all.least(s.right)
+	*least = min(*least, at)
+	return s.all.cells.Set(cell, s.with(cell.Value, r.Value), true, at, origin)
 }
 
-func (l leftWaiting[K, A, B]) remove(key []byte, at int64, origin engine.Origin, now int64) error {
-	return l.all.remove(at, false, key, origin, now)
+func (s sideWaiting[K, V, A, B]) remove(key []byte, at int64, origin engine.Origin, now int64) error {
+	return s.all.remove(at, s.right, key, origin, now)
 }
-
-type rightWaiting[K, A, B any] struct{ all *waitingRecords[K, A, B] }
-
-func (r rightWaiting[K, A, B]) add(in *graph.Record[K, B], key []byte, origin engine.Origin) error {
-	at := int64(in.Timestamp)
-	cell, err := r.all.load(at, true, key)
-	if err != nil {
-		return err
-	}
-	r.all.right = min(r.all.right, at)
-	return r.all.cells.Set(cell, Waiting[A, B]{Right: append(cell.Value.Right, in.Value)}, true, at, origin)
-}
-
-func (r rightWaiting[K, A, B]) remove(key []byte, at int64, origin engine.Origin, now int64) error {
-	return r.all.remove(at, true, key, origin, now)
-}
-
-// dueRecord is the encoded key of a Waiting whose time is over.
-type dueRecord struct{ key []byte }
 
 // passedOver bounds how many records of the other side are read in the search for a
 // side's next record. If the two sides wait for different times, many may lie in between.
@@ -113,10 +112,10 @@ const passedOver = 16
 
 // due appends the keys of a side's records whose time is over, and finds the side's next
 // record.
-func (w *waitingRecords[K, A, B]) due(dst []dueRecord, right bool, streamTime int64) ([]dueRecord, error) {
-	least, back := &w.left, w.leftBack
+func (w *waitingRecords[K, A, B]) due(dst [][]byte, right bool, streamTime int64) ([][]byte, error) {
+	least, back := w.least(right), w.leftBack
 	if right {
-		least, back = &w.right, w.rightBack
+		back = w.rightBack
 	}
 	if *least == nobody || later(*least, back) >= streamTime {
 		return dst, nil
@@ -139,7 +138,7 @@ func (w *waitingRecords[K, A, B]) due(dst []dueRecord, right bool, streamTime in
 		}
 		switch {
 		case side == right:
-			dst = append(dst, dueRecord{bytes.Clone(row.KeyBytes)})
+			dst = append(dst, bytes.Clone(row.KeyBytes))
 		case open:
 			passed++
 		}
@@ -161,10 +160,10 @@ func (j *windowJoin[K, A, B, R]) sendWaiting(headers processor.Headers) error {
 		return j.broken(err)
 	}
 	if lefts > 0 && lefts < len(j.due) {
-		slices.SortFunc(j.due, func(a, b dueRecord) int { return bytes.Compare(a.key, b.key) })
+		slices.SortFunc(j.due, bytes.Compare)
 	}
-	for _, d := range j.due {
-		if err := j.sendDue(d.key, headers); err != nil {
+	for _, key := range j.due {
+		if err := j.sendDue(key, headers); err != nil {
 			return err
 		}
 	}

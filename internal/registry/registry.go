@@ -77,8 +77,8 @@ func (r *Registry) Refresh(ctx context.Context) (View, error) {
 // that is not the registry's.
 var ErrDamaged = errors.New("it is not a record of the registry")
 
-// read adds the records since a reader's last read to a view. It returns the new view, and
-// the reader for the next call. The arguments stay unchanged.
+// read adds the records since a reader's last read to a view. It returns the new view,
+// and the reader for the next call. The arguments stay unchanged.
 func read(ctx context.Context, from *restore.Restorer, topic string, view View, reader registrytopic.Reader) (View, registrytopic.Reader, error) {
 	next := view.clone()
 	reset := func() { next = View{TopicID: view.TopicID}.clone() }

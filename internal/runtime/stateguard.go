@@ -11,7 +11,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/millrace-streams/millrace/internal/backoff"
 	"github.com/millrace-streams/millrace/internal/engine"
@@ -48,7 +47,7 @@ func (g *stateGuard) check() error {
 	name := graph.RegistryTopic(g.plan.application)
 	return g.untilReachable("comparing the topology with the state", func(ctx context.Context) error {
 		if len(g.plan.graph.Stores)+len(g.plan.graph.Repartitions) == 0 {
-			exists, err := topicIDs(ctx, g.client, []string{name})
+			exists, err := topics.IDs(ctx, g.client, []string{name})
 			if err != nil || len(exists) == 0 && g.layout.before.Shape.Stateless() {
 				return err
 			}
@@ -85,7 +84,7 @@ func (g *stateGuard) recordedTopic(name string) (registry.TopicID, int32) {
 func (g *stateGuard) ensureRegistry(ctx context.Context) (registry.TopicID, error) {
 	name := graph.RegistryTopic(g.plan.application)
 	if g.topic != (registry.TopicID{}) {
-		ids, err := topicIDs(ctx, g.client, []string{name})
+		ids, err := topics.IDs(ctx, g.client, []string{name})
 		if id, exists := ids[name]; err != nil || exists {
 			return id, err
 		}
@@ -114,32 +113,6 @@ func (g *stateGuard) enrol(ctx context.Context) error {
 	return g.retry(ctx, "recording the descriptions of the stores", g.guard.Enrol)
 }
 
-// topicIDs returns the IDs of the topics that exist and that the application may see. It
-// asks a broker, and does not use the client's cached answer.
-func topicIDs(ctx context.Context, client *kgo.Client, names []string) (map[string]registry.TopicID, error) {
-	req := kmsg.NewPtrMetadataRequest()
-	for _, name := range names {
-		topic := kmsg.NewMetadataRequestTopic()
-		topic.Topic = kmsg.StringPtr(name)
-		req.Topics = append(req.Topics, topic)
-	}
-	resp, err := req.RequestWith(ctx, client)
-	if err != nil {
-		return nil, err
-	}
-	ids := map[string]registry.TopicID{}
-	for _, t := range resp.Topics {
-		switch err := kerr.ErrorForCode(t.ErrorCode); {
-		case t.Topic == nil, errors.Is(err, kerr.UnknownTopicOrPartition), errors.Is(err, kerr.TopicAuthorizationFailed):
-		case err != nil && !errors.Is(err, kerr.LeaderNotAvailable):
-			return nil, fmt.Errorf("topic %s: %w", *t.Topic, err)
-		default:
-			ids[*t.Topic] = t.TopicID
-		}
-	}
-	return ids, nil
-}
-
 // guardedTopics implements guard.Kafka.
 type guardedTopics struct {
 	client   *kgo.Client
@@ -157,7 +130,7 @@ func (g guardedTopics) Holds(ctx context.Context, topic string) (bool, error) {
 }
 
 func (g guardedTopics) Exist(ctx context.Context, names []string) (map[string]registry.TopicID, error) {
-	return topicIDs(ctx, g.client, names)
+	return topics.IDs(ctx, g.client, names)
 }
 
 // deletePoll is the interval at which a deleted topic is looked for.
@@ -172,7 +145,7 @@ func (g guardedTopics) Delete(ctx context.Context, topic string) error {
 		return err
 	}
 	for {
-		ids, err := topicIDs(ctx, g.client, []string{topic})
+		ids, err := topics.IDs(ctx, g.client, []string{topic})
 		if err != nil || len(ids) == 0 {
 			return err
 		}

@@ -18,10 +18,17 @@ type Description struct {
 	g *graph.Graph
 }
 
-// String returns the description in the format of Kafka Streams' Topology.describe(),
-// which tools that draw topologies can read. Names of internal topics lack the
-// application ID. Children are in the order in which they get records. Global stores come
-// last.
+// String returns the description in the layout of Kafka Streams' Topology.describe(),
+// which tools that draw topologies can read.
+//
+//   - Nodes with more nodes below them come first, then nodes are in order of name.
+//   - Children are in the order in which they get records.
+//   - Global stores come last.
+//   - Names of internal topics lack the application ID.
+//   - Nodes have the names that errors and logs give them. Kafka Streams' counters, as in
+//     KSTREAM-FILTER-0000000001, are left out on purpose: they change whenever an operator
+//     is inserted.
+//   - Names need no quotes: Build accepts only letters, digits, '.', '_' and '-'.
 func (d Description) String() string {
 	var text strings.Builder
 	text.WriteString("Topologies:\n ")

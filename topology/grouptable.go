@@ -54,7 +54,9 @@ func groupTable[K, V, K2 any](t Table[K, V], name string, given any, key func(*g
 	if !isNil(t.values) {
 		s.values = operator.Deltas(t.values)
 	}
-	return GroupedTable[K2, V]{repartition(s, "groupTable", n.name, groupOptions(opts)), t.values}
+	o := groupOptions(opts)
+	o.allWithKey = true // the node has dropped the others
+	return GroupedTable[K2, V]{repartition(s, "groupTable", n.name, o), t.values}
 }
 
 // sendsOld returns graph.Node.SendsOld.

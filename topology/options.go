@@ -141,6 +141,7 @@ type repartitionOptions struct {
 	fixed       bool
 	partitioner any
 	withoutKey  bool // records without a key go through the topic too
+	allWithKey  bool // there are no records without a key
 }
 
 // GroupOption is an option of [GroupBy], [GroupByRecord] and [GroupByKey].

@@ -22,9 +22,12 @@ func Repartition[K, V any](s Stream[K, V], name string, opts ...RepartitionOptio
 // repartition sends the records through a topic, and reads them again.
 func repartition[K, V any](s flow[K, V], op, name string, o repartitionOptions) flow[K, V] {
 	r := s.b.addRepartition(op, name, s.n, serdes{s.keys, s.values}, o)
-	r.filter.make = operator.KeyFilter[K, V]{}.New
-	if o.withoutKey {
+	switch {
+	case r.filter == nil:
+	case o.withoutKey:
 		r.filter.make = operator.PassThrough[K, V]{}.New
+	default:
+		r.filter.make = operator.KeyFilter[K, V]{}.New
 	}
 	sink := newSink(s, r.sink, nil, o.partitioner)
 	sink.Internal = true
@@ -38,10 +41,11 @@ func repartition[K, V any](s flow[K, V], op, name string, o repartitionOptions) 
 	return s
 }
 
-// repartitioning is the nodes of a repartitioning.
+// repartitioning is the nodes of a repartitioning. filter is nil if every record has a
+// key.
 type repartitioning struct{ filter, sink, source *node }
 
-// addRepartition adds the three nodes of a repartitioning. The names of the nodes
+// addRepartition adds the nodes of a repartitioning. The names of the nodes
 // and of the topic are those of Kafka Streams.
 func (b *Builder) addRepartition(op, name string, parent *node, s serdes, o repartitionOptions) (r repartitioning) {
 	topic := graph.Topic{Name: name + graph.RepartitionSuffix, Internal: true}
@@ -49,9 +53,12 @@ func (b *Builder) addRepartition(op, name string, parent *node, s serdes, o repa
 	if checkTopicName(name) != nil || slices.ContainsFunc(b.repartitions, func(r *graph.RepartitionTopic) bool { return r.Topic == topic }) {
 		add = b.addUnchecked
 	}
-	r.filter = add(&node{kind: graph.Processor, op: op}, topic.Name+"-filter", name, parent)
+	if !o.allWithKey {
+		r.filter = add(&node{kind: graph.Processor, op: op}, topic.Name+"-filter", name, parent)
+		parent = r.filter
+	}
 	b.needSerdes(&node{op: op, name: name}, s, "to send them through topic <app>-"+topic.Name)
-	r.sink = add(&node{kind: graph.Sink, op: op, sinkTopic: topic}, topic.Name+"-sink", name, r.filter)
+	r.sink = add(&node{kind: graph.Sink, op: op, sinkTopic: topic}, topic.Name+"-sink", name, parent)
 	r.source = add(&node{kind: graph.Source, op: op, topics: []graph.Topic{topic}}, topic.Name+"-source", name)
 	if o.fixed && o.partitions < 1 {
 		b.problem("%s %q: Partitions is %d: use at least 1", op, name, o.partitions)

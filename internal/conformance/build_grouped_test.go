@@ -8,7 +8,8 @@ import (
 
 // group is a grouped stream. If a grouping has no name, Kafka Streams names its
 // repartition topic after the aggregation; Millrace names the grouping. A group without a
-// name is therefore made again for each of its aggregations, once their names are known.
+// name is therefore made again for each of its aggregations, once their names are known,
+// by GroupByKey on the stream with the new key.
 type group struct {
 	name         string
 	make         func(name string) grouped
@@ -42,6 +43,11 @@ func (b *builder) groupBy(o op) error {
 		return err
 	}
 	keys, err := keysOf(o, s)
+	if g.repartitions = true; g.name == "" {
+		rekeyed := s.selectKey(f, keys, nil)
+		g.make = func(name string) grouped { return b.byKey(o.id(), rekeyed, name) }
+		return err
+	}
 	key := func(k, v any) (any, error) {
 		key, err := f(k, v)
 		if key == nil && err == nil {
@@ -49,7 +55,6 @@ func (b *builder) groupBy(o op) error {
 		}
 		return key, err
 	}
-	g.repartitions = true
 	g.make = func(name string) grouped { return s.groupBy(name, key, keys) }
 	return err
 }
@@ -61,7 +66,7 @@ func (b *builder) groupByKey(g *group, o op, s stream) error {
 	g.repartitions = s.isRekeyed()
 	g.make = func(name string) grouped {
 		if g.repartitions {
-			return s.countNullKeys(b.built.nullKeys).groupByKey(name)
+			return b.byKey(o.text("from"), s, name)
 		}
 		return s.groupByKey(name)
 	}

@@ -34,6 +34,9 @@ func (b *builder) joinStreams(o op, left, right stream, f joiner) error {
 	if left.isRekeyedByUs() || right.isRekeyedByUs() {
 		return notYet("join after an operator for values that Millrace has for records only")
 	}
+	if optimizes(b.c, mergeTopics) && (left.isRekeyed() || right.isRekeyed()) {
+		return notYet("a repartition topic that is merged with that of a join")
+	}
 	values, err := valuesOf(o, left)
 	if err != nil {
 		return err
@@ -188,8 +191,7 @@ func waitingReader[K any](name string) storeReader {
 	}}
 }
 
-// joinsOnly reports whether a case has nothing but joins of streams, so that of Kafka
-// Streams' optimisations only the one of a stream joined with itself can have an effect.
+// joinsOnly reports whether a case has nothing but joins of streams.
 func joinsOnly(c *testCase) bool {
 	for _, o := range c.Topology {
 		if !strings.Contains(" stream join to ", " "+o.text("op")+" ") {

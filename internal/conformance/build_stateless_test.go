@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"strconv"
+	"strings"
 
 	"github.com/millrace-streams/millrace/topology"
 )
@@ -152,7 +153,8 @@ func (b *builder) split(o op) error {
 	} else if o.flag("default") {
 		cases = append(cases, branchCase{name: "0"})
 	}
-	name := o.text("name")
+	// In Kafka Streams the name is a prefix, and usually ends in a hyphen.
+	name := strings.TrimSuffix(o.text("name"), "-")
 	if name == "" {
 		name = "split-" + o.id()
 	}

@@ -1,6 +1,8 @@
 package conformance
 
 import (
+	"slices"
+
 	"github.com/millrace-streams/millrace/topology"
 )
 
@@ -18,12 +20,41 @@ func (b *builder) table(o op) error {
 	if err != nil {
 		return err
 	}
-	opts := []topology.SourceTableOption{topology.WithoutStore()}
-	for _, opt := range source {
-		opts = append(opts, opt)
+	make := func(store ...topology.SourceTableOption) table {
+		for _, opt := range source {
+			store = append(store, opt)
+		}
+		return tableOf[any, any]{topology.SourceTable[any, any](b.b, o.text("topic"), keys, values, store...), keys, values}
 	}
-	t := tableOf[any, any]{topology.SourceTable[any, any](b.b, o.text("topic"), keys, values, opts...), keys, values}
-	return b.keep(o, t, o.text("topic")+"-STATE-STORE")
+	kept, named := b.needsStore(o.id()), len(o.child("materialized")) > 0
+	if optimizes(b.c, reuseSource) && (kept || named) {
+		return notYet("the source topic of a table as its changelog")
+	}
+	if named || !kept || b.isName(o.text("topic")) {
+		return b.keep(o, make(topology.WithoutStore()), o.text("topic")+"-STATE-STORE")
+	}
+	return b.sourceTable(o, make)
+}
+
+// sourceTable adds the table of a topic whose store the case does not name. Millrace
+// names the store after the topic.
+func (b *builder) sourceTable(o op, make func(...topology.SourceTableOption) table) error {
+	b.names.call(b.names.next(o.text("topic")+"-STATE-STORE", o.id()), o.text("topic"))
+	opts, err := b.materialized(nil)
+	var options []topology.SourceTableOption
+	for _, opt := range opts.all {
+		options = append(options, opt)
+	}
+	b.tables[o.id()] = make(options...)
+	b.built.stores = append(b.built.stores, b.tables[o.id()].content())
+	return err
+}
+
+// isName reports whether the case gives a name to an operation or to a store.
+func (b *builder) isName(name string) bool {
+	return slices.ContainsFunc(b.c.Topology, func(o op) bool {
+		return o.text("name") == name || o.child("materialized").text("name") == name
+	})
 }
 
 func (b *builder) toTable(o op) error {
@@ -39,6 +70,9 @@ func (b *builder) toTable(o op) error {
 		name = b.names.next("KSTREAM-TOTABLE", o.id())
 	}
 	if s.isRekeyed() {
+		if optimizes(b.c, mergeTopics) {
+			return notYet("a repartition topic that is merged with that of a table")
+		}
 		s = s.countNullKeys(b.built.nullKeys)
 	}
 	return b.keep(o, s.toTable(name), "KSTREAM-TOTABLE-STATE-STORE")

@@ -111,6 +111,6 @@ func (g *tableGroup) reduce(o op, rows topology.GroupedTable[any, any], name str
 		}
 	}
 	reduced := rows.TryReduce(name, pairs(add), pairs(subtract), opts.plainOnes()...)
-	values := topology.MapTable(reduced, unpaired, serde.Serde[any](g.values))
+	values := topology.MapTable(reduced, unpaired, serde.Serde[any](g.values), own())
 	return reducedTable{tableOf[any, any]{values, g.keys, g.values}, reduced}, nil
 }

@@ -46,6 +46,7 @@ type builder struct {
 	globals map[string]topology.Global[any, any] // by ID, or by the name of the store
 
 	groupedTables map[string]*tableGroup
+	repartitioned map[string]stream // see byKey
 	stores        map[string]*store
 
 	built *built
@@ -56,7 +57,7 @@ type builder struct {
 func build(c *testCase) (*built, error) {
 	b := &builder{
 		c: c, b: topology.New(), names: namesOf(c), cached: cacheBytes(c) > 0,
-		streams: map[string]stream{}, groups: map[string]windowed{}, tables: map[string]table{}, groupedTables: map[string]*tableGroup{}, stores: map[string]*store{}, globals: map[string]topology.Global[any, any]{},
+		streams: map[string]stream{}, groups: map[string]windowed{}, tables: map[string]table{}, groupedTables: map[string]*tableGroup{}, repartitioned: map[string]stream{}, globals: map[string]topology.Global[any, any]{}, stores: map[string]*store{},
 	}
 	b.built = &built{names: b.names, buffers: map[string]bool{}, nullKeys: new(int64), punctuations: new(int)}
 	interpret := b.dsl

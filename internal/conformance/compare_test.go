@@ -21,6 +21,7 @@ const (
 	inError    aspect = "error"    // whether a step fails
 	inStores   aspect = "stores"   // content of stores at the end
 	inDropped  aspect = "dropped"  // number of dropped records
+	inDescribe aspect = "describe" // the text of Describe
 )
 
 type difference struct {
@@ -34,6 +35,10 @@ type difference struct {
 	got   []topologytest.Record
 
 	wantRows, gotRows []string // of a store
+
+	liberty  string   // in a description
+	missing  []string // names in a description
+	sameEnds bool     // two descriptions have the same topics and stores
 }
 
 // comparison collects differences.
@@ -68,6 +73,7 @@ func compare(expected *testCase, o *observed) []difference {
 	if done := c.build(); done {
 		return c.found
 	}
+	c.describe()
 	for i := range expected.Steps {
 		if i >= len(o.steps) {
 			break

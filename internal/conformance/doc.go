@@ -11,6 +11,9 @@
 //  3. It compares the results (compare_test.go): the records on topics, changelogs and
 //     repartition topics byte by byte, the content of the stores, the number of dropped
 //     records, and whether a step fails.
+//  4. It compares the text of Describe (compare_describe_test.go): its layout, and the
+//     nodes, edges, topics and stores that it describes. Names of nodes must be equal
+//     where the case gives them.
 //
 // Each case has one of these results:
 //

@@ -17,6 +17,8 @@ type names struct {
 	groupings map[string]bool // names of groupings with a repartition topic
 	// Millrace's names of stores and changelogs that cannot have the case's names
 	alias map[string]string
+	// no name may be made up
+	explicit bool
 }
 
 var madeUp = regexp.MustCompile(`(?:K(?:STREAM|TABLE)-(?:[A-Z]+-)+|[a-z0-9]+-STATE-STORE-)[0-9]{10}`)
@@ -30,7 +32,7 @@ func namesOf(c *testCase) *names {
 		all = append(all, madeUp.FindAllString(topic, -1)...)
 	}
 	slices.SortFunc(all, func(a, b string) int { return strings.Compare(number(a), number(b)) })
-	n := &names{map[string][]string{}, map[string]bool{}, map[string]string{}}
+	n := &names{byRole: map[string][]string{}, groupings: map[string]bool{}, alias: map[string]string{}, explicit: c.Config[explicitNaming] == true}
 	for _, name := range slices.Compact(all) {
 		role := strings.TrimSuffix(name, "-"+number(name))
 		n.byRole[role] = append(n.byRole[role], name)
@@ -74,9 +76,16 @@ func renamed[V any](m map[string]V, names *strings.Replacer) map[string]V {
 
 func number(name string) string { return name[len(name)-10:] }
 
+// explicitNaming is the configuration with which Kafka Streams refuses names that it
+// would have to generate. Millrace always does: an operator without a name is given none.
+const explicitNaming = "ensure.explicit.internal.resource.naming"
+
 // next returns the next generated name of a role. If nothing is written under a name, the
 // case need not show it, and any name will do.
 func (n *names) next(role, id string) string {
+	if n.explicit {
+		return ""
+	}
 	if list := n.byRole[role]; len(list) > 0 {
 		n.byRole[role] = list[1:]
 		return list[0]
@@ -89,7 +98,7 @@ func (n *names) next(role, id string) string {
 // grouping keeps it, because the name of its repartition topic can be in the data,
 // through a processor or a dead letter.
 func (n *names) table(base string) string {
-	if !n.groupings[base] {
+	if base == "" || !n.groupings[base] {
 		return base
 	}
 	name := base + "-table"

@@ -113,7 +113,7 @@ func (b *builder) input(o op) (stream, error) {
 
 func same(k, v any) ([]pair, error) { return []pair{{k, v}}, nil }
 
-func between(parent, child string) string { return parent + "-to-" + child }
+func between(parent, child string) string { return parent + "-to-" + child + joint }
 
 // routes returns the names of the nodes between a node and its children, where there is
 // one.
@@ -175,7 +175,7 @@ func (b *builder) sink(o op) error {
 		return err
 	}
 	name := o.text("name")
-	in.flatMap(same, keys, values, []topology.Option{topology.Named(name)}).to(o.text("topic"), []topology.SinkOption{topology.Named(name + "-sink")})
+	in.flatMap(same, keys, values, []topology.Option{topology.Named(name)}).to(o.text("topic"), []topology.SinkOption{topology.Named(name + ownSuffix)})
 	return nil
 }
 

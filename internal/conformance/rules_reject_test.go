@@ -22,7 +22,7 @@ func TestWrongResultsAreNoDepartures(t *testing.T) {
 	list := loadDepartures(t)
 	changed := 0
 	for _, c := range cases {
-		if c.unknown != nil || list.notCompared(c) != "" {
+		if c.unknown != nil {
 			continue
 		}
 		o, err := run(t, c)

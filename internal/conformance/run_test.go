@@ -43,6 +43,8 @@ var ignoredConfig = map[string]string{
 	"statestore.cache.max.bytes":                                    "see options",
 	"__emit.interval.ms.kstreams.outer.join.spurious.results.fix__": "Millrace does not throttle",
 	"__emit.interval.ms.kstreams.windowed.aggregation__":            "Millrace does not throttle",
+	explicitNaming: "see names",
+	optimization:   "see optimizes",
 }
 
 // options returns the driver's options for a case.
@@ -61,7 +63,6 @@ func options(c *testCase) ([]topologytest.Option, error) {
 		}
 		switch {
 		case ignoredConfig[key] != "" || key == deadLetterConfig:
-		case key == "topology.optimization" && joinsOnly(c):
 		case v != "continue":
 			return nil, notYet("config %s=%v", key, v)
 		case key == "deserialization.exception.handler":

@@ -144,7 +144,7 @@ func (s streamOf[K]) countNullKeys(n *int64) stream {
 			*n++
 		}
 		return nil
-	}))
+	}, own()))
 }
 
 func (s streamOf[K]) forEach(opts []topology.Option) {

@@ -201,7 +201,7 @@ func (t tableOf[K, V]) group(name string, f pairs, keys, values *dynamic, nullKe
 			return nil, err
 		}
 		return list[0], nil
-	}, serde.Serde[any](pairValues{values}))
+	}, serde.Serde[any](pairValues{values}), own())
 	return topology.GroupTableRecord(rows, name, func(r processor.Record[K, any]) (any, error) {
 		key := r.Value.(pair).k
 		if key == nil {
@@ -324,7 +324,7 @@ func anyValues[K, V any](s topology.Stream[K, V], values *dynamic) topology.Stre
 	if same, ok := any(s).(topology.Stream[K, any]); ok {
 		return same
 	}
-	return topology.MapValues(s, func(v V) any { return v }, serde.Serde[any](values))
+	return topology.MapValues(s, func(v V) any { return v }, serde.Serde[any](values), own())
 }
 
 // storeReader reads the rows of a store, in the order of its All.

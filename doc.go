@@ -48,7 +48,8 @@
 //
 //  1. Stop all its processes.
 //  2. Delete its internal topics: <ApplicationID>-...-changelog,
-//     <ApplicationID>-...-repartition and <ApplicationID>-stores-registry.
+//     <ApplicationID>-...-repartition, <ApplicationID>-...-topic (of foreign-key joins)
+//     and <ApplicationID>-stores-registry.
 //  3. Delete the offsets of its group, whose name is the application ID.
 //  4. Delete its state directories.
 //

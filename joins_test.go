@@ -2,6 +2,7 @@ package millrace_test
 
 import (
 	"maps"
+	"strings"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -84,4 +85,54 @@ func TestJoinsAfterARestart(t *testing.T) {
 			app.stop()
 		})
 	}
+}
+
+// A foreign-key join over tables with different numbers of partitions goes on after a
+// restart, and after the disk was lost.
+func TestForeignJoinAfterARestart(t *testing.T) {
+	t.Parallel()
+	for _, guarantee := range []millrace.Guarantee{millrace.ExactlyOnce, millrace.AtLeastOnce} {
+		t.Run(guarantee.String(), func(t *testing.T) {
+			t.Parallel()
+			c := newCluster(t, kfake.SeedTopics(3, "orders"), kfake.SeedTopics(2, "users"), kfake.SeedTopics(1, "owned"))
+			cfg := c.config("app", t.TempDir())
+			cfg.Guarantee = guarantee
+			app := run(t, owned(t), cfg)
+			c.send("users", "u1=Ann", "u2=Bob")
+			c.send("orders", "o1=u1/tea", "o2=u2/milk", "o3=u1/cake", "o4=u3/rice", "o5=nobody")
+			c.becomes("owned", map[string]string{"o1": "u1/tea of Ann", "o2": "u2/milk of Bob", "o3": "u1/cake of Ann", "o4": "u3/rice of somebody", "o5": "nobody of somebody"})
+			app.stop()
+
+			// The subscriptions and the rows come from the disk, then from the changelogs.
+			c.send("users", "u1=Eve")
+			c.send("orders", "o2=u1/milk")
+			app = run(t, owned(t), cfg)
+			c.becomes("owned", map[string]string{"o1": "u1/tea of Eve", "o2": "u1/milk of Eve", "o3": "u1/cake of Eve", "o4": "u3/rice of somebody", "o5": "nobody of somebody"})
+			app.stop()
+
+			cfg.StateDir = t.TempDir()
+			app = run(t, owned(t), cfg)
+			c.send("users", "u3=Kim", "u1=Ann")
+			c.becomes("owned", map[string]string{"o1": "u1/tea of Ann", "o2": "u1/milk of Ann", "o3": "u1/cake of Ann", "o4": "u3/rice of Kim", "o5": "nobody of somebody"})
+			app.stop()
+		})
+	}
+}
+
+// owned joins orders with their owners.
+func owned(t *testing.T) *topology.Topology {
+	b := topology.New()
+	orders := topology.SourceTable(b, "orders", serde.String, serde.String)
+	users := topology.SourceTable(b, "users", serde.String, serde.String)
+	owner := func(order string) (string, bool) {
+		user, _, ok := strings.Cut(order, "/")
+		return user, ok
+	}
+	topology.LeftJoinForeign(orders, users, "owned", owner, func(order, user string, ok bool) string {
+		if !ok {
+			user = "somebody"
+		}
+		return order + " of " + user
+	}, serde.String).Stream().To("owned")
+	return build(t, b)
 }

@@ -13,7 +13,8 @@ import (
 )
 
 // TestJoins: a stream, two tables and a global table are joined, and again after the disk
-// was lost. The topic of the global table has another number of partitions.
+// was lost. The topic of the global table has another number of partitions, as have the
+// tables of a foreign-key join.
 func TestJoins(t *testing.T) {
 	t.Parallel()
 	c := kafka(t)

@@ -172,6 +172,9 @@ func (b *Builder) checkSinks(stores []*graph.Store) (problems []error) {
 	internal := make(map[string]string)
 	for _, r := range b.repartitions {
 		internal[r.Topic.Name] = "use the stream or the Grouped that is repartitioned instead"
+		if r.Message {
+			internal[r.Topic.Name] = "only its join may write to it"
+		}
 	}
 	for _, s := range stores {
 		internal[s.Name+store.ChangelogSuffix] = "only its store may write to it"

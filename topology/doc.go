@@ -39,7 +39,8 @@
 //
 //   - the store;
 //   - the changelog topic, <app>-<name>-changelog;
-//   - the repartition topic, <app>-<name>-repartition.
+//   - the repartition topic, <app>-<name>-repartition;
+//   - the topics of a foreign-key join, <app>-<name>-...-topic.
 //
 // These names never contain a counter. An operator can therefore be inserted anywhere
 // without renaming the state of another one. All other operators may be named ([Named]).
@@ -197,6 +198,10 @@
 // A join reads the rows from the stores that exist already, and adds no store. If a table
 // was made by Filter, MapTable or a join, its rows are computed again for each lookup.
 //
+// [JoinForeign] and [LeftJoinForeign] join the rows of two tables by a foreign key: a key
+// of the right table in the rows of the left one. The tables need not be partitioned
+// alike. Messages about the rows go through two topics and a store of the join's own.
+//
 // In a join of two tables, an update of one table meets the row that the other table has
 // forwarded last. Example: between two commits l1 becomes l2 and r1 becomes r2. The
 // joined row becomes (l2, r1) and then (l2, r2). If the newest rows were used on both
@@ -248,8 +253,8 @@
 //   - An operator with two inputs, such as a join, has the plain form and the Try form.
 //     Its function sees the two values. If it needs the key, the timestamp or the
 //     headers, put them into the value with MapValuesRecord in front of it. The function
-//     that chooses the key of a global row sees the value in the plain form, and the
-//     record in the Try form.
+//     that chooses the key of a global row, or a foreign key, sees the value in the plain
+//     form, and the record in the Try form.
 //   - Any other difference is an option and never another form.
 //
 // # Errors

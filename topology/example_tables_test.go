@@ -199,3 +199,36 @@ func ExampleLeftJoinWindow() {
 	// followed-out: ann shoes: buy
 	// followed-out: bob hats: nothing
 }
+
+// Orders with the names of their owners. The orders are keyed by their own number, so the
+// owner is a foreign key. Orders of nobody are joined too.
+func ExampleLeftJoinForeign() {
+	type Order struct{ Item, Owner string }
+	b := topology.New()
+	orders := topology.SourceTable(b, "orders", serde.String, serde.JSON[Order]())
+	users := topology.SourceTable(b, "users", serde.String, serde.String)
+	owner := func(o Order) (string, bool) { return o.Owner, o.Owner != "" }
+	topology.LeftJoinForeign(orders, users, "owned", owner, func(o Order, user string, ok bool) string {
+		if !ok {
+			return o.Item + " for somebody"
+		}
+		return o.Item + " for " + user
+	}, serde.String).Stream().To("out")
+
+	d := start(b, topologytest.EveryUpdate())
+	placed := topologytest.Input(d, "orders", serde.String, serde.JSON[Order]())
+	known := topologytest.Input(d, "users", serde.String, serde.String)
+	placed.Send("o1", Order{"tea", "u1"}, time.UnixMilli(1))
+	placed.Send("o2", Order{"cake", "u1"}, time.UnixMilli(2))
+	placed.Send("o3", Order{Item: "milk"}, time.UnixMilli(3))
+	known.Send("u1", "Ann", time.UnixMilli(4))
+	placed.Send("o3", Order{"milk", "u1"}, time.UnixMilli(5))
+	printTopic(d, "out", serde.String)
+	// Output:
+	// out: o1 tea for somebody
+	// out: o2 cake for somebody
+	// out: o3 milk for somebody
+	// out: o1 tea for Ann
+	// out: o2 cake for Ann
+	// out: o3 milk for Ann
+}

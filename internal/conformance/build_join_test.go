@@ -5,11 +5,9 @@ import (
 	"github.com/millrace-streams/millrace/topology"
 )
 
-// join joins what the case gives it: two streams, a stream with a table, or two tables.
+// join joins what the case gives it: two streams, a stream with a table, or two tables,
+// by their keys or by a foreign key.
 func (b *builder) join(o op) error {
-	if o.has("fk") {
-		return notYet("foreign-key joins")
-	}
 	if global, ok := b.globals[o.text("with")]; ok && b.streams[o.text("from")] != nil {
 		return b.joinGlobal(o, b.streams[o.text("from")], global)
 	}
@@ -18,7 +16,11 @@ func (b *builder) join(o op) error {
 		return err
 	}
 	right := b.tables[o.text("with")]
-	if left := b.tables[o.text("from")]; left != nil && right != nil {
+	left := b.tables[o.text("from")]
+	if left != nil && right != nil && o.has("fk") {
+		return b.joinForeign(o, left, right, f)
+	}
+	if left != nil && right != nil {
 		return b.joinTables(o, left, right, f)
 	}
 	s, other := b.streams[o.text("from")], b.streams[o.text("with")]

@@ -68,6 +68,7 @@ type table interface {
 
 	// join joins the rows with those of another table.
 	join(other table, kind string, f joiner, values *dynamic, opts []topology.Option) (table, error)
+	joinForeign(other table, j foreignJoin) (table, error)
 
 	suppress(name string, s topology.Suppression, o tableOptions) table
 

@@ -14,7 +14,7 @@ func Assemble(nodes []*Node, stores []*Store, repartitions []*RepartitionTopic) 
 	g.link()
 	g.divide()
 	for _, s := range g.SubTopologies {
-		s.Name = smallest(s.Sources)
+		s.Name = smallest(slices.DeleteFunc(slices.Clone(s.Sources), g.isMessage))
 		s.CoPartitioned = coPartitioned(s)
 	}
 	g.route()
@@ -70,6 +70,11 @@ func (g *Graph) divide() {
 			sub.Stores = append(sub.Stores, s)
 		}
 	}
+}
+
+// isMessage reports whether a topic carries messages between tasks.
+func (g *Graph) isMessage(t Topic) bool {
+	return slices.ContainsFunc(g.Repartitions, func(r *RepartitionTopic) bool { return r.Message && r.Topic == t })
 }
 
 // route finds the two ends of each repartition topic.

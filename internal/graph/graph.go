@@ -161,9 +161,9 @@ type Store struct {
 type SubTopology struct {
 	ID int
 
-	// Name is the smallest name of the topics that it reads. No two sub-topologies read
-	// the same topic. Inserting an operator never changes a name; only another set of
-	// topics can.
+	// Name is the smallest name of the topics that it reads, those of messages between
+	// tasks excepted. No two sub-topologies read the same topic. Inserting an operator
+	// never changes a name; only another set of topics can.
 	Name string
 
 	Nodes  []*Node // in build order
@@ -176,16 +176,22 @@ type SubTopology struct {
 	CoPartitioned [][]Topic
 }
 
-// RepartitionTopic is an internal topic between two sub-topologies.
+// RepartitionTopic is an internal topic between two sub-topologies, or within one.
 type RepartitionTopic struct {
 	Topic      Topic
 	Partitions int32 // 0: as many as the topics that feed it have
 	From, To   int   // sub-topologies
+
+	// Message says that the topic carries messages between tasks, and not the records of
+	// a stream. It has as many partitions as the topics with which it is co-partitioned,
+	// and does not count for the name of the sub-topology that reads it.
+	Message bool
 }
 
 // The names of internal topics end in one of these, or in store.ChangelogSuffix.
 const (
 	RepartitionSuffix = "-repartition"
+	MessageSuffix     = "-topic" // of messages between tasks, as in Kafka Streams
 	registrySuffix    = "-stores-registry"
 )
 

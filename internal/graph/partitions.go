@@ -18,6 +18,7 @@ import (
 //     co-partitioned.
 //   - If these are repartition topics without a number too, all of them have as many as
 //     the largest topic that feeds one of them.
+//   - The topics that feed a topic of messages do not count.
 //
 // The error joins all groups of topics that must have the same number of partitions but
 // do not.
@@ -113,6 +114,9 @@ func (g *Graph) inherit(counts map[Topic]int32, fixed map[Topic]bool) (changed b
 		}
 	}
 	for _, r := range g.Repartitions {
+		if r.Message {
+			continue
+		}
 		for _, source := range g.SubTopologies[r.From].Sources {
 			raise(r.Topic, counts[source])
 		}

@@ -40,7 +40,7 @@ var mayImport = map[string][]string{
 	"windowstore":                 {"internal/store", "internal/engine", "processor", "serde"},
 	"windowstore/windowstoretest": {"windowstore", "processor"},
 	"sessionstore":                {"internal/store", "internal/engine", "processor", "serde"},
-	"topology":                    {"internal/operator", "internal/graph", "internal/store", "sessionstore", "windowstore", "state", "processor", "serde"},
+	"topology":                    {"internal/operator", "internal/foreign", "internal/graph", "internal/store", "sessionstore", "windowstore", "state", "processor", "serde"},
 
 	// Batches: the words at the top, and below them one package for each step of a
 	// record.
@@ -62,9 +62,12 @@ var mayImport = map[string][]string{
 	// Queries by bytes. The types, and where a partition is, are above.
 	"internal/query": {"internal/store", "internal/engine", "serde"},
 
+	// The messages and the rows of foreign-key joins, as bytes.
+	"internal/foreign": {"serde"},
+
 	// The operators know stores only by their cells: every store with cells can hold a
 	// table.
-	"internal/operator": {"internal/graph", "internal/engine", "processor", "serde"},
+	"internal/operator": {"internal/foreign", "internal/graph", "internal/engine", "processor", "serde"},
 
 	// The core: no goroutine, no clock, no socket, no Kafka client (see forbidden).
 	"internal/task": {"internal/batchsize", "internal/graph", "internal/store", "internal/engine", "processor"},

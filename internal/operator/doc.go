@@ -48,6 +48,11 @@
 // the old one. Each side of a join therefore sees the rows that the other side has sent,
 // and the old value of an update of the result is the value that was sent before.
 //
+// A foreign-key join consists of nodes in two sub-topologies, which send messages to each
+// other (see package foreign). ForeignSubscribe and ForeignResolve are on the left side,
+// ForeignReceive and ForeignUpdate on the right side. Both sides look up rows as they
+// were sent last.
+//
 // A join of two streams keeps the records of both in stores of its own. Its node has the
 // stores. The two nodes in front of it, one for each stream, only pass the records on.
 //

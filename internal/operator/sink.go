@@ -24,6 +24,10 @@ type Sink[K, V any] struct {
 	// Internal says that the topic is a repartition topic. Its source takes records with
 	// a certain header for partials.
 	Internal bool
+
+	// Place chooses the one partition of a record, instead of Partition; nil: it does
+	// not. -1 leaves the choice to Kafka's default partitioner.
+	Place func(r *processor.Record[K, V], n int32) int32
 }
 
 // Partitioner chooses the partitions of a record. n is the number of partitions. A nil
@@ -169,9 +173,24 @@ func (s *sink[K, V]) choosePartition(r *graph.Record[K, V], count int32) error {
 		}
 	}
 	if s.to == nil {
-		return s.defaultPartition(r, count)
+		return s.placeOrDefault(r, count)
 	}
 	return nil
+}
+
+func (s *sink[K, V]) placeOrDefault(r *graph.Record[K, V], count int32) error {
+	if s.c.Place == nil {
+		return s.defaultPartition(r, count)
+	}
+	switch p := s.c.Place(&r.Record, count); {
+	case p < 0:
+		return s.defaultPartition(r, count)
+	case p >= count:
+		return fmt.Errorf("the record is for partition %d of topic %s, which has %d partitions: the topics that the application reads had more partitions before", p, s.out.Topic, count)
+	default:
+		s.out.Partition = p
+		return nil
+	}
 }
 
 func (s *sink[K, V]) defaultPartition(r *graph.Record[K, V], count int32) (err error) {

@@ -85,10 +85,10 @@ func TestWhatIsWritten(t *testing.T) {
 
 func TestRivals(t *testing.T) {
 	t.Parallel()
-	topics := []string{"a-b-c-changelog", "a-b-r-s-repartition", "a-b-stores-registry", "a-b--changelog", "-x-changelog"}
+	topics := []string{"a-b-c-changelog", "a-b-r-s-repartition", "a-b-stores-registry", "a-b--changelog", "-x-changelog", "a-b-j-subscription-response-topic"}
 	got := rivals("a-b", topics)
 	slices.Sort(got)
-	if want := []string{"a", "a-b-r"}; !slices.Equal(got, want) {
+	if want := []string{"a", "a-b-j", "a-b-j-subscription", "a-b-r"}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }

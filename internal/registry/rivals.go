@@ -17,8 +17,10 @@ func rivals(application string, topics []string) []string {
 	var out []string
 	for _, topic := range topics {
 		rest, ok := strings.CutSuffix(topic, store.ChangelogSuffix)
-		if !ok {
-			rest, ok = strings.CutSuffix(topic, graph.RepartitionSuffix)
+		for _, suffix := range []string{graph.RepartitionSuffix, graph.MessageSuffix} {
+			if !ok {
+				rest, ok = strings.CutSuffix(topic, suffix)
+			}
 		}
 		for i := 0; ok && i < len(rest)-1; i++ {
 			if rival := rest[:i]; i > 0 && rest[i] == '-' && rival != application && !slices.Contains(out, rival) {

@@ -4,8 +4,8 @@
 //
 // The registry is the compacted topic <application>-stores-registry. It has one
 // partition. No other internal topic of any application can have its name, because those
-// end in -changelog or -repartition. For the same reason, two applications never share a
-// registry, although they may share a changelog.
+// end in -changelog, -repartition or -topic. For the same reason, two applications never
+// share a registry, although they may share a changelog.
 //
 // The key of a record begins with a [Kind], which says what the record is about:
 //

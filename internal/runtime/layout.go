@@ -114,7 +114,7 @@ func (l *layout) check(p *plan, log *slog.Logger) error {
 // howToReset returns the advice at the end of errors about state that does not fit.
 func howToReset(application string, dir *statedir.Dir) string {
 	return "stop all processes and reset the application: delete its internal topics (" + application +
-		"-...-changelog, -...-repartition and -stores-registry), its group's offsets and its state directories (here " + dir.Path() + ")"
+		"-...-changelog, -...-repartition, -...-topic and -stores-registry), its group's offsets and its state directories (here " + dir.Path() + ")"
 }
 
 // independentOfCount reports whether no state depends on the number of partitions of a

@@ -1,0 +1,158 @@
+package operator
+
+import (
+	"fmt"
+
+	"github.com/millrace-streams/millrace/internal/foreign"
+	"github.com/millrace-streams/millrace/internal/graph"
+	"github.com/millrace-streams/millrace/serde"
+)
+
+// ForeignResolve joins the responses of a foreign-key join with the left rows, as the
+// left table has sent them last: these are the rows that have subscribed.
+//
+// A response whose hash is not the row's is stale. The row's own subscription is on its
+// way, or has been answered already. Kafka Streams drops every stale response. With an
+// inner join that leaves results for ever: the row may have subscribed with Subscribe,
+// which is not answered if there is no right row, because the response that the right row
+// has gone was to do that, and that one is stale. So here a stale response that there is
+// no right row makes the row ask again.
+type ForeignResolve[K, A, F, B, R any] struct {
+	ForeignSubscribe[K, A, F] // of the left rows
+
+	Rows  View[K, A] // the left rows
+	Right serde.Serde[B]
+	Join  RowJoiner[A, B, R]
+	Out   serde.Serde[R]
+}
+
+const staleResponse = "stale response"
+
+// New makes the node's instance for one task. One of the children takes subscriptions,
+// the others take the results.
+func (c ForeignResolve[K, A, F, B, R]) New(t graph.Task, n *graph.Node, children []any) (any, error) {
+	j := &foreignResolve[K, A, F, B, R]{joining: joining{base{t, n}}, right: c.Right,
+		result: joinedValues[A, B, R]{JoinRule{LeftAlone: c.Left}, c.Join, absenceOf(c.Out)}}
+	var results []any
+	for _, child := range children {
+		if next, ok := child.(graph.Receiver[F, foreign.Subscription]); ok {
+			j.again = c.subscriber(j.base, next)
+			continue
+		}
+		results = append(results, child)
+	}
+	if j.again.next == nil {
+		return nil, fmt.Errorf("no child of the node takes subscriptions")
+	}
+	var err error
+	if j.updates, err = updatesTo[K, R](results); err != nil {
+		return nil, err
+	}
+	j.left, err = c.Rows.Open(t, Reading{Sent: true})
+	return j, err
+}
+
+type foreignResolve[K, A, F, B, R any] struct {
+	joining
+	left    Lookup[K, A]
+	right   serde.Serde[B]
+	result  joinedValues[A, B, R]
+	again   subscriber[K, A, F]
+	updates updates[K, R]
+
+	row   graph.Record[K, A] // the left row of the response
+	stale bool
+	to    foreignKey[F] // of the row that asks again
+}
+
+func (j *foreignResolve[K, A, F, B, R]) Receive(r *graph.Record[K, foreign.Response]) error {
+	switch {
+	case r.NoKey:
+		j.drop(nullKey)
+		return nil
+	case r.NoValue:
+		j.drop(nullValue)
+		return nil
+	}
+	if err := j.call(r); err != nil {
+		if ok, failure := j.callFailed(r, err); !ok {
+			return failure
+		}
+	}
+	if j.stale {
+		return j.receiveStale(r)
+	}
+	return j.updates.send()
+}
+
+func (j *foreignResolve[K, A, F, B, R]) callFailed(r *graph.Record[K, foreign.Response], err error) (ok bool, failure error) {
+	return j.joinFailed(err, func() error { return j.call(r) })
+}
+
+// call sets row, and the update of the result unless the response is stale.
+func (j *foreignResolve[K, A, F, B, R]) call(r *graph.Record[K, foreign.Response]) (err error) {
+	defer graph.Guard(&err)
+	left, err := j.left.Row(r.Key, r.KeyBytes)
+	if err != nil {
+		return err
+	}
+	copyKey(&j.row, r)
+	j.row.Value, j.row.NoValue = left.Value, !left.Present
+	hash, err := j.again.hash(left.Value, left.Present)
+	if err != nil {
+		return err
+	}
+	if j.stale = hash != r.Value.Hash; j.stale {
+		return nil
+	}
+	var right B
+	if r.Value.Value != nil {
+		if right, err = j.right.Decode(r.Value.Value); err != nil {
+			return fmt.Errorf("value: %w", err)
+		}
+	}
+	value, there, err := j.result.of(left.Value, left.Present, right, r.Value.Value != nil)
+	if err != nil {
+		return err
+	}
+	j.set(r, value, there)
+	return nil
+}
+
+func (j *foreignResolve[K, A, F, B, R]) set(r *graph.Record[K, foreign.Response], value R, there bool) {
+	j.updates.set(r.Key, r.KeyBytes, value, there, int64(r.Timestamp), r.Headers)
+}
+
+// receiveStale receives a stale response. If it says that there is no right row, a row
+// with a foreign key asks again, and any other row has no result.
+func (j *foreignResolve[K, A, F, B, R]) receiveStale(r *graph.Record[K, foreign.Response]) error {
+	j.drop(staleResponse)
+	if j.again.of.Left || r.Value.Value != nil {
+		return nil
+	}
+	// ForeignSubscribe has given an error to the policy. The row has no foreign key then.
+	if err := j.again.find(&j.to, &j.row); err != nil || !j.to.is {
+		var none R
+		j.set(r, none, false)
+		return j.updates.send()
+	}
+	if err := j.ask(); err != nil {
+		if ok, failure := j.failed(err, j.ask); !ok {
+			return failure
+		}
+	}
+	return j.again.send(&j.to, foreign.SubscribeAndAnswer)
+}
+
+// ask describes the row for a subscription. If the value is encoded in another way each
+// time, all responses are stale, and the row would ask for ever.
+func (j *foreignResolve[K, A, F, B, R]) ask() error {
+	if err := j.again.describe(&j.row); err != nil {
+		return err
+	}
+	hash, err := j.again.hash(j.row.Value, true)
+	if err == nil && hash != j.again.out.Value.Hash {
+		return fmt.Errorf("%s encodes the same value differently each time, so the join cannot tell which responses are for the present row", serde.Name(j.again.of.Values))
+	}
+	return err
+}

@@ -1,0 +1,220 @@
+package topology
+
+import (
+	"github.com/millrace-streams/millrace/internal/foreign"
+	"github.com/millrace-streams/millrace/internal/graph"
+	"github.com/millrace-streams/millrace/internal/operator"
+	"github.com/millrace-streams/millrace/processor"
+	"github.com/millrace-streams/millrace/serde"
+	"github.com/millrace-streams/millrace/state"
+)
+
+// JoinForeign joins each row of the left table with the row of the right table whose key
+// is the left row's foreign key. Many rows may have the same foreign key.
+//
+//	owner := func(o Order) (string, bool) { return o.User, o.User != "" }
+//	owned := topology.JoinForeign(orders, users, "owned", owner, describe, ownedSerde)
+//
+// The result has the keys of the left table. It has a row for each left row whose right
+// row exists. An update of either table updates the result: an update of a right row
+// updates the result of each left row with its key. The result has no store; see
+// [Table.Stored]. An operator that needs old values, such as GroupTable, needs that
+// store.
+//
+// foreign returns the foreign key of a left row. If ok is false, or the key is absent by
+// the right table's key serde (see serde.Optional), the row has none. It then has no
+// result, and is counted as dropped. foreign is also called for the old row of an update.
+// Its result must therefore depend on the row only. If foreign changes in a new version
+// of the program, reset the application.
+//
+// # How it works
+//
+// The tables may have different numbers of partitions. The task of a left row sends a
+// subscription to the task of the right row, which keeps it and answers, now and whenever
+// the right row changes. These messages go through two topics of the application,
+//
+//	<app>-<name>-subscription-registration-topic
+//	<app>-<name>-subscription-response-topic
+//
+// and the subscriptions are in the store <name>-subscription-store, with the changelog
+// <app>-<name>-subscription-store-changelog. The options are those of this store. All
+// formats are those of Kafka Streams. An update therefore reaches the result a moment
+// later. With ExactlyOnce, that takes two commits more.
+//
+// A message has a hash of the encoded value of the left row. If the row has changed
+// since, the response is dropped, and counted as dropped ("stale response"): the changed
+// row gets a response of its own. The serde of the left values must therefore encode
+// equal values to equal bytes. If both tables change, the result may show an old row of
+// one of them for a moment. When all messages have arrived, it is the join of the two
+// tables.
+//
+// The join sees what the tables forward from its first run on. If it is added to an
+// application that has run before, a left row is joined when it changes next.
+//
+// # Rows of the result
+//
+// A row has the larger timestamp of the two rows if the left row has changed, and the
+// timestamp of the right row if that has changed. It has the headers of the update that
+// made it. A deletion may be forwarded for a row that did not exist. There are no late
+// records: updates are applied in the order in which they arrive. Updates of different
+// foreign keys come in any order, those of one row in the order of its changes. If the
+// serde is Optional (see serde.Nullable), an absent result is an absent row.
+//
+// A row that expires in a windowed table is not deleted. Its results and subscriptions
+// stay.
+//
+// Each table must have a store or be derived from tables that have one. A table may be
+// joined with itself. f must not change what its arguments point to.
+func JoinForeign[K, L, F, R, V any](left Table[K, L], right Table[F, R], name string, foreign func(l L) (key F, ok bool), f func(l L, r R) V, vs serde.Serde[V], opts ...TableOption) Table[K, V] {
+	return joinForeign(left, right, name, foreignJoin[K, L, F, R, V]{
+		op: "joinForeign", given: []any{foreign, f},
+		key:  func(r *graph.Record[K, L]) (F, bool, error) { key, ok := foreign(r.Value); return key, ok, nil },
+		join: func(l L, _ bool, r R, _ bool) (V, error) { return f(l, r), nil },
+	}, vs, opts)
+}
+
+// TryJoinForeign is JoinForeign with functions that may fail, and a foreign that sees the
+// key of the row too. (The record that it gets for the old row has the timestamp and the
+// headers of the update.)
+//
+// If foreign fails for a new row and the error policy skips that, the row has no foreign
+// key, and so no result. If f fails and the policy skips that, the row of the result
+// stays unchanged until the next update of one of the two rows.
+func TryJoinForeign[K, L, F, R, V any](left Table[K, L], right Table[F, R], name string, foreign func(processor.Record[K, L]) (key F, ok bool, err error), f func(l L, r R) (V, error), vs serde.Serde[V], opts ...TableOption) Table[K, V] {
+	return joinForeign(left, right, name, foreignJoin[K, L, F, R, V]{
+		op: "joinForeign", given: []any{foreign, f},
+		key:  func(r *graph.Record[K, L]) (F, bool, error) { return foreign(r.Record) },
+		join: func(l L, _ bool, r R, _ bool) (V, error) { return f(l, r) },
+	}, vs, opts)
+}
+
+// LeftJoinForeign is [JoinForeign] with a row for each row of the left table. If there is
+// no right row, or the left row has no foreign key, ok is false and r is the zero value.
+// A row without a foreign key is not counted as dropped.
+func LeftJoinForeign[K, L, F, R, V any](left Table[K, L], right Table[F, R], name string, foreign func(l L) (key F, ok bool), f func(l L, r R, ok bool) V, vs serde.Serde[V], opts ...TableOption) Table[K, V] {
+	return joinForeign(left, right, name, foreignJoin[K, L, F, R, V]{
+		op: "leftJoinForeign", given: []any{foreign, f}, left: true,
+		key:  func(r *graph.Record[K, L]) (F, bool, error) { key, ok := foreign(r.Value); return key, ok, nil },
+		join: func(l L, _ bool, r R, ok bool) (V, error) { return f(l, r, ok), nil },
+	}, vs, opts)
+}
+
+// TryLeftJoinForeign is LeftJoinForeign with functions that may fail; see
+// [TryJoinForeign]. A row for which foreign fails is joined as one without a foreign key.
+func TryLeftJoinForeign[K, L, F, R, V any](left Table[K, L], right Table[F, R], name string, foreign func(processor.Record[K, L]) (key F, ok bool, err error), f func(l L, r R, ok bool) (V, error), vs serde.Serde[V], opts ...TableOption) Table[K, V] {
+	return joinForeign(left, right, name, foreignJoin[K, L, F, R, V]{
+		op: "leftJoinForeign", given: []any{foreign, f}, left: true,
+		key:  func(r *graph.Record[K, L]) (F, bool, error) { return foreign(r.Record) },
+		join: func(l L, _ bool, r R, ok bool) (V, error) { return f(l, r, ok) },
+	}, vs, opts)
+}
+
+// foreignJoin describes the join that joinForeign adds.
+type foreignJoin[K, L, F, R, V any] struct {
+	op    string
+	given []any // the functions that the user passed
+	left  bool
+	key   func(*graph.Record[K, L]) (F, bool, error)
+	join  operator.RowJoiner[L, R, V]
+}
+
+// joinForeign adds a foreign-key join.
+func joinForeign[K, L, F, R, V any](left Table[K, L], right Table[F, R], name string, j foreignJoin[K, L, F, R, V], vs serde.Serde[V], opts []TableOption) Table[K, V] {
+	b := left.b
+	n := b.add(&node{kind: graph.Processor, op: j.op, make: operator.PassThrough[K, V]{}.New}, name, left.n)
+	joined := Table[K, V]{b: b, n: n, keys: left.keys, values: vs}
+	b.needName(n, name, "its topics, its store and the changelog")
+	for _, f := range j.given {
+		b.needFunc(n, f)
+	}
+	if !b.sameBuilder(n, right.b) {
+		return joined
+	}
+	b.needSerdes(n, serdes{left.keys, left.values}, "to send messages about the rows of the left table")
+	b.needSerdes(n, serdes{right.keys, right.values}, "to send messages about the rows of the right table")
+	p := b.addForeignJoin(n, left.n, right.n)
+	b.lookUp(p.resolve, left.n, left.rows.in)
+	b.lookUp(p.receive, right.n, right.rows.in)
+	b.needOldRows(n, left.n, left.rows.in)
+	b.needOldRows(n, right.n, right.rows.in)
+	if name != "" && !isNil(left.keys) && !isNil(right.keys) {
+		use := subscriptionStore(name, left.keys, right.keys, chosenTable(opts))
+		p.receive.stores = append(p.receive.stores, use)
+		p.update.stores = []storeUse{use}
+	}
+	j.setMakers(p, left, right, name+foreignStore, vs)
+	return joined
+}
+
+// setMakers sets the makers of the nodes' instances.
+func (j foreignJoin[K, L, F, R, V]) setMakers(p foreignParts, left Table[K, L], right Table[F, R], store string, vs serde.Serde[V]) {
+	subscribe := operator.ForeignSubscribe[K, L, F]{Foreign: j.key, Left: j.left, Keys: left.keys, Values: left.values, To: right.keys}
+	p.subscribe.make = subscribe.New
+	p.resolve.make = operator.ForeignResolve[K, L, F, R, V]{ForeignSubscribe: subscribe, Rows: left.rows.view, Right: right.values, Join: j.join, Out: vs}.New
+	p.receive.make = operator.ForeignReceive[F, R]{Store: store, Right: right.rows.view, Values: right.values}.New
+	p.update.make = operator.ForeignUpdate[F, R]{Store: store, Keys: right.keys, Values: right.values}.New
+
+	// The keys in the topics were encoded by the sinks, so the sources may keep their
+	// bytes.
+	subscriptions, responses := foreign.Subscriptions(), foreign.Responses()
+	p.subscriptions.make = operator.Sink[F, foreign.Subscription]{Keys: right.keys, Values: subscriptions, Place: operator.SubscriptionPartition[F]}.New
+	p.subscribed.make = operator.Source[F, foreign.Subscription]{Keys: right.keys, Values: subscriptions, KeepKey: true}.New
+	p.responses.make = operator.Sink[[]byte, foreign.Response]{Keys: serde.Bytes, Values: responses, Place: operator.ResponsePartition}.New
+	p.responded.make = operator.Source[K, foreign.Response]{Keys: left.keys, Values: responses, KeepKey: true}.New
+}
+
+// subscriptionStore describes the store of the subscriptions.
+func subscriptionStore(name string, left, right any, o tableOptions) storeUse {
+	opts := chosen(o, state.InMemory(), state.WithoutChangelog(), state.EveryUpdate())
+	return storeUse{spec: state.KeyValue(name+foreignStore, foreign.Keys(right, left), foreign.Subscriptions(), opts...)}
+}
+
+// The names of the topics and of the store of a foreign-key join are its name and one of
+// these. They are those of Kafka Streams.
+const (
+	registrationTopic = "-subscription-registration" + graph.MessageSuffix
+	responseTopic     = "-subscription-response" + graph.MessageSuffix
+	foreignStore      = "-subscription-store"
+)
+
+// foreignParts are the nodes of a foreign-key join, beside the one of the result.
+type foreignParts struct {
+	// On the left side: subscriptions are sent, and responses are received and joined.
+	subscribe, responded, resolve, subscriptions *node
+	// On the right side: subscriptions are received, and answered when they come and when
+	// the right row changes.
+	subscribed, receive, update, responses *node
+}
+
+// addForeignJoin adds the nodes of a foreign-key join in front of the result, and its two
+// topics.
+func (b *Builder) addForeignJoin(result, left, right *node) (p foreignParts) {
+	topic := func(name string) graph.Topic {
+		t := graph.Topic{Name: result.name + name, Internal: true}
+		b.repartitions = append(b.repartitions, &graph.RepartitionTopic{Topic: t, Message: true})
+		return t
+	}
+	registration, response := topic(registrationTopic), topic(responseTopic)
+	add := func(part string, n *node, parents ...*node) *node {
+		n.op = result.op
+		return b.addBefore(result, n, part, parents...)
+	}
+	p.subscribe = add("subscription-registration-processor", &node{kind: graph.Processor}, left)
+	p.responded = add("subscription-response-source", &node{kind: graph.Source, topics: []graph.Topic{response}})
+	p.resolve = add("subscription-response-resolver", &node{kind: graph.Processor, keyed: true}, p.responded)
+	p.subscriptions = add("subscription-registration-sink", &node{kind: graph.Sink, sinkTopic: registration}, p.subscribe, p.resolve)
+	p.subscribed = add("subscription-registration-source", &node{kind: graph.Source, topics: []graph.Topic{registration}})
+	p.receive = add("subscription-receive", &node{kind: graph.Processor, keyed: true}, p.subscribed)
+	p.update = add("foreign-join-subscription", &node{kind: graph.Processor, keyed: true}, right)
+	p.responses = add("subscription-response-sink", &node{kind: graph.Sink, sinkTopic: response}, p.receive, p.update)
+	result.parents = []*node{p.resolve}
+	return p
+}
+
+// needOldRows reports a table with a store that does not send old rows. lookUp has
+// reported one without a store.
+func (b *Builder) needOldRows(n, table *node, in []*node) {
+	if len(in) > 0 && !table.sendsOld() {
+		b.problem("%v: table %q does not know the old rows of its updates: call Stored on it first", n, table.name)
+	}
+}

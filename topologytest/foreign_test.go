@@ -1,0 +1,253 @@
+package topologytest_test
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/millrace-streams/millrace/internal/seedtest"
+	"github.com/millrace-streams/millrace/processor"
+	"github.com/millrace-streams/millrace/serde"
+	"github.com/millrace-streams/millrace/topology"
+	"github.com/millrace-streams/millrace/topologytest"
+)
+
+// foreignOf returns the foreign key in the left values of the tests: "key|rest", or no
+// key.
+func foreignOf(v string) (string, bool) {
+	key, _, ok := strings.Cut(v, "|")
+	return key, ok
+}
+
+// foreignWorld is a foreign-key join of two topics, and what must come of it.
+type foreignWorld struct {
+	left       bool // a left join
+	lefts      map[string]string
+	rights     map[string]string
+	d          *topologytest.Driver
+	partitions map[string]int32
+	selfJoin   bool
+	topics     []string
+}
+
+func text(l, r string, ok bool) string {
+	if !ok {
+		return l + "+null"
+	}
+	return l + "+" + r
+}
+
+func (w *foreignWorld) build(t *testing.T, table ...topology.SourceTableOption) *topology.Topology {
+	b := topology.New()
+	left := topology.SourceTable(b, "left", serde.String, serde.String, table...)
+	right := left
+	if !w.selfJoin {
+		right = topology.SourceTable(b, "right", serde.String, serde.String, table...)
+	}
+	var joined topology.Table[string, string]
+	if w.left {
+		joined = topology.LeftJoinForeign(left, right, "joined", foreignOf, text, serde.String)
+	} else {
+		joined = topology.JoinForeign(left, right, "joined", foreignOf, func(l, r string) string { return text(l, r, true) }, serde.String)
+	}
+	rows := joined.Stored("rows")
+	rows.Stream().To("out")
+	// If old and new rows do not fit together, the numbers do not add up.
+	size := func(r processor.Record[string, string]) int64 { return int64(len(r.Value)) }
+	sum := topology.AggregateTable(topology.GroupTable(rows, "all", func(string) string { return "all" }, serde.String), "sum", func() int64 { return 0 },
+		func(n int64, r processor.Record[string, string]) int64 { return n + size(r) },
+		func(n int64, r processor.Record[string, string]) int64 { return n - size(r) }, serde.Int64)
+	topology.MapTable(sum, func(n int64) string { return fmt.Sprint(n) }, serde.String).Stream().To("sum-out")
+	topo, err := b.Build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return topo
+}
+
+// want returns the rows of the result, and their length together.
+func (w *foreignWorld) want() (rows map[string]string, sum int) {
+	rights := w.rights
+	if w.selfJoin {
+		rights = w.lefts
+	}
+	rows = map[string]string{}
+	for key, l := range w.lefts {
+		r, found := "", false
+		if foreign, ok := foreignOf(l); ok {
+			r, found = rights[foreign]
+		}
+		if found || w.left {
+			rows[key] = text(l, r, found)
+			sum += len(rows[key])
+		}
+	}
+	return rows, sum
+}
+
+func latestOf(d *topologytest.Driver, topic string) map[string]string {
+	rows := map[string]string{}
+	for _, r := range d.Topic(topic) {
+		if delete(rows, string(r.Key)); r.Value != nil {
+			rows[string(r.Key)] = string(r.Value)
+		}
+	}
+	return rows
+}
+
+// change changes a random row of one of the tables.
+func (w *foreignWorld) change(r *rand.Rand, i int) {
+	table, topic, keys := w.lefts, "left", "abcde"
+	value := fmt.Sprintf("%c|%d", "pqrs"[r.IntN(4)], r.IntN(3))
+	if w.selfJoin {
+		value = fmt.Sprintf("%c|%d", keys[r.IntN(5)], r.IntN(3))
+	}
+	switch {
+	case r.IntN(3) == 0 && !w.selfJoin:
+		table, topic, keys, value = w.rights, "right", "pqrs", fmt.Sprint(r.IntN(100))
+	case r.IntN(6) == 0:
+		value = fmt.Sprint(r.IntN(3)) // without a foreign key
+	}
+	key := keys[r.IntN(len(keys)):][:1]
+	in := topologytest.Input(w.d, topic, serde.String, serde.String)
+	at := time.UnixMilli(int64(max(0, i-r.IntN(10))))
+	if r.IntN(4) == 0 {
+		delete(table, key)
+		in.SendRecord(processor.Record[string, string]{Key: key, NoValue: true, Timestamp: processor.TimestampOf(at)})
+		return
+	}
+	table[key] = value
+	in.Send(key, value, at)
+}
+
+// stop ends tasks in one of several ways, or none.
+func (w *foreignWorld) stop(r *rand.Rand) {
+	disks := []topologytest.Disk{topologytest.KeepDisk, topologytest.LoseDisk, topologytest.StaleDisk}
+	disk := disks[r.IntN(3)]
+	switch topic := w.topics[r.IntN(len(w.topics))]; r.IntN(6) {
+	case 0:
+		w.d.Restart()
+	case 1:
+		w.d.CrashAll(disk)
+	case 2, 3:
+		w.d.Crash(topic, int32(r.IntN(int(w.partitions[topic]))), disk)
+	}
+}
+
+func newForeignWorld(t *testing.T, r *rand.Rand) *foreignWorld {
+	w := &foreignWorld{left: r.IntN(2) == 0, selfJoin: r.IntN(4) == 0, lefts: map[string]string{}, rights: map[string]string{}}
+	w.partitions = map[string]int32{"left": 1 + r.Int32N(3), "right": 1 + r.Int32N(3)}
+	opts := []topologytest.Option{topologytest.Workers(1 + r.IntN(3)), topologytest.Partitions("left", w.partitions["left"])}
+	if w.topics = []string{"left"}; !w.selfJoin {
+		w.topics = append(w.topics, "right")
+		opts = append(opts, topologytest.Partitions("right", w.partitions["right"]))
+	}
+	if r.IntN(5) > 0 {
+		opts = append(opts, topologytest.CommitInterval(time.Hour))
+	}
+	var table []topology.SourceTableOption
+	switch r.IntN(4) {
+	case 0:
+		opts = append(opts, topologytest.EveryUpdate())
+	case 1:
+		table = append(table, topology.EveryUpdate())
+	}
+	w.d = topologytest.New(t, w.build(t, table...), opts...)
+	return w
+}
+
+// TestForeignJoinsAreTheModel changes random rows of both tables, over random commits,
+// crashes and restarts. Whenever all messages have arrived, the result must be that of a
+// naive model.
+func TestForeignJoinsAreTheModel(t *testing.T) {
+	t.Parallel()
+	r := seedtest.Rand(t, "./topologytest")
+	runs := 80
+	if testing.Short() {
+		runs = 25
+	}
+	for run := range runs {
+		w := newForeignWorld(t, r)
+		for i := range 60 {
+			if w.change(r, i); r.IntN(6) > 0 {
+				continue
+			}
+			if r.IntN(3) == 0 {
+				w.stop(r) // what was not committed comes again
+			}
+			w.d.Commit()
+			want, sum := w.want()
+			if got := latestOf(w.d, "out"); !maps.Equal(got, want) {
+				t.Fatalf("run %d, left join %t, self-join %t, partitions %v, after %d changes: the rows are\n %v, want\n %v; the tables\n %v\n %v",
+					run, w.left, w.selfJoin, w.partitions, i+1, got, want, w.lefts, w.rights)
+			}
+			if got := latestOf(w.d, "sum-out")["all"]; got != fmt.Sprint(sum) && (got != "" || sum != 0) {
+				t.Fatalf("run %d, after %d changes: the sum is %s, want %d", run, i+1, got, sum)
+			}
+		}
+	}
+}
+
+// send sends a row to a topic of texts; "-" deletes it.
+func sendRow(d *topologytest.Driver, topic, key, value string, at int64) {
+	in := topologytest.Input(d, topic, serde.String, serde.String)
+	if value == "-" {
+		in.SendRecord(processor.Record[string, string]{Key: key, NoValue: true, Timestamp: processor.Timestamp(at)})
+		return
+	}
+	in.Send(key, value, time.UnixMilli(at))
+}
+
+// TestForeignJoinForgetsResults: a response that the right row has gone comes when the
+// left row has changed, so it is stale. The result goes all the same. Each case changes
+// both rows in one commit interval.
+func TestForeignJoinForgetsResults(t *testing.T) {
+	t.Parallel()
+	for name, lefts := range map[string][]string{
+		"another value":              {"p|2"},
+		"the same value again":       {"p|2", "p|1"},
+		"no foreign key":             {"none"},
+		"no foreign key, twice":      {"none", "none again"},
+		"no foreign key, then gone":  {"none", "-"},
+		"gone and back":              {"-", "p|3"},
+		"another foreign key":        {"q|2"},
+		"another and the first back": {"q|2", "p|3"},
+	} {
+		for _, workers := range []int{1, 2} {
+			w := &foreignWorld{lefts: map[string]string{}, rights: map[string]string{}}
+			w.d = topologytest.New(t, w.build(t), topologytest.CommitInterval(time.Hour), topologytest.Workers(workers))
+			sendRow(w.d, "left", "a", "p|1", 1)
+			sendRow(w.d, "right", "p", "R", 2)
+			w.d.Commit()
+			if got := latestOf(w.d, "out"); !maps.Equal(got, map[string]string{"a": "p|1+R"}) {
+				t.Fatalf("the rows are %v", got)
+			}
+			sendRow(w.d, "right", "p", "-", 3)
+			for i, value := range lefts {
+				sendRow(w.d, "left", "a", value, int64(4+i))
+			}
+			w.d.Commit()
+			if got := latestOf(w.d, "out"); len(got) > 0 {
+				t.Errorf("%s: the result is still %v", name, got)
+			}
+		}
+	}
+}
+
+// TestForeignJoinOfARowThatIsGone: a right row comes and goes between two commits. A row
+// that subscribes meanwhile must not keep it.
+func TestForeignJoinOfARowThatIsGone(t *testing.T) {
+	t.Parallel()
+	w := &foreignWorld{lefts: map[string]string{}, rights: map[string]string{}}
+	w.d = topologytest.New(t, w.build(t), topologytest.CommitInterval(time.Hour))
+	sendRow(w.d, "left", "a", "p|1", 1)
+	sendRow(w.d, "right", "p", "R", 2)
+	sendRow(w.d, "right", "p", "-", 3)
+	w.d.Commit()
+	if got := latestOf(w.d, "out"); len(got) > 0 {
+		t.Errorf("the rows are %v", got)
+	}
+}

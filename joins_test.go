@@ -103,7 +103,8 @@ func TestForeignJoinAfterARestart(t *testing.T) {
 			c.becomes("owned", map[string]string{"o1": "u1/tea of Ann", "o2": "u2/milk of Bob", "o3": "u1/cake of Ann", "o4": "u3/rice of somebody", "o5": "nobody of somebody"})
 			app.stop()
 
-			// The subscriptions and the rows come from the disk, then from the changelogs.
+			// The subscriptions and the rows come from the disk, then from the
+			// changelogs.
 			c.send("users", "u1=Eve")
 			c.send("orders", "o2=u1/milk")
 			app = run(t, owned(t), cfg)

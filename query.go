@@ -22,7 +22,8 @@ import (
 //   - a topology.Global, which can be read in any process of the application, whole;
 //   - a topology.WindowedTable, whose keys are serde.Windowed;
 //   - the spec of a processor's store: a state.Spec, or a windowstore.Spec or
-//     sessionstore.Spec, whose keys are serde.Windowed.
+//     sessionstore.Spec, whose keys are serde.Windowed, or a versionedstore.Spec, whose
+//     newest versions are read.
 //
 // A program that has neither the table nor the spec may implement Queryable itself. The
 // name and the serdes say what to read. If the serdes are not those of the store with

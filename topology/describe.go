@@ -26,8 +26,8 @@ type Description struct {
 //   - Global stores come last.
 //   - Names of internal topics lack the application ID.
 //   - Nodes have the names that errors and logs give them. Kafka Streams' counters, as in
-//     KSTREAM-FILTER-0000000001, are left out on purpose: they change whenever an operator
-//     is inserted.
+//     KSTREAM-FILTER-0000000001, are left out on purpose: they change whenever an
+//     operator is inserted.
 //   - Names need no quotes: Build accepts only letters, digits, '.', '_' and '-'.
 func (d Description) String() string {
 	var text strings.Builder

@@ -28,7 +28,7 @@ func TestNilOptions(t *testing.T) {
 		windowstore.New("w", serde.String, serde.String, time.Second, time.Minute, nil),
 		sessionstore.New("s", serde.String, serde.String, time.Minute, nil))
 	d := topologytest.New(t, build(t, b), nil)
-	topologytest.Input(d, "in", serde.String, serde.String).Send("k", "v")
+	topologytest.Input(d, "in", serde.String, serde.String).Send("k", "v", start)
 	if n := d.Dropped(); n != 0 {
 		t.Errorf("%d records were dropped", n)
 	}

@@ -38,8 +38,8 @@ func (b *builder) byKey(id string, s stream, name string) grouped {
 	return b.repartitioned[id].groupByKey(name + "-by")
 }
 
-// repartitionsInPlace allows other nodes and other numbers of sub-topologies if topics are
-// merged and all topics and stores are the same.
+// repartitionsInPlace allows other nodes and other numbers of sub-topologies if topics
+// are merged and all topics and stores are the same.
 func repartitionsInPlace(s *subject, d difference) bool {
 	return optimizes(s.c, mergeTopics) && d.sameEnds
 }

@@ -131,7 +131,7 @@ func (b *Batch) Reset() {
 	}
 	for _, tb := range b.tables {
 		tb.changes, tb.segments = cut(tb.changes, 0), tb.segments[:0]
-		tb.logged, tb.noted = 0, false
+		tb.logged, tb.noted, tb.replay = 0, false, nil
 	}
 	b.meta = cut(b.meta, 0)
 }
@@ -145,6 +145,8 @@ type TableBatch struct {
 	batch   *Batch
 	table   *Table
 	changes []memoryChange // of an in-memory table
+
+	replay Replay // see Replaying
 
 	// Of a window store's table; see segments.go.
 	logged   int64 // later changes are at or after this changelog offset
@@ -210,11 +212,14 @@ func (b *TableBatch) Delete(key []byte) error {
 	return op.Finish()
 }
 
-// DeleteRange removes the rows with from <= key < to. Nil bounds are open. Rows that are
-// added to the batch later stay.
+// DeleteRange removes the rows with from <= key < to. Nil bounds are open; without both,
+// the table's Past is emptied too. Rows that are added to the batch later stay.
 func (b *TableBatch) DeleteRange(from, to []byte) error {
 	if to != nil && bytes.Compare(from, to) >= 0 {
 		return nil
+	}
+	if from == nil && to == nil {
+		b.deletePast()
 	}
 	b.dropSegments(from, to)
 	if b.table.memory != nil {

@@ -34,6 +34,7 @@ type Cells[K, V any] struct {
 	logFrom   int
 	immutable bool
 	old       bool // Old may be called
+	deletions bool // see LogDeletions
 	oldValues bool // old values are kept, because nobody changes them in place
 
 	cells      map[string]*Cell[K, V]

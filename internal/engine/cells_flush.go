@@ -88,7 +88,7 @@ func (c *Cells[K, V]) flushOne(b *TableBatch, ch *change[K, V]) error {
 
 func (c *Cells[K, V]) flushAbsent(b *TableBatch, ch *change[K, V]) error {
 	if !c.env.EveryUpdate {
-		if c.old {
+		if c.old && !c.deletions {
 			if _, _, was, err := c.Old(ch.cell); err != nil || !was {
 				return err
 			}
@@ -167,6 +167,15 @@ func (c *Cells[K, V]) Forget(below []byte) {
 	bound := string(below)
 	for i := len(c.ring) - 1; i >= 0; i-- {
 		if cell := c.ring[i]; cell.key < bound && cell.dirty == 0 && !cell.committing {
+			c.drop(i)
+		}
+	}
+}
+
+// ForgetAll evicts all cached rows.
+func (c *Cells[K, V]) ForgetAll() {
+	for i := len(c.ring) - 1; i >= 0; i-- {
+		if cell := c.ring[i]; cell.dirty == 0 && !cell.committing {
 			c.drop(i)
 		}
 	}

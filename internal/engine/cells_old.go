@@ -10,6 +10,10 @@ import "fmt"
 // Old reads it from the table.
 func (c *Cells[K, V]) KeepOld() { c.old = true }
 
+// LogDeletions makes Flush log every deletion, also of a row that came and went since the
+// last Flush. It is for stores in which a deletion has a meaning of its own.
+func (c *Cells[K, V]) LogDeletions() { c.deletions = true }
+
 // KeepOldValues is KeepOld for a caller that never changes a value in place after a
 // Flush: the caller gets such a value from Copy. All old values are then kept.
 func (c *Cells[K, V]) KeepOldValues() { c.old, c.oldValues = true, true }

@@ -32,7 +32,7 @@ func (b *TableBatch) Logged(offset int64) { b.logged = offset }
 // note is called for each changed key. Only the first change of a segment costs more than
 // a comparison.
 func (b *TableBatch) note(key []byte) {
-	if b.table.interval == 0 || len(key) < segmentSize {
+	if b.table.interval == 0 || b.table.isPast || len(key) < segmentSize {
 		return
 	}
 	segment := int64(binary.BigEndian.Uint64(key))
@@ -118,6 +118,9 @@ func (d *DB) LiveFrom(t *Table, topic string) int64 {
 // findSegments gives offset 0 to segments that have rows but no offset. The caller holds
 // d.mu.
 func (t *Table) findSegments() error {
+	if t.isPast {
+		return nil // nothing trims its changelog
+	}
 	var from []byte
 	for {
 		segment, ok, err := t.segmentFrom(from)

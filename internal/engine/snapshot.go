@@ -47,14 +47,22 @@ func (d *DB) Snapshot() (*Snapshot, error) {
 		s.disk = d.pebble.NewSnapshot()
 	}
 	for name, t := range d.tables {
-		st := snapshotTable{prefix: t.prefix, metaName: t.metaName(name)}
-		if t.memory != nil {
-			st.memory = t.memory.freeze()
+		s.tables[name] = t.snapshot()
+		if t.past != nil {
+			s.tables[pastName(name)] = t.past.snapshot()
 		}
-		s.tables[name] = st
 	}
 	d.snapshots[s] = struct{}{}
 	return s, nil
+}
+
+// snapshot returns the table as it is now. The caller holds d.mu.
+func (t *Table) snapshot() snapshotTable {
+	st := snapshotTable{prefix: t.prefix, metaName: t.metaName(t.name)}
+	if t.memory != nil {
+		st.memory = t.memory.freeze()
+	}
+	return st
 }
 
 // Get returns a row of the named table. value belongs to the caller.

@@ -21,8 +21,10 @@ type Table struct {
 	key    []byte        // scratch
 	row    []byte        // scratch
 	left   any           // by the last Cells, for a mistake
-	known  *knownKeys    // nil for a table in memory
+	known  *knownKeys    // nil for a table in memory, and for one of the past
 	reader *Reader       // nil: nobody has asked for it; DB.mu guards it
+	past   *Table        // see Past
+	isPast bool
 
 	interval int64           // see Interval; 0: nobody has asked for it yet
 	firsts   map[int64]int64 // offsets of the segments; see segments.go

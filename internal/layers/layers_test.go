@@ -35,12 +35,14 @@ var mayImport = map[string][]string{
 	"internal/graph":           {"internal/store", "serde", "processor"},
 	"internal/graph/graphtest": {"internal/graph", "internal/store/storetest", "processor"},
 
-	"state":                       {"internal/store", "internal/engine", "processor", "serde"},
-	"state/statetest":             {"state", "processor"},
-	"windowstore":                 {"internal/store", "internal/engine", "processor", "serde"},
-	"windowstore/windowstoretest": {"windowstore", "processor"},
-	"sessionstore":                {"internal/store", "internal/engine", "processor", "serde"},
-	"topology":                    {"internal/operator", "internal/foreign", "internal/graph", "internal/store", "sessionstore", "windowstore", "state", "processor", "serde"},
+	"state":                             {"internal/store", "internal/engine", "processor", "serde"},
+	"state/statetest":                   {"state", "processor"},
+	"windowstore":                       {"internal/store", "internal/engine", "processor", "serde"},
+	"windowstore/windowstoretest":       {"windowstore", "processor"},
+	"sessionstore":                      {"internal/store", "internal/engine", "processor", "serde"},
+	"versionedstore":                    {"internal/store", "internal/engine", "processor", "serde"},
+	"versionedstore/versionedstoretest": {"versionedstore", "processor"},
+	"topology":                          {"internal/operator", "internal/foreign", "internal/graph", "internal/store", "sessionstore", "windowstore", "state", "processor", "serde"},
 
 	// Batches: the words at the top, and below them one package for each step of a
 	// record.
@@ -122,7 +124,7 @@ var mayImport = map[string][]string{
 
 // public lists the packages that users import. Programs, and tests on real Kafka, may use
 // only these.
-var public = []string{"", "batch", "topology", "topologytest", "sessionstore", "windowstore", "state", "processor", "serde"}
+var public = []string{"", "batch", "topology", "topologytest", "sessionstore", "windowstore", "versionedstore", "state", "processor", "serde"}
 
 // forbidden lists imports from outside the module that a layer must not have, with the
 // reason.

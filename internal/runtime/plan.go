@@ -173,8 +173,13 @@ func (p *plan) internalTopics(replicationFactor int16) []topics.Spec {
 				continue
 			}
 			topic := topics.Spec{Name: p.changelog(kept.Spec), Partitions: p.tasks(sub.ID), ReplicationFactor: replicationFactor}
-			if c := kept.Spec.Changelog(); c.Kind == store.WindowedChangelog {
-				topic.Kind, topic.Retention = topics.ChangelogWindowed, time.Duration(c.RetentionMs)*time.Millisecond
+			c := kept.Spec.Changelog()
+			topic.Retention = time.Duration(c.RetentionMs) * time.Millisecond
+			switch c.Kind {
+			case store.WindowedChangelog:
+				topic.Kind = topics.ChangelogWindowed
+			case store.VersionedChangelog:
+				topic.Kind = topics.ChangelogVersioned
 			}
 			specs = append(specs, topic)
 		}

@@ -11,12 +11,15 @@ const (
 	// WindowedChangelog keeps the last record of each key. It is trimmed up to
 	// engine.DB.LiveFrom.
 	WindowedChangelog
+	// VersionedChangelog keeps the last record of each key, and all records for at least
+	// the retention.
+	VersionedChangelog
 )
 
 // Changelog describes a store's changelog topic.
 type Changelog struct {
 	Kind        ChangelogKind
-	RetentionMs int64 // how long the store keeps a row; of a WindowedChangelog only
+	RetentionMs int64 // how long the store keeps a row; 0 of a CompactChangelog
 }
 
 // ChangelogSuffix is how the names of changelog topics end.

@@ -65,6 +65,7 @@ var kinds = []*Kind{
 	Window,
 	Session,
 	Buffer,
+	Versioned,
 	Times,
 }
 

@@ -26,7 +26,8 @@ type Spec struct {
 	Options
 
 	// WindowSize is the length of the windows, and Retention how long a row is kept after
-	// its window's start, or after its session's end. Each is zero for kinds without it;
+	// its window's start, after its session's end, or after the version that it holds has
+	// ended. Each is zero for kinds without it;
 	// the longest Duration stands for no end.
 	WindowSize, Retention time.Duration
 
@@ -68,9 +69,9 @@ func Of(spec processor.StoreSpec) (*Spec, error) {
 	d, ok := spec.(described)
 	switch {
 	case isNil(spec):
-		return nil, errors.New("was given a nil store: use state.KeyValue, windowstore.New or sessionstore.New")
+		return nil, errors.New("was given a nil store: use state.KeyValue, windowstore.New, sessionstore.New or versionedstore.New")
 	case !ok:
-		return nil, fmt.Errorf("store %q: %T is not the spec of a store: use state.KeyValue, windowstore.New or sessionstore.New", spec.StoreName(), spec)
+		return nil, fmt.Errorf("store %q: %T is not the spec of a store: use state.KeyValue, windowstore.New, sessionstore.New or versionedstore.New", spec.StoreName(), spec)
 	}
 	s := d.Describe()
 	return s, s.Validate()
@@ -99,8 +100,8 @@ func (s *Spec) Changelog() Changelog {
 	switch {
 	case s.NoChangelog:
 		return Changelog{}
-	case s.Kind.Changelog == WindowedChangelog:
-		return Changelog{Kind: WindowedChangelog, RetentionMs: s.Retention.Milliseconds()}
+	case s.Kind.Changelog == WindowedChangelog, s.Kind.Changelog == VersionedChangelog:
+		return Changelog{Kind: s.Kind.Changelog, RetentionMs: s.Retention.Milliseconds()}
 	}
 	return Changelog{Kind: s.Kind.Changelog}
 }

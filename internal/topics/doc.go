@@ -10,8 +10,8 @@
 // with what the application needs. A difference is reported with the found setting, the
 // expected one and the command that fixes it.
 //
-// No kind may rely on min.compaction.lag.ms, as Kafka Streams' changelogs of versioned
-// stores do. Brokers measure it against the records' own timestamps, so they would
-// compact replayed records at once. A store that keeps several versions of a key needs a
-// changelog whose keys contain the version.
+// Changelogs of versioned stores have min.compaction.lag.ms, as in Kafka Streams. Brokers
+// measure it against the records' own timestamps, so they may compact replayed records at
+// once. Nothing but the history of a store may therefore rely on it: the newest version
+// of a key is always the last record of the key.
 package topics

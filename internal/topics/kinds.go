@@ -17,6 +17,9 @@ const (
 	// value of each key. The application deletes the records of expired windows itself,
 	// see [Purger].
 	ChangelogWindowed
+	// ChangelogVersioned is the changelog of a versioned store: the broker keeps the last
+	// version of each key, and all versions for the retention and a day at least.
+	ChangelogVersioned
 	// Repartition is a repartition topic: the application deletes the records that it
 	// has processed, see [Purger].
 	Repartition
@@ -31,10 +34,11 @@ var kinds = [...]struct {
 	policy string // cleanup.policy
 	reason string // the reason for the policy
 }{
-	ChangelogCompact:  {"changelog of a key-value store", "compact", "deletion would remove rows that are not written again"},
-	ChangelogWindowed: {"changelog of a window store", "compact,delete", "brokers refuse to delete the records of expired windows with compact alone"},
-	Repartition:       {"repartition topic", "delete", "compaction would remove records before they are processed"},
-	Registry:          {"registry of the stores", "compact", "deletion would remove the descriptions of the stores, and a start with an empty state directory would misread their rows"},
+	ChangelogCompact:   {"changelog of a key-value store", "compact", "deletion would remove rows that are not written again"},
+	ChangelogWindowed:  {"changelog of a window store", "compact,delete", "brokers refuse to delete the records of expired windows with compact alone"},
+	ChangelogVersioned: {"changelog of a versioned store", "compact", "deletion would remove versions that are not written again"},
+	Repartition:        {"repartition topic", "delete", "compaction would remove records before they are processed"},
+	Registry:           {"registry of the stores", "compact", "deletion would remove the descriptions of the stores, and a start with an empty state directory would misread their rows"},
 }
 
 func (k Kind) String() string {

@@ -51,6 +51,14 @@ const (
 	forever       = "-1"
 )
 
+// compactionLagMs is how long brokers keep all records of a key, measured against the
+// records' own timestamps. Only changelogs of versioned stores have it; its value depends
+// on the store.
+const (
+	compactionLagMs     = "min.compaction.lag.ms"
+	compactionLagReason = "brokers would compact versions away that a store needs after its disk was lost"
+)
+
 // maxLong is the largest value of a setting in ms: no bound.
 var maxLong = strconv.FormatInt(math.MaxInt64, 10)
 

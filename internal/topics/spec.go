@@ -2,6 +2,7 @@ package topics
 
 import (
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"time"
@@ -13,7 +14,8 @@ type Spec struct {
 	Partitions        int32
 	ReplicationFactor int16 // -1 is the broker's default
 	Kind              Kind
-	Retention         time.Duration // of the store; ChangelogWindowed only
+	// Retention is that of the store, of ChangelogWindowed and ChangelogVersioned.
+	Retention time.Duration
 	// The user's settings; they replace ours, and are not judged.
 	Configs map[string]string
 }
@@ -26,8 +28,31 @@ func (s Spec) configs() map[string]string {
 			c[set.name] = set.value
 		}
 	}
+	if s.Kind == ChangelogVersioned {
+		c[compactionLagMs] = s.compactionLag()
+	}
 	maps.Copy(c, s.Configs)
 	return c
+}
+
+// compactionLag returns for how long, in ms, the broker must keep all versions: for the
+// retention of the store and a day, as in Kafka Streams.
+func (s Spec) compactionLag() string {
+	const day = 24 * time.Hour
+	if s.Retention > math.MaxInt64-day {
+		return maxLong
+	}
+	return strconv.FormatInt((s.Retention + day).Milliseconds(), 10)
+}
+
+// judgeLag judges the compaction lag of a versioned changelog. It must cover the
+// retention; the day on top is for what comes late.
+func (s Spec) judgeLag(all map[string]string) judgement {
+	found, known := all[compactionLagMs]
+	if s.Kind != ChangelogVersioned || !known || atLeast(s.Retention.Milliseconds())(found, all) {
+		return judgement{}
+	}
+	return judgement{Finding{Setting: compactionLagMs, Found: found, Want: s.compactionLag(), Reason: compactionLagReason}, false}
 }
 
 // Finding is a setting of an internal topic that differs from what the application needs.
@@ -50,7 +75,7 @@ func (f Finding) String() string {
 // settings for which the topic is refused, and those that cause a warning. Settings that
 // the broker does not report are not judged.
 func (s Spec) judge(found map[string]string) (refused, warned []Finding) {
-	for _, j := range slices.Concat([]judgement{s.judgePolicy(found)}, s.judgeSettings(found)) {
+	for _, j := range slices.Concat([]judgement{s.judgePolicy(found), s.judgeLag(found)}, s.judgeSettings(found)) {
 		_, chosen := s.Configs[j.Setting]
 		switch {
 		case j.Setting == "" || chosen:

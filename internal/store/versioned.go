@@ -1,0 +1,148 @@
+package store
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/millrace-streams/millrace/internal/engine"
+	"github.com/millrace-streams/millrace/serde"
+)
+
+// Versioned is the kind of the stores of package versionedstore. The newest version of a
+// key is a row as in a key-value store. Earlier versions are rows of the table's past, in
+// the layout [PastLayout].
+//
+// The changelog is that of Kafka Streams' versioned stores: a record for each version,
+// with the key, the value and the time from which the version is valid as its timestamp.
+// The last record of a key is always that of its newest version, because compaction keeps
+// the last one. So where an earlier version is logged, the newest one is logged again.
+var Versioned = &Kind{
+	Name:      "versioned",
+	Noun:      "versioned store",
+	Changelog: VersionedChangelog,
+	logged:    loggedRow,
+	restore:   restoreVersion,
+}
+
+// CheckVersions returns what is wrong with the times of a versioned store.
+func CheckVersions(s *Spec) (errs []error) {
+	switch {
+	case s.Retention <= 0:
+		errs = append(errs, fmt.Errorf("%s: history %v is not positive", s, s.Retention))
+	case !wholeMilliseconds(s.Retention):
+		errs = append(errs, fmt.Errorf("%s: history %v is no whole number of milliseconds", s, s.Retention))
+	}
+	return errs
+}
+
+// PastLayout says where the earlier versions of a versioned store lie: by segments of
+// their ends. A version ends where the next one begins.
+//
+//	[8B segment][key][8B end]
+//
+// Numbers are big-endian. The timestamp of a row is the time at which its version began.
+// A row whose version ends where it began holds none: it marks that the key was deleted
+// at that time.
+type PastLayout struct{ Segmented }
+
+const pastEnd = 8 // bytes of a version's end
+
+// NewPastLayout returns the layout with segments of an interval in ms.
+func NewPastLayout(interval int64) PastLayout { return PastLayout{Segmented{interval}} }
+
+// AppendKey appends the local key of a version.
+func (l PastLayout) AppendKey(dst, key []byte, end int64) []byte {
+	return binary.BigEndian.AppendUint64(append(l.AppendSegment(dst, end), key...), uint64(end))
+}
+
+// KeyBounds returns the bounds, for Scan, of the versions of a key in one segment that
+// end after a time. Versions of longer keys may lie in between: their local keys are
+// longer.
+func (l PastLayout) KeyBounds(segment int64, key []byte, after int64) (lower, upper []byte) {
+	prefix := append(segmentKey(segment), key...)
+	upper = append(append(append(make([]byte, 0, len(prefix)+pastEnd+1), prefix...), lastBounds[:pastEnd]...), 0)
+	return binary.BigEndian.AppendUint64(prefix, uint64(after)+1), upper
+}
+
+// SplitPast returns the parts of a local key; key is a part of local. ok is false if it
+// is none.
+func SplitPast(local []byte) (key []byte, end int64, ok bool) {
+	n := len(local) - pastEnd
+	if n < SegmentBytes {
+		return nil, 0, false
+	}
+	return local[SegmentBytes:n], int64(binary.BigEndian.Uint64(local[n:])), true
+}
+
+// endOfPast returns the end of the version with a local key.
+func endOfPast(local []byte) (end int64, ok bool) {
+	_, end, ok = SplitPast(local)
+	return end, ok
+}
+
+// Past returns the interval, in ms, of the segments in which a new versioned store keeps
+// earlier versions.
+func (s *Spec) Past() int64 { return SegmentInterval(s.Retention.Milliseconds()) }
+
+// rawBytes is the serde of bytes that belong to whoever has them.
+type rawBytes struct{}
+
+func (rawBytes) Append(dst, v []byte) ([]byte, error) { return append(dst, v...), nil }
+func (rawBytes) Decode(data []byte) ([]byte, error)   { return append([]byte{}, data...), nil }
+
+// restoreVersion restores a version. Where it belongs depends on the versions that were
+// restored before.
+func restoreVersion(s *Spec, b *engine.TableBatch, key, value []byte, timestamp int64) error {
+	if timestamp < 0 {
+		return fmt.Errorf("%w: its timestamp is %d", ErrForeignRow, timestamp)
+	}
+	r, err := b.Replaying(func(table *engine.Table) (engine.Replay, error) { return newReplay(s, table) })
+	if err != nil {
+		return err
+	}
+	replay, ok := r.(*versionReplay)
+	if !ok {
+		return errors.New("the records of two kinds of stores are restored into one table")
+	}
+	return replay.put(key, value, timestamp)
+}
+
+// versionReplay puts versions as the store did, but by bytes, and logs nothing.
+type versionReplay struct {
+	versions *Versions[[]byte, []byte]
+	time     int64
+}
+
+func newReplay(s *Spec, table *engine.Table) (*versionReplay, error) {
+	of := NewTyped(Spec{Name: s.Name, Kind: s.Kind, Retention: s.Retention}, serde.Serde[[]byte](rawBytes{}), serde.Serde[[]byte](rawBytes{}), nil, nil)
+	r := &versionReplay{time: -1}
+	var err error
+	r.versions, err = newVersions(of, engine.Env{Table: table, Time: &r.time})
+	return r, err
+}
+
+// put puts a version. No version is refused as too old: the store has refused those
+// before it logged them. But what is too old to be found is left out.
+func (r *versionReplay) put(key, value []byte, at int64) error {
+	v := r.versions
+	v.Observe(at)
+	cell, err := v.Cells().Load(key, nil)
+	if err != nil {
+		return err
+	}
+	newest, err := v.isNewest(cell, at)
+	if err != nil || !newest && at < v.Live() {
+		return err
+	}
+	_, err = v.put(cell, append([]byte{}, value...), value != nil, at, engine.Origin{})
+	return err
+}
+
+// Flush implements engine.Replay.
+func (r *versionReplay) Flush(b *engine.TableBatch) error {
+	if err := r.versions.Flush(b); err != nil {
+		return err
+	}
+	return r.versions.Close()
+}

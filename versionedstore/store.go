@@ -1,0 +1,126 @@
+package versionedstore
+
+import (
+	"github.com/millrace-streams/millrace/internal/engine"
+	"github.com/millrace-streams/millrace/internal/store"
+	"github.com/millrace-streams/millrace/processor"
+)
+
+// NoEnd is the end of a version that no later one has replaced.
+const NoEnd processor.Timestamp = store.NoEnd
+
+// Version is a value of a key, and the time for which it is valid: From <= t < To.
+type Version[V any] struct {
+	Value    V
+	From, To processor.Timestamp
+}
+
+// Store is a typed versioned store. Only the goroutine of its task may use it, inside
+// Init, Process, Flush and punctuators.
+//
+// Store is an interface because the task and the processors hold the store as two
+// different types. Only this package can implement it, so methods may be added.
+type Store[K, V any] interface {
+	processor.Store
+
+	// Get returns the newest version of key. The bool says whether there is one.
+	Get(key K) (Version[V], bool, error)
+	// GetAsOf returns the version of key that was valid at a time. The bool says whether
+	// there was one, as far as the history reaches.
+	GetAsOf(key K, at processor.Timestamp) (Version[V], bool, error)
+
+	// Put adds a version of key that is valid from a time on. It returns when the version
+	// ends: at a later version, or at NoEnd. kept is false if the version is older than
+	// the history. It then changes nothing, and is counted as a dropped record. A
+	// negative time is an error.
+	Put(key K, value V, from processor.Timestamp) (to processor.Timestamp, kept bool, err error)
+	// Delete deletes key from a time on, until a later version begins. It returns the
+	// version that was valid at that time, and whether there was one. As for Put, a time
+	// before the history changes nothing.
+	Delete(key K, from processor.Timestamp) (Version[V], bool, error)
+
+	// types ties the store to its types and to this package.
+	types(K, V)
+}
+
+// Open returns the store of the processor's task. Call it in Init. If the processor was
+// not given the store when the topology was built, that is a programming mistake: Open
+// panics with an error that says so, and Init fails.
+func Open[K, V, K2, V2 any](ctx processor.Context[K2, V2], spec Spec[K, V]) Store[K, V] {
+	instance := store.Open(ctx, spec)
+	s, ok := instance.(*versions[K, V])
+	if !ok {
+		panic(store.Other(spec, instance))
+	}
+	return &versions[K, V]{s.Versions, store.UserOf(ctx)}
+}
+
+// versions is a store's instance in a task, or one processor's handle of it.
+type versions[K, V any] struct {
+	*store.Versions[K, V] // all holders of an instance share it
+	user                  store.User
+}
+
+func (*versions[K, V]) types(K, V) {}
+
+// open makes the instance for one task.
+func open[K, V any](t *store.Typed[K, V], env engine.Env) (engine.Store, error) {
+	s, err := store.NewVersions(t, env)
+	if err != nil {
+		return nil, err
+	}
+	return &versions[K, V]{Versions: s}, nil
+}
+
+func (s *versions[K, V]) Get(key K) (Version[V], bool, error) { return s.GetAsOf(key, NoEnd) }
+
+func (s *versions[K, V]) GetAsOf(key K, at processor.Timestamp) (Version[V], bool, error) {
+	b, err := s.Encode(key)
+	if err != nil {
+		return Version[V]{}, false, err
+	}
+	value, from, to, ok, err := s.AsOf(b, key, int64(at))
+	if err != nil || !ok {
+		return Version[V]{}, false, err
+	}
+	return Version[V]{value, processor.Timestamp(from), processor.Timestamp(to)}, true, nil
+}
+
+func (s *versions[K, V]) Put(key K, value V, from processor.Timestamp) (to processor.Timestamp, kept bool, err error) {
+	return s.put(key, value, s.Present(value), from)
+}
+
+func (s *versions[K, V]) Delete(key K, from processor.Timestamp) (Version[V], bool, error) {
+	was, ok, err := s.GetAsOf(key, from)
+	if err != nil {
+		return Version[V]{}, false, err
+	}
+	var none V
+	if _, _, err := s.put(key, none, false, from); err != nil {
+		return Version[V]{}, false, err
+	}
+	return was, ok, nil
+}
+
+func (s *versions[K, V]) put(key K, value V, present bool, from processor.Timestamp) (to processor.Timestamp, kept bool, err error) {
+	if err := s.CheckTime(from); err != nil {
+		return 0, false, err
+	}
+	b, err := s.Encode(key)
+	if err != nil {
+		return 0, false, err
+	}
+	cell, err := s.Cells().Load(b, key)
+	if err != nil {
+		return 0, false, err
+	}
+	end, err := s.PutVersion(cell, value, present, int64(from), s.user.Origin())
+	switch {
+	case err != nil:
+		return 0, false, err
+	case end == store.Refused:
+		s.user.Dropped(store.RefusedReason)
+		return 0, false, nil
+	}
+	return processor.Timestamp(end), true, nil
+}

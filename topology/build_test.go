@@ -254,7 +254,7 @@ func TestBuildErrors(t *testing.T) {
 			[]string{
 				`process "twice": was given store "s" twice`, `process "other": there is another store "s" already`,
 				`process "nil": was given a nil store`, `process "bad": store "a b": bad name: ' ' is not allowed`,
-				`process "no spec": bad name`, `process "no spec": store "n": topology.Table[string,int64] is not the spec of a store: use state.KeyValue, windowstore.New or sessionstore.New`,
+				`process "no spec": bad name`, `process "no spec": store "n": topology.Table[string,int64] is not the spec of a store: use state.KeyValue, windowstore.New, sessionstore.New or versionedstore.New`,
 				`process "window": window store w: the window size 0s must be at least one millisecond`,
 			},
 		},

@@ -96,7 +96,7 @@ func (b *builder) joinGlobal(o op, s stream, table topology.Global[any, any]) er
 
 // joinGlobal passes the key on beside the value, because a joiner does not see it.
 func (s streamOf[K]) joinGlobal(table topology.Global[any, any], left bool, key mapper, join func(k, v, row any) (any, error), values *dynamic, opts []topology.Option) stream {
-	keyed := topology.MapValuesRecord(s.s, func(r processor.Record[K, any]) (pair, error) { return pair{keyOf(r), r.Value}, nil }, keyedValues{})
+	keyed := topology.MapValuesRecord(s.s, func(r processor.Record[K, any]) (pair, error) { return pair{keyOf(r), r.Value}, nil }, keyedValues{}, own())
 	keyFn := func(r processor.Record[K, pair]) (any, error) { return key(r.Value.k, r.Value.v) }
 	out := serde.Serde[any](values)
 	s.values = values

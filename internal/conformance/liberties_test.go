@@ -1,7 +1,9 @@
 package conformance
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -23,6 +25,8 @@ var liberties = []liberty{
 	{"stored-apart", (*shapes).storedApart},
 	{"joins-of-streams", (*shapes).joinsOfStreams},
 	{"one-store-for-one-stream", (*shapes).oneStoreForOneStream},
+	{"foreign-joins", (*shapes).foreignJoins},
+	{"globals-last", (*shapes).globalsLast},
 }
 
 // describedBy returns the rule of a liberty.
@@ -157,4 +161,53 @@ func (n *shapeNode) usesStoreOf(join *shapeNode) bool {
 	return n.kind == "Processor" && slices.ContainsFunc(n.what, func(store string) bool {
 		return slices.Contains([]string{join.name + "-left", join.name + "-right", join.name + "-unmatched"}, store)
 	})
+}
+
+// foreignJoins makes one node of the two of Kafka Streams that take in a subscription,
+// and removes the edge by which ours subscribes again.
+func (s *shapes) foreignJoins() {
+	for name, n := range s.ours.nodes {
+		join, ok := strings.CutSuffix(name, "-subscription-receive")
+		if !ok {
+			continue
+		}
+		s.ours.disconnect(s.ours.nodes[join+"-subscription-response-resolver"], s.ours.nodes[join+"-subscription-registration-sink"])
+		for _, t := range s.theirs.nodes {
+			takesIn := t.kind == "Processor" && len(t.before) == 1 && t.before[0].kind == "Source" && len(t.next) == 1
+			if takesIn && slices.Equal(t.what, []string{join + "-subscription-store"}) && !slices.Equal(n.what, t.what) {
+				s.theirs.join(t, t.next[0])
+				break
+			}
+		}
+	}
+}
+
+// globalsLast numbers the sub-topologies again: those that have tasks first.
+func (s *shapes) globalsLast() {
+	s.theirs.globalsLast()
+	s.ours.globalsLast()
+}
+
+func (s *shape) globalsLast() {
+	parts := map[string]bool{}
+	for _, n := range s.nodes {
+		parts[n.part] = true
+	}
+	isGlobal := func(part string) bool { return strings.Contains(part, "for global store") }
+	order := slices.SortedFunc(maps.Keys(parts), func(a, b string) int {
+		if isGlobal(a) != isGlobal(b) {
+			return strings.Compare(fmt.Sprint(isGlobal(a)), fmt.Sprint(isGlobal(b)))
+		}
+		return cmp.Compare(numberOf(a), numberOf(b))
+	})
+	for _, n := range s.nodes {
+		_, kind, _ := strings.Cut(n.part, " ")
+		n.part = strings.TrimSpace(fmt.Sprint(slices.Index(order, n.part), " ", kind))
+	}
+}
+
+// numberOf returns the number at the beginning of the title of a sub-topology.
+func numberOf(part string) (n int) {
+	fmt.Sscan(part, &n)
+	return n
 }

@@ -60,6 +60,8 @@ var rules = map[string]func(s *subject, d difference) bool{
 	"old-of-suppressed":            oldOfSuppressed,
 	"stored-apart":                 describedBy("stored-apart"),
 	"joins-of-streams":             describedBy("joins-of-streams"),
+	"foreign-joins":                describedBy("foreign-joins"),
+	"globals-last":                 describedBy("globals-last"),
 	"one-name":                     oneName,
 	"repartitions-in-place":        repartitionsInPlace,
 }

@@ -59,6 +59,12 @@ func (s *shape) connect(from, to *shapeNode) {
 	}
 }
 
+// disconnect removes an edge.
+func (s *shape) disconnect(from, to *shapeNode) {
+	from.next = slices.DeleteFunc(from.next, func(c *shapeNode) bool { return c == to })
+	to.before = slices.DeleteFunc(to.before, func(p *shapeNode) bool { return p == from })
+}
+
 // cut removes the edges of a node, and the node.
 func (s *shape) cut(n *shapeNode) {
 	for _, p := range n.before {

@@ -136,6 +136,9 @@ func (s waitingValues[A, B]) Decode(data []byte) (w Waiting[A, B], err error) {
 }
 
 func (s waitingValues[A, B]) decodeOne(w *Waiting[A, B], data []byte) error {
+	if data[0] > leftSide {
+		return fmt.Errorf("the list of records that wait in a join has a record of the unknown side %d", data[0])
+	}
 	if data[0] == leftSide {
 		v, err := s.left.Decode(data[1:])
 		w.Left = append(w.Left, v)

@@ -17,7 +17,7 @@ import (
 
 var (
 	mappingPages = []string{"docs/kafka-streams.md", "docs/goka.md"}
-	apiPackages  = []string{".", "topology", "processor", "state", "windowstore", "sessionstore", "serde", "batch", "topologytest"}
+	apiPackages  = []string{".", "topology", "processor", "state", "windowstore", "sessionstore", "versionedstore", "serde", "batch", "topologytest"}
 	codeSpan     = regexp.MustCompile("`([^`]+)`")
 	apiName      = regexp.MustCompile(`^([A-Z]\w*|[A-Za-z]+(\.[A-Z]\w*)+)$`)
 	exportedName = regexp.MustCompile(`^[A-Z]\w*(\.[A-Z]\w*)?$`)

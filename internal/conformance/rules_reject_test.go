@@ -10,7 +10,8 @@ import (
 // TestWrongResultsAreNoDepartures checks that the rules accept no fault. In each case
 // that passes or departs, it replaces the values of the records on the user's topics, one
 // after the other, with a value that no function has computed. Each replacement must make
-// the case fail, unless a rule accepts any records there.
+// the case fail, unless a rule accepts any records there. With -short, it takes every
+// eighth case.
 //
 // The test needs the default corpus: another one may have results that are not compared,
 // such as the texts of errors.
@@ -21,8 +22,8 @@ func TestWrongResultsAreNoDepartures(t *testing.T) {
 	cases := loadCases(t)
 	list := loadDepartures(t)
 	changed := 0
-	for _, c := range cases {
-		if c.unknown != nil {
+	for i, c := range cases {
+		if c.unknown != nil || testing.Short() && i%8 != 0 {
 			continue
 		}
 		o, err := run(t, c)

@@ -55,11 +55,7 @@ func EveryUpdate() Option { return func(o *options) { o.EveryUpdate = true } }
 // If vs is an Optional serde, a put of an absent value is a deletion.
 func New[K, V any](name string, ks serde.Serde[K], vs serde.Serde[V], retention time.Duration, opts ...Option) Spec[K, V] {
 	s := store.Spec{Name: name, Kind: store.Session, Retention: retention}
-	for _, opt := range opts {
-		if opt != nil {
-			opt(&s.Options)
-		}
-	}
+	store.Apply(&s.Options, opts)
 	return &spec[K, V]{store.NewTyped(s, ks, vs, open[K, V], store.CheckSessions)}
 }
 

@@ -56,11 +56,7 @@ func EveryUpdate() Option { return func(o *options) { o.EveryUpdate = true } }
 // If vs is an Optional serde, putting an absent value deletes the row.
 func KeyValue[K, V any](name string, ks serde.Serde[K], vs serde.Serde[V], opts ...Option) Spec[K, V] {
 	s := store.Spec{Name: name, Kind: store.KeyValue}
-	for _, o := range opts {
-		if o != nil {
-			o(&s.Options)
-		}
-	}
+	store.Apply(&s.Options, opts)
 	return &spec[K, V]{store.NewTyped(s, ks, vs, open[K, V], nil)}
 }
 

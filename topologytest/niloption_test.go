@@ -9,6 +9,7 @@ import (
 	"github.com/millrace-streams/millrace/state"
 	"github.com/millrace-streams/millrace/topology"
 	"github.com/millrace-streams/millrace/topologytest"
+	"github.com/millrace-streams/millrace/versionedstore"
 	"github.com/millrace-streams/millrace/windowstore"
 )
 
@@ -26,7 +27,8 @@ func TestNilOptions(t *testing.T) {
 	topology.Process(in, "p", func() *idle { return &idle{} }, serde.String, serde.String,
 		state.KeyValue("kv", serde.String, serde.String, nil),
 		windowstore.New("w", serde.String, serde.String, time.Second, time.Minute, nil),
-		sessionstore.New("s", serde.String, serde.String, time.Minute, nil))
+		sessionstore.New("s", serde.String, serde.String, time.Minute, nil),
+		versionedstore.New("v", serde.String, serde.String, time.Minute, nil))
 	d := topologytest.New(t, build(t, b), nil)
 	topologytest.Input(d, "in", serde.String, serde.String).Send("k", "v", start)
 	if n := d.Dropped(); n != 0 {

@@ -26,7 +26,7 @@ type Spec[K, V any] interface {
 	types(K, V)
 }
 
-// Option is an option of a store.
+// Option is an option of a store. A nil Option has no effect.
 type Option func(*options)
 
 type options = store.Options
@@ -54,9 +54,7 @@ func EveryUpdate() Option { return func(o *options) { o.EveryUpdate = true } }
 // If vs is an Optional serde, a value that is absent by it is a deletion.
 func New[K, V any](name string, ks serde.Serde[K], vs serde.Serde[V], history time.Duration, opts ...Option) Spec[K, V] {
 	s := store.Spec{Name: name, Kind: store.Versioned, Retention: history}
-	for _, opt := range opts {
-		opt(&s.Options)
-	}
+	store.Apply(&s.Options, opts)
 	return &spec[K, V]{store.NewTyped(s, ks, vs, open[K, V], store.CheckVersions)}
 }
 

@@ -69,11 +69,7 @@ func RetainDuplicates() Option { return func(o *options) { o.duplicates = true }
 // If vs is an Optional serde, putting an absent value deletes the row.
 func New[K, V any](name string, ks serde.Serde[K], vs serde.Serde[V], size, retention time.Duration, opts ...Option) Spec[K, V] {
 	var o options
-	for _, opt := range opts {
-		if opt != nil {
-			opt(&o)
-		}
-	}
+	store.Apply(&o, opts)
 	s := store.Spec{
 		Name: name, Kind: store.Window, Options: o.Options,
 		WindowSize: size, Retention: retention, Duplicates: o.duplicates,

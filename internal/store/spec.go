@@ -59,6 +59,15 @@ type Options struct {
 	EveryUpdate bool
 }
 
+// Apply applies the options of a store package. A nil option has no effect.
+func Apply[F ~func(*O), O any](o *O, opts []F) {
+	for _, opt := range opts {
+		if opt != nil {
+			opt(o)
+		}
+	}
+}
+
 // described is implemented by the specs of the public packages, through [Typed].
 type described interface{ Describe() *Spec }
 

@@ -208,6 +208,24 @@ func TestStrangePartials(t *testing.T) {
 	}
 }
 
+// TestPartialsAllocateNothing: a partial result costs its reader no allocation.
+func TestPartialsAllocateNothing(t *testing.T) {
+	b := New()
+	GroupBy(Source(b, "in", serde.Int64, serde.Int64), "by", func(v int64) int64 { return v }, serde.Int64).Count("n")
+	f := run(t, b, graphtest.WithCombining())
+	three, _ := serde.Encode(serde.Int64, 3)
+	in := graph.Input{Topic: repartitionTopic, Key: three, Value: three, Timestamp: 1, Headers: processor.Headers{{Key: "millrace-partial", Value: []byte{1}}}}
+	f.Current = &in
+	n := testing.AllocsPerRun(1000, func() {
+		if err := f.Sources[repartitionTopic].Receive(&in); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if n != 0 {
+		t.Errorf("%v allocations per partial result", n)
+	}
+}
+
 // BenchmarkCombining counts a thousand keys before they are sent, with a commit every ten
 // thousand records.
 func BenchmarkCombining(b *testing.B) {

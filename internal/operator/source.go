@@ -45,7 +45,15 @@ const (
 // New makes the node's instance for one task.
 func (c Source[K, V]) New(t graph.Task, n *graph.Node, children []any) (any, error) {
 	next, err := receiverOf[K, V](children)
-	return &source[K, V]{c: c, base: base{t, n}, noKey: absenceOf(c.Keys), noValue: absenceOf(c.Values), next: next, children: children}, err
+	s := &source[K, V]{c: c, base: base{t, n}, noKey: absenceOf(c.Keys), noValue: absenceOf(c.Values), next: next}
+	for _, child := range children {
+		if p, ok := child.(partialReceiver[K]); ok {
+			s.partials = append(s.partials, p)
+		} else {
+			s.others++
+		}
+	}
+	return s, err
 }
 
 type source[K, V any] struct {
@@ -57,7 +65,9 @@ type source[K, V any] struct {
 	out     graph.Record[K, V]
 	next    graph.Receiver[K, V]
 
-	children []any // for partials
+	partials []partialReceiver[K] // the children that take partials
+	others   int                  // how many children do not
+	part     partial[K]
 }
 
 // head is the decoded record at the head of a partition's queue.
@@ -170,26 +180,28 @@ func (s *source[K, V]) decode(in *graph.Input, r *processor.Record[K, V]) (err e
 // receivePartial passes a partial to the aggregations that can take it in. For others it
 // has no value: they were added to the application after it was sent.
 func (s *source[K, V]) receivePartial(in *graph.Input) error {
-	var p partial[K]
-	if err := s.decodePartial(in, &p); err != nil {
-		if ok, failure := s.task.Fail(s.node, processor.Decode, err, func() error { return s.decodePartial(in, &p) }); !ok {
+	if err := s.decodePartial(in); err != nil {
+		if ok, failure := s.partialFailed(in, err); !ok {
 			return failure
 		}
 	}
-	for _, child := range s.children {
-		to, ok := child.(partialReceiver[K])
-		if !ok {
-			s.drop(partialRecord)
-			continue
-		}
-		if err := to.ReceivePartial(&p); err != nil {
+	for range s.others {
+		s.drop(partialRecord)
+	}
+	for _, to := range s.partials {
+		if err := to.ReceivePartial(&s.part); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (s *source[K, V]) decodePartial(in *graph.Input, p *partial[K]) (err error) {
+func (s *source[K, V]) partialFailed(in *graph.Input, err error) (ok bool, failure error) {
+	return s.task.Fail(s.node, processor.Decode, err, func() error { return s.decodePartial(in) })
+}
+
+// decodePartial sets part.
+func (s *source[K, V]) decodePartial(in *graph.Input) (err error) {
 	defer graph.Guard(&err)
 	if err := checkPartial(in.Headers); err != nil {
 		return err
@@ -201,7 +213,7 @@ func (s *source[K, V]) decodePartial(in *graph.Input, p *partial[K]) (err error)
 	if err != nil {
 		return fmt.Errorf("key: %w", err)
 	}
-	p.Key, p.KeyBytes, p.encoded = key, in.Key, in.Value
-	p.Timestamp, p.Headers = in.Timestamp, unmarked(in.Headers)
+	s.part.Key, s.part.KeyBytes, s.part.encoded = key, in.Key, in.Value
+	s.part.Timestamp, s.part.Headers = in.Timestamp, unmarked(in.Headers)
 	return nil
 }

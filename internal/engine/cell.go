@@ -127,8 +127,8 @@ func fixedType(t reflect.Type) bool {
 	return true
 }
 
-// guard turns a panic of a serde into an error. It must be deferred directly.
-func guard(err *error) {
+// Guard turns a panic of a serde into an error. It must be deferred directly.
+func Guard(err *error) {
 	if v := recover(); v != nil {
 		*err = &processor.PanicError{Value: v, Stack: debug.Stack()}
 	}

@@ -178,7 +178,7 @@ func (c *Cells[K, V]) decode(data []byte) (value V, err error) {
 			err = fmt.Errorf("store %s: decode a value: %w", c.store, err)
 		}
 	}()
-	defer guard(&err)
+	defer Guard(&err)
 	return c.serde.Decode(data)
 }
 

@@ -27,7 +27,7 @@ func (c *Cells[K, V]) encode(v V, origin Origin) (value []byte, err error) {
 			err = &EncodeError{Store: c.store, Origin: origin, Err: err}
 		}
 	}()
-	defer guard(&err)
+	defer Guard(&err)
 	value, err = c.serde.Append(c.slab.piece(max(c.typical, minPiece)), v)
 	if err != nil {
 		return nil, err

@@ -46,7 +46,7 @@ func (c *Cells[K, V]) encodeScratch(v V) (err error) {
 			err = fmt.Errorf("store %s: encode a value: %w", c.store, err)
 		}
 	}()
-	defer guard(&err)
+	defer Guard(&err)
 	if c.scratch, err = c.serde.Append(c.scratch[:0], v); c.scratch == nil {
 		c.scratch = []byte{}
 	}

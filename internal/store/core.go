@@ -96,16 +96,8 @@ func (c *Core[K, V]) Decode(data []byte) (K, error) {
 }
 
 // DecodeValue returns the value of bytes that EncodeValue wrote.
-func (c *Core[K, V]) DecodeValue(data []byte) (value V, err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = fmt.Errorf("panic: %v", v)
-		}
-		if err != nil {
-			err = c.Wrap(fmt.Errorf("decode a value: %w", err))
-		}
-	}()
-	return c.values.Decode(data)
+func (c *Core[K, V]) DecodeValue(data []byte) (V, error) {
+	return decodeValue(c.spec, c.values, data)
 }
 
 // EncodeValue returns the bytes of a value, which belong to the caller.
@@ -130,7 +122,7 @@ func (c *Core[K, V]) CheckTime(at processor.Timestamp) error {
 }
 
 // Wrap names the store in an error.
-func (c *Core[K, V]) Wrap(err error) error { return fmt.Errorf("%s: %w", c.spec, err) }
+func (c *Core[K, V]) Wrap(err error) error { return c.spec.wrap(err) }
 
 // User is what a processor's hold on a store knows of the processor. The zero User knows
 // nothing.

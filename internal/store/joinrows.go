@@ -191,18 +191,12 @@ func (s *JoinRows[K, V]) localKey(key []byte, at int64, seq uint32) []byte {
 }
 
 // encode returns the encoding of a value. It is not nil, and its bytes never change.
-func (s *JoinRows[K, V]) encode(value V, origin engine.Origin) (data []byte, err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = fmt.Errorf("panic: %v", v)
-		}
-		if err != nil {
-			err = &engine.EncodeError{Store: s.Name(), Origin: origin, Err: err}
-		}
-	}()
-	if s.value, err = s.of.values.Append(s.value[:0], value); err != nil {
+func (s *JoinRows[K, V]) encode(value V, origin engine.Origin) ([]byte, error) {
+	data, err := appendValue(&s.of.spec, s.of.values, s.value[:0], value, origin)
+	if err != nil {
 		return nil, err
 	}
+	s.value = data
 	s.room(len(s.value))
 	n := len(s.free)
 	s.free = append(s.free, s.value...)
@@ -268,16 +262,8 @@ func (s *JoinRows[K, V]) firstSegment() int64 {
 	return s.layout.SegmentOf(s.deleted)
 }
 
-func (s *JoinRows[K, V]) decode(data []byte) (value V, err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = fmt.Errorf("panic: %v", v)
-		}
-		if err != nil {
-			err = s.wrap(fmt.Errorf("decode a value: %w", err))
-		}
-	}()
-	return s.of.values.Decode(data)
+func (s *JoinRows[K, V]) decode(data []byte) (V, error) {
+	return decodeValue(&s.of.spec, s.of.values, data)
 }
 
 // JoinRow is a row as [JoinRows.All] yields it.
@@ -355,4 +341,4 @@ func (s *JoinRows[K, V]) Close() error {
 	return nil
 }
 
-func (s *JoinRows[K, V]) wrap(err error) error { return fmt.Errorf("%s: %w", &s.of.spec, err) }
+func (s *JoinRows[K, V]) wrap(err error) error { return s.of.spec.wrap(err) }

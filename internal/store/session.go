@@ -46,12 +46,15 @@ func loggedSession(_ *Spec, changelogKey []byte) ([]byte, error) {
 }
 
 // CheckSessions returns what is wrong with the times of a session store.
-func CheckSessions(s *Spec) (errs []error) {
+func CheckSessions(s *Spec) []error { return checkRetention(s, "retention") }
+
+// checkRetention returns what is wrong with a retention. name is what the user calls it.
+func checkRetention(s *Spec, name string) (errs []error) {
 	switch {
 	case s.Retention <= 0:
-		errs = append(errs, fmt.Errorf("%s: the retention %v must be positive", s, s.Retention))
+		errs = append(errs, fmt.Errorf("%s: the %s %v must be positive", s, name, s.Retention))
 	case !wholeMilliseconds(s.Retention):
-		errs = append(errs, fmt.Errorf("%s: the retention %v must be a whole number of milliseconds", s, s.Retention))
+		errs = append(errs, fmt.Errorf("%s: the %s %v must be a whole number of milliseconds", s, name, s.Retention))
 	}
 	return errs
 }

@@ -26,15 +26,7 @@ var Versioned = &Kind{
 }
 
 // CheckVersions returns what is wrong with the times of a versioned store.
-func CheckVersions(s *Spec) (errs []error) {
-	switch {
-	case s.Retention <= 0:
-		errs = append(errs, fmt.Errorf("%s: history %v is not positive", s, s.Retention))
-	case !wholeMilliseconds(s.Retention):
-		errs = append(errs, fmt.Errorf("%s: history %v is no whole number of milliseconds", s, s.Retention))
-	}
-	return errs
-}
+func CheckVersions(s *Spec) []error { return checkRetention(s, "history") }
 
 // PastLayout says where the earlier versions of a versioned store lie: by segments of
 // their ends. A version ends where the next one begins.

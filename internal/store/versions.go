@@ -252,7 +252,7 @@ func (s *Versions[K, V]) AsOf(keyBytes []byte, key K, at int64) (value V, from, 
 	if err != nil || !found || v.from > at || v.from == v.end {
 		return value, 0, 0, false, err
 	}
-	value, err = s.decode(v.value)
+	value, err = s.DecodeValue(v.value)
 	return value, v.from, v.end, err == nil, err
 }
 

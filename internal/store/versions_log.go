@@ -62,28 +62,8 @@ func (s *Versions[K, V]) log(v loggedVersion) error {
 }
 
 // encode returns the encoding of a value, not nil, in bytes that never change.
-func (s *Versions[K, V]) encode(value V, origin engine.Origin) (data []byte, err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = fmt.Errorf("panic: %v", v)
-		}
-		if err != nil {
-			err = &engine.EncodeError{Store: s.Name(), Origin: origin, Err: err}
-		}
-	}()
-	return s.values.Append([]byte{}, value)
-}
-
-func (s *Versions[K, V]) decode(data []byte) (value V, err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = fmt.Errorf("panic: %v", v)
-		}
-		if err != nil {
-			err = s.Wrap(fmt.Errorf("decode a value: %w", err))
-		}
-	}()
-	return s.values.Decode(data)
+func (s *Versions[K, V]) encode(value V, origin engine.Origin) ([]byte, error) {
+	return appendValue(s.spec, s.values, []byte{}, value, origin)
 }
 
 // Flush implements engine.Store. It also deletes the segments of the past that no read

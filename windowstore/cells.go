@@ -36,9 +36,6 @@ func (s *core[K, V]) AppendWindow(dst, key []byte, w serde.Window) []byte {
 // Windows returns the windows of a key that start at from or later, or more of them. The
 // caller adds each window that it writes to the list. For most records it reads no row.
 func (s *core[K, V]) Windows(key []byte, from int64) (*engine.WindowList, error) {
-	if s.recent == nil {
-		s.recent = engine.NewRecent[engine.WindowList](s.Env().Budget)
-	}
 	from = max(from, s.Kept())
 	known := s.recent.Get(key)
 	if known == nil {
@@ -69,8 +66,6 @@ func (s *core[K, V]) list(list *engine.WindowList, key []byte, from int64) error
 
 // Close implements engine.Store.
 func (s *core[K, V]) Close() error {
-	if s.recent != nil {
-		s.recent.Close()
-	}
+	s.recent.Close()
 	return s.Expiring.Close()
 }

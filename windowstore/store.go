@@ -98,7 +98,7 @@ type core[K, V any] struct {
 	seq        uint32 // the sequence number of the last put
 	openTime   int64  // the store's time when it was opened
 
-	recent *engine.Recent[engine.WindowList] // for Windows; nil until the first call
+	recent *engine.Recent[engine.WindowList] // for Windows
 
 	cellBuf []byte
 }
@@ -116,6 +116,7 @@ func open[K, V any](t *store.Typed[K, V], env engine.Env) (engine.Store, error) 
 		layout:     store.NewWindowLayout(expiring.Interval()),
 		duplicates: spec.Duplicates,
 		openTime:   expiring.Time(),
+		recent:     engine.NewRecent[engine.WindowList](env.Budget),
 	}}, nil
 }
 
@@ -182,9 +183,7 @@ func (s *windows[K, V]) put(key K, value V, present bool, start, at int64) error
 	if err != nil {
 		return err // no sequence number was used
 	}
-	if s.recent != nil {
-		s.recent.Forget(encoded)
-	}
+	s.recent.Forget(encoded)
 	seq, err := s.nextSeq(key, start)
 	if err != nil {
 		return err

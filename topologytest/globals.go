@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"path/filepath"
 	"time"
 
 	"github.com/millrace-streams/millrace/internal/engine"
@@ -37,15 +36,7 @@ func (d *Driver) makeGlobals() {
 // globalDisk returns the directory of a global store. Another version of the topology has
 // the same one if it can read the rows.
 func (d *Driver) globalDisk(g *graph.Global) *disk {
-	name := "global-" + global.Fingerprint(g)
-	if d.disks[name] == nil {
-		dir := ""
-		if d.base != "" {
-			dir = filepath.Join(d.base, name)
-		}
-		d.disks[name] = newDisk(d.shared, dir, d.o.noKeyFilter)
-	}
-	return d.disks[name]
+	return d.disk("global-" + global.Fingerprint(g))
 }
 
 // start opens the disk, and reads the topic from where the disk has it.

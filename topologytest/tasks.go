@@ -62,7 +62,11 @@ func (d *Driver) addTask(g group, id processor.Task) {
 // diskOf returns the directory of a task. It is the same for all versions of the
 // topology.
 func (d *Driver) diskOf(sub string, partition int32) *disk {
-	name := fmt.Sprintf("%s-%d", sub, partition)
+	return d.disk(fmt.Sprintf("%s-%d", sub, partition))
+}
+
+// disk returns the disk with a name, and makes it if there is none.
+func (d *Driver) disk(name string) *disk {
 	if d.disks[name] == nil {
 		dir := ""
 		if d.base != "" {

@@ -33,23 +33,9 @@ func newTask(t testing.TB, spec windowstore.Spec[string, string]) *task {
 	return k
 }
 
-// anyContext has another name than its method Context, so that it can be embedded.
-type anyHost = processor.Host[string, string]
-
-// host is the part of a processor's host that stores use.
-type host struct {
-	anyHost
-	task *task
-	raw  processor.Store
-}
-
-func (h host) Store(string) (processor.Store, error) { return h.raw, nil }
-func (h host) Drop(string)                           { h.task.dropped++ }
-func (h host) Metadata() processor.Metadata          { return processor.Metadata{Topic: "in"} }
-
 func (k *task) open() {
-	h := host{task: k, raw: k.Task.Open(k.spec).(processor.Store)}
-	k.store = windowstore.Open(processor.NewContext[string, string](h), k.spec)
+	instance := k.Task.Open(k.spec).(processor.Store)
+	k.store = windowstore.Open(storetest.Context(instance, &k.dropped), k.spec)
 }
 
 func (k *task) Store() windowstore.Store[string, string] { return k.store }

@@ -48,7 +48,7 @@ func (b *Builder) Build() (*Topology, error) {
 	return &Topology{g: g}, nil
 }
 
-// prepare calls the functions of OnBuild. It returns the stores, and all problems.
+// prepare calls the functions of OnBuild. It returns the stores and all problems.
 func (b *Builder) prepare() (stores []*graph.Store, problems []error) {
 	for len(b.onBuild) > 0 {
 		f := b.onBuild[0]
@@ -111,8 +111,7 @@ func (b *Builder) stores() (stores []*graph.Store, problems []error) {
 	return stores, problems
 }
 
-// reads reports whether a use of a store is that of a global store, which the node only
-// reads.
+// reads reports whether the node only reads the store, because it is a global store.
 func (b *Builder) reads(use storeUse) bool {
 	if isNil(use.spec) {
 		return false
@@ -145,8 +144,8 @@ func parts(err error) []error {
 	return []error{err}
 }
 
-// formatOf returns the format of a store as it stands in the topology's shape. windows
-// are those of a windowed table, or nil.
+// formatOf returns the format of a store as the topology's shape records it. windows are
+// those of a windowed table, or nil.
 func formatOf(spec *store.Spec, windows *Windows) string {
 	if windows == nil {
 		return spec.Format()

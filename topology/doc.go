@@ -147,8 +147,9 @@
 // include their end: see [Sliding] and [Sessions].
 //
 // A windowed table sends its rows as they change. With [WindowedTable.Final], it sends a
-// row once, when its window is closed. [Table.Suppress] holds updates back behind other
-// operators on tables, or for a time.
+// row once, when its window is closed. [Table.Suppress] does the same for a table that
+// other operators have made from a windowed one. It can also hold updates back for a
+// time.
 //
 // Stream time advances only with records. If a partition gets no records, its windows
 // stay open.
@@ -198,9 +199,10 @@
 // A join reads the rows from the stores that exist already, and adds no store. If a table
 // was made by Filter, MapTable or a join, its rows are computed again for each lookup.
 //
-// [JoinForeign] and [LeftJoinForeign] join the rows of two tables by a foreign key: a key
-// of the right table in the rows of the left one. The tables need not be partitioned
-// alike. Messages about the rows go through two topics and a store of the join's own.
+// [JoinForeign] and [LeftJoinForeign] join the rows of two tables by a foreign key: each
+// row of the left table contains a key of the right table. The tables may have different
+// numbers of partitions. The join sends messages about the rows through two topics, and
+// keeps a store of its own.
 //
 // In a join of two tables, an update of one table meets the row that the other table has
 // forwarded last. Example: between two commits l1 becomes l2 and r1 becomes r2. The
@@ -213,8 +215,8 @@
 // [LeftJoinGlobal] look up its rows by any key: the stream is not repartitioned, and its
 // topics may have any number of partitions. [GlobalStore] puts a processor between the
 // topic and the store. A process reads the topic to its end before it processes the first
-// record, and applies new records as they come. Nothing synchronises the table with the
-// streams: a join meets the newest row that its process has.
+// record of a stream. After that it applies new records as they come. The table is not
+// synchronised with the streams: a join sees the newest row that its process has.
 //
 // # Updates of tables
 //
@@ -239,7 +241,7 @@
 //	TryMapValues      func(V) (V2, error)                        the value    yes
 //	MapValuesRecord   func(processor.Record[K, V]) (V2, error)   the record   yes
 //
-// These rules hold for all operators, including future ones:
+// These rules hold for all operators:
 //
 //   - The plain form is for the common case. Its function has the fewest parameters.
 //   - A function that sees the record may always fail. There is no fourth form.

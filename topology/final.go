@@ -12,9 +12,10 @@ import (
 //	minutes := topology.Tumbling(time.Minute).Grace(5*time.Second)
 //	perMinute := byUser.Window(minutes).Count("per-minute").Final()
 //
-// A window is closed when the operator's stream time has passed its end by the grace; see
-// [Windowed] and [Sessions]. The record that moves the stream time that far also sends
-// the rows of all windows that it closes. Without new records, no window is closed.
+// A window is closed when the aggregation's stream time has passed its end by the grace;
+// see [Windowed] and [Sessions]. The record that moves the stream time that far also
+// makes the table send the rows of all windows that it closes. Without new records, no
+// window is closed.
 //
 //   - The rows come in order of start and key; sessions in order of end, start and key.
 //   - A row has its own timestamp, and the headers of the record that closed the window.
@@ -27,9 +28,9 @@ import (
 //     again. If the grace is shorter, the next record sends the windows that are closed
 //     now.
 //
-// Operators on the table, and joins, see only the rows of closed windows. Queries of the
-// store see all rows. For each row that was not sent yet, the task keeps the key and some
-// 32 bytes in memory.
+// Operators and joins see only the rows of closed windows. Queries of the store see all
+// rows. For each row that was not sent yet, the task keeps the key and some 32 bytes in
+// memory.
 //
 // Call Final before any other operator on the table. Build returns an error if the
 // windows are [Unlimited], or if the table has the option [EveryUpdate].
@@ -39,9 +40,9 @@ func (t WindowedTable[K, V]) Final() WindowedTable[K, V] {
 	case t.windows.kind == unlimited:
 		b.problem("%v: its window never ends, so Final would never send anything: use other windows, or remove Final", t.n)
 	case t.n.everyUpdate:
-		b.problem("%v: EveryUpdate sends each update, and Final only the last one of a window: remove one of them", t.n)
+		b.problem("%v: EveryUpdate sends each update, and Final sends only the last one of a window: remove one of them", t.n)
 	case slices.ContainsFunc(b.nodes, func(n *node) bool { return slices.Contains(n.parents, t.n) }):
-		b.problem("%v: Final is called after other operators on the table, which would not get its updates then: call it first", t.n)
+		b.problem("%v: Final is called after other operators were attached to the table, and would take their updates away: call it first", t.n)
 	}
 	t.n.final = true
 	if view, ok := t.rows.view.(operator.WindowRows[K, V]); ok {

@@ -53,30 +53,31 @@ func (g Global[K, V]) globalSpec() processor.StoreSpec { return g.spec }
 //
 // Before a process joins the group, it reads the topic up to its end. No record is
 // therefore processed without the rows that the topic had at the start. From then on the
-// process applies new records as they come, whatever their timestamps: a global table is
+// process applies new records as they come, whatever their timestamps. A global table is
 // not synchronised with the streams that look it up, and two processes may see an update
-// at different moments. A join with a global table may give other results when it is
-// repeated.
+// at different moments. If a join with a global table processes a record again, for
+// example after an abort, the result may differ.
 //
 // The store has the name of the topic, or the name that [Named] gives. It has no
-// changelog, because the topic is one. The rows are on disk, so a restart reads only new
-// records. With [InMemory] the whole topic is read at each start. A process reads the
-// whole topic again if
+// changelog, because it can be restored from the topic. The rows are on disk, so a
+// restart reads only new records. With [InMemory] the whole topic is read at each start.
+// A process reads the whole topic again in these cases:
 //
-//   - its disk is lost;
-//   - the topic was deleted and made again, or has lost records that the process has
-//     seen;
-//   - the topic begins after the last record that the process has seen;
-//   - the disk is older than delete.retention.ms, and the topic has new records.
-//     Deletions may then be gone from the topic;
-//   - the serdes, the name or the topic have changed.
+//   - Its disk is lost.
+//   - The topic was deleted and created again, or has lost records that the process has
+//     read.
+//   - The topic begins after the last record that the process has read.
+//   - The state on disk is older than delete.retention.ms, and the topic has new records.
+//     Deletions may then be gone from the topic.
+//   - The serdes, the name of the store, or the topic have changed.
 //
 // The topic should be compacted. Keep it small: each process reads and stores it.
 //
 // Records without a key are dropped, and counted as dropped. A record that cannot be
-// decoded goes to the error policy, with the phase decode. It comes once per process, and
-// again whenever a process reads the topic again. Dead letters may therefore repeat;
-// their headers with topic, partition and offset show which are the same.
+// decoded goes to the error policy, with the phase decode. This happens in each process,
+// and again whenever a process reads the topic again. Dead letters may therefore repeat.
+// Two dead letters with the same topic, partition and offset in their headers are from
+// the same record.
 //
 // No other source of the topology may read the topic. The topology needs at least one
 // source beside its global tables.
@@ -98,17 +99,17 @@ func GlobalTable[K, V any](b *Builder, topic string, ks serde.Serde[K], vs serde
 	return Global[K, V]{b, g.spec, ks, vs}
 }
 
-// GlobalStore is [GlobalTable] with a processor, which decides what the records of the
-// topic do to the store. Only this processor may write the store.
+// GlobalStore is [GlobalTable] with a processor, which decides how each record of the
+// topic changes the store. Only this processor may write the store.
 //
 // spec describes the store. It has no changelog, whatever its options. newP makes the
 // processor, and must return a new one for each call. The processor opens the store with
-// state.Open. Nothing comes behind it: what it forwards has no effect.
+// state.Open. It has no children, so records that it forwards have no effect.
 //
 // The processor gets the records of all partitions, in order of offset within a
-// partition. After a restart it does not get the records again that it has processed,
-// unless the topic is read again; see GlobalTable. It should therefore depend on the
-// records and the store only.
+// partition. A restart does not repeat records that it has processed, unless the topic is
+// read again; see GlobalTable. The processor should therefore depend on the records and
+// the store only, so that a repetition gives the same rows.
 func GlobalStore[K, V, SK, SV any, P processor.Processor[K, V, struct{}, struct{}]](b *Builder, topic string, ks serde.Serde[K], vs serde.Serde[V], spec state.Spec[SK, SV], newP func() P, opts ...SourceOption) Global[SK, SV] {
 	var o globalOptions
 	for _, opt := range withoutNil(opts) {
@@ -142,7 +143,7 @@ func (b *Builder) addGlobal(op, topic string, o globalOptions) *global {
 		b.problem("%v: a global store always has the whole topic: remove StartAtLatest, OutOfRangeEarliest and OutOfRangeLatest", g)
 	}
 	if o.table.everyUpdate || o.table.withoutChangelog {
-		b.problem("%v: nothing is behind a global store, and it has no changelog: remove EveryUpdate and WithoutChangelog", g)
+		b.problem("%v: a global store has no children and no changelog: remove EveryUpdate and WithoutChangelog", g)
 	}
 	b.globals = append(b.globals, g)
 	return g
@@ -184,7 +185,7 @@ func (b *Builder) checkGlobal(g *global, topics, names map[string]*global) (prob
 		report("%v: another source reads the topic too: read it as a global store or as a stream, not as both", g)
 	}
 	if first := topics[g.topic]; first != nil {
-		report("%v: a %s reads the topic already: use its handle twice", g, first.op)
+		report("%v: a %s already reads the topic: use its handle again", g, first.op)
 	}
 	topics[g.topic] = g
 	if g.spec == nil {
@@ -192,7 +193,7 @@ func (b *Builder) checkGlobal(g *global, topics, names map[string]*global) (prob
 	}
 	name := g.spec.StoreName()
 	if first := names[name]; first != nil && first.topic != g.topic {
-		report("%v: the %v has a store %q already: give one of them another name", g, first, name)
+		report("%v: the %v already has a store %q: give one of them another name", g, first, name)
 	}
 	names[name] = g
 	return problems

@@ -47,10 +47,10 @@ func TestGlobalProblems(t *testing.T) {
 	_, err := b.Build()
 	for _, want := range []string{
 		`globalTable of topic "in": another source reads the topic too`,
-		`globalTable of topic "prices": a globalTable reads the topic already`,
-		`globalTable of topic "tariffs": the globalTable of topic "prices" has a store "prices" already`,
+		`globalTable of topic "prices": a globalTable already reads the topic`,
+		`globalTable of topic "tariffs": the globalTable of topic "prices" already has a store "prices"`,
 		`globalTable of topic "latest": a global store always has the whole topic: remove StartAtLatest`,
-		`globalTable of topic "merged": nothing is behind a global store, and it has no changelog: remove EveryUpdate and WithoutChangelog`,
+		`globalTable of topic "merged": a global store has no children and no changelog: remove EveryUpdate and WithoutChangelog`,
 		`needs a serde for its keys`,
 		`joinGlobal "nil-join": the function is nil`,
 		`joinGlobal "far-join": was given a handle of another Builder`,

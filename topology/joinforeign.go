@@ -16,52 +16,56 @@ import (
 //	owned := topology.JoinForeign(orders, users, "owned", owner, describe, ownedSerde)
 //
 // The result has the keys of the left table. It has a row for each left row whose right
-// row exists. An update of either table updates the result: an update of a right row
-// updates the result of each left row with its key. The result has no store; see
-// [Table.Stored]. An operator that needs old values, such as GroupTable, needs that
-// store.
+// row exists. An update of a left row updates its row of the result. An update of a right
+// row updates the rows of the result of all left rows that have its key as their foreign
+// key. The result has no store; [Table.Stored] adds one. An operator that needs old
+// values, such as GroupTable, needs such a store.
 //
-// foreign returns the foreign key of a left row. If ok is false, or the key is absent by
-// the right table's key serde (see serde.Optional), the row has none. It then has no
-// result, and is counted as dropped. foreign is also called for the old row of an update.
-// Its result must therefore depend on the row only. If foreign changes in a new version
-// of the program, reset the application.
+// foreign returns the foreign key of a left row. If ok is false, or if the right table's
+// key serde is Optional (see serde.Optional) and the key is absent, the left row has no
+// foreign key. Such a row has no result, and is counted as dropped. foreign is also
+// called for the old row of an update, so its result must depend on the row only. If
+// foreign changes in a new version of the program, reset the application (see "Starting
+// over" in package millrace).
 //
 // # How it works
 //
 // The tables may have different numbers of partitions. The task of a left row sends a
-// subscription to the task of the right row, which keeps it and answers, now and whenever
-// the right row changes. These messages go through two topics of the application,
+// subscription to the task of the right row. That task keeps the subscription, and sends
+// a response at once and whenever the right row changes. The messages go through two
+// topics of the application,
 //
 //	<app>-<name>-subscription-registration-topic
 //	<app>-<name>-subscription-response-topic
 //
-// and the subscriptions are in the store <name>-subscription-store, with the changelog
-// <app>-<name>-subscription-store-changelog. The options are those of this store. All
-// formats are those of Kafka Streams. An update therefore reaches the result a moment
-// later. With ExactlyOnce, that takes two commits more.
+// and the subscriptions are kept in the store <name>-subscription-store, with the
+// changelog <app>-<name>-subscription-store-changelog. opts are options of this store.
+// All formats are those of Kafka Streams. Because of the messages, an update reaches the
+// result later than in [JoinTables]: with ExactlyOnce, two commits later.
 //
-// A message has a hash of the encoded value of the left row. If the row has changed
-// since, the response is dropped, and counted as dropped ("stale response"): the changed
-// row gets a response of its own. The serde of the left values must therefore encode
-// equal values to equal bytes. If both tables change, the result may show an old row of
-// one of them for a moment. When all messages have arrived, it is the join of the two
-// tables.
+// A message carries a hash of the encoded value of the left row. If the left row has
+// changed before the response arrives, the response is dropped, and counted as dropped
+// with the reason "stale response"; the changed row gets a response of its own. The serde
+// of the left values must therefore encode equal values as equal bytes. While messages
+// are on their way, the result may show an old row of one of the tables. When all
+// messages have arrived, the result is the join of the two tables.
 //
-// The join sees what the tables forward from its first run on. If it is added to an
-// application that has run before, a left row is joined when it changes next.
+// The join sees only the updates that the tables forward after it was added. If it is
+// added to an application that has run before, an existing left row is joined when it
+// changes next.
 //
 // # Rows of the result
 //
-// A row has the larger timestamp of the two rows if the left row has changed, and the
-// timestamp of the right row if that has changed. It has the headers of the update that
-// made it. A deletion may be forwarded for a row that did not exist. There are no late
-// records: updates are applied in the order in which they arrive. Updates of different
-// foreign keys come in any order, those of one row in the order of its changes. If the
-// serde is Optional (see serde.Nullable), an absent result is an absent row.
+// The timestamp of a row depends on the update that made it: after an update of the left
+// row, it is the larger timestamp of the two rows; after an update of the right row, it
+// is the timestamp of the right row. A row has the headers of that update. A deletion may
+// be forwarded for a row that did not exist. There are no late records: updates are
+// applied in the order in which they arrive. The updates of one row come in the order of
+// its changes. Updates of rows with different foreign keys come in any order. If vs is
+// Optional (see serde.Nullable), an absent result is an absent row.
 //
-// A row that expires in a windowed table is not deleted. Its results and subscriptions
-// stay.
+// If a row of a windowed table expires, no deletion is forwarded. The results and the
+// subscriptions of the row stay.
 //
 // Each table must have a store or be derived from tables that have one. A table may be
 // joined with itself. f must not change what its arguments point to.
@@ -73,13 +77,13 @@ func JoinForeign[K, L, F, R, V any](left Table[K, L], right Table[F, R], name st
 	}, vs, opts)
 }
 
-// TryJoinForeign is JoinForeign with functions that may fail, and a foreign that sees the
-// key of the row too. (The record that it gets for the old row has the timestamp and the
-// headers of the update.)
+// TryJoinForeign is JoinForeign with functions that may fail. foreign also sees the key
+// of the row. For the old row of an update, it gets a record with the timestamp and the
+// headers of the update.
 //
-// If foreign fails for a new row and the error policy skips that, the row has no foreign
-// key, and so no result. If f fails and the policy skips that, the row of the result
-// stays unchanged until the next update of one of the two rows.
+// If foreign fails for a new row and the error policy skips the error, the row has no
+// foreign key and therefore no result. If f fails and the policy skips the error, the row
+// of the result stays unchanged until the next update of one of the two rows.
 func TryJoinForeign[K, L, F, R, V any](left Table[K, L], right Table[F, R], name string, foreign func(processor.Record[K, L]) (key F, ok bool, err error), f func(l L, r R) (V, error), vs serde.Serde[V], opts ...TableOption) Table[K, V] {
 	return joinForeign(left, right, name, foreignJoin[K, L, F, R, V]{
 		op: "joinForeign", given: []any{foreign, f},
@@ -100,7 +104,8 @@ func LeftJoinForeign[K, L, F, R, V any](left Table[K, L], right Table[F, R], nam
 }
 
 // TryLeftJoinForeign is LeftJoinForeign with functions that may fail; see
-// [TryJoinForeign]. A row for which foreign fails is joined as one without a foreign key.
+// [TryJoinForeign]. If foreign fails for a row and the error policy skips the error, the
+// row is joined like a row without a foreign key.
 func TryLeftJoinForeign[K, L, F, R, V any](left Table[K, L], right Table[F, R], name string, foreign func(processor.Record[K, L]) (key F, ok bool, err error), f func(l L, r R, ok bool) (V, error), vs serde.Serde[V], opts ...TableOption) Table[K, V] {
 	return joinForeign(left, right, name, foreignJoin[K, L, F, R, V]{
 		op: "leftJoinForeign", given: []any{foreign, f}, left: true,
@@ -154,8 +159,8 @@ func (j foreignJoin[K, L, F, R, V]) setMakers(p foreignParts, left Table[K, L], 
 	p.receive.make = operator.ForeignReceive[F, R]{Store: store, Right: right.rows.view, Values: right.values}.New
 	p.update.make = operator.ForeignUpdate[F, R]{Store: store, Keys: right.keys, Values: right.values}.New
 
-	// The keys in the topics were encoded by the sinks, so the sources may keep their
-	// bytes.
+	// The sinks of this application have encoded the keys in the topics, so the sources
+	// may keep their bytes.
 	subscriptions, responses := foreign.Subscriptions(), foreign.Responses()
 	p.subscriptions.make = operator.Sink[F, foreign.Subscription]{Keys: right.keys, Values: subscriptions, Place: operator.SubscriptionPartition[F]}.New
 	p.subscribed.make = operator.Source[F, foreign.Subscription]{Keys: right.keys, Values: subscriptions, KeepKey: true}.New
@@ -169,19 +174,19 @@ func subscriptionStore(name string, left, right any, o tableOptions) storeUse {
 	return storeUse{spec: state.KeyValue(name+foreignStore, foreign.Keys(right, left), foreign.Subscriptions(), opts...)}
 }
 
-// The names of the topics and of the store of a foreign-key join are its name and one of
-// these. They are those of Kafka Streams.
+// The names of the topics and of the store of a foreign-key join are the join's name and
+// one of these suffixes. The suffixes are those of Kafka Streams.
 const (
 	registrationTopic = "-subscription-registration" + graph.MessageSuffix
 	responseTopic     = "-subscription-response" + graph.MessageSuffix
 	foreignStore      = "-subscription-store"
 )
 
-// foreignParts are the nodes of a foreign-key join, beside the one of the result.
+// foreignParts are the nodes of a foreign-key join, without the node of the result.
 type foreignParts struct {
-	// On the left side: subscriptions are sent, and responses are received and joined.
+	// The left side sends subscriptions, and receives and joins responses.
 	subscribe, responded, resolve, subscriptions *node
-	// On the right side: subscriptions are received, and answered when they come and when
+	// The right side receives subscriptions. It answers each when it arrives and whenever
 	// the right row changes.
 	subscribed, receive, update, responses *node
 }
@@ -211,8 +216,8 @@ func (b *Builder) addForeignJoin(result, left, right *node) (p foreignParts) {
 	return p
 }
 
-// needOldRows reports a table with a store that does not send old rows. lookUp has
-// reported one without a store.
+// needOldRows reports a table that has a store but does not send old rows. lookUp has
+// already reported a table without a store.
 func (b *Builder) needOldRows(n, table *node, in []*node) {
 	if len(in) > 0 && !table.sendsOld() {
 		b.problem("%v: table %q does not know the old rows of its updates: call Stored on it first", n, table.name)

@@ -13,8 +13,9 @@ import (
 //
 //	priced := topology.JoinGlobal(orders, regions, regionOf, price, pricedSerde)
 //
-// The row is the newest one that the process has; see [GlobalTable] about the time. There
-// are no late records.
+// The row is the newest one that the process has. It is not synchronised with the stream;
+// see [GlobalTable]. There are no late records: the row does not depend on the record's
+// timestamp.
 //
 // The result has the key, the timestamp and the headers of the stream's record. A record
 // without a value is dropped, and counted as dropped. If the table's key serde is

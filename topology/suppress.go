@@ -30,15 +30,16 @@ const (
 // is passed on. The table must be that of a windowed aggregation, or must be made from
 // one by Filter, MapTable, Stored or a join of tables.
 //
-// A window is closed by the stream time of its aggregation, as for [WindowedTable.Final].
-// If the table is a join of several aggregations, all of them must have closed the
-// window. Without operators in between, WindowedTable.Final does the same and needs no
+// The stream time of the aggregation closes the window, as for [WindowedTable.Final]. If
+// the table is a join of several aggregations, all of them must have closed the window.
+// Directly behind an aggregation, use WindowedTable.Final: it does the same and needs no
 // buffer.
 func UntilClosed() Suppression { return Suppression{kind: untilClosed} }
 
-// UntilTimeLimit holds a row back until stream time has advanced by d since the first
-// update that is held back. Further updates of the row are merged. Stream time is the
-// largest timestamp of the updates. If d is 0, updates are passed on as they come.
+// UntilTimeLimit holds a row back until stream time has advanced by d since the timestamp
+// of its first update that is held back. Further updates of the row are merged. Stream
+// time is the largest timestamp of the updates. If d is 0, updates are passed on as they
+// come.
 func UntilTimeLimit(d time.Duration) Suppression {
 	return Suppression{kind: untilTimeLimit, limit: d}
 }
@@ -56,9 +57,9 @@ func (s Suppression) MaxRecords(n int64) Suppression {
 	return s
 }
 
-// MaxBytes bounds the bytes that a task holds back. As in Kafka Streams, a row counts
-// with its key, its headers, some 20 bytes, and three values: the newest one, the one
-// before it, and the one that was passed on last. The rest is as for MaxRecords.
+// MaxBytes bounds the bytes that a task holds back. As in Kafka Streams, the size of a
+// row includes its key, its headers, some 20 bytes, and three values: the newest one, the
+// one before it, and the one that was passed on last. The rest is as for MaxRecords.
 func (s Suppression) MaxBytes(n int64) Suppression {
 	s.maxBytes, s.bounded = n, true
 	return s
@@ -90,8 +91,8 @@ func (s Suppression) String() string {
 // those of the store. The table must have a store, or must be derived from tables that
 // have one.
 //
-// Rows are passed on at a commit. If the application sends every update, they are passed
-// on at once. Time is stream time: without new records, nothing is passed on.
+// Rows that are due are passed on at the next commit. With Config.EveryUpdate, they are
+// passed on at once. Time is stream time: without new records, nothing is passed on.
 //
 //   - The rows come in order of the end of their windows, or of the first update that was
 //     held back; then in order of key.
@@ -99,7 +100,7 @@ func (s Suppression) String() string {
 //   - If an operator needs old values, it gets the value that was passed on last.
 //   - A deletion is passed on like an update. With UntilClosed, a row that is deleted
 //     before it was passed on is not passed on at all.
-//   - No record is late here: the aggregation has dropped late records.
+//   - Suppress drops no late records: the aggregation has already dropped them.
 //
 // A join with the result finds the row that was passed on last.
 func (t Table[K, V]) Suppress(name string, s Suppression, opts ...TableOption) Table[K, V] {
@@ -139,12 +140,12 @@ func (b *Builder) checkSuppress(n, of *node, s Suppression, o tableOptions, wind
 	problem(s.limit < 0, "the time limit %v must not be negative", s.limit)
 	problem(s.limit%time.Millisecond != 0, "the time limit %v must be a whole number of milliseconds", s.limit)
 	problem(s.bounded && (s.maxRecords < 0 || s.maxBytes < 0 || s.maxRecords+s.maxBytes == 0),
-		"a bound of %d records and %d bytes (0: none) would hold nothing back: use a positive one", s.maxRecords, s.maxBytes)
+		"a bound of %d records and %d bytes (0: no bound) would hold nothing back: use a positive bound", s.maxRecords, s.maxBytes)
 	problem(s.failFull && !s.bounded, "FailWhenFull has no effect without MaxRecords or MaxBytes: add a bound, or remove it")
 	problem(o.everyUpdate, "EveryUpdate contradicts Suppress: remove one of them")
-	problem(!of.sendsOld(), "the table has no store, so what went on before is not known: remove WithoutStore where it was made, or call Stored on it first")
-	problem(s.kind == untilClosed && !windowed, "UntilClosed needs the table of a windowed aggregation, or one that is made of it by Filter, MapTable or a join: use UntilTimeLimit, or window the stream")
-	problem(s.kind == untilClosed && neverCloses(of), "the windows never end, so nothing would ever go on: use other windows, or UntilTimeLimit")
+	problem(!of.sendsOld(), "the table has no store, so its earlier rows are not known: remove WithoutStore where the table is made, or call Stored on it first")
+	problem(s.kind == untilClosed && !windowed, "UntilClosed needs the table of a windowed aggregation, or one that Filter, MapTable or a join has made from it: use UntilTimeLimit, or window the stream")
+	problem(s.kind == untilClosed && neverCloses(of), "the windows never end, so no row would ever be passed on: use other windows, or UntilTimeLimit")
 }
 
 // closings returns how the windowed aggregations behind a table close their windows.

@@ -19,9 +19,9 @@ func (b Batches[K, V]) Count(name string) Result[Total, int64] {
 	return combineBy(b, h, a, fold, func(*processor.Record[K, V]) (Total, string) { return Total{}, "" })
 }
 
-// CountByValue counts how often each value is in the batch. Values are equal if their
-// bytes are: the batches need a value serde. Records without a value are dropped, and
-// counted as dropped.
+// CountByValue counts how often each value is in the batch. Two values are equal if their
+// encodings are, so the batches need a value serde. Records without a value are dropped,
+// and counted as dropped.
 func CountByValue[K, V any](b Batches[K, V], name string) Result[V, int64] {
 	h, a := aggregateBy(b, "CountByValue", name, b.values, serde.Int64, plus)
 	a.Inverse = minus
@@ -38,7 +38,8 @@ func CountByValue[K, V any](b Batches[K, V], name string) Result[V, int64] {
 //
 //   - f must be associative and commutative: the order of values is that of arrival only
 //     inside one partition.
-//   - f must not change its arguments in place: others may have the same value.
+//   - f must not change its arguments in place, because other operators may hold the same
+//     value.
 //
 // Records without a key or a value are dropped, and counted as dropped.
 func ReduceByKey[K, V any](b Batches[K, V], name string, f func(a, b V) V, opts ...AggregateOption[V]) Result[K, V] {
@@ -80,9 +81,10 @@ type options[A any] struct {
 	inverse func(total, leaving A) A
 }
 
-// Inverse gives the inverse of the reduction, or of merge: f takes out of a total what
-// has left the window. With it, a window costs what enters and what leaves. Without it, a
-// window merges its batches anew for each key that loses one.
+// Inverse gives the inverse of the reduction, or of merge: f subtracts from a total the
+// aggregate of a batch that leaves the window. With Inverse, the work of a window depends
+// on the batches that enter and leave it. Without it, whenever a batch of a key leaves
+// the window, the window merges all remaining batches of that key again.
 //
 // With AggregateByKey, f may change total in place and return it, as merge may. With
 // ReduceByKey it must not.
@@ -90,12 +92,12 @@ func Inverse[A any](f func(total, leaving A) A) AggregateOption[A] {
 	return func(o *options[A]) { o.inverse = f }
 }
 
-// Window is an aggregation over the batches whose end lies in the last d up to the end of
-// this batch. Every batch gives all rows of the window. d must be a multiple of the
-// interval.
+// Window aggregates over several batches: those whose ends lie in the last d up to the
+// end of the present batch. Every batch gives all rows of the window. d must be a
+// multiple of the interval.
 //
-// The result must be one of Count, CountByValue, ReduceByKey or AggregateByKey, and not
-// what was made of it: filter and sort what Window returns.
+// The result must come directly from Count, CountByValue, ReduceByKey or AggregateByKey.
+// To filter or sort, call Filter and SortBy on the result of Window.
 //
 // The window, its store and its changelog are called <name>-window-<d>, as in
 // authors-window-1m.

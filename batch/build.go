@@ -23,8 +23,8 @@ func planOf(b *topology.Builder) *plan {
 	return p
 }
 
-// build adds the nodes of all batches: for each Every from the stamping to the counting
-// processor, and one gather processor behind all of them.
+// build adds the nodes of all batches: for each Every, the nodes from the stamping to the
+// counting processor; behind all of them, one gather processor.
 func (p *plan) build() error {
 	p.checkNames()
 	p.built = true
@@ -47,8 +47,8 @@ func (p *plan) build() error {
 	return nil
 }
 
-// build adds the nodes from the stamping to the counting processor. It returns what the
-// counting processor forwards.
+// build adds the nodes from the stamping to the counting processor. It returns the stream
+// that the counting processor forwards.
 func (e *every) build() topology.Stream[[]byte, wire.Message] {
 	options := append(e.partitions, topology.Partitioner(wire.Route))
 	parts := topology.Repartition(e.stamp(), e.name, options...)
@@ -91,7 +91,7 @@ func (s sink) attach(from topology.Stream[[]byte, wire.Message]) {
 	rows.To(s.topic, topology.Partitioner(routeRows), topology.Named(name+"-sink"))
 }
 
-// routeRows sends end records to all partitions, and rows to that of their key.
+// routeRows sends end records to all partitions, and a row to the partition of its key.
 func routeRows(r processor.Record[[]byte, []byte], n int32) []int32 {
 	if _, end := r.Headers.Get(HeaderBatchEnd); !end {
 		return nil

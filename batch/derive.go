@@ -27,11 +27,11 @@ type result[K, V any] struct {
 	points []point // that in or whole read
 }
 
-// here reports whether the rows can be had in the counting tasks, in no special order.
+// here reports whether the counting tasks have the rows, in no special order.
 func (r *result[K, V]) here() bool { return r.rows != nil && r.sorted == nil }
 
 // gather returns the first n rows as a list, in the order of the result, and the points
-// that the list reads. h is what needs the rows.
+// that the list reads. h is the declaration that needs the rows.
 func (r *result[K, V]) gather(h *header, n int) (gather.List[K, V], []point) {
 	switch {
 	case r.in != nil && n == rows.All:
@@ -83,7 +83,7 @@ func (r *result[K, V]) first(h *header, n int) *result[K, V] {
 	return &result[K, V]{h: h, keys: r.keys, values: r.values, in: in, points: points}
 }
 
-// transform makes rows of all rows.
+// transform makes other rows from all rows.
 func transform[K, V, K2, V2 any](r *result[K, V], h *header, f func(wire.Span, []rows.Kept[K, V]) []rows.Kept[K2, V2], ks serde.Serde[K2], vs serde.Serde[V2]) *result[K2, V2] {
 	in, points := r.gather(h, rows.All)
 	return &result[K2, V2]{h: h, keys: ks, values: vs, points: points, in: gather.Transformed(in, f)}

@@ -10,19 +10,20 @@
 //	authors.Window(time.Minute).Top(5).Print(os.Stdout) // the last minute
 //
 // [Batches] are the records, batch by batch. Filter, Map, MapValues, FlatMap and
-// FlatMapValues work on them. Count, CountByValue, ReduceByKey and AggregateByKey make a
-// [Result] of them, which has one row for each key.
+// FlatMapValues work on them. Count, CountByValue, ReduceByKey and AggregateByKey turn
+// them into a [Result], which has one row for each key.
 //
 // A result can be windowed, filtered, sorted, cut and transformed. Print, ForEach and To
-// take it out. As everywhere, methods keep the types and functions change them. To unite
-// streams, use topology's Merge before Every.
+// are its outputs. As in package topology, methods keep the types and functions change
+// them. To unite streams, use topology's Merge before Every.
 //
 // # Names
 //
-// The program gives a name to each Every and to each aggregation. The name is that of
-// their stores and topics. The name of everything else is derived from the result that it
-// hangs on, as in authors-window-1m-top-print. If the same thing hangs twice on one
-// result, both have the same name: Build then asks for [Result.Named] or [Output.Named].
+// The program gives a name to each Every and to each aggregation. Their stores and topics
+// have this name. All other operators and outputs get a name that is derived from the
+// result on which they were called, such as authors-window-1m-top-print. If the same
+// operator is called twice on one result, both have the same derived name. Build then
+// returns an error that asks for [Result.Named] or [Output.Named].
 //
 // # For those who know Spark Streaming
 //
@@ -40,9 +41,9 @@
 //	saveAsTextFiles                        To, a topic
 //	updateStateByKey, mapWithState         topology's tables: GroupBy and Aggregate
 //
-// A window is one of an aggregation, not of records: records are not kept beyond their
-// batch. To leave something out of a window, filter before the aggregation or after the
-// window.
+// A window applies to an aggregation and not to records, because records are not kept
+// after their batch. To leave something out of a window, filter before the aggregation or
+// after the window.
 //
 // # How a record becomes a result
 //
@@ -62,90 +63,92 @@
 //	 output   Print, ForEach, To
 //
 // Each step is a package in batch/internal, with a doc.go of its own. This package has
-// the words, and the plan that Build turns into nodes of the topology.
+// the operators, and the plan that Build turns into nodes of the topology.
 //
-//   - stamp. Every is an operator of the tasks that read the stream. It says in which
-//     batch a record is, once for all results. It keeps partial results of the open
+//   - stamp. Every is an operator of the tasks that read the stream. It decides once, for
+//     all results, in which batch a record is. It keeps the partial results of the open
 //     transaction in memory. Config.StateMemory bounds that memory: if it is full, the
 //     task commits early. At each commit it sends the partial results, one record for
-//     each distinct key. At a boundary it sends a marker: everything of this task up to
-//     here precedes it.
+//     each distinct key. At the end of a batch it sends a marker. The marker says that
+//     all partial results of this task for the batch were sent before it.
 //   - count. The counting tasks merge the partial results in stores with changelogs. A
-//     batch is complete when it has the markers of all stamping tasks. Then its rows are
-//     read once, in order of their keys, and go where they are needed.
-//   - gather. The gather task closes a batch when it has the markers of all counting
-//     tasks. Then the outputs run, in order of declaration.
+//     batch is complete when the markers of all stamping tasks have arrived. Then its
+//     rows are read once, in order of their keys, and sent to the outputs or to the
+//     gather task.
+//   - gather. The gather task closes a batch when the markers of all counting tasks have
+//     arrived. Then the outputs run, in order of declaration.
 //
-// internal/closing, which count and gather share, knows from the markers when a batch is
-// complete. It does the work on a batch in steps, over several transactions if there is
-// much to do.
+// count and gather share the package internal/closing. It finds out from the markers when
+// a batch is complete. It does the work on a batch in steps, and spreads much work over
+// several transactions.
 //
-// So the network carries one record for each distinct key and commit. The end of a batch
-// costs only markers and the rows of the results. Top, Take and Print send as many rows
-// from each task as they keep; SortBy, Transform and ForEach send all. A window costs
-// what enters and what leaves it.
+// The network therefore carries one record for each distinct key and commit. The end of a
+// batch costs only markers and the rows of the results. Top, Take and Print send as many
+// rows from each task as they keep; SortBy, Transform and ForEach send all. The work of a
+// window depends on the rows that enter and leave it, and not on its length.
 //
 // # Guarantees
 //
 // Let I be the interval. The guarantees are those of exactly-once, the default.
 //
 //  1. A committed record is in exactly one batch, the same for all results of one Every.
-//     So for each batch the rows of CountByValue add up to Count. Several Every of one
-//     interval in one sub-topology agree too, unless the clock was set back across a
-//     restart.
-//     If a function before the aggregation fails for a record, and the error policy skips
-//     the record, it is in no result. If the function of an aggregation fails, the record
-//     is missing in that result only.
+//     For each batch, the rows of CountByValue therefore add up to Count. If several
+//     Every in one sub-topology have the same interval, they agree too, unless the clock
+//     was set back across a restart. If a function before the aggregation fails for a
+//     record, and the error policy skips the record, it is in no result. If the function
+//     of an aggregation fails, the record is missing in that result only.
 //  2. A record that is processed while the wall clock of its process shows t is in the
 //     batch [⌊t/I⌋·I, ⌊t/I⌋·I + I), or in a later one. The batch of a task never goes
 //     back, neither with the clock nor after a restart.
-//  3. A running task closes every batch, empty ones too. If some task has closed a batch,
-//     or has put a record into it, the batch gives exactly one result, also across
+//  3. A running task closes every batch, empty ones too. If a task has closed a batch, or
+//     has put a record into it, the batch gives exactly one result. This holds across
 //     crashes, moved tasks and lost disks. Results of one Every come in order of their
 //     batches.
 //  4. A task has a gap if its wall clock jumps forward by more than 2·I while it runs, or
 //     if it starts more than 2·I after the end of the batch that was open at its last
-//     commit. The gap reaches from the end of that batch to the latest boundary, and is
-//     logged. A batch that no task has closed, because nothing ran, gives no result; one
-//     line in the log says so.
+//     commit. The gap reaches from the end of the open batch to the latest end of a
+//     batch, and is logged. If no task has closed a batch, because no task was running,
+//     the batch gives no result. A line in the log says so.
 //  5. To writes each row of each result exactly once, for readers with isolation level
 //     read_committed. Print writes each block at most once, in order. ForEach is called
 //     at least once for each batch.
 //  6. A window of length d at batch end T has the batches whose ends are in (T-d, T].
-//  7. Rows are in order of the unsigned bytes of their keys. So are rows that SortBy and
-//     Top hold for equal. The gather task gives the results of one batch in order of
-//     declaration.
+//  7. Rows are in order of the unsigned bytes of their keys. Rows that are equal for
+//     SortBy or Top are in this order too. The gather task gives the results of one batch
+//     in order of declaration.
 //
 // In plain words: as long as the application runs, every batch has one result, and the
-// result is exact. Kill a process at any time: the same results come, though uncommitted
-// records may get into a later batch. After a stop, the results go on with the batch in
-// which the application starts; before it comes what had arrived of the last batch.
+// result is exact. If a process is killed at any time, the same results come, but
+// uncommitted records may be in a later batch. After a stop, the first result is that of
+// the batch that was open at the stop, with the records that had arrived by then. The
+// next result is that of the batch in which the application has started.
 //
 // Under at-least-once, a crash can count records twice.
 //
 // # What not to assume
 //
-// Do not assume that a result comes at the end of its batch. It comes when the slowest
-// task has closed the batch, a task that is restoring included, and after three commits
-// on the way.
+// Do not assume that a result comes at the end of its batch. It comes after the slowest
+// task has closed the batch, and three commits later: one of each step. A task that is
+// restoring holds results back too.
 //
 // Do not assume that a batch has the records that were produced in its time. The time of
-// arrival counts: after a stop, the records that piled up are in the first batches.
-// [ByRecordTime] cuts by timestamps instead.
+// arrival counts: records that were produced while the application was stopped are in the
+// first batches after the start. [ByRecordTime] cuts by timestamps instead.
 //
-// Do not assume that clocks do not matter. Processes with different clocks put records
-// that arrive together into different batches. A clock that is an hour ahead puts the
-// records of its tasks into batches that are complete in an hour. If it is then set back,
-// these batches stay open until then.
+// Do not assume that clocks do not matter. If two processes have different clocks,
+// records that arrive at the same time are in different batches. A process whose clock is
+// an hour ahead puts its records into batches that are complete only in an hour. If the
+// clock is then set back, these batches still stay open until that time.
 //
-// Do not assume that a printed batch was seen: a crash between the commit and the Write
-// loses it. For results that matter, use To or ForEach.
+// Do not assume that every batch is printed. If the process crashes between the commit
+// and the Write, the printed batch is lost. For results that matter, use To or ForEach.
 //
 // # What may change
 //
-//   - The interval may change, by arrival: the open batch keeps its end.
-//   - Windows may come: a new window starts with the batches that are still stored.
+//   - The interval of batches by arrival may change. The open batch keeps its end. (With
+//     ByRecordTime the interval must stay.)
+//   - Windows may be added. A new window starts with the batches that are still stored.
 //   - The number of tasks that read the stream (the partitions of its topics) and the
-//     number of counting tasks must stay. Open batches could not be completed, so the
-//     application refuses to start.
+//     number of counting tasks must stay. If one of them changes, open batches could not
+//     be completed, so the application refuses to start.
 package batch

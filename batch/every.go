@@ -20,13 +20,13 @@ type Batches[K, V any] struct {
 	values serde.Serde[V]
 }
 
-// Every cuts the stream into batches by the time of arrival. That is the wall clock of
-// the process that reads the record, at the moment when the record gets to this operator.
-// Batches are aligned to 1970-01-01T00:00:00Z. interval is in whole milliseconds. The
-// package documentation says what is in a batch.
+// Every cuts the stream into batches by the time of arrival. The time of arrival is the
+// wall clock of the process that reads the record, at the moment when the record reaches
+// this operator. Batches are aligned to 1970-01-01T00:00:00Z. interval must be a positive
+// number of whole milliseconds. The package documentation says what is in a batch.
 //
 // name is the name of the topic <app>-<name>-repartition, through which all results of
-// these batches go, and of the store that says which batches are done.
+// these batches go, and of the store that records which batches are done.
 func Every[K, V any](s topology.Stream[K, V], name string, interval time.Duration, opts ...EveryOption) Batches[K, V] {
 	b := s.Builder()
 	if b == nil {
@@ -53,9 +53,9 @@ func Every[K, V any](s topology.Stream[K, V], name string, interval time.Duratio
 // EveryOption is an option of [Every].
 type EveryOption func(*every)
 
-// Partitions sets the number of counting tasks, among which the rows of the results are
-// divided: the partitions of the topic <app>-<name>-repartition. Default: as many as the
-// topics of the stream have. The number must not change while rows are under way.
+// Partitions sets the number of partitions of the topic <app>-<name>-repartition, and so
+// the number of counting tasks, among which the rows of the results are divided. Default:
+// as many as the topics of the stream have. The number must not change.
 func Partitions(n int32) EveryOption {
 	return func(e *every) { e.partitions = []topology.RepartitionOption{topology.Partitions(n)} }
 }
@@ -64,8 +64,8 @@ func Partitions(n int32) EveryOption {
 // a batch when it has seen a record that is later than the end of the batch by grace. If
 // a record comes for a closed batch, it is dropped, and counted as dropped.
 //
-// A batch gives its result when all tasks have closed it. So a partition without new
-// records holds the results back. The interval cannot be changed later.
+// A batch gives its result when all tasks have closed it. A task whose partitions get no
+// new records therefore holds the results back. The interval cannot be changed later.
 func ByRecordTime(grace time.Duration) EveryOption {
 	return func(e *every) {
 		e.byRecordTime, e.grace = true, grace.Milliseconds()

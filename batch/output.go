@@ -8,8 +8,8 @@ import (
 	"github.com/millrace-streams/millrace/batch/internal/wire"
 )
 
-// Output is a handle of where a result goes. All it can do is to take a name. The zero
-// value belongs to no result: using it panics.
+// Output is a handle of an output: of a Print, a ForEach or a To. Its only method gives
+// it a name. The zero value belongs to no result: using it panics.
 type Output struct {
 	h *header
 }
@@ -32,10 +32,10 @@ type printOptions struct {
 	title string
 }
 
-// Rows is how many rows are printed at most. Default: 10.
+// Rows sets the largest number of rows that are printed. Default: 10.
 func Rows(n int) PrintOption { return func(o *printOptions) { o.rows = n } }
 
-// Title is a text behind the time of the batch, to tell blocks apart. Default: nothing.
+// Title adds a text after the time of the batch, to tell blocks apart. Default: no text.
 func Title(title string) PrintOption { return func(o *printOptions) { o.title = title } }
 
 // Print writes each batch as PySpark's pprint does: a rule, the batch's end, a rule, up
@@ -52,9 +52,9 @@ func Title(title string) PrintOption { return func(o *printOptions) { o.title = 
 // Keys and values are formatted by fmt.Sprint.
 //
 // A batch is written with one call of Write, in the process that holds the gather task,
-// after its transaction has been committed. A crash in between loses the batch. Nothing
-// is ever written twice. Write must not block for long: the task waits for it. Errors of
-// Write are logged.
+// after its transaction has been committed. If the process crashes between the commit and
+// the Write, the batch is not printed. No batch is ever written twice. Write must not
+// block for long, because the task waits for it. Errors of Write are logged.
 func (r Result[K, V]) Print(w io.Writer, opts ...PrintOption) Output {
 	o := printOptions{rows: 10}
 	apply(&o, opts)
@@ -73,10 +73,10 @@ func (r Result[K, V]) Print(w io.Writer, opts ...PrintOption) Output {
 // The rows are gathered in memory. f may keep them.
 //
 // f runs before the transaction is committed. After a crash it may be called again with
-// the same batch: the end of the batch tells that it is the same.
+// the same batch. The end of the batch identifies it.
 //
-// If f fails, the gather task has failed, and not a record. So only the policies Fail and
-// Skip make sense for it.
+// An error of f is an error of the gather task and not of a record. Only the actions Fail
+// and Skip of the error policy are therefore useful for it.
 func (r Result[K, V]) ForEach(f func(Batch, []Row[K, V]) error) Output {
 	h := r.hang("ForEach", "foreach", f == nil)
 	each := func(b wire.Span, list []rows.Kept[K, V]) error { return f(batchOf(b), plain(list)) }

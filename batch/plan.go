@@ -10,8 +10,8 @@ import (
 	"github.com/millrace-streams/millrace/topology"
 )
 
-// plan is what this package keeps with a Builder until Build. Only then are the names
-// settled, and only then is it known what has to be gathered.
+// plan is what this package keeps with a Builder until Build. Only Build knows all names,
+// and which results have to be gathered.
 type plan struct {
 	b       *topology.Builder
 	everys  []*every
@@ -27,7 +27,7 @@ func (p *plan) add(e *every) {
 	p.checkOpen("Every", e.name)
 }
 
-// claim registers something that has a name.
+// claim registers a declaration that has a name.
 func (p *plan) claim(h *header) {
 	p.headers = append(p.headers, h)
 	p.checkOpen(h.op, h.name)
@@ -85,7 +85,7 @@ func (e *every) addOutput(o gather.Output, points []point) {
 	e.outputs = append(e.outputs, o)
 }
 
-// point is a point where rows are gathered, as its declaration sees it.
+// point is a point where rows are gathered, as the declarations see it.
 type point struct {
 	gather.Gathered
 	h       *header
@@ -107,8 +107,8 @@ type header struct {
 	name   string  // given by the program; empty: the name is derived
 }
 
-// fullName returns the name. It is settled at Build, since Named may still change it or
-// the name of a parent.
+// fullName returns the name. Until Build the name can still change, because Named may
+// change this name or the name of a parent.
 func (h *header) fullName() string {
 	if h.name != "" || h.parent == nil {
 		return h.name

@@ -26,15 +26,15 @@ type Row[K, V any] struct {
 // Total is the key of results that have one row for the whole batch.
 type Total struct{}
 
-// Result is a handle of the rows that an aggregation gives for each batch, or of what was
-// made of them. It is a small value, and each use of it gets all rows. The zero value
-// belongs to no builder: using it panics.
+// Result is a handle of the rows that an aggregation gives for each batch, or of rows
+// that an operator has made from them. It is a small value, and each use of it gets all
+// rows. The zero value belongs to no builder: using it panics.
 type Result[K, V any] struct {
 	r *result[K, V]
 }
 
-// Named replaces the derived name of the result. The names of what hangs on the result
-// follow.
+// Named replaces the derived name of the result. Names that are derived from this one
+// change too.
 func (r Result[K, V]) Named(name string) Result[K, V] {
 	r.made().h.name = name
 	return r
@@ -89,9 +89,9 @@ func (r Result[K, V]) Take(n int) Result[K, V] {
 }
 
 // Transform turns all rows of a batch at once into other rows. The rows are gathered in
-// one place, and in memory there. f gets them in their order, and may change the slice.
-// After a crash f is called again with the same batch, and must return the same rows. The
-// serdes may be nil if the rows are not sent.
+// the memory of one task. f gets them in their order, and may change the slice. After a
+// crash f may be called again with the same batch, and must then return the same rows.
+// The serdes may be nil if the rows are not sent.
 func Transform[K, V, K2, V2 any](r Result[K, V], f func(Batch, []Row[K, V]) []Row[K2, V2], ks serde.Serde[K2], vs serde.Serde[V2]) Result[K2, V2] {
 	h := r.hang("Transform", "transform", f == nil)
 	made := func(b wire.Span, in []rows.Kept[K, V]) []rows.Kept[K2, V2] { return kept(f(batchOf(b), plain(in))) }
@@ -125,8 +125,8 @@ func (r Result[K, V]) made() *result[K, V] {
 	return r.r
 }
 
-// hang declares something that hangs on the result. Every method and function of a result
-// calls it first. missing says that a function is nil.
+// hang declares an operator or output on the result. Every method and function of a
+// result calls it first. missing says that a function is nil.
 func (r Result[K, V]) hang(op, suffix string, missing bool) *header {
 	h := &header{e: r.made().h.e, parent: r.r.h, op: op, suffix: suffix}
 	h.e.plan.claim(h)

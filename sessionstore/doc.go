@@ -15,14 +15,14 @@
 //   - A put of an expired session does not change the store. It is counted as a dropped
 //     record. As in Kafka Streams, it is written to the changelog.
 //
-// Expired sessions are deleted at a commit, by segments. A segment is half the retention
-// long, and at least one minute.
+// Expired sessions are deleted at a commit, by segment. The length of a segment is half
+// the retention, but at least one minute.
 //
 // # Order
 //
-// Sessions are in order of their segment, then of the bytes of the encoded key, then of
-// end and start. The sessions of one key are therefore in order of end. The sessions of
-// several keys are not.
+// Sessions are ordered by segment, then by the bytes of the encoded key, then by end and
+// start. The sessions of one key are therefore in order of end. The sessions of several
+// keys are not.
 //
-// The documentation of package state about commits, aborts and values applies here too.
+// The rules of package state about commits, aborts and values apply here too.
 package sessionstore

@@ -22,12 +22,13 @@ type Global[K, V any] interface {
 // Reader reads a global store in a processor that does not write it. Only the goroutine
 // of the processor's task may use it, inside Init, Process, Flush and punctuators.
 //
-// The store is written by another goroutine of the same process while it is read. Get
-// returns the newest row. A range read sees the rows as they are when its loop begins,
-// ordered by the bytes of the keys; both bounds are inclusive. It ends at the first
-// error, which it yields with a zero Entry.
+// Another goroutine of the same process writes the store while the Reader reads it. Get
+// returns the newest row. A range read sees the rows as they are when its loop begins. It
+// yields them in the order of the bytes of their keys, and both bounds are inclusive. It
+// ends at the first error, which it yields with a zero Entry.
 //
-// Values may be shared with other calls, and must not be changed.
+// A value that a Reader returns may be shared with other calls, so it must not be
+// changed.
 type Reader[K, V any] struct {
 	r *store.Reader[K, V]
 }

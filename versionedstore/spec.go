@@ -8,12 +8,13 @@ import (
 	"github.com/millrace-streams/millrace/serde"
 )
 
-// Spec describes a versioned store; [New] makes one. It is immutable. Several processors
-// of one sub-topology may be given the same spec: they share the store.
+// Spec describes a versioned store. [New] makes one. It is immutable. If several
+// processors of one sub-topology are given the same spec, they share the store.
 //
-// A Spec can be queried as it is: queries read the newest versions.
+// A Spec can be queried directly: see millrace.Get and millrace.Range. Queries read the
+// newest version of each key.
 //
-// Only this package can implement a Spec, so methods may be added to it.
+// Only this package can implement a Spec, so methods may be added.
 type Spec[K, V any] interface {
 	processor.StoreSpec
 
@@ -36,22 +37,22 @@ type options = store.Options
 // it.
 func InMemory() Option { return func(o *options) { o.InMemory = true } }
 
-// WithoutChangelog writes no changelog topic. The store is then as durable as the local
-// disk (with InMemory: as the process). What state.WithoutChangelog says about tasks that
-// move and about crashes holds here too.
+// WithoutChangelog writes no changelog topic. The store then exists only on the local
+// disk (with InMemory: in the process). See state.WithoutChangelog about tasks that move
+// and about crashes.
 func WithoutChangelog() Option { return func(o *options) { o.NoChangelog = true } }
 
-// EveryUpdate writes each put to the changelog at once. By default, of the puts of a key
-// for the same time between two commits, only the last one is written.
+// EveryUpdate writes each put to the changelog. By default, if versions of one key with
+// the same beginning are put between two commits, only the last of them is written.
 func EveryUpdate() Option { return func(o *options) { o.EveryUpdate = true } }
 
-// New describes a versioned store. The name is unique in the topology, and names the
-// changelog topic <application>-<name>-changelog. Default: on disk, with a changelog.
+// New describes a versioned store. The name must be unique in the topology. It names the
+// changelog topic, <application>-<name>-changelog. Default: on disk, with a changelog.
 //
-// history is how far back, in the store's time, reads find versions: a positive number of
-// whole milliseconds.
+// history is how far back from the store's time reads find earlier versions. It must be a
+// positive number of whole milliseconds.
 //
-// If vs is an Optional serde, a value that is absent by it is a deletion.
+// If vs is an Optional serde, putting an absent value deletes the key from that time on.
 func New[K, V any](name string, ks serde.Serde[K], vs serde.Serde[V], history time.Duration, opts ...Option) Spec[K, V] {
 	s := store.Spec{Name: name, Kind: store.Versioned, Retention: history}
 	store.Apply(&s.Options, opts)

@@ -6,10 +6,11 @@ import (
 	"github.com/millrace-streams/millrace/processor"
 )
 
-// NoEnd is the end of a version that no later one has replaced.
+// NoEnd is the end of a version that no later version or deletion has ended.
 const NoEnd processor.Timestamp = store.NoEnd
 
-// Version is a value of a key, and the time for which it is valid: From <= t < To.
+// Version is a value of a key, and the time for which it is valid: From <= t < To. To of
+// the newest version is [NoEnd].
 type Version[V any] struct {
 	Value    V
 	From, To processor.Timestamp
@@ -26,17 +27,18 @@ type Store[K, V any] interface {
 	// Get returns the newest version of key. The bool says whether there is one.
 	Get(key K) (Version[V], bool, error)
 	// GetAsOf returns the version of key that was valid at a time. The bool says whether
-	// there was one, as far as the history reaches.
+	// there was one. A time before the history finds only the newest version; see the
+	// package documentation.
 	GetAsOf(key K, at processor.Timestamp) (Version[V], bool, error)
 
-	// Put adds a version of key that is valid from a time on. It returns when the version
-	// ends: at a later version, or at NoEnd. kept is false if the version is older than
-	// the history. It then changes nothing, and is counted as a dropped record. A
-	// negative time is an error.
+	// Put adds a version of key that is valid from the time from on. It returns the end
+	// of the version: where a later version begins, or NoEnd. If from lies before the
+	// history, the store does not change: kept is false, and the put is counted as a
+	// dropped record. A negative from is an error.
 	Put(key K, value V, from processor.Timestamp) (to processor.Timestamp, kept bool, err error)
-	// Delete deletes key from a time on, until a later version begins. It returns the
-	// version that was valid at that time, and whether there was one. As for Put, a time
-	// before the history changes nothing.
+	// Delete deletes key from the time from on, until a later version begins. It returns
+	// the version that was valid at that time, and whether there was one. If from lies
+	// before the history, the store does not change, as for Put.
 	Delete(key K, from processor.Timestamp) (Version[V], bool, error)
 
 	// types ties the store to its types and to this package.

@@ -1,5 +1,5 @@
-// Package wire has what travels between the tasks of batches: messages, and the spans of
-// time that they are about.
+// Package wire has the messages that the tasks of batches send to each other, and the
+// spans of time that the messages are about.
 //
 // A batch goes through three kinds of tasks. Stamping tasks send partial results and
 // markers to counting tasks. Counting tasks send rows and markers to the gather task.

@@ -7,7 +7,7 @@ all: lint test ## check and test
 help: ## print this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  \1\t\2/' | expand -t 16
 
-test: ## every test; those on real Kafka say why when they are skipped
+test: ## every test; without Docker, tests on real Kafka are skipped with a reason
 	go test ./...
 
 race: ## every test under the race detector
@@ -18,10 +18,10 @@ lint: ## gofmt, vet, staticcheck
 	go vet ./...
 	$(STATICCHECK) ./...
 
-integration: ## the tests on real Kafka, and fail where there is none
+integration: ## the tests on real Kafka; they fail if there is none
 	CI=true go test -count=1 -v ./integration/
 
-torture: ## the same with as many kills as the guarantees were checked with
+torture: ## the tests on real Kafka, with as many kills as the guarantees were checked with
 	CI=true MILLRACE_TORTURE=full go test -count=1 -timeout 60m -v ./integration/
 
 bench: ## each benchmark once, to see that it runs

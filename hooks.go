@@ -110,7 +110,7 @@ type Dropped struct {
 }
 
 // HookBufferFull is told when topology.Table.Suppress passes rows on before their time,
-// because more rows are held back than allowed.
+// because MaxRecords or MaxBytes is exceeded.
 type HookBufferFull interface {
 	OnBufferFull(BufferFull)
 }

@@ -22,7 +22,7 @@ type sessions = sessionstore.Store[string, string]
 
 const retention = 100 * time.Second
 
-// kinds are the ways to keep a store that must not differ.
+// kinds are the kinds of stores that must behave alike.
 var kinds = map[string][]sessionstore.Option{"persistent": nil, "in memory": {sessionstore.InMemory()}}
 
 func check(t testing.TB, err error) {

@@ -14,8 +14,8 @@ import (
 	"github.com/millrace-streams/millrace/topologytest"
 )
 
-// TestCombiningCountsTheSame counts by a key that is not that of the input, with records
-// combined before the repartition topic and without, whatever crashes in between.
+// TestCombiningCountsTheSame counts by a new key, with and without combining the records
+// in front of the repartition topic, and with random crashes. The counts must be equal.
 func TestCombiningCountsTheSame(t *testing.T) {
 	t.Parallel()
 	b := topology.New()

@@ -30,7 +30,7 @@ type finalRow struct {
 
 // finalModel says what a Final table sends for each record.
 type finalModel interface {
-	// add takes a record in, and returns the rows that it closes, in order.
+	// add adds a record, and returns the rows that the record closes, in order.
 	add(key string, at, value int64) []finalRow
 }
 
@@ -105,7 +105,7 @@ type finalSliding struct {
 	sent       map[string]bool
 }
 
-// noneLate is a grace within which all records of the test come.
+// noneLate is a grace with which no record of the test is late.
 const noneLate = 100
 
 func (m *finalSliding) add(key string, at, value int64) []finalRow {
@@ -167,7 +167,8 @@ func finalCases() []finalCase {
 
 // TestFinalSendsClosedWindowsOnce compares Final with naive models: records out of order,
 // some of them late, commits at any time, and crashes with every kind of disk. Each row
-// is sent once, by the record that closes its window, and a total of them is their sum.
+// is sent once, by the record that closes its window. An aggregation of the table is the
+// sum of the rows that were sent.
 func TestFinalSendsClosedWindowsOnce(t *testing.T) {
 	t.Parallel()
 	for _, c := range finalCases() {
@@ -243,9 +244,8 @@ func runFinal(t *testing.T, topo *topology.Topology, c finalCase, every bool, se
 	}
 }
 
-// TestFinalKeepsWhatWasClosed checks what another grace does to a table with rows: a
-// window that was sent stays closed, and one that is closed by the new grace only is sent
-// by the next record.
+// TestFinalKeepsWhatWasClosed changes the grace of a table that has rows. A window that
+// was sent stays closed. If only the new grace closes a window, the next record sends it.
 func TestFinalKeepsWhatWasClosed(t *testing.T) {
 	t.Parallel()
 	topo := func(grace time.Duration) *topology.Topology {

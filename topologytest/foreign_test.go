@@ -22,7 +22,7 @@ func foreignOf(v string) (string, bool) {
 	return key, ok
 }
 
-// foreignWorld is a foreign-key join of two topics, and what must come of it.
+// foreignWorld is a foreign-key join of two topics, and its expected result.
 type foreignWorld struct {
 	left       bool // a left join
 	lefts      map[string]string
@@ -55,7 +55,7 @@ func (w *foreignWorld) build(t *testing.T, table ...topology.SourceTableOption) 
 	}
 	rows := joined.Stored("rows")
 	rows.Stream().To("out")
-	// If old and new rows do not fit together, the numbers do not add up.
+	// If old rows do not match earlier new rows, this sum is wrong.
 	size := func(r processor.Record[string, string]) int64 { return int64(len(r.Value)) }
 	sum := topology.AggregateTable(topology.GroupTable(rows, "all", func(string) string { return "all" }, serde.String), "sum", func() int64 { return 0 },
 		func(n int64, r processor.Record[string, string]) int64 { return n + size(r) },
@@ -68,7 +68,7 @@ func (w *foreignWorld) build(t *testing.T, table ...topology.SourceTableOption) 
 	return topo
 }
 
-// want returns the rows of the result, and their length together.
+// want returns the rows of the result, and the sum of their lengths.
 func (w *foreignWorld) want() (rows map[string]string, sum int) {
 	rights := w.rights
 	if w.selfJoin {
@@ -201,9 +201,9 @@ func sendRow(d *topologytest.Driver, topic, key, value string, at int64) {
 	in.Send(key, value, time.UnixMilli(at))
 }
 
-// TestForeignJoinForgetsResults: a response that the right row has gone comes when the
-// left row has changed, so it is stale. The result goes all the same. Each case changes
-// both rows in one commit interval.
+// TestForeignJoinForgetsResults: the response about a deleted right row arrives after the
+// left row has changed, so it is stale. The result must be deleted all the same. Each
+// case changes both rows in one commit interval.
 func TestForeignJoinForgetsResults(t *testing.T) {
 	t.Parallel()
 	for name, lefts := range map[string][]string{
@@ -237,8 +237,8 @@ func TestForeignJoinForgetsResults(t *testing.T) {
 	}
 }
 
-// TestForeignJoinOfARowThatIsGone: a right row comes and goes between two commits. A row
-// that subscribes meanwhile must not keep it.
+// TestForeignJoinOfARowThatIsGone: a right row is created and deleted between two
+// commits. A left row that subscribes in between must not keep it.
 func TestForeignJoinOfARowThatIsGone(t *testing.T) {
 	t.Parallel()
 	w := &foreignWorld{lefts: map[string]string{}, rights: map[string]string{}}

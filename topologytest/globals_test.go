@@ -80,7 +80,7 @@ func TestGlobalTableIsAppliedAtOnce(t *testing.T) {
 	}
 }
 
-// What a crash leaves of the disk does not show in the table.
+// Whatever a crash leaves of the disk, the table is the same.
 func TestGlobalTableAfterCrashes(t *testing.T) {
 	t.Parallel()
 	for name, disk := range map[string]topologytest.Disk{
@@ -176,8 +176,8 @@ func reviewed(t testing.TB) *topology.Topology {
 	return topo
 }
 
-// The processor of a global store gets each record once, also after a restart; and all
-// records again after its disk was lost.
+// The processor of a global store gets each record once, even across a restart. After its
+// disk was lost, it gets all records again.
 func TestGlobalStore(t *testing.T) {
 	t.Parallel()
 	for name, disk := range map[string]topologytest.Disk{"kept": topologytest.KeepDisk, "lost": topologytest.LoseDisk} {
@@ -212,8 +212,8 @@ func TestGlobalStore(t *testing.T) {
 	}
 }
 
-// Records that cannot be decoded go to the error policy, and repeat if the topic is read
-// again.
+// Records that cannot be decoded go to the error policy, and do so again if the topic is
+// read again.
 func TestBadRecordsOfGlobalTable(t *testing.T) {
 	t.Parallel()
 	bad := func(d *topologytest.Driver) error {

@@ -32,7 +32,7 @@ type suppressModel struct {
 	held              []suppressedRow
 }
 
-// flush takes updates, and returns what goes on.
+// flush takes updates, and returns the updates that are passed on.
 func (m *suppressModel) flush(updates []suppressedRow) (out []suppressedRow) {
 	for _, u := range updates {
 		m.streamTime = max(m.streamTime, u.at)
@@ -53,7 +53,7 @@ func (m *suppressModel) flush(updates []suppressedRow) (out []suppressedRow) {
 }
 
 // mergedUpdates merges the updates between two commits, in the order of their first
-// change. A row that came and went is none.
+// change. A row that was created and deleted in between has no update.
 func mergedUpdates(updates []suppressedRow, committed map[string]int64) (out []suppressedRow) {
 	for _, u := range updates {
 		if i := slices.IndexFunc(out, func(r suppressedRow) bool { return r.key == u.key }); i >= 0 {
@@ -85,8 +85,8 @@ func limitedTable(t *testing.T, limit time.Duration, maxRecords int64, opts ...t
 }
 
 // TestSuppressHoldsUpdatesBack compares a time limit with a list: updates out of order,
-// deletions, commits at any time, a bound, and crashes with every kind of disk. The sum
-// of the rows is that of the rows that have gone on.
+// deletions, commits at any time, a bound, and crashes with every kind of disk. An
+// aggregation of the table is the sum of the rows that were passed on.
 func TestSuppressHoldsUpdatesBack(t *testing.T) {
 	t.Parallel()
 	for name, opts := range map[string][]topology.TableOption{"on disk": nil, "in memory": {topology.InMemory()}} {
@@ -180,7 +180,8 @@ func compareRows(t *testing.T, seed uint64, got []string, want []suppressedRow) 
 	}
 }
 
-// compareTotal compares the sum of the rows with that of the rows that have gone on.
+// compareTotal compares the sum that the topology has computed with the sum of the rows
+// that were passed on.
 func compareTotal(t *testing.T, d *topologytest.Driver, seed uint64, rows func(func(int64) bool)) {
 	t.Helper()
 	got, want := int64(0), int64(0)
@@ -196,8 +197,8 @@ func compareTotal(t *testing.T, d *topologytest.Driver, seed uint64, rows func(f
 }
 
 // TestSuppressUntilClosed compares a table that waits for its windows with the models of
-// Final: each row goes on once, at the commit after its window was closed, in order of
-// end and key.
+// Final. Each row is passed on once, at the commit after its window was closed, in order
+// of end and key.
 func TestSuppressUntilClosed(t *testing.T) {
 	t.Parallel()
 	for _, c := range finalCases() {
@@ -251,7 +252,7 @@ func runUntilClosed(t *testing.T, topo *topology.Topology, c finalCase, every bo
 		got, sums[row] = append(got, row), row.sum
 	}
 	if every {
-		// What is due goes on at once, if an update comes.
+		// An update makes the table pass on at once all rows that are due.
 		byEnd := func(a, b finalRow) int { return cmp.Or(cmp.Compare(a.end, b.end), cmp.Compare(a.key, b.key)) }
 		slices.SortFunc(got, byEnd)
 		slices.SortFunc(want, byEnd)
@@ -263,8 +264,8 @@ func runUntilClosed(t *testing.T, topo *topology.Topology, c finalCase, every bo
 }
 
 // TestSuppressSessionsUntilClosed compares sessions that wait until they are closed with
-// the model of sessions. A session that was closed may be taken in by a later one: it is
-// then deleted. In the end all sessions have been passed on.
+// the model of sessions. A closed session may be merged into a later one, and is then
+// deleted. In the end all sessions have been passed on.
 func TestSuppressSessionsUntilClosed(t *testing.T) {
 	t.Parallel()
 	topo := suppressedSums(t, func(in topology.Stream[string, int64]) topology.WindowedTable[string, int64] {
@@ -316,7 +317,7 @@ func suppressedSums(t *testing.T, sums func(topology.Stream[string, int64]) topo
 	return build(t, b)
 }
 
-// TestFullBufferFails checks the error of a buffer that must not emit early.
+// TestFullBufferFails checks the error of a buffer that must not pass rows on early.
 func TestFullBufferFails(t *testing.T) {
 	t.Parallel()
 	for name, until := range map[string]topology.Suppression{
@@ -342,8 +343,8 @@ func TestFullBufferFails(t *testing.T) {
 	}
 }
 
-// TestJoinsSeeWhatHasGoneOn checks that a join with a suppressed table finds what has
-// gone on, and not what is held back.
+// TestJoinsSeeWhatHasGoneOn checks that a join with a suppressed table finds the rows
+// that were passed on, and not those that are held back.
 func TestJoinsSeeWhatHasGoneOn(t *testing.T) {
 	t.Parallel()
 	b := topology.New()

@@ -58,7 +58,7 @@ func (k *task) Changelog() []string {
 	return s
 }
 
-// kinds are the ways to keep a store that must not differ.
+// kinds are the kinds of stores that must behave alike.
 var kinds = map[string][]windowstore.Option{"persistent": nil, "in memory": {windowstore.InMemory()}}
 
 func TestConformance(t *testing.T) {
@@ -102,8 +102,8 @@ func TestChangelogIsWindowed(t *testing.T) {
 	}
 }
 
-// A store whose time is not known takes it from its rows: a changelog that a Java
-// application wrote, say.
+// If the time of a store is unknown, the store takes it from its rows. An example is a
+// changelog that a Java application has written.
 func TestTimeFromRows(t *testing.T) {
 	t.Parallel()
 	for name, kind := range kinds {
@@ -141,7 +141,7 @@ func TestTimeFromRows(t *testing.T) {
 	}
 }
 
-// operatorStore is how windowed operators see a store.
+// operatorStore is the part of a store that windowed operators use.
 type operatorStore interface {
 	Cells() *engine.Cells[string, int64]
 	AppendKey(dst, key []byte, start int64) []byte
@@ -177,7 +177,7 @@ func TestOperatorsSeeWhatTheyNeed(t *testing.T) {
 					t.Errorf("windows %v, want %v", got, want)
 				}
 			}
-			// The last is late.
+			// The last put is late.
 			for _, start := range []int64{20_000, 70_000, 500_000, 40_000} {
 				s.Observe(start)
 				if _, err := s.Cells().Put(cellKey(start), "a", start, true, 0, engine.Origin{}); err != nil {
@@ -199,7 +199,8 @@ func TestOperatorsSeeWhatTheyNeed(t *testing.T) {
 	}
 }
 
-// Random operations, commits, aborts, crashes and restores give what a sorted map gives.
+// A store behaves like a sorted map under random operations, commits, aborts, crashes and
+// restores.
 func TestEqualsModel(t *testing.T) {
 	t.Parallel()
 	for name, kind := range kinds {
@@ -229,7 +230,7 @@ func (w window) compare(v window) int {
 	return strings.Compare(string(store.AppendWindowKey(nil, []byte(w.key), w.start, 0)), string(store.AppendWindowKey(nil, []byte(v.key), v.start, 0)))
 }
 
-// model is a window store without any idea of how to keep one.
+// model is a naive window store: a map.
 type model struct {
 	rows map[window]string
 	time int64

@@ -63,8 +63,8 @@ func TestTrimFollowsExpiry(t *testing.T) {
 	}
 }
 
-// A deletion counts like a row: an old disk that has the row must see the deletion, or be
-// told that the changelog begins later.
+// A deletion counts like a row. An old disk that has the row must read the deletion, or
+// find out that its position lies before the start of the changelog.
 func TestTrimKeepsDeletions(t *testing.T) {
 	t.Parallel()
 	k := trimTask(t)
@@ -79,8 +79,8 @@ func TestTrimKeepsDeletions(t *testing.T) {
 	}
 }
 
-// Whatever is trimmed, and whichever disk a task comes back with, it has the rows that
-// the model has.
+// Whatever was trimmed, and with whichever disk a task starts, it has the rows of the
+// model.
 func TestTrimIsInvisible(t *testing.T) {
 	t.Parallel()
 	rounds := 60
@@ -99,7 +99,7 @@ func TestTrimIsInvisible(t *testing.T) {
 	}
 }
 
-// trimModel drives a store at random beside a map.
+// trimModel makes the same random changes to a store and to a map.
 type trimModel struct {
 	*task
 	t     *testing.T
@@ -141,7 +141,7 @@ func (m *trimModel) run(steps int) {
 	m.check("in the end")
 }
 
-// change puts or deletes a window; now and then time takes a leap.
+// change puts or deletes a window. Sometimes it moves time forward by much.
 func (m *trimModel) change() {
 	ahead := time.Duration(m.rng.IntN(60)) * time.Second
 	if m.rng.IntN(20) == 0 {
@@ -174,7 +174,7 @@ func (m *trimModel) commit() {
 	}
 }
 
-// comeBack loses the disk, or gives the task one that it had before.
+// comeBack starts the task without a disk, or with an earlier disk.
 func (m *trimModel) comeBack() {
 	if len(m.disks) > 0 && m.rng.IntN(2) == 0 {
 		i := m.rng.IntN(len(m.disks))

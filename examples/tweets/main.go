@@ -67,16 +67,16 @@ func parse(args []string, errors io.Writer) (options, error) {
 	o := options{terms: list{"oracle", "kafka", "golang", "rmoff"}, domains: list{"github.com", "confluent.io"}}
 	flags := flag.NewFlagSet("tweets", flag.ContinueOnError)
 	flags.SetOutput(errors)
-	flags.StringVar(&o.brokers, "brokers", "", "seed `brokers` of a real cluster, comma separated; the topics are made if need be, and read. Without: an embedded broker and a replay of the sample")
+	flags.StringVar(&o.brokers, "brokers", "", "seed `brokers` of a real cluster, separated by commas; missing topics are created (default: an embedded broker, and a replay of the sample)")
 	flags.StringVar(&o.name, "name", "tweets", "`name` of the application and of its topics")
 	flags.DurationVar(&o.interval, "interval", 5*time.Second, "length of a batch")
-	flags.DurationVar(&o.window, "window", time.Minute, "the longer time that is counted over, a multiple of -interval")
-	flags.DurationVar(&o.duration, "duration", 0, "end after running for this time; 0: run until interrupted")
-	flags.IntVar(&o.rate, "rate", 50, "tweets a second that the replay writes")
-	flags.Var(&o.terms, "terms", "`terms` of interest, comma separated")
+	flags.DurationVar(&o.window, "window", time.Minute, "length of the windows, a multiple of -interval")
+	flags.DurationVar(&o.duration, "duration", 0, "time after which the program ends; 0: it runs until it is interrupted")
+	flags.IntVar(&o.rate, "rate", 50, "tweets per second that the replay writes")
+	flags.Var(&o.terms, "terms", "`terms` of interest, separated by commas")
 	flags.Var(&o.domains, "domains", "`domains` of interest: tweets that link there are kept too")
-	flags.StringVar(&o.prefix, "prefix", "r", "show authors with this `prefix`, beside those with more than one tweet")
-	flags.StringVar(&o.stateDir, "state-dir", "", "`directory` of the state and of the embedded broker, to go on there the next time. Without: a fresh one for this run")
+	flags.StringVar(&o.prefix, "prefix", "r", "`prefix` of authors that are printed even if they have only one tweet")
+	flags.StringVar(&o.stateDir, "state-dir", "", "`directory` that keeps the state and the embedded broker between runs (default: a temporary one for this run)")
 	flags.BoolVar(&o.verbose, "verbose", false, "log what the runtime does")
 	if err := flags.Parse(args); err != nil {
 		return o, err

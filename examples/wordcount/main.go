@@ -32,9 +32,9 @@ func main() {
 	flag.StringVar(&o.listen, "listen", "", "`address` on which lines arrive over TCP, as in :9999 (default localhost:9999 if there is no -dir)")
 	flag.StringVar(&o.dir, "dir", "", "`directory` whose new files are read line by line")
 	flag.DurationVar(&o.interval, "interval", 10*time.Second, "length of a batch")
-	flag.DurationVar(&o.duration, "duration", 0, "time of running after which the program ends (default: when it is interrupted)")
+	flag.DurationVar(&o.duration, "duration", 0, "time after which the program ends (default: it runs until it is interrupted)")
 	flag.StringVar(&o.brokers, "brokers", "", "Kafka's `host:port`s, separated by commas (default: a broker inside this program)")
-	flag.StringVar(&o.stateDir, "state-dir", "", "`directory` of what the program goes on with after a restart (default: a temporary one for this run)")
+	flag.StringVar(&o.stateDir, "state-dir", "", "`directory` that keeps the state between runs (default: a temporary one for this run)")
 	flag.Parse()
 	if err := o.check(flag.Args()); err != nil {
 		fmt.Fprintln(os.Stderr, "wordcount:", err)

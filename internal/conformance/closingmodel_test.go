@@ -10,9 +10,9 @@ import (
 	"github.com/millrace-streams/millrace/topologytest"
 )
 
-// modelOfClosing is a model of what goes on when windows are closed: the results of a
-// case with emit on close, or with a suppress until windows are closed. It knows the rows
-// of the aggregation from its changelog.
+// modelOfClosing is a model of the results that are sent when windows are closed: those
+// of a case with emit on close, or with a suppress until windows are closed. It takes the
+// rows of the aggregation from the changelog.
 type modelOfClosing struct {
 	c        *testCase
 	from, to string // topics
@@ -117,7 +117,7 @@ func (m *modelOfClosing) order(a, b closingRow) int {
 	return cmp.Or(cmp.Compare(a.start, b.start), byKey)
 }
 
-// results returns what goes on in each step.
+// results returns the results of each step.
 func (m *modelOfClosing) results(s *subject) (all [][]jointest.Output) {
 	open, sent := map[string]closingRow{}, map[string]bool{}
 	until := int64(-1)

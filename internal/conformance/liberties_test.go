@@ -163,8 +163,8 @@ func (n *shapeNode) usesStoreOf(join *shapeNode) bool {
 	})
 }
 
-// foreignJoins makes one node of the two of Kafka Streams that take in a subscription,
-// and removes the edge by which ours subscribes again.
+// foreignJoins makes one node of the two nodes of Kafka Streams that receive a
+// subscription, and removes the edge through which our left side subscribes again.
 func (s *shapes) foreignJoins() {
 	for name, n := range s.ours.nodes {
 		join, ok := strings.CutSuffix(name, "-subscription-receive")

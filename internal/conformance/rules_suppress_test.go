@@ -10,8 +10,8 @@ import (
 )
 
 // initialOfBuffered allows the changelog of a suppress behind a windowed aggregation to
-// lack the initial aggregate, which Kafka Streams takes for the old value of a new
-// window. The rest must be equal.
+// lack the initial aggregate. Kafka Streams takes it for the old value of a new window.
+// The rest must be equal.
 func initialOfBuffered(s *subject, d difference) bool {
 	initial := s.initialBehindSuppress()
 	if initial == nil || !s.o.built.buffers[d.topic] {
@@ -94,9 +94,9 @@ func priorAt(data []byte) int {
 	return at
 }
 
-// oldOfSuppressed allows an update of a table behind a suppress that is grouped to take
-// no value away, where Kafka Streams takes one away that did not go on. A group that has
-// no row is then not deleted.
+// oldOfSuppressed applies to a table behind a suppress that is grouped. It allows an
+// update that subtracts no value where Kafka Streams subtracts a value that was never
+// passed on. A group that has no row is then not deleted.
 func oldOfSuppressed(s *subject, d difference) bool {
 	switch {
 	case !hasOp(s.c, "suppress") || !hasOp(s.c, "groupBy"):

@@ -9,7 +9,7 @@ import (
 )
 
 // sessionModel is a model of an aggregation of sessions whose results are sent when they
-// are closed. A session that was sent is not taken in by another one.
+// are closed. A session that was sent is not merged into another one.
 type sessionModel struct {
 	*modelOfClosing
 
@@ -49,7 +49,7 @@ func newSessionModel(m *modelOfClosing) *sessionModel {
 	return model
 }
 
-// step takes the record of a step in.
+// step adds the record of a step.
 func (m *sessionModel) step(st *step) {
 	m.log = nil
 	if !m.moves(st) {

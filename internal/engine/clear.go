@@ -2,8 +2,8 @@ package engine
 
 import "time"
 
-// Clear deletes all rows of the open tables, and all that the database knows about
-// topics, offsets and times, as one change. It logs the reason. The tables stay open.
+// Clear deletes all rows of the open tables, and all topic IDs, offsets and times of the
+// database, as one change. It logs the reason. The tables stay open.
 func (d *DB) Clear(reason string) error {
 	d.mu.Lock()
 	var tables []*Table
@@ -27,7 +27,7 @@ func (d *DB) Clear(reason string) error {
 func (b *Batch) forgetProgress() {
 	if b.db.pebble != nil {
 		for _, kind := range []byte{metaPosition, metaTopicID, metaTime, metaStamp, metaProgress} {
-			// As in forget.
+			// This must match forget.
 			_ = b.onDisk().DeleteRange(metaKey(kind, ""), metaKey(kind+1, ""), nil)
 		}
 	}

@@ -96,8 +96,8 @@ func (k *keyFilterTest) known() {
 	k.db.background.Wait()
 }
 
-// Rows are written, deleted, dropped with their batch, wiped, and opened again. Reads
-// always agree with a map.
+// Rows are written, deleted, dropped with their batch, wiped, and read after the database
+// is opened again. Reads always agree with a map.
 func TestKnownKeysAgainstAMap(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(20) {

@@ -5,9 +5,9 @@ import "encoding/binary"
 // pastBit distinguishes the rows of a table's past from those of the table.
 const pastBit = 1 << 31
 
-// Past returns a second table, whose rows belong to this one: the rows that it had
-// before. They have an order of their own, and are wiped, dropped and moved with the
-// table. The interval of its segments is kept under the table's name.
+// Past returns a second table that belongs to this one. It is for rows that this table
+// had before. Its rows have an order of their own, and are wiped, dropped and moved
+// together with this table. The interval of its segments is kept under this table's name.
 func (t *Table) Past() *Table {
 	t.db.mu.Lock()
 	defer t.db.mu.Unlock()
@@ -33,14 +33,14 @@ func (b *TableBatch) deletePast() {
 	case t.isPast:
 	case t.memory == nil:
 		prefix := pastPrefix(t.prefix)
-		// As in Batch.forget.
+		// This must match Batch.forget.
 		_ = b.batch.onDisk().DeleteRange(prefix, PrefixEnd(prefix), nil)
 	case t.past != nil:
 		b.batch.Table(t.past).addMemory(memoryChange{isRange: true})
 	}
 }
 
-// pastName is the name under which a snapshot has the past of a table.
+// pastName is the name of the past of a table in a snapshot.
 func pastName(table string) string { return table + "\x00past" }
 
 // ScanPast is Scan of the past of the named table.

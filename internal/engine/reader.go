@@ -12,8 +12,8 @@ import (
 // at once, and while batches are applied. A Reader must not be used after its database
 // was closed.
 //
-// A read sees all of a batch or nothing. Two reads may see different batches: see
-// [Reader.Snapshot].
+// A read sees all of a batch or nothing of it. Two reads may see different batches;
+// [Reader.Snapshot] returns a view of one moment.
 type Reader struct {
 	db      *DB
 	name    string
@@ -39,7 +39,8 @@ func (d *DB) Reader(table string) (*Reader, error) {
 	return t.reader, nil
 }
 
-// publish makes the applied rows of a table visible. t may be without a reader.
+// publish makes the applied rows of a table visible. It has no effect if the table has no
+// reader.
 func (r *Reader) publish(t *Table) {
 	if r == nil {
 		return

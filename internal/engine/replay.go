@@ -1,7 +1,7 @@
 package engine
 
-// Replay applies changelog records of which one depends on the rows that earlier ones
-// have made. It keeps what it has not added to the batch.
+// Replay applies changelog records that depend on the rows of earlier records. It keeps
+// the rows that it has not added to the batch yet.
 type Replay interface {
 	// Flush adds the rest to the batch.
 	Flush(b *TableBatch) error

@@ -119,7 +119,7 @@ func (d *DB) LiveFrom(t *Table, topic string) int64 {
 // d.mu.
 func (t *Table) findSegments() error {
 	if t.isPast {
-		return nil // nothing trims its changelog
+		return nil // its changelog is never trimmed
 	}
 	var from []byte
 	for {

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestTimeIndexReturnsRowsInOrder compares an index with a sorted list, while rows come,
-// go by time and go one by one.
+// TestTimeIndexReturnsRowsInOrder compares an index with a sorted list. Rows are added,
+// taken by time and removed one by one.
 func TestTimeIndexReturnsRowsInOrder(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(50) {

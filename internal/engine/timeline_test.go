@@ -59,7 +59,7 @@ func (w *timelineWorld) add(key string, at int64, seq uint32) {
 	w.added = append(w.added, r)
 }
 
-// commit commits what was added before.
+// commit commits the rows that were added before.
 func (w *timelineWorld) commit() {
 	w.flush()
 	w.table = append(w.table, w.added[:w.flushed]...)
@@ -75,7 +75,7 @@ func (w *timelineWorld) flush() {
 	}
 }
 
-// trim lets go of what may go.
+// trim drops the rows that may leave memory.
 func (w *timelineWorld) trim() {
 	w.budget.Cache(w.crowding)
 	w.t.Trim()
@@ -103,8 +103,8 @@ func (w *timelineWorld) want(key string, from, to int64) (values []string) {
 	return values
 }
 
-// TestTimelineEvicts: rows that are in the table leave memory when it is crowded, and are
-// loaded when they are asked for. Rows that are not in the table stay.
+// TestTimelineEvicts: if memory is short, rows that are in the table leave memory, and
+// are loaded when they are asked for. Rows that are not in the table stay.
 func TestTimelineEvicts(t *testing.T) {
 	t.Parallel()
 	w := newTimelineWorld(t, 10, -1)
@@ -150,8 +150,8 @@ func TestTimelineLoadsWhatWasThere(t *testing.T) {
 	}
 }
 
-// TestTimelineExpires: a part goes when all of its time is over. Its room is used again,
-// without its rows, and all memory is given back at the end.
+// TestTimelineExpires: a part is dropped when all of its time is over. Its memory is used
+// again, without its rows. In the end all memory is returned to the budget.
 func TestTimelineExpires(t *testing.T) {
 	t.Parallel()
 	w := newTimelineWorld(t, 10, -1)

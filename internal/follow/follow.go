@@ -32,8 +32,8 @@ type Topic struct {
 	next map[int32]int64
 }
 
-// Batch is what was read of one partition. The records belong to the caller. There may be
-// none: then only the position has moved, or the end.
+// Batch has records that were read from one partition. The records belong to the caller.
+// If there are none, only the position or the end has moved.
 type Batch struct {
 	Partition int32
 	Records   []*kgo.Record // without control records

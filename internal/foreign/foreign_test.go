@@ -117,7 +117,7 @@ func unhex(t *testing.T, text string) []byte {
 	return data
 }
 
-// What can be decoded is what is encoded again.
+// If bytes can be decoded, encoding the result gives the same bytes.
 func FuzzSubscriptions(f *testing.F) {
 	f.Add([]byte("\x81\x02pk\x00\x00\x00\x03"))
 	f.Add([]byte("\x00\x010123456789abcdefpk"))
@@ -160,7 +160,7 @@ func FuzzKeys(f *testing.F) {
 		if begins := bytes.HasPrefix(key, AppendPrefix(nil, other)); begins != bytes.Equal(foreign, other) {
 			t.Fatalf("%x begins with the prefix of %x: %t", key, other, begins)
 		}
-		// Bytes from outside.
+		// Any other bytes.
 		if k, err := Keys(nil, nil).Decode(primary); err == nil && !bytes.Equal(AppendKey(nil, []byte(k.Foreign), k.Primary), primary) {
 			t.Fatalf("%x is %+v", primary, k)
 		}

@@ -42,7 +42,7 @@ func murmur3(data []byte) (h1, h2 uint64) {
 	}
 	var tail [16]byte
 	copy(tail[:], data)
-	// An absent part is 0, and mixes to 0.
+	// An absent part is 0, and the mix of 0 is 0.
 	h1 ^= mix1(binary.LittleEndian.Uint64(tail[:]))
 	h2 ^= mix2(binary.LittleEndian.Uint64(tail[8:]))
 	h1, h2 = h1^n, h2^n

@@ -6,13 +6,13 @@ import (
 	"github.com/millrace-streams/millrace/serde"
 )
 
-// Response is the message of a right row to a left row with its foreign key.
+// Response is the message from a right row to a left row that has subscribed to it.
 type Response struct {
 	Hash  Hash   // of the subscription
 	Value []byte // of the right row, encoded; nil: there is none
 
-	// Partition is the left row's; -1: as Kafka's default partitioner chooses. It is not
-	// encoded.
+	// Partition is the partition of the left row, or -1 if Kafka's default partitioner
+	// chooses it. It is not encoded.
 	Partition int32
 }
 
@@ -22,10 +22,10 @@ type Response struct {
 //	[1B version][16B hash][value]
 //
 // The highest bit of the version says that there is no hash. In version 0 an empty value
-// stands for no row. Millrace adds version 1 for a row whose value has an empty encoding:
+// stands for no row. Millrace adds version 1 for a row whose value has an empty encoding.
 // Kafka Streams takes such a row for an absent one.
 //
-// The Value of a decoded Response is a part of what was decoded.
+// The Value of a decoded Response shares the memory of the decoded bytes.
 func Responses() serde.Serde[Response] { return responses{} }
 
 type responses struct{}

@@ -17,8 +17,8 @@ const (
 	// UnsubscribeAndAnswer deletes the subscription, and answers that there is no right
 	// row.
 	UnsubscribeAndAnswer
-	// SubscribeAndAnswer keeps the subscription, and answers with the right row or that
-	// there is none. Without a foreign key it only answers.
+	// SubscribeAndAnswer keeps the subscription, and answers with the right row, or says
+	// that there is none. Without a foreign key it only answers.
 	SubscribeAndAnswer
 	// Subscribe keeps the subscription, and answers if there is a right row.
 	Subscribe
@@ -54,7 +54,7 @@ const (
 	partitionBytes       = 4
 )
 
-// appendHash appends a version and the bytes of a hash, with what is between them.
+// appendHash appends a version, the bytes between, and the bytes of a hash.
 func appendHash(dst []byte, version byte, h Hash, between ...byte) []byte {
 	if !h.known {
 		return append(append(dst, version|noHash), between...)
@@ -89,7 +89,7 @@ func (subscriptions) Append(dst []byte, s Subscription) ([]byte, error) {
 
 func (subscriptions) Decode(data []byte) (s Subscription, err error) {
 	if len(data) < subscriptionPreamble {
-		return s, fmt.Errorf("a subscription of a foreign-key join has %d bytes", len(data))
+		return s, fmt.Errorf("a subscription of a foreign-key join has only %d bytes", len(data))
 	}
 	version := data[0]
 	s.Instruction, s.Partition = Instruction(data[1]), -1

@@ -24,19 +24,21 @@ type Topic struct {
 type Verdict struct {
 	At []Position // where to read on, one for each partition
 
-	// Wipe is why the rows on the disk cannot be used. The positions are then the start
-	// of the topic. Empty: the rows can be used, or there are none.
+	// Wipe is the reason why the rows on the disk cannot be used. The positions are then
+	// the starts of the partitions. It is empty if the rows can be used, or if there are
+	// none.
 	Wipe string
 }
 
 // Judge compares the positions on a disk with the topic. confirmed is the time at which
 // the store is known to have had all of the topic; zero is unknown.
 //
-// A position may lie behind the topic's end: the offsets between are read. The rows of a
-// disk are used only if the topic shows everything that has happened since. A compacted
-// topic shows a deletion for DeleteRetention at least, so the disk must not be older than
-// that. A store that is being filled is as old as the beginning of the filling, because
-// Kafka promises all deletions only to a reader that reaches the end in that time.
+// A position may lie before the topic's end; the offsets in between are then read. The
+// rows of a disk are used only if the topic still shows every change since. A compacted
+// topic keeps a deletion for at least DeleteRetention, so the disk must not be older than
+// that. The age of a store that is being filled counts from the start of the filling:
+// Kafka guarantees all deletions only to a reader that reaches the end within
+// DeleteRetention.
 func Judge(disk []Position, confirmed time.Time, topic Topic, now time.Time) Verdict {
 	if len(disk) == 0 {
 		return Verdict{At: topic.starts()}
@@ -76,14 +78,14 @@ func misfit(disk []Position, confirmed time.Time, topic Topic, now time.Time) st
 		r := topic.Ranges[i]
 		switch {
 		case p.Offset > r.End:
-			return fmt.Sprintf("it is at offset %d of partition %d, which ends at %d: Kafka has lost records", p.Offset, p.Partition, r.End)
+			return fmt.Sprintf("the store is at offset %d of partition %d, which ends at %d: Kafka has lost records", p.Offset, p.Partition, r.End)
 		case p.Offset < r.Start:
-			return fmt.Sprintf("it is at offset %d of partition %d, which begins at %d: deletions in between may be gone", p.Offset, p.Partition, r.Start)
+			return fmt.Sprintf("the store is at offset %d of partition %d, which begins at %d: deletions in between may be gone", p.Offset, p.Partition, r.Start)
 		}
 		behind = behind || p.Offset < r.End
 	}
 	if behind && !confirmed.IsZero() && now.Sub(confirmed) > topic.DeleteRetention {
-		return fmt.Sprintf("it is behind and was up to date at %s: deletions may be gone from the topic (delete.retention.ms=%d)",
+		return fmt.Sprintf("the store is behind its topic and was last up to date at %s: deletions may be gone from the topic (delete.retention.ms=%d)",
 			confirmed.UTC().Format(time.RFC3339), topic.DeleteRetention.Milliseconds())
 	}
 	return ""

@@ -48,7 +48,7 @@ type Position struct {
 	Metadata  string // of the task
 }
 
-// Batch is what was read of one partition.
+// Batch has records that were read from one partition.
 type Batch struct {
 	Partition int32
 	Inputs    []graph.Input
@@ -142,7 +142,7 @@ func (w *Writer) Apply(batches []Batch, now time.Time) error {
 		if !errors.As(err, &replay) {
 			return err
 		}
-		// The error policy has asked for another try, and bounds how many there are.
+		// The error policy has asked for another try. It bounds the number of tries.
 		if err := errors.Join(w.task.Close(), w.start(now)); err != nil {
 			return err
 		}
@@ -152,7 +152,8 @@ func (w *Writer) Apply(batches []Batch, now time.Time) error {
 func (w *Writer) apply(batches []Batch, now time.Time) error {
 	topic := w.cfg.Global.Topic.Name
 	for _, b := range batches {
-		// A task changes the records that it processes. After a replay they come again.
+		// A task changes the records that it processes, and a replay needs them
+		// unchanged.
 		if err := w.task.Add(topic, b.Partition, slices.Clone(b.Inputs)); err != nil {
 			return err
 		}
@@ -203,8 +204,8 @@ func (w *Writer) commit() error {
 	return nil
 }
 
-// Confirm notes that the store had everything that the topic had at a time, or that it
-// was empty then. Judge compares that time with how long the topic keeps deletions.
+// Confirm records that at the given time the store had everything that the topic had, or
+// was empty. Judge compares that time with how long the topic keeps deletions.
 func (w *Writer) Confirm(at time.Time) error {
 	table, err := Table(w.cfg.DB, w.cfg.Global)
 	if err != nil {

@@ -28,7 +28,8 @@ type Graph struct {
 }
 
 // Global is a global store: each process fills it from all partitions of a topic. It is
-// not a part of a sub-topology, and has no changelog: the topic is one.
+// not a part of a sub-topology. It has no changelog, because it can be filled from the
+// topic again.
 type Global struct {
 	Store *Store
 	Topic Topic
@@ -161,9 +162,9 @@ type Store struct {
 type SubTopology struct {
 	ID int
 
-	// Name is the smallest name of the topics that it reads, those of messages between
-	// tasks excepted. No two sub-topologies read the same topic. Inserting an operator
-	// never changes a name; only another set of topics can.
+	// Name is the smallest name of the topics that it reads, without the topics of
+	// messages between tasks. No two sub-topologies read the same topic. Inserting an
+	// operator never changes a name; only another set of topics can.
 	Name string
 
 	Nodes  []*Node // in build order

@@ -23,7 +23,8 @@ type Aggregate[K, V, A any] struct {
 	Add         Adder[K, V, A]
 	EveryUpdate bool // send each update, also if the application merges updates
 
-	// Merge adds a partial aggregate to the last one; see Combining. nil: there are none.
+	// Merge adds a partial aggregate to the last one; see Combining. It is nil if records
+	// are not combined.
 	Merge func(last A, exists bool, part A) A
 }
 
@@ -110,7 +111,7 @@ type folding[K, V, R, A any] struct {
 	add  Adder[K, V, A]
 }
 
-// fold folds the record into one row, and returns its cell. The cell is nil after a
+// fold folds the record into one row, and returns the row's cell. The cell is nil after a
 // failure, and after an error of a user function that the error policy has skipped.
 func (f *folding[K, V, R, A]) fold(r *graph.Record[K, V], row []byte) (cell *engine.Cell[K, A], failure error) {
 	cell, broken, err := f.update(r, row)
@@ -138,8 +139,8 @@ func (f *folding[K, V, R, A]) update(r *graph.Record[K, V], row []byte) (cell *e
 	return cell, f.store(cell, value, there, r.Timestamp, r.Headers), nil
 }
 
-// store sets the row to what a record has made of it. The timestamp of a row is the
-// largest one of its records.
+// store sets the row to its new value. The timestamp of a row is the largest one of its
+// records.
 func (f *folding[K, V, R, A]) store(cell *engine.Cell[K, A], value A, there bool, timestamp processor.Timestamp, headers processor.Headers) error {
 	at := timestamp
 	if cell.Present {

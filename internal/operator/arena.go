@@ -7,9 +7,9 @@ import (
 	"github.com/millrace-streams/millrace/serde"
 )
 
-// arena returns slices whose bytes are never written again. It cuts them from a chunk,
-// and the receiver owns its slice. A task sends many small keys and values, so most of
-// them share one allocation with others.
+// arena returns slices whose bytes are never written again. It cuts the slices from a
+// chunk, and the receiver owns its slice. A task sends many small keys and values, so
+// most slices share an allocation.
 type arena struct {
 	chunk []byte // chunk[len:cap] is free
 }

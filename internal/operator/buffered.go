@@ -10,8 +10,8 @@ import (
 	"github.com/millrace-streams/millrace/serde"
 )
 
-// Buffered is an update of a table that a Suppress holds back: all updates of a row that
-// it holds back, merged into one.
+// Buffered is what a Suppress holds back of a row: all updates since the row was last
+// passed on, merged into one.
 type Buffered[V any] struct {
 	Slot processor.Timestamp // the update goes on in the order of the slots
 
@@ -118,7 +118,7 @@ func (s bufferedValues[V]) Decode(data []byte) (b Buffered[V], err error) {
 	prior, old, value := r.version(), r.version(), r.version()
 	b.Slot = processor.Timestamp(r.int64())
 	if r.broken || len(r.left) > 0 {
-		return Buffered[V]{}, fmt.Errorf("%d bytes are no buffered update in the format of Kafka Streams' suppress, version 3", len(data))
+		return Buffered[V]{}, fmt.Errorf("%d bytes are not a buffered update in the format of Kafka Streams' suppress, version 3", len(data))
 	}
 	if old.same {
 		old = prior
@@ -142,10 +142,11 @@ func (s bufferedValues[V]) Decode(data []byte) (b Buffered[V], err error) {
 	return b, nil
 }
 
-var errNoPrior = errors.New("a value of a buffered update refers to itself")
+var errNoPrior = errors.New("a value of a buffered update has the length -2, which only the old value may have")
 
-// sizeOf returns the bytes of an update as Kafka Streams counts them for the bound of a
-// buffer, without the key: the encoding without the lengths in it. encoded is its size.
+// sizeOf returns the size of an update as Kafka Streams counts it for the bound of a
+// buffer, without the key. That is the size of the encoding, which is encoded, without
+// the lengths in it.
 func sizeOf(encoded int64, headers int) int64 {
 	const lengths = 4 + 4 + 3*4 // of the topic, the headers and the three values
 	return encoded - lengths - int64(headers)*8

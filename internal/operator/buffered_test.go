@@ -8,8 +8,8 @@ import (
 	"github.com/millrace-streams/millrace/serde"
 )
 
-// FuzzBuffered decodes any bytes. What can be decoded must be the same after another
-// round.
+// FuzzBuffered decodes any bytes. If they can be decoded, encoding and decoding the
+// result must give the same value.
 func FuzzBuffered(f *testing.F) {
 	values := BufferedValues(serde.String)
 	there := func(s string) Version[string] { return Version[string]{s, true} }

@@ -7,11 +7,11 @@ import (
 	"github.com/millrace-streams/millrace/serde"
 )
 
-// closing sends each row of a table once, when its window is closed. A table that sends
-// its updates has no closing: nil.
+// closing sends each row of a table once, when its window is closed. It is nil for a
+// table that sends its updates.
 //
-// An index in memory has the rows that were not sent yet, by time. After a restart it is
-// built from the rows in the store.
+// An index in memory has the rows that were not sent yet, by time. After a restart the
+// index is built from the rows in the store.
 type closing[K, A any] struct {
 	rows  *rows[K, serde.Windowed[K], A]
 	store closingStore[K, A]
@@ -21,21 +21,22 @@ type closing[K, A any] struct {
 	// long after its end a window is closed.
 	size, delay int64
 
-	// until is the end up to which windows have been closed and sent. It is committed:
-	// after a change of the grace, no window is opened again, and none is skipped.
+	// until is the time up to which ended windows have been sent. It is committed. After
+	// a change of the grace, no window is therefore opened again, and none is skipped.
 	until *processor.Timestamp
 }
 
-// closingStore is what a store's instance must be for a table that sends its rows when
+// closingStore is the part of a store's instance that a table needs to send its rows when
 // they are closed.
 type closingStore[K, A any] interface {
 	cellStore[K, A]
 
-	// Newest is that of windowStore and sessionStore.
+	// Newest is the method of windowStore and sessionStore.
 	Newest() int64
 
 	// TimeIndex returns an index of the committed rows with a time after the given one.
-	// keyOf makes the key in the index of that of a cell; nil: the same.
+	// keyOf makes the key in the index from the key of a cell. If it is nil, they are the
+	// same.
 	TimeIndex(after int64, keyOf func(cellKey []byte) []byte) (*engine.TimeIndex, error)
 
 	// Key returns the key without its window in the key of a cell.
@@ -45,8 +46,8 @@ type closingStore[K, A any] interface {
 // closedTime returns the name of closing.until.
 func closedTime(store string) string { return "#closed/" + store }
 
-// openClosing returns the closing of a table; nil if its updates are sent as they come.
-// keyOf is that of closingStore.TimeIndex.
+// openClosing returns the closing of a table, or nil if its updates are sent as they
+// come. keyOf is the argument of closingStore.TimeIndex.
 func openClosing[K, A any](r *rows[K, serde.Windowed[K], A], store string, streamTime processor.Timestamp, size, delay int64, keyOf func(cellKey []byte) []byte) (*closing[K, A], error) {
 	if !r.node.Final {
 		return nil, nil
@@ -57,8 +58,8 @@ func openClosing[K, A any](r *rows[K, serde.Windowed[K], A], store string, strea
 	}
 	c := &closing[K, A]{rows: r, store: s, size: size, delay: delay, until: r.task.Time(closedTime(store))}
 	// Without a committed time, the table was not Final before, and has sent its rows. If
-	// the times were lost: results were committed together with the rows that show how
-	// far stream time had come.
+	// the times were lost, the rows show how far stream time had come, because results
+	// were committed together with them.
 	if *c.until < 0 || s.Newest() >= 0 {
 		*c.until = max(*c.until, streamTime-processor.Timestamp(delay))
 	}
@@ -100,7 +101,8 @@ func (c *closing[K, A]) send(streamTime processor.Timestamp, headers processor.H
 	}
 }
 
-// advance moves until to what a stream time makes it. ok is false if it stays.
+// advance moves until to the time that follows from a stream time. ok is false if until
+// stays.
 func (c *closing[K, A]) advance(streamTime processor.Timestamp) (ok bool) {
 	until := streamTime - processor.Timestamp(c.delay)
 	if until <= *c.until {
@@ -110,7 +112,7 @@ func (c *closing[K, A]) advance(streamTime processor.Timestamp) (ok bool) {
 	return true
 }
 
-// sendRow sends the row of a cell, if it is there.
+// sendRow sends the row of a cell, if the row exists.
 func (c *closing[K, A]) sendRow(cellKey []byte, headers processor.Headers) error {
 	r := c.rows
 	key, err := c.store.Key(cellKey)
@@ -130,7 +132,7 @@ func (c *closing[K, A]) sendRow(cellKey []byte, headers processor.Headers) error
 	return r.updates.send()
 }
 
-// closedRows are rows of which only those in closed windows are found.
+// closedRows finds only the rows in closed windows.
 type closedRows[K, V any] struct {
 	Lookup[serde.Windowed[K], V]
 	until *processor.Timestamp
@@ -143,7 +145,7 @@ func (c closedRows[K, V]) Row(key serde.Windowed[K], encoding []byte) (Row[V], e
 	return c.Lookup.Row(key, encoding)
 }
 
-// closedOnly restricts a lookup of a table to what the table has sent.
+// closedOnly restricts a lookup of a table to the rows that the table has sent.
 func closedOnly[K, V any](t graph.Task, store string, of Lookup[serde.Windowed[K], V]) Lookup[serde.Windowed[K], V] {
 	return closedRows[K, V]{of, t.Time(closedTime(store))}
 }

@@ -24,15 +24,16 @@ func (c Combining[K, V, A]) Sink(s Sink[K, V]) func(t graph.Task, n *graph.Node,
 // combiner is a sink that sends, at each commit, one partial for each key in place of the
 // records. It keeps nothing beyond the transaction.
 //
-// It passes on as they are: records of which a partial could be refused when they would
-// not be, and all records where combining does not pay.
+// It passes some records on unchanged: large records, because their partial could be
+// refused although they would not be, and all records while combining costs more than it
+// saves.
 type combiner[K, V, A any] struct {
 	*sink[K, V]
 	how  Combining[K, V, A]
 	keys keyEncoder[K]
 
 	asked, on bool // whether this transaction combines
-	pause     int  // transactions in which it would not pay
+	pause     int  // transactions left without combining
 	records   int  // combined in this transaction
 
 	index map[string]int32 // the place of a key in parts
@@ -51,13 +52,14 @@ type part[K, A any] struct {
 }
 
 const (
-	// Larger records are not combined: a partial has to fit where they do.
+	// Larger records are not combined, because a topic that accepts the record must
+	// accept the partial.
 	mostPartialBytes = 4 << 10
-	// How many transactions are left alone after one in which most keys were different.
+	// The number of transactions without combining after one in which most keys differed.
 	pauseTransactions = 16
-	// A transaction with fewer records says nothing about that.
+	// A transaction with fewer records does not count for that.
 	enoughToTell = 512
-	// Rough size of an entry in a map, beside the bytes of its key.
+	// The approximate size of an entry in a map, without the bytes of its key.
 	indexEntry = 48
 )
 
@@ -70,7 +72,7 @@ func (c *combiner[K, V, A]) Receive(r *graph.Record[K, V]) error {
 		return c.sink.Receive(r) // which reports the error
 	}
 	p := c.partOf(key, r)
-	// As Adder says, no error is possible.
+	// Adder guarantees that no error is possible.
 	p.value, p.there, _ = c.how.Add(p.value, p.there, r)
 	p.at, p.origin = max(p.at, r.Timestamp), c.origin(r.Headers)
 	c.records++
@@ -127,7 +129,7 @@ func (c *combiner[K, V, A]) send(p *part[K, A]) error {
 	r := graph.Record[K, V]{KeyBytes: p.bytes}
 	r.Key, r.Timestamp, r.Headers = p.key, p.at, marked(p.origin.Headers)
 	if err := c.preparePart(&r, p); err != nil {
-		// None of the user's functions has run: a policy has nothing to skip.
+		// No user function has run, so there is nothing that a policy could skip.
 		return c.broken(err)
 	}
 	return c.task.Send(c.out)
@@ -147,7 +149,8 @@ func (c *combiner[K, V, A]) preparePart(r *graph.Record[K, V], p *part[K, A]) (e
 	return c.defaultPartition(r, count)
 }
 
-// forget empties the combiner. It keeps the room of a usual transaction for the next one.
+// forget empties the combiner. It keeps the memory of a usual transaction for the next
+// one.
 func (c *combiner[K, V, A]) forget() {
 	const usual = 1 << 16
 	if c.task.Hold(-c.bytes); len(c.parts) > usual || cap(c.parts) > 8*len(c.parts) {

@@ -28,7 +28,8 @@ func newAnswering[B any](b base, values serde.Serde[B], children []any) (answeri
 	return answering[B]{base: b, values: values, next: next}, err
 }
 
-// encode returns the encoding of a right row's value, not nil; nil if the row is absent.
+// encode returns the encoding of a right row's value. It is nil only if the row is
+// absent.
 func (a *answering[B]) encode(value B, present bool) (data []byte, err error) {
 	defer graph.Guard(&err)
 	if !present {
@@ -43,8 +44,8 @@ func (a *answering[B]) encode(value B, present bool) (data []byte, err error) {
 	return a.value, nil
 }
 
-// answer sends a response to a subscription. The timestamp and the headers of out are
-// set.
+// answer sends a response to a subscription. The caller has set the timestamp and the
+// headers of out.
 func (a *answering[B]) answer(s *foreign.Subscription, value []byte) error {
 	a.primary = append(a.primary[:0], s.Primary...)
 	a.out.KeyBytes = a.primary
@@ -57,9 +58,9 @@ func ResponsePartition(r *processor.Record[[]byte, foreign.Response], _ int32) i
 	return r.Value.Partition
 }
 
-// ForeignReceive keeps subscriptions, and answers them with the right table's row, as the
-// table has sent it last: a row that comes and goes between two commits is never sent, so
-// nobody would be told that it has gone.
+// ForeignReceive keeps subscriptions, and answers them with the row that the right table
+// has sent last. It does not use newer rows: a row that is created and deleted between
+// two commits is never sent, so its subscribers would not be told of the deletion.
 type ForeignReceive[F, B any] struct {
 	Store  string // of the subscriptions
 	Right  View[F, B]
@@ -120,13 +121,13 @@ func (f *foreignReceive[F, B]) Receive(r *graph.Record[F, foreign.Subscription])
 // keep keeps the subscription, or deletes it.
 func (f *foreignReceive[F, B]) keep(r *graph.Record[F, foreign.Subscription]) error {
 	f.key = foreign.AppendKey(f.key[:0], r.KeyBytes, r.Value.Primary)
-	// Nothing reads the keys of the cells: the encoded ones say the same.
+	// Nothing reads the decoded keys of the cells: the encoded keys have the same facts.
 	_, err := f.cells.Put(f.key, foreign.Key{}, r.Value, r.Value.Instruction.Keeps(), int64(r.Timestamp), f.origin(r.Headers))
 	return err
 }
 
-// look returns the encoding of the right row's value for the answer; nil if there is
-// none. It sets the timestamp of the answer.
+// look returns the encoding of the right row's value for the answer, or nil if there is
+// no row. It sets the timestamp of the answer.
 func (f *foreignReceive[F, B]) look(r *graph.Record[F, foreign.Subscription]) (value []byte, err error) {
 	defer graph.Guard(&err)
 	if r.NoKey {
@@ -140,8 +141,8 @@ func (f *foreignReceive[F, B]) look(r *graph.Record[F, foreign.Subscription]) (v
 	return f.encode(row.Value, row.Present && r.Value.Instruction.Keeps())
 }
 
-// lookFailed passes an error of look to the error policy. If the policy skips it, the
-// answer is that there is no right row.
+// lookFailed passes an error of look to the error policy. If the policy skips the error,
+// the answer says that there is no right row.
 func (f *foreignReceive[F, B]) lookFailed(r *graph.Record[F, foreign.Subscription], err error) (value []byte, failure error) {
 	j := joining{f.base}
 	_, failure = j.joinFailed(err, func() (err error) { value, err = f.look(r); return err })
@@ -175,8 +176,8 @@ type foreignUpdate[F, B any] struct {
 	data   []byte // its value; nil: deleted
 }
 
-// ReceiveChange needs no old rows. That it takes them makes the table keep what it has
-// sent, which ForeignReceive looks up.
+// ReceiveChange does not use old rows. It takes them because the table then keeps the
+// rows that it has sent, which ForeignReceive looks up.
 func (u *foreignUpdate[F, B]) ReceiveChange(c *graph.Change[F, B]) error {
 	if err := u.prepare(c); err != nil {
 		if ok, failure := u.prepareFailed(c, err); !ok {

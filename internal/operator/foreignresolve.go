@@ -8,15 +8,16 @@ import (
 	"github.com/millrace-streams/millrace/serde"
 )
 
-// ForeignResolve joins the responses of a foreign-key join with the left rows, as the
-// left table has sent them last: these are the rows that have subscribed.
+// ForeignResolve joins the responses of a foreign-key join with the left rows. It uses
+// the rows that the left table has sent last, because these are the rows that have
+// subscribed.
 //
-// A response whose hash is not the row's is stale. The row's own subscription is on its
-// way, or has been answered already. Kafka Streams drops every stale response. With an
-// inner join that leaves results for ever: the row may have subscribed with Subscribe,
-// which is not answered if there is no right row, because the response that the right row
-// has gone was to do that, and that one is stale. So here a stale response that there is
-// no right row makes the row ask again.
+// A response is stale if its hash is not the row's. The row's own subscription is then on
+// its way, or has already been answered. Kafka Streams drops every stale response. In an
+// inner join this can leave a wrong result forever: the row may have subscribed with
+// Subscribe, which gets no answer if there is no right row. Only the response about the
+// deletion of the right row would remove the result, and that response is stale. If a
+// stale response says that there is no right row, the row therefore asks again.
 type ForeignResolve[K, A, F, B, R any] struct {
 	ForeignSubscribe[K, A, F] // of the left rows
 
@@ -89,7 +90,7 @@ func (j *foreignResolve[K, A, F, B, R]) callFailed(r *graph.Record[K, foreign.Re
 	return j.joinFailed(err, func() error { return j.call(r) })
 }
 
-// call sets row, and the update of the result unless the response is stale.
+// call sets row. Unless the response is stale, it also sets the update of the result.
 func (j *foreignResolve[K, A, F, B, R]) call(r *graph.Record[K, foreign.Response]) (err error) {
 	defer graph.Guard(&err)
 	left, err := j.left.Row(r.Key, r.KeyBytes)
@@ -130,7 +131,7 @@ func (j *foreignResolve[K, A, F, B, R]) receiveStale(r *graph.Record[K, foreign.
 	if j.again.of.Left || r.Value.Value != nil {
 		return nil
 	}
-	// ForeignSubscribe has given an error to the policy. The row has no foreign key then.
+	// ForeignSubscribe has given an error to the policy, so the row has no foreign key.
 	if err := j.again.find(&j.to, &j.row); err != nil || !j.to.is {
 		var none R
 		j.set(r, none, false)
@@ -144,15 +145,15 @@ func (j *foreignResolve[K, A, F, B, R]) receiveStale(r *graph.Record[K, foreign.
 	return j.again.send(&j.to, foreign.SubscribeAndAnswer)
 }
 
-// ask describes the row for a subscription. If the value is encoded in another way each
-// time, all responses are stale, and the row would ask for ever.
+// ask describes the row for a subscription. If the serde encodes the value differently
+// each time, all responses are stale, and the row would ask forever.
 func (j *foreignResolve[K, A, F, B, R]) ask() error {
 	if err := j.again.describe(&j.row); err != nil {
 		return err
 	}
 	hash, err := j.again.hash(j.row.Value, true)
 	if err == nil && hash != j.again.out.Value.Hash {
-		return fmt.Errorf("%s encodes the same value differently each time, so the join cannot tell which responses are for the present row", serde.Name(j.again.of.Values))
+		return fmt.Errorf("%s encodes equal values differently each time, so the join cannot tell which responses are for the present row: use a serde whose encoding depends on the value only", serde.Name(j.again.of.Values))
 	}
 	return err
 }

@@ -14,7 +14,8 @@ import (
 // join; see package foreign. Left is the rule of the join: it says whether a row without
 // a right row has a result.
 //
-// A row for which Foreign fails, and whose error the policy skips, has no foreign key.
+// If Foreign fails for a row and the error policy skips the error, the row has no foreign
+// key.
 type ForeignSubscribe[K, A, F any] struct {
 	// Foreign returns the foreign key of a row. If ok is false, it has none.
 	Foreign func(r *graph.Record[K, A]) (key F, ok bool, err error)
@@ -44,8 +45,8 @@ type foreignSubscribe[K, A, F any] struct {
 
 // foreignKey is the foreign key of a row.
 type foreignKey[F any] struct {
-	is    bool // there is one
-	lost  bool // it cannot be known which one there was
+	is    bool // the row has one
+	lost  bool // it cannot be known
 	key   F
 	bytes []byte // the encoding of key
 }
@@ -67,8 +68,8 @@ func (s *foreignSubscribe[K, A, F]) ReceiveChange(c *graph.Change[K, A]) error {
 		}
 	}
 	s.old = oldRow(c)
-	// An error has been given to the policy when the row was new. What the row has
-	// subscribed to is not known.
+	// The policy was given an error when the row was new. It is not known what the row
+	// has subscribed to.
 	s.from.lost = s.find(&s.from, &s.old) != nil
 	if s.of.Left {
 		return s.subscribeLeft()
@@ -89,8 +90,7 @@ func (s *foreignSubscribe[K, A, F]) subscribeLeft() error {
 	return s.send(&s.to, foreign.SubscribeAndAnswer)
 }
 
-// subscribeInner asks for an answer if there may be a result that has to go, or a right
-// row.
+// subscribeInner asks for an answer if there may be a result to delete, or a right row.
 func (s *foreignSubscribe[K, A, F]) subscribeInner() error {
 	switch {
 	case s.from.lost:

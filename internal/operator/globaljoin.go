@@ -20,7 +20,7 @@ type GlobalJoin[K, V, K2, V2, R any] struct {
 	Out   serde.Serde[R]
 }
 
-// globalStore is what the instance of a global store must be.
+// globalStore is the part of a global store's instance that the join needs.
 type globalStore[V any] interface {
 	// Row returns the row of an encoded key.
 	Row(key []byte) (value V, timestamp int64, ok bool, err error)
@@ -49,7 +49,7 @@ type globalJoin[K, V, K2, V2, R any] struct {
 	next    graph.Receiver[K, R]
 }
 
-// What became of a record.
+// The outcomes for a record.
 type joinResult int
 
 const (

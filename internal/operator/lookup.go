@@ -78,7 +78,7 @@ type WindowRows[K, V any] struct {
 	// end of the session.
 	Sessions bool
 
-	// Final says that the table has the rows of closed windows only.
+	// Final says that only rows of closed windows belong to the table.
 	Final bool
 }
 

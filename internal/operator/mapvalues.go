@@ -43,7 +43,8 @@ func (m *mapValues[K, V, V2]) call(r *graph.Record[K, V]) (err error) {
 	return err
 }
 
-// newValues is shared by the nodes that give records other values. The caller sets out.
+// newValues is shared by the nodes that change the values of records. The caller sets
+// out.
 type newValues[K, V2 any] struct {
 	base
 	absentToo bool // the function is called for absent values

@@ -10,13 +10,14 @@ import (
 )
 
 // A partial is a record of a repartition topic that stands for several records of one
-// key: their aggregate, so far. A task makes it before it sends the records (see
-// combiner), and the aggregation takes it in.
+// key: its value is their aggregate. A task sends it in place of the records (see
+// combiner), and the aggregation merges it.
 //
-// Its last header is partialHeader, with the version of the format. Its value is the
-// aggregate, in the serde of the table. Its timestamp is the largest one of the records,
-// its other headers are those of the last record. A topic may have partials and other
-// records: a new version of an application may combine, or no longer combine.
+// The last header of a partial is partialHeader, with the version of the format. Its
+// value is encoded with the serde of the table. Its timestamp is the largest one of the
+// records, and its other headers are those of the last record. A topic may have both
+// partials and other records, because a new version of an application may start or stop
+// combining.
 const (
 	partialHeader  = "millrace-partial"
 	partialVersion = 1
@@ -30,7 +31,7 @@ func isPartial(headers processor.Headers) bool {
 	return n > 0 && headers[n-1].Key == partialHeader
 }
 
-// unmarked returns headers that do not make a partial of a record.
+// unmarked returns the headers without those that would mark the record as a partial.
 func unmarked(headers processor.Headers) processor.Headers {
 	for isPartial(headers) {
 		headers = headers[:len(headers)-1]
@@ -51,7 +52,7 @@ var onlyMark = processor.Headers{partialMark}
 // checkPartial returns an error if the format of a partial is not known.
 func checkPartial(headers processor.Headers) error {
 	if v := headers[len(headers)-1].Value; len(v) != 1 || v[0] != partialVersion {
-		return fmt.Errorf("a partial result has the format %v, which is not known: it comes from a later version of the application", v)
+		return fmt.Errorf("a partial result has the unknown format %v: a later version of Millrace has written it: process the topic with that version or a later one", v)
 	}
 	return nil
 }
@@ -73,7 +74,7 @@ type Combinable[K, V any] interface {
 	Sink(s Sink[K, V]) func(t graph.Task, n *graph.Node, children []any) (any, error)
 }
 
-// partialReceiver is an aggregation that takes in partials.
+// partialReceiver is an aggregation that merges partials.
 type partialReceiver[K any] interface {
 	ReceivePartial(p *partial[K]) error
 }

@@ -28,8 +28,8 @@ type rows[K, R, A any] struct {
 	cells   *engine.Cells[K, A]
 	updates updates[R, A]
 
-	// opened is called for each row that is new, with the end of its window. nil unless
-	// final.
+	// opened is called for each new row, with the end of its window. It is nil unless
+	// final is set.
 	opened func(cell *engine.Cell[K, A], end int64)
 	endOf  func(*engine.Cell[K, A]) int64 // nil unless opened is set
 }

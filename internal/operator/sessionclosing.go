@@ -14,12 +14,12 @@ import (
 // session, and moves on when that end is due. If sessions merge, their entries meet at
 // the end of the merged session, and one of them is used.
 
-// markStart is how many bytes of a session's key in the index come before the key: its
-// start.
+// markStart is the number of bytes in front of the key in a session's key in the index.
+// They are the start of the session.
 const markStart = 8
 
-// sessionMark returns the key of a session in the index: those with one end come by start
-// and then key, as in Kafka Streams.
+// sessionMark returns the key of a session in the index. Sessions with the same end are
+// in order of start and then key, as in Kafka Streams.
 func sessionMark(key []byte, session serde.Window) []byte {
 	return append(binary.BigEndian.AppendUint64(make([]byte, 0, markStart+len(key)), uint64(session.Start)), key...)
 }
@@ -39,7 +39,7 @@ func (s *sessions[K, V, A]) openClosing() (err error) {
 	return err
 }
 
-// mark returns the key in the index of that of a cell.
+// mark returns the key in the index for the key of a cell.
 func (s *sessions[K, V, A]) mark(cellKey []byte) []byte {
 	return sessionMark(s.store.WithoutWindow(cellKey), s.store.Session(cellKey))
 }
@@ -67,8 +67,8 @@ func (s *sessions[K, V, A]) sendClosed(headers processor.Headers) error {
 	}
 }
 
-// findEnding finds the sessions that end at a time, of the entries that have come to it.
-// Entries of sessions that have grown move on.
+// findEnding finds the sessions that end at a time, among the entries that are due then.
+// Entries of sessions that have grown move to their new end.
 func (s *sessions[K, V, A]) findEnding(end int64) error {
 	index := s.closing.index
 	s.ending = s.ending[:0]

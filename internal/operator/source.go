@@ -177,8 +177,8 @@ func (s *source[K, V]) decode(in *graph.Input, r *processor.Record[K, V]) (err e
 	return nil
 }
 
-// receivePartial passes a partial to the aggregations that can take it in. For others it
-// has no value: they were added to the application after it was sent.
+// receivePartial passes a partial to the aggregations that can merge it. Other children
+// do not get it: they were added to the application after the partial was sent.
 func (s *source[K, V]) receivePartial(in *graph.Input) error {
 	if err := s.decodePartial(in); err != nil {
 		if ok, failure := s.partialFailed(in, err); !ok {

@@ -14,9 +14,9 @@ import (
 // a row on when it is due. The updates are kept in a store. An index in memory has the
 // order in which the rows are due.
 //
-// If updates are merged, the node first takes all updates of a flush, and passes rows on
-// afterwards. This matters because a flush sends rows in the order of their first change,
-// with the timestamps of their last change.
+// If updates are merged, the node first takes in all updates of a flush, and passes rows
+// on afterwards. Otherwise the result would depend on the order of the flush, which sends
+// rows in the order of their first change, with the timestamps of their last change.
 type Suppress[K, V any] struct {
 	Store string
 	Keys  serde.Serde[K]
@@ -44,7 +44,7 @@ type Closing struct {
 	Delay int64
 }
 
-// bufferStore is what a store's instance must be for a Suppress.
+// bufferStore is the part of a store's instance that a Suppress needs.
 type bufferStore[K, V any] interface {
 	cellStore[K, Buffered[V]]
 
@@ -112,8 +112,8 @@ func (s *suppress[K, V]) enter(row Buffered[V], key []byte) {
 	s.bytes += row.size + int64(len(key))
 }
 
-// ReceiveChange takes an update. If the application merges updates, what is due goes on
-// at the commit.
+// ReceiveChange takes an update. If the application merges updates, rows that are due are
+// passed on at the commit.
 func (s *suppress[K, V]) ReceiveChange(c *graph.Change[K, V]) error {
 	*s.streamTime = max(*s.streamTime, c.Timestamp)
 	key, err := s.keys.bytes(c.KeyBytes, c.Key)
@@ -175,7 +175,7 @@ func (s *suppress[K, V]) slot(c *graph.Change[K, V]) processor.Timestamp {
 	return c.Timestamp
 }
 
-// measure sets the size of a row, if there is a bound for it.
+// measure sets the size of a row, if bytes are bounded.
 func (s *suppress[K, V]) measure(row *Buffered[V]) (err error) {
 	if s.config.MaxBytes == 0 {
 		return nil
@@ -305,14 +305,14 @@ func (s *suppress[K, V]) fullError() error {
 		s.config.Store, s.records, s.config.MaxRecords, s.bytes, s.config.MaxBytes)
 }
 
-// quiet is how long a full buffer is not logged again.
+// quiet is the shortest time between two log lines about a full buffer.
 const quiet = time.Minute
 
 // warn logs that rows are passed on early because the buffer is full.
 func (s *suppress[K, V]) warn() {
 	if now := s.task.Now(); s.warned.IsZero() || now.Sub(s.warned) >= quiet {
 		s.warned = now
-		s.task.Logger().Warn("a buffer is full: rows are passed on before their time", "node", s.node.Name,
+		s.task.Logger().Warn("the buffer of a suppress is full, so rows are passed on before their time: raise its bound, or shorten its time limit", "node", s.node.Name,
 			"records", s.records, "max_records", s.config.MaxRecords, "bytes", s.bytes, "max_bytes", s.config.MaxBytes)
 	}
 }

@@ -6,8 +6,8 @@ import (
 	"github.com/millrace-streams/millrace/serde"
 )
 
-// SuppressedRows are the rows of a table behind a Suppress: of a row that is held back,
-// what was passed on before.
+// SuppressedRows are the rows of a table behind a Suppress. If a row is held back, it is
+// the row that was last passed on.
 type SuppressedRows[K, V any] struct {
 	Of    View[K, V]
 	Store string
@@ -47,6 +47,6 @@ func (r *suppressedRows[K, V]) Row(key K, encoding []byte) (Row[V], error) {
 	case !cell.Value.Prior.There:
 		return Row[V]{}, nil
 	}
-	// Its timestamp is not known any more; see BufferedValues.
+	// Its timestamp is no longer known; see BufferedValues.
 	return Row[V]{Value: cell.Value.Prior.Value, Timestamp: -1, Present: true}, nil
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/millrace-streams/millrace/serde"
 )
 
-// What can be decoded is what is encoded again.
+// If bytes can be decoded, encoding the result gives the same bytes.
 func FuzzWaitingKeys(f *testing.F) {
 	keys := WaitingKeys(serde.String)
 	f.Add([]byte("\x00\x00\x00\x00\x00\x00\x00\x05\x01key"))
@@ -24,7 +24,7 @@ func FuzzWaitingKeys(f *testing.F) {
 	})
 }
 
-// A list has the records of one side, so it is encoded again as it was.
+// A list has the records of one side only, so its encoding gives the same bytes.
 func FuzzWaitingValues(f *testing.F) {
 	values := WaitingValues(serde.String, serde.String)
 	for _, w := range []Waiting[string, string]{{}, {Left: []string{"a", ""}}, {Right: []string{"b"}}} {

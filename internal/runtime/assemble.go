@@ -108,7 +108,7 @@ func (r *Run) startWorkers() {
 func (r *Run) workerConfig(index int, globals map[string]*engine.Reader) worker.Config {
 	return worker.Config{
 		Index: index, ApplicationID: r.cfg.ApplicationID, Graph: r.cfg.Graph, Globals: globals, Policy: r.cfg.Policy, EveryUpdate: r.cfg.EveryUpdate,
-		// At least once, records would wait for the commit that need not wait.
+		// With at-least-once, records would have to wait for a commit.
 		Combine:       r.cfg.ExactlyOnce && !r.cfg.Seams.NoCombining,
 		TaskIdle:      r.cfg.TaskIdle,
 		Transactional: r.cfg.ExactlyOnce, CommitInterval: r.cfg.CommitInterval, TransactionTimeout: r.cfg.TransactionTimeout,

@@ -42,8 +42,8 @@
 //   - group: the membership, and the reaction to a rebalance. member has the identity.
 //   - stops: the records of where tasks were stopped.
 //   - host: the reports of workers, and the counters.
-//   - globals: the global stores. A globalStore is one of them: its goroutine, its reader
-//     of the topic, its writer. letters sends its dead letters.
+//   - globals: the global stores. A globalStore is one of them, with its goroutine, its
+//     reader of the topic and its writer. letters sends its dead letters.
 //   - producers: transactional IDs, fencing, the workers' producers.
 //   - reads: the fetcher, and partitions that it cannot read.
 //   - reach, phase: what is out of reach, and the State that follows from it and the
@@ -68,17 +68,17 @@
 // The offsets are read before the ends of the changelogs. All changelog records that
 // belong to the offsets therefore lie below those ends.
 //
-// A target of restoring says what happens when it is ready. This leaves room for one more
-// kind of target: a standby can be a role whose target is read on and not passed to a
+// A target of restoring says what happens when it is ready. This leaves room for
+// standbys: a standby can be a role whose target is read further and never passed to a
 // worker.
 //
 // # Global stores
 //
-// A global store is not a task, and restoring does not know it: its records go through
-// serdes, an error policy and perhaps a processor. start reads the topics of all global
-// stores to their ends before the workers start and the group is joined. The goroutines
-// of the stores go on until the run begins to close. Their databases stay open until the
-// workers have ended, because tasks read them.
+// A global store does not belong to a task of the group, and restoring does not fill it:
+// its records go through serdes, an error policy and perhaps a processor. start reads the
+// topics of all global stores to their ends before the workers start and the group is
+// joined. The goroutines of the stores go on until the run begins to close. Their
+// databases stay open until the workers have ended, because tasks read them.
 //
 // # Who waits for whom
 //

@@ -11,12 +11,12 @@ import (
 	"github.com/millrace-streams/millrace/internal/global"
 )
 
-// This file is about how far a global store has come, and who is told.
+// This file tracks and reports the progress of global stores.
 
 const (
 	// globalAim is how often the ends of the topic are asked for.
 	globalAim = 10 * time.Minute
-	// globalPatience is how long nothing may come before the log says so.
+	// globalPatience is the time without records after which the log says so.
 	globalPatience = 10 * time.Second
 )
 
@@ -51,8 +51,8 @@ func (s *globalStore) status() GlobalStatus {
 	return status
 }
 
-// aim notes where the store is, and what it must reach: the ends of the partitions at the
-// time when Kafka was asked.
+// aim records the positions of the store, and the offsets that it must reach: the ends of
+// the partitions when Kafka was asked.
 func (s *globalStore) aim(topic global.Topic, asked time.Time) error {
 	s.asked, s.aimed, s.keeps = asked, asked, topic.DeleteRetention
 	s.mu.Lock()
@@ -66,8 +66,8 @@ func (s *globalStore) aim(topic global.Topic, asked time.Time) error {
 	return s.arrive()
 }
 
-// aimAgain asks for the ends of the topic from time to time, so that the disk is known to
-// be young.
+// aimAgain asks for the ends of the topic from time to time. When the store has reached
+// them, it records on the disk that it was up to date.
 func (s *globalStore) aimAgain() error {
 	now := time.Now()
 	if now.Sub(s.aimed) < max(min(globalAim, s.keeps/4), time.Second) {
@@ -80,7 +80,7 @@ func (s *globalStore) aimAgain() error {
 	return s.aim(topic, now)
 }
 
-// reached notes how far the store has come.
+// reached records the new positions of the store.
 func (s *globalStore) reached(read []follow.Batch) error {
 	for _, b := range read {
 		s.mu.Lock()

@@ -52,8 +52,8 @@ type globalPosition struct {
 func (s *globalStore) name() string  { return s.global.Store.Name }
 func (s *globalStore) topic() string { return s.global.Topic.Name }
 
-// run fills the store until the run begins to close. What fails for a time is tried again
-// from the last applied records; what does not, fails the application.
+// run fills the store until the run begins to close. After a transient error it tries
+// again from the last applied records. Any other error fails the application.
 func (s *globalStore) run() {
 	if err := s.open(); err != nil {
 		s.fail(s.wrap(err))
@@ -117,7 +117,7 @@ func (s *globalStore) closeWriter() {
 	s.writer = nil
 }
 
-// readOn reads the topic from where the store is. It returns when it cannot go on.
+// readOn reads the topic from the store's positions. It returns when it cannot continue.
 func (s *globalStore) readOn() error {
 	asked := time.Now()
 	topic, err := s.lookAt()
@@ -176,8 +176,9 @@ func (s *globalStore) lookAt() (topic global.Topic, err error) {
 	return topic, nil
 }
 
-// errOverrun is the advice about a store whose rows do not fit the topic any more while
-// tasks read them. They must not see an empty table.
+// errOverrun is the advice if the rows of a store no longer fit the topic while tasks
+// read them. The store cannot be cleared then, because the tasks would see an empty
+// table.
 var errOverrun = errors.New("restart the application: it then reads the topic from its start before it processes records")
 
 // begin makes the writer at the positions that the disk has. If the disk does not fit the
@@ -276,7 +277,7 @@ func (s *globalStore) task(partition int32) processor.Task {
 	return processor.Task{SubTopology: -1, Partition: partition, Partitions: known.Partitions}
 }
 
-// judge returns why reading has ended: a transient error if it may go on.
+// judge returns why reading has ended. The error is transient if reading may continue.
 func (s *globalStore) judge(err error) error {
 	var trouble *follow.Error
 	if !errors.As(err, &trouble) {
@@ -294,7 +295,7 @@ func (s *globalStore) judge(err error) error {
 	return err
 }
 
-// again is an error after which the topic is looked at again.
+// again is an error after which readOn starts again.
 type again struct{ error }
 
 // Transient marks the error for package transient.

@@ -159,9 +159,9 @@ func (l *locating) onDisk(disk engine.Progress, p inputs.Partition) engine.Input
 	return engine.InputProgress{}
 }
 
-// metadata returns the metadata of a committed offset. If a tool has set the offset, and
-// so removed the metadata, it returns those with which the input was stopped: times do
-// not go back, wherever the input starts.
+// metadata returns the metadata of a committed offset. If a tool has set the offset, it
+// has removed the metadata. metadata then returns the metadata of the stop record, so
+// that times do not go back, wherever the input starts.
 func (l *locating) metadata(p inputs.Partition, committed string) string {
 	if task.IsMetadata(committed) {
 		return committed

@@ -248,11 +248,11 @@ func (j *restoreJob) repair(log *changelog, err error) {
 	case errors.Is(err, restore.ErrRecreated):
 		j.wipe(log, "its changelog was deleted and created again")
 	case errors.As(err, &outside) && outside.From > outside.End:
-		j.wipe(log, fmt.Sprintf("it is at offset %d of its changelog, which ends at %d: Kafka has lost records", outside.From, outside.End))
+		j.wipe(log, fmt.Sprintf("the store is at offset %d of its changelog, which ends at %d: Kafka has lost records", outside.From, outside.End))
 	case errors.As(err, &outside) && log.spec.Changelog().Kind == store.WindowedChangelog:
 		j.skipTrimmed(log, outside)
 	case errors.As(err, &outside):
-		j.wipe(log, fmt.Sprintf("it is at offset %d of its changelog, which begins at %d: deletions in between may be gone", outside.From, outside.Start))
+		j.wipe(log, fmt.Sprintf("the store is at offset %d of its changelog, which begins at %d: deletions in between may be gone", outside.From, outside.Start))
 	case transient.Is(err):
 		j.again = err
 	default:

@@ -2,8 +2,8 @@
 //
 // A [Kind] is one value: its name, the layout of its rows, the kind of its changelog. A
 // [Spec] describes one store: its kind, its serdes, its options. The public packages
-// (state, windowstore) add the typed methods on top of [Typed] and [Core]. Whatever asks
-// "which kind of store is this?" asks Spec.Kind.
+// (state, windowstore, sessionstore, versionedstore) add the typed methods on top of
+// [Typed] and [Core]. Code that depends on the kind of a store reads Spec.Kind.
 //
 // # A new kind of store
 //
@@ -11,8 +11,8 @@
 //     [Core].
 //  2. A file here with the layout of the rows and the Kind.
 //  3. One line in the table of kinds ([Kinds]).
-//  4. A suite that every implementation of the store passes, as state/statetest and
-//     windowstore/windowstoretest are for theirs.
+//  4. A conformance suite that every implementation of the store passes, such as
+//     state/statetest and windowstore/windowstoretest.
 //
 // Restoring, changelog topics, queries, the durable record of stores and the check of a
 // changed topology follow from the Kind.

@@ -12,8 +12,8 @@ import (
 // a read sees the rows that the writer has applied. Only the task's goroutine may use a
 // Reader.
 //
-// Rows are kept decoded until the store changes. A table that seldom changes, the usual
-// global table, is therefore decoded seldom too.
+// Rows are kept, decoded, until the store changes. Global tables usually change seldom,
+// so their rows are seldom decoded.
 type Reader[K, V any] struct {
 	spec   *Spec
 	rows   *engine.Reader
@@ -29,7 +29,7 @@ type Reader[K, V any] struct {
 	key, value []byte // scratch
 }
 
-// kept is a row that was read, or the fact that there is none.
+// kept is a row that was read, or says that there is none.
 type kept[V any] struct {
 	value     V
 	timestamp int64
@@ -116,7 +116,7 @@ func (r *Reader[K, V]) keep(key []byte, row kept[V]) {
 	r.budget.Cache(size)
 }
 
-// forget lets go of all rows.
+// forget drops all rows.
 func (r *Reader[K, V]) forget() {
 	if r.size == 0 {
 		return
@@ -178,7 +178,7 @@ func (r *Reader[K, V]) Scan(lower, upper []byte, reverse bool) iter.Seq2[Row[K, 
 		for step() {
 			row, err := r.rowOf(rows)
 			if !yield(row, err) || err != nil {
-				_ = rows.Close() // the loop has what it wanted, or an error
+				_ = rows.Close() // the loop has its rows, or an error
 				return
 			}
 		}

@@ -48,7 +48,7 @@ func loggedSession(_ *Spec, changelogKey []byte) ([]byte, error) {
 // CheckSessions returns what is wrong with the times of a session store.
 func CheckSessions(s *Spec) []error { return checkRetention(s, "retention") }
 
-// checkRetention returns what is wrong with a retention. name is what the user calls it.
+// checkRetention returns what is wrong with a retention. name is its name in the API.
 func checkRetention(s *Spec, name string) (errs []error) {
 	switch {
 	case s.Retention <= 0:

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// A local key gives back what it was made of, is where the bounds of reads say, and
-// survives the way over the changelog.
+// A local key can be split into its parts, lies within the bounds of reads, and survives
+// the changelog.
 func FuzzSessionLayout(f *testing.F) {
 	f.Add([]byte("a"), int64(0), int64(0), int64(60_000), []byte("b"))
 	f.Add([]byte{}, int64(5), int64(1700000000000), int64(1), []byte("a\x00"))
@@ -46,8 +46,8 @@ func FuzzSessionLayout(f *testing.F) {
 	})
 }
 
-// Keys of changelogs come from outside: no kind of store panics on any bytes, and what a
-// segmented store takes is a key that it can have written.
+// The keys of a changelog are untrusted input. No kind of store panics on any bytes, and
+// a segmented store accepts only keys that it can have written.
 func FuzzLoggedKeys(f *testing.F) {
 	f.Add([]byte("short"))
 	f.Add(AppendWindowKey(nil, []byte("a"), 5, 0))

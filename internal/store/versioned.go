@@ -16,7 +16,8 @@ import (
 // The changelog is that of Kafka Streams' versioned stores: a record for each version,
 // with the key, the value and the time from which the version is valid as its timestamp.
 // The last record of a key is always that of its newest version, because compaction keeps
-// the last one. So where an earlier version is logged, the newest one is logged again.
+// the last one. When an earlier version is logged, the newest one is therefore logged
+// again after it.
 var Versioned = &Kind{
 	Name:      "versioned",
 	Noun:      "versioned store",
@@ -28,14 +29,14 @@ var Versioned = &Kind{
 // CheckVersions returns what is wrong with the times of a versioned store.
 func CheckVersions(s *Spec) []error { return checkRetention(s, "history") }
 
-// PastLayout says where the earlier versions of a versioned store lie: by segments of
-// their ends. A version ends where the next one begins.
+// PastLayout is the layout of the earlier versions of a versioned store. They are divided
+// into segments by their ends. A version ends where the next one begins.
 //
 //	[8B segment][key][8B end]
 //
 // Numbers are big-endian. The timestamp of a row is the time at which its version began.
-// A row whose version ends where it began holds none: it marks that the key was deleted
-// at that time.
+// A row whose version ends where it begins holds no version. It marks that the key was
+// deleted at that time.
 type PastLayout struct{ Segmented }
 
 const pastEnd = 8 // bytes of a version's end
@@ -57,8 +58,8 @@ func (l PastLayout) KeyBounds(segment int64, key []byte, after int64) (lower, up
 	return binary.BigEndian.AppendUint64(prefix, uint64(after)+1), upper
 }
 
-// SplitPast returns the parts of a local key; key is a part of local. ok is false if it
-// is none.
+// SplitPast returns the parts of a local key; key shares the memory of local. ok is false
+// if local is not such a key.
 func SplitPast(local []byte) (key []byte, end int64, ok bool) {
 	n := len(local) - pastEnd
 	if n < SegmentBytes {
@@ -77,7 +78,7 @@ func endOfPast(local []byte) (end int64, ok bool) {
 // earlier versions.
 func (s *Spec) Past() int64 { return SegmentInterval(s.Retention.Milliseconds()) }
 
-// rawBytes is the serde of bytes that belong to whoever has them.
+// rawBytes is the serde of bytes as they are. A decoded slice is a copy.
 type rawBytes struct{}
 
 func (rawBytes) Append(dst, v []byte) ([]byte, error) { return append(dst, v...), nil }
@@ -100,7 +101,7 @@ func restoreVersion(s *Spec, b *engine.TableBatch, key, value []byte, timestamp 
 	return replay.put(key, value, timestamp)
 }
 
-// versionReplay puts versions as the store did, but by bytes, and logs nothing.
+// versionReplay puts versions like the store, but works on bytes and logs nothing.
 type versionReplay struct {
 	versions *Versions[[]byte, []byte]
 	time     int64
@@ -114,8 +115,8 @@ func newReplay(s *Spec, table *engine.Table) (*versionReplay, error) {
 	return r, err
 }
 
-// put puts a version. No version is refused as too old: the store has refused those
-// before it logged them. But what is too old to be found is left out.
+// put puts a version. It refuses no version as too old, because the store logs no refused
+// version. It leaves out versions that are now too old to be found.
 func (r *versionReplay) put(key, value []byte, at int64) error {
 	v := r.versions
 	v.Observe(at)

@@ -8,8 +8,8 @@ import (
 	"github.com/millrace-streams/millrace/serde"
 )
 
-// RefusedReason is the reason with which a version that is older than the history is
-// counted as dropped.
+// RefusedReason is the reason under which a version is counted as dropped if it is older
+// than the history.
 const RefusedReason = "version older than the history"
 
 const (
@@ -20,11 +20,11 @@ const (
 )
 
 // Versions is the core of versioned stores. The newest version of each key is a cell, as
-// in a key-value store, so whatever works on cells works on the newest versions.
+// in a key-value store, so everything that works on cells works on the newest versions.
 //
 // The store's time is the largest time from which a version was ever valid. The history
-// ends at that time minus the retention: what was valid before then cannot be found, nor
-// changed. The newest version of a key is found however old it is.
+// begins at that time minus the retention. Earlier versions that ended before it can be
+// neither found nor changed. The newest version of a key is found however old it is.
 type Versions[K, V any] struct {
 	*Core[K, V]
 
@@ -36,8 +36,9 @@ type Versions[K, V any] struct {
 	gone      int64  // no key that has no newest version was deleted later
 	deleted   []byte // rows of the past below were deleted
 
-	// What the next Flush logs beside the newest versions that have changed: versions
-	// that are not the newest any more, then newest ones once more.
+	// These are the records that the next Flush logs in addition to the changed newest
+	// versions: first versions that are no longer the newest, then newest versions once
+	// more.
 	pending []loggedVersion
 	again   []string         // keys
 	deaths  map[string]int64 // of those keys; when the key was deleted, -1 if it was not
@@ -92,8 +93,8 @@ func newVersions[K, V any](t *Typed[K, V], env engine.Env) (*Versions[K, V], err
 	return s, nil
 }
 
-// findTime moves the store's time to the latest version, for a store whose time was not
-// committed, or was lost.
+// findTime moves the store's time to the latest version. It is for a store whose time was
+// never committed, or was lost.
 func (s *Versions[K, V]) findTime() error {
 	rows, err := s.env.Table.Scan(nil, nil)
 	if err != nil {
@@ -115,9 +116,9 @@ func (s *Versions[K, V]) Observe(at int64) { *s.time = max(*s.time, at) }
 // Live returns the time at which the history begins, at least 0.
 func (s *Versions[K, V]) Live() int64 { return max(0, *s.time-s.retention) }
 
-// PutVersion adds a version of the cell's key that is valid from a time on. If it is not
-// present, the key is deleted from then on. A version from the same time is replaced. The
-// cell is one that the caller has just got from Cells.
+// PutVersion adds a version of the cell's key that is valid from a time on. If present is
+// false, the key is deleted from then on. A version with the same beginning is replaced.
+// The caller must have just got the cell from Cells.
 //
 // It returns the time at which the version ends: where the next one begins, or NoEnd. A
 // version that is older than the history changes nothing, and PutVersion
@@ -217,8 +218,8 @@ func (s *Versions[K, V]) insert(cell *engine.Cell[K, V], value V, present bool, 
 	return end, s.fit(key, in, covered, loggedVersion{key, data, at, origin}, end)
 }
 
-// fit changes the past for a version v that ends at end. If it is covered, it takes its
-// time from another version, in.
+// fit changes the past for a version v that ends at end. If another version, in, covers
+// the time of v, v takes that time from it.
 func (s *Versions[K, V]) fit(key string, in version, covered bool, v loggedVersion, end int64) error {
 	if covered && in.from < v.at {
 		if err := s.setPast(key, v.at, in.from, in.value); err != nil {
@@ -279,8 +280,8 @@ func (s *Versions[K, V]) after(key []byte, at, last int64) (v version, found boo
 	return v, false, nil
 }
 
-// death returns the time at which a key without a newest version was deleted, -1 if it is
-// not known to have been.
+// death returns the time at which a key without a newest version was deleted. It returns
+// -1 if no deletion is known.
 func (s *Versions[K, V]) death(key []byte) (int64, error) {
 	first, last := s.layout.Segments(s.Live(), *s.time)
 	for segment := last; segment >= first; segment-- {
@@ -313,7 +314,7 @@ func (s *Versions[K, V]) setPast(key string, end, from int64, value []byte) erro
 	return err
 }
 
-// mark notes that a key was deleted at a time, unless a version ends there.
+// mark records that a key was deleted at a time, unless a version ends there.
 func (s *Versions[K, V]) mark(key string, at int64) error {
 	s.rowBuf = s.layout.AppendKey(s.rowBuf[:0], []byte(key), at)
 	cell, err := s.past.Load(s.rowBuf, struct{}{})

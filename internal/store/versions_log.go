@@ -61,7 +61,7 @@ func (s *Versions[K, V]) log(v loggedVersion) error {
 	return nil
 }
 
-// encode returns the encoding of a value, not nil, in bytes that never change.
+// encode returns the encoding of a value. It is not nil, and its bytes never change.
 func (s *Versions[K, V]) encode(value V, origin engine.Origin) ([]byte, error) {
 	return appendValue(s.spec, s.values, []byte{}, value, origin)
 }
@@ -107,7 +107,7 @@ func (s *Versions[K, V]) flushLog() error {
 			}
 		}
 		if cell.Changed() {
-			continue // it is logged as a change
+			continue // it is logged as a changed row
 		}
 		if err := s.logNewest(cell, key, s.deaths[key], engine.Origin{}); err != nil {
 			return err
@@ -120,7 +120,7 @@ func (s *Versions[K, V]) flushLog() error {
 	return nil
 }
 
-// Committed implements engine.Store. Few versions of the past are read again soon, so
+// Committed implements engine.Store. Versions of the past are seldom read again soon, so
 // none is kept in memory.
 func (s *Versions[K, V]) Committed() {
 	s.Core.Committed()

@@ -31,8 +31,8 @@ func (t *Task) send(out graph.Output) error {
 // far above their size.
 const leastBatch = 64 << 10
 
-// Combines implements [graph.Task]. A record that the topic may refuse must not take
-// others with it.
+// Combines implements [graph.Task]. If the topic may refuse a record, records are not
+// combined, because the refusal would also drop the records that are combined with it.
 func (h *host) Combines(topic string) bool {
 	if !h.t.cfg.Combine || h.t.cfg.EveryUpdate || h.t.cfg.Out.Cautious(topic) {
 		return false

@@ -67,8 +67,8 @@ func (t *Task) warnOfLostTimes() {
 		if IsMetadata(q.metadata) {
 			continue
 		}
-		t.logger.Warn("an input starts at an offset without the metadata of a commit, as tools set it, and no stop record and no disk has them: "+
-			"its partition time is unknown until its next record, and batches of package batch that were open have no result",
+		t.logger.Warn("a tool has set the offset of an input, and neither a stop record nor a disk has the metadata of its last commit: "+
+			"the partition time of the input is unknown until its next record, and batches of package batch that were open have no result",
 			"topic", q.topic, "partition", q.partition, "offset", q.position)
 	}
 }
@@ -102,7 +102,7 @@ func (t *Task) timesOfEarlier(sequence int64) (map[string]int64, error) {
 			return t.cfg.DB.Times(), nil
 		}
 	}
-	return nil, errors.New("the times of its operators are not in the local state; they are only in the changelog that an earlier version of the topology, with more operators, has written: " +
+	return nil, errors.New("the stream times of the task's operators are not in the local state, but only in the changelog that an earlier version of the topology, with more operators, has written: " +
 		"run the earlier version on this state directory once, or reset the application")
 }
 

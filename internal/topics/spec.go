@@ -46,7 +46,7 @@ func (s Spec) compactionLag() string {
 }
 
 // judgeLag judges the compaction lag of a versioned changelog. It must cover the
-// retention; the day on top is for what comes late.
+// retention; the additional day is for late versions.
 func (s Spec) judgeLag(all map[string]string) judgement {
 	found, known := all[compactionLagMs]
 	if s.Kind != ChangelogVersioned || !known || atLeast(s.Retention.Milliseconds())(found, all) {

@@ -18,7 +18,7 @@ type Task interface {
 	// Store returns the task's current store. Abort, Restart and LoseDisk replace it.
 	Store() versionedstore.Store[string, string]
 	Commit()
-	Abort()    // drops what is not committed
+	Abort()    // drops uncommitted changes
 	Restart()  // a clean stop and start, without a commit
 	LoseDisk() // a start elsewhere: the state comes from the changelog
 	Dropped() int
@@ -64,7 +64,7 @@ func check(t *testing.T, err error) {
 	}
 }
 
-// put puts a version, which must end at to.
+// put puts a version, and checks that it ends at to.
 func put(t *testing.T, k Task, key, value string, from, to processor.Timestamp) {
 	t.Helper()
 	end, kept, err := k.Store().Put(key, value, from)
@@ -80,8 +80,8 @@ func del(t *testing.T, k Task, key string, from processor.Timestamp) {
 	check(t, err)
 }
 
-// asOf expects values, "" for none, at the given times, before and after a commit, a
-// restart and a lost disk.
+// asOf checks the values at the given times, before and after a commit, a restart and a
+// lost disk. "" stands for no value.
 func asOf(t *testing.T, k Task, key string, want map[processor.Timestamp]string) {
 	t.Helper()
 	for _, step := range []struct {
@@ -244,8 +244,8 @@ func newestIsLast(t *testing.T, k Task) {
 	}
 }
 
-// All versions of one commit are logged, the newest one last. Of versions from the same
-// time only the last one is.
+// All versions of one commit are logged, the newest one last. If several have the same
+// beginning, only the last one is logged.
 func oneCommit(t *testing.T, k Task) {
 	put(t, k, "a", "1", 10, newest)
 	put(t, k, "a", "1b", 10, newest)

@@ -24,9 +24,9 @@ type Config struct {
 type Task interface {
 	// Store returns the task's current store. Abort, Restart and LoseDisk replace it.
 	Store() windowstore.Store[string, string]
-	SetNow(at processor.Timestamp) // the timestamp that Put gives
+	SetNow(at processor.Timestamp) // sets the timestamp of the next Put
 	Commit()
-	Abort()    // drops what is not committed
+	Abort()    // drops uncommitted changes
 	Restart()  // a clean stop and start, without a commit
 	LoseDisk() // a start elsewhere: the state comes from the changelog
 	Dropped() int
@@ -153,7 +153,7 @@ func commands(t *testing.T, k Task) {
 	})
 }
 
-// Rows of keys that begin with other keys lie between the rows of those.
+// If a key begins with another key, its rows can lie between the rows of the shorter key.
 func prefixes(t *testing.T, k Task) {
 	keys := []string{"", "\x00", "\x00\x00\x00\x00\x00\x00\x00\x00\x00", "a", "a\x00", "a\x00\x00\x00\x00\x00\x00\x00\x05", "a\xff", "b"}
 	for _, key := range keys {
@@ -182,8 +182,8 @@ func prefixes(t *testing.T, k Task) {
 	})
 }
 
-// As store/window-expiry-* of the conformance corpus, whose reads are the same for both
-// kinds of store there.
+// The cases are those of store/window-expiry-* in the conformance corpus, with the reads
+// that are the same for both kinds of stores there.
 func expiry(t *testing.T, k Task) {
 	s := k.Store()
 	put(t, k, "a", "1", 0)
@@ -221,7 +221,7 @@ func expiry(t *testing.T, k Task) {
 	}
 }
 
-// What goes with its segment does not come back, and what is live stays.
+// A row that was deleted with its segment does not come back, and live rows stay.
 func segments(t *testing.T, k Task) {
 	for i := range 50 {
 		put(t, k, fmt.Sprint("k", i%3), fmt.Sprint(i), processor.Timestamp(i*10_000))
@@ -284,7 +284,7 @@ func duplicate(t *testing.T, k Task) {
 
 func sorted(s []string) []string { return slices.Sorted(slices.Values(s)) }
 
-// Numbers begin anew after a restart, and must not overwrite what is there.
+// Sequence numbers start again after a restart, and must not overwrite existing rows.
 func duplicatesAfterRestart(t *testing.T, k Task) {
 	for range 3 {
 		put(t, k, "a", "x", 7)
@@ -345,8 +345,8 @@ func timestamps(t *testing.T, k Task) {
 	})
 }
 
-// A loop sees rows ahead as they are when it gets there, and none that it has made
-// expire.
+// A loop sees each row as it is when the loop reaches it. It sees no row that its own
+// writes have made expire.
 func writesInALoop(t *testing.T, k Task) {
 	put(t, k, "a", "1", 10)
 	put(t, k, "b", "2", 10)
@@ -377,7 +377,7 @@ func negative(t *testing.T, k Task) {
 	want(t, "Fetch", text(t, k.Store().Fetch("a", -100, 100)), "a@0-10=1")
 }
 
-// A window that expires before it was committed is gone everywhere but in the changelog.
+// If a window expires before it was committed, only the changelog has it.
 func lateInTransaction(t *testing.T, k Task) {
 	put(t, k, "a", "1", 0)
 	put(t, k, "a", "2", 1_000_000)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/millrace-streams/millrace/internal/graph"
+	"github.com/millrace-streams/millrace/internal/store"
 	"github.com/millrace-streams/millrace/processor"
 	"github.com/millrace-streams/millrace/serde"
 	"github.com/millrace-streams/millrace/state"
@@ -92,7 +93,7 @@ func GlobalTable[K, V any](b *Builder, topic string, ks serde.Serde[K], vs serde
 	g := b.addGlobal("globalTable", topic, o)
 	s := sources(g.part, []string{topic}, ks, vs, o.source)
 	table := keep(s.flow, g.part.add(&node{op: "globalTable"}, "", s.n), o.name, o.table)
-	g.spec = state.KeyValue(o.name, ks, vs)
+	g.spec, g.read = state.KeyValue(o.name, ks, vs), store.Reading(ks, vs)
 	if uses := table.n.stores; len(uses) > 0 {
 		g.spec = uses[0].spec
 	}
@@ -120,7 +121,7 @@ func GlobalStore[K, V, SK, SV any, P processor.Processor[K, V, struct{}, struct{
 		b.problem("globalStore of topic %q: the spec of the store is nil: pass a state.KeyValue", topic)
 		return Global[SK, SV]{b: b, spec: state.KeyValue[SK, SV](topic, nil, nil)}
 	}
-	g.spec = spec
+	g.spec, g.read = spec, store.Reading(spec.KeySerde(), spec.ValueSerde())
 	s := sources(g.part, []string{topic}, ks, vs, o.source)
 	Process[K, V, struct{}, struct{}](s, spec.StoreName(), newP, nil, nil, spec)
 	return Global[SK, SV]{b, spec, spec.KeySerde(), spec.ValueSerde()}
@@ -130,6 +131,7 @@ func GlobalStore[K, V, SK, SV any, P processor.Processor[K, V, struct{}, struct{
 type global struct {
 	op, topic string
 	spec      processor.StoreSpec
+	read      store.OpenReader
 	part      *Builder // has the nodes that fill the store
 }
 
@@ -171,7 +173,9 @@ func (b *Builder) buildGlobals() (globals []*graph.Global, problems []error) {
 		}
 		kept := stores[0]
 		kept.Spec = kept.Spec.Unlogged()
-		globals = append(globals, &graph.Global{Store: kept, Topic: graph.Topic{Name: g.topic}, Graph: g.part.graph(stores)})
+		globals = append(globals, &graph.Global{
+			Store: kept, Topic: graph.Topic{Name: g.topic}, Read: g.read, Graph: g.part.graph(stores),
+		})
 	}
 	return globals, problems
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/millrace-streams/millrace/internal/graph"
 	"github.com/millrace-streams/millrace/internal/operator"
 	"github.com/millrace-streams/millrace/internal/store"
+	"github.com/millrace-streams/millrace/serde"
 )
 
 // Suppression says for how long [Table.Suppress] holds updates back: [UntilClosed] or
@@ -108,18 +109,14 @@ func (t Table[K, V]) Suppress(name string, s Suppression, opts ...TableOption) T
 	n := t.b.add(&node{kind: graph.Processor, op: "suppress", keyed: true, table: true}, name, t.n)
 	t.b.needName(n, name, "its table, store and changelog")
 	t.b.needSerdes(n, serdes{t.keys, t.values}, "to store what is held back")
-	c := operator.Suppress[K, V]{
-		Store: name, Keys: t.keys, Values: t.values, Limit: s.limit.Milliseconds(),
-		MaxRecords: s.maxRecords, MaxBytes: s.maxBytes, FailFull: s.failFull || s.kind == untilClosed,
-	}
+	c := operator.Suppress[K, V]{Suppression: s.config(name), Keys: t.keys, Values: t.values}
 	if s.kind == untilClosed {
 		c.Window, c.Closes = t.window, closings(t.n)
 	}
 	t.b.checkSuppress(n, t.n, s, o, len(c.Closes) > 0 && t.window != nil)
 	n.make = c.New
 	if name != "" && !isNil(t.keys) && !isNil(t.values) {
-		options := store.Options{InMemory: o.inMemory, NoChangelog: o.withoutChangelog}
-		n.stores = []storeUse{{spec: store.NewBuffer(name, t.keys, operator.BufferedValues(t.values), options), table: true}}
+		n.stores = []storeUse{bufferUse(name, operator.Boxed(t.keys), operator.BufferedValues(t.values), o)}
 	}
 	out := Table[K, V]{b: t.b, n: n, keys: t.keys, values: t.values, window: t.window}
 	if t.rows.view != nil {
@@ -127,6 +124,20 @@ func (t Table[K, V]) Suppress(name string, s Suppression, opts ...TableOption) T
 		out.rows = rows[K, V]{view, append([]*node{n}, t.rows.in...)}
 	}
 	return out
+}
+
+// bufferUse returns the use of the store in which a table holds updates back.
+func bufferUse(name string, keys serde.Serde[any], values serde.Serde[operator.Buffered], o tableOptions) storeUse {
+	options := store.Options{InMemory: o.inMemory, NoChangelog: o.withoutChangelog}
+	return storeUse{spec: store.NewBuffer(name, keys, values, options), table: true}
+}
+
+// config returns the suppression with the given store. What it waits for is not set.
+func (s Suppression) config(store string) operator.Suppression {
+	return operator.Suppression{
+		Store: store, Limit: s.limit.Milliseconds(),
+		MaxRecords: s.maxRecords, MaxBytes: s.maxBytes, FailFull: s.failFull || s.kind == untilClosed,
+	}
 }
 
 // checkSuppress reports a suppression that is not possible.

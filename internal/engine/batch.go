@@ -17,7 +17,7 @@ const maxBatch = 3 << 30
 // use it.
 type Batch struct {
 	db     *DB
-	pebble *pebble.Batch // nil before the first change on disk
+	pebble any // a *pebble.Batch; nil before the first change on disk
 	tables []*TableBatch
 	meta   []func(*DB) // the changes of the metadata in memory
 }
@@ -77,8 +77,8 @@ func (b *Batch) forget(t *Table, topic string) {
 	if t.Persistent() {
 		// A pebble.Batch without an index only fails if its database is closed. Apply
 		// returns that error.
-		_ = b.onDisk().Delete(metaKey(metaPosition, name), nil)
-		_ = b.onDisk().Delete(metaKey(metaTopicID, name), nil)
+		_ = diskBatch(b).Delete(metaKey(metaPosition, name), nil)
+		_ = diskBatch(b).Delete(metaKey(metaTopicID, name), nil)
 	}
 	b.meta = append(b.meta, func(d *DB) {
 		delete(d.positions, name)
@@ -88,8 +88,8 @@ func (b *Batch) forget(t *Table, topic string) {
 
 // forgetTable removes the name of a table on disk, and the interval of its segments.
 func (b *Batch) forgetTable(t *Table) {
-	// As in forget.
-	_ = b.onDisk().Delete(metaKey(metaTable, t.name), nil)
+	// The error is ignored as in forget.
+	_ = diskBatch(b).Delete(metaKey(metaTable, t.name), nil)
 	b.meta = append(b.meta, func(d *DB) {
 		delete(d.ids, t.name)
 		delete(d.firsts, t.name)
@@ -98,15 +98,16 @@ func (b *Batch) forgetTable(t *Table) {
 }
 
 func (b *Batch) setMeta(kind byte, name string, value []byte) {
-	// As in forget.
-	_ = b.onDisk().Set(metaKey(kind, name), value, nil)
+	// The error is ignored as in forget.
+	_ = diskBatch(b).Set(metaKey(kind, name), value, nil)
 }
 
-func (b *Batch) onDisk() *pebble.Batch {
+// diskBatch returns the batch for the database on disk, and makes it first if need be.
+func diskBatch(b *Batch) *pebble.Batch {
 	if b.pebble == nil {
-		b.pebble = b.db.pebble.NewBatch()
+		b.pebble = database(b.db).NewBatch()
 	}
-	return b.pebble
+	return b.pebble.(*pebble.Batch)
 }
 
 // applyMemory applies the batch to the tables and the metadata in memory.
@@ -126,7 +127,7 @@ func (b *Batch) applyMemory() {
 func (b *Batch) Reset() {
 	if b.pebble != nil {
 		// A batch that was committed cannot be used again.
-		_ = b.pebble.Close()
+		_ = diskBatch(b).Close()
 		b.pebble = nil
 	}
 	for _, tb := range b.tables {
@@ -164,10 +165,10 @@ type memoryChange struct {
 	bounded bool
 }
 
-func (c *memoryChange) apply(t *tree[[]byte]) {
+func (c *memoryChange) apply(t *tree) {
 	switch {
 	case c.isRange:
-		t.deleteRange(c.key, c.end, c.bounded, func(string, []byte) {})
+		t.deleteRange(c.key, c.end, c.bounded, func(string, any) {})
 	case c.row == nil:
 		t.delete(c.key)
 	default:
@@ -189,7 +190,7 @@ func (b *TableBatch) Set(key []byte, timestamp int64, value []byte) error {
 	}
 	b.table.known.note(key)
 	prefix := b.table.prefix
-	op := b.batch.onDisk().SetDeferred(len(prefix)+len(key), timestampSize+len(value))
+	op := diskBatch(b.batch).SetDeferred(len(prefix)+len(key), timestampSize+len(value))
 	copy(op.Key[copy(op.Key, prefix):], key)
 	binary.BigEndian.PutUint64(op.Value, uint64(timestamp))
 	copy(op.Value[timestampSize:], value)
@@ -207,7 +208,7 @@ func (b *TableBatch) Delete(key []byte) error {
 		return err
 	}
 	prefix := b.table.prefix
-	op := b.batch.onDisk().DeleteDeferred(len(prefix) + len(key))
+	op := diskBatch(b.batch).DeleteDeferred(len(prefix) + len(key))
 	copy(op.Key[copy(op.Key, prefix):], key)
 	return op.Finish()
 }
@@ -234,7 +235,7 @@ func (b *TableBatch) DeleteRange(from, to []byte) error {
 	if to != nil {
 		end = concat(prefix, to)
 	}
-	return b.batch.onDisk().DeleteRange(concat(prefix, from), end, nil)
+	return diskBatch(b.batch).DeleteRange(concat(prefix, from), end, nil)
 }
 
 func (b *TableBatch) addMemory(c memoryChange) {
@@ -244,7 +245,7 @@ func (b *TableBatch) addMemory(c memoryChange) {
 // room refuses a change that would make the batch too large for Pebble, which would
 // panic.
 func (b *TableBatch) room(n int) error {
-	if size := b.batch.onDisk().Len() + n; size > maxBatch {
+	if size := diskBatch(b.batch).Len() + n; size > maxBatch {
 		return fmt.Errorf("store %s: the changes of one commit take more than %d bytes: commit more often, or lower StateMemory", b.table.name, maxBatch)
 	}
 	return nil

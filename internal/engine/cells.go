@@ -44,7 +44,7 @@ type Cells[K, V any] struct {
 	sent       int            // how many of changes Dirty has yielded
 	committing []*Cell[K, V]  // the generation being committed
 	// The *Cell[K, V] of both, in order; nil while there are no range reads.
-	index  *tree[any]
+	index  *tree
 	ranged bool // since the last Committed
 
 	slab    slab

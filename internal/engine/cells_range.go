@@ -37,7 +37,7 @@ func (c *Cells[K, V]) walk(lower, upper []byte, reverse bool, yield func(Row[K, 
 	}
 	c.ranged = true
 	c.buildIndex()
-	m := merge{rows: rows, changed: cursor[any]{t: c.index}, lower: lower, upper: upper, reverse: reverse}
+	m := merge{rows: rows, changed: cursor{t: c.index}, lower: lower, upper: upper, reverse: reverse}
 	stopped := false
 	for err == nil && !stopped && m.next() {
 		var r Row[K, V]
@@ -58,7 +58,7 @@ func (c *Cells[K, V]) buildIndex() {
 	if c.index != nil {
 		return
 	}
-	c.index = &tree[any]{}
+	c.index = &tree{}
 	for _, cell := range c.committing {
 		c.index.set(cell.key, cell)
 	}

@@ -27,8 +27,8 @@ func (d *DB) Clear(reason string) error {
 func (b *Batch) forgetProgress() {
 	if b.db.pebble != nil {
 		for _, kind := range []byte{metaPosition, metaTopicID, metaTime, metaStamp, metaProgress} {
-			// This must match forget.
-			_ = b.onDisk().DeleteRange(metaKey(kind, ""), metaKey(kind+1, ""), nil)
+			// The error is ignored as in forget.
+			_ = diskBatch(b).DeleteRange(metaKey(kind, ""), metaKey(kind+1, ""), nil)
 		}
 	}
 	b.meta = append(b.meta, func(d *DB) {

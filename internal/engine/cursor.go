@@ -5,28 +5,28 @@ import "slices"
 // cursor walks over a tree in both directions. If the tree has changed since the last
 // step, the cursor finds its place again by key. Rows that were added or removed ahead of
 // it are seen as they are now.
-type cursor[V any] struct {
-	t       *tree[V]
+type cursor struct {
+	t       *tree
 	version uint64
-	path    []step[V] // from the root to a row of a leaf; empty: no row
-	at      string    // key of the row
+	path    []step // from the root to a row of a leaf; empty: no row
+	at      string // key of the row
 }
 
-type step[V any] struct {
-	n *node[V]
+type step struct {
+	n *node
 	i int
 }
 
-func (c *cursor[V]) valid() bool { return len(c.path) > 0 }
-func (c *cursor[V]) key() string { return c.at }
+func (c *cursor) valid() bool { return len(c.path) > 0 }
+func (c *cursor) key() string { return c.at }
 
-func (c *cursor[V]) value() V {
+func (c *cursor) value() any {
 	s := c.path[len(c.path)-1]
 	return s.n.values[s.i]
 }
 
 // seek goes to the first row with a key >= key.
-func (c *cursor[V]) seek(key string) {
+func (c *cursor) seek(key string) {
 	leaf := c.descend(key)
 	if leaf == nil {
 		return
@@ -39,7 +39,7 @@ func (c *cursor[V]) seek(key string) {
 }
 
 // seekBefore goes to the last row with a key < key.
-func (c *cursor[V]) seekBefore(key string) {
+func (c *cursor) seekBefore(key string) {
 	leaf := c.descend(key)
 	if leaf == nil {
 		return
@@ -53,7 +53,7 @@ func (c *cursor[V]) seekBefore(key string) {
 }
 
 // seekLast goes to the last row.
-func (c *cursor[V]) seekLast() {
+func (c *cursor) seekLast() {
 	c.start()
 	if c.t.root != nil {
 		c.down(c.t.root, true)
@@ -62,7 +62,7 @@ func (c *cursor[V]) seekLast() {
 }
 
 // next goes to the row after the current one.
-func (c *cursor[V]) next() {
+func (c *cursor) next() {
 	if c.version != c.t.version {
 		at := c.at
 		c.seek(at)
@@ -78,7 +78,7 @@ func (c *cursor[V]) next() {
 }
 
 // prev goes to the row before the current one.
-func (c *cursor[V]) prev() {
+func (c *cursor) prev() {
 	if c.version != c.t.version {
 		c.seekBefore(c.at)
 		return
@@ -90,12 +90,12 @@ func (c *cursor[V]) prev() {
 	c.arrive()
 }
 
-func (c *cursor[V]) start() {
+func (c *cursor) start() {
 	c.path = c.path[:0]
 	c.version = c.t.version
 }
 
-func (c *cursor[V]) arrive() {
+func (c *cursor) arrive() {
 	if c.valid() {
 		s := c.path[len(c.path)-1]
 		c.at = s.n.keys[s.i]
@@ -104,7 +104,7 @@ func (c *cursor[V]) arrive() {
 
 // descend goes to the leaf that covers key, and returns its step, or nil if the tree is
 // empty.
-func (c *cursor[V]) descend(key string) *step[V] {
+func (c *cursor) descend(key string) *step {
 	c.start()
 	n := c.t.root
 	if n == nil {
@@ -112,16 +112,16 @@ func (c *cursor[V]) descend(key string) *step[V] {
 	}
 	for n.children != nil {
 		i := n.child(key)
-		c.path = append(c.path, step[V]{n, i})
+		c.path = append(c.path, step{n, i})
 		n = n.children[i]
 	}
-	c.path = append(c.path, step[V]{n, 0})
+	c.path = append(c.path, step{n, 0})
 	return &c.path[len(c.path)-1]
 }
 
 // forward leaves the leaf for the first row of the next one. backward leaves it for the
 // last row of the previous one.
-func (c *cursor[V]) forward() {
+func (c *cursor) forward() {
 	for c.path = c.path[:len(c.path)-1]; len(c.path) > 0; c.path = c.path[:len(c.path)-1] {
 		s := &c.path[len(c.path)-1]
 		if s.i+1 < len(s.n.children) {
@@ -132,7 +132,7 @@ func (c *cursor[V]) forward() {
 	}
 }
 
-func (c *cursor[V]) backward() {
+func (c *cursor) backward() {
 	for c.path = c.path[:len(c.path)-1]; len(c.path) > 0; c.path = c.path[:len(c.path)-1] {
 		s := &c.path[len(c.path)-1]
 		if s.i > 0 {
@@ -144,18 +144,18 @@ func (c *cursor[V]) backward() {
 }
 
 // down goes to the first or the last row below n.
-func (c *cursor[V]) down(n *node[V], last bool) {
+func (c *cursor) down(n *node, last bool) {
 	for n.children != nil {
 		i := 0
 		if last {
 			i = len(n.children) - 1
 		}
-		c.path = append(c.path, step[V]{n, i})
+		c.path = append(c.path, step{n, i})
 		n = n.children[i]
 	}
 	i := 0
 	if last {
 		i = len(n.keys) - 1
 	}
-	c.path = append(c.path, step[V]{n, i})
+	c.path = append(c.path, step{n, i})
 }

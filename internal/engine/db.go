@@ -57,7 +57,7 @@ type DB struct {
 	tables    map[string]*Table
 
 	disk      *disk
-	pebble    *pebble.DB // nil before the first persistent table
+	pebble    any // a *pebble.DB; nil before the first persistent table
 	ids       map[string]uint32
 	lastID    uint32
 	positions map[string]int64
@@ -127,7 +127,7 @@ func (d *DB) Table(name string, persistent bool) (*Table, error) {
 		t.prefix, t.firsts = binary.BigEndian.AppendUint32(nil, id), d.firstsOf(name)
 		t.known = newKnownKeys(d, t.prefix, isNew)
 	} else {
-		t.memory, t.firsts = &tree[[]byte]{}, map[int64]int64{}
+		t.memory, t.firsts = &tree{}, map[int64]int64{}
 	}
 	d.tables[name] = t
 	return t, nil
@@ -147,7 +147,7 @@ func (d *DB) tableID(name string) (id uint32, isNew bool, err error) {
 	id = d.lastID + 1
 	// Pebble recovers a prefix of its writes. If a row of the table is recovered, its
 	// name is recovered too.
-	if err := d.pebble.Set(metaKey(metaTable, name), binary.BigEndian.AppendUint32(nil, id), pebble.NoSync); err != nil {
+	if err := database(d).Set(metaKey(metaTable, name), binary.BigEndian.AppendUint32(nil, id), pebble.NoSync); err != nil {
 		return 0, false, err
 	}
 	d.ids[name], d.lastID = id, id
@@ -212,8 +212,8 @@ func (d *DB) Apply(b *Batch) error {
 	if err := d.refused(); err != nil {
 		return err
 	}
-	if b.pebble != nil && !b.pebble.Empty() {
-		if err := b.pebble.Commit(pebble.NoSync); err != nil {
+	if b.pebble != nil && !diskBatch(b).Empty() {
+		if err := diskBatch(b).Commit(pebble.NoSync); err != nil {
 			return fmt.Errorf("apply a commit to the state in %s: %w", d.o.Dir, err)
 		}
 	}
@@ -284,7 +284,7 @@ func (d *DB) Flush() error {
 	if d.pebble == nil || d.closed {
 		return nil
 	}
-	return errors.Join(d.pebble.Flush(), d.refused())
+	return errors.Join(database(d).Flush(), d.refused())
 }
 
 // refused returns an error if the disk has refused a change.
@@ -321,9 +321,9 @@ func (d *DB) close(flush bool) error {
 		return err
 	}
 	if flush && d.disk.refused() == nil {
-		err = errors.Join(err, d.pebble.Flush())
+		err = errors.Join(err, database(d).Flush())
 	}
-	if err = errors.Join(err, d.pebble.Close(), d.disk.refused()); err != nil {
+	if err = errors.Join(err, database(d).Close(), d.disk.refused()); err != nil {
 		return fmt.Errorf("close the state in %s: %w", d.o.Dir, err)
 	}
 	return nil

@@ -269,7 +269,7 @@ func TestUnknownFormatIsRefused(t *testing.T) {
 	fs, shared := vfs.NewMem(), newShared(t)
 	d := openDB(t, shared, fs)
 	table(t, d, "t", true)
-	check(t, d.pebble.Set(metaKey(metaFormat, ""), []byte{0, 0, 0, 0, 0, 0, 0, 99}, pebble.NoSync))
+	check(t, database(d).Set(metaKey(metaFormat, ""), []byte{0, 0, 0, 0, 0, 0, 0, 99}, pebble.NoSync))
 	check(t, d.Close())
 	d = openDB(t, shared, fs)
 	if _, err := d.Table("t", true); err == nil {

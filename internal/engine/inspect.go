@@ -24,7 +24,7 @@ func HoldsUnlogged(o Options, store, changelog string) (holds bool, err error) {
 	if _, logged := d.positions[changelog]; !known || logged {
 		return false, nil
 	}
-	rows, err := pebbleIterator(store, d.pebble, binary.BigEndian.AppendUint32(nil, id), nil, nil)
+	rows, err := pebbleIterator(store, database(d), binary.BigEndian.AppendUint32(nil, id), nil, nil)
 	if err != nil {
 		return false, err
 	}

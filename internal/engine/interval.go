@@ -34,7 +34,7 @@ func (t *Table) Interval(want int64) (int64, error) {
 		// Pebble recovers a prefix of its writes. If a row is recovered, the interval is
 		// recovered too.
 		value := binary.BigEndian.AppendUint64(nil, uint64(want))
-		if err := t.db.pebble.Set(metaKey(metaInterval, name), value, pebble.NoSync); err != nil {
+		if err := database(t.db).Set(metaKey(metaInterval, name), value, pebble.NoSync); err != nil {
 			return 0, wrapStore(t.name, err)
 		}
 	}
@@ -47,8 +47,8 @@ func (b *TableBatch) Interval(want int64) (int64, error) { return b.table.Interv
 
 // forgetInterval removes the interval of a table on disk.
 func (b *Batch) forgetInterval(t *Table) {
-	// As in forget.
-	_ = b.onDisk().Delete(metaKey(metaInterval, t.name), nil)
+	// The error is ignored as in forget.
+	_ = diskBatch(b).Delete(metaKey(metaInterval, t.name), nil)
 	b.meta = append(b.meta, func(d *DB) { delete(d.intervals, t.name) })
 }
 

@@ -7,15 +7,26 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 )
 
+// diskIterator is what an Iterator uses of a *pebble.Iterator.
+type diskIterator interface {
+	First() bool
+	Last() bool
+	Next() bool
+	Prev() bool
+	Key() []byte
+	Value() []byte
+	Close() error
+}
+
 // Iterator walks over the rows of a table, forwards or backwards: the first step goes to
 // the first row (Next) or the last (Prev).
 type Iterator struct {
 	table string
 
-	disk   *pebble.Iterator
+	disk   diskIterator
 	prefix int // bytes of the table's prefix
 
-	memory       *cursor[[]byte]
+	memory       *cursor
 	lower, upper string
 	bounded      bool
 
@@ -42,10 +53,10 @@ func concat(a, b []byte) []byte {
 	return append(append(make([]byte, 0, len(a)+len(b)), a...), b...)
 }
 
-func memoryIterator(table string, t *tree[[]byte], lower, upper []byte) *Iterator {
+func memoryIterator(table string, t *tree, lower, upper []byte) *Iterator {
 	return &Iterator{
 		table:   table,
-		memory:  &cursor[[]byte]{t: t},
+		memory:  &cursor{t: t},
 		lower:   string(lower),
 		upper:   string(upper),
 		bounded: upper != nil,
@@ -128,7 +139,7 @@ func (i *Iterator) Timestamp() int64 { return int64(binary.BigEndian.Uint64(i.ro
 
 func (i *Iterator) row() []byte {
 	if i.disk == nil {
-		return i.memory.value()
+		return i.memory.value().([]byte)
 	}
 	return i.disk.Value()
 }
@@ -140,7 +151,7 @@ func (i *Iterator) Close() error {
 			i.err = wrapStore(i.table, err)
 		}
 		i.disk = nil
-		i.memory = &cursor[[]byte]{t: &tree[[]byte]{}}
+		i.memory = &cursor{t: &tree{}}
 	}
 	return i.err
 }

@@ -101,7 +101,7 @@ func (k *knownKeys) giveUp() {
 // read reads the keys of all rows that the table has now. Rows that are applied later
 // have been noted when they were written.
 func (k *knownKeys) read() {
-	it, err := k.db.pebble.NewIter(&pebble.IterOptions{LowerBound: k.prefix, UpperBound: PrefixEnd(k.prefix)})
+	it, err := database(k.db).NewIter(&pebble.IterOptions{LowerBound: k.prefix, UpperBound: PrefixEnd(k.prefix)})
 	if err != nil {
 		return // the database tells of its trouble elsewhere
 	}
@@ -114,7 +114,7 @@ func (k *knownKeys) read() {
 }
 
 // readAll reads until the memory is used up, or the database is closed.
-func (k *knownKeys) readAll(it *pebble.Iterator) (set *keySet, ok bool) {
+func (k *knownKeys) readAll(it diskIterator) (set *keySet, ok bool) {
 	set = new(keySet)
 	for valid := it.First(); valid; valid = it.Next() {
 		if k.db.closing.Load() {

@@ -7,7 +7,7 @@ import "bytes"
 // store.
 type merge struct {
 	rows         *Iterator
-	changed      cursor[any] // over Cells.index
+	changed      cursor // over Cells.index
 	lower, upper []byte
 	reverse      bool
 

@@ -14,7 +14,7 @@ func (t *Table) Past() *Table {
 	if t.past == nil {
 		t.past = &Table{db: t.db, name: t.name, isPast: true}
 		if t.memory != nil {
-			t.past.memory = &tree[[]byte]{}
+			t.past.memory = &tree{}
 		} else {
 			t.past.prefix = pastPrefix(t.prefix)
 		}
@@ -33,8 +33,8 @@ func (b *TableBatch) deletePast() {
 	case t.isPast:
 	case t.memory == nil:
 		prefix := pastPrefix(t.prefix)
-		// This must match Batch.forget.
-		_ = b.batch.onDisk().DeleteRange(prefix, PrefixEnd(prefix), nil)
+		// The error is ignored as in Batch.forget.
+		_ = diskBatch(b.batch).DeleteRange(prefix, PrefixEnd(prefix), nil)
 	case t.past != nil:
 		b.batch.Table(t.past).addMemory(memoryChange{isRange: true})
 	}

@@ -40,11 +40,19 @@ func metaKey(kind byte, name string) []byte {
 	return append(key, name...)
 }
 
-func (d *DB) pebbleOptions() *pebble.Options {
+// The types that stores reach from an [Env] do not name Pebble's types: they hold
+// Pebble's objects in fields of type any, and functions such as database return them. A
+// program that has a store compiles the methods of all generic types that the types of
+// the store lead to, and Pebble has hundreds of them. TestTypesOfStores keeps it so.
+
+// database returns the database on disk. There must be one.
+func database(d *DB) *pebble.DB { return d.pebble.(*pebble.DB) }
+
+func pebbleOptions(d *DB) *pebble.Options {
 	o := &pebble.Options{
 		FS:                          d.disk,
-		Cache:                       d.o.Shared.blocks,
-		FileCache:                   d.o.Shared.files,
+		Cache:                       d.o.Shared.blocks.(*pebble.Cache),
+		FileCache:                   d.o.Shared.files.(*pebble.FileCache),
 		FormatMajorVersion:          pebbleFormat,
 		MemTableSize:                uint64(d.o.MemTableSize),
 		MemTableStopWritesThreshold: 4,
@@ -66,7 +74,7 @@ func (d *DB) openPebble() error {
 	if err := d.o.FS.MkdirAll(d.o.Dir, 0o755); err != nil {
 		return fmt.Errorf("make the state directory: %w", err)
 	}
-	db, err := pebble.Open(d.o.Dir, d.pebbleOptions())
+	db, err := pebble.Open(d.o.Dir, pebbleOptions(d))
 	if err != nil {
 		return fmt.Errorf("open the state in %s (if it is damaged, remove the directory; the state is then restored from Kafka): %w", d.o.Dir, err)
 	}
@@ -80,7 +88,7 @@ func (d *DB) openPebble() error {
 }
 
 func (d *DB) readMeta() error {
-	it, err := d.pebble.NewIter(&pebble.IterOptions{LowerBound: metaPrefix, UpperBound: []byte{0, 0, 0, 1}})
+	it, err := database(d).NewIter(&pebble.IterOptions{LowerBound: metaPrefix, UpperBound: []byte{0, 0, 0, 1}})
 	if err != nil {
 		return err
 	}
@@ -103,7 +111,7 @@ func (d *DB) readMeta() error {
 	case formatVersion:
 		return nil
 	case 0:
-		return d.pebble.Set(metaKey(metaFormat, ""), binary.BigEndian.AppendUint64(nil, formatVersion), pebble.NoSync)
+		return database(d).Set(metaKey(metaFormat, ""), binary.BigEndian.AppendUint64(nil, formatVersion), pebble.NoSync)
 	}
 	return fmt.Errorf("format %d is unknown to this version, which writes format %d: remove the directory to restore the state from Kafka", version, formatVersion)
 }

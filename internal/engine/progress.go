@@ -45,7 +45,7 @@ func (b *Batch) SetProgress(p *Progress) {
 	if b.db.pebble == nil {
 		return
 	}
-	op := b.onDisk().SetDeferred(len(metaPrefix)+1, p.size())
+	op := diskBatch(b).SetDeferred(len(metaPrefix)+1, p.size())
 	copy(op.Key, metaPrefix)
 	op.Key[len(metaPrefix)] = metaProgress
 	p.append(op.Value[:0])
@@ -62,7 +62,7 @@ func (d *DB) Progress() (p Progress, ok bool, err error) {
 	if d.pebble == nil {
 		return Progress{}, false, nil
 	}
-	value, closer, err := d.pebble.Get(metaKey(metaProgress, ""))
+	value, closer, err := database(d).Get(metaKey(metaProgress, ""))
 	if errors.Is(err, pebble.ErrNotFound) {
 		return Progress{}, false, nil
 	}

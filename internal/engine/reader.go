@@ -18,7 +18,7 @@ type Reader struct {
 	db      *DB
 	name    string
 	prefix  []byte
-	memory  atomic.Pointer[tree[[]byte]] // the rows of an in-memory table; nil on disk
+	memory  atomic.Pointer[tree] // the rows of an in-memory table; nil on disk
 	version atomic.Uint64
 }
 
@@ -61,11 +61,11 @@ func (r *Reader) Version() uint64 { return r.version.Load() }
 // Get returns a row. It appends the value to dst.
 func (r *Reader) Get(dst, key []byte) (value []byte, timestamp int64, ok bool, err error) {
 	if memory := r.memory.Load(); memory != nil {
-		row, ok := memory.get(view(key))
+		row, ok := rowIn(memory, key)
 		return r.split(dst, row, ok)
 	}
 	var scratch [128]byte
-	row, closer, err := r.db.pebble.Get(append(append(scratch[:0], r.prefix...), key...))
+	row, closer, err := database(r.db).Get(append(append(scratch[:0], r.prefix...), key...))
 	if errors.Is(err, pebble.ErrNotFound) {
 		return dst, 0, false, nil
 	}

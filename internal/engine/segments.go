@@ -80,11 +80,11 @@ func (b *TableBatch) changeSegment(c segmentChange) {
 		return
 	}
 	key := metaKey(metaSegment, b.table.name+string(segmentKey(c.segment)))
-	// As in Batch.forget.
+	// The error is ignored as in Batch.forget.
 	if c.gone {
-		_ = b.batch.onDisk().Delete(key, nil)
+		_ = diskBatch(b.batch).Delete(key, nil)
 	} else {
-		_ = b.batch.onDisk().Set(key, binary.BigEndian.AppendUint64(nil, uint64(c.first)), nil)
+		_ = diskBatch(b.batch).Set(key, binary.BigEndian.AppendUint64(nil, uint64(c.first)), nil)
 	}
 }
 

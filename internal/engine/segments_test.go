@@ -64,7 +64,7 @@ func TestSegmentWithoutOffset(t *testing.T) {
 	}
 	open()
 	live(10)
-	if err := db.pebble.Delete(metaKey(metaSegment, "st"+string(segmentKey(2))), pebble.NoSync); err != nil {
+	if err := database(db).Delete(metaKey(metaSegment, "st"+string(segmentKey(2))), pebble.NoSync); err != nil {
 		t.Fatal(err)
 	}
 	if err := db.Close(); err != nil {

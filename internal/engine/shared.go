@@ -31,8 +31,8 @@ const (
 // take the rest. The committed state of in-memory stores is not included.
 type Shared struct {
 	memory int64
-	blocks *pebble.Cache
-	files  *pebble.FileCache
+	blocks any // a *pebble.Cache
+	files  any // a *pebble.FileCache
 
 	cells   int64        // share of the stores, and of the filters of their keys
 	filters atomic.Int64 // bytes of the filters
@@ -66,8 +66,8 @@ func (s *Shared) MemTableSize(n int) int {
 
 // Close releases the caches. All databases must be closed before.
 func (s *Shared) Close() {
-	s.files.Unref()
-	s.blocks.Unref()
+	s.files.(*pebble.FileCache).Unref()
+	s.blocks.(*pebble.Cache).Unref()
 }
 
 // Used returns the bytes that the stores of the process hold decoded in memory, and how

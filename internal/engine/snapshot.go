@@ -21,7 +21,7 @@ type Snapshot struct {
 	// mu guards what follows against the database, which ends the snapshot when it is
 	// closed.
 	mu     sync.Mutex
-	disk   *pebble.Snapshot
+	disk   any // a *pebble.Snapshot; nil without a database on disk
 	tables map[string]snapshotTable
 	open   map[*Rows]struct{}
 	ended  error // why it cannot be used any more
@@ -29,7 +29,7 @@ type Snapshot struct {
 
 type snapshotTable struct {
 	prefix   []byte
-	memory   *tree[[]byte]
+	memory   *tree
 	metaName string // see Table.metaName; of the table itself
 }
 
@@ -44,7 +44,7 @@ func (d *DB) Snapshot() (*Snapshot, error) {
 	}
 	s := &Snapshot{db: d, tables: make(map[string]snapshotTable, len(d.tables)), open: map[*Rows]struct{}{}}
 	if d.pebble != nil {
-		s.disk = d.pebble.NewSnapshot()
+		s.disk = database(d).NewSnapshot()
 	}
 	for name, t := range d.tables {
 		s.tables[name] = t.snapshot()
@@ -84,10 +84,10 @@ func (s *Snapshot) Get(table string, key []byte) (value []byte, timestamp int64,
 // get returns a copy of a row.
 func (t snapshotTable) get(s *Snapshot, key []byte) (row []byte, ok bool, err error) {
 	if t.memory != nil {
-		row, ok = t.memory.get(view(key))
+		row, ok = rowIn(t.memory, key)
 		return bytes.Clone(row), ok, nil
 	}
-	row, closer, err := s.disk.Get(concat(t.prefix, key))
+	row, closer, err := s.disk.(*pebble.Snapshot).Get(concat(t.prefix, key))
 	if errors.Is(err, pebble.ErrNotFound) {
 		return nil, false, nil
 	}
@@ -128,7 +128,7 @@ func (t snapshotTable) scan(s *Snapshot, name string, lower, upper []byte) (*Ite
 	if t.memory != nil {
 		return memoryIterator(name, t.memory, lower, upper), nil
 	}
-	return pebbleIterator(name, s.disk, t.prefix, lower, upper)
+	return pebbleIterator(name, s.disk.(*pebble.Snapshot), t.prefix, lower, upper)
 }
 
 // Close releases the snapshot. A second Close does nothing.
@@ -154,7 +154,7 @@ func (s *Snapshot) end(why error) error {
 	}
 	s.open = nil
 	if s.disk != nil {
-		errs = append(errs, s.disk.Close())
+		errs = append(errs, s.disk.(*pebble.Snapshot).Close())
 	}
 	return errors.Join(errs...)
 }

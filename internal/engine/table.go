@@ -16,14 +16,14 @@ const timestampSize = 8 // of the timestamp in front of each value
 type Table struct {
 	db     *DB
 	name   string
-	prefix []byte        // of a persistent table's keys
-	memory *tree[[]byte] // of an in-memory table: [8B timestamp][value]
-	key    []byte        // scratch
-	row    []byte        // scratch
-	left   any           // by the last Cells, for a mistake
-	known  *knownKeys    // nil for a table in memory, and for one of the past
-	reader *Reader       // nil: nobody has asked for it; DB.mu guards it
-	past   *Table        // see Past
+	prefix []byte     // of a persistent table's keys
+	memory *tree      // of an in-memory table: [8B timestamp][value]
+	key    []byte     // scratch
+	row    []byte     // scratch
+	left   any        // by the last Cells, for a mistake
+	known  *knownKeys // nil for a table in memory, and for one of the past
+	reader *Reader    // nil: nobody has asked for it; DB.mu guards it
+	past   *Table     // see Past
 	isPast bool
 
 	interval int64           // see Interval; 0: nobody has asked for it yet
@@ -58,14 +58,14 @@ func (t *Table) Get(key []byte) (value []byte, timestamp int64, ok bool, err err
 
 func (t *Table) get(key []byte) (row []byte, ok bool, err error) {
 	if t.memory != nil {
-		row, ok = t.memory.get(view(key))
+		row, ok = rowIn(t.memory, key)
 		return row, ok, nil
 	}
 	if t.known.lacks(key) {
 		return nil, false, nil
 	}
 	t.key = append(append(t.key[:0], t.prefix...), key...)
-	row, closer, err := t.db.pebble.Get(t.key)
+	row, closer, err := database(t.db).Get(t.key)
 	if err != nil {
 		if errors.Is(err, pebble.ErrNotFound) {
 			t.known.missed()
@@ -75,6 +75,15 @@ func (t *Table) get(key []byte) (row []byte, ok bool, err error) {
 	}
 	t.row = append(t.row[:0], row...)
 	return t.row, true, closer.Close()
+}
+
+// rowIn returns the row of an in-memory table.
+func rowIn(memory *tree, key []byte) (row []byte, ok bool) {
+	v, ok := memory.get(view(key))
+	if !ok {
+		return nil, false
+	}
+	return v.([]byte), true
 }
 
 // splitRow parses [8B timestamp][value].
@@ -98,7 +107,7 @@ func (t *Table) Scan(lower, upper []byte) (*Iterator, error) {
 	if t.memory != nil {
 		return memoryIterator(t.name, t.memory, lower, upper), nil
 	}
-	return pebbleIterator(t.name, t.db.pebble, t.prefix, lower, upper)
+	return pebbleIterator(t.name, database(t.db), t.prefix, lower, upper)
 }
 
 // PrefixEnd returns the smallest key above all keys with the prefix; nil if there is

@@ -11,13 +11,14 @@ const (
 // nodes are copied on write where a frozen view still refers to them. One goroutine may
 // change it; frozen views may be read by others.
 //
-// The values of cells are in a tree[any], of which there is one instance, whatever the
-// types of the stores. A pointer in an interface takes no allocation.
+// The values are of any type: the rows of an in-memory table, or a store's cells. A tree
+// with a type parameter would be compiled again in each program: see "The graph and the
+// task" in DESIGN.md.
 //
 // A node disappears only when it is empty: merging half-full neighbours would buy little
 // for data that mostly grows or goes by whole ranges.
-type tree[V any] struct {
-	root    *node[V] // nil when empty
+type tree struct {
+	root    *node // nil when empty
 	length  int
 	gen     uint64 // nodes of this generation belong to no frozen view
 	version uint64 // counts changes, for cursors
@@ -25,21 +26,21 @@ type tree[V any] struct {
 
 // node is a leaf if children is nil. In an inner node keys[i] is above every key of
 // children[i], and not above any of children[i+1].
-type node[V any] struct {
+type node struct {
 	gen      uint64
 	keys     []string
-	values   []V
-	children []*node[V]
+	values   []any
+	children []*node
 }
 
 // freeze returns a view of the tree as it is now. The view must not be changed.
-func (t *tree[V]) freeze() *tree[V] {
-	view := &tree[V]{root: t.root, length: t.length}
+func (t *tree) freeze() *tree {
+	view := &tree{root: t.root, length: t.length}
 	t.gen++
 	return view
 }
 
-func (t *tree[V]) get(key string) (v V, ok bool) {
+func (t *tree) get(key string) (v any, ok bool) {
 	n := t.root
 	if n == nil {
 		return v, false
@@ -55,7 +56,7 @@ func (t *tree[V]) get(key string) (v V, ok bool) {
 }
 
 // child returns the index of the child that covers key.
-func (n *node[V]) child(key string) int {
+func (n *node) child(key string) int {
 	i, found := slices.BinarySearch(n.keys, key)
 	if found {
 		i++
@@ -64,10 +65,10 @@ func (n *node[V]) child(key string) int {
 }
 
 // set stores v and returns what was there before.
-func (t *tree[V]) set(key string, v V) (old V, replaced bool) {
+func (t *tree) set(key string, v any) (old any, replaced bool) {
 	t.version++
 	if t.root == nil {
-		t.root = &node[V]{gen: t.gen}
+		t.root = &node{gen: t.gen}
 	}
 	t.root = t.own(t.root)
 	old, replaced = t.insert(t.root, key, v)
@@ -77,17 +78,17 @@ func (t *tree[V]) set(key string, v V) (old V, replaced bool) {
 	if t.root.full() {
 		left := t.root
 		right, sep := left.split()
-		t.root = &node[V]{gen: t.gen, keys: []string{sep}, children: []*node[V]{left, right}}
+		t.root = &node{gen: t.gen, keys: []string{sep}, children: []*node{left, right}}
 	}
 	return old, replaced
 }
 
 // own returns n, or a copy of it if a frozen view may refer to it.
-func (t *tree[V]) own(n *node[V]) *node[V] {
+func (t *tree) own(n *node) *node {
 	if n.gen == t.gen {
 		return n
 	}
-	return &node[V]{
+	return &node{
 		gen:      t.gen,
 		keys:     slices.Clone(n.keys),
 		values:   slices.Clone(n.values),
@@ -97,7 +98,7 @@ func (t *tree[V]) own(n *node[V]) *node[V] {
 
 // insert stores v below n, which is owned. n may be full afterwards: the caller splits
 // it.
-func (t *tree[V]) insert(n *node[V], key string, v V) (old V, replaced bool) {
+func (t *tree) insert(n *node, key string, v any) (old any, replaced bool) {
 	if n.children == nil {
 		i, found := slices.BinarySearch(n.keys, key)
 		if found {
@@ -120,7 +121,7 @@ func (t *tree[V]) insert(n *node[V], key string, v V) (old V, replaced bool) {
 	return old, replaced
 }
 
-func (n *node[V]) full() bool {
+func (n *node) full() bool {
 	if n.children == nil {
 		return len(n.keys) > maxLeaf
 	}
@@ -128,17 +129,17 @@ func (n *node[V]) full() bool {
 }
 
 // split moves the upper half of n into a new node; sep separates the two.
-func (n *node[V]) split() (right *node[V], sep string) {
+func (n *node) split() (right *node, sep string) {
 	if n.children == nil {
 		half := len(n.keys) / 2
-		right = &node[V]{gen: n.gen, keys: slices.Clone(n.keys[half:]), values: slices.Clone(n.values[half:])}
+		right = &node{gen: n.gen, keys: slices.Clone(n.keys[half:]), values: slices.Clone(n.values[half:])}
 		n.keys = cut(n.keys, half)
 		n.values = cut(n.values, half)
 		return right, right.keys[0]
 	}
 	half := len(n.children) / 2
 	sep = n.keys[half-1]
-	right = &node[V]{gen: n.gen, keys: slices.Clone(n.keys[half:]), children: slices.Clone(n.children[half:])}
+	right = &node{gen: n.gen, keys: slices.Clone(n.keys[half:]), children: slices.Clone(n.children[half:])}
 	n.keys = cut(n.keys, half-1)
 	n.children = cut(n.children, half)
 	return right, sep
@@ -152,7 +153,7 @@ func cut[T any](s []T, n int) []T {
 }
 
 // delete removes a key and returns what was there.
-func (t *tree[V]) delete(key string) (old V, found bool) {
+func (t *tree) delete(key string) (old any, found bool) {
 	if old, found = t.get(key); !found {
 		return old, false
 	}
@@ -165,7 +166,7 @@ func (t *tree[V]) delete(key string) (old V, found bool) {
 
 // remove deletes a key that is below n, which is owned, and returns nil if nothing is
 // left.
-func (t *tree[V]) remove(n *node[V], key string) *node[V] {
+func (t *tree) remove(n *node, key string) *node {
 	if n.children == nil {
 		i, _ := slices.BinarySearch(n.keys, key)
 		n.keys = slices.Delete(n.keys, i, i+1)
@@ -185,7 +186,7 @@ func (t *tree[V]) remove(n *node[V], key string) *node[V] {
 }
 
 // without removes the children from..to-1, and returns nil if none is left.
-func (n *node[V]) without(from, to int) *node[V] {
+func (n *node) without(from, to int) *node {
 	if from == to {
 		return n
 	}
@@ -202,7 +203,7 @@ func (n *node[V]) without(from, to int) *node[V] {
 }
 
 // shrink drops roots that have one child only.
-func (t *tree[V]) shrink() {
+func (t *tree) shrink() {
 	for t.root != nil && t.root.children != nil && len(t.root.children) == 1 {
 		t.root = t.root.children[0]
 	}
@@ -210,19 +211,19 @@ func (t *tree[V]) shrink() {
 
 // deleteRange removes lower <= key < upper (bounded = false: no upper bound) and tells
 // drop each row that goes.
-func (t *tree[V]) deleteRange(lower, upper string, bounded bool, drop func(key string, v V)) {
+func (t *tree) deleteRange(lower, upper string, bounded bool, drop func(key string, v any)) {
 	if t.root == nil || bounded && upper <= lower {
 		return
 	}
 	t.version++
-	t.root = t.removeRange(t.root, lower, upper, bounded, func(key string, v V) {
+	t.root = t.removeRange(t.root, lower, upper, bounded, func(key string, v any) {
 		t.length--
 		drop(key, v)
 	})
 	t.shrink()
 }
 
-func (t *tree[V]) removeRange(n *node[V], lower, upper string, bounded bool, drop func(string, V)) *node[V] {
+func (t *tree) removeRange(n *node, lower, upper string, bounded bool, drop func(string, any)) *node {
 	n = t.own(n)
 	if n.children == nil {
 		return n.dropRows(lower, upper, bounded, drop)
@@ -252,7 +253,7 @@ func (t *tree[V]) removeRange(n *node[V], lower, upper string, bounded bool, dro
 	return n.without(from, to)
 }
 
-func (n *node[V]) dropRows(lower, upper string, bounded bool, drop func(string, V)) *node[V] {
+func (n *node) dropRows(lower, upper string, bounded bool, drop func(string, any)) *node {
 	i, _ := slices.BinarySearch(n.keys, lower)
 	j := len(n.keys)
 	if bounded {
@@ -270,7 +271,7 @@ func (n *node[V]) dropRows(lower, upper string, bounded bool, drop func(string, 
 }
 
 // each calls f for every row below n, in order.
-func (n *node[V]) each(f func(string, V)) {
+func (n *node) each(f func(string, any)) {
 	for _, c := range n.children {
 		c.each(f)
 	}

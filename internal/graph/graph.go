@@ -33,6 +33,7 @@ type Graph struct {
 type Global struct {
 	Store *Store
 	Topic Topic
+	Read  store.OpenReader
 
 	// Graph reads the topic and writes the store. It has one sub-topology, with the store
 	// and nothing else. It shares nothing with the graph that the Global belongs to.

@@ -12,7 +12,7 @@ import (
 
 // Buffered is what a Suppress holds back of a row: all updates since the row was last
 // passed on, merged into one.
-type Buffered[V any] struct {
+type Buffered struct {
 	Slot processor.Timestamp // the update goes on in the order of the slots
 
 	// Timestamp and the fields down to Headers are those of the last update.
@@ -22,16 +22,16 @@ type Buffered[V any] struct {
 	Offset    int64
 	Headers   processor.Headers
 
-	Prior Version[V] // the row as it was last passed on
-	Old   Version[V] // the row before the last update
-	New   Version[V] // the row now
+	Prior Version // the row as it was last passed on
+	Old   Version // the row before the last update
+	New   Version // the row now
 
 	size int64 // see bytes
 }
 
 // Version is a row at some time, if there was one.
-type Version[V any] struct {
-	Value V
+type Version struct {
+	Value any
 	There bool
 }
 
@@ -46,18 +46,18 @@ type Version[V any] struct {
 //
 // Numbers are big-endian. A length of -1 stands for none, and -2 for an old value that is
 // the prior one.
-func BufferedValues[V any](values serde.Serde[V]) serde.Serde[Buffered[V]] {
-	return bufferedValues[V]{values}
+func BufferedValues[V any](values serde.Serde[V]) serde.Serde[Buffered] {
+	return bufferedValues{boxed[V]{values}}
 }
 
-type bufferedValues[V any] struct{ inner serde.Serde[V] }
+type bufferedValues struct{ inner serde.Serde[any] }
 
 const (
 	absentValue = -1
 	sameAsPrior = -2
 )
 
-func (s bufferedValues[V]) Append(dst []byte, b Buffered[V]) (_ []byte, err error) {
+func (s bufferedValues) Append(dst []byte, b Buffered) (_ []byte, err error) {
 	dst = binary.BigEndian.AppendUint64(dst, uint64(b.Timestamp))
 	dst = binary.BigEndian.AppendUint64(dst, uint64(b.Offset))
 	dst = append(appendLength(dst, len(b.Topic)), b.Topic...)
@@ -95,7 +95,7 @@ func appendHeaders(dst []byte, headers processor.Headers) []byte {
 	return dst
 }
 
-func (s bufferedValues[V]) appendVersion(dst []byte, v Version[V]) ([]byte, error) {
+func (s bufferedValues) appendVersion(dst []byte, v Version) ([]byte, error) {
 	if !v.There {
 		return appendLength(dst, absentValue), nil
 	}
@@ -108,7 +108,7 @@ func (s bufferedValues[V]) appendVersion(dst []byte, v Version[V]) ([]byte, erro
 	return dst, nil
 }
 
-func (s bufferedValues[V]) Decode(data []byte) (b Buffered[V], err error) {
+func (s bufferedValues) Decode(data []byte) (b Buffered, err error) {
 	r := bufferedReader{left: data}
 	b.Timestamp = processor.Timestamp(r.int64())
 	b.Offset = r.int64()
@@ -118,23 +118,23 @@ func (s bufferedValues[V]) Decode(data []byte) (b Buffered[V], err error) {
 	prior, old, value := r.version(), r.version(), r.version()
 	b.Slot = processor.Timestamp(r.int64())
 	if r.broken || len(r.left) > 0 {
-		return Buffered[V]{}, fmt.Errorf("%d bytes are not a buffered update in the format of Kafka Streams' suppress, version 3", len(data))
+		return Buffered{}, fmt.Errorf("%d bytes are not a buffered update in the format of Kafka Streams' suppress, version 3", len(data))
 	}
 	if old.same {
 		old = prior
 	}
 	for _, part := range []struct {
 		from versionBytes
-		to   *Version[V]
+		to   *Version
 	}{{prior, &b.Prior}, {old, &b.Old}, {value, &b.New}} {
 		if part.from.same {
-			return Buffered[V]{}, errNoPrior
+			return Buffered{}, errNoPrior
 		}
 		if !part.from.there {
 			continue
 		}
 		if part.to.Value, err = s.inner.Decode(part.from.data); err != nil {
-			return Buffered[V]{}, err
+			return Buffered{}, err
 		}
 		part.to.There = true
 	}
@@ -152,8 +152,8 @@ func sizeOf(encoded int64, headers int) int64 {
 	return encoded - lengths - int64(headers)*8
 }
 
-func (s bufferedValues[V]) String() string     { return "buffered(" + serde.Name(s.inner) + ")" }
-func (s bufferedValues[V]) FormatName() string { return "buffered(" + serde.FormatName(s.inner) + ")" }
+func (s bufferedValues) String() string     { return "buffered(" + serde.Name(s.inner) + ")" }
+func (s bufferedValues) FormatName() string { return "buffered(" + serde.FormatName(s.inner) + ")" }
 
 // versionBytes is an encoded Version.
 type versionBytes struct {

@@ -12,8 +12,8 @@ import (
 // result must give the same value.
 func FuzzBuffered(f *testing.F) {
 	values := BufferedValues(serde.String)
-	there := func(s string) Version[string] { return Version[string]{s, true} }
-	for _, b := range []Buffered[string]{
+	there := func(s string) Version { return Version{s, true} }
+	for _, b := range []Buffered{
 		{},
 		{Slot: 10, Timestamp: 9, Topic: "in", Offset: 2, New: there("new")},
 		{Topic: "in", Headers: processor.Headers{{Key: "h", Value: []byte("x")}, {Key: "none"}}, Prior: there(""), Old: there(""), New: there("n")},

@@ -1,7 +1,6 @@
 package operator
 
 import (
-	"github.com/millrace-streams/millrace/internal/engine"
 	"github.com/millrace-streams/millrace/internal/graph"
 	"github.com/millrace-streams/millrace/serde"
 )
@@ -20,16 +19,16 @@ func (v SuppressedRows[K, V]) Open(t graph.Task, how Reading) (Lookup[K, V], err
 	if err != nil {
 		return nil, err
 	}
-	s, err := storeOf[cellStore[K, Buffered[V]]](t, v.Store)
+	prior, err := priorIn(t, v.Store)
 	if err != nil {
 		return nil, err
 	}
-	return &suppressedRows[K, V]{of, s.Cells(), keyEncoder[K]{serde: v.Keys}}, nil
+	return &suppressedRows[K, V]{of, prior, keyEncoder[K]{serde: v.Keys}}, nil
 }
 
 type suppressedRows[K, V any] struct {
 	of    Lookup[K, V]
-	cells *engine.Cells[K, Buffered[V]]
+	prior priorOf
 	keys  keyEncoder[K]
 }
 
@@ -38,15 +37,15 @@ func (r *suppressedRows[K, V]) Row(key K, encoding []byte) (Row[V], error) {
 	if err != nil {
 		return Row[V]{}, err
 	}
-	cell, err := r.cells.Load(data, key)
+	prior, held, err := r.prior(data)
 	switch {
 	case err != nil:
-		return Row[V]{}, graph.Final(err)
-	case !cell.Present:
+		return Row[V]{}, err
+	case !held:
 		return r.of.Row(key, encoding)
-	case !cell.Value.Prior.There:
+	case !prior.There:
 		return Row[V]{}, nil
 	}
-	// Its timestamp is no longer known; see BufferedValues.
-	return Row[V]{Value: cell.Value.Prior.Value, Timestamp: -1, Present: true}, nil
+	// Its timestamp is not known any more; see BufferedValues.
+	return Row[V]{Value: unboxed[V](prior.Value), Timestamp: -1, Present: true}, nil
 }

@@ -5,6 +5,7 @@ import (
 	"iter"
 
 	"github.com/millrace-streams/millrace/internal/engine"
+	"github.com/millrace-streams/millrace/processor"
 	"github.com/millrace-streams/millrace/serde"
 )
 
@@ -43,11 +44,25 @@ const (
 	keptRow   = 64
 )
 
-// newReader returns a reader of the store. budget may be nil.
-func newReader[K, V any](t *Typed[K, V], rows *engine.Reader, budget *engine.Budget) *Reader[K, V] {
-	r := &Reader[K, V]{spec: &t.spec, rows: rows, budget: budget, keys: t.keys, values: t.values, kept: map[string]kept[V]{}}
-	r.noKey, _ = t.keys.(serde.Optional[K])
-	return r
+// GlobalReader is a [Reader] without its types.
+type GlobalReader interface {
+	processor.Store
+	// Close releases the memory of the reader.
+	Close() error
+}
+
+// OpenReader makes a reader of a store for one task. budget counts the memory of the
+// reader, and may be nil.
+type OpenReader func(s *Spec, rows *engine.Reader, budget *engine.Budget) GlobalReader
+
+// Reading returns the OpenReader for stores of the given types. It is no part of a
+// [Spec]: a program would compile a Reader for each store, and few stores are global.
+func Reading[K, V any](ks serde.Serde[K], vs serde.Serde[V]) OpenReader {
+	return func(s *Spec, rows *engine.Reader, budget *engine.Budget) GlobalReader {
+		r := &Reader[K, V]{spec: s, rows: rows, budget: budget, keys: ks, values: vs, kept: map[string]kept[V]{}}
+		r.noKey, _ = ks.(serde.Optional[K])
+		return r
+	}
 }
 
 // Name returns the store's name.

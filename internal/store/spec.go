@@ -37,9 +37,6 @@ type Spec struct {
 
 	// open makes the store's instance for one task.
 	open func(engine.Env) (engine.Store, error)
-	// read makes a reader of the store, for a task that does not write it; nil if the
-	// store handles bytes.
-	read func(*engine.Reader, *engine.Budget) GlobalReader
 	// readable returns an error if the key serde cannot read a key; nil if the store has
 	// no serdes.
 	readable func(key []byte) error
@@ -201,22 +198,6 @@ func (s *Spec) Open(env engine.Env) (engine.Store, error) {
 	}
 	env.EveryUpdate = env.EveryUpdate || s.EveryUpdate
 	return s.open(env)
-}
-
-// GlobalReader is a [Reader] without its types.
-type GlobalReader interface {
-	processor.Store
-	// Close releases the memory of the reader.
-	Close() error
-}
-
-// Read makes a reader of the store for one task. budget counts the memory of the reader,
-// and may be nil.
-func (s *Spec) Read(rows *engine.Reader, budget *engine.Budget) (GlobalReader, error) {
-	if s.read == nil {
-		return nil, fmt.Errorf("%s cannot be read from outside of its task", s)
-	}
-	return s.read(rows, budget), nil
 }
 
 // Unlogged returns the spec of the same store without a changelog.

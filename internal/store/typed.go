@@ -21,7 +21,6 @@ func NewTyped[K, V any](s Spec, ks serde.Serde[K], vs serde.Serde[V], open func(
 	t.spec.QueryKeys = queryKeys(&t.spec, ks)
 	t.spec.readable = func(key []byte) error { return readable(ks, key) }
 	t.spec.open = func(env engine.Env) (engine.Store, error) { return open(t, env) }
-	t.spec.read = func(rows *engine.Reader, budget *engine.Budget) GlobalReader { return newReader(t, rows, budget) }
 	return t
 }
 

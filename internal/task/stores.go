@@ -47,14 +47,10 @@ func (t *Task) openGlobals() error {
 			if global == nil || rows == nil {
 				return fmt.Errorf("node %s: the global store %s is not open", n.Name, name)
 			}
-			reader, err := global.Store.Spec.Read(rows, t.cfg.Budget)
-			if err != nil {
-				return err
-			}
 			if t.globals == nil {
 				t.globals = map[string]store.GlobalReader{}
 			}
-			t.globals[name] = reader
+			t.globals[name] = global.Read(global.Store.Spec, rows, t.cfg.Budget)
 		}
 	}
 	return nil

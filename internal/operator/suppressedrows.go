@@ -46,6 +46,6 @@ func (r *suppressedRows[K, V]) Row(key K, encoding []byte) (Row[V], error) {
 	case !prior.There:
 		return Row[V]{}, nil
 	}
-	// Its timestamp is not known any more; see BufferedValues.
+	// Its timestamp is no longer known; see BufferedValues.
 	return Row[V]{Value: unboxed[V](prior.Value), Timestamp: -1, Present: true}, nil
 }

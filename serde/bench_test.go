@@ -1,6 +1,7 @@
 package serde_test
 
 import (
+	"encoding/json"
 	"testing"
 	"time"
 
@@ -25,6 +26,7 @@ func BenchmarkSerde(b *testing.B) {
 	bench(b, "Float64", serde.Float64, 1.5)
 	bench(b, "UUID", serde.UUID, uuid.MustParse("123e4567-e89b-12d3-a456-426614174000"))
 	bench(b, "JSON", serde.JSON[tweet](), tweet{ID: 1, Author: "rmoff", Text: "streams & tables", Tags: []string{"kafka"}})
+	bench(b, "JSONWith", serde.JSONWith[tweet](json.Marshal, json.Unmarshal), tweet{ID: 1, Author: "rmoff", Text: "streams & tables", Tags: []string{"kafka"}})
 	bench(b, "Nullable", serde.Nullable(serde.Int64), &n)
 	bench(b, "TimeWindowed", serde.TimeWindowed(serde.String, time.Minute), key)
 	bench(b, "SessionWindowed", serde.SessionWindowed(serde.String), key)

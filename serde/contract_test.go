@@ -1,6 +1,7 @@
 package serde_test
 
 import (
+	"encoding/json"
 	"math"
 	"strings"
 	"testing"
@@ -49,6 +50,9 @@ func TestContract(t *testing.T) {
 	contract(t, "json slice", serde.JSON[[]int](), nil, []int{}, []int{1, 2})
 	contract(t, "json text", serde.JSON[string](), "", "<&>", "\n")
 	contract[any](t, "json any", serde.JSON[any](), nil, "a", 1.5, map[string]any{"a": []any{true}})
+
+	contract(t, "json with a codec", serde.JSONWith[person](json.Marshal, json.Unmarshal), persons...)
+	contract(t, "json pointer with a codec", serde.JSONWith[*person](json.Marshal, json.Unmarshal), &persons[1], nil)
 
 	contract(t, "nullable string", serde.Nullable(serde.String), pointers(words...)...)
 	contract(t, "nullable json", serde.Nullable(serde.JSON[person]()), pointers(persons...)...)

@@ -3,7 +3,8 @@
 // windowed results.
 //
 // Variables such as [String] and [Int64] are serdes. Functions such as [JSON] and
-// [Nullable] return serdes. All serdes of this package
+// [Nullable] return serdes. ([JSONWith] uses a codec of the caller.) All serdes of this
+// package
 //
 //   - are safe for use by several goroutines;
 //   - keep no reference to the bytes that they are given;

@@ -67,6 +67,22 @@ func TestErrors(t *testing.T) {
 			"json float64: encode: json: unsupported value: NaN",
 		},
 		{
+			encodeError(serde.JSONWith[float64](json.Marshal, nil), math.NaN()),
+			"json float64: encode: json: unsupported value: NaN",
+		},
+		{
+			decodeError(serde.JSONWith[int](nil, json.Unmarshal), "?"),
+			"json int: decode: invalid character '?' looking for beginning of value",
+		},
+		{
+			encodeError(serde.JSONWith[int](nil, json.Unmarshal), 1),
+			"json int: encode: the function marshal is nil: pass one to JSONWith, such as json.Marshal",
+		},
+		{
+			decodeError(serde.JSONWith[int](json.Marshal, nil), "1"),
+			"json int: decode: the function unmarshal is nil: pass one to JSONWith, such as json.Unmarshal",
+		},
+		{
 			encodeError(serde.Nullable(serde.Int64), nil),
 			"nullable int64: an absent value has no encoding; write nil in its place",
 		},

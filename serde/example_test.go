@@ -1,7 +1,11 @@
 package serde_test
 
 import (
+	"bytes"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -25,6 +29,34 @@ func ExampleJSON() {
 	// Output:
 	// {"author":"rmoff","text":"streams & tables"} <nil>
 	// json serde_test.Tweet: decode at byte 12: json: cannot unmarshal number into Go struct field Tweet.author of type string
+}
+
+// A codec that refuses fields which the type does not have.
+func ExampleJSONWith() {
+	type Tweet struct {
+		Author string `json:"author"`
+	}
+	strict := func(data []byte, v any) error {
+		decoder := json.NewDecoder(bytes.NewReader(data))
+		decoder.DisallowUnknownFields()
+		if err := decoder.Decode(v); err != nil {
+			return err
+		}
+		if _, err := decoder.Token(); err != io.EOF {
+			return errors.New("more than one value")
+		}
+		return nil
+	}
+	tweets := serde.JSONWith[Tweet](json.Marshal, strict)
+
+	tweet, err := tweets.Decode([]byte(`{"author": "rmoff"}`))
+	fmt.Println(tweet.Author, err)
+
+	_, err = tweets.Decode([]byte(`{"author": "rmoff", "text": "streams & tables"}`))
+	fmt.Println(err)
+	// Output:
+	// rmoff <nil>
+	// json serde_test.Tweet: decode: json: unknown field "text"
 }
 
 // FormatName does not contain the type of a JSON serde. The type may therefore be renamed

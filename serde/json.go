@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"reflect"
 	"sync"
+
+	"github.com/millrace-streams/millrace/serde/internal/jsonscan"
 )
 
 // JSON encodes values of type T as encoding/json does, but without a trailing newline,
@@ -24,11 +26,19 @@ import (
 //
 // The JSON text null is a present value. It decodes to the zero T or, if T is a pointer,
 // to nil. Use Nullable(JSON[T]()) for absence.
+//
+// Decode has its own reader, which is three to five times as fast as encoding/json for a
+// struct with some of the fields of the input. Values and errors are those of
+// encoding/json. The reader leaves these types to encoding/json: types that have
+// UnmarshalJSON or UnmarshalText methods inside (except time.Time and json.RawMessage), a
+// field with the option string in its tag, and maps whose keys are not strings. It also
+// leaves inputs with errors to encoding/json. [JSONWith] uses another codec.
 func JSON[T any]() Serde[T] {
-	return &jsonSerde[T]{}
+	return &jsonSerde[T]{reader: jsonscan.For[T]()}
 }
 
 type jsonSerde[T any] struct {
+	reader    *jsonscan.Decoder[T]
 	appenders sync.Pool // of *jsonAppender[T]
 }
 
@@ -75,6 +85,9 @@ func (s *jsonSerde[T]) appender() *jsonAppender[T] {
 }
 
 func (s *jsonSerde[T]) Decode(data []byte) (T, error) {
+	if v, ok := s.reader.Decode(data); ok {
+		return v, nil
+	}
 	// The target is not pooled, because an UnmarshalJSON method may keep its receiver.
 	var v T
 	if err := json.Unmarshal(data, &v); err != nil {

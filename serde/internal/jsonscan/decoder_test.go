@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/millrace-streams/millrace/serde/internal/jsonscan"
@@ -81,6 +82,20 @@ func TestSure(t *testing.T) {
 	for _, input := range seeds {
 		if !compare[kinds]().compare(t, []byte(input)) {
 			t.Errorf("%s: in doubt", input)
+		}
+	}
+}
+
+// These inputs are left to encoding/json, as the documentation of the package says.
+func TestDoubt(t *testing.T) {
+	t.Parallel()
+	for _, input := range []string{
+		``, `{`, `{"x":"1"}`, `{"x":1.0}`, `{"x":9223372036854775808}`, `{"y":["a"],"y":["b"]}`, `{} {}`,
+		strings.Repeat(`{"z":`, 501) + "null" + strings.Repeat("}", 501),
+		strings.Repeat(`{"q":`, 501) + "null" + strings.Repeat("}", 501),
+	} {
+		if compare[small]().compare(t, []byte(input)) {
+			t.Errorf("%.40s: not in doubt", input)
 		}
 	}
 }

@@ -50,7 +50,7 @@ func (m mutator) mutate(data []byte) []byte {
 
 func TestMutations(t *testing.T) {
 	t.Parallel()
-	n := 400_000
+	n := 200_000
 	if testing.Short() {
 		n = 20_000
 	}

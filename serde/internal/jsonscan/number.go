@@ -43,15 +43,13 @@ func digits(data []byte, i int) int {
 	return i
 }
 
-const (
-	digitsInt   = 18 // an int64 holds every integer with so many digits
-	digitsFloat = 15 // a float64 does, without a loss
-)
+// exact is the largest number of digits with which every integer fits an int64.
+const exact = 18
 
-// small returns the value of a number of at most so many digits, without a sign. ok is
-// false for all other numbers.
-func small(number []byte, most int) (n int64, ok bool) {
-	if len(number) > most {
+// small returns the value of a number of at most 18 digits, without a sign. ok is false
+// for all other numbers.
+func small(number []byte) (n int64, ok bool) {
+	if len(number) > exact {
 		return 0, false
 	}
 	for _, c := range number {
@@ -64,7 +62,7 @@ func small(number []byte, most int) (n int64, ok bool) {
 }
 
 func parseInt(number []byte) (n int64, ok bool) {
-	if n, ok = small(number, digitsInt); ok {
+	if n, ok = small(number); ok {
 		return n, true
 	}
 	n, err := strconv.ParseInt(string(number), 10, 64)
@@ -72,16 +70,17 @@ func parseInt(number []byte) (n int64, ok bool) {
 }
 
 func parseUint(number []byte) (n uint64, ok bool) {
-	if n, ok := small(number, digitsInt); ok {
+	if n, ok := small(number); ok {
 		return uint64(n), true
 	}
 	n, err := strconv.ParseUint(string(number), 10, 64)
 	return n, err == nil
 }
 
-// parseFloat returns the nearest number that a float of so many bits holds.
+// parseFloat returns the nearest number that a float of so many bits holds. An integer is
+// converted to the type at once. Through a float64, a float32 would be rounded twice.
 func parseFloat(number []byte, bits int) (f float64, ok bool) {
-	if n, ok := small(number, digitsFloat); ok {
+	if n, ok := small(number); ok {
 		if bits == 32 {
 			return float64(float32(n)), true
 		}

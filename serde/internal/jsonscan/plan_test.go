@@ -21,6 +21,7 @@ type (
 		A int `json:"é"`
 	}
 	recursive struct {
+		//lint:ignore U1000 only its type matters
 		*recursive
 		A int
 	}

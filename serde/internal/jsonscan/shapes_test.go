@@ -123,6 +123,7 @@ type embeds struct {
 	Kelvi string `json:"k"`
 	Long  string `json:"a name that is much longer than others"`
 	Skip  func() `json:"-"`
+	//lint:ignore U1000 encoding/json must not set it
 	other string
 }
 

@@ -17,7 +17,7 @@ import (
 type disk struct {
 	vfs.FS
 	refusal atomic.Pointer[error]
-	scratch *vfs.MemFS // files that were created after the refusal
+	scratch vfs.FS // files that were created after the refusal
 }
 
 func newDisk(on vfs.FS) *disk { return &disk{FS: on, scratch: vfs.NewMem()} }

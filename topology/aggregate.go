@@ -38,12 +38,12 @@ func aggregateWindows[K, V, A any](s flow[K, V], w Windows, op, name string, add
 	_, optional := s.values.(serde.Optional[V])
 	n.make = operator.AggregateWindows[K, V, A]{
 		Store: name, Keys: s.keys, Values: as, Add: add, Span: w.span(),
-		DropAbsent: op == "reduce" && !optional, EveryUpdate: o.everyUpdate,
+		DropAbsent: op == "reduce" && !optional, EveryUpdate: o.everyUpdate, Lag: w.lag(o.retention),
 	}.New
 	if w.kind == sliding {
 		n.make = operator.AggregateSliding[K, V, A]{
 			Store: name, Keys: s.keys, Values: as, Add: add,
-			Size: w.size.Milliseconds(), Grace: w.grace.Milliseconds(), EveryUpdate: o.everyUpdate,
+			Size: w.size.Milliseconds(), Grace: w.grace.Milliseconds(), EveryUpdate: o.everyUpdate, Lag: w.lag(o.retention),
 		}.New
 	}
 	if possible && name != "" && !isNil(s.keys) && !isNil(as) {
@@ -63,7 +63,7 @@ func aggregateSessions[K, V, A any](s flow[K, V], w Windows, op, name string, ad
 		Store: name, Keys: s.keys, Values: as, Add: add, Merge: merge,
 		Gap: w.size.Milliseconds(), Grace: w.grace.Milliseconds(),
 		Retention:  max(o.retention, w.lifetime()).Milliseconds(),
-		DropAbsent: op == "reduce" && !optional, EveryUpdate: o.everyUpdate,
+		DropAbsent: op == "reduce" && !optional, EveryUpdate: o.everyUpdate, Lag: w.lag(o.retention),
 	}.New
 	if possible && name != "" && !isNil(s.keys) && !isNil(as) {
 		n.stores = []storeUse{sessionStore(name, s.keys, as, w, o)}

@@ -207,7 +207,7 @@ func (b *Builder) graph(stores []*graph.Store) *graph.Graph {
 	nodes := make([]*graph.Node, len(b.nodes))
 	for i, n := range b.nodes {
 		g := &graph.Node{
-			Name: n.name, Kind: n.kind, Type: n.op, Keyed: n.keyed, Table: n.table, Final: n.final,
+			Name: n.name, Kind: n.kind, Type: n.op, Keyed: n.keyed, Table: n.table, Final: n.final, OneClock: n.one,
 			Topics: n.topics, SinkTopic: n.sinkTopic, SourceOpts: n.sourceOpts, New: n.make,
 		}
 		if combined := combining[n]; combined != nil {

@@ -383,6 +383,9 @@ func TestZeroHandles(t *testing.T) {
 		"stream":  func() { Stream[string, string]{}.Filter(startsWithH) },
 		"builder": func() { Source(nil, "in", serde.String, serde.String) },
 		"grouped": func() { Grouped[string, string]{}.Count("n") },
+		"fold":    func() { Fold(Grouped[string, string]{}, addText) },
+		"folded":  func() { Cogroup(Folded[string, string]{}).Aggregate("n", emptyText, serde.String) },
+		"cogroup": func() { Cogrouped[string, string]{}.Aggregate("n", emptyText, serde.String) },
 	} {
 		func() {
 			defer func() {

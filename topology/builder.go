@@ -69,6 +69,7 @@ type node struct {
 	keyed bool   // see graph.Node
 	table bool   // see graph.Node
 	final bool   // see graph.Node
+	one   bool   // see graph.Node.OneClock
 
 	windows     *Windows // of a windowed aggregation
 	everyUpdate bool     // of a windowed aggregation

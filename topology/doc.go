@@ -84,6 +84,7 @@
 //	SourceTable, ToTable      a record without a key is dropped; a record without a
 //	                          value deletes the row
 //	Count, Reduce, Aggregate  a record without a key or a value is dropped
+//	Cogroup                   a record without a key or a value is dropped
 //	the same over windows     a record without a key is dropped; Reduce also drops a
 //	                          record without a value
 //	the same over sliding     a record without a key or a value is dropped
@@ -140,6 +141,8 @@
 // that have reached it in this task, including the present one. It never goes back, and
 // survives restarts, moves to another process and lost disks. If a tool sets the offsets
 // without their metadata, stream time is what the rows of the store show.
+//
+// In a windowed [Cogroup], each input has its own stream time: see [WindowedCogroup].
 //
 // A window [start, end) takes records while end > stream time - grace. With hopping
 // windows, a record may therefore be late for one window and in time for the next. It is

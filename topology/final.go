@@ -44,7 +44,7 @@ func (t WindowedTable[K, V]) Final() WindowedTable[K, V] {
 	case slices.ContainsFunc(b.nodes, func(n *node) bool { return slices.Contains(n.parents, t.n) }):
 		b.problem("%v: Final is called after other operators were attached to the table, and would take their updates away: call it first", t.n)
 	}
-	t.n.final = true
+	t.n.final, t.n.one = true, true
 	if view, ok := t.rows.view.(operator.WindowRows[K, V]); ok {
 		view.Final = true
 		t.rows.view = view

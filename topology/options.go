@@ -220,7 +220,8 @@ func (o windowedTableOption) applyWindowedTable(c *tableOptions) { o(c) }
 // Retention is how long rows of a windowed table can be queried, in stream time after the
 // start of the window. The minimum is the window size plus the grace. Default: the
 // minimum. Sessions are kept after their end, for two gaps, the grace and a minute at
-// least; see [Sessions].
+// least; see [Sessions]. Of a cogroup, rows are kept a minute longer; see
+// [WindowedCogroup].
 func Retention(d time.Duration) WindowedTableOption {
 	return windowedTableOption(func(c *tableOptions) { c.retention, c.hasRetention = d, true })
 }

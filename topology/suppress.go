@@ -159,9 +159,11 @@ func (b *Builder) checkSuppress(n, of *node, s Suppression, o tableOptions, wind
 	problem(s.kind == untilClosed && neverCloses(of), "the windows never end, so no row would ever be passed on: use other windows, or UntilTimeLimit")
 }
 
-// closings returns how the windowed aggregations behind a table close their windows.
+// closings returns how the windowed aggregations behind a table close their windows. It
+// notes that each of them closes a window once.
 func closings(n *node) (out []operator.Closing) {
 	if w := n.windows; w != nil {
+		n.one = true
 		return []operator.Closing{{Node: n.name, Delay: w.closeDelay()}}
 	}
 	for _, p := range n.parents {

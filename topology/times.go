@@ -36,8 +36,9 @@ func addTimes(g *graph.Graph) error {
 }
 
 // timesOf estimates the bytes that the times and positions of a sub-topology take: one
-// for each store, and one for each stateful node under its name. It does not count the
-// positions that a user's processor sets, whose number is unknown.
+// for each store, and one under its name for each stateful node and for each input of a
+// cogroup. It does not count the positions that a user's processor sets, whose number is
+// unknown.
 func timesOf(sub *graph.SubTopology) (size int) {
 	const number, prefix, positions = 4 + 8, 10, 60
 	for _, s := range sub.Stores {
@@ -50,7 +51,7 @@ func timesOf(sub *graph.SubTopology) (size int) {
 		switch {
 		case n.Type == "process":
 			size += number + prefix + len(n.Name) + positions
-		case len(n.Stores) > 0:
+		case len(n.Stores) > 0, n.Type == "cogroup":
 			size += number + len(n.Name)
 		}
 	}

@@ -151,6 +151,12 @@ func (w Windows) openFor() time.Duration {
 	return sumOf(w.size, w.grace)
 }
 
+// lag returns how much longer, in ms, rows are kept than one input needs them, with the
+// retention that was chosen; see [WindowedCogroup].
+func (w Windows) lag(retention time.Duration) int64 {
+	return max(retention-w.lifetime(), 0).Milliseconds()
+}
+
 // sumOf adds two durations that are not negative. The longest one stands for ever.
 func sumOf(a, b time.Duration) time.Duration {
 	if a > math.MaxInt64-b {

@@ -35,17 +35,23 @@ type sessionRecord struct{ at, value int64 }
 // add adds a record, unless it is late.
 func (m *sessionModel) add(key string, at, value int64) {
 	m.streamTime = max(m.streamTime, at)
+	m.addAt(m.streamTime, m.streamTime-sessionRetention, key, at, value)
+}
+
+// addAt adds a record, unless it is late at the time late. Sessions that end at the time
+// expired, or before, are not merged.
+func (m *sessionModel) addAt(late, expired int64, key string, at, value int64) {
 	mine := []sessionRecord{{at, value}}
 	var rest [][]sessionRecord
 	for _, s := range m.sessions[key] {
 		near := slices.ContainsFunc(s, func(r sessionRecord) bool { return max(r.at-at, at-r.at) <= sessionGap })
-		if _, end := span(s); near && end > m.streamTime-sessionRetention {
+		if _, end := span(s); near && end > expired {
 			mine = append(mine, s...)
 		} else {
 			rest = append(rest, s)
 		}
 	}
-	if _, end := span(mine); end < m.streamTime-sessionGrace-sessionGap {
+	if _, end := span(mine); end < late-sessionGrace-sessionGap {
 		return
 	}
 	m.total += value

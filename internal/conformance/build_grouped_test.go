@@ -93,9 +93,12 @@ func (b *builder) windowedBy(o op) error {
 	if err := o.knows("window emit"); err != nil {
 		return err
 	}
+	if c, ok := b.cogroups[o.text("from")]; ok {
+		return b.windowCogroup(o, c)
+	}
 	g, ok := b.groups[o.text("from")]
 	if !ok {
-		return notYet("windowedBy of a cogroup")
+		return notYet("windowedBy of %s", o.text("from"))
 	}
 	final := o.text("emit") == "close"
 	if !final && o.has("emit") {
@@ -139,6 +142,9 @@ func windowsOf(o op) (w topology.Windows, err error) {
 func (b *builder) aggregate(o op) error {
 	if g, ok := b.groupedTables[o.text("from")]; ok {
 		return b.aggregateTable(o, g)
+	}
+	if c, ok := b.cogroups[o.text("from")]; ok {
+		return b.aggregateCogroup(o, c)
 	}
 	if err := o.knows("name materialized fn init value merger"); err != nil {
 		return err

@@ -40,10 +40,11 @@ type builder struct {
 	names  *names
 	cached bool
 
-	streams map[string]stream
-	groups  map[string]windowed
-	tables  map[string]table
-	globals map[string]topology.Global[any, any] // by ID, or by the name of the store
+	streams  map[string]stream
+	groups   map[string]windowed
+	cogroups map[string]cogroup
+	tables   map[string]table
+	globals  map[string]topology.Global[any, any] // by ID, or by the name of the store
 
 	groupedTables map[string]*tableGroup
 	repartitioned map[string]stream // see byKey
@@ -57,7 +58,7 @@ type builder struct {
 func build(c *testCase) (*built, error) {
 	b := &builder{
 		c: c, b: topology.New(), names: namesOf(c), cached: cacheBytes(c) > 0,
-		streams: map[string]stream{}, groups: map[string]windowed{}, tables: map[string]table{}, groupedTables: map[string]*tableGroup{}, repartitioned: map[string]stream{}, globals: map[string]topology.Global[any, any]{}, stores: map[string]*store{},
+		streams: map[string]stream{}, groups: map[string]windowed{}, cogroups: map[string]cogroup{}, tables: map[string]table{}, groupedTables: map[string]*tableGroup{}, repartitioned: map[string]stream{}, globals: map[string]topology.Global[any, any]{}, stores: map[string]*store{},
 	}
 	b.built = &built{names: b.names, buffers: map[string]bool{}, nullKeys: new(int64), punctuations: new(int)}
 	interpret := b.dsl
@@ -103,6 +104,7 @@ var operations = map[string]func(*builder, op) error{
 	"toStream":        (*builder).toStream,
 	"groupByKey":      (*builder).groupBy,
 	"groupBy":         (*builder).groupBy,
+	"cogroup":         (*builder).cogroup,
 	"windowedBy":      (*builder).windowedBy,
 	"count":           (*builder).aggregate,
 	"reduce":          (*builder).aggregate,

@@ -26,6 +26,7 @@ var liberties = []liberty{
 	{"joins-of-streams", (*shapes).joinsOfStreams},
 	{"one-store-for-one-stream", (*shapes).oneStoreForOneStream},
 	{"foreign-joins", (*shapes).foreignJoins},
+	{"cogroups", (*shapes).cogroups},
 	{"globals-last", (*shapes).globalsLast},
 }
 
@@ -176,6 +177,23 @@ func (s *shapes) foreignJoins() {
 			takesIn := t.kind == "Processor" && len(t.before) == 1 && t.before[0].kind == "Source" && len(t.next) == 1
 			if takesIn && slices.Equal(t.what, []string{join + "-subscription-store"}) && !slices.Equal(n.what, t.what) {
 				s.theirs.join(t, t.next[0])
+				break
+			}
+		}
+	}
+}
+
+// cogroups makes one node of the nodes of a cogroup's aggregation.
+func (s *shapes) cogroups() {
+	for _, n := range s.of("cogroup") {
+		if len(n.what) == 0 {
+			continue
+		}
+		s.ours.join(append(slices.Clone(n.before), n)...)
+		for _, t := range s.theirs.nodes {
+			merges := len(t.what) == 0 && len(t.before) > 0 && !slices.ContainsFunc(t.before, func(p *shapeNode) bool { return !slices.Equal(p.what, n.what) })
+			if merges {
+				s.theirs.join(append(slices.Clone(t.before), t)...)
 				break
 			}
 		}

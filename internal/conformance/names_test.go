@@ -21,7 +21,7 @@ type names struct {
 	explicit bool
 }
 
-var madeUp = regexp.MustCompile(`(?:K(?:STREAM|TABLE)-(?:[A-Z]+-)+|[a-z0-9]+-STATE-STORE-)[0-9]{10}`)
+var madeUp = regexp.MustCompile(`(?:(?:COGROUP)?K(?:STREAM|TABLE)-(?:[A-Z]+-)+|[a-z0-9]+-STATE-STORE-)[0-9]{10}`)
 
 func namesOf(c *testCase) *names {
 	all := madeUp.FindAllString(c.Describe, -1)

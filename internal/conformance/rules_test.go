@@ -61,6 +61,7 @@ var rules = map[string]func(s *subject, d difference) bool{
 	"stored-apart":                 describedBy("stored-apart"),
 	"joins-of-streams":             describedBy("joins-of-streams"),
 	"foreign-joins":                describedBy("foreign-joins"),
+	"cogroups":                     describedBy("cogroups"),
 	"globals-last":                 describedBy("globals-last"),
 	"one-name":                     oneName,
 	"repartitions-in-place":        repartitionsInPlace,

@@ -78,6 +78,11 @@ type Node struct {
 	// closed.
 	Final bool
 
+	// OneClock says that the inputs of a windowed cogroup share one stream time, because
+	// rows behind it are sent once, when their window is closed. Otherwise each input has
+	// its own.
+	OneClock bool
+
 	// New makes the node's instance for one task. children are the instances of Children,
 	// in order. The dynamic type of each is a Receiver of what this node forwards or, if
 	// the node SendsOld, a ChangeReceiver. A Source's instance is a SourceNode.

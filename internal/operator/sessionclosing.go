@@ -33,7 +33,7 @@ func splitMark(mark []byte) (start int64, key []byte) {
 // stream time is later than its end by more than the gap and the grace.
 func (s *sessions[K, V, A]) openClosing() (err error) {
 	delay := s.config.Gap + s.config.Grace + 1
-	if s.closing, err = openClosing(&s.rows, s.config.Store, *s.streamTime, 0, delay, s.mark); s.closing != nil {
+	if s.closing, err = openClosing(&s.rows, s.config.Store, *s.newest, 0, delay, s.mark); s.closing != nil {
 		s.opened = nil // replace adds sessions that are no others grown
 	}
 	return err
@@ -47,7 +47,7 @@ func (s *sessions[K, V, A]) mark(cellKey []byte) []byte {
 // sendClosed sends the sessions that are closed, by end, start and key.
 func (s *sessions[K, V, A]) sendClosed(headers processor.Headers) error {
 	c := s.closing
-	if c == nil || !c.advance(*s.streamTime) {
+	if c == nil || !c.advance(*s.newest) {
 		return nil
 	}
 	for {

@@ -25,6 +25,7 @@ type AggregateSessions[K, V, A any] struct {
 	Retention   int64 // ms, of the store
 	DropAbsent  bool  // drop records without a value
 	EveryUpdate bool  // send each update, even if the application merges updates
+	Lag         int64 // ms; see AggregateWindows
 }
 
 // Merger makes one aggregate of the aggregates of two sessions. a belongs to the earlier
@@ -63,12 +64,11 @@ func (c AggregateSessions[K, V, A]) New(t graph.Task, n *graph.Node, children []
 		return nil, err
 	}
 	s := &sessions[K, V, A]{
-		config: c, store: store, keys: keyEncoder[K]{serde: c.Keys}, streamTime: t.Time(n.Name),
+		config: c, store: store, keys: keyEncoder[K]{serde: c.Keys}, clock: openClock(t, n, store.Newest(), c.Lag),
 	}
 	if s.rows, err = openRows[K, serde.Windowed[K]](base{t, n}, store, c.Values, c.EveryUpdate, children); err != nil {
 		return nil, err
 	}
-	*s.streamTime = max(*s.streamTime, processor.Timestamp(store.Newest()))
 	s.deletable() // if a session grows, its old row is deleted
 	s.keyOf, s.timeOf = s.windowed, s.end
 	s.start()
@@ -77,11 +77,11 @@ func (c AggregateSessions[K, V, A]) New(t graph.Task, n *graph.Node, children []
 
 type sessions[K, V, A any] struct {
 	rows[K, serde.Windowed[K], A]
-	config     AggregateSessions[K, V, A]
-	store      sessionStore[K, A]
-	keys       keyEncoder[K]
-	streamTime *processor.Timestamp // largest timestamp that has reached the operator
-	closing    *closing[K, A]
+	clock
+	config  AggregateSessions[K, V, A]
+	store   sessionStore[K, A]
+	keys    keyEncoder[K]
+	closing *closing[K, A]
 
 	found    []serde.Window // the sessions that the record touches
 	row, own []byte         // scratch
@@ -97,8 +97,7 @@ func (s *sessions[K, V, A]) Receive(r *graph.Record[K, V]) error {
 		s.drop(nullValue)
 		return nil
 	}
-	// The record moves stream time before the operator decides whether it is late.
-	*s.streamTime = max(*s.streamTime, r.Timestamp)
+	s.advance(r.Timestamp)
 	key, err := s.keys.bytes(r.KeyBytes, r.Key)
 	if err != nil {
 		_, failure := s.failed(err, nil)
@@ -130,7 +129,7 @@ func (s *sessions[K, V, A]) Receive(r *graph.Record[K, V]) error {
 
 // closed returns a time. A session that ends before it is closed.
 func (s *sessions[K, V, A]) closed() int64 {
-	closed := int64(*s.streamTime) - s.config.Grace - s.config.Gap
+	closed := int64(s.late) - s.config.Grace - s.config.Gap
 	if s.closing != nil {
 		closed = max(closed, int64(*s.closing.until)+1)
 	}
@@ -147,7 +146,7 @@ func (s *sessions[K, V, A]) find(key []byte, at int64) (session serde.Window, er
 	}
 	// An expired session is not absorbed. The result must not depend on when the session
 	// is deleted.
-	from := max(at-s.config.Gap, int64(*s.streamTime)-s.config.Retention+1, 0)
+	from := max(at-s.config.Gap, int64(*s.newest)-s.config.Retention+1, 0)
 	if s.closing != nil {
 		// A session that was sent stays as it is.
 		from = max(from, int64(*s.closing.until)+1)

@@ -28,6 +28,7 @@ type AggregateSliding[K, V, A any] struct {
 	Add         Adder[K, V, A]
 	Size, Grace int64 // ms
 	EveryUpdate bool  // send each update, even if the application merges updates
+	Lag         int64 // ms; see AggregateWindows
 }
 
 // slidingStore is the part of a store's instance that the operator of sliding windows
@@ -49,23 +50,22 @@ func (c AggregateSliding[K, V, A]) New(t graph.Task, n *graph.Node, children []a
 	}
 	s := &sliding[K, V, A]{
 		folding: folding[K, V, serde.Windowed[K], A]{keys: keyEncoder[K]{serde: c.Keys}, add: c.Add},
-		store:   store, size: c.Size, grace: c.Grace, streamTime: t.Time(n.Name),
+		store:   store, size: c.Size, grace: c.Grace, clock: openClock(t, n, store.Newest(), c.Lag),
 	}
 	if s.rows, err = openRows[K, serde.Windowed[K]](base{t, n}, store, c.Values, c.EveryUpdate, children); err != nil {
 		return nil, err
 	}
-	*s.streamTime = max(*s.streamTime, processor.Timestamp(store.Newest()))
 	s.keyOf, s.endOf = s.windowed, s.endOfCell
 	s.start()
-	s.closing, err = openClosing(&s.rows, c.Store, *s.streamTime, c.Size, c.Grace+1, nil)
+	s.closing, err = openClosing(&s.rows, c.Store, *s.newest, c.Size, c.Grace+1, nil)
 	return s, err
 }
 
 type sliding[K, V, A any] struct {
 	folding[K, V, serde.Windowed[K], A]
+	clock
 	store       slidingStore[K, A]
 	size, grace int64
-	streamTime  *processor.Timestamp // largest timestamp that has reached the operator
 	closing     *closing[K, A]
 
 	row []byte // scratch
@@ -80,8 +80,7 @@ func (s *sliding[K, V, A]) Receive(r *graph.Record[K, V]) error {
 		s.drop(nullValue)
 		return nil
 	}
-	// The record moves stream time before the operator decides whether it is late.
-	*s.streamTime = max(*s.streamTime, r.Timestamp)
+	s.advance(r.Timestamp)
 	if s.closed(int64(r.Timestamp)) {
 		s.drop(lateRecord) // every window that holds it is closed
 		return nil
@@ -107,7 +106,7 @@ func (s *sliding[K, V, A]) Receive(r *graph.Record[K, V]) error {
 	if err != nil {
 		return err
 	}
-	return s.closing.send(*s.streamTime, r.Headers)
+	return s.closing.send(*s.newest, r.Headers)
 }
 
 // next returns the millisecond after a time.
@@ -116,7 +115,7 @@ func next(at int64) int64 { return at + min(1, math.MaxInt64-at) }
 // closed reports whether the window with the start accepts no more records.
 func (s *sliding[K, V, A]) closed(start int64) bool {
 	end := s.end(start)
-	return end < int64(*s.streamTime)-s.grace || s.closing.passed(end)
+	return end < int64(s.late)-s.grace || s.closing.passed(end)
 }
 
 // end returns the end of the window with the start.

@@ -5,7 +5,6 @@ import (
 
 	"github.com/millrace-streams/millrace/internal/engine"
 	"github.com/millrace-streams/millrace/internal/graph"
-	"github.com/millrace-streams/millrace/processor"
 	"github.com/millrace-streams/millrace/serde"
 )
 
@@ -19,6 +18,9 @@ type AggregateWindows[K, V, A any] struct {
 	Span        Span
 	DropAbsent  bool // drop records without a value
 	EveryUpdate bool // send each update, even if the application merges updates
+
+	// Lag is how much longer, in ms, the store keeps rows than one input needs them.
+	Lag int64
 }
 
 // windowStore is the part of a store's instance that a windowed operator needs. Its cells
@@ -49,24 +51,23 @@ func (c AggregateWindows[K, V, A]) New(t graph.Task, n *graph.Node, children []a
 	}
 	w := &windows[K, V, A]{
 		folding: folding[K, V, serde.Windowed[K], A]{keys: keyEncoder[K]{serde: c.Keys}, add: c.Add},
-		store:   s, span: c.Span, dropAbsent: c.DropAbsent, streamTime: t.Time(n.Name),
+		store:   s, span: c.Span, dropAbsent: c.DropAbsent, clock: openClock(t, n, s.Newest(), c.Lag),
 	}
 	if w.rows, err = openRows[K, serde.Windowed[K]](base{t, n}, s, c.Values, c.EveryUpdate, children); err != nil {
 		return nil, err
 	}
-	*w.streamTime = max(*w.streamTime, processor.Timestamp(s.Newest()))
 	w.keyOf, w.endOf = w.windowed, w.end
 	w.start()
-	w.closing, err = openClosing(&w.rows, c.Store, *w.streamTime, c.Span.Size, c.Span.Grace, nil)
+	w.closing, err = openClosing(&w.rows, c.Store, *w.newest, c.Span.Size, c.Span.Grace, nil)
 	return w, err
 }
 
 type windows[K, V, A any] struct {
 	folding[K, V, serde.Windowed[K], A]
+	clock
 	store      windowStore[K, A]
 	span       Span
 	dropAbsent bool
-	streamTime *processor.Timestamp // largest timestamp that has reached the operator
 	closing    *closing[K, A]
 	row        []byte // scratch
 }
@@ -80,8 +81,7 @@ func (w *windows[K, V, A]) Receive(r *graph.Record[K, V]) error {
 		w.drop(nullValue)
 		return nil
 	}
-	// The record moves stream time before the operator decides whether it is late.
-	*w.streamTime = max(*w.streamTime, r.Timestamp)
+	w.advance(r.Timestamp)
 	key, err := w.keys.bytes(r.KeyBytes, r.Key)
 	if err != nil {
 		_, failure := w.failed(err, nil)
@@ -90,7 +90,7 @@ func (w *windows[K, V, A]) Receive(r *graph.Record[K, V]) error {
 	if err := w.receiveAll(r, key); err != nil {
 		return err
 	}
-	return w.closing.send(*w.streamTime, r.Headers)
+	return w.closing.send(*w.newest, r.Headers)
 }
 
 // receiveAll takes the record into its windows.
@@ -111,7 +111,7 @@ func (w *windows[K, V, A]) receiveAll(r *graph.Record[K, V], key []byte) error {
 // record is then added to no further window, and the windows before keep it. The error
 // policy is therefore asked, and a dead letter written, only once for each record.
 func (w *windows[K, V, A]) receive(r *graph.Record[K, V], key []byte, start int64) (ok bool, failure error) {
-	if end := w.span.end(start); w.span.closed(end, int64(*w.streamTime)) || w.closing.passed(end) {
+	if end := w.span.end(start); w.span.closed(end, int64(w.late)) || w.closing.passed(end) {
 		w.drop(lateRecord)
 		return true, nil
 	}

@@ -184,3 +184,60 @@ func ExampleKeyValueStore() {
 	// sum 6
 	// sum 0
 }
+
+// A cache of what another system knows: at most two rows, of which the least recently
+// used one gives way to a new one.
+func ExampleMostRows() {
+	cache := state.KeyValue("cache", serde.String, serde.String, state.MostRows(2))
+	b := topology.New()
+	in := topology.Source(b, "in", serde.String, serde.String)
+	topology.Process(in, "look", func() *lookups { return &lookups{spec: cache} }, serde.String, serde.String, cache).To("out")
+	topo, err := b.Build()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+
+	d := topologytest.New(topologytest.ForExample(), topo)
+	input := topologytest.Input(d, "in", serde.String, serde.String)
+	for _, key := range []string{"a", "b", "a", "c", "a", "b"} {
+		input.Send(key, "", time.UnixMilli(0))
+	}
+	for _, r := range topologytest.Output(d, "out", serde.String, serde.String).Records() {
+		fmt.Println(r.Key, r.Value)
+	}
+	// Output:
+	// a asked
+	// b asked
+	// a known
+	// c asked
+	// a known
+	// b asked
+}
+
+// lookups asks another system only for what the cache does not know.
+type lookups struct {
+	spec  state.Spec[string, string]
+	cache state.KeyValueStore[string, string]
+}
+
+func (p *lookups) Init(ctx processor.Context[string, string]) error {
+	p.cache = state.Open(ctx, p.spec)
+	return nil
+}
+
+func (p *lookups) Process(ctx processor.Context[string, string], r processor.Record[string, string]) error {
+	_, known, err := p.cache.Get(r.Key)
+	if err != nil {
+		return err
+	}
+	answer := "known"
+	if !known {
+		answer = "asked"
+		if err := p.cache.Put(r.Key, "what it said"); err != nil {
+			return err
+		}
+	}
+	ctx.Forward(processor.NewRecord(r.Key, answer, r.Timestamp))
+	return nil
+}

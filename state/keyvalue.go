@@ -76,13 +76,14 @@ func Open[K, V, K2, V2 any](ctx processor.Context[K2, V2], spec Spec[K, V]) KeyV
 	if !ok {
 		panic(store.Other(spec, instance))
 	}
-	return &keyValue[K, V]{s.Core, store.UserOf(ctx)}
+	return &keyValue[K, V]{s.Core, store.UserOf(ctx), s.used}
 }
 
 // keyValue is a store's instance in a task, or one processor's handle of it.
 type keyValue[K, V any] struct {
 	*store.Core[K, V] // all holders of an instance share it
 	user              store.User
+	used              *usage // nil without a bound of the rows
 }
 
 func (*keyValue[K, V]) types(K, V) {}
@@ -106,6 +107,9 @@ func (s *keyValue[K, V]) GetTimestamped(key K) (V, processor.Timestamp, bool, er
 		var zero V
 		return zero, 0, false, err
 	}
+	if s.used != nil {
+		s.used.use(cell.KeyBytes())
+	}
 	return cell.Value, processor.Timestamp(cell.Timestamp), true, nil
 }
 
@@ -123,7 +127,15 @@ func (s *keyValue[K, V]) put(key K, value V, at int64) error {
 	if err != nil {
 		return err
 	}
-	_, err = s.Cells().Put(b, key, value, s.Present(value), at, s.user.Origin())
+	present := s.Present(value)
+	if s.used != nil && present {
+		if err := s.useOrAdd(b); err != nil {
+			return err
+		}
+	}
+	if _, err = s.Cells().Put(b, key, value, present, at, s.user.Origin()); err == nil && s.used != nil && !present {
+		s.used.remove(b)
+	}
 	return err
 }
 
@@ -143,6 +155,9 @@ func (s *keyValue[K, V]) Delete(key K) (V, bool, error) {
 	}
 	old, had := cell.Value, cell.Present
 	// Like Kafka Streams, also log the deletion of an absent row.
+	if s.used != nil {
+		s.used.remove(cell.KeyBytes())
+	}
 	if err := s.Cells().Set(cell, zero, false, s.Env().Now(), s.user.Origin()); err != nil {
 		return zero, false, err
 	}

@@ -1,6 +1,8 @@
 package state
 
 import (
+	"fmt"
+
 	"github.com/millrace-streams/millrace/internal/engine"
 	"github.com/millrace-streams/millrace/internal/store"
 	"github.com/millrace-streams/millrace/processor"
@@ -49,6 +51,17 @@ func WithoutChangelog() Option { return func(o *options) { o.NoChangelog = true 
 // each key between two commits is written.
 func EveryUpdate() Option { return func(o *options) { o.EveryUpdate = true } }
 
+// MostRows bounds the store to n rows in each task. If a put would add another row, the
+// least recently used row is deleted first: the one whose last Get, PutIfAbsent or Put is
+// the longest ago. Range reads do not count as uses. The deletion is written to the
+// changelog, so a lost disk brings back the rows that the store had.
+//
+// The order of use is kept in memory, which takes some hundred bytes for each row. After
+// a restart, a crash or an abort, the rows are in order of their timestamps. Uses without
+// a put are then forgotten. If n is smaller than before, the rows above n are deleted
+// when the next row is added. n must be positive.
+func MostRows(n int) Option { return func(o *options) { o.MostRows, o.Limited = n, true } }
+
 // KeyValue describes a store that maps keys to values with the time of the last write.
 // The name must be unique in the topology. It names the changelog topic,
 // <application>-<name>-changelog. Default: on disk, with a changelog.
@@ -57,7 +70,7 @@ func EveryUpdate() Option { return func(o *options) { o.EveryUpdate = true } }
 func KeyValue[K, V any](name string, ks serde.Serde[K], vs serde.Serde[V], opts ...Option) Spec[K, V] {
 	s := store.Spec{Name: name, Kind: store.KeyValue}
 	store.Apply(&s.Options, opts)
-	return &spec[K, V]{store.NewTyped(s, ks, vs, open[K, V], nil)}
+	return &spec[K, V]{store.NewTyped(s, ks, vs, open[K, V], checkMostRows)}
 }
 
 // spec implements Spec.
@@ -66,5 +79,17 @@ type spec[K, V any] struct{ *store.Typed[K, V] }
 func (*spec[K, V]) types(K, V) {}
 
 func open[K, V any](t *store.Typed[K, V], env engine.Env) (engine.Store, error) {
-	return &keyValue[K, V]{Core: store.NewCore(t, env, 0)}, nil
+	s := &keyValue[K, V]{Core: store.NewCore(t, env, 0)}
+	if !t.Describe().Limited {
+		return s, nil
+	}
+	s.used = newUsage(t.Describe().MostRows, env.Budget)
+	return s, s.findUsed()
+}
+
+func checkMostRows(s *store.Spec) []error {
+	if s.Limited && s.MostRows < 1 {
+		return []error{fmt.Errorf("%s: MostRows(%d): at least one row must be kept", s, s.MostRows)}
+	}
+	return nil
 }

@@ -172,6 +172,9 @@ func (b *Builder) buildGlobals() (globals []*graph.Global, problems []error) {
 			continue
 		}
 		kept := stores[0]
+		if kept.Spec.Limited {
+			problems = append(problems, fmt.Errorf("topology: %v: the rows that give way would differ between processes: remove MostRows", g))
+		}
 		kept.Spec = kept.Spec.Unlogged()
 		globals = append(globals, &graph.Global{
 			Store: kept, Topic: graph.Topic{Name: g.topic}, Read: g.read, Graph: g.part.graph(stores),

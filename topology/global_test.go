@@ -44,6 +44,8 @@ func TestGlobalProblems(t *testing.T) {
 	JoinGlobal(s, Global[string, string]{}, value, both, serde.String, Named("zero-join"))
 	s.ToTable("prices")
 	GlobalStore(b, "nil-spec", serde.String, serde.String, state.Spec[string, string](nil), func() *noting { return nil })
+	bounded := state.KeyValue("bounded-rows", serde.String, serde.String, state.MostRows(3))
+	GlobalStore(b, "bounded", serde.String, serde.String, bounded, func() *noting { return &noting{} })
 	_, err := b.Build()
 	for _, want := range []string{
 		`globalTable of topic "in": another source reads the topic too`,
@@ -57,6 +59,7 @@ func TestGlobalProblems(t *testing.T) {
 		`joinGlobal "zero-join": the global table is the zero value`,
 		`toTable "prices": the globalTable of topic "prices" has the name of the store "prices"`,
 		`globalStore of topic "nil-spec": the spec of the store is nil`,
+		`globalStore of topic "bounded": the rows that give way would differ between processes: remove MostRows`,
 	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is not in the error\n%v", want, err)

@@ -54,6 +54,10 @@ type Options struct {
 	// EveryUpdate writes each update to the changelog, instead of the last one of each
 	// row between two commits.
 	EveryUpdate bool
+	// MostRows bounds the rows of a key-value store: the least recently used row gives
+	// way to a new one. Limited says that there is a bound.
+	MostRows int
+	Limited  bool
 }
 
 // Apply applies the options of a store package. A nil option has no effect.
@@ -135,6 +139,9 @@ func (s *Spec) Segments() int64 {
 func (s *Spec) IntervalIn(snapshot *engine.Snapshot) int64 {
 	if interval := snapshot.Interval(s.Name); interval > 0 {
 		return interval
+	}
+	if s.Kind.Changelog == VersionedChangelog {
+		return s.Past()
 	}
 	return s.Segments()
 }

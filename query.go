@@ -94,6 +94,13 @@ func Get[K, V any](ctx context.Context, app *App, table Queryable[K, V], key K) 
 //     start of its window count. If the store retains duplicates, the first row is
 //     returned.
 func GetRow[K, V any](ctx context.Context, app *App, table Queryable[K, V], key K) (row Row[K, V], ok bool, err error) {
+	return getRow(ctx, app, table, key, func(q *asking, hashed, encoded []byte) (query.Row, bool, error) {
+		return q.store.Get(ctx, hashed, encoded)
+	})
+}
+
+// getRow returns the row of a key that get finds.
+func getRow[K, V any](ctx context.Context, app *App, table Queryable[K, V], key K, get func(q *asking, hashed, encoded []byte) (query.Row, bool, error)) (row Row[K, V], ok bool, err error) {
 	q, err := ask(ctx, app, table)
 	if err != nil {
 		return row, false, err
@@ -106,12 +113,25 @@ func GetRow[K, V any](ctx context.Context, app *App, table Queryable[K, V], key 
 	if err != nil {
 		return row, false, q.wrap(fmt.Errorf("key: %w", err))
 	}
-	found, ok, err := q.store.Get(ctx, hashed, encoded)
+	found, ok, err := get(q, hashed, encoded)
 	if err != nil || !ok {
 		return row, false, q.wrap(err)
 	}
 	row, err = decode(table, found)
 	return row, err == nil, q.wrap(err)
+}
+
+// GetAsOf returns the version of a row that was valid at a time, as of the last commit.
+// The row's Timestamp is the time from which that version is valid. ok is false if there
+// was no row. Of a time before the history, only the newest version is sure to be found,
+// if it was valid then; earlier versions are found until they are deleted.
+//
+// The table must be made with topology.Versioned, or be a versionedstore.Spec. GetAsOf
+// looks in the same partitions as [GetRow].
+func GetAsOf[K, V any](ctx context.Context, app *App, table Queryable[K, V], key K, at time.Time) (row Row[K, V], ok bool, err error) {
+	return getRow(ctx, app, table, key, func(q *asking, hashed, encoded []byte) (query.Row, bool, error) {
+		return q.store.GetAsOf(ctx, hashed, encoded, millis(at))
+	})
 }
 
 // Range yields the rows with from <= key <= to, as of the last commit of each partition.

@@ -19,13 +19,13 @@ func aggregateCombined[K, V, A any](s flow[K, V], op, name string, how operator.
 	n.make = operator.Aggregate[K, V, A]{
 		Store: name, Keys: s.keys, Values: how.Values, Add: how.Add, Merge: how.Merge, EveryUpdate: o.everyUpdate,
 	}.New
-	if how.Merge != nil && !o.everyUpdate {
+	if how.Merge != nil && !o.everyUpdate && !o.versioned {
 		n.combines = how
 	}
 	if name != "" && !isNil(s.keys) && !isNil(how.Values) {
 		n.stores = []storeUse{keyValueStore(name, s.keys, how.Values, o)}
 	}
-	stored := rows[K, A]{operator.StoredRows[K, A]{Store: name, Keys: s.keys}, []*node{n}}
+	stored := rows[K, A]{operator.StoredRows[K, A]{Store: name, Keys: s.keys}, []*node{n}, o.history}
 	return Table[K, A]{b: s.b, n: n, name: name, keys: s.keys, values: how.Values, rows: stored}
 }
 

@@ -99,6 +99,7 @@ func TestNotCombining(t *testing.T) {
 	some := func(r processor.Record[string, string], n int32) []int32 { return []int32{0} }
 	for name, build := range map[string]func(g Grouped[string, string]){
 		"every update":      func(g Grouped[string, string]) { g.Count("n", EveryUpdate()) },
+		"versions":          func(g Grouped[string, string]) { g.Count("n", Versioned(ms(5))) },
 		"two aggregations":  func(g Grouped[string, string]) { g.Count("n"); g.Reduce("last", concat) },
 		"a reduction":       func(g Grouped[string, string]) { g.Reduce("last", concat) },
 		"windows":           func(g Grouped[string, string]) { g.Window(Tumbling(ms(5))).Count("n") },

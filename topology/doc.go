@@ -180,6 +180,10 @@
 //   - In SourceTable, ToTable and Stored, the row has the timestamp of its record.
 //     Updates are applied in the order in which they arrive.
 //
+// With [Versioned], a table keeps the earlier versions of its rows for some time. Updates
+// are then applied by their timestamps: an update that arrives late does not replace a
+// newer row. [Join] finds the version that was valid at the timestamp of the record.
+//
 // [GroupTable] groups the rows by a key that is computed from the value, and aggregates
 // the groups. If a row changes, its old value is subtracted from its old group and its
 // new value is added to its new group. If these are two groups, they change one after the
@@ -195,7 +199,9 @@
 //
 // # Joins
 //
-// [Join] and [LeftJoin] look up the newest row of a table for each record of a stream.
+// [Join] and [LeftJoin] look up a row of a table for each record of a stream: the newest
+// row, or, if the table is [Versioned], the row as of the record's timestamp. With
+// [Grace], the record waits for late updates of the table first.
 // [JoinWindow], [LeftJoinWindow] and [OuterJoinWindow] join the records of two streams
 // that are close together in time. They keep the records in stores of their own.
 // [JoinTables], [LeftJoinTables] and [OuterJoinTables] make a new table from two tables.

@@ -6,6 +6,7 @@ import (
 	"github.com/millrace-streams/millrace/internal/graph"
 	"github.com/millrace-streams/millrace/internal/operator"
 	"github.com/millrace-streams/millrace/serde"
+	"github.com/millrace-streams/millrace/state"
 )
 
 // Join joins each record of a stream with the row of its key in a table. If there is no
@@ -18,6 +19,10 @@ import (
 // documentation). If the two records are written at about the same time, chance decides
 // whether the stream's record sees the table's; Config.TaskIdle makes the task wait.
 // There are no late records: the row does not depend on the record's timestamp.
+//
+// If the table is [Versioned], the row is the version that was valid at the record's
+// timestamp. If the record is older than the table's history, the row is found only if it
+// has not changed since. With [Grace], the record waits for late updates of the table.
 //
 // The result has the key, the timestamp and the headers of the stream's record. Records
 // without a key or without a value are dropped, and counted as dropped, with any serde.
@@ -35,32 +40,36 @@ import (
 // The table must have a store, or must be derived from tables that have one. The values
 // that f gets belong to the table, and f must not change what they point to. A row of a
 // windowed table is found for at least the retention of the table.
-func Join[K, V, T, R any](s Stream[K, V], t Table[K, T], f func(v V, row T) R, rs serde.Serde[R], opts ...Option) Stream[K, R] {
+func Join[K, V, T, R any](s Stream[K, V], t Table[K, T], f func(v V, row T) R, rs serde.Serde[R], opts ...JoinOption) Stream[K, R] {
 	return joinTable(s, t, "join", false, f, func(v V, row T, _ bool) (R, error) { return f(v, row), nil }, rs, opts)
 }
 
 // TryJoin is Join with a function that may fail. If the error policy skips the record,
 // the record has no result.
-func TryJoin[K, V, T, R any](s Stream[K, V], t Table[K, T], f func(v V, row T) (R, error), rs serde.Serde[R], opts ...Option) Stream[K, R] {
+func TryJoin[K, V, T, R any](s Stream[K, V], t Table[K, T], f func(v V, row T) (R, error), rs serde.Serde[R], opts ...JoinOption) Stream[K, R] {
 	return joinTable(s, t, "join", false, f, func(v V, row T, _ bool) (R, error) { return f(v, row) }, rs, opts)
 }
 
 // LeftJoin is [Join] with a result for each record of the stream. If there is no row, ok
 // is false and row is the zero value. The same holds for a record without a key, unless
 // the records are repartitioned: a repartitioning drops it.
-func LeftJoin[K, V, T, R any](s Stream[K, V], t Table[K, T], f func(v V, row T, ok bool) R, rs serde.Serde[R], opts ...Option) Stream[K, R] {
+func LeftJoin[K, V, T, R any](s Stream[K, V], t Table[K, T], f func(v V, row T, ok bool) R, rs serde.Serde[R], opts ...JoinOption) Stream[K, R] {
 	return joinTable(s, t, "leftJoin", true, f, func(v V, row T, ok bool) (R, error) { return f(v, row, ok), nil }, rs, opts)
 }
 
 // TryLeftJoin is LeftJoin with a function that may fail.
-func TryLeftJoin[K, V, T, R any](s Stream[K, V], t Table[K, T], f func(v V, row T, ok bool) (R, error), rs serde.Serde[R], opts ...Option) Stream[K, R] {
+func TryLeftJoin[K, V, T, R any](s Stream[K, V], t Table[K, T], f func(v V, row T, ok bool) (R, error), rs serde.Serde[R], opts ...JoinOption) Stream[K, R] {
 	return joinTable(s, t, "leftJoin", true, f, f, rs, opts)
 }
 
 // joinTable adds a join of a stream with a table. given is the function that the user
 // passed.
-func joinTable[K, V, T, R any](s Stream[K, V], t Table[K, T], op string, left bool, given any, f func(V, T, bool) (R, error), rs serde.Serde[R], opts []Option) Stream[K, R] {
-	name := nameOf(opts)
+func joinTable[K, V, T, R any](s Stream[K, V], t Table[K, T], op string, left bool, given any, f func(V, T, bool) (R, error), rs serde.Serde[R], opts []JoinOption) Stream[K, R] {
+	var o tableJoinOptions
+	for _, opt := range withoutNil(opts) {
+		opt.applyJoin(&o)
+	}
+	name := o.name
 	if s.rekeyed && name != "" {
 		s.flow = repartition(s.flow, op, name, repartitionOptions{})
 	}
@@ -73,7 +82,15 @@ func joinTable[K, V, T, R any](s Stream[K, V], t Table[K, T], op string, left bo
 		s.b.lookUp(n, t.n, t.rows.in)
 		s.b.sameKeys(n, s.keys, t.keys)
 	}
-	n.make = operator.StreamTableJoin[K, V, T, R]{Table: t.rows.view, Left: left, Join: f, Out: rs}.New
+	of := operator.StreamTableJoin[K, V, T, R]{Table: t.rows.view, Left: left, AsOf: t.rows.history > 0, Join: f, Out: rs}
+	if o.hasGrace && s.b.checkGrace(n, name, o.grace, t.rows.history) {
+		s.b.needSerdes(n, serdes{s.keys, s.values}, "to store the records that wait")
+		of.Buffer, of.Grace, of.Keys = name+bufferPart, o.grace.Milliseconds(), s.keys
+		if !isNil(s.keys) && !isNil(s.values) {
+			n.stores = append(n.stores, storeUse{spec: state.KeyValue(of.Buffer, operator.BufferedKeys(s.keys), operator.BufferedValues(s.values))})
+		}
+	}
+	n.make = of.New
 	return Stream[K, R]{flow[K, R]{b: s.b, n: n, keys: s.keys, values: rs}}
 }
 

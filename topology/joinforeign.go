@@ -143,7 +143,11 @@ func joinForeign[K, L, F, R, V any](left Table[K, L], right Table[F, R], name st
 	b.needOldRows(n, left.n, left.rows.in)
 	b.needOldRows(n, right.n, right.rows.in)
 	if name != "" && !isNil(left.keys) && !isNil(right.keys) {
-		use := subscriptionStore(name, left.keys, right.keys, chosenTable(opts))
+		o := chosenTable(opts)
+		if o.versioned {
+			b.problem("%v: Versioned has no effect on the subscriptions of a join: remove it, or call Stored with Versioned on the result", n)
+		}
+		use := subscriptionStore(name, left.keys, right.keys, o)
 		p.receive.stores = append(p.receive.stores, use)
 		p.update.stores = []storeUse{use}
 	}

@@ -115,8 +115,8 @@ func joinTables[K, L, R, V any](left Table[K, L], right Table[K, R], j tablesJoi
 	merge.parents = []*node{this, other}
 	if left.rows.view != nil && right.rows.view != nil {
 		joined.rows = rows[K, V]{
-			operator.JoinedRows[K, L, R, V]{Left: left.rows.view, Right: right.rows.view, Rule: j.rule, Join: j.join, Out: vs},
-			slices.Concat(left.rows.in, right.rows.in),
+			view: operator.JoinedRows[K, L, R, V]{Left: left.rows.view, Right: right.rows.view, Rule: j.rule, Join: j.join, Out: vs},
+			in:   slices.Concat(left.rows.in, right.rows.in),
 		}
 	}
 	return joined

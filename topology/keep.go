@@ -12,7 +12,7 @@ import (
 //
 // Records without a key are dropped, and counted as dropped. Records are applied in order
 // of offset, and a row has the timestamp of its record. A record also replaces the row if
-// its timestamp is older than the row's.
+// its timestamp is older than the row's, unless the table is [Versioned].
 func SourceTable[K, V any](b *Builder, topic string, ks serde.Serde[K], vs serde.Serde[V], opts ...SourceTableOption) Table[K, V] {
 	var o sourceTableOptions
 	for _, opt := range withoutNil(opts) {
@@ -62,10 +62,10 @@ func (b *Builder) addNamedTable(op, name string, parent *node) *node {
 // keep makes n the node of a table. The rows of the table are the records of the stream.
 func keep[K, V any](s flow[K, V], n *node, store string, o tableOptions) Table[K, V] {
 	store = s.b.keep(n, store, serdes{s.keys, s.values}, o)
-	n.make = operator.Keep[K, V]{Store: store, Keys: s.keys, Values: s.values, EveryUpdate: o.everyUpdate}.New
+	n.make = operator.Keep[K, V]{Store: store, Keys: s.keys, Values: s.values, EveryUpdate: o.everyUpdate, OfTable: n.op == "stored"}.New
 	t := Table[K, V]{b: s.b, n: n, name: store, keys: s.keys, values: s.values}
 	if store != "" {
-		t.rows = rows[K, V]{operator.StoredRows[K, V]{Store: store, Keys: s.keys}, []*node{n}}
+		t.rows = rows[K, V]{operator.StoredRows[K, V]{Store: store, Keys: s.keys}, []*node{n}, o.history}
 		if !isNil(s.keys) && !isNil(s.values) {
 			n.stores = []storeUse{keyValueStore(store, s.keys, s.values, o)}
 		}

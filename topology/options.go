@@ -165,6 +165,8 @@ type TableOption interface{ applyTable(*tableOptions) }
 type WindowedTableOption interface{ applyWindowedTable(*tableOptions) }
 
 type tableOptions struct {
+	history          time.Duration
+	versioned        bool
 	everyUpdate      bool
 	inMemory         bool
 	withoutChangelog bool

@@ -121,7 +121,7 @@ func (t Table[K, V]) Suppress(name string, s Suppression, opts ...TableOption) T
 	out := Table[K, V]{b: t.b, n: n, keys: t.keys, values: t.values, window: t.window}
 	if t.rows.view != nil {
 		view := operator.SuppressedRows[K, V]{Of: t.rows.view, Store: name, Keys: t.keys}
-		out.rows = rows[K, V]{view, append([]*node{n}, t.rows.in...)}
+		out.rows = rows[K, V]{view: view, in: append([]*node{n}, t.rows.in...)}
 	}
 	return out
 }
@@ -154,6 +154,7 @@ func (b *Builder) checkSuppress(n, of *node, s Suppression, o tableOptions, wind
 		"a bound of %d records and %d bytes (0: no bound) would hold nothing back: use a positive bound", s.maxRecords, s.maxBytes)
 	problem(s.failFull && !s.bounded, "FailWhenFull has no effect without MaxRecords or MaxBytes: add a bound, or remove it")
 	problem(o.everyUpdate, "EveryUpdate contradicts Suppress: remove one of them")
+	problem(o.versioned, "Suppress keeps no versions of the rows that it holds back: remove Versioned, or call Stored with Versioned on the result")
 	problem(!of.sendsOld(), "the table has no store, so its earlier rows are not known: remove WithoutStore where the table is made, or call Stored on it first")
 	problem(s.kind == untilClosed && !windowed, "UntilClosed needs the table of a windowed aggregation, or one that Filter, MapTable or a join has made from it: use UntilTimeLimit, or window the stream")
 	problem(s.kind == untilClosed && neverCloses(of), "the windows never end, so no row would ever be passed on: use other windows, or UntilTimeLimit")

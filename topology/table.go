@@ -8,6 +8,7 @@ import (
 	"github.com/millrace-streams/millrace/serde"
 	"github.com/millrace-streams/millrace/sessionstore"
 	"github.com/millrace-streams/millrace/state"
+	"github.com/millrace-streams/millrace/versionedstore"
 	"github.com/millrace-streams/millrace/windowstore"
 )
 
@@ -35,6 +36,8 @@ type Table[K, V any] struct {
 type rows[K, V any] struct {
 	view operator.View[K, V]
 	in   []*node // the nodes whose stores the view reads
+
+	history time.Duration // for which rows can be looked up as of a time; 0: not at all
 }
 
 // Builder returns the builder that the table belongs to.
@@ -79,7 +82,7 @@ func windowedTable[K, V any](b *Builder, n *node, name string, keys serde.Serde[
 		t.keys = serde.TimeWindowed(keys, w.size)
 	}
 	view := operator.WindowRows[K, V]{Store: name, Keys: keys, Sessions: w.kind == sessions}
-	t.rows = rows[serde.Windowed[K], V]{view, []*node{n}}
+	t.rows = rows[serde.Windowed[K], V]{view: view, in: []*node{n}}
 	return t
 }
 
@@ -90,6 +93,10 @@ func (t WindowedTable[K, V]) Windows() Windows { return t.windows }
 
 // keyValueStore describes the store of a table.
 func keyValueStore[K, A any](name string, ks serde.Serde[K], as serde.Serde[A], o tableOptions) storeUse {
+	if o.versioned {
+		opts := chosen(o, versionedstore.InMemory(), versionedstore.WithoutChangelog(), versionedstore.EveryUpdate())
+		return storeUse{spec: versionedstore.New(name, ks, as, o.history, opts...), table: true}
+	}
 	opts := chosen(o, state.InMemory(), state.WithoutChangelog(), state.EveryUpdate())
 	return storeUse{spec: state.KeyValue(name, ks, as, opts...), table: true}
 }

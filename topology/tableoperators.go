@@ -72,7 +72,7 @@ func mapTable[K, V, V2 any](t Table[K, V], given any, f func(*graph.Record[K, V]
 	n := t.b.addFunc(&node{op: "mapValues", table: true, make: o.New}, opts, t.n, given)
 	mapped := Table[K, V2]{b: t.b, n: n, keys: t.keys, values: vs, window: t.window}
 	if t.rows.view != nil {
-		mapped.rows = rows[K, V2]{operator.MappedRows[K, V, V2]{Of: t.rows.view, TableMapValues: o}, t.rows.in}
+		mapped.rows = rows[K, V2]{operator.MappedRows[K, V, V2]{Of: t.rows.view, TableMapValues: o}, t.rows.in, t.rows.history}
 	}
 	return mapped
 }

@@ -11,8 +11,8 @@ import (
 // Spec describes a versioned store. [New] makes one. It is immutable. If several
 // processors of one sub-topology are given the same spec, they share the store.
 //
-// A Spec can be queried directly: see millrace.Get and millrace.Range. Queries read the
-// newest version of each key.
+// A Spec can be queried directly: see millrace.Get and millrace.Range. These
+// queries read the newest version of each key. millrace.GetAsOf reads an earlier version.
 //
 // Only this package can implement a Spec, so methods may be added.
 type Spec[K, V any] interface {

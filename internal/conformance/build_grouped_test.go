@@ -182,7 +182,9 @@ func (b *builder) aggregate(o op) error {
 		t = t.(interface{ final() table }).final()
 	}
 	b.tables[o.id()] = t
-	b.built.stores = append(b.built.stores, t.content())
+	if !opts.isVersioned { // the corpus does not list versioned stores
+		b.built.stores = append(b.built.stores, t.content())
+	}
 	return nil
 }
 
@@ -226,7 +228,7 @@ func aggregateInto(o op, from folded, name string, opts tableOptions) (table, er
 // materialized reads the options of a table's store. Without a cache every update is
 // forwarded.
 func (b *builder) materialized(m op) (o tableOptions, err error) {
-	if err := m.only("a materialized table", "name type retention logging caching"); err != nil {
+	if err := m.only("a materialized table", "name type retention logging caching versioned"); err != nil {
 		return o, err
 	}
 	if kind := m.text("type"); kind != "" && kind != "rocksdb" && kind != "in-memory" {
@@ -240,6 +242,10 @@ func (b *builder) materialized(m op) (o tableOptions, err error) {
 	add(m.text("type") == "in-memory", topology.InMemory())
 	add(m.isOff("logging"), topology.WithoutChangelog())
 	o.every = !b.cached || m.isOff("caching")
+	if m.has("versioned") {
+		o.versioned = topology.Versioned(m.duration("versioned"))
+		o.isVersioned = true
+	}
 	if m.has("retention") {
 		o.windowed = append(o.windowed, topology.Retention(m.duration("retention")))
 	}

@@ -34,7 +34,7 @@ func (b *builder) join(o op) error {
 }
 
 func (b *builder) joinStream(o op, s stream, t table, f joiner) error {
-	if err := o.knows("with type joiner name"); err != nil {
+	if err := o.knows("with type joiner name gracePeriod"); err != nil {
 		return err
 	}
 	if s.isRekeyedByUs() {
@@ -44,18 +44,41 @@ func (b *builder) joinStream(o op, s stream, t table, f joiner) error {
 	if err != nil {
 		return err
 	}
-	opts := o.named()
+	name := o.text("name")
 	if s.isRekeyed() {
 		if optimizes(b.c, mergeTopics) {
 			return notYet("a repartition topic that is merged with that of a join")
 		}
 		s = s.countNullKeys(b.built.nullKeys)
-		if len(opts) == 0 {
-			opts = append(opts, topology.Named(b.names.next("KSTREAM-KEY-SELECT", o.id())))
+		if name == "" {
+			name = b.names.next("KSTREAM-KEY-SELECT", o.id())
 		}
+	}
+	var opts []topology.JoinOption
+	if o.has("gracePeriod") {
+		name = b.nameBuffer(o, name)
+		opts = append(opts, topology.Grace(o.duration("gracePeriod")))
+	}
+	if name != "" {
+		opts = append(opts, topology.Named(name))
 	}
 	b.streams[o.id()], err = s.join(t, o.text("type") == "left", f, values, opts)
 	return err
+}
+
+// nameBuffer returns the name of a join in which records wait, and notes what Kafka
+// Streams calls the store.
+func (b *builder) nameBuffer(o op, name string) string {
+	theirs := o.text("name")
+	if theirs == "" {
+		role := map[bool]string{false: "KSTREAM-JOIN", true: "KSTREAM-LEFTJOIN"}[o.text("type") == "left"]
+		theirs = b.names.next(role, o.id())
+	}
+	if name == "" {
+		name = theirs
+	}
+	b.names.call(theirs+"-Buffer", name+"-buffer")
+	return name
 }
 
 func (b *builder) joinTables(o op, left, right table, f joiner) error {
@@ -73,7 +96,7 @@ func (b *builder) joinTables(o op, left, right table, f joiner) error {
 	return b.keep(o, t, "")
 }
 
-func (s streamOf[K]) join(t table, left bool, f joiner, values *dynamic, opts []topology.Option) (stream, error) {
+func (s streamOf[K]) join(t table, left bool, f joiner, values *dynamic, opts []topology.JoinOption) (stream, error) {
 	rows, ok := rowsOf[K](t)
 	if !ok {
 		return nil, notYet("joins of plain and windowed keys")

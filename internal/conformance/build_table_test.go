@@ -96,7 +96,9 @@ func (b *builder) keep(o op, t table, role string) error {
 	}
 	t = t.stored(name, opts)
 	b.tables[o.id()] = t
-	b.built.stores = append(b.built.stores, t.content())
+	if !opts.isVersioned { // the corpus does not list versioned stores
+		b.built.stores = append(b.built.stores, t.content())
+	}
 	return nil
 }
 

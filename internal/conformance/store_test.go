@@ -6,6 +6,8 @@ import (
 	"github.com/millrace-streams/millrace/processor"
 	"github.com/millrace-streams/millrace/sessionstore"
 	"github.com/millrace-streams/millrace/state"
+	"github.com/millrace-streams/millrace/topologytest"
+	"github.com/millrace-streams/millrace/versionedstore"
 	"github.com/millrace-streams/millrace/windowstore"
 )
 
@@ -24,12 +26,13 @@ type (
 	keyValue = state.KeyValueStore[any, any]
 	windows  = windowstore.Store[any, any]
 	sessions = sessionstore.Store[any, any]
+	versions = versionedstore.Store[any, any]
 )
 
 // newStore reads an addStore or store operation. cached reports whether the case has a
 // record cache.
 func newStore(o op, cached bool) (*store, error) {
-	if err := o.knows("type name key value inMemory retention windowSize retainDuplicates segment logging caching processors"); err != nil {
+	if err := o.knows("type name key value inMemory retention windowSize retainDuplicates segment lru logging caching processors"); err != nil {
 		return nil, err
 	}
 	s := &store{name: o.text("name")}
@@ -50,6 +53,8 @@ func newStore(o op, cached bool) (*store, error) {
 		s.addWindows(o, every)
 	case "session":
 		s.addSessions(o, every)
+	case "versioned":
+		s.addVersions(o, every)
 	default:
 		return nil, notYet("%s store", o.text("type"))
 	}
@@ -73,6 +78,9 @@ func (s *store) addKeyValue(o op, every bool) {
 	add(o.flag("inMemory"), state.InMemory())
 	add(o.isOff("logging"), state.WithoutChangelog())
 	add(every, state.EveryUpdate())
+	if o.has("lru") {
+		opts = append(opts, state.MostRows(int(o.ms("lru"))))
+	}
 	spec := state.KeyValue[any, any](s.name, s.keys, s.values, opts...)
 	s.spec, s.reader = spec, keyValueReader[any, any](s.name, s.keys, s.values)
 	s.open = func(ctx processor.Context[any, any]) any { return state.Open(ctx, spec) }
@@ -107,6 +115,23 @@ func (s *store) addSessions(o op, every bool) {
 	spec := sessionstore.New[any, any](s.name, s.keys, s.values, o.duration("retention"), opts...)
 	s.spec, s.reader = spec, sessionReader[any](s.name, s.keys, s.values)
 	s.open = func(ctx processor.Context[any, any]) any { return sessionstore.Open(ctx, spec) }
+}
+
+// addVersions adds a versioned store. The corpus does not list its content.
+func (s *store) addVersions(o op, every bool) {
+	var opts []versionedstore.Option
+	add := func(when bool, opt versionedstore.Option) {
+		if when {
+			opts = append(opts, opt)
+		}
+	}
+	add(o.flag("inMemory"), versionedstore.InMemory())
+	add(o.isOff("logging"), versionedstore.WithoutChangelog())
+	add(every, versionedstore.EveryUpdate())
+	spec := versionedstore.New[any, any](s.name, s.keys, s.values, o.duration("retention"), opts...)
+	none := func(*topologytest.Driver) ([]row, error) { return nil, nil }
+	s.spec, s.reader = spec, storeReader{s.name, s.keys, s.values, none}
+	s.open = func(ctx processor.Context[any, any]) any { return versionedstore.Open(ctx, spec) }
 }
 
 // openStore opens a handler's first store at its first use. As in Java, using a store

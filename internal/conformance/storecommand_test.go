@@ -12,6 +12,7 @@ import (
 	"github.com/millrace-streams/millrace/processor"
 	"github.com/millrace-streams/millrace/sessionstore"
 	"github.com/millrace-streams/millrace/state"
+	"github.com/millrace-streams/millrace/versionedstore"
 	"github.com/millrace-streams/millrace/windowstore"
 )
 
@@ -19,7 +20,7 @@ import (
 // kind of store.
 func storeCommandExists(kind string) error {
 	switch kind {
-	case "kv", "timestamped-kv", "window", "session":
+	case "kv", "timestamped-kv", "window", "session", "versioned":
 		return nil
 	}
 	return notYet("commands for a %s store", kind)
@@ -53,6 +54,12 @@ func (h *handler) runCommand(words []string) (string, error) {
 			return "", err
 		}
 		return c.onSessions(s, words[0])
+	case "versioned":
+		s, err := openStore[versions](h)
+		if err != nil {
+			return "", err
+		}
+		return c.onVersions(s, words[0])
 	}
 	s, err := h.keyValue()
 	if err != nil {
@@ -284,6 +291,39 @@ func (c command) sessionRows(s sessions, name string) iter.Seq2[sessionstore.Ent
 		return s.ReverseFindRange(c.arg(0), c.arg(1), 0, never)
 	}
 	return nil
+}
+
+// onVersions executes a command for a versioned store. As in Java, put returns the end of
+// the version, -1 if it has none, and the smallest number if the version was refused.
+func (c command) onVersions(s versions, name string) (string, error) {
+	switch name {
+	case "put":
+		to, kept, err := s.Put(c.arg(0), c.arg(1), c.at(2))
+		switch {
+		case err != nil:
+			return "", err
+		case !kept:
+			to = math.MinInt64
+		case to == versionedstore.NoEnd:
+			to = -1
+		}
+		return fmt.Sprint(int64(to)), nil
+	case "delete":
+		return version(s.Delete(c.arg(0), c.at(1)))
+	case "get":
+		return version(s.Get(c.arg(0)))
+	case "getAsOf":
+		return version(s.GetAsOf(c.arg(0), c.at(1)))
+	}
+	return unknown(name)
+}
+
+// version is the text of a version. In Java, a version that was looked up has no end.
+func version(v versionedstore.Version[any], found bool, err error) (string, error) {
+	if !found || err != nil {
+		return "null", err
+	}
+	return timestamped(v.Value, v.From) + ">-", nil
 }
 
 func sessionKey(e sessionstore.Entry[any, any]) any { return e.Key }

@@ -26,7 +26,7 @@ type stream interface {
 	to(topic string, opts []topology.SinkOption)
 	toTopic(f mapper, opts []topology.SinkOption)
 	toTable(name string) table
-	join(t table, left bool, f joiner, values *dynamic, opts []topology.Option) (stream, error)
+	join(t table, left bool, f joiner, values *dynamic, opts []topology.JoinOption) (stream, error)
 	joinWindow(other stream, j streamsJoin) (stream, []storeReader, error)
 	groupByKey(name string) grouped
 	groupBy(name string, f mapper, keys *dynamic) grouped

@@ -35,6 +35,9 @@ type tableOptions struct {
 	all      []topology.StoreOption
 	every    bool // each update is sent
 	windowed []topology.WindowedTableOption
+
+	versioned   topology.VersionedOption
+	isVersioned bool
 }
 
 // stored are the options of the store.
@@ -48,6 +51,9 @@ func (o tableOptions) stored() []topology.StoreOption {
 func (o tableOptions) plainOnes() (out []topology.TableOption) {
 	for _, opt := range o.stored() {
 		out = append(out, opt)
+	}
+	if o.isVersioned {
+		out = append(out, o.versioned)
 	}
 	return out
 }

@@ -20,6 +20,10 @@ type Record[K, V any] struct {
 	// store or sink need not encode the key again. A node that runs user code which may
 	// change the key must not.
 	KeyBytes []byte
+
+	// Earlier says, of an update of a versioned table, that the key has a newer version:
+	// the update changes the past only. It is sent if every update is.
+	Earlier bool
 }
 
 // Receiver is a node's instance in a task, as its parent sees it. An error means that the

@@ -43,7 +43,7 @@ var mayImport = map[string][]string{
 	"sessionstore":                      {"internal/store", "internal/engine", "processor", "serde"},
 	"versionedstore":                    {"internal/store", "internal/engine", "processor", "serde"},
 	"versionedstore/versionedstoretest": {"versionedstore", "processor"},
-	"topology":                          {"internal/operator", "internal/foreign", "internal/graph", "internal/store", "sessionstore", "windowstore", "state", "processor", "serde"},
+	"topology":                          {"internal/operator", "internal/foreign", "internal/graph", "internal/store", "sessionstore", "versionedstore", "windowstore", "state", "processor", "serde"},
 
 	// Batches: the words at the top, and below them one package for each step of a
 	// record.

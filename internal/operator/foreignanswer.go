@@ -179,6 +179,10 @@ type foreignUpdate[F, B any] struct {
 // ReceiveChange does not use old rows. It takes them because the table then keeps the
 // rows that it has sent, which ForeignReceive looks up.
 func (u *foreignUpdate[F, B]) ReceiveChange(c *graph.Change[F, B]) error {
+	if c.Earlier {
+		u.drop(earlierVersion)
+		return nil
+	}
 	if err := u.prepare(c); err != nil {
 		if ok, failure := u.prepareFailed(c, err); !ok {
 			return failure

@@ -54,7 +54,11 @@ type foreignKey[F any] struct {
 const nullForeignKey = "null foreign key"
 
 func (s *foreignSubscribe[K, A, F]) ReceiveChange(c *graph.Change[K, A]) error {
-	if c.NoOld && c.NoValue {
+	switch {
+	case c.Earlier:
+		s.drop(earlierVersion)
+		return nil
+	case c.NoOld && c.NoValue:
 		return nil
 	}
 	if err := s.describe(&c.Record); err != nil {

@@ -13,6 +13,10 @@ type Keep[K, V any] struct {
 	Keys        serde.Serde[K]
 	Values      serde.Serde[V]
 	EveryUpdate bool // send each update, also if the application merges updates
+
+	// OfTable says that the records are the updates of another table. If that table keeps
+	// versions, and this one does not, the records of earlier versions are left out.
+	OfTable bool
 }
 
 // New makes the node's instance for one task.
@@ -24,7 +28,7 @@ func (c Keep[K, V]) New(t graph.Task, n *graph.Node, children []any) (any, error
 	if err != nil {
 		return nil, err
 	}
-	k := &keep[K, V]{keys: keyEncoder[K]{serde: c.Keys}}
+	k := &keep[K, V]{keys: keyEncoder[K]{serde: c.Keys}, ofTable: c.OfTable}
 	if k.rows, err = openRows[K, K](base{t, n}, s, c.Values, c.EveryUpdate, children); err != nil {
 		return nil, err
 	}
@@ -37,12 +41,16 @@ func (c Keep[K, V]) New(t graph.Task, n *graph.Node, children []any) (any, error
 
 type keep[K, V any] struct {
 	rows[K, K, V]
-	keys keyEncoder[K]
+	keys    keyEncoder[K]
+	ofTable bool
 }
 
 func (k *keep[K, V]) Receive(r *graph.Record[K, V]) error {
 	if r.NoKey {
 		k.drop(nullKey)
+		return nil
+	}
+	if r.Earlier && k.ofTable && k.versions == nil {
 		return nil
 	}
 	key, err := k.keys.bytes(r.KeyBytes, r.Key)

@@ -1,6 +1,8 @@
 package operator
 
 import (
+	"fmt"
+
 	"github.com/millrace-streams/millrace/internal/engine"
 	"github.com/millrace-streams/millrace/internal/graph"
 	"github.com/millrace-streams/millrace/processor"
@@ -32,6 +34,12 @@ type Lookup[K, V any] interface {
 	Row(key K, encoding []byte) (Row[V], error)
 }
 
+// lookupAsOf is a Lookup that also finds the rows as of a time, in a table that keeps
+// versions of its rows.
+type lookupAsOf[K, V any] interface {
+	RowAsOf(key K, encoding []byte, at processor.Timestamp) (Row[V], error)
+}
+
 // Row is what a lookup finds. The rest is zero unless Present.
 type Row[V any] struct {
 	Value     V
@@ -51,12 +59,27 @@ func (v StoredRows[K, V]) Open(t graph.Task, how Reading) (Lookup[K, V], error) 
 	if err != nil {
 		return nil, err
 	}
-	return &storedRows[K, V]{cellReader[K, V]{s.Cells(), how}, keyEncoder[K]{serde: v.Keys}}, nil
+	versions, _ := any(s).(versioned[K, V])
+	return &storedRows[K, V]{cellReader[K, V]{s.Cells(), how}, keyEncoder[K]{serde: v.Keys}, versions}, nil
 }
 
 type storedRows[K, V any] struct {
 	cellReader[K, V]
-	keys keyEncoder[K]
+	keys     keyEncoder[K]
+	versions versioned[K, V] // nil unless the store keeps versions
+}
+
+// RowAsOf implements lookupAsOf.
+func (s *storedRows[K, V]) RowAsOf(key K, encoding []byte, at processor.Timestamp) (row Row[V], err error) {
+	data, err := s.keys.bytes(encoding, key)
+	if err != nil {
+		return row, err
+	}
+	value, from, _, ok, err := s.versions.AsOf(data, key, int64(at))
+	if err != nil || !ok {
+		return row, graph.Final(err)
+	}
+	return Row[V]{value, processor.Timestamp(from), true}, nil
 }
 
 func (s *storedRows[K, V]) Row(key K, encoding []byte) (Row[V], error) {
@@ -174,6 +197,16 @@ type filteredRows[K, V any] struct {
 
 func (f *filteredRows[K, V]) Row(key K, encoding []byte) (Row[V], error) {
 	row, err := f.of.Row(key, encoding)
+	return f.filter(key, encoding, row, err)
+}
+
+// RowAsOf implements lookupAsOf.
+func (f *filteredRows[K, V]) RowAsOf(key K, encoding []byte, at processor.Timestamp) (Row[V], error) {
+	row, err := rowAsOf(f.of, key, encoding, at)
+	return f.filter(key, encoding, row, err)
+}
+
+func (f *filteredRows[K, V]) filter(key K, encoding []byte, row Row[V], err error) (Row[V], error) {
 	if err != nil || !row.Present {
 		return row, err
 	}
@@ -206,6 +239,16 @@ type mappedRows[K, V, V2 any] struct {
 
 func (m *mappedRows[K, V, V2]) Row(key K, encoding []byte) (Row[V2], error) {
 	row, err := m.of.Row(key, encoding)
+	return m.mapRow(key, encoding, row, err)
+}
+
+// RowAsOf implements lookupAsOf.
+func (m *mappedRows[K, V, V2]) RowAsOf(key K, encoding []byte, at processor.Timestamp) (Row[V2], error) {
+	row, err := rowAsOf(m.of, key, encoding, at)
+	return m.mapRow(key, encoding, row, err)
+}
+
+func (m *mappedRows[K, V, V2]) mapRow(key K, encoding []byte, row Row[V], err error) (Row[V2], error) {
 	if err != nil || !row.Present && !m.absentToo {
 		return Row[V2]{}, err
 	}
@@ -221,4 +264,13 @@ func (m *mappedRows[K, V, V2]) Row(key K, encoding []byte) (Row[V2], error) {
 func setFound[K, V any](r *graph.Record[K, V], key K, encoding []byte, row Row[V]) {
 	r.Key, r.KeyBytes = key, encoding
 	r.Value, r.NoValue, r.Timestamp = row.Value, !row.Present, row.Timestamp
+}
+
+// rowAsOf looks a row up as of a time. Only views of tables that keep versions are asked.
+func rowAsOf[K, V any](in Lookup[K, V], key K, encoding []byte, at processor.Timestamp) (Row[V], error) {
+	past, ok := in.(lookupAsOf[K, V])
+	if !ok {
+		return Row[V]{}, graph.Final(fmt.Errorf("%T has no rows of the past", in))
+	}
+	return past.RowAsOf(key, encoding, at)
 }

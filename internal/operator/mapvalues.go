@@ -73,7 +73,7 @@ func (m *newValues[K, V2]) sendAbsent() error {
 // copyKey copies all but the value.
 func copyKey[K, V, V2 any](out *graph.Record[K, V2], r *graph.Record[K, V]) {
 	out.Key, out.NoKey, out.KeyBytes = r.Key, r.NoKey, r.KeyBytes
-	out.Timestamp, out.Headers = r.Timestamp, r.Headers
+	out.Timestamp, out.Headers, out.Earlier = r.Timestamp, r.Headers, r.Earlier
 }
 
 // FlatMapValues turns each record into any number of records that differ in their values.

@@ -50,6 +50,8 @@ func (b *base) flushing(o engine.Origin) {
 const (
 	nullKey           = "null key"
 	nullValue         = "null value"
+	tooOldVersion     = "version older than the history"
+	earlierVersion    = "update of the past"
 	lateRecord        = "late record"
 	partialRecord     = "partial result"
 	invalidTimestamp  = "invalid timestamp"

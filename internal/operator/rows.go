@@ -28,6 +28,9 @@ type rows[K, R, A any] struct {
 	cells   *engine.Cells[K, A]
 	updates updates[R, A]
 
+	versions versioned[K, A] // nil unless the store keeps versions
+	unsent   bool            // the last change of a version is not to be sent
+
 	// opened is called for each new row, with the end of its window. It is nil unless
 	// final is set.
 	opened func(cell *engine.Cell[K, A], end int64)
@@ -38,6 +41,18 @@ type rows[K, R, A any] struct {
 // The operator reads and writes typed rows without the store in between.
 type cellStore[K, A any] interface {
 	Cells() *engine.Cells[K, A]
+}
+
+// versioned is what a store's instance must be for an operator whose table keeps versions
+// of its rows. The cells are the newest ones.
+type versioned[K, A any] interface {
+	// PutCell adds a version of a cell's row, or deletes the row from a time on. kept is
+	// false if the version is older than the history, and newest if there is no newer
+	// one.
+	PutCell(cell *engine.Cell[K, A], value A, present bool, at int64, origin engine.Origin) (newest, kept bool, err error)
+
+	// AsOf returns the version of a key that was valid at a time.
+	AsOf(keyBytes []byte, key K, at int64) (value A, from, end int64, ok bool, err error)
 }
 
 // storeOf returns a store of the task as what the operator needs.
@@ -65,6 +80,7 @@ func openRows[K, R, A any](b base, s cellStore[K, A], values serde.Serde[A], eve
 	if r.final {
 		r.copies = false // a row does not change any more when it has been sent
 	}
+	r.versions, _ = any(s).(versioned[K, A])
 	switch {
 	case r.everyUpdate:
 	case r.updates.needOld() && !r.final:
@@ -102,9 +118,9 @@ func (t *rows[K, R, A]) load(keyBytes []byte, key K) (cell *engine.Cell[K, A], v
 	if cell, err = t.cells.Load(keyBytes, key); err != nil {
 		return nil, value, err
 	}
-	if cell.Present && (cell.Lent() || t.copies && (t.everyUpdate || !cell.Changed())) {
+	if cell.Present && (t.versions != nil || cell.Lent() || t.copies && (t.everyUpdate || !cell.Changed())) {
 		// The children have been sent the value, or a join has read it, and may have kept
-		// it.
+		// it; or the store will keep it as an earlier version.
 		value, err = t.cells.Copy(cell)
 		return cell, value, err
 	}
@@ -134,6 +150,9 @@ func (t *rows[K, R, A]) set(cell *engine.Cell[K, A], value A, present bool, at p
 
 // change is set with a timestamp of its own in the store and its changelog.
 func (t *rows[K, R, A]) change(cell *engine.Cell[K, A], value A, present bool, at, logged processor.Timestamp, by cause) error {
+	if t.versions != nil {
+		return t.changeVersion(cell, value, present, at, by)
+	}
 	old, had := cell.Value, cell.Present
 	if err := t.cells.Set(cell, value, present, int64(logged), t.origin(by.headers)); err != nil {
 		return err
@@ -150,9 +169,30 @@ func (t *rows[K, R, A]) change(cell *engine.Cell[K, A], value A, present bool, a
 	return nil
 }
 
+// changeVersion is change of a row whose versions are kept. The store and its changelog
+// have the same timestamp.
+func (t *rows[K, R, A]) changeVersion(cell *engine.Cell[K, A], value A, present bool, at processor.Timestamp, by cause) error {
+	old, had := cell.Value, cell.Present
+	key, encoding := t.keyOf(cell)
+	newest, kept, err := t.versions.PutCell(cell, value, present, int64(at), t.origin(by.headers))
+	if err != nil {
+		return err
+	}
+	if t.unsent = !kept; !kept {
+		t.drop(tooOldVersion)
+		return nil
+	}
+	if t.everyUpdate {
+		t.updates.set(key, encoding, value, present, int64(at), by.headers)
+		t.updates.out.Earlier = !newest
+		t.updates.setOld(old, had)
+	}
+	return nil
+}
+
 // emit sends the update of the row that was set last, if every update is sent.
 func (t *rows[K, R, A]) emit() error {
-	if !t.everyUpdate || t.final {
+	if !t.everyUpdate || t.final || t.unsent {
 		return nil
 	}
 	return t.updates.send()

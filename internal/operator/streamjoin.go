@@ -1,7 +1,10 @@
 package operator
 
 import (
+	"fmt"
+
 	"github.com/millrace-streams/millrace/internal/graph"
+	"github.com/millrace-streams/millrace/processor"
 	"github.com/millrace-streams/millrace/serde"
 )
 
@@ -11,8 +14,16 @@ import (
 type StreamTableJoin[K, V, V2, R any] struct {
 	Table View[K, V2]
 	Left  bool // join records without a row too
+	AsOf  bool // find the row as of the record's timestamp; the table keeps versions
 	Join  func(v V, row V2, found bool) (R, error)
 	Out   serde.Serde[R]
+
+	// Buffer is the store in which records wait until the join's stream time is later
+	// than their own by the grace; "" if they do not wait. Its time is that of the
+	// records which came with a key and a value.
+	Buffer string
+	Grace  int64 // ms
+	Keys   serde.Serde[K]
 }
 
 // New makes the node's instance for one task.
@@ -22,33 +33,59 @@ func (c StreamTableJoin[K, V, V2, R]) New(t graph.Task, n *graph.Node, children 
 		return nil, err
 	}
 	table, err := c.Table.Open(t, Reading{Kept: valuesAreKept(n)})
-	return &streamTableJoin[K, V, V2, R]{
-		joining: joining{base{t, n}}, table: table, left: c.Left, join: c.Join, values: absenceOf(c.Out), next: next,
-	}, err
+	if err != nil {
+		return nil, err
+	}
+	j := &streamTableJoin[K, V, V2, R]{
+		joining: joining{base{t, n}}, table: table, asOf: c.AsOf, left: c.Left, join: c.Join, values: absenceOf(c.Out), next: next,
+	}
+	if c.Buffer == "" {
+		return j, nil
+	}
+	b, err := openBuffer(t, n, c.Buffer, c.Keys, c.Grace)
+	return &delayedJoin[K, V, V2, R]{streamTableJoin: j, buffer: b}, err
 }
 
 type streamTableJoin[K, V, V2, R any] struct {
 	joining
 	table  Lookup[K, V2]
+	asOf   bool
 	left   bool
 	join   func(V, V2, bool) (R, error)
 	values absence[R]
 	out    graph.Record[K, R]
 	next   graph.Receiver[K, R]
+
+	// from is where the record comes from that is joined, if it is not the task's: it has
+	// waited.
+	from *processor.Metadata
 }
 
 func (j *streamTableJoin[K, V, V2, R]) Receive(r *graph.Record[K, V]) error {
+	if !j.takes(r) {
+		return nil
+	}
+	return j.send(r)
+}
+
+// takes reports whether a record can have a result. If not, it is counted as dropped.
+func (j *streamTableJoin[K, V, V2, R]) takes(r *graph.Record[K, V]) bool {
 	switch {
 	case r.NoValue:
 		j.drop(nullValue)
-		return nil
 	case r.NoKey && !j.left:
 		j.drop(nullKey)
-		return nil
+	default:
+		return true
 	}
+	return false
+}
+
+// send sends the result of a record.
+func (j *streamTableJoin[K, V, V2, R]) send(r *graph.Record[K, V]) error {
 	joined, err := j.call(r)
 	if err != nil {
-		if joined, err = j.callFailed(r, err); err != nil {
+		if joined, err = j.callFailed(r, j.about(err)); err != nil {
 			return err
 		}
 	}
@@ -60,14 +97,28 @@ func (j *streamTableJoin[K, V, V2, R]) Receive(r *graph.Record[K, V]) error {
 	return j.next.Receive(&j.out)
 }
 
+// about makes an error name the record that is joined. Otherwise only the task's record
+// would be named.
+func (j *streamTableJoin[K, V, V2, R]) about(err error) error {
+	if j.from == nil {
+		return err
+	}
+	return fmt.Errorf("the record of topic %q, partition %d, offset %d, which has waited: %w", j.from.Topic, j.from.Partition, j.from.Offset, err)
+}
+
 // call sets out's value to the result. joined is false if the record has none.
 func (j *streamTableJoin[K, V, V2, R]) call(r *graph.Record[K, V]) (joined bool, err error) {
 	defer graph.Guard(&err)
 	var row Row[V2]
-	if !r.NoKey {
-		if row, err = j.table.Row(r.Key, r.KeyBytes); err != nil {
-			return false, err
-		}
+	switch {
+	case r.NoKey:
+	case j.asOf:
+		row, err = rowAsOf(j.table, r.Key, r.KeyBytes, r.Timestamp)
+	default:
+		row, err = j.table.Row(r.Key, r.KeyBytes)
+	}
+	if err != nil {
+		return false, err
 	}
 	if !row.Present && !j.left {
 		return false, nil

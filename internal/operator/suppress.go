@@ -58,6 +58,9 @@ type suppress[K, V any] struct {
 // ReceiveChange takes an update. If the application merges updates, rows that are due are
 // passed on at the commit.
 func (s *suppress[K, V]) ReceiveChange(c *graph.Change[K, V]) error {
+	if c.Earlier {
+		return nil // the newest row is held back
+	}
 	key, err := s.keys.bytes(c.KeyBytes, c.Key)
 	if err == nil {
 		err = s.buffer.take(key, s.update(c))

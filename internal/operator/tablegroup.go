@@ -42,6 +42,9 @@ type member[K any] struct {
 }
 
 func (g *tableGroup[K, V, K2]) ReceiveChange(c *graph.Change[K, V]) error {
+	if c.Earlier {
+		return nil // the newest row is in its group already
+	}
 	if err := g.findGroups(c); err != nil {
 		if ok, failure := g.failed(err, func() error { return g.findGroups(c) }); !ok {
 			return failure

@@ -88,6 +88,10 @@ func (j *joinedValues[A, B, R]) of(a A, hasA bool, b B, hasB bool) (value R, the
 }
 
 func (j *tableJoin[K, A, B, R]) ReceiveChange(c *graph.Change[K, A]) error {
+	if c.Earlier {
+		j.drop(earlierVersion)
+		return nil
+	}
 	send, err := j.call(c)
 	if err != nil {
 		if send, err = j.callFailed(c, err); err != nil {

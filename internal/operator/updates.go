@@ -47,6 +47,7 @@ func (u *updates[K, V]) set(key K, keyBytes []byte, value V, present bool, at in
 	u.out.Key, u.out.KeyBytes = key, keyBytes
 	u.out.Timestamp, u.out.Headers = processor.Timestamp(at), headers
 	u.out.Value, u.out.NoValue = valueIf(present, value), !present
+	u.out.Earlier = false
 }
 
 // setRow sets the new row of the next update to a row with another value, if it is there.
@@ -94,7 +95,8 @@ type newRows[K, V any] struct{ next graph.Receiver[K, V] }
 
 func (n newRows[K, V]) ReceiveChange(c *graph.Change[K, V]) error { return n.next.Receive(&c.Record) }
 
-// TableStream makes a stream of a table: it passes the new rows on as records.
+// TableStream makes a stream of a table: it passes the new rows on as records. In a
+// stream, an update of the past is a record like any other.
 type TableStream[K, V any] struct{}
 
 // New makes the node's instance for one task.
@@ -105,4 +107,10 @@ func (TableStream[K, V]) New(_ graph.Task, _ *graph.Node, children []any) (any, 
 
 type tableStream[K, V any] struct{ next graph.Receiver[K, V] }
 
-func (s *tableStream[K, V]) Receive(r *graph.Record[K, V]) error { return s.next.Receive(r) }
+func (s *tableStream[K, V]) Receive(r *graph.Record[K, V]) error {
+	earlier := r.Earlier // other children of the table get the record too
+	r.Earlier = false
+	err := s.next.Receive(r)
+	r.Earlier = earlier
+	return err
+}

@@ -50,10 +50,17 @@ type Row struct {
 // If several partitions have the key, that is an error. If none of those that this
 // process holds has it and others might, the error is [ErrNotHere].
 func (s *Store) Get(ctx context.Context, hashed, key []byte) (Row, bool, error) {
+	return s.find(hashed, func(p int32) (Row, bool, error) {
+		return s.in(ctx, p, func(q *reading) (Row, bool, error) { return q.get(key) })
+	})
+}
+
+// find returns the row that get finds in one of the partitions that may have it.
+func (s *Store) find(hashed []byte, get func(partition int32) (Row, bool, error)) (Row, bool, error) {
 	var found *Row
 	var missing error
 	for _, p := range s.candidates(hashed) {
-		row, ok, err := s.getIn(ctx, p, key)
+		row, ok, err := get(p)
 		switch {
 		case errors.Is(err, ErrNotHere):
 			missing = err
@@ -71,8 +78,8 @@ func (s *Store) Get(ctx context.Context, hashed, key []byte) (Row, bool, error) 
 	return *found, true, nil
 }
 
-// getIn returns the row with a key in one partition.
-func (s *Store) getIn(ctx context.Context, partition int32, key []byte) (Row, bool, error) {
+// in reads a row in one partition.
+func (s *Store) in(ctx context.Context, partition int32, get func(*reading) (Row, bool, error)) (Row, bool, error) {
 	if err := ctx.Err(); err != nil {
 		return Row{}, false, err
 	}
@@ -82,7 +89,7 @@ func (s *Store) getIn(ctx context.Context, partition int32, key []byte) (Row, bo
 	}
 	defer snapshot.Close()
 	r := &reading{ctx: ctx, snapshot: snapshot, spec: s.Spec, partition: partition}
-	row, ok, err := r.get(key)
+	row, ok, err := get(r)
 	return row, ok, notHere(partition, err)
 }
 

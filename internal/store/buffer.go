@@ -33,11 +33,6 @@ func openBuffer[K, V any](t *Typed[K, V], env engine.Env) (engine.Store, error) 
 	return &BufferRows[K, V]{NewCore(t, env, 0)}, nil
 }
 
-// NewTimeIndex returns an empty index. The caller closes it.
-func (b *BufferRows[K, V]) NewTimeIndex() *engine.TimeIndex {
-	return engine.NewTimeIndex(b.env.Budget)
-}
-
 // EachCommitted calls f for each committed row, by key. Key and value are valid during
 // the call.
 func (b *BufferRows[K, V]) EachCommitted(f func(key []byte, value V) error) error {

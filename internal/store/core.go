@@ -52,6 +52,9 @@ func (c *Core[K, V]) Env() *engine.Env { return &c.env }
 // Cells returns the rows in memory.
 func (c *Core[K, V]) Cells() *engine.Cells[K, V] { return c.cells }
 
+// NewTimeIndex returns an empty index. The caller closes it.
+func (c *Core[K, V]) NewTimeIndex() *engine.TimeIndex { return engine.NewTimeIndex(c.env.Budget) }
+
 // KeepOld asks for engine.Cells.Old. Call it before the first change.
 func (c *Core[K, V]) KeepOld() { c.cells.KeepOld() }
 

@@ -131,6 +131,13 @@ func (s *Versions[K, V]) PutVersion(cell *engine.Cell[K, V], value V, present bo
 	return s.put(cell, value, present, at, origin)
 }
 
+// PutCell is PutVersion for operators. newest says that the key has no newer version, and
+// kept that the version was not refused.
+func (s *Versions[K, V]) PutCell(cell *engine.Cell[K, V], value V, present bool, at int64, origin engine.Origin) (newest, kept bool, err error) {
+	end, err := s.PutVersion(cell, value, present, at, origin)
+	return end == NoEnd, end != Refused, err
+}
+
 func (s *Versions[K, V]) put(cell *engine.Cell[K, V], value V, present bool, at int64, origin engine.Origin) (end int64, err error) {
 	newest, err := s.isNewest(cell, at)
 	switch {

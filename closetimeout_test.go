@@ -89,8 +89,8 @@ func (p *slow) Process(ctx bytesContext, _ processor.Record[string, string]) err
 func (p *slow) Flush(bytesContext) error { return p.call("Flush") }
 func (p *slow) Close() error             { return p.call("Close") }
 
-// stuckDisk is a file system on which the closing of a file takes for ever, once the
-// application closes.
+// stuckDisk is a file system on which closing a file never ends once the application
+// closes.
 type stuckDisk struct {
 	vfs.FS
 	closing atomic.Bool

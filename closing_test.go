@@ -44,7 +44,7 @@ func (f *fullBuffers) OnBufferFull(b millrace.BufferFull) {
 	}
 }
 
-// A hook is told how many rows are passed on early, because a buffer is full.
+// If a buffer is full, a hook is told how many rows are passed on early.
 func TestFullBufferIsReported(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, kfake.SeedTopics(1, "in", "out"))

@@ -516,8 +516,8 @@ func (w *world) model() map[string]map[string]*expectation {
 	return want
 }
 
-// addTotals adds the counts of which tasks combine the records. At least once, records
-// are not combined, and each topic may have duplicates of its own.
+// addTotals adds the counts whose records are combined by tasks. With at-least-once,
+// records are not combined, and each topic may have duplicates of its own.
 func (w *world) addTotals(add func(topic, key, value string, merged bool)) {
 	topic, counts := combined, map[string]int64{}
 	if w.guarantee == ExactlyOnce {

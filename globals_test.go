@@ -151,8 +151,8 @@ func applied(app *running) (sum int64) {
 	return sum
 }
 
-// A restart reads what is new, if the disk fits the topic; and all of the topic if it
-// does not.
+// If the disk fits the topic, a restart reads only new records. Otherwise it reads the
+// whole topic.
 func TestGlobalTableAfterRestart(t *testing.T) {
 	t.Parallel()
 	const n = 20
@@ -236,8 +236,8 @@ func (c *cluster) trim(topic string, below int64) {
 	}
 }
 
-// Updates and joins at the same time: no join sees a half of an update, and none an older
-// price than one before it.
+// Updates and joins run at the same time. No join sees a part of an update, or an older
+// price than an earlier join.
 func TestGlobalTableUpdatedWhileJoining(t *testing.T) {
 	t.Parallel()
 	const rounds, readers = 150, 4
@@ -310,8 +310,8 @@ func (c *cluster) all(topic string) []string {
 	return got
 }
 
-// Records that cannot be decoded, under each policy. Another process and a lost disk meet
-// them again.
+// Records that cannot be decoded, under each policy. They are met again in another
+// process and after the loss of a disk.
 func TestBadRecordsOfGlobalTable(t *testing.T) {
 	t.Parallel()
 	number := func(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
@@ -366,8 +366,8 @@ func TestBadRecordsOfGlobalTable(t *testing.T) {
 	}
 }
 
-// While the application runs, a topic that is made again or gets partitions ends it with
-// an error that says what to do.
+// If a global topic is created again or gets more partitions while the application runs,
+// Run returns an error that says what to do.
 func TestGlobalTopicChanges(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

@@ -8,7 +8,7 @@ import (
 // Live answers a liveness probe: it reports whether the process can continue without a
 // restart, and why. It is false only after Run has returned an error. It is true while
 // the application starts, restores, rebalances or closes, and while brokers are
-// unreachable, because a restart would not help. It does not block.
+// unreachable, because a restart would not help. Live does not block.
 func (a *App) Live() (ok bool, reason string) {
 	if state := a.State(); state != Failed {
 		return true, "the application is " + state.String()
@@ -17,8 +17,9 @@ func (a *App) Live() (ok bool, reason string) {
 }
 
 // Ready answers a readiness probe: it reports whether all tasks of the process run and
-// the cluster and the group are within reach. If not, the reason says why. A process
-// without tasks is ready. It does not block.
+// the cluster and the group are within reach. If not, the reason says why. A process is
+// not ready before it has read the topics of its global stores. A process without tasks
+// is ready. Ready does not block.
 func (a *App) Ready() (ok bool, reason string) {
 	switch state := a.State(); state {
 	case Running:

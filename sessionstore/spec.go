@@ -8,8 +8,8 @@ import (
 	"github.com/millrace-streams/millrace/serde"
 )
 
-// Spec describes a session store. [New] makes one. It is immutable. Several processors of
-// one sub-topology may have the same spec. They then share the store.
+// Spec describes a session store. [New] makes one. It is immutable. If several processors
+// of one sub-topology are given the same spec, they share the store.
 //
 // A Spec can be queried directly: see millrace.Get and millrace.Windows.
 //
@@ -31,28 +31,27 @@ type Option func(*options)
 
 type options = store.Options
 
-// InMemory keeps the committed state in memory instead of on disk. Whenever the task
-// starts, it reads the whole store from the changelog. Config.StateMemory does not bound
-// the store.
+// InMemory keeps the committed state in memory instead of on disk. The whole store is
+// read from its changelog whenever the task starts, and Config.StateMemory does not bound
+// it.
 func InMemory() Option { return func(o *options) { o.InMemory = true } }
 
-// WithoutChangelog writes no changelog topic. The store then survives only as long as the
-// local disk (with InMemory: as the process). For tasks that move and for crashes, see
-// windowstore.WithoutChangelog.
+// WithoutChangelog writes no changelog topic. The store then exists only on the local
+// disk (with InMemory: in the process). See state.WithoutChangelog about tasks that move
+// and about crashes.
 func WithoutChangelog() Option { return func(o *options) { o.NoChangelog = true } }
 
 // EveryUpdate writes each update to the changelog. By default, only the last update of
 // each session between two commits is written.
 func EveryUpdate() Option { return func(o *options) { o.EveryUpdate = true } }
 
-// New describes a session store. The name must be unique in the topology. It is also a
-// part of the name of the changelog topic, <application>-<name>-changelog. Default: on
-// disk, with a changelog.
+// New describes a session store. The name must be unique in the topology. It names the
+// changelog topic, <application>-<name>-changelog. Default: on disk, with a changelog.
 //
 // retention is the time that a session is kept after its end, in the store's time. It
 // must be a positive number of whole milliseconds.
 //
-// If vs is an Optional serde, a put of an absent value is a deletion.
+// If vs is an Optional serde, putting an absent value deletes the row.
 func New[K, V any](name string, ks serde.Serde[K], vs serde.Serde[V], retention time.Duration, opts ...Option) Spec[K, V] {
 	s := store.Spec{Name: name, Kind: store.Session, Retention: retention}
 	store.Apply(&s.Options, opts)

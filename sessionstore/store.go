@@ -20,19 +20,20 @@ type Entry[K, V any] struct {
 // Store is a typed session store. Only the goroutine of its task may use it, inside Init,
 // Process, Flush and punctuators.
 //
-// The methods that yield sessions end at the first error. They yield it with a zero
-// Entry. The loop may write to the store: if it writes a session before the loop reaches
-// that session, the loop gets the new value.
+// Methods whose names begin with Reverse yield the same sessions in descending order. A
+// read ends at the first error, which it yields with a zero Entry. The loop may write to
+// the store. A session that the loop has not reached yet is yielded with its value at the
+// time when the loop reaches it.
 //
-// Store is an interface because the instance of a task and the handle of a processor have
-// two different types. Only this package can implement it, so methods may be added to it.
+// Store is an interface because the task and the processors hold the store as two
+// different types. Only this package can implement it, so methods may be added.
 type Store[K, V any] interface {
 	processor.Store
 
-	// Put sets the value of the session of key from start to end. The row's timestamp is
-	// the timestamp of the current record, or of the punctuation. An expired session is
-	// not written: see the package documentation. A negative start, and an end before the
-	// start, are errors.
+	// Put sets the value of the session of key from start to end. The timestamp of the
+	// row is that of the record being processed or, in a punctuator, that of the
+	// punctuator. An expired session is not written; see the package documentation. A
+	// negative start is an error, and so is an end before the start.
 	Put(key K, value V, start, end processor.Timestamp) error
 	// Delete removes the session of key from start to end.
 	Delete(key K, start, end processor.Timestamp) error
@@ -57,8 +58,8 @@ type Store[K, V any] interface {
 }
 
 // Open returns the store of the processor's task. Call it in Init. If the processor was
-// not given the store when the topology was built, Open panics with an error that says
-// so. The panic fails Init.
+// not given the store when the topology was built, that is a programming mistake: Open
+// panics with an error that says so, and Init fails.
 func Open[K, V, K2, V2 any](ctx processor.Context[K2, V2], spec Spec[K, V]) Store[K, V] {
 	instance := store.Open(ctx, spec)
 	s, ok := instance.(*sessions[K, V])

@@ -19,7 +19,8 @@ type Entry[K, V any] struct {
 // KeyValueStore is a typed key-value store. Only the goroutine of its task may use it,
 // inside Init, Process, Flush and punctuators.
 //
-// Range reads are ordered by the bytes of the keys, and both bounds are inclusive. A read
+// Range reads are ordered by the bytes of the keys, and both bounds are inclusive.
+// Methods whose names begin with Reverse yield the same rows in descending order. A read
 // ends at the first error, which it yields with a zero Entry. The loop may write to the
 // store. A row that the loop has not reached yet is yielded with its value at the time
 // when the loop reaches it.

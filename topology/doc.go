@@ -168,7 +168,7 @@
 //
 //   - SourceTable, ToTable and aggregations have a store unless they have the option
 //     [WithoutStore].
-//   - Filter and MapTable have none. [Table.Stored] adds one.
+//   - Filter, MapTable and joins of tables have none. [Table.Stored] adds one.
 //
 // If a store is added to a program that has run before, the store starts empty and gets
 // only new updates. A count of groups would then miss all earlier rows. To fill the

@@ -196,7 +196,7 @@ func (d *Driver) Dropped() int64 {
 	return sum
 }
 
-// DropReasons returns the same number by reason.
+// DropReasons returns the numbers of dropped records by reason; see [Driver.Dropped].
 func (d *Driver) DropReasons() map[string]int64 { return maps.Clone(d.dropped) }
 
 // Topic returns all records of a topic, in order of commit, and of offset inside a
@@ -216,10 +216,10 @@ func (d *Driver) Topic(name string) []Record {
 // Topics returns the names of all topics that were written, sorted.
 func (d *Driver) Topics() []string { return d.logs.names() }
 
-// Store returns a task's instance of the named store as S, a store interface of package
-// state or windowstore with the store's types. It also shows uncommitted changes. It is
-// valid until the next crash, restart or error. Do not write to it. A global store is the
-// same in every partition.
+// Store returns a task's instance of the named store as S. S is the store interface of
+// package state, windowstore, sessionstore or versionedstore, with the store's types. The
+// store also shows uncommitted changes. It is valid until the next crash, restart or
+// error. Do not write to it. A global store is the same in every partition.
 func Store[S processor.Store](d *Driver, name string, partition int32) S {
 	d.t.Helper()
 	s, err := d.store(name, partition)

@@ -22,9 +22,10 @@ type Entry[K, V any] struct {
 // Store is a typed window store. Only the goroutine of its task may use it, inside Init,
 // Process, Flush and punctuators.
 //
-// Range reads have inclusive bounds on the window start. A read ends at the first error,
-// which it yields with a zero Entry. The loop may write to the store. A row that the loop
-// has not reached yet is yielded with its value at the time when the loop reaches it.
+// Range reads have inclusive bounds on the window start. Methods whose names begin with
+// Reverse yield the same rows in descending order. A read ends at the first error, which
+// it yields with a zero Entry. The loop may write to the store. A row that the loop has
+// not reached yet is yielded with its value at the time when the loop reaches it.
 //
 // Store is an interface because the task and the processors hold the store as two
 // different types. Only this package can implement it, so methods may be added.

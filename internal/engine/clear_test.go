@@ -7,7 +7,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// After Clear nothing is known any more, in memory or on disk.
+// After Clear the database has no rows, offsets and times, in memory and on disk.
 func TestClear(t *testing.T) {
 	t.Parallel()
 	fs, shared := vfs.NewMem(), newShared(t)

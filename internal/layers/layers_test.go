@@ -45,8 +45,7 @@ var mayImport = map[string][]string{
 	"versionedstore/versionedstoretest": {"versionedstore", "processor"},
 	"topology":                          {"internal/operator", "internal/foreign", "internal/graph", "internal/store", "sessionstore", "versionedstore", "windowstore", "state", "processor", "serde"},
 
-	// Batches: the words at the top, and below them one package for each step of a
-	// record.
+	// Batches: the API at the top, and below it one package for each step of a record.
 	"batch/internal/wire":    {"processor", "serde"},
 	"batch/internal/stamp":   {"batch/internal/wire", "processor", "serde"},
 	"batch/internal/closing": {"batch/internal/wire", "state", "processor"},

@@ -9,7 +9,8 @@ import (
 
 // Repartition sends the stream through a topic of the application,
 // <app>-<name>-repartition, and reads it from there. Records with equal keys then meet in
-// one task. Records without a key are dropped, and counted as dropped.
+// one task. They keep their timestamps and headers. Records without a key are dropped,
+// and counted as dropped.
 func Repartition[K, V any](s Stream[K, V], name string, opts ...RepartitionOption) Stream[K, V] {
 	var o repartitionOptions
 	for _, opt := range withoutNil(opts) {

@@ -8,8 +8,8 @@ import (
 	"github.com/millrace-streams/millrace/processor"
 )
 
-// To sends all records to a topic, which must exist. An absent key or value is sent as
-// absent.
+// To sends all records to a topic, which must exist. Each record is sent with its
+// timestamp and its headers. An absent key or value is sent as absent.
 //
 // Kafka's default partitioner chooses the partition by the key. A windowed key goes to
 // the partition of the key in it. A record without a key goes to any partition. To choose
@@ -21,7 +21,9 @@ func (s Stream[K, V]) To(topic string, opts ...SinkOption) {
 	}
 }
 
-// ToTopic sends each record to the topic that choose returns. The topic must exist.
+// ToTopic sends each record to the topic that choose returns. If the topic does not
+// exist, that is an error of the record, and goes to the error policy. The rest is as for
+// To.
 func (s Stream[K, V]) ToTopic(choose func(processor.Record[K, V]) string, opts ...SinkOption) {
 	n := addSink(s.flow, "", choose, opts)
 	s.b.needFunc(n, choose)

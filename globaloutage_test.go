@@ -16,8 +16,8 @@ import (
 )
 
 // While the brokers are away in the middle of the first reading of a global topic, state,
-// probe and log say so. When they are back, the reading goes on, and then the processing
-// begins.
+// probe and log say so. When they are back, the reading continues, and then the
+// processing begins.
 func TestOutageWhileGlobalTableIsRead(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

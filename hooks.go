@@ -27,7 +27,7 @@ import (
 //     call waits for the work.
 //   - A hook must not wait for the end of Run, because Run waits for the hook.
 //
-// If a hook panics, the panic is logged and the work goes on.
+// If a hook panics, the panic is logged and the work continues.
 type Hook any
 
 // HookStateChange is told when the application's state changes.

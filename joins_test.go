@@ -87,7 +87,7 @@ func TestJoinsAfterARestart(t *testing.T) {
 	}
 }
 
-// A foreign-key join over tables with different numbers of partitions goes on after a
+// A foreign-key join over tables with different numbers of partitions continues after a
 // restart, and after the disk was lost.
 func TestForeignJoinAfterARestart(t *testing.T) {
 	t.Parallel()

@@ -168,7 +168,7 @@ func (randomly) Decode(data []byte) (string, error) {
 }
 
 // TestForeignJoinOfAnUnsteadySerde: all responses are stale. The join says so where it
-// would ask for ever.
+// would ask forever.
 func TestForeignJoinOfAnUnsteadySerde(t *testing.T) {
 	t.Parallel()
 	b := New()

@@ -157,7 +157,7 @@ func (w Windows) lag(retention time.Duration) int64 {
 	return max(retention-w.lifetime(), 0).Milliseconds()
 }
 
-// sumOf adds two durations that are not negative. The longest one stands for ever.
+// sumOf adds two durations that are not negative. The longest one stands for no end.
 func sumOf(a, b time.Duration) time.Duration {
 	if a > math.MaxInt64-b {
 		return math.MaxInt64

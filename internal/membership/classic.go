@@ -331,7 +331,7 @@ func explain(err error, cfg Config) (error, bool) {
 }
 
 // final reports whether the broker's answer will stay the same however long one waits.
-// The client retries for ever, whatever the answer.
+// The client retries forever, whatever the answer.
 func final(err error) bool {
 	var answer *kerr.Error
 	// A coordinator answers UNKNOWN_SERVER_ERROR for any internal failure.

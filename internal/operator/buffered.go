@@ -13,7 +13,7 @@ import (
 // Buffered is what a Suppress holds back of a row: all updates since the row was last
 // passed on, merged into one.
 type Buffered struct {
-	Slot processor.Timestamp // the update goes on in the order of the slots
+	Slot processor.Timestamp // updates are passed on in the order of the slots
 
 	// Timestamp and the fields down to Headers are those of the last update.
 	Timestamp processor.Timestamp

@@ -10,8 +10,8 @@ import (
 // a row on when it is due. The updates are kept in a store. An index in memory has the
 // order in which the rows are due.
 //
-// If updates are merged, the node first takes in all updates of a flush, and passes rows
-// on afterwards. Otherwise the result would depend on the order of the flush, which sends
+// If updates are merged, the node first takes all updates of a flush, and passes rows on
+// afterwards. Otherwise the result would depend on the order of the flush, which sends
 // rows in the order of their first change, with the timestamps of their last change.
 //
 // Only the way in and the way out have type parameters; see heldBack.

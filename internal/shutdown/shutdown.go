@@ -1,8 +1,8 @@
 // Package shutdown bounds the time in which work ends, whatever it is stuck in.
 //
 // The work runs in a separate goroutine. If it has not returned at the limit, the caller
-// of Bound continues without it. The work itself goes on when the stuck part returns, and
-// still releases its resources.
+// of Bound continues without it. The work itself continues when the stuck part returns,
+// and still releases its resources.
 package shutdown
 
 import (

@@ -47,9 +47,9 @@ func NewExpiring[K, V any](t *Typed[K, V], env engine.Env, rowTime func(local []
 	return e, nil
 }
 
-// findTime moves the store's time forward to what the rows show, for a store whose time
-// was not committed, or was lost: one that was restored from the changelog of a Java
-// application, say. Only rows of the last segment can be the latest.
+// findTime moves the store's time forward to the latest row. It is for a store whose time
+// was not committed, or was lost, for example one that was restored from the changelog of
+// a Java application. Only rows of the last segment can be the latest.
 func (s *Expiring[K, V]) findTime() error {
 	latest, newest, err := s.layout.LatestTime(s.env.Table, s.rowTime)
 	s.Observe(latest)

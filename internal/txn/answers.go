@@ -11,9 +11,9 @@ import (
 // hook of the client.
 //
 // The client fails all records that it holds for a partition when one batch is refused.
-// Records that are produced after that moment begin anew, and may be accepted although
-// they come after the refused ones. The client must therefore have a whole group before
-// it handles an answer to a part of it.
+// Records that are produced after that moment start a new sequence, and may be accepted
+// although they come after the refused ones. The client must therefore have a whole group
+// before it handles an answer to a part of it.
 type answers struct {
 	// how much the client can hold; bytes 0: no limit
 	records, bytes int

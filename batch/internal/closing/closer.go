@@ -13,7 +13,7 @@ import (
 type Step struct {
 	Name string
 
-	// Durable says that the effects of Run last: after a crash the step goes on at the
+	// Durable says that the effects of Run last: after a crash the step continues at the
 	// cursor. A step that is not durable only computes in memory until it is done, and
 	// starts again.
 	Durable bool
@@ -27,7 +27,7 @@ type Step struct {
 // counts them down. It returns the cursor for the next call.
 //
 // After an error, the cursor lies behind the row that failed. If the error policy lets
-// the task go on, the batch goes on without that row.
+// the task continue, the batch continues without that row.
 type Run func(b wire.Span, cursor []byte, budget *int) (next []byte, done bool, err error)
 
 // Finished is called for a batch that is done. before is the end of the batch done before

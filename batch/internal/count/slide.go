@@ -34,7 +34,7 @@ func (p *panes[K, A]) leave(w *windowing[K, A], b wire.Span, cursor []byte, budg
 	return next, done, err
 }
 
-// without merges the panes of a key anew, except one.
+// without merges all panes of a key again, except one.
 func (p *panes[K, A]) without(t total[A], k paneKey) (total[A], error) {
 	rest := total[A]{count: t.count}
 	for _, pane := range t.panes {

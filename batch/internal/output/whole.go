@@ -15,7 +15,7 @@ func Each[K, V any](name func() string, in gather.List[K, V], f func(wire.Span, 
 }
 
 // whole is an output that takes the rows of a batch at once. If it fails and the error
-// policy lets the task go on, it goes on with the next batch.
+// policy lets the task continue, it continues with the next batch.
 func whole[K, V any](name func() string, in gather.List[K, V], emit func(wire.Context, wire.Span, []rows.Kept[K, V]) error) gather.Output {
 	run := func(g *gather.Gatherer) closing.Run {
 		return func(b wire.Span, _ []byte, budget *int) ([]byte, bool, error) {

@@ -14,7 +14,7 @@ type Consumer[K, V any] struct {
 type Scan int
 
 const (
-	// Sending sends each row on. After a crash, the scan goes on where it was.
+	// Sending sends each row on. After a crash, the scan continues where it was.
 	Sending Scan = iota
 	// Selecting selects rows in memory, and sends them at the end. After a crash, the
 	// scan starts again.

@@ -36,7 +36,7 @@ func (c *clock) begin(t int64) wire.Span {
 	return wire.Span{To: c.open}
 }
 
-// resume goes on with the batch that starts at open.
+// resume continues with the batch that starts at open.
 func (c *clock) resume(open, by, used int64) {
 	c.open, c.end, c.by, c.used = open, next(open, by), by, used
 }

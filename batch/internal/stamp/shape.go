@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// shape is committed with the open batches, and must fit when the task goes on: the
+// shape is committed with the open batches, and must fit when the task continues: the
 // interval from which the end of the open batch follows, whether batches are by record
 // time, and the number of tasks.
 type shape struct {

@@ -255,7 +255,8 @@ func (k *Task) Disk() *vfs.MemFS {
 	return k.fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 100, RNG: rand.New(rand.NewPCG(0, 0))})
 }
 
-// UseDisk is a restart on another disk: that of a process which had the task before, say.
+// UseDisk is a restart on another disk, for example that of a process that had the task
+// before.
 func (k *Task) UseDisk(disk *vfs.MemFS) {
 	k.t.Helper()
 	k.closeStores()

@@ -68,7 +68,7 @@ func (t *Task) warnOfLostTimes() {
 			continue
 		}
 		t.logger.Warn("a tool has set the offset of an input, and neither a stop record nor a disk has the metadata of its last commit: "+
-			"the partition time of the input is unknown until its next record, and batches of package batch that were open have no result",
+			"its partition time is unknown until its next record, and batches of package batch that were open have no result",
 			"topic", q.topic, "partition", q.partition, "offset", q.position)
 	}
 }

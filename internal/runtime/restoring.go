@@ -186,7 +186,7 @@ func (j *restoreJob) prepare(ctx context.Context, logs []*changelog) (map[string
 	}
 	for i, log := range old {
 		if ranges[i].Err == nil && log.From+j.markers < ranges[i].HighWatermark {
-			j.wipe(log, "it is behind and too old: the changelog may have lost deletions that it has not seen (delete.retention.ms)")
+			j.wipe(log, "the store is behind its changelog and too old: the changelog may have lost deletions that the store has not seen (delete.retention.ms)")
 		}
 	}
 	return ids, nil

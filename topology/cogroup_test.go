@@ -191,3 +191,37 @@ func TestCogroupOfManyInputs(t *testing.T) {
 }
 
 func first(s string) string { return s[:1] }
+
+// TestCogroupIsCoPartitioned: without a repartitioning, the topics of all inputs need
+// equally many partitions.
+func TestCogroupIsCoPartitioned(t *testing.T) {
+	t.Parallel()
+	b := New()
+	twoInputs(b).Aggregate("t", emptyText, serde.String)
+	topo, err := b.Build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []graph.Topic{{Name: "left"}, {Name: "right"}}
+	if got := topo.g.SubTopologies[0].CoPartitioned; len(got) != 1 || !slices.Equal(got[0], want) {
+		t.Errorf("co-partitioned are %v, want %v", got, want)
+	}
+}
+
+// BenchmarkCogroup is the cost of a record of a cogroup whose row is in memory. The only
+// allocation is that of the test's task.
+func BenchmarkCogroup(b *testing.B) {
+	builder := New()
+	l := GroupByKey(Source(builder, "left", serde.String, serde.Int64), "lefts")
+	r := GroupByKey(Source(builder, "right", serde.String, serde.Int64), "rights")
+	add := func(sum int64, r numbered) int64 { return sum + r.Value }
+	Cogroup(Fold(l, add), Fold(r, add)).Aggregate("t", func() int64 { return 0 }, serde.Int64)
+	f := run(b, builder)
+	in := graph.Input{Topic: "right", Key: []byte("a"), Value: make([]byte, 8)}
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := f.Process(in); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

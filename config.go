@@ -100,8 +100,9 @@ type Config struct {
 	Workers int
 
 	// CommitInterval is the longest time between the processing of a record and the
-	// commit of its results. A worker without further work commits earlier. It must be at
-	// most half of TransactionTimeout. Default: 100 ms.
+	// commit of its results. A worker without further work commits earlier, after a tenth
+	// of it, unless all records went to processors that are patient: see
+	// processor.Patient. It must be at most half of TransactionTimeout. Default: 100 ms.
 	CommitInterval time.Duration
 
 	// TransactionTimeout is the time after which Kafka aborts the transaction of a

@@ -65,12 +65,14 @@
 // Each step is a package in batch/internal, with a doc.go of its own. This package has
 // the operators, and the plan that Build turns into nodes of the topology.
 //
-//   - stamp. Every is an operator of the tasks that read the stream. It decides once, for
-//     all results, in which batch a record is. It keeps the partial results of the open
-//     transaction in memory. Config.StateMemory bounds that memory: if it is full, the
-//     task commits early. At each commit it sends the partial results, one record for
-//     each distinct key. At the end of a batch it sends a marker. The marker says that
-//     all partial results of this task for the batch were sent before it.
+//   - stamp. Every is an operator of the tasks that read the stream. It decides once,
+//     for all results, in which batch a record is. It keeps the partial results of the
+//     open transaction in memory. Config.StateMemory bounds that memory: if it is full,
+//     the task commits early. At each commit it sends the partial results, one record
+//     for each distinct key. Nobody waits for them, so an idle task does not commit
+//     before Config.CommitInterval has passed. At the end of a batch it sends a marker.
+//     The marker says that all partial results of this task for the batch were sent
+//     before it.
 //   - count. The counting tasks merge the partial results in stores with changelogs. A
 //     batch is complete when the markers of all stamping tasks have arrived. Then its
 //     rows are read once, in order of their keys, and sent to the outputs or to the

@@ -8,6 +8,7 @@ import (
 
 	"github.com/millrace-streams/millrace/processor"
 	"github.com/millrace-streams/millrace/serde"
+	"github.com/millrace-streams/millrace/state"
 	"github.com/millrace-streams/millrace/topology"
 	"github.com/millrace-streams/millrace/topologytest"
 )
@@ -82,4 +83,61 @@ func ExampleErrorPolicy_handle() {
 	// node orders-forEach: process: record orders/0@0: the service is busy
 	// done: good
 	// node orders-forEach: process: record orders/0@1: bad order
+}
+
+var sums = state.KeyValue("sums", serde.String, serde.Int64)
+
+// perMinute adds the values of each key, and forwards the sums once a minute.
+type perMinute struct {
+	sums state.KeyValueStore[string, int64]
+}
+
+// Patient says that an idle worker need not commit a sum early. The punctuator's records
+// are committed as usual.
+func (p *perMinute) Patient() bool { return true }
+
+func (p *perMinute) Init(ctx processor.Context[string, int64]) error {
+	p.sums = state.Open(ctx, sums)
+	ctx.Every(time.Minute, processor.WallClock, p.send)
+	return nil
+}
+
+func (p *perMinute) Process(_ processor.Context[string, int64], r processor.Record[string, int64]) error {
+	sum, _, err := p.sums.Get(r.Key)
+	if err != nil {
+		return err
+	}
+	return p.sums.Put(r.Key, sum+r.Value)
+}
+
+func (p *perMinute) send(ctx processor.Context[string, int64], now time.Time) error {
+	for e, err := range p.sums.All() {
+		if err != nil {
+			return err
+		}
+		ctx.Forward(processor.NewRecord(e.Key, e.Value, processor.TimestampOf(now)))
+	}
+	return nil
+}
+
+func ExamplePatient() {
+	t := topologytest.ForExample()
+	b := topology.New()
+	sales := topology.Source(b, "sales", serde.String, serde.Int64)
+	topology.Process(sales, "per-minute", func() *perMinute { return &perMinute{} }, serde.String, serde.Int64, sums).To("sums")
+	topo, err := b.Build()
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+
+	d := topologytest.New(t, topo)
+	in := topologytest.Input(d, "sales", serde.String, serde.Int64)
+	in.Send("tea", 2, time.UnixMilli(0))
+	in.Send("tea", 3, time.UnixMilli(0))
+	d.Advance(time.Minute)
+	for _, r := range d.Topic("sums") {
+		sum, err := serde.Int64.Decode(r.Value)
+		fmt.Println(string(r.Key), sum, err)
+	}
+	// Output: tea 5 <nil>
 }

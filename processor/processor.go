@@ -27,6 +27,19 @@ type Flusher[K2, V2 any] interface {
 	Flush(ctx Context[K2, V2]) error
 }
 
+// Patient is a Processor whose effects nobody waits for until it calls
+// [Context.Commit]. A processor that gathers records until a certain time is patient, for
+// example. The method is called once, after Init.
+//
+// A worker without work usually commits before Config.CommitInterval has passed, because
+// somebody may wait for what was processed: readers of a topic, other tasks, queries. If
+// all records since the last commit went to patient processors only, it commits when the
+// interval has passed. Results and guarantees do not depend on this. A record that a
+// patient processor forwards outside of Flush to a topic is waited for again.
+type Patient interface {
+	Patient() bool
+}
+
 // Closer is a Processor that has something to release. Close is called once, when the
 // task is closed or after an abort. It must not forward records or use stores.
 type Closer interface {

@@ -58,6 +58,13 @@ type SourceNode interface {
 	Receive(in *Input) error
 }
 
+// PatientNode is the instance of a node that runs a processor.
+type PatientNode interface {
+	// Patient reports whether nobody waits for what the node does with a record, until it
+	// calls Task.RequestCommit.
+	Patient() bool
+}
+
 // Output is a record that a task sends.
 type Output struct {
 	Topic     string

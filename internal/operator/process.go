@@ -52,6 +52,12 @@ func (p *process[K, V, K2, V2]) init() error {
 	return nil
 }
 
+// Patient reports whether the processor is a [processor.Patient] that says so.
+func (p *process[K, V, K2, V2]) Patient() bool {
+	patient, ok := p.processor.(processor.Patient)
+	return ok && patient.Patient()
+}
+
 func (p *process[K, V, K2, V2]) Receive(r *graph.Record[K, V]) error {
 	p.forwarded, p.at = false, r.Timestamp
 	err := p.handle(r)

@@ -132,7 +132,7 @@ func (h *host) Hold(bytes int64) {
 }
 
 func (h *host) OnCommitted(f func()) {
-	h.t.dirty = true
+	h.t.dirty, h.t.awaited = true, true
 	h.t.onCommitted = append(h.t.onCommitted, f)
 }
 

@@ -102,7 +102,7 @@ func (t *Task) addQueues() (values []map[string]int64) {
 			position: in.Offset, next: in.Offset, begun: in.Offset, end: -1, metadata: in.Known(),
 		}
 		if slices.Contains(t.cfg.Fresh, Partition{in.Topic, in.Partition}) {
-			q.begun, t.dirty = -1, true
+			q.begun, t.dirty, t.awaited = -1, true, true
 		}
 		t.queues = append(t.queues, q)
 		t.byName[Partition{in.Topic, in.Partition}] = q
@@ -168,7 +168,7 @@ func (t *Task) connectSources(nodes []*graph.Node, instances map[*graph.Node]any
 		for _, topic := range n.Topics {
 			for _, q := range t.queues {
 				if q.topic == topic.In(t.cfg.ApplicationID) {
-					q.node, q.source = n, source
+					q.node, q.source, q.awaited = n, source, awaited(n, instances)
 				}
 			}
 		}

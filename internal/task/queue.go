@@ -15,6 +15,7 @@ type queue struct {
 	partition int32
 	node      *graph.Node
 	source    graph.SourceNode
+	awaited   bool // somebody waits for the effects of its records: see awaited
 
 	slabs [][]graph.Input // the first is being read; each has a record left
 	at    int             // in the first slab

@@ -114,7 +114,7 @@ func (t *Task) schedule(n *graph.Node, kind processor.TimeKind, start time.Time,
 // punctuate calls the due schedules, each once, oldest slot first. It also calls a due
 // schedule that was made during these calls.
 func (t *Task) punctuate(s *schedules, now int64) (n int, err error) {
-	t.dirty = true
+	t.dirty, t.awaited = true, true
 	at := time.UnixMilli(now).UTC()
 	for s.due <= now && s.due != never {
 		one := s.first()

@@ -20,7 +20,7 @@ func (h *host) Send(out graph.Output) error {
 }
 
 func (t *Task) send(out graph.Output) error {
-	t.dirty = true
+	t.dirty, t.awaited = true, true
 	if err := t.cfg.Out.Send(out, t.nodes.Metadata()); err != nil {
 		return t.fail(t.errorOf(senderOf(&out), processor.Produce, fmt.Errorf("send to topic %s: %w", out.Topic, err)))
 	}

@@ -53,6 +53,7 @@ type Task struct {
 	starting  bool         // New is making the nodes
 
 	dirty           bool
+	awaited         bool  // see Awaited
 	held            int64 // bytes that nodes hold in memory
 	commitRequested bool
 	onCommitted     []func()
@@ -208,6 +209,7 @@ func (t *Task) extractAgain(q *queue, in *graph.Input, cause error) (ts processo
 func (t *Task) step(q *queue) error {
 	in := q.head()
 	t.dirty = true
+	t.awaited = t.awaited || q.awaited
 	t.taken++
 	t.current, t.eventTime, t.logTime = in, q.headTime, q.logTime
 	t.last, t.lastOffset = q, in.Offset
@@ -290,6 +292,11 @@ func (t *Task) Waiting() []Partition {
 
 // Dirty reports whether anything has happened since the last Begin that needs a commit.
 func (t *Task) Dirty() bool { return t.dirty }
+
+// Awaited reports whether somebody may wait for the effects of what has happened since
+// the last Begin. If the task is dirty and nobody waits, there is no reason to commit
+// early.
+func (t *Task) Awaited() bool { return t.awaited }
 
 // CommitRequested reports whether a processor has asked for a commit since the last
 // Begin.

@@ -8,18 +8,13 @@ import (
 	"github.com/millrace-streams/millrace/internal/txn"
 )
 
-// commitIfDue commits if there is something to commit and one of these is true: the
-// interval has passed, a task or the memory asks for a commit, or there is nothing else
-// to do.
+// commitIfDue commits if there is something to commit and one of these is true:
+//
+//   - CommitInterval has passed.
+//   - A task or the memory asks for a commit.
+//   - Somebody waits for what was processed, and there is nothing else to do.
 func (w *Worker) commitIfDue(worked bool) {
-	dirty, urgent := w.producer.InTransaction() || w.producer.Produced() > 0, w.overdue() || w.pace.left() == 0
-	for _, t := range w.tasks {
-		if t.run == nil || !t.run.Dirty() {
-			continue
-		}
-		dirty = true
-		urgent = urgent || t.run.CommitRequested() || t.Budget.Over()
-	}
+	dirty, urgent := w.uncommitted()
 	if !dirty {
 		w.dirtySince = time.Time{}
 		return
@@ -28,9 +23,28 @@ func (w *Worker) commitIfDue(worked bool) {
 	if w.dirtySince.IsZero() {
 		w.dirtySince = now
 	}
-	if urgent || !now.Before(w.commitAt(worked)) {
+	if urgent || !now.Before(w.commitAt(!worked && w.awaited)) {
 		w.commit()
 	}
+}
+
+// uncommitted reports whether there is something to commit, and whether that is urgent.
+// It sets awaited. Somebody waits for what the producer has sent without a task of its
+// own: a task has left, and its records are in the transaction.
+func (w *Worker) uncommitted() (dirty, urgent bool) {
+	w.awaited, urgent = false, w.overdue() || w.pace.left() == 0
+	for _, t := range w.tasks {
+		if t.run == nil || !t.run.Dirty() {
+			continue
+		}
+		dirty = true
+		w.awaited = w.awaited || t.run.Awaited()
+		urgent = urgent || t.run.CommitRequested() || t.Budget.Over()
+	}
+	if !dirty && (w.producer.InTransaction() || w.producer.Produced() > 0) {
+		dirty, w.awaited = true, true
+	}
+	return dirty, urgent
 }
 
 // overdue reports that the open transaction must be committed before any other work. The
@@ -40,15 +54,12 @@ func (w *Worker) overdue() bool {
 	return !begun.IsZero() && time.Since(begun) >= max(w.cfg.CommitInterval, w.cfg.TransactionTimeout/4)
 }
 
-// commitAt returns when uncommitted work must be committed. An idle worker commits early,
-// but not so often that commits themselves become a load.
-func (w *Worker) commitAt(worked bool) time.Time {
+// commitAt returns when uncommitted work must be committed: early, if somebody waits for
+// it and the worker is idle, but not so often that commits themselves become a load.
+func (w *Worker) commitAt(early bool) time.Time {
 	at := w.dirtySince.Add(w.cfg.CommitInterval)
-	if worked {
-		return at
-	}
-	if early := w.lastCommit.Add(w.cfg.CommitInterval / idleShare); early.Before(at) {
-		return early
+	if soon := w.lastCommit.Add(w.cfg.CommitInterval / idleShare); early && soon.Before(at) {
+		return soon
 	}
 	return at
 }
@@ -80,7 +91,7 @@ func (w *Worker) commit() {
 	report.Duration = w.lastCommit.Sub(begun)
 	w.cfg.Host.Commit(report)
 	if report.Err != nil {
-		w.uncommitted(report.Err)
+		w.commitFailed(report.Err)
 		return
 	}
 	w.failures = 0
@@ -175,8 +186,8 @@ func (w *Worker) finish(tasks []*Task, positions map[string]map[int32]int64) err
 	return nil
 }
 
-// uncommitted continues after a failed commit.
-func (w *Worker) uncommitted(err error) {
+// commitFailed continues after a failed commit.
+func (w *Worker) commitFailed(err error) {
 	w.cfg.Logger.Warn("commit failed", "worker", w.cfg.Index, "error", err)
 	var unfinished *unfinishedError
 	var refused *txn.RefusedError

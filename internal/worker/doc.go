@@ -12,6 +12,14 @@
 // worker returns its tasks to the host, which restores them again. An abort stays inside
 // the worker: the tasks are made again from their databases and read their input again.
 //
+// # When a worker commits
+//
+// A worker commits when CommitInterval has passed since the first uncommitted record,
+// or when a task or the memory asks for it. A worker without further work commits
+// earlier, because somebody may wait for what was processed. If nobody waits, it does
+// not: if all records went to patient processors, such as those of package batch, an
+// early commit would only cost ([task.Task.Awaited]).
+//
 // # Records that the broker refuses
 //
 // The first refusal aborts. In the replay the producer holds records back. The worker has

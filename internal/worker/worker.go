@@ -108,6 +108,7 @@ type Worker struct {
 	batch      int // records per call of Process
 	turn       int // index of the task that is first in the next round
 	dirtySince time.Time
+	awaited    bool // somebody waits for the uncommitted work
 	lastCommit time.Time
 
 	watch     watch
@@ -403,7 +404,7 @@ func (w *Worker) untilNext(now time.Time) time.Duration {
 		return max(next.Sub(now), 0)
 	}
 	if !w.dirtySince.IsZero() {
-		soonest(w.commitAt(false))
+		soonest(w.commitAt(w.awaited))
 	}
 	for _, t := range w.tasks {
 		if t.run == nil {

@@ -117,6 +117,10 @@ func (t *Counter) merge(key []byte, m wire.Message) error {
 	return i.merge(m.Span, key, m.Payload)
 }
 
+// Patient implements [processor.Patient]: nobody waits for the rows of an open batch. The
+// closers ask for commits.
+func (t *Counter) Patient() bool { return true }
+
 // Flush ends the share of a transaction.
 func (t *Counter) Flush(wire.Context) error {
 	t.closers.Committing()

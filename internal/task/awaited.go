@@ -1,0 +1,21 @@
+package task
+
+import (
+	"slices"
+
+	"github.com/millrace-streams/millrace/internal/graph"
+)
+
+// awaited reports whether somebody may wait for the effects of a record that reaches
+// node n: readers of a topic, other tasks, queries of a store. Nobody waits if every
+// way of the record ends at a patient processor. Nodes that only pass records on are no
+// effect.
+func awaited(n *graph.Node, instances map[*graph.Node]any) bool {
+	if p, ok := instances[n].(graph.PatientNode); ok {
+		return !p.Patient()
+	}
+	if n.Kind != graph.Source && len(n.Children) == 0 || len(n.Stores) > 0 {
+		return true
+	}
+	return slices.ContainsFunc(n.Children, func(child *graph.Node) bool { return awaited(child, instances) })
+}

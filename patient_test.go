@@ -15,8 +15,8 @@ import (
 	"github.com/millrace-streams/millrace/topology"
 )
 
-// holding counts records, and forwards the count at each commit. It asks for a commit when
-// the record "now" comes.
+// holding counts records, and forwards the count at each commit. It asks for a commit
+// when the record "now" comes.
 type holding struct {
 	patient bool
 	n       int64
@@ -59,17 +59,19 @@ func TestPatientProcessorsNeedNoEarlyCommit(t *testing.T) {
 		interval = 100 * time.Millisecond
 		each     = 5 * time.Millisecond
 		records  = 200
-		full     = int64(records * each / interval) // commits, if each waits for the interval
+		full     = int64(records * each / interval) // commits, if each waits
 	)
 	for _, test := range []struct {
 		name        string
 		patient     bool
 		copied      bool // the records go to a topic too
+		filtered    bool // no record goes to the topic
 		least, most int64
 		asks        bool // the processor asks for a commit
 	}{
 		{name: "patient", patient: true, least: full / 2, most: full + 2, asks: true},
 		{name: "not patient", least: 3 * full, most: records},
+		{name: "patient, and a sink that gets nothing", patient: true, filtered: true, least: full / 2, most: full + 2},
 		{name: "patient, and a sink", patient: true, copied: true, least: 3 * full, most: records},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -78,6 +80,9 @@ func TestPatientProcessorsNeedNoEarlyCommit(t *testing.T) {
 				b := topology.New()
 				in := topology.Source(b, "in", serde.String, serde.String).Filter(func(string) bool { return true })
 				topology.Process(in, "hold", func() *holding { return &holding{patient: test.patient} }, serde.String, serde.Int64).To("out")
+				if test.filtered {
+					in.Filter(func(value string) bool { return value == "" }).To("copy")
+				}
 				if test.copied {
 					in.To("copy")
 				}

@@ -22,9 +22,9 @@ type commits struct{ n atomic.Int64 }
 
 func (c *commits) OnCommit(millrace.Commit) { c.n.Add(1) }
 
-// TestOpenBatchNeedsNoEarlyCommit has a record every 5 ms. Nobody waits for the records of
-// an open batch, so that workers commit once per interval. The result of a batch is there
-// soon after its end all the same, because each step asks for its commit.
+// TestOpenBatchNeedsNoEarlyCommit has a record every 5 ms. Nobody waits for the records
+// of an open batch, so that workers commit once per interval. The result of a batch is
+// there soon after its end all the same, because each step asks for its commit.
 func TestOpenBatchNeedsNoEarlyCommit(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, testOpenBatch)

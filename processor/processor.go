@@ -33,9 +33,9 @@ type Flusher[K2, V2 any] interface {
 //
 // A worker without work usually commits before Config.CommitInterval has passed, because
 // somebody may wait for what was processed: readers of a topic, other tasks, queries. If
-// all records since the last commit went to patient processors only, it commits when the
-// interval has passed. Results and guarantees do not depend on this. A record that a
-// patient processor forwards outside of Flush to a topic is waited for again.
+// all records since the last commit went to patient processors only, and none was sent to
+// a topic, it commits when the interval has passed. What Flush sends does not count.
+// Results and guarantees do not depend on this.
 type Patient interface {
 	Patient() bool
 }

@@ -58,10 +58,10 @@ type SourceNode interface {
 	Receive(in *Input) error
 }
 
-// PatientNode is the instance of a node that runs a processor.
+// PatientNode is the instance of a node that knows whether its records are waited for.
 type PatientNode interface {
 	// Patient reports whether nobody waits for what the node does with a record, until it
-	// calls Task.RequestCommit.
+	// calls Task.RequestCommit or Task.Send.
 	Patient() bool
 }
 

@@ -63,6 +63,9 @@ const (
 	indexEntry = 48
 )
 
+// Patient implements [graph.PatientNode]: somebody waits for a record that is held back.
+func (c *combiner[K, V, A]) Patient() bool { return false }
+
 func (c *combiner[K, V, A]) Receive(r *graph.Record[K, V]) error {
 	if r.NoKey || r.NoValue || r.Timestamp < 0 || !c.combines() {
 		return c.sink.Receive(r)

@@ -61,6 +61,10 @@ type sink[K, V any] struct {
 	to  []int32
 }
 
+// Patient implements [graph.PatientNode]. A record that is sent at once is known to the
+// task.
+func (s *sink[K, V]) Patient() bool { return true }
+
 func (s *sink[K, V]) Receive(r *graph.Record[K, V]) error {
 	if err := s.prepare(r); err != nil {
 		if ok, failure := s.prepareFailed(r, err); !ok {

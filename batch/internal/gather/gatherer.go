@@ -158,8 +158,8 @@ func (g *Gatherer) Process(ctx wire.Context, r wire.Record) error {
 	return fmt.Errorf("batch: the gather task got a message of kind %q", m.Kind)
 }
 
-// Patient implements [processor.Patient]: nobody waits for the rows of an incomplete batch.
-// The closers ask for commits.
+// Patient implements [processor.Patient]: nobody waits for the rows of an incomplete
+// batch. The closers ask for commits.
 func (g *Gatherer) Patient() bool { return true }
 
 // Flush ends the share of a transaction.

@@ -60,8 +60,8 @@ func (s *Stamper[K, V]) Process(ctx wire.Context, r processor.Record[K, V]) erro
 	return nil
 }
 
-// Patient implements [processor.Patient]: nobody waits for a partial result. At the end of
-// a batch the stamper asks for a commit.
+// Patient implements [processor.Patient]: nobody waits for a partial result. At the end
+// of a batch the stamper asks for a commit.
 func (s *Stamper[K, V]) Patient() bool { return true }
 
 // Flush sends the partial results first, and then the markers: a marker says that all of

@@ -21,7 +21,8 @@ type App struct {
 	seams runtime.Seams // set by tests; empty in production
 
 	ran atomic.Bool
-	run atomic.Pointer[runtime.Run] // set by Run, never reset
+	// Set by Run, never reset. Another run continues if other topics match a pattern.
+	run atomic.Pointer[runtime.Run]
 
 	mu    sync.Mutex
 	state State
@@ -77,10 +78,11 @@ func (a *App) Run(ctx context.Context) error {
 	if a.ran.Swap(true) {
 		return ErrRunTwice
 	}
-	r := runtime.New(ctx, a.runtimeConfig())
-	a.run.Store(r)
-	if err := r.Run(); err != nil {
-		return fmt.Errorf("millrace: application %s: %w", a.cfg.ApplicationID, err)
+	for r := runtime.New(ctx, a.runtimeConfig()); r != nil; r = r.Next() {
+		a.run.Store(r)
+		if err := r.Run(); err != nil {
+			return fmt.Errorf("millrace: application %s: %w", a.cfg.ApplicationID, err)
+		}
 	}
 	return nil
 }

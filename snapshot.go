@@ -70,14 +70,16 @@ const snapshotTimeout = 200 * time.Millisecond
 // omitted if the task restores, or if its worker is in a long call of user code.
 func (a *App) Snapshot() Snapshot {
 	s := Snapshot{State: a.State(), Generation: -1, Reach: a.reach(), Globals: a.globals()}
+	if run := a.run.Load(); run != nil {
+		counts := run.Counts()
+		s.Records, s.Commits, s.Aborts, s.Dropped, s.Errors = counts.Records, counts.Commits, counts.Aborts, counts.Dropped, counts.Errors
+	}
 	run := a.started()
 	if run == nil {
 		return s
 	}
 	status := run.Status(snapshotTimeout)
 	s.MemberID, s.Generation = status.MemberID, status.Generation
-	s.Records, s.Commits, s.Aborts = status.Records, status.Commits, status.Aborts
-	s.Dropped, s.Errors = status.Dropped, status.Errors
 	s.BufferedBytes, s.StateBytes = status.BufferedBytes, status.StateBytes
 	for _, t := range status.Tasks {
 		s.Tasks = append(s.Tasks, TaskSnapshot{

@@ -8,7 +8,8 @@ type State int
 const (
 	// Created: Run has not been called.
 	Created State = iota
-	// Starting: Run checks topics, fences its predecessor and joins the group.
+	// Starting: Run checks topics, fences its predecessor and joins the group. It does so
+	// again when another topic matches a pattern of the topology.
 	Starting
 	// Restoring: at least one task of this process restores its state. The others run.
 	// Before the process joins the group, it is in this state while it reads the topics

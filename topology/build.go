@@ -33,8 +33,8 @@ func init() {
 func (b *Builder) Build() (*Topology, error) {
 	stores, problems := b.prepare()
 	globals, wrong := b.buildGlobals()
-	problems = slices.Concat(problems, wrong, b.checkSinks(stores))
-	if len(b.sources) == 0 {
+	problems = slices.Concat(problems, wrong, b.checkSinks(stores), b.checkPatterns())
+	if len(b.sources)+len(b.patterns) == 0 {
 		problems = append(problems, errors.New("topology: there is no source: start with topology.Source"))
 	}
 	if err := errors.Join(distinct(problems)...); err != nil {
@@ -208,7 +208,7 @@ func (b *Builder) graph(stores []*graph.Store) *graph.Graph {
 	for i, n := range b.nodes {
 		g := &graph.Node{
 			Name: n.name, Kind: n.kind, Type: n.op, Keyed: n.keyed, Table: n.table, Final: n.final, OneClock: n.one,
-			Topics: n.topics, SinkTopic: n.sinkTopic, SourceOpts: n.sourceOpts, New: n.make,
+			Topics: n.topics, Pattern: n.pattern, SinkTopic: n.sinkTopic, SourceOpts: n.sourceOpts, New: n.make,
 		}
 		if combined := combining[n]; combined != nil {
 			g.New = combined

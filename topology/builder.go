@@ -17,6 +17,7 @@ type Builder struct {
 	repartitions []*graph.RepartitionTopic
 	globals      []*global
 	sources      map[string]*sourceNode // by topic
+	patterns     []*sourceNode
 	names        names
 	problems     []error
 	onBuild      []func() error
@@ -78,6 +79,7 @@ type node struct {
 	stores  []storeUse
 
 	topics     []graph.Topic
+	pattern    *graph.Pattern
 	sinkTopic  graph.Topic
 	sourceOpts graph.SourceOptions
 

@@ -80,7 +80,7 @@ func described(s *graph.SubTopology) []*graph.Node {
 func describeNode(text *strings.Builder, n *graph.Node) {
 	switch n.Kind {
 	case graph.Source:
-		fmt.Fprintf(text, "    Source: %s (topics: [%s])\n", n.Name, topicNames(n))
+		fmt.Fprintf(text, "    Source: %s (topics: %s)\n", n.Name, topicNames(n))
 	case graph.Sink:
 		fmt.Fprintf(text, "    Sink: %s (%s)\n", n.Name, sinkTopic(n))
 	default:
@@ -94,12 +94,16 @@ func describeNode(text *strings.Builder, n *graph.Node) {
 	}
 }
 
+// topicNames returns the topics of a source in brackets, or its pattern without.
 func topicNames(n *graph.Node) string {
+	if n.Pattern != nil {
+		return n.Pattern.Text
+	}
 	names := make([]string, len(n.Topics))
 	for i, t := range n.Topics {
 		names[i] = t.Name
 	}
-	return strings.Join(names, ", ")
+	return "[" + strings.Join(names, ", ") + "]"
 }
 
 func sinkTopic(n *graph.Node) string {
@@ -158,6 +162,10 @@ func (d Description) DOT() string {
 }
 
 func dotEdges(text *strings.Builder, n *graph.Node) {
+	if n.Pattern != nil {
+		pattern := fmt.Sprintf("%q", "pattern "+n.Name)
+		fmt.Fprintf(text, "  %s [label=%q shape=ellipse style=dashed];\n  %s -> %s;\n", pattern, n.Pattern.Text, pattern, dotNode(n))
+	}
 	for _, t := range n.Topics {
 		fmt.Fprintf(text, "  %s [label=%q shape=ellipse];\n  %s -> %s;\n", dotTopic(t), t.Name, dotTopic(t), dotNode(n))
 	}

@@ -30,6 +30,24 @@ func ExampleTimestampFrom() {
 	// Output: k 1970-01-01T00:00:01.500Z
 }
 
+// A source by pattern reads all topics whose whole name matches, also those that are
+// created while the application runs.
+func ExampleSourcePattern() {
+	b := topology.New()
+	orders := topology.SourcePattern(b, "orders", `orders-[a-z]+`, serde.String, serde.String)
+	topology.GroupByKey(orders, "by-customer").Count("orders-by-customer").Stream().To("counts")
+
+	d := start(b)
+	topologytest.Input(d, "orders-eu", serde.String, serde.String).Send("ann", "tea", time.UnixMilli(0))
+	topologytest.Input(d, "orders-us", serde.String, serde.String).Send("ann", "cup", time.UnixMilli(1))
+	for _, r := range topologytest.Output(d, "counts", serde.String, serde.Int64).Records() {
+		fmt.Println(r.Key, r.Value)
+	}
+	// Output:
+	// ann 1
+	// ann 2
+}
+
 // After SelectKey records with equal keys may be in different tasks. Repartition brings
 // them together.
 func ExampleRepartition() {

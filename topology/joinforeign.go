@@ -181,8 +181,8 @@ func subscriptionStore(name string, left, right any, o tableOptions) storeUse {
 // The names of the topics and of the store of a foreign-key join are the join's name and
 // one of these suffixes. The suffixes are those of Kafka Streams.
 const (
-	registrationTopic = "-subscription-registration" + graph.MessageSuffix
-	responseTopic     = "-subscription-response" + graph.MessageSuffix
+	registrationTopic = graph.RegistrationSuffix
+	responseTopic     = graph.ResponseSuffix
 	foreignStore      = "-subscription-store"
 )
 

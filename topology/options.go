@@ -45,7 +45,8 @@ func (o NameOption) applySourceTable(c *sourceTableOptions) { o.applySource(&c.s
 func (o NameOption) applySink(c *sinkOptions)               { c.name = o.name }
 func (o NameOption) applyGlobal(c *globalOptions)           { c.name = o.name }
 
-// SourceOption is an option of [Source]. A global store takes those about timestamps.
+// SourceOption is an option of [Source], [Sources] and [SourcePattern]. A global store
+// takes those about timestamps.
 type SourceOption interface {
 	SourceTableOption
 	GlobalOption
@@ -90,7 +91,8 @@ func TimestampFrom[K, V any](f func(r processor.Record[K, V], partitionTime proc
 }
 
 // StartAtLatest makes a group without a committed offset start at the end of the topic.
-// Default: at the beginning.
+// Default: at the beginning. A topic that matches the pattern of a [SourcePattern] only
+// since the application was first started is read from its beginning nevertheless.
 func StartAtLatest() SourceOption {
 	return sourceOption(func(c *sourceOptions) { c.StartAt = graph.Latest })
 }

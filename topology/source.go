@@ -33,14 +33,20 @@ func sources[K, V any](b *Builder, topics []string, ks serde.Serde[K], vs serde.
 	if first := b.sameSource(s); first != nil {
 		return Stream[K, V]{flow[K, V]{b: b, n: first.node, keys: ks, values: vs}}
 	}
-	extract, typed := o.extractor.(operator.Extractor[K, V])
-	n := &node{kind: graph.Source, op: "source", sourceOpts: o.SourceOptions, base: strings.Join(topics, "+")}
-	n.make = operator.Source[K, V]{Keys: ks, Values: vs, KeepKey: canonical(ks), Timestamps: o.timestamps, Extract: extract}.New
+	n := &node{base: strings.Join(topics, "+")}
 	for _, topic := range topics {
 		n.topics = append(n.topics, graph.Topic{Name: topic})
 	}
 	s.node = b.addSource(n, o.name)
 	b.checkSource(s)
+	return decoded(b, n, ks, vs, o)
+}
+
+// decoded makes an added node a source that decodes its records.
+func decoded[K, V any](b *Builder, n *node, ks serde.Serde[K], vs serde.Serde[V], o sourceOptions) Stream[K, V] {
+	extract, typed := o.extractor.(operator.Extractor[K, V])
+	n.sourceOpts = o.SourceOptions
+	n.make = operator.Source[K, V]{Keys: ks, Values: vs, KeepKey: canonical(ks), Timestamps: o.timestamps, Extract: extract}.New
 	b.needSerde(n, "key", ks, "which it decodes (serde.Bytes decodes nothing)")
 	b.needSerde(n, "value", vs, "which it decodes (serde.Bytes decodes nothing)")
 	if o.timestamps == operator.Extracted {
@@ -56,6 +62,7 @@ func sources[K, V any](b *Builder, topics []string, ks serde.Serde[K], vs serde.
 type sourceNode struct {
 	node         *node
 	topics       []string
+	pattern      string // of SourcePattern, which has no topics
 	keys, values any
 	opts         sourceOptions
 }
@@ -63,6 +70,7 @@ type sourceNode struct {
 // addSource adds a source. Unless the user named it, its name consists of its topics. The
 // derived names of operators below it begin with the topics alone.
 func (b *Builder) addSource(n *node, name string) *node {
+	n.kind, n.op = graph.Source, "source"
 	base := n.base
 	if b.add(n, name); n.auto {
 		b.names.release(n.name)

@@ -29,6 +29,7 @@ type Driver struct {
 	workers   []*worker
 	tasks     []*runner
 	globals   []*globalRunner
+	topology  *topology.Topology
 	graph     *graph.Graph
 	known     known
 
@@ -106,11 +107,14 @@ func (d *Driver) build(topo *topology.Topology) error {
 	if err := d.known.checkOptions(d.o); err != nil {
 		return err
 	}
+	if g, err = g.Resolve(g.Matching(d.o.applicationID, slices.Collect(maps.Keys(d.known)))); err != nil {
+		return err
+	}
 	counts, err := d.count(g)
 	if err != nil {
 		return err
 	}
-	d.graph, d.logs.counts = g, counts
+	d.topology, d.graph, d.logs.counts = topo, g, counts
 	d.makeGlobals()
 	d.makeWorkers()
 	return nil

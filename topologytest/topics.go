@@ -1,6 +1,7 @@
 package topologytest
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -12,7 +13,9 @@ import (
 // Topics declares topics that exist although the topology does not name them: topics that
 // a function chooses per record, or that only a later version of the topology reads. Any
 // other unnamed topic does not exist: sending to it, or reading it, fails the test. This
-// finds misspelled names.
+// finds misspelled names. A topic that matches a pattern of the topology need not be
+// declared: it is created when the test first names it, and the tasks start again, like
+// those of an application. A declared one is there from the start.
 func Topics(names ...string) Option {
 	return func(o *options) { o.topics = append(o.topics, names...) }
 }
@@ -40,6 +43,9 @@ func (k known) add(g *graph.Graph, o options) {
 	for _, name := range append(o.topics, o.policy.DeadLetterTopic) {
 		k[name] = true
 	}
+	for _, name := range g.Matching(o.applicationID, slices.Collect(maps.Keys(o.partitions))) {
+		k[name] = true
+	}
 	delete(k, "")
 }
 
@@ -62,12 +68,39 @@ func (k known) missing(name string) error {
 	return fmt.Errorf("there is no topic %q: use one of %s, or declare it with topologytest.Topics", name, strings.Join(slices.Sorted(maps.Keys(k)), ", "))
 }
 
-// must fails the test if the topic does not exist.
+// must fails the test if the topic does not exist. A topic that matches a pattern is
+// created.
 func (d *Driver) must(topic string) {
 	d.t.Helper()
-	if !d.known[topic] {
+	switch {
+	case d.known[topic]:
+	case len(d.graph.Matching(d.o.applicationID, []string{topic})) > 0:
+		d.create(topic)
+	default:
 		d.t.Fatalf("topologytest: %v", d.known.missing(topic))
 	}
+}
+
+// create creates a topic that matches a pattern. Like an application that notices one,
+// the driver commits, stops its tasks, and starts them again with the topic.
+func (d *Driver) create(topic string) {
+	d.t.Helper()
+	d.known[topic] = true
+	if d.failure != nil { // Restart starts the tasks
+		if err := d.build(d.topology); err != nil {
+			d.failure = errors.Join(d.failure, err)
+		}
+		return
+	}
+	d.do(func() error {
+		if err := errors.Join(d.commitAll(), d.stop()); err != nil {
+			return err
+		}
+		if err := d.build(d.topology); err != nil {
+			return err
+		}
+		return d.startAgain()
+	})
 }
 
 // mustRead fails the test if the topic does not exist. A topic that a function has chosen

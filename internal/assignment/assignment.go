@@ -46,6 +46,7 @@ type Seen struct {
 	Format      uint8 // of the subscription's bytes, 0 if there were none
 	Fingerprint string
 	Endpoint    string
+	Matched     string
 }
 
 const awaited = 1 // flag
@@ -58,9 +59,10 @@ const awaited = 1 // flag
 //   - Code (a byte);
 //   - Message;
 //   - flags (a byte; 1 is Awaited);
-//   - the list of active tasks.
+//   - the list of active tasks;
+//   - Seen.Matched.
 func (a Assignment) Append(dst []byte) []byte {
-	dst = append(dst, format, format)
+	dst = append(dst, format, readable)
 	dst = appendString(dst, a.Fingerprint)
 	dst = append(dst, a.Seen.Format)
 	dst = appendString(dst, a.Seen.Fingerprint)
@@ -72,7 +74,7 @@ func (a Assignment) Append(dst []byte) []byte {
 		flags |= awaited
 	}
 	dst = append(dst, flags)
-	return appendTasks(dst, a.Tasks.Active)
+	return appendString(appendTasks(dst, a.Tasks.Active), a.Seen.Matched)
 }
 
 // ParseAssignment reads what [Assignment.Append] writes. If a later format requires a
@@ -87,6 +89,7 @@ func ParseAssignment(src []byte) (Assignment, error) {
 		Awaited:     r.byte()&awaited != 0,
 	}
 	r.eachTask(func(t taskid.ID) { a.Tasks.Active = append(a.Tasks.Active, t) })
+	a.Seen.Matched = r.since2()
 	if err := r.close(); err != nil {
 		return Assignment{}, fmt.Errorf("assignment from the group's leader: %w", err)
 	}
@@ -113,10 +116,20 @@ func (a Assignment) staleFor(s Subscription) string {
 	return ""
 }
 
+// outdatedFor returns why a process that subscribed with s should ask for another
+// assignment, in words for a log, although it can act on this one. It returns "" if there
+// is no reason.
+func (a Assignment) outdatedFor(s Subscription) string {
+	if a.Code == Assigned && a.Seen.Matched != s.Matched {
+		return "the assignment was made when other topics matched the patterns of the topology"
+	}
+	return ""
+}
+
 // answer makes the assignment of one member, without tasks. userData is what the member
 // joined with; s and err are the result of parsing it.
 func (t Topology) answer(userData []byte, s Subscription, err error) Assignment {
-	a := Assignment{Fingerprint: t.Fingerprint, Seen: Seen{Fingerprint: s.Fingerprint, Endpoint: s.Endpoint}}
+	a := Assignment{Fingerprint: t.Fingerprint, Seen: Seen{Fingerprint: s.Fingerprint, Endpoint: s.Endpoint, Matched: s.Matched}}
 	if len(userData) > 0 {
 		a.Seen.Format = userData[0]
 	}

@@ -48,8 +48,8 @@ var _ kgo.GroupBalancer = (*Balancer)(nil)
 // NewBalancer makes a balancer. It ignores the partition counts of t: the leader uses the
 // counts that the cluster has when it plans.
 //
-// subscription is called each time the process joins. The balancer sets Fingerprint and
-// Nonce of the result.
+// subscription is called each time the process joins. The balancer sets Fingerprint,
+// Matched and Nonce of the result.
 //
 // received is called with each assignment, before the client calls OnPartitionsRevoked
 // and OnPartitionsAssigned. If the assignment was made for another process, it is passed
@@ -82,7 +82,7 @@ func (*Balancer) IsCooperative() bool { return true }
 func (b *Balancer) JoinGroupMetadata(topics []string, held map[string][]int32, generation int32) []byte {
 	s := b.subscription()
 	b.mu.Lock()
-	s.Fingerprint, s.Nonce = b.topology.Fingerprint, b.nonce
+	s.Fingerprint, s.Matched, s.Nonce = b.topology.Fingerprint, b.topology.Matched, b.nonce
 	b.said, b.held = s, held
 	b.mu.Unlock()
 
@@ -111,6 +111,8 @@ func (b *Balancer) ParseSyncAssignment(bytes []byte) (map[string][]int32, error)
 		a.Tasks, partitions = Tasks{}, nil
 	} else if a.Awaited && covers(partitions, b.held) {
 		rejoin = "tasks are withheld until a former process with this instance ID has given them up, which it never will"
+	} else {
+		rejoin = a.outdatedFor(b.said)
 	}
 	if rejoin != "" {
 		b.nonce++

@@ -26,7 +26,13 @@ import (
 //
 // Equal values have equal bytes, because the coordinator takes different bytes for a
 // request to rebalance.
-const format = 1
+//
+// Format 2 appends the field Matched to a subscription and to an assignment. A reader of
+// format 1 can skip it: a program of that time has no topology with patterns.
+const (
+	format   = 2
+	readable = 1
+)
 
 // FormatError says that the bytes need a reader of a later format than this program's.
 type FormatError struct {
@@ -72,13 +78,13 @@ type reader struct {
 func read(src []byte) *reader {
 	r := &reader{src: src}
 	r.format = r.byte()
-	readable := r.byte()
+	from := r.byte()
 	switch {
 	case r.err != nil:
-	case r.format == 0 || readable == 0 || readable > r.format:
-		r.fail(fmt.Errorf("the header is impossible: format %d, readable from format %d", r.format, readable))
-	case readable > format:
-		r.fail(&FormatError{Format: r.format, Readable: readable})
+	case r.format == 0 || from == 0 || from > r.format:
+		r.fail(fmt.Errorf("the header is impossible: format %d, readable from format %d", r.format, from))
+	case from > format:
+		r.fail(&FormatError{Format: r.format, Readable: from})
 	}
 	return r
 }
@@ -123,6 +129,14 @@ func (r *reader) string() string {
 	s := string(r.src[:n])
 	r.src = r.src[n:]
 	return s
+}
+
+// since2 reads a string that format 2 has added.
+func (r *reader) since2() string {
+	if r.format < 2 {
+		return ""
+	}
+	return r.string()
 }
 
 func (r *reader) task() taskid.ID {

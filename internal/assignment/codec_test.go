@@ -16,14 +16,14 @@ var subscriptions = []Subscription{
 	{Capacity: 1, Lags: map[taskid.ID]int64{}},
 	{
 		ProcessID: "6f1d", Fingerprint: "f", Endpoint: "10.0.0.7:8080", Capacity: 4, Nonce: 300,
-		Lags: map[taskid.ID]int64{taskid.Of(0, 1): 0, taskid.Of(0, 0): 7, taskid.Of(3, 200): math.MaxInt64},
+		Lags: map[taskid.ID]int64{taskid.Of(0, 1): 0, taskid.Of(0, 0): 7, taskid.Of(3, 200): math.MaxInt64}, Matched: "in",
 	},
 }
 
 var assignments = []Assignment{
 	{},
 	{
-		Fingerprint: "f", Seen: Seen{Format: 1, Fingerprint: "g", Endpoint: "h:1"}, Code: OtherTopology, Message: "why", Awaited: true,
+		Fingerprint: "f", Seen: Seen{Format: 1, Fingerprint: "g", Endpoint: "h:1", Matched: "m"}, Code: OtherTopology, Message: "why", Awaited: true,
 		Tasks: Tasks{Active: []taskid.ID{taskid.Of(0, 1), taskid.Of(0, 2), taskid.Of(7, 0)}},
 	},
 }
@@ -48,14 +48,29 @@ func TestUserDataRoundTrip(t *testing.T) {
 // fixes them.
 func TestUserDataVectors(t *testing.T) {
 	t.Parallel()
-	const subscription = "0101" + "0436663164" + "0166" + "0d31302e302e302e373a38303830" + "04" + "ac02" +
-		"03" + "000007" + "000100" + "03c801ffffffffffffffff7f"
+	const subscription = "0201" + "0436663164" + "0166" + "0d31302e302e302e373a38303830" + "04" + "ac02" +
+		"03" + "000007" + "000100" + "03c801ffffffffffffffff7f" + "02696e"
 	if got := hex.EncodeToString(subscriptions[1].Append(nil)); got != subscription {
 		t.Errorf("subscription: %s", got)
 	}
-	const assignment = "0101" + "0166" + "01" + "0167" + "03683a31" + "01" + "03776879" + "01" + "03" + "0001" + "0002" + "0700"
+	const assignment = "0201" + "0166" + "01" + "0167" + "03683a31" + "01" + "03776879" + "01" + "03" + "0001" + "0002" + "0700" + "016d"
 	if got := hex.EncodeToString(assignments[1].Append(nil)); got != assignment {
 		t.Errorf("assignment: %s", got)
+	}
+}
+
+// Format 1 lacks the last field.
+func TestEarlierFormat(t *testing.T) {
+	t.Parallel()
+	s := subscriptions[0].Append(nil)
+	s[0] = 1
+	if got, err := ParseSubscription(s[:len(s)-1]); err != nil || !reflect.DeepEqual(got, subscriptions[0]) {
+		t.Errorf("subscription: %+v, %v", got, err)
+	}
+	a := assignments[0].Append(nil)
+	a[0] = 1
+	if got, err := ParseAssignment(a[:len(a)-1]); err != nil || !reflect.DeepEqual(got, assignments[0]) {
+		t.Errorf("assignment: %+v, %v", got, err)
 	}
 }
 
@@ -92,10 +107,10 @@ func TestLaterFormats(t *testing.T) {
 	if err != nil || !reflect.DeepEqual(got, assignments[1]) {
 		t.Errorf("a later format that readers of this one understand: %+v, %v", got, err)
 	}
-	later[1] = 2
+	later[1] = 3
 	_, err = ParseAssignment(later)
 	var tooNew *FormatError
-	if !errors.As(err, &tooNew) || *tooNew != (FormatError{Format: 9, Readable: 2}) {
+	if !errors.As(err, &tooNew) || *tooNew != (FormatError{Format: 9, Readable: 3}) {
 		t.Errorf("a format for later readers: %v", err)
 	}
 	if _, err = ParseSubscription(later); !errors.As(err, &tooNew) || !strings.Contains(err.Error(), "upgrade the older ones") {

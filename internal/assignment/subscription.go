@@ -25,13 +25,16 @@ type Subscription struct {
 	// Lags has an entry for each task with state on the disk: the number of changelog
 	// records by which this state is behind. A negative number counts as zero.
 	Lags map[taskid.ID]int64
+	// Matched stands for the topics that match the patterns of the topology, as far as
+	// the process knows them. The [Balancer] sets it.
+	Matched string
 }
 
 // Append appends the subscription as user data: the two bytes of the format, ProcessID,
-// Fingerprint, Endpoint, Capacity, Nonce, and the list of lags. A lag is a task and a
-// number.
+// Fingerprint, Endpoint, Capacity, Nonce, the list of lags, and Matched. A lag is a task
+// and a number.
 func (s Subscription) Append(dst []byte) []byte {
-	dst = append(dst, format, format)
+	dst = append(dst, format, readable)
 	dst = appendString(dst, s.ProcessID)
 	dst = appendString(dst, s.Fingerprint)
 	dst = appendString(dst, s.Endpoint)
@@ -42,7 +45,7 @@ func (s Subscription) Append(dst []byte) []byte {
 		dst = appendTask(dst, task)
 		dst = binary.AppendUvarint(dst, uint64(max(s.Lags[task], 0)))
 	}
-	return dst
+	return appendString(dst, s.Matched)
 }
 
 // ParseSubscription reads what [Subscription.Append] writes. If a later format requires a
@@ -58,6 +61,7 @@ func ParseSubscription(src []byte) (Subscription, error) {
 		Lags:        map[taskid.ID]int64{},
 	}
 	r.eachTask(func(t taskid.ID) { s.Lags[t] = int64(r.number(math.MaxInt64)) })
+	s.Matched = r.since2()
 	if err := r.close(); err != nil {
 		return Subscription{}, fmt.Errorf("subscription of a group member: %w", err)
 	}

@@ -14,6 +14,10 @@ type Topology struct {
 	// Fingerprints are only compared for equality.
 	Fingerprint   string
 	SubTopologies []SubTopology
+	// Matched stands for the topics that match patterns of the topology. Processes with
+	// the same fingerprint may differ in it for a while, when a topic was created. It is
+	// empty if there are no patterns.
+	Matched string
 }
 
 // SubTopology is a part of the topology whose tasks are independent of each other. There

@@ -1,18 +1,33 @@
 package conformance
 
 import (
+	"cmp"
 	"strconv"
 	"strings"
 
 	"github.com/millrace-streams/millrace/processor"
+	"github.com/millrace-streams/millrace/serde"
 	"github.com/millrace-streams/millrace/topology"
 )
 
 func (b *builder) stream(o op) error {
-	if err := o.knows("topic topics key value extractor name"); err != nil {
+	if err := o.knows("topic topics pattern patternTopics key value extractor name"); err != nil {
 		return err
 	}
 	return b.source(o, append(o.texts("topic"), o.texts("topics")...))
+}
+
+// sourceOf adds the source of an operation. A pattern needs a name, which Kafka Streams
+// makes up.
+func (b *builder) sourceOf(o op, topics []string, keys, values serde.Serde[any], opts []topology.SourceOption) topology.Stream[any, any] {
+	pattern, name := o.text("pattern"), o.text("name")
+	if pattern == "" {
+		if name != "" {
+			opts = append(opts, topology.Named(name))
+		}
+		return topology.Sources[any, any](b.b, topics, keys, values, opts...)
+	}
+	return topology.SourcePattern[any, any](b.b, cmp.Or(name, o.id()), pattern, keys, values, opts...)
 }
 
 func (b *builder) source(o op, topics []string) error {
@@ -24,14 +39,11 @@ func (b *builder) source(o op, topics []string) error {
 	if err != nil {
 		return err
 	}
-	if name := o.text("name"); name != "" {
-		opts = append(opts, topology.Named(name))
-	}
 	id := o.id()
 	if id == "" {
 		id = o.text("name")
 	}
-	b.streams[id] = streamOf[any]{topology.Sources[any, any](b.b, topics, keys, values, opts...), keys, values, no}
+	b.streams[id] = streamOf[any]{b.sourceOf(o, topics, keys, values, opts), keys, values, no}
 	return nil
 }
 

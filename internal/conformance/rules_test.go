@@ -69,6 +69,7 @@ var rules = map[string]func(s *subject, d difference) bool{
 	"globals-last":                 describedBy("globals-last"),
 	"one-name":                     oneName,
 	"repartitions-in-place":        repartitionsInPlace,
+	"offsets-of-patterns":          offsetsOfPatterns,
 }
 
 // surplus is how many more records were dropped than in Kafka Streams.

@@ -55,6 +55,9 @@ func options(c *testCase) ([]topologytest.Option, error) {
 	if cacheBytes(c) == 0 {
 		opts = append(opts, topologytest.EveryUpdate())
 	}
+	for _, o := range c.Topology {
+		opts = append(opts, topologytest.Topics(o.texts("patternTopics")...))
+	}
 	policy := processor.ErrorPolicy{DeadLetterTopic: deadLetterTopic(c)}
 	for key, v := range c.Config {
 		action := processor.Skip

@@ -14,7 +14,7 @@ func Assemble(nodes []*Node, stores []*Store, repartitions []*RepartitionTopic) 
 	g.link()
 	g.divide()
 	for _, s := range g.SubTopologies {
-		s.Name = smallest(slices.DeleteFunc(slices.Clone(s.Sources), g.isMessage))
+		s.Name = g.nameOf(s)
 		s.CoPartitioned = coPartitioned(s)
 	}
 	g.route()
@@ -63,6 +63,9 @@ func (g *Graph) divide() {
 		n.SubTopology = s.ID
 		s.Nodes = append(s.Nodes, n)
 		s.Sources = append(s.Sources, n.Topics...)
+		if n.Pattern != nil {
+			s.Patterns = append(s.Patterns, n.Pattern)
+		}
 	}
 	for _, s := range g.Stores {
 		if len(s.Nodes) > 0 {
@@ -149,13 +152,6 @@ func join(groups [][]Topic, add []Topic) [][]Topic {
 		}
 	}
 	return append(out, add)
-}
-
-func smallest(topics []Topic) string {
-	if len(topics) == 0 {
-		return ""
-	}
-	return slices.MinFunc(topics, func(a, b Topic) int { return cmp.Compare(a.Name, b.Name) }).Name
 }
 
 // disjoint is a set of disjoint sets of the numbers below n.

@@ -60,8 +60,11 @@ type Node struct {
 	Stores   []string // names of the stores it may use
 	Globals  []string // names of the global stores that it may read
 
-	Topics      []Topic // of a Source
-	SinkTopic   Topic   // of a Sink; zero if it is chosen per record
+	Topics []Topic // of a Source
+	// Pattern, of a Source, stands for its topics. Topics are then those that a
+	// Graph.Resolve has found.
+	Pattern     *Pattern
+	SinkTopic   Topic // of a Sink; zero if it is chosen per record
 	SourceOpts  SourceOptions
 	SubTopology int // index in Graph.SubTopologies
 
@@ -169,15 +172,17 @@ type SubTopology struct {
 	ID int
 
 	// Name is the smallest name of the topics that it reads, without the topics of
-	// messages between tasks. No two sub-topologies read the same topic. Inserting an
-	// operator never changes a name; only another set of topics can.
+	// messages between tasks. A pattern counts with the name of its source, and not with
+	// the topics that it matches. No two sub-topologies read the same topic. Inserting an
+	// operator never changes a name; only another set of sources can.
 	Name string
 
 	Nodes  []*Node // in build order
 	Stores []*Store
 
-	// Sources are all topics that it reads.
-	Sources []Topic
+	// Sources are all topics that it reads. Patterns are those of its sources.
+	Sources  []Topic
+	Patterns []*Pattern
 	// CoPartitioned are the groups of topics that must have the same number of
 	// partitions.
 	CoPartitioned [][]Topic
@@ -199,7 +204,10 @@ type RepartitionTopic struct {
 const (
 	RepartitionSuffix = "-repartition"
 	MessageSuffix     = "-topic" // of messages between tasks, as in Kafka Streams
-	registrySuffix    = "-stores-registry"
+	// The topics of a foreign-key join.
+	RegistrationSuffix = "-subscription-registration" + MessageSuffix
+	ResponseSuffix     = "-subscription-response" + MessageSuffix
+	registrySuffix     = "-stores-registry"
 )
 
 // RegistryTopic returns the name of the topic in which an application records what its

@@ -185,13 +185,7 @@ func listed(group []Topic, counts map[Topic]int32) string {
 // Conflicts returns an error if a topic that the graph reads or writes has the name of
 // one of the application's internal topics.
 func (g *Graph) Conflicts(applicationID string) error {
-	internal := map[string]string{RegistryTopic(applicationID): "the registry of the stores"}
-	for _, r := range g.Repartitions {
-		internal[r.Topic.In(applicationID)] = "the repartition topic " + r.Topic.Name
-	}
-	for _, s := range g.Stores {
-		internal[store.ChangelogTopic(applicationID, s.Name)] = "the changelog of store " + s.Name
-	}
+	internal := g.internalTopics(applicationID)
 	var problems []error
 	check := func(n *Node, t Topic) {
 		if what, ok := internal[t.Name]; ok && !t.Internal {
@@ -214,4 +208,16 @@ func (g *Graph) Conflicts(applicationID string) error {
 		}
 	}
 	return errors.Join(problems...)
+}
+
+// internalTopics returns what each internal topic of the application is, by full name.
+func (g *Graph) internalTopics(applicationID string) map[string]string {
+	internal := map[string]string{RegistryTopic(applicationID): "the registry of the stores"}
+	for _, r := range g.Repartitions {
+		internal[r.Topic.In(applicationID)] = "the repartition topic " + r.Topic.Name
+	}
+	for _, s := range g.Stores {
+		internal[store.ChangelogTopic(applicationID, s.Name)] = "the changelog of store " + s.Name
+	}
+	return internal
 }

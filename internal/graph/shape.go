@@ -21,7 +21,7 @@ type Shape struct {
 // SubTopologyShape is the shape of a sub-topology.
 type SubTopologyShape struct {
 	Name    string
-	Sources []string     // sorted; repartition topics without the application ID
+	Sources []string     // sorted; repartition topics without the application ID; patterns
 	Stores  []StoreShape // in order of name
 }
 
@@ -36,8 +36,15 @@ func (g *Graph) Shape() Shape {
 	var out Shape
 	for _, s := range g.SubTopologies {
 		sub := SubTopologyShape{Name: s.Name}
+		// Topics that match a pattern are left out: the shape stays the same when another
+		// topic matches.
 		for _, t := range s.Sources {
-			sub.Sources = append(sub.Sources, t.Name)
+			if g.Matched(t.Name) == nil {
+				sub.Sources = append(sub.Sources, t.Name)
+			}
+		}
+		for _, p := range s.Patterns {
+			sub.Sources = append(sub.Sources, p.String())
 		}
 		for _, store := range s.Stores {
 			if store.Own {

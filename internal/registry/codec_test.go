@@ -16,8 +16,9 @@ func full() Record {
 		Store: "counts", Application: "tweets", SubTopology: "in", Kind: Window, Duplicates: true,
 		Windows: Windows{Size: time.Minute, Advance: 5 * time.Second}, KeyFormat: "string", ValueFormat: "nullable json",
 		Changelog: "tweets-counts-changelog", ChangelogID: TopicID{1, 2, 255}, Partitions: 4,
-		Inputs:  []Input{{Topic: "in", ID: TopicID{3}, Partitions: 4}, {Topic: "tweets-by-key-repartition", Partitions: 4, Internal: true}},
-		Removed: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
+		Inputs:   []Input{{Topic: "in", ID: TopicID{3}, Partitions: 4}, {Topic: "tweets-by-key-repartition", Partitions: 4, Internal: true}},
+		Patterns: []string{"in-.*"},
+		Removed:  time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
 	}
 }
 

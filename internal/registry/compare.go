@@ -110,8 +110,11 @@ func (r Record) what() string {
 }
 
 // movedFrom explains why keys would be in other partitions than their rows, if all inputs
-// are other topics than before.
+// are other topics than before. Topics that match the same pattern count as the same.
 func (r Record) movedFrom(was Record) error {
+	if slices.ContainsFunc(was.Patterns, func(p string) bool { return slices.Contains(r.Patterns, p) }) {
+		return nil
+	}
 	if len(was.Inputs) > 0 && len(r.Inputs) > 0 && !slices.ContainsFunc(was.Inputs, func(i Input) bool { return r.Input(i.Topic) != nil }) {
 		return fmt.Errorf("store %s was filled from %s and is now filled from %s: its keys would be in other partitions",
 			r.Store, topicsOf(was.Inputs), topicsOf(r.Inputs))

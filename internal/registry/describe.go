@@ -35,6 +35,10 @@ func describe(application string, sub *graph.SubTopology, store *graph.Store, in
 		Windows:    Windows{Size: rows.Size, Advance: rows.Advance, Start: rows.Start},
 		Duplicates: rows.Duplicates, KeyFormat: rows.Key, ValueFormat: rows.Value, Inputs: inputs,
 	}
+	for _, p := range sub.Patterns {
+		r.Patterns = append(r.Patterns, p.Text)
+	}
+	slices.Sort(r.Patterns)
 	if store.Spec.Logged() {
 		r.Changelog = store.Spec.ChangelogTopic(application)
 		r.ChangelogID, r.Partitions = topics(r.Changelog)

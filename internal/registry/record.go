@@ -48,6 +48,8 @@ type Record struct {
 
 	// Inputs are all topics that the store's tasks read, sorted by name.
 	Inputs []Input
+	// Patterns are those by which the tasks read some of the topics, sorted.
+	Patterns []string
 
 	// Removed is the time at which the store was removed by name. It is zero while the
 	// store exists. The other fields of a removed store keep their last values.

@@ -19,7 +19,7 @@ func (r *Run) assemble() {
 	r.topics = &topicWatch{
 		life: r.life, client: r.client, plan: r.plan, catalogue: r.catalogue, every: cmp.Or(r.cfg.Seams.TopicsEvery, topicsEvery),
 	}
-	r.host = &host{life: r.life, tasks: r.tasks, phase: r.phase, events: r.cfg.Events, counters: &r.counters}
+	r.host = &host{life: r.life, tasks: r.tasks, phase: r.phase, events: r.cfg.Events, counters: r.counters}
 	r.fillGlobals()
 	r.reads = &reads{life: r.life, client: r.client, plan: r.plan, topics: r.topics}
 	r.locator = &locator{
@@ -34,7 +34,7 @@ func (r *Run) assemble() {
 	r.group = &group{
 		life: r.life, cfg: &r.cfg, clients: r.clients, process: r.dir.ProcessID(), plan: r.plan, tasks: r.tasks, starter: r.starter,
 		stops: &stops{life: r.life, client: r.client, records: records, ran: r.tasks.ran},
-		phase: r.phase, member: r.member, lags: r.databases.knownLags,
+		phase: r.phase, member: r.member, lags: r.databases.knownLags, matching: r.matching,
 	}
 	r.host.starter = r.starter
 }
@@ -62,6 +62,7 @@ func (r *Run) start() error {
 		return err
 	}
 	r.spawn(r.topics.run)
+	r.spawn(r.matching.watch)
 	if err := r.globals.start(); err != nil || !r.globals.complete() {
 		return err
 	}

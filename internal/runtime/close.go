@@ -13,7 +13,9 @@ import (
 // stays locked, until it returns.
 func (r *Run) close() error {
 	r.ending.Step("a hook that is told that the application closes")
-	r.cfg.Events.State(Closing)
+	if !r.continues() {
+		r.cfg.Events.State(Closing)
+	}
 	r.starter.refuse()
 	r.stop()
 
@@ -36,6 +38,7 @@ func (r *Run) close() error {
 	r.globals.close()
 	r.ending.Step("databases and connections, which are being closed")
 	r.databases.closeUnused()
+	r.again = r.continues()
 	r.release()
 	return r.failureSoFar()
 }
@@ -56,7 +59,8 @@ func (r *Run) warnOfLate(late *shutdown.LateError) {
 	}
 }
 
-// release closes what prepare and assemble have opened.
+// release closes what prepare and assemble have opened. A run that continues in place of
+// this one takes the state directory over.
 func (r *Run) release() {
 	if r.restorer != nil {
 		r.restorer.Close()
@@ -66,6 +70,9 @@ func (r *Run) release() {
 	}
 	if r.shared != nil {
 		r.shared.Close()
+	}
+	if r.again {
+		return
 	}
 	if err := r.dir.Close(); err != nil {
 		r.log.Warn("could not close the state directory", "error", err)

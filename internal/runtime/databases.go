@@ -55,6 +55,9 @@ func (d *databases) openAll() {
 	var opening sync.WaitGroup
 	slots := make(chan struct{}, openParallel)
 	for _, dir := range dirs {
+		if d.layout.waits(dir, d.plan) {
+			continue
+		}
 		id, ok := d.layout.taskOf(dir, d.plan)
 		if !ok || !d.plan.stateful(id) {
 			d.remove(dir)

@@ -29,6 +29,8 @@
 //
 //   - life: the contexts, the background goroutines, the failure that ends the run.
 //   - clients: the options of all Kafka clients.
+//   - matching: the topics that match the patterns of the topology, and the end of the
+//     run when another one does.
 //   - plan: the topology with the numbers of partitions. It is immutable.
 //   - layout: the names of the tasks' directories, and what they were used with before.
 //   - catalogue: the known facts about topics. topicSetup fills it at the start.
@@ -71,6 +73,12 @@
 // A target of restoring says what happens when it is ready. This leaves room for
 // standbys: a standby can be a role whose target is read further and never passed to a
 // worker.
+//
+// # Topics that appear
+//
+// If the topology has patterns, matching replaces them by topics before the plan is made,
+// and watches for other topics. When one appears, the run closes as at its end, but stays
+// in the group, and [Run.Next] continues with the new topic.
 //
 // # Global stores
 //

@@ -36,7 +36,8 @@ type Events interface {
 type State int
 
 // The states, in the order in which a run can pass through them. A run goes back and
-// forth between Restoring, Running and Unreachable only.
+// forth between Restoring, Running and Unreachable only. A run that [Run.Next] continues
+// has no state after these: the next one begins with Starting.
 const (
 	// Starting checks topics, fences the predecessor and joins the group.
 	Starting State = iota

@@ -29,6 +29,8 @@ type group struct {
 	phase   *phase
 	member  *member
 	lags    func() map[taskid.ID]int64 // the lags of the databases on this disk
+
+	matching *matching
 }
 
 // join joins the group. After that, the group calls the methods of membership.Handler.
@@ -47,15 +49,15 @@ func (g *group) join() error {
 	return nil
 }
 
-// leave ends the membership. With Config.Stay, the group reserves the place of this
-// process.
+// leave ends the membership. With Config.Stay, and if another run continues, the group
+// reserves the place of this process.
 func (g *group) leave(ctx context.Context) {
 	joined := g.member.membership()
 	if joined == nil {
 		return
 	}
 	g.ending.Step("the group")
-	if err := joined.Stop(ctx, !g.cfg.Stay); err != nil {
+	if err := joined.Stop(ctx, !g.cfg.Stay && !g.continues()); err != nil {
 		g.log.Warn("could not end the membership", "error", err)
 	}
 }
@@ -71,7 +73,8 @@ func (g *group) subscription() assignment.Subscription {
 
 // Assigned implements membership.Handler.
 func (g *group) Assigned(generation int32, ids []taskid.ID) {
-	if err := g.check(ids); err != nil {
+	ids, err := g.known(ids)
+	if err != nil {
 		g.fail(err)
 		return
 	}
@@ -85,14 +88,24 @@ func (g *group) Assigned(generation int32, ids []taskid.ID) {
 	g.starter.start(assigned)
 }
 
-// check refuses a task of a partition that the input did not have at the start.
-func (g *group) check(ids []taskid.ID) error {
+// known returns the tasks without those of partitions that the inputs did not have at the
+// start. If the topology has patterns, the group's leader may know a topic that this
+// process does not know yet; the process then starts again with it, and gets the task.
+// Otherwise such a task is an error.
+func (g *group) known(ids []taskid.ID) (known []taskid.ID, err error) {
 	for _, id := range ids {
-		if n := g.plan.tasks(int(id.SubTopology)); id.Partition >= n {
-			return fmt.Errorf("task %v was assigned, but the topics of its part of the topology have %d partitions: %w", id, n, errPartitionsChanged)
+		n := g.plan.tasks(int(id.SubTopology))
+		switch {
+		case id.Partition < n:
+			known = append(known, id)
+		case g.matching.used():
+			g.log.Info("a task was assigned whose topics this process does not know yet; looking for them", "task", id.String())
+			g.matching.expect()
+		default:
+			return nil, fmt.Errorf("task %v was assigned, but the topics of its part of the topology have %d partitions: %w", id, n, errPartitionsChanged)
 		}
 	}
-	return nil
+	return known, nil
 }
 
 // Revoked implements membership.Handler.
@@ -132,10 +145,10 @@ func (g *group) Trouble(err error, fatal bool) {
 	g.log.Warn("the group has reported an error; trying again", "error", err)
 }
 
-func texts(ids []taskid.ID) []string {
-	out := make([]string, len(ids))
-	for i, id := range ids {
-		out[i] = id.String()
+func texts[T fmt.Stringer](all []T) []string {
+	out := make([]string, len(all))
+	for i, each := range all {
+		out[i] = each.String()
 	}
 	return out
 }

@@ -77,16 +77,33 @@ func (l *layout) dirOf(id taskid.ID) string {
 
 // taskOf returns the task that owns a directory, if the plan still has it.
 func (l *layout) taskOf(dir string, p *plan) (taskid.ID, bool) {
+	sub, partition := l.subOf(dir)
+	if sub == nil || partition >= p.tasks(sub.ID) {
+		return taskid.ID{}, false
+	}
+	return taskid.Of(sub.ID, partition), true
+}
+
+// waits reports whether a directory belongs to a task that the plan does not have, but
+// may have again: if the topology has patterns, a topic with its partition may come back.
+func (l *layout) waits(dir string, p *plan) bool {
+	sub, partition := l.subOf(dir)
+	return sub != nil && partition >= p.tasks(sub.ID) && len(l.graph.Patterns()) > 0
+}
+
+// subOf returns the sub-topology and the partition of a directory. It returns nil if the
+// topology no longer has the sub-topology.
+func (l *layout) subOf(dir string) (*graph.SubTopology, int32) {
 	id, err := taskid.Parse(dir)
 	if err != nil {
-		return id, false
+		return nil, 0
 	}
 	for _, sub := range l.graph.SubTopologies {
-		if number, ok := l.dirs[sub.Name]; ok && number == int(id.SubTopology) && id.Partition < p.tasks(sub.ID) {
-			return taskid.Of(sub.ID, id.Partition), true
+		if number, ok := l.dirs[sub.Name]; ok && number == int(id.SubTopology) {
+			return sub, id.Partition
 		}
 	}
-	return id, false
+	return nil, 0
 }
 
 // check compares the numbers of partitions with those of the previous run.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/millrace-streams/millrace/internal/backoff"
@@ -28,6 +29,9 @@ type life struct {
 	// Run.
 	ending *shutdown.Shutdown
 
+	parent  context.Context // that of newLife
+	renewed atomic.Bool     // see renew
+
 	background sync.WaitGroup // goroutines that end with soft, or with hard
 
 	mu      sync.Mutex
@@ -38,7 +42,7 @@ type life struct {
 // newLife makes a life that begins to close when ctx ends, and takes at most limit for
 // closing.
 func newLife(ctx context.Context, limit time.Duration, log *slog.Logger) *life {
-	l := &life{log: log, failed: make(chan struct{})}
+	l := &life{log: log, parent: ctx, failed: make(chan struct{})}
 	l.hard, l.kill = context.WithCancel(context.WithoutCancel(ctx))
 	l.soft, l.stop = context.WithCancel(ctx)
 	l.ending = shutdown.New(limit, l.kill)
@@ -59,6 +63,18 @@ func (l *life) fail(err error) {
 	l.log.Error("the application has failed", "error", err)
 	close(l.failed)
 	l.ending.Begin()
+}
+
+// renew makes the run close, so that another one continues in its place. The process
+// stays in the group.
+func (l *life) renew() {
+	l.renewed.Store(true)
+	l.stop()
+}
+
+// continues reports whether another run continues in place of this one, which closes.
+func (l *life) continues() bool {
+	return l.renewed.Load() && l.parent.Err() == nil && l.failureSoFar() == nil
 }
 
 func (l *life) failureSoFar() error {

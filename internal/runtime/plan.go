@@ -21,6 +21,7 @@ type plan struct {
 	application string
 	graph       *graph.Graph
 	counts      map[graph.Topic]int32 // partitions of the topics that are read
+	appeared    map[string]bool       // topics that match a pattern since the application runs
 }
 
 // errPartitionsChanged is in the chain of errors about topics whose number of partitions
@@ -100,10 +101,14 @@ func (p *plan) inputs(id taskid.ID) []inputs.Partition {
 // changelog returns the topic of a store's changelog.
 func (p *plan) changelog(spec *store.Spec) string { return spec.ChangelogTopic(p.application) }
 
-// changelogs returns the topics of all changelogs.
+// changelogs returns the topics of all changelogs that exist. While no topic matches the
+// patterns of a sub-topology, its changelogs do not exist.
 func (p *plan) changelogs() []string {
 	var names []string
 	for _, sub := range p.graph.SubTopologies {
+		if p.tasks(sub.ID) == 0 {
+			continue
+		}
 		for _, kept := range sub.Stores {
 			if kept.Spec.Logged() {
 				names = append(names, p.changelog(kept.Spec))
@@ -159,17 +164,21 @@ func partitionsOf(topic string, n int32) []restore.Partition {
 	return parts
 }
 
-// internalTopics returns the topics that the application creates.
+// internalTopics returns the topics that the application creates. Their numbers of
+// partitions must be known.
 func (p *plan) internalTopics(replicationFactor int16) []topics.Spec {
 	var specs []topics.Spec
 	for _, r := range p.graph.Repartitions {
+		if p.counts[r.Topic] == 0 {
+			continue
+		}
 		specs = append(specs, topics.Spec{
 			Name: p.name(r.Topic), Partitions: p.counts[r.Topic], ReplicationFactor: replicationFactor, Kind: topics.Repartition,
 		})
 	}
 	for _, sub := range p.graph.SubTopologies {
 		for _, kept := range sub.Stores {
-			if !kept.Spec.Logged() {
+			if !kept.Spec.Logged() || p.tasks(sub.ID) == 0 {
 				continue
 			}
 			topic := topics.Spec{Name: p.changelog(kept.Spec), Partitions: p.tasks(sub.ID), ReplicationFactor: replicationFactor}
@@ -189,8 +198,11 @@ func (p *plan) internalTopics(replicationFactor int16) []topics.Spec {
 
 // forAssignment returns the topology in the form that the group's leader uses.
 func (p *plan) forAssignment() assignment.Topology {
-	t := assignment.Topology{Fingerprint: p.graph.Shape().Fingerprint()}
+	t := assignment.Topology{Fingerprint: p.graph.Shape().Fingerprint(), Matched: p.graph.MatchedDigest()}
 	for _, sub := range p.graph.SubTopologies {
+		if p.tasks(sub.ID) == 0 { // no topic matches its patterns yet
+			continue
+		}
 		with := assignment.SubTopology{ID: int32(sub.ID), Stateful: len(sub.Stores) > 0}
 		for _, topic := range sub.Sources {
 			with.Sources = append(with.Sources, assignment.Source{Topic: p.name(topic)})

@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,18 +25,23 @@ type Run struct {
 	ctx      context.Context // the context of New
 	health   health.Tracker  // what the run must reach
 	started  atomic.Bool     // the parts have been started
-	counters counters
+	counters *counters
 	tasks    *tasks
 	phase    *phase
 	member   *member
 	globals  *globals
 
-	// Made by prepare.
+	known []string // topics that matched patterns in the run that this one continues
+	first []string // topics that matched in the first run; nil in the first run
+	again bool     // another run continues; set at the end
+
+	// Made by prepare. The directory may come from the run that this one continues.
 	dir       *statedir.Dir
 	clients   *clients
 	client    *kgo.Client
 	restorer  *restore.Restorer
 	catalogue *catalogue
+	matching  *matching
 	plan      *plan
 	layout    *layout
 	guard     *stateGuard
@@ -58,7 +64,7 @@ type Run struct {
 func New(ctx context.Context, cfg Config) *Run {
 	r := &Run{
 		life: newLife(ctx, cfg.CloseTimeout, cfg.Logger.With("application", cfg.ApplicationID)),
-		cfg:  cfg, ctx: ctx, member: &member{},
+		cfg:  cfg, ctx: ctx, member: &member{}, counters: &counters{},
 	}
 	r.tasks = newTasks(r.life)
 	r.globals = newGlobals(cfg.Graph)
@@ -83,9 +89,10 @@ func (r *Run) Run() error {
 func (r *Run) runAndTell() error {
 	r.cfg.Events.State(Starting)
 	err := r.run()
-	if err != nil {
+	switch {
+	case err != nil:
 		r.cfg.Events.State(Failed)
-	} else {
+	case !r.again:
 		r.cfg.Events.State(Closed)
 	}
 	return err
@@ -100,8 +107,10 @@ func (r *Run) run() (err error) {
 	defer r.kill()
 	defer r.stop()
 	r.ending.Step("the start, which was under way")
-	if r.dir, err = statedir.Open(r.cfg.StateDir, r.cfg.ApplicationID); err != nil {
-		return err
+	if r.dir == nil {
+		if r.dir, err = statedir.Open(r.cfg.StateDir, r.cfg.ApplicationID); err != nil {
+			return err
+		}
 	}
 	r.log = r.log.With("process", r.dir.ProcessID())
 	if err := r.prepare(); err != nil {
@@ -121,7 +130,7 @@ func (r *Run) run() (err error) {
 	r.started.Store(true)
 	select {
 	case <-r.soft.Done():
-		r.log.Info("closing")
+		r.log.Info("closing", "to_start_again", r.continues())
 	case <-r.failed:
 	}
 	return r.close()
@@ -130,6 +139,9 @@ func (r *Run) run() (err error) {
 // prepare makes all checks that are possible before the group is joined.
 func (r *Run) prepare() (err error) {
 	if err := r.cfg.Graph.Conflicts(r.cfg.ApplicationID); err != nil {
+		return err
+	}
+	if err := checkDeadLetters(r.cfg.Graph, r.cfg.Policy.DeadLetterTopic); err != nil {
 		return err
 	}
 	if r.layout, err = readLayout(r.dir, r.cfg.Graph); err != nil {
@@ -172,15 +184,21 @@ func (r *Run) connect() (err error) {
 // prepareTopics finds the topics of the topology and their numbers of partitions, checks
 // that the topology fits the state, and creates or checks the internal topics.
 func (r *Run) prepareTopics() error {
+	if err := r.matchTopics(); err != nil {
+		return err
+	}
 	setup := &topicSetup{life: r.life, client: r.client, catalogue: r.catalogue}
 	if err := setup.find(foreignTopics(r.cfg.Graph, r.cfg.Policy.DeadLetterTopic), r.cfg.WaitForTopics); err != nil {
+		return err
+	}
+	if err := r.keepPartitions(); err != nil {
 		return err
 	}
 	counts, err := r.cfg.Graph.PartitionCounts(func(topic string) (int32, error) { return r.catalogue.Partitions(r.soft, topic) })
 	if err != nil {
 		return err
 	}
-	r.plan = &plan{application: r.cfg.ApplicationID, graph: r.cfg.Graph, counts: counts}
+	r.plan = &plan{application: r.cfg.ApplicationID, graph: r.cfg.Graph, counts: counts, appeared: r.appeared()}
 	if err := r.layout.check(r.plan, r.log); err != nil {
 		return err
 	}
@@ -195,5 +213,15 @@ func (r *Run) prepareTopics() error {
 		r.log.Warn("records with equal keys may not meet in a store, because their topics have different numbers of partitions: use topology.Repartition",
 			"store", u.Store, "partitions", u.Counts)
 	}
-	return setup.ensure(r.plan.internalTopics(r.cfg.ReplicationFactor))
+	return r.plan.explainGrowth(setup.ensure(r.plan.internalTopics(r.cfg.ReplicationFactor)))
+}
+
+// matchTopics replaces the patterns of the topology by the topics that match.
+func (r *Run) matchTopics() (err error) {
+	r.matching = newMatching(r.life, r.client, &r.cfg, r.known, cmp.Or(r.cfg.Seams.TopicsEvery, topicsEvery))
+	if r.cfg.Graph, err = r.matching.resolve(); err != nil {
+		return err
+	}
+	r.layout.graph = r.cfg.Graph
+	return nil
 }

@@ -13,12 +13,19 @@ import (
 	"github.com/millrace-streams/millrace/processor"
 )
 
-// Status shows what a run was doing at one moment. Counters start at New.
+// Counts are the counters of a run, and of those that it continues.
+type Counts struct{ Records, Commits, Aborts, Dropped, Errors int64 }
+
+// Counts returns the counters. It may be called at any time.
+func (r *Run) Counts() Counts {
+	c := r.counters
+	return Counts{c.records.Load(), c.commits.Load(), c.aborts.Load(), c.dropped.Load(), c.errors.Load()}
+}
+
+// Status shows what a run was doing at one moment.
 type Status struct {
 	MemberID   string // the ID in the group; empty before the first join
 	Generation int32  // the generation of the group's assignment
-
-	Records, Commits, Aborts, Dropped, Errors int64
 
 	BufferedBytes int64 // records that were fetched and not yet processed
 	StateBytes    int64 // memory that stores hold
@@ -46,11 +53,7 @@ func (r *Run) Reach() health.Report { return r.health.Report() }
 
 // Status asks the workers what their tasks are doing. It waits for timeout at most.
 func (r *Run) Status(timeout time.Duration) Status {
-	s := Status{
-		MemberID: r.member.identity().MemberID,
-		Records:  r.counters.records.Load(), Commits: r.counters.commits.Load(), Aborts: r.counters.aborts.Load(),
-		Dropped: r.counters.dropped.Load(), Errors: r.counters.errors.Load(),
-	}
+	s := Status{MemberID: r.member.identity().MemberID}
 	if r.reads.fetcher != nil {
 		s.BufferedBytes = r.reads.fetcher.Buffered()
 	}

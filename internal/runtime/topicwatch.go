@@ -78,6 +78,8 @@ func (w *topicWatch) compareTopic(name string, details kadm.TopicDetails) error 
 	switch {
 	case !ok || is.Err != nil && !errors.Is(is.Err, kerr.UnknownTopicOrPartition):
 		w.log.Warn("a topic could not be described; trying again later", "topic", name, "error", is.Err)
+	case is.Err != nil && w.plan.graph.Matched(name) != nil:
+		return fmt.Errorf("topic %s, which matches %v, was deleted while the application runs: restart the application to go on without it", name, w.plan.graph.Matched(name))
 	case is.Err != nil:
 		return fmt.Errorf("topic %s was deleted while the application runs: create it again if it is an input; reset the application if it is an internal topic", name)
 	case is.ID != was.ID && was.ID != topics.TopicID{} && w.plan.isGlobal(name):

@@ -1,0 +1,38 @@
+package runtime
+
+import "slices"
+
+// Next returns the run that continues in place of this one, or nil if there is none. Call
+// it after Run has returned nil. There is one if other topics match the patterns of the
+// topology. It has the state directory, the place in the group and the counters of this
+// one, and must be run.
+//
+// The alternative would be to change the plan of a run that goes on. Everything that
+// depends on the plan would then need to know of two of them at once: inputs, offsets,
+// assignments, records of starts and stops. A topic seldom appears, and a run in order
+// ends and starts within a second.
+func (r *Run) Next() *Run {
+	if !r.again {
+		return nil
+	}
+	next := New(r.ctx, r.cfg)
+	next.dir, next.counters = r.dir, r.counters
+	matched := r.matching.matched()
+	next.known = slices.Concat(matched, r.matching.more)
+	if next.first = r.first; next.first == nil {
+		next.first = append([]string{}, matched...)
+	}
+	return next
+}
+
+// appeared returns the topics that match patterns, and did not when the application was
+// started.
+func (r *Run) appeared() map[string]bool {
+	appeared := map[string]bool{}
+	for _, topic := range r.matching.matched() {
+		if r.first != nil && !slices.Contains(r.first, topic) {
+			appeared[topic] = true
+		}
+	}
+	return appeared
+}

@@ -20,8 +20,9 @@ type Shape struct {
 
 // SubTopologyShape is the shape of a sub-topology.
 type SubTopologyShape struct {
-	Name    string
-	Sources []string     // sorted; repartition topics without the application ID; patterns
+	Name string
+	// Sources are sorted, with patterns. Repartition topics lack the application ID.
+	Sources []string
 	Stores  []StoreShape // in order of name
 }
 

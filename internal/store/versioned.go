@@ -111,7 +111,7 @@ func newReplay(s *Spec, table *engine.Table) (*versionReplay, error) {
 	of := NewTyped(Spec{Name: s.Name, Kind: s.Kind, Retention: s.Retention}, serde.Serde[[]byte](rawBytes{}), serde.Serde[[]byte](rawBytes{}), nil, nil)
 	r := &versionReplay{time: -1}
 	var err error
-	r.versions, err = newVersions(of, engine.Env{Table: table, Time: &r.time})
+	r.versions, err = newVersions(of, engine.Env{Table: table, Time: &r.time}, false)
 	return r, err
 }
 

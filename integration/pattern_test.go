@@ -66,7 +66,7 @@ func TestPattern(t *testing.T) {
 		t.Helper()
 		for deadline := time.Now().Add(patience); ; pause(200 * time.Millisecond) {
 			got := map[string]int64{}
-			c.committed(t, out, func(r *kgo.Record) {
+			c.read(t, out, func(r *kgo.Record) {
 				n, err := serde.Int64.Decode(r.Value)
 				if err != nil {
 					t.Error(err)

@@ -32,6 +32,9 @@ var timed = map[string]struct {
 	"sliding windows": {func(left, _ texts) texts {
 		return windowTexts(topology.GroupByKey(left, "by-key").Window(topology.Sliding(10*time.Second)).Count("counts", topology.EveryUpdate()))
 	}, []string{"a@0-10=2", "a@51-61=2"}},
+	"closed windows": {func(left, _ texts) texts {
+		return windowTexts(topology.GroupByKey(left, "by-key").Window(topology.Tumbling(10 * time.Second)).Count("counts").Final())
+	}, []string{"a@0-10=2"}},
 	"sessions": {func(left, _ texts) texts {
 		return windowTexts(topology.GroupByKey(left, "by-key").Sessions(10*time.Second).Count("counts", topology.EveryUpdate()))
 	}, []string{"a@1-1=2", "a@61-61=2"}},
@@ -95,7 +98,7 @@ func replay(t *testing.T, c *cluster, operator string) {
 			}
 		}
 	}
-	c.diesUncommitted(timedTopology(t, operator), cfg, 2)
+	c.diesUncommitted(timedTopology(t, operator), cfg, len(timed[operator].replayed))
 	before := len(c.texts("out"))
 	cfg.StateDir = t.TempDir()
 	app := run(t, timedTopology(t, operator), cfg)

@@ -72,10 +72,10 @@ func Cogroup[K, A any](first Folded[K, A], more ...Folded[K, A]) Cogrouped[K, A]
 // name is the name of the table and of its store. The changelog is
 // <app>-<name>-changelog.
 func (c Cogrouped[K, A]) Aggregate(name string, initial func() A, as serde.Serde[A], opts ...TableOption) Table[K, A] {
-	s := c.open()
+	s, inputs := c.open()
 	t := aggregate(s, "cogroup", name, operator.AddContributions[K](initial), as, opts)
 	t.b.needFunc(t.n, initial)
-	c.attach(t.n, s)
+	c.attach(t.n, s, inputs)
 	return t
 }
 
@@ -111,10 +111,10 @@ type WindowedCogroup[K, A any] struct {
 // [Cogrouped.Aggregate]. Over [Sliding] windows, records without a value are dropped;
 // over other windows, they are added too.
 func (w WindowedCogroup[K, A]) Aggregate(name string, initial func() A, as serde.Serde[A], opts ...WindowedTableOption) WindowedTable[K, A] {
-	s := w.c.open()
+	s, inputs := w.c.open()
 	t := aggregateWindows(s, w.w, "cogroup", name, operator.AddContributions[K](initial), as, keptForInputs(w.w, opts))
 	t.b.needFunc(t.n, initial)
-	w.c.attach(t.n, s)
+	w.c.attach(t.n, s, inputs)
 	return t
 }
 
@@ -146,38 +146,36 @@ func (s SessionCogroup[K, A]) TryAggregate(name string, initial func() A, merge 
 }
 
 func (s SessionCogroup[K, A]) aggregate(name string, initial func() A, given any, merge operator.Merger[A], as serde.Serde[A], opts []WindowedTableOption) WindowedTable[K, A] {
-	in := s.c.open()
+	in, inputs := s.c.open()
 	t := aggregateSessions(in, s.w, "cogroup", name, operator.AddContributions[K](initial), merge, as, keptForInputs(s.w, opts))
 	t.b.needFunc(t.n, initial)
 	t.b.needFunc(t.n, given)
-	s.c.attach(t.n, in)
+	s.c.attach(t.n, in, inputs)
 	return t
 }
 
-// open returns what the aggregation reads, with the keys of the first input. It makes the
-// repartitionings of all inputs.
-func (c Cogrouped[K, A]) open() flow[K, operator.Contribution[A]] {
+// open returns what the aggregation reads, with the keys of the first input, and the
+// flows of all inputs. It makes their repartitionings.
+func (c Cogrouped[K, A]) open() (s flow[K, operator.Contribution[A]], inputs []flow[K, struct{}]) {
 	if len(c.inputs) == 0 {
 		panic("topology: the Cogrouped was not made by Cogroup")
 	}
-	var s flow[K, operator.Contribution[A]]
-	for i, in := range c.inputs {
+	for _, in := range c.inputs {
 		if in.flow == nil {
 			panic("topology: the Folded was not made by Fold")
 		}
-		if f := in.flow(); i == 0 {
-			s.b, s.n, s.keys = f.b, f.n, f.keys
-		}
+		inputs = append(inputs, in.flow())
 	}
-	return s
+	s.b, s.n, s.keys = inputs[0].b, inputs[0].n, inputs[0].keys
+	return s, inputs
 }
 
 // attach puts the nodes of the inputs in front of the aggregation n.
-func (c Cogrouped[K, A]) attach(n *node, s flow[K, operator.Contribution[A]]) {
+func (c Cogrouped[K, A]) attach(n *node, s flow[K, operator.Contribution[A]], inputs []flow[K, struct{}]) {
 	n.parents = nil
 	seen := map[string]bool{}
-	for _, in := range c.inputs {
-		switch f := in.flow(); {
+	for i, in := range c.inputs {
+		switch f := inputs[i]; {
 		case !s.b.sameBuilder(n, in.b):
 		case seen[in.name] && in.name != "":
 			s.b.problem("%v: was given the grouping %q twice: fold its records with one function", n, in.name)

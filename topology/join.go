@@ -87,7 +87,7 @@ func joinTable[K, V, T, R any](s Stream[K, V], t Table[K, T], op string, left bo
 		s.b.needSerdes(n, serdes{s.keys, s.values}, "to store the records that wait")
 		of.Buffer, of.Grace, of.Keys = name+bufferPart, o.grace.Milliseconds(), s.keys
 		if !isNil(s.keys) && !isNil(s.values) {
-			n.stores = append(n.stores, storeUse{spec: state.KeyValue(of.Buffer, operator.BufferedKeys(s.keys), operator.BufferedValues(s.values))})
+			n.stores = append(n.stores, waitingUse(of.Buffer, operator.Boxed(operator.BufferedKeys(s.keys)), operator.BufferedValues(s.values)))
 		}
 	}
 	n.make = of.New
@@ -114,4 +114,9 @@ func (b *Builder) sameKeys(n *node, left, right any) {
 		b.problem("%v: the keys have the serdes %s and %s, so equal keys would be in different partitions and would not be found: use one serde for both",
 			n, serde.Name(left), serde.Name(right))
 	}
+}
+
+// waitingUse returns the use of the store in which the records of a join wait.
+func waitingUse(name string, keys serde.Serde[any], values serde.Serde[operator.Buffered]) storeUse {
+	return storeUse{spec: state.KeyValue(name, keys, values)}
 }

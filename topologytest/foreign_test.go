@@ -61,11 +61,7 @@ func (w *foreignWorld) build(t *testing.T, table ...topology.SourceTableOption) 
 		func(n int64, r processor.Record[string, string]) int64 { return n + size(r) },
 		func(n int64, r processor.Record[string, string]) int64 { return n - size(r) }, serde.Int64)
 	topology.MapTable(sum, func(n int64) string { return fmt.Sprint(n) }, serde.String).Stream().To("sum-out")
-	topo, err := b.Build()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return topo
+	return build(t, b)
 }
 
 // want returns the rows of the result, and the sum of their lengths.

@@ -26,11 +26,7 @@ func priced(t testing.TB, opts ...topology.GlobalOption) *topology.Topology {
 	item := func(order string) string { return order }
 	topology.JoinGlobal(orders, prices, item, func(order string, price int64) string { return fmt.Sprint(order, ":", price) }, serde.String).To("priced")
 	topology.LeftJoinGlobal(orders, prices, item, func(order string, price int64, ok bool) string { return fmt.Sprint(order, ":", price, ok) }, serde.String).To("all")
-	topo, err := b.Build()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return topo
+	return build(t, b)
 }
 
 func texts(d *topologytest.Driver, topic string) (values []string) {
@@ -169,11 +165,7 @@ func reviewed(t testing.TB) *topology.Topology {
 	counts := topology.GlobalStore(b, "reviews", serde.String, serde.String, reviewCounts, func() *reviews { return &reviews{} })
 	in := topology.Source(b, "in", serde.String, serde.String)
 	topology.Process(in, "reader", func() *reader { return &reader{} }, serde.String, serde.String, counts).To("out")
-	topo, err := b.Build()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return topo
+	return build(t, b)
 }
 
 // The processor of a global store gets each record once, even across a restart. After its

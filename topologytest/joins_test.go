@@ -22,10 +22,7 @@ func TestJoinsAfterCrashes(t *testing.T) {
 		cities := topology.SourceTable(b, "cities", serde.String, serde.String)
 		topology.Join(topology.Source(b, "orders", serde.String, serde.String), users, and, serde.String).To("known")
 		topology.JoinTables(users, cities, and, serde.String).Stream().To("placed")
-		topo, err := b.Build()
-		if err != nil {
-			t.Fatal(err)
-		}
+		topo := build(t, b)
 		d := topologytest.New(t, topo, topologytest.EveryUpdate())
 		send := func(topic, value string, at int64) {
 			topologytest.Input(d, topic, serde.String, serde.String).Send("k", value, time.UnixMilli(at))

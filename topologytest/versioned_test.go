@@ -142,11 +142,7 @@ func versionedTopology(t *testing.T, m *versionedModel, stores ...topology.Sourc
 	m.joined(stream, table, topology.Grace(ms(m.grace)), topology.Named("joined")).To("out")
 	m.joined(stream, table, topology.Named("now")).To("now")
 	topology.GroupTable(table, "by-letter", func(v string) string { return v[:1] }, serde.String).Count("letters").Stream().To("counts")
-	topo, err := b.Build()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return topo
+	return build(t, b)
 }
 
 // TestVersionedTablesAreTheModel joins random records of a stream with a table that keeps
@@ -251,10 +247,7 @@ func TestUpdatesOfThePast(t *testing.T) {
 	send(topology.JoinForeign(table, table, "foreign", self, pair, serde.String), "foreign")
 	send(table.Suppress("held", topology.UntilTimeLimit(time.Millisecond)), "held")
 	topology.GroupTable(table, "all", func(string) string { return "all" }, serde.String).Count("n", topology.EveryUpdate()).Stream().To("counts")
-	topo, err := b.Build()
-	if err != nil {
-		t.Fatal(err)
-	}
+	topo := build(t, b)
 
 	d := topologytest.New(t, topo)
 	in := topologytest.Input(d, "in", serde.String, serde.String)
@@ -300,10 +293,7 @@ func TestVersionsOfStrangeTimes(t *testing.T) {
 	stream := topology.Source(b, "stream", serde.String, serde.String, topology.SkipInvalidTimestamps())
 	topology.LeftJoin(stream, table, func(v, row string, ok bool) string { return fmt.Sprint(v, "+", row, ok) }, serde.String,
 		topology.Grace(time.Minute), topology.Named("joined")).To("out")
-	topo, err := b.Build()
-	if err != nil {
-		t.Fatal(err)
-	}
+	topo := build(t, b)
 	d := topologytest.New(t, topo)
 	send := func(topic, key, value string, at int64) {
 		d.Send(topic, 0, []byte(key), []byte(value), processor.Timestamp(at))
@@ -350,10 +340,7 @@ func TestGraceFailures(t *testing.T) {
 		}
 		return v, nil
 	}, serde.String, topology.Grace(time.Second), topology.Named("joined")).To("out")
-	topo, err := b.Build()
-	if err != nil {
-		t.Fatal(err)
-	}
+	topo := build(t, b)
 	d := topologytest.New(t, topo, topologytest.ErrorPolicy(processor.ErrorPolicy{Process: processor.DeadLetter, DeadLetterTopic: "dead"}))
 	in := topologytest.Input(d, "stream", serde.String, serde.String)
 	in.Send("k", "good", time.UnixMilli(1))

@@ -43,11 +43,7 @@ func joinTopology(t *testing.T, m *jointest.Join, opts ...topology.JoinWindowOpt
 		},
 	}[m.Kind]()
 	joined.To("out")
-	topo, err := b.Build()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return topo
+	return build(t, b)
 }
 
 // TestWindowJoinsAreTheModel joins random records, out of order within the grace and

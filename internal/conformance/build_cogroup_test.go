@@ -61,14 +61,9 @@ func (b *builder) aggregateCogroup(o op, c cogroup) error {
 	if err := o.knows("name materialized init value merger"); err != nil {
 		return err
 	}
-	m := o.child("materialized")
-	opts, err := b.materialized(m)
+	name, opts, err := b.storeFor(o, "COGROUPKSTREAM-AGGREGATE-STATE-STORE")
 	if err != nil {
 		return err
-	}
-	name := m.text("name")
-	if name == "" {
-		name = b.names.next("COGROUPKSTREAM-AGGREGATE-STATE-STORE", o.id())
 	}
 	t, err := b.foldCogroup(o, c, name, opts)
 	if err != nil {

@@ -153,21 +153,16 @@ func (b *builder) aggregate(o op) error {
 	if !ok {
 		return notYet("%s of a grouped table", o.text("op"))
 	}
-	m := o.child("materialized")
-	opts, err := b.materialized(m)
+	role := "KSTREAM-AGGREGATE-STATE-STORE"
+	if o.text("op") == "reduce" {
+		role = "KSTREAM-REDUCE-STATE-STORE"
+	}
+	name, opts, err := b.storeFor(o, role)
 	if err != nil {
 		return err
 	}
 	if g.final {
 		opts.every = false // Final excludes it
-	}
-	name := m.text("name")
-	if name == "" {
-		role := "KSTREAM-AGGREGATE-STATE-STORE"
-		if o.text("op") == "reduce" {
-			role = "KSTREAM-REDUCE-STATE-STORE"
-		}
-		name = b.names.next(role, o.id())
 	}
 	plain, name := g.open(b.names, name)
 	from, err := g.cut(plain, o)
@@ -223,6 +218,19 @@ func aggregateInto(o op, from folded, name string, opts tableOptions) (table, er
 	}
 	values, err := serdeOr(o.text("value"), from.valueSerde())
 	return from.aggregate(name, initial, f, values, opts), err
+}
+
+// storeFor returns the name and the options of the store of an aggregation. role is that
+// of the name which Kafka Streams makes up if the case gives none.
+func (b *builder) storeFor(o op, role string) (name string, opts tableOptions, err error) {
+	m := o.child("materialized")
+	if opts, err = b.materialized(m); err != nil {
+		return "", opts, err
+	}
+	if name = m.text("name"); name == "" {
+		name = b.names.next(role, o.id())
+	}
+	return name, opts, nil
 }
 
 // materialized reads the options of a table's store. Without a cache every update is

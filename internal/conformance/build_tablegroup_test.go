@@ -38,15 +38,10 @@ func (b *builder) aggregateTable(o op, g *tableGroup) error {
 	if err := o.knows("name materialized fn init sub value"); err != nil {
 		return err
 	}
-	m := o.child("materialized")
-	opts, err := b.materialized(m)
+	// Kafka Streams has no other name for the store of a reduce.
+	name, opts, err := b.storeFor(o, "KTABLE-AGGREGATE-STATE-STORE")
 	if err != nil {
 		return err
-	}
-	name := m.text("name")
-	if name == "" {
-		// Kafka Streams has no other name for the store of a reduce.
-		name = b.names.next("KTABLE-AGGREGATE-STATE-STORE", o.id())
 	}
 	grouping := g.name
 	if grouping == "" {

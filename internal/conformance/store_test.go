@@ -68,16 +68,21 @@ func serdeOr(name string, otherwise *dynamic) (*dynamic, error) {
 	return serdeOf(name)
 }
 
-func (s *store) addKeyValue(o op, every bool) {
-	var opts []state.Option
-	add := func(when bool, opt state.Option) {
-		if when {
-			opts = append(opts, opt)
+// optionsOf returns those of the options of a store that its operation asks for.
+func optionsOf[O any](o op, every bool, inMemory, withoutChangelog, everyUpdate O) (opts []O) {
+	for _, option := range []struct {
+		asked bool
+		opt   O
+	}{{o.flag("inMemory"), inMemory}, {o.isOff("logging"), withoutChangelog}, {every, everyUpdate}} {
+		if option.asked {
+			opts = append(opts, option.opt)
 		}
 	}
-	add(o.flag("inMemory"), state.InMemory())
-	add(o.isOff("logging"), state.WithoutChangelog())
-	add(every, state.EveryUpdate())
+	return opts
+}
+
+func (s *store) addKeyValue(o op, every bool) {
+	opts := optionsOf(o, every, state.InMemory(), state.WithoutChangelog(), state.EveryUpdate())
 	if o.has("lru") {
 		opts = append(opts, state.MostRows(int(o.ms("lru"))))
 	}
@@ -87,31 +92,17 @@ func (s *store) addKeyValue(o op, every bool) {
 }
 
 func (s *store) addWindows(o op, every bool) {
-	var opts []windowstore.Option
-	add := func(when bool, opt windowstore.Option) {
-		if when {
-			opts = append(opts, opt)
-		}
+	opts := optionsOf(o, every, windowstore.InMemory(), windowstore.WithoutChangelog(), windowstore.EveryUpdate())
+	if o.flag("retainDuplicates") {
+		opts = append(opts, windowstore.RetainDuplicates())
 	}
-	add(o.flag("inMemory"), windowstore.InMemory())
-	add(o.isOff("logging"), windowstore.WithoutChangelog())
-	add(o.flag("retainDuplicates"), windowstore.RetainDuplicates())
-	add(every, windowstore.EveryUpdate())
 	spec := windowstore.New[any, any](s.name, s.keys, s.values, o.duration("windowSize"), o.duration("retention"), opts...)
 	s.spec, s.reader = spec, windowReader[any](s.name, s.keys, s.values)
 	s.open = func(ctx processor.Context[any, any]) any { return windowstore.Open(ctx, spec) }
 }
 
 func (s *store) addSessions(o op, every bool) {
-	var opts []sessionstore.Option
-	add := func(when bool, opt sessionstore.Option) {
-		if when {
-			opts = append(opts, opt)
-		}
-	}
-	add(o.flag("inMemory"), sessionstore.InMemory())
-	add(o.isOff("logging"), sessionstore.WithoutChangelog())
-	add(every, sessionstore.EveryUpdate())
+	opts := optionsOf(o, every, sessionstore.InMemory(), sessionstore.WithoutChangelog(), sessionstore.EveryUpdate())
 	spec := sessionstore.New[any, any](s.name, s.keys, s.values, o.duration("retention"), opts...)
 	s.spec, s.reader = spec, sessionReader[any](s.name, s.keys, s.values)
 	s.open = func(ctx processor.Context[any, any]) any { return sessionstore.Open(ctx, spec) }
@@ -119,15 +110,7 @@ func (s *store) addSessions(o op, every bool) {
 
 // addVersions adds a versioned store. The corpus does not list its content.
 func (s *store) addVersions(o op, every bool) {
-	var opts []versionedstore.Option
-	add := func(when bool, opt versionedstore.Option) {
-		if when {
-			opts = append(opts, opt)
-		}
-	}
-	add(o.flag("inMemory"), versionedstore.InMemory())
-	add(o.isOff("logging"), versionedstore.WithoutChangelog())
-	add(every, versionedstore.EveryUpdate())
+	opts := optionsOf(o, every, versionedstore.InMemory(), versionedstore.WithoutChangelog(), versionedstore.EveryUpdate())
 	spec := versionedstore.New[any, any](s.name, s.keys, s.values, o.duration("retention"), opts...)
 	none := func(*topologytest.Driver) ([]row, error) { return nil, nil }
 	s.spec, s.reader = spec, storeReader{s.name, s.keys, s.values, none}

@@ -41,21 +41,14 @@ func appendBuffered(dst []byte, at int64, key []byte, seq uint32) []byte {
 // nextBuffered returns the number after another one, as Kafka Streams counts.
 func nextBuffered(seq uint32) uint32 { return (seq + 1) & math.MaxInt32 }
 
-// splitBuffered returns the encoded key in the encoding of a BufferedKey.
-func splitBuffered(data []byte) (key []byte, err error) {
-	if len(data) < bufferedPrefix+bufferedSeq || data[0] != 0 {
-		return nil, fmt.Errorf("the key %q is not that of a record which waits in a join", data)
-	}
+// splitBuffered returns the parts of the encoding of a BufferedKey. key shares the memory
+// of data.
+func splitBuffered(data []byte) (key []byte, at int64, seq uint32, err error) {
 	end := len(data) - bufferedSeq
-	return data[bufferedPrefix:end:end], nil
-}
-
-// numbersOf returns the timestamp and the number in the encoding of a BufferedKey.
-func numbersOf(data []byte) (at int64, seq uint32, err error) {
-	if _, err := splitBuffered(data); err != nil {
-		return 0, 0, err
+	if end < bufferedPrefix || data[0] != 0 {
+		return nil, 0, 0, fmt.Errorf("the key %q is not that of a record which waits in a join", data)
 	}
-	return int64(binary.BigEndian.Uint64(data[1:])), binary.BigEndian.Uint32(data[len(data)-bufferedSeq:]), nil
+	return data[bufferedPrefix:end:end], int64(binary.BigEndian.Uint64(data[1:])), binary.BigEndian.Uint32(data[end:]), nil
 }
 
 func (s bufferedKeys[K]) Append(dst []byte, k BufferedKey[K]) ([]byte, error) {
@@ -64,11 +57,7 @@ func (s bufferedKeys[K]) Append(dst []byte, k BufferedKey[K]) ([]byte, error) {
 }
 
 func (s bufferedKeys[K]) Decode(data []byte) (k BufferedKey[K], err error) {
-	at, seq, err := numbersOf(data)
-	if err != nil {
-		return k, err
-	}
-	key, err := splitBuffered(data)
+	key, at, seq, err := splitBuffered(data)
 	if err != nil {
 		return k, err
 	}

@@ -42,8 +42,8 @@ func (c StreamTableJoin[K, V, V2, R]) New(t graph.Task, n *graph.Node, children 
 	if c.Buffer == "" {
 		return j, nil
 	}
-	b, err := openBuffer(t, n, c.Buffer, c.Keys, c.Grace)
-	return &delayedJoin[K, V, V2, R]{streamTableJoin: j, buffer: b}, err
+	b, err := openBuffer(j.base, c.Buffer, c.Grace)
+	return &delayedJoin[K, V, V2, R]{streamTableJoin: j, keys: keyEncoder[K]{serde: c.Keys}, buffer: b}, err
 }
 
 type streamTableJoin[K, V, V2, R any] struct {

@@ -35,16 +35,14 @@ func (c Suppress[K, V]) New(t graph.Task, n *graph.Node, children []any) (any, e
 	return s, err
 }
 
-// heldBack is what a Suppress needs of its buffer. The buffer is behind an interface, and
-// its values are boxed, so that a program does not compile it and its store once for each
-// type of table.
+// heldBack is what a Suppress needs of its buffer. The buffer is behind an interface, so
+// that programs do not compile it.
 type heldBack interface {
 	// take puts an update into the buffer. Its Slot counts only if the row is not in the
 	// buffer yet. The buffer sets Prior. An error of the store is a graph.Final.
 	take(key []byte, next Buffered) error
 	// settle passes on what is due, and then the first rows while there are too many.
 	settle() error
-	decodeKey(key []byte) (any, error)
 }
 
 type suppress[K, V any] struct {
@@ -86,25 +84,28 @@ func (s *suppress[K, V]) update(c *graph.Change[K, V]) Buffered {
 	if s.window != nil {
 		b.Slot = processor.Timestamp(s.window(c.Key).End)
 	}
-	if !c.NoOld {
-		b.Old = Version{c.Old, true}
-	}
-	if !c.NoValue {
-		b.New = Version{c.Value, true}
-	}
+	b.Old, b.New = versionIf(!c.NoOld, c.Old), versionIf(!c.NoValue, c.Value)
 	return b
 }
 
 // pass sends a row to the children.
 func (s *suppress[K, V]) pass(key []byte, row *Buffered) error {
-	decoded, err := s.buffer.decodeKey(key)
+	decoded, err := decodeKey(s.keys.serde, key)
 	if err != nil {
 		return s.broken(err)
 	}
 	value, there := versionOf[V](row.New)
-	s.updates.set(unboxed[K](decoded), key, value, there, int64(row.Timestamp), row.Headers)
+	s.updates.set(decoded, key, value, there, int64(row.Timestamp), row.Headers)
 	s.updates.setOld(versionOf[V](row.Prior))
 	return s.updates.send()
+}
+
+// versionIf returns the version with a value, or none.
+func versionIf[V any](there bool, value V) Version {
+	if !there {
+		return Version{}
+	}
+	return Version{value, true}
 }
 
 // versionOf returns the value of a version, if there is one.

@@ -35,25 +35,12 @@ type Closing struct {
 	Delay int64
 }
 
-// bufferStore is the part of a store's instance that an updateBuffer needs.
-type bufferStore interface {
-	cellStore[any, Buffered]
-
-	NewTimeIndex() *engine.TimeIndex
-	// EachCommitted calls f for each committed row. key is valid during the call.
-	EachCommitted(f func(key []byte, row Buffered) error) error
-	// Decode returns the key of bytes.
-	Decode(data []byte) (any, error)
-}
-
 // updateBuffer holds the updates of a Suppress in one task.
 type updateBuffer struct {
 	base
+	heldRows
 	config     Suppression
 	values     serde.Serde[Buffered]
-	store      bufferStore
-	cells      *engine.Cells[any, Buffered]
-	index      *engine.TimeIndex
 	streamTime *processor.Timestamp // largest timestamp of the updates
 	closes     []closes
 	send       func(key []byte, row *Buffered) error // passes a row on
@@ -73,24 +60,17 @@ type closes struct {
 // open returns the buffer of a node, with the committed updates in it. send passes a row
 // on.
 func (c Suppression) open(of base, values serde.Serde[Buffered], send func([]byte, *Buffered) error) (heldBack, error) {
-	store, err := storeOf[bufferStore](of.task, c.Store)
+	held, err := openHeld(of, c.Store)
 	if err != nil {
 		return nil, err
 	}
-	b := &updateBuffer{
-		base: of, config: c, values: values, store: store, cells: store.Cells(), index: store.NewTimeIndex(),
-		streamTime: of.task.Time(of.node.Name), send: send,
-	}
-	b.task.OnClose(b.node, func() error { b.index.Close(); return nil })
-	if !b.task.EveryUpdate() {
-		b.cells.KeepOld() // many rows come and go between two commits
-	}
+	b := &updateBuffer{base: of, heldRows: held, config: c, values: values, streamTime: of.task.Time(of.node.Name), send: send}
 	for _, of := range c.Closes {
 		b.closes = append(b.closes, closes{b.task.Time(of.Node), of.Delay})
 	}
 	b.task.OnFlush(b.node, b.flush)
-	return b, store.EachCommitted(func(key []byte, row Buffered) error {
-		b.enter(row, append([]byte(nil), key...))
+	return b, b.each(func(key []byte, row Buffered) error {
+		b.enter(row, key)
 		return nil
 	})
 }
@@ -101,7 +81,7 @@ type priorOf func(key []byte) (prior Version, held bool, err error)
 
 // priorIn returns the priorOf of a buffer.
 func priorIn(t graph.Task, store string) (priorOf, error) {
-	s, err := storeOf[bufferStore](t, store)
+	s, err := storeOf[heldStore](t, store)
 	if err != nil {
 		return nil, err
 	}
@@ -221,8 +201,6 @@ func (b *updateBuffer) settle() error {
 	b.task.BufferFull(b.node, held-b.records)
 	return nil
 }
-
-func (b *updateBuffer) decodeKey(key []byte) (any, error) { return b.store.Decode(key) }
 
 // passUntil passes on the rows with a slot up to the given one.
 func (b *updateBuffer) passUntil(slot int64) error {

@@ -32,22 +32,3 @@ func openBuffer[K, V any](t *Typed[K, V], env engine.Env) (engine.Store, error) 
 	env.EveryUpdate = false
 	return &BufferRows[K, V]{NewCore(t, env, 0)}, nil
 }
-
-// EachCommitted calls f for each committed row, by key. Key and value are valid during
-// the call.
-func (b *BufferRows[K, V]) EachCommitted(f func(key []byte, value V) error) error {
-	rows, err := b.env.Table.Scan(nil, nil)
-	if err != nil {
-		return err
-	}
-	for err == nil && rows.Next() {
-		var value V
-		if value, err = b.DecodeValue(rows.Value()); err == nil {
-			err = f(rows.Key(), value)
-		}
-	}
-	if closed := rows.Close(); err == nil {
-		err = closed
-	}
-	return err
-}

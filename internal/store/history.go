@@ -27,6 +27,9 @@ type history struct {
 
 // past is what a versioned store needs of its history.
 type past interface {
+	// live returns the time at which the history begins, at least 0.
+	live() int64
+
 	// after returns the first version of a key that ends after a time. None ends after
 	// last.
 	after(key []byte, at, last int64) (v version, found bool, err error)
@@ -93,7 +96,6 @@ func (h *history) findTime(newest *engine.Table) error {
 	return rows.Close()
 }
 
-// live returns the time at which the history begins, at least 0.
 func (h *history) live() int64 { return max(0, *h.time-h.retention) }
 
 func (h *history) after(key []byte, at, last int64) (v version, found bool, err error) {

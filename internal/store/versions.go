@@ -23,10 +23,9 @@ const (
 type Versions[K, V any] struct {
 	*Core[K, V]
 
-	retention int64
-	time      *int64
-	past      past
-	log       versionLog
+	time *int64
+	past past
+	log  versionLog
 }
 
 // NewVersions returns the core of an instance.
@@ -40,11 +39,10 @@ func newVersions[K, V any](t *Typed[K, V], env engine.Env, findTime bool) (*Vers
 		return nil, err
 	}
 	s := &Versions[K, V]{
-		Core:      NewCore(t, env, 0),
-		retention: t.spec.Retention.Milliseconds(),
-		time:      env.Time,
-		past:      h,
-		log:       versionLog{spec: &t.spec, env: env, deaths: map[string]int64{}},
+		Core: NewCore(t, env, 0),
+		time: env.Time,
+		past: h,
+		log:  versionLog{spec: &t.spec, env: env, deaths: map[string]int64{}},
 	}
 	s.cells.LogDeletions()
 	return s, nil
@@ -57,7 +55,7 @@ func (s *Versions[K, V]) Time() int64 { return *s.time }
 func (s *Versions[K, V]) Observe(at int64) { *s.time = max(*s.time, at) }
 
 // Live returns the time at which the history begins, at least 0.
-func (s *Versions[K, V]) Live() int64 { return max(0, *s.time-s.retention) }
+func (s *Versions[K, V]) Live() int64 { return s.past.live() }
 
 // PutVersion adds a version of the cell's key that is valid from a time on. If present is
 // false, the key is deleted from then on. A version with the same beginning is replaced.

@@ -6,29 +6,24 @@
 package main
 
 import (
-	"context"
 	"flag"
 	"fmt"
-	"log/slog"
 	"os"
-	"os/signal"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/millrace-streams/millrace"
 	"github.com/millrace-streams/millrace/batch"
+	"github.com/millrace-streams/millrace/integration/internal/program"
 	"github.com/millrace-streams/millrace/serde"
 	"github.com/millrace-streams/millrace/topology"
 )
 
 type options struct {
-	brokers, application, in, out, stateDir string
-	also, alsoOut                           string
-	every, atLeastOnce, timeBased           bool
-	session, transaction, interval          time.Duration
-	lost, recreated                         restart
+	in, out, also, alsoOut string
+	timeBased              bool
+	interval               time.Duration
 }
 
 // restart is a millrace.Restart as a flag.
@@ -49,57 +44,20 @@ func (r *restart) Set(text string) error {
 
 func main() {
 	var o options
-	flag.StringVar(&o.brokers, "brokers", "", "seed brokers, comma separated")
-	flag.StringVar(&o.application, "app", "", "application ID")
+	var lost, recreated restart
 	flag.StringVar(&o.in, "in", "", "topic to count")
 	flag.StringVar(&o.out, "out", "", "topic of the counts")
-	flag.StringVar(&o.stateDir, "state-dir", "", "state directory")
 	flag.StringVar(&o.also, "also", "", "a second topic, whose values are sent in upper case to -also-out")
 	flag.StringVar(&o.alsoOut, "also-out", "", "topic for what is read from -also")
-	flag.BoolVar(&o.every, "every-update", false, "send every update")
-	flag.BoolVar(&o.atLeastOnce, "at-least-once", false, "at-least-once instead of exactly-once")
-	flag.DurationVar(&o.session, "session", 6*time.Second, "session timeout")
-	flag.DurationVar(&o.transaction, "transaction", 0, "transaction timeout; 0: the default")
 	flag.DurationVar(&o.interval, "interval", 0, "count in batches of this length: by value to -out, all to -also-out")
 	flag.BoolVar(&o.timeBased, "timed", false, "sessions and sliding windows of -in, and its join with -also")
-	flag.Var(&o.lost, "lost-offsets", "where to begin when offsets were lost: earliest or latest")
-	flag.Var(&o.recreated, "recreated-inputs", "where to begin when a topic was created again: earliest or latest")
+	flag.Var(&lost, "lost-offsets", "where to begin when offsets were lost: earliest or latest")
+	flag.Var(&recreated, "recreated-inputs", "where to begin when a topic was created again: earliest or latest")
+	flags := program.Register()
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, o); err != nil {
-		fmt.Fprintln(os.Stderr, "worker:", err)
-		os.Exit(1)
-	}
-}
-
-func run(ctx context.Context, o options) error {
-	t, err := o.topology().Build()
-	if err != nil {
-		return err
-	}
-	config := millrace.Config{
-		ApplicationID:      o.application,
-		Brokers:            strings.Split(o.brokers, ","),
-		StateDir:           o.stateDir,
-		EveryUpdate:        o.every,
-		SessionTimeout:     o.session,
-		LostOffsets:        millrace.Restart(o.lost),
-		RecreatedInputs:    millrace.Restart(o.recreated),
-		TransactionTimeout: o.transaction,
-		// an overloaded machine must not make a test fail
-		CloseTimeout: 2 * time.Minute,
-		Logger:       slog.New(slog.NewTextHandler(os.Stderr, nil)),
-		Hooks:        []millrace.Hook{reporter{}},
-	}
-	if o.atLeastOnce {
-		config.Guarantee = millrace.AtLeastOnce
-	}
-	app, err := millrace.New(t, config)
-	if err != nil {
-		return err
-	}
-	return app.Run(ctx)
+	config := flags.Config()
+	config.LostOffsets, config.RecreatedInputs = millrace.Restart(lost), millrace.Restart(recreated)
+	program.Main(o.topology(), config)
 }
 
 func (o options) topology() *topology.Builder {
@@ -123,13 +81,4 @@ func (o options) topology() *topology.Builder {
 		topology.MapValues(also, strings.ToUpper, serde.String).To(o.alsoOut)
 	}
 	return b
-}
-
-// reporter prints the lines that the tests wait for.
-type reporter struct{}
-
-func (reporter) OnStateChange(_, to millrace.State) { fmt.Println("state", to) }
-func (reporter) OnStateWiped(w millrace.StateWiped) { fmt.Println("wiped", w.Store, w.Reason) }
-func (reporter) OnRebalance(r millrace.Rebalance) {
-	fmt.Println("rebalance", r.Generation, len(r.Assigned), len(r.Revoked))
 }

@@ -63,6 +63,7 @@ func pebbleOptions(d *DB) *pebble.Options {
 		FlushDelayDeleteRange:       10 * time.Second,
 		Logger:                      pebbleLogger{d.log},
 	}
+	o.Experimental.CompactionScheduler = newCompactions()
 	for i := range o.Levels {
 		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 	}

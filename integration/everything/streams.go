@@ -1,0 +1,77 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/millrace-streams/millrace/processor"
+	"github.com/millrace-streams/millrace/serde"
+	"github.com/millrace-streams/millrace/state"
+	"github.com/millrace-streams/millrace/topology"
+	"github.com/millrace-streams/millrace/windowstore"
+)
+
+// streams has the operators without windows.
+func (e *everything) streams() {
+	byUser := topology.GroupByKey(e.orders, "by-user")
+	clicksByUser := topology.GroupByKey(e.clicks, "clicks-by-user")
+	byItem := topology.GroupBy(e.orders, "by-item", func(o order) string { return o.Item }, serde.String)
+
+	send(e, "count", byUser.Count("count").Stream())
+	sum := topology.Aggregate(byItem, "sum", zero, addOrder, serde.Int64)
+	send(e, "sum", sum.Stream())
+	send(e, "calm", sum.Suppress("calm", topology.UntilTimeLimit(time.Second)).Stream())
+	send(e, "longest", clicksByUser.Reduce("longest", func(a, b string) string { return max(a, b) }, topology.EveryUpdate()).Stream())
+	both := topology.Cogroup(topology.Fold(byUser, addOrder), topology.Fold(clicksByUser, addThousand))
+	send(e, "cogroup", both.Aggregate("cogroup", zero, serde.Int64).Stream())
+
+	pages := topology.FlatMapValues(e.clicks, func(page string) []string { return strings.Split(page, "/") }, serde.String)
+	ways := pages.Branch("way", topology.Case("even", even), topology.Default[string]("odd"))
+	merged := topology.Repartition(ways[0].Merge(ways[1]), "merged")
+	send(e, "merged", topology.GroupByKey(merged, "merged-by-user").Count("merged-count").Stream())
+
+	orders := topology.MapValues(e.orders, func(o order) int64 { return o.N }, serde.Int64)
+	send(e, "processed", topology.Process(orders, "totals", func() *totals { return &totals{} }, serde.String, serde.Int64, sums, seconds))
+}
+
+func zero() int64 { return 0 }
+
+func addOrder(a int64, r processor.Record[string, order]) int64 { return a + r.Value.N }
+
+func addThousand(a int64, _ processor.Record[string, string]) int64 { return a + 1000 }
+
+func even(part string) bool { return len(part)%2 == 0 }
+
+var (
+	sums    = state.KeyValue("sums", serde.String, serde.Int64)
+	seconds = windowstore.New("seconds", serde.String, serde.Int64, time.Second, 4*grace)
+)
+
+// totals is a processor with two stores. It forwards, for each record, the sum of the
+// values of its key, and the number of records of its key in its second.
+type totals struct {
+	sums    state.KeyValueStore[string, int64]
+	seconds windowstore.Store[string, int64]
+}
+
+func (t *totals) Init(ctx processor.Context[string, int64]) error {
+	t.sums, t.seconds = state.Open(ctx, sums), windowstore.Open(ctx, seconds)
+	return nil
+}
+
+func (t *totals) Process(ctx processor.Context[string, int64], r processor.Record[string, int64]) error {
+	sum, _, err := t.sums.Get(r.Key)
+	if err != nil {
+		return err
+	}
+	second := r.Timestamp - r.Timestamp%1000
+	n, _, err := t.seconds.Get(r.Key, second)
+	if err != nil {
+		return err
+	}
+	ctx.Forward(processor.WithValue(r, sum+r.Value))
+	ctx.Forward(processor.NewRecord(fmt.Sprint(r.Key, " ", int64(second)), n+1, r.Timestamp))
+	return errors.Join(t.sums.Put(r.Key, sum+r.Value), t.seconds.Put(r.Key, n+1, second))
+}

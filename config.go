@@ -198,13 +198,32 @@ type Config struct {
 	//   - The rows in a state directory are deleted when that directory is next opened.
 	//     In this process, that is at the start.
 	//
-	// A store that is added again under the same name starts empty. Renaming a store
-	// means removing one store and adding another. If the topology has a store of that
-	// name, the store is not removed, and a warning is logged.
+	// A store that is added again later is a new store, also under the same name: see
+	// StartEmpty. Renaming a store means removing one store and adding another. If the
+	// topology has a store of that name, the store is not removed, and a warning is
+	// logged.
 	//
 	// Take the names from a flag or an environment variable, so that a release that added
 	// a store can be rolled back without a new build. Default: none.
 	RemoveStores []string
+
+	// StartEmpty names new stores that may lack the records that were processed before
+	// they were added. If the application has processed records that would have reached a
+	// store, and has never had the store, the start is refused unless the store is named
+	// here. Examples: an aggregation that is added to a stream, GroupTable on a table, a
+	// table that gets a store, a join of streams, a processor's store.
+	//
+	//   - A named store gets only records that are processed from now on.
+	//   - Once the group has given this process a task, the registry in Kafka records the
+	//     store. Later starts, of this and of other processes, need not name it.
+	//   - To fill the store instead, let the application process its inputs again: give
+	//     it another ID, or reset it.
+	//   - A store whose inputs are all new is never refused, because it gets all their
+	//     records. A store in memory without a changelog is never refused either, because
+	//     it is empty after every start.
+	//
+	// Default: none.
+	StartEmpty []string
 
 	// WaitForTopics makes Run wait for input and output topics that do not exist, with a
 	// line in the log. Default: false; Run returns an error that names the missing

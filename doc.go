@@ -68,6 +68,9 @@
 // the changelog and the disk. Renaming a store means removing one store and adding
 // another.
 //
+// A topology with a new store is refused if the application has already processed records
+// that belong into the store. Config.StartEmpty accepts the store without them, by name.
+//
 // # Lost offsets
 //
 // Kafka deletes the offsets of a group that has been idle for seven days

@@ -23,6 +23,9 @@ type versions struct {
 	app   string
 	log   *logged
 	store string // the store that must hold a row before a run is stopped; may be empty
+
+	guarantee millrace.Guarantee
+	empty     []string // Config.StartEmpty
 }
 
 func newVersions(t *testing.T) *versions {
@@ -47,7 +50,7 @@ func (v *versions) build(of version) *topology.Topology {
 // Config.RemoveStores.
 func (v *versions) config(dir string, remove ...string) millrace.Config {
 	cfg := v.cluster.config(v.app, dir)
-	cfg.RemoveStores = remove
+	cfg.Guarantee, cfg.RemoveStores, cfg.StartEmpty = v.guarantee, remove, v.empty
 	cfg.Logger = slog.New(slog.NewTextHandler(v.log, nil))
 	return cfg
 }
@@ -79,10 +82,14 @@ func (v *versions) starts(of version, dir, value string, remove ...string) {
 // refused starts a version, which must be refused with an error that has all the parts.
 func (v *versions) refused(of version, dir string, parts ...string) {
 	v.t.Helper()
-	err := run(v.t, v.build(of), v.config(dir)).wait()
+	checkRefused(v.t, run(v.t, v.build(of), v.config(dir)).wait(), parts...)
+}
+
+func checkRefused(t *testing.T, err error, parts ...string) {
+	t.Helper()
 	for _, part := range parts {
 		if err == nil || !strings.Contains(err.Error(), part) {
-			v.t.Errorf("got %v\nwant an error with %q", err, part)
+			t.Errorf("got %v\nwant an error with %q", err, part)
 		}
 	}
 }

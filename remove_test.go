@@ -39,7 +39,8 @@ func TestRemoveStore(t *testing.T) {
 		v.starts(none, dir, "more")
 	}
 	// The release that was rolled back is started again, and finds no old rows.
-	v.starts(countsTo("out2", "counts"), other, "again")
+	v.refused(countsTo("out2", "counts"), other, "counts", "Config.StartEmpty to counts")
+	v.accepting([]string{"counts"}, func() { v.starts(countsTo("out2", "counts"), other, "again") })
 	if got := v.read("out2", 1); got[0] != "k=1" {
 		t.Errorf("the store that came back counted %v, want k=1", got)
 	}
@@ -68,7 +69,7 @@ func TestRemoveStoreOnRename(t *testing.T) {
 	t.Parallel()
 	v := newVersions(t)
 	v.starts(count("counts"), t.TempDir(), "1")
-	v.starts(countsTo("out2", "totals"), t.TempDir(), "2", "counts")
+	v.accepting([]string{"totals"}, func() { v.starts(countsTo("out2", "totals"), t.TempDir(), "2", "counts") })
 	if got := v.read("out2", 1); got[0] != "k=1" {
 		t.Errorf("got %v, want k=1: a renamed store begins empty", got)
 	}
@@ -240,7 +241,9 @@ func TestRollingChange(t *testing.T) {
 	v.send("in", "k=1")
 	eventually(t, "the record is committed", func() bool { return v.committed("app", "in", 0) == 1 })
 	v.refused(aggregateNamed("counts", serde.String), t.TempDir(), "counts", "misread")
+	v.empty = []string{"more"}
 	more := run(t, v.build(both), v.config(t.TempDir()))
+	v.empty = nil
 	v.send("in", "k=2")
 	eventually(t, "the old version goes on", func() bool { return v.committed("app", "in", 0) == 2 })
 	app.stop()

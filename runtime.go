@@ -22,7 +22,7 @@ func (a *App) runtimeConfig() runtime.Config {
 		Stay:        c.OnClose == Stay,
 		Lost:        resume.Policy{Lost: resume.Choice(c.LostOffsets), Recreated: resume.Choice(c.RecreatedInputs)},
 		StateMemory: c.StateMemory, BufferMemory: c.BufferMemory, ReplicationFactor: c.ReplicationFactor,
-		RemoveStores: c.RemoveStores, WaitForTopics: c.WaitForTopics,
+		RemoveStores: c.RemoveStores, StartEmpty: c.StartEmpty, WaitForTopics: c.WaitForTopics,
 		Logger: c.Logger, Events: events{a, c.Logger.With("application", c.ApplicationID)}, Seams: a.seams,
 	}
 }

@@ -19,10 +19,12 @@ import (
 type releases struct {
 	c               *cluster
 	application, in string
+	empty           []string // Config.StartEmpty
+	guarantee       millrace.Guarantee
 }
 
 func (c *cluster) releases(t *testing.T) *releases {
-	r := &releases{c, name(t, "app"), name(t, "in")}
+	r := &releases{c: c, application: name(t, "app"), in: name(t, "in")}
 	c.createTopic(t, r.in, 1)
 	c.cleanUp(t, r.application)
 	return r
@@ -61,7 +63,8 @@ func (r *releases) run(t *testing.T, of release, dir string, remove ...string) e
 	if dir == "" {
 		dir = filepath.Join(t.TempDir(), "state")
 	}
-	app, err := millrace.New(built, millrace.Config{ApplicationID: r.application, Brokers: []string{r.c.brokers}, StateDir: dir, RemoveStores: remove,
+	app, err := millrace.New(built, millrace.Config{ApplicationID: r.application, Brokers: []string{r.c.brokers}, StateDir: dir,
+		Guarantee: r.guarantee, RemoveStores: remove, StartEmpty: r.empty,
 		Logger: slog.New(slog.NewTextHandler(t.Output(), nil))})
 	if err != nil {
 		t.Fatal(err)
@@ -124,7 +127,28 @@ func TestRemovedStore(t *testing.T) {
 		t.Error("the changelog of the removed store is still there")
 	}
 	r.starts(t, withoutStores, "")
+	r.refused(t, windowsOf(30*time.Second), "store counts would start empty", r.in, "Config.StartEmpty to counts")
 	// the store is new, so its windows may differ
+	r.empty = []string{"counts"}
 	r.starts(t, windowsOf(30*time.Second), dir)
 	r.refused(t, windowsOf(time.Minute), "counts")
+}
+
+// TestNewStore: a store that is added over processed input is refused until it is
+// accepted by name, once.
+func TestNewStore(t *testing.T) {
+	c := kafka(t)
+	for _, guarantee := range []millrace.Guarantee{millrace.ExactlyOnce, millrace.AtLeastOnce} {
+		t.Run(guarantee.String(), func(t *testing.T) {
+			r := c.releases(t)
+			r.guarantee = guarantee
+			r.starts(t, withoutStores, "")
+			r.refused(t, windowsOf(time.Minute), "store counts would start empty", r.in, "Config.StartEmpty to counts")
+			r.starts(t, withoutStores, "")
+			r.empty = []string{"counts"}
+			r.starts(t, windowsOf(time.Minute), "")
+			r.empty = nil
+			r.starts(t, windowsOf(time.Minute), "")
+		})
+	}
 }

@@ -207,7 +207,7 @@ func (b *Builder) graph(stores []*graph.Store) *graph.Graph {
 	nodes := make([]*graph.Node, len(b.nodes))
 	for i, n := range b.nodes {
 		g := &graph.Node{
-			Name: n.name, Kind: n.kind, Type: n.op, Keyed: n.keyed, Table: n.table, Final: n.final, OneClock: n.one,
+			Name: n.name, Kind: n.kind, Type: n.op, Keyed: n.keyed, Table: n.table, Final: n.final, OneClock: n.one, Answers: n.answers,
 			Topics: n.topics, Pattern: n.pattern, SinkTopic: n.sinkTopic, SourceOpts: n.sourceOpts, New: n.make,
 		}
 		if combined := combining[n]; combined != nil {
@@ -221,6 +221,9 @@ func (b *Builder) graph(stores []*graph.Store) *graph.Graph {
 				g.Globals = append(g.Globals, use.spec.StoreName())
 			} else {
 				g.Stores = append(g.Stores, use.spec.StoreName())
+			}
+			if use.lookUp {
+				g.LooksUp = append(g.LooksUp, use.spec.StoreName())
 			}
 		}
 		made[n], nodes[i] = g, g

@@ -72,6 +72,8 @@ type node struct {
 	final bool   // see graph.Node
 	one   bool   // see graph.Node.OneClock
 
+	answers bool // see graph.Node
+
 	windows     *Windows // of a windowed aggregation
 	everyUpdate bool     // of a windowed aggregation
 
@@ -100,6 +102,7 @@ type storeUse struct {
 	spec    processor.StoreSpec
 	windows *Windows // the windows of a windowed table
 	table   bool     // a table keeps its rows in the store
+	lookUp  bool     // the node only looks rows up
 }
 
 // String returns the node as error texts name it.

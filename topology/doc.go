@@ -170,9 +170,11 @@
 //     [WithoutStore].
 //   - Filter, MapTable and joins of tables have none. [Table.Stored] adds one.
 //
-// If a store is added to a program that has run before, the store starts empty and gets
-// only new updates. A count of groups would then miss all earlier rows. To fill the
-// store, give the application another ID, or delete its group and its internal topics.
+// If a store is added to a program that has run before, it would start empty and get only
+// new updates: a count of groups would miss all earlier rows. The application therefore
+// refuses to start if it has processed records of a topic that feeds the store. To fill
+// the store, give the application another ID, or delete its group and its internal
+// topics. To accept the store without the earlier rows, name it in Config.StartEmpty.
 //
 // The timestamp of a row depends on the table:
 //

@@ -102,6 +102,7 @@ func (b *Builder) lookUp(n, table *node, in []*node) {
 	for _, of := range in {
 		for _, use := range of.stores {
 			if !slices.ContainsFunc(n.stores, func(u storeUse) bool { return u.spec.StoreName() == use.spec.StoreName() }) {
+				use.lookUp = true
 				n.stores = append(n.stores, use)
 			}
 		}

@@ -149,6 +149,7 @@ func joinForeign[K, L, F, R, V any](left Table[K, L], right Table[F, R], name st
 		}
 		use := subscriptionStore(name, left.keys, right.keys, o)
 		p.receive.stores = append(p.receive.stores, use)
+		use.lookUp = true
 		p.update.stores = []storeUse{use}
 	}
 	j.setMakers(p, left, right, name+foreignStore, vs)
@@ -214,7 +215,7 @@ func (b *Builder) addForeignJoin(result, left, right *node) (p foreignParts) {
 	p.subscriptions = add("subscription-registration-sink", &node{kind: graph.Sink, sinkTopic: registration}, p.subscribe, p.resolve)
 	p.subscribed = add("subscription-registration-source", &node{kind: graph.Source, topics: []graph.Topic{registration}})
 	p.receive = add("subscription-receive", &node{kind: graph.Processor, keyed: true}, p.subscribed)
-	p.update = add("foreign-join-subscription", &node{kind: graph.Processor, keyed: true}, right)
+	p.update = add("foreign-join-subscription", &node{kind: graph.Processor, keyed: true, answers: true}, right)
 	p.responses = add("subscription-response-sink", &node{kind: graph.Sink, sinkTopic: response}, p.receive, p.update)
 	result.parents = []*node{p.resolve}
 	return p

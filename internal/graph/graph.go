@@ -58,6 +58,7 @@ type Node struct {
 	Parents  []*Node
 	Children []*Node
 	Stores   []string // names of the stores it may use
+	LooksUp  []string // those of Stores in which it only looks rows up
 	Globals  []string // names of the global stores that it may read
 
 	Topics []Topic // of a Source
@@ -85,6 +86,10 @@ type Node struct {
 	// rows behind it are sent once, when their window is closed. Otherwise each input has
 	// its own.
 	OneClock bool
+
+	// Answers says that the node only looks up rows that other nodes have stored, and
+	// sends answers to them. Without such rows it sends nothing.
+	Answers bool
 
 	// New makes the node's instance for one task. children are the instances of Children,
 	// in order. The dynamic type of each is a Receiver of what this node forwards or, if

@@ -12,6 +12,31 @@
 //   - A store without a changelog holds something if a database on this disk has a row of
 //     it.
 //
+// # New stores
+//
+// A store that the application never had is refused if it would lack records: if the
+// application has already processed records of a topic that feeds the store, at any
+// distance (graph.Graph.Feeding). Config.StartEmpty accepts such stores by name. These
+// facts decide:
+//
+//   - A store is new if the registry has no record of it, or one that says that the store
+//     was removed, or that the application has run without it. The state directory counts
+//     only if the registry is younger than the directory's last run.
+//   - A changelog with a committed record belongs to a store that is not new.
+//   - A record of an input was processed if the committed offset has the metadata of a
+//     commit after one. An application without stores has no registry, and is recognised
+//     too. If a tool has removed the metadata, or the offset was lost, the start and stop
+//     records decide (inputs.Processed).
+//   - A new input has no offset. Its store gets all its records and is not refused.
+//
+// Whether a processor's store needs the earlier records cannot be seen. It is refused
+// like any other. A store that is neither logged nor on disk is empty after each start
+// and is never refused.
+//
+// Committed offsets are read before the registry. Two processes may start the application
+// for the first time at once: if one of them has processed a record that the other one
+// sees, it has recorded the stores before.
+//
 // # Two steps
 //
 // [Guard.Check] compares before the process joins the group. It writes nothing.
@@ -22,10 +47,11 @@
 //
 // # Versions that come and go
 //
-//   - Store added, rolled back, rolled forward: while the store is empty, both versions
-//     start. Once it holds something, the old version is refused until the store is
-//     removed by name. The removal is recorded, so later starts need not name the store.
-//     After rolling forward again, the store starts empty.
-//   - Store renamed: one store is removed and one is added. The new store starts empty.
-//   - Store removed, rolled back: the store starts empty.
+//   - Store added, rolled back: while the store is empty, the old version starts. It
+//     records that the application runs without the store. Once the store holds
+//     something, the old version is refused until the store is removed by name. The
+//     removal is recorded, so later starts need not name the store.
+//   - Rolled forward again: the store is new.
+//   - Store renamed: one store is removed, and one is new.
+//   - Store removed, rolled back: the store is new.
 package guard

@@ -9,9 +9,9 @@ import (
 )
 
 // explain returns what does not fit, and what the user can do about it.
-func explain(misfits []registry.Misfit) (problems []error, advice string) {
+func explain(misfits []registry.Misfit, appearing []appearance) (problems []error, advice string) {
 	var changed bool
-	var gone, choices []string
+	var gone, empty, choices []string
 	for _, m := range misfits {
 		if m.Err != nil {
 			problems = append(problems, m.Err)
@@ -30,6 +30,13 @@ func explain(misfits []registry.Misfit) (problems []error, advice string) {
 	for _, r := range recounted(misfits) {
 		problems = append(problems, r.problem())
 		choices = append(choices, r.choice())
+	}
+	for _, a := range appearing {
+		problems = append(problems, a.problem())
+		empty = append(empty, a.store)
+	}
+	if len(empty) > 0 {
+		choices = append(choices, fmt.Sprintf("to start new stores without the earlier records, set Config.StartEmpty to %s", strings.Join(empty, ", ")))
 	}
 	return problems, strings.Join(choices, "; ")
 }

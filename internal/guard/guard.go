@@ -45,10 +45,12 @@ type Config struct {
 	Topics      registry.Topics // what is known of the topics
 	Directory   Directory
 	Remove      []string // names of stores, Config.RemoveStores
+	StartEmpty  []string // names of stores, Config.StartEmpty
 	Reset       string   // how to reset the application
 
 	Registry *registry.Registry
 	Kafka    Kafka
+	Inputs   Inputs
 	Disk     Disk
 	Logger   *slog.Logger
 }
@@ -61,6 +63,10 @@ type Guard struct {
 	// unlogged has the answers of the disk during Check. Enrol asks nothing more, because
 	// the databases are then open. A store about which Check did not ask fits the disk.
 	unlogged map[string]bool
+
+	// processed are the inputs of which the application had processed records when the
+	// registry was last read. It is known only for inputs of stores that were new then.
+	processed []string
 }
 
 // New makes a Guard.
@@ -78,7 +84,7 @@ func (e *Error) Unwrap() error { return e.text }
 // Check reads the registry, and returns an *Error if the topology does not fit the state,
 // or a *registry.RivalError if the application shares a topic with another one.
 func (g *Guard) Check(ctx context.Context) error {
-	view, err := g.cfg.Registry.Refresh(ctx)
+	view, err := g.read(ctx)
 	if err != nil {
 		return err
 	}
@@ -92,6 +98,7 @@ func (g *Guard) Check(ctx context.Context) error {
 		return err
 	}
 	g.explainRemovals(view)
+	g.explainEmpty(view)
 	return g.adopt(ctx, view)
 }
 
@@ -118,7 +125,8 @@ func (g *Guard) now() ([]registry.Record, []registry.Repartition) {
 	return registry.Describe(g.cfg.Application, g.cfg.Graph, g.cfg.Topics)
 }
 
-// judge returns an *Error for the stores that count and do not fit.
+// judge returns an *Error for the stores that count and do not fit, and for those that
+// would lack records.
 func (g *Guard) judge(ctx context.Context, view registry.View) error {
 	var binding []registry.Misfit
 	for _, m := range g.misfits(view) {
@@ -133,7 +141,11 @@ func (g *Guard) judge(ctx context.Context, view registry.View) error {
 			binding = append(binding, m)
 		}
 	}
-	return g.refuse(binding)
+	appearing, err := g.appearing(ctx, view)
+	if err != nil {
+		return err
+	}
+	return g.refuse(binding, appearing)
 }
 
 // misfits returns the stores that do not fit the registry or, if it has no record of
@@ -181,15 +193,19 @@ func (g *Guard) askDisk(view registry.View) error {
 	return nil
 }
 
-func (g *Guard) refuse(misfits []registry.Misfit) error {
-	if len(misfits) == 0 {
+func (g *Guard) refuse(misfits []registry.Misfit, appearing []appearance) error {
+	if len(misfits)+len(appearing) == 0 {
 		return nil
 	}
 	e := &Error{}
 	for _, m := range misfits {
 		e.Stores = append(e.Stores, m.Store)
 	}
-	problems, advice := explain(misfits)
+	for _, a := range appearing {
+		e.Stores = append(e.Stores, a.store)
+	}
+	slices.Sort(e.Stores)
+	problems, advice := explain(misfits, appearing)
 	e.text = fmt.Errorf("the topology does not fit the state that this application has:\n%w\n%s; or give the application a new ID; or %s",
 		errors.Join(problems...), advice, g.cfg.Reset)
 	return e
@@ -198,7 +214,7 @@ func (g *Guard) refuse(misfits []registry.Misfit) error {
 // Enrol compares again, removes the stores to be removed, and records what the state
 // means. It is called when the group has given this process a task, before the task runs.
 func (g *Guard) Enrol(ctx context.Context) error {
-	view, err := g.cfg.Registry.Refresh(ctx)
+	view, err := g.read(ctx)
 	if err != nil {
 		return err
 	}
@@ -215,7 +231,7 @@ func (g *Guard) Enrol(ctx context.Context) error {
 			return registry.Changes{}, err
 		}
 		before, written = view, view.Missing(g.now())
-		written.Stores = append(written.Stores, g.tombstones(view)...)
+		written.Stores = slices.Concat(written.Stores, g.tombstones(view), g.absences(view))
 		return written, nil
 	})
 	if err != nil {

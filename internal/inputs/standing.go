@@ -72,9 +72,10 @@ func Standings(ctx context.Context, cl *kgo.Client, group string, partitions map
 	return standings, nil
 }
 
-// Committed returns the committed offsets of partitions. While transactions with offsets
-// of them are open, it returns an error. The request has to name the partitions: if it
-// asks for all offsets of a group, a broker omits partitions that have only such offsets.
+// Committed returns the committed offsets of partitions. A group that does not exist has
+// none. While transactions with offsets of them are open, it returns an error. The
+// request has to name the partitions: if it asks for all offsets of a group, a broker
+// omits partitions that have only such offsets.
 func Committed(ctx context.Context, cl *kgo.Client, group string, partitions map[string][]int32) (kadm.OffsetResponses, error) {
 	req := kmsg.NewPtrOffsetFetchRequest()
 	req.Group, req.RequireStable = group, true
@@ -87,10 +88,13 @@ func Committed(ctx context.Context, cl *kgo.Client, group string, partitions map
 	if err != nil {
 		return nil, err
 	}
-	if err := kerr.ErrorForCode(resp.ErrorCode); err != nil {
-		return nil, err
-	}
 	committed := kadm.OffsetResponses{}
+	if err := kerr.ErrorForCode(resp.ErrorCode); err != nil {
+		if errors.Is(err, kerr.GroupIDNotFound) {
+			err = nil
+		}
+		return committed, err
+	}
 	for _, t := range resp.Topics {
 		for _, p := range t.Partitions {
 			if err := kerr.ErrorForCode(p.ErrorCode); err != nil {

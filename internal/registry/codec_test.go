@@ -18,6 +18,7 @@ func full() Record {
 		Changelog: "tweets-counts-changelog", ChangelogID: TopicID{1, 2, 255}, Partitions: 4,
 		Inputs:   []Input{{Topic: "in", ID: TopicID{3}, Partitions: 4}, {Topic: "tweets-by-key-repartition", Partitions: 4, Internal: true}},
 		Patterns: []string{"in-.*"},
+		Absent:   true,
 		Removed:  time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
 	}
 }

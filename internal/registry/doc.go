@@ -11,7 +11,8 @@
 // A value with a larger version than the reader's is kept as a [Record] with Newer
 // set; the reader then only knows that the store exists. A removed store keeps a record
 // with Removed set. A state directory that still has the store therefore does not bring
-// it back.
+// it back. The record of an empty store has Absent set while the application runs without
+// the store.
 //
 // # Writing
 //

@@ -55,6 +55,10 @@ type Record struct {
 	// store exists. The other fields of a removed store keep their last values.
 	Removed time.Time
 
+	// Absent says that the application has since run without the store, which was empty.
+	// It is not set in the record that is written when the store is back.
+	Absent bool
+
 	// Newer says that a newer version of the library wrote the record. Only Store,
 	// Application, Changelog, ChangelogID and Removed are then set.
 	Newer bool

@@ -4,7 +4,8 @@ package resume
 // unknown, and equal to every other.
 type TopicID [16]byte
 
-func (id TopicID) differs(other TopicID) bool {
+// Differs reports whether both IDs are known and not the same.
+func (id TopicID) Differs(other TopicID) bool {
 	return id != other && id != TopicID{} && other != TopicID{}
 }
 
@@ -107,7 +108,7 @@ func (in Input) Suspect() bool {
 // stale reports whether the library has committed the offset for a topic that is gone.
 // The broker drops such offsets, unless it was down or busy at the time.
 func (in Input) stale() bool {
-	return in.Started && in.Offset >= 0 && !in.ByTool && in.StartID.differs(in.ID)
+	return in.Started && in.Offset >= 0 && !in.ByTool && in.StartID.Differs(in.ID)
 }
 
 // Judge returns the verdict on each input of a task. complete says that no changelog of
@@ -125,7 +126,7 @@ func Judge(inputs []Input, complete bool, policy Policy) []Verdict {
 // Another process has then had the task since, although it changed no state.
 func behind(inputs []Input) bool {
 	for _, in := range inputs {
-		if in.Offset >= 0 && !in.ByTool && in.Disk >= 0 && in.Offset > in.Disk && !in.DiskID.differs(in.ID) && !in.stale() {
+		if in.Offset >= 0 && !in.ByTool && in.Disk >= 0 && in.Offset > in.Disk && !in.DiskID.Differs(in.ID) && !in.stale() {
 			return true
 		}
 	}
@@ -138,13 +139,13 @@ func (in Input) judge(complete bool, policy Policy) Verdict {
 		return Verdict{AtCommitted, NotLost}
 	case !in.Suspect():
 		return Verdict{AtSource, NotLost}
-	case in.StartID.differs(in.ID):
+	case in.StartID.Differs(in.ID):
 		return in.decide(Recreated, policy.Recreated)
 	case in.Unwritten:
 		return Verdict{AtSource, Lost}
-	case in.LeftBehind && in.Stop >= 0 && !in.StopID.differs(in.ID):
+	case in.LeftBehind && in.Stop >= 0 && !in.StopID.Differs(in.ID):
 		return Verdict{AtStop, Lost}
-	case in.LeftBehind && complete && in.Disk >= 0 && !in.DiskID.differs(in.ID):
+	case in.LeftBehind && complete && in.Disk >= 0 && !in.DiskID.Differs(in.ID):
 		return Verdict{AtDisk, Lost}
 	}
 	return in.decide(Lost, policy.Lost)

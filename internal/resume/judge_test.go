@@ -119,10 +119,10 @@ func TestRules(t *testing.T) {
 		if got.Begin == Refused && !(in.Started && in.LeftBehind) {
 			fail("no start is refused that is in order")
 		}
-		if got.Begin == AtDisk && !(complete && in.Disk >= 0 && !in.DiskID.differs(in.ID) && !in.StartID.differs(in.ID)) {
+		if got.Begin == AtDisk && !(complete && in.Disk >= 0 && !in.DiskID.Differs(in.ID) && !in.StartID.Differs(in.ID)) {
 			fail("the disk counts only if it is complete and about this topic")
 		}
-		if got.Begin == AtStop && !(in.Stop >= 0 && !in.StopID.differs(in.ID) && !in.StartID.differs(in.ID)) {
+		if got.Begin == AtStop && !(in.Stop >= 0 && !in.StopID.Differs(in.ID) && !in.StartID.Differs(in.ID)) {
 			fail("a stop counts only if it is about this topic")
 		}
 		choice := policy.Lost

@@ -5,7 +5,6 @@ import (
 	"context"
 
 	"github.com/millrace-streams/millrace/internal/engine"
-	"github.com/millrace-streams/millrace/internal/inputs"
 	"github.com/millrace-streams/millrace/internal/txn"
 	"github.com/millrace-streams/millrace/internal/worker"
 	"github.com/millrace-streams/millrace/processor"
@@ -13,7 +12,6 @@ import (
 
 // assemble gives each part its dependencies. It starts nothing.
 func (r *Run) assemble() {
-	records := inputs.NewRecords(r.cfg.ApplicationID)
 	r.shared = engine.NewShared(r.cfg.StateMemory)
 	r.databases = newDatabases(r.life, r.plan, r.layout, r.shared, r.cfg.Seams)
 	r.topics = &topicWatch{
@@ -23,7 +21,7 @@ func (r *Run) assemble() {
 	r.fillGlobals()
 	r.reads = &reads{life: r.life, client: r.client, plan: r.plan, topics: r.topics}
 	r.locator = &locator{
-		life: r.life, client: r.client, plan: r.plan, catalogue: r.catalogue, restorer: r.restorer, records: records,
+		life: r.life, client: r.client, plan: r.plan, catalogue: r.catalogue, restorer: r.restorer, records: r.records,
 		identity: r.member.identity, policy: r.cfg.Lost, reset: howToReset(r.cfg.ApplicationID, r.dir),
 		open: r.tasks.open, joined: r.tasks.joined, patience: r.cfg.SessionTimeout,
 	}
@@ -33,7 +31,7 @@ func (r *Run) assemble() {
 	}
 	r.group = &group{
 		life: r.life, cfg: &r.cfg, clients: r.clients, process: r.dir.ProcessID(), plan: r.plan, tasks: r.tasks, starter: r.starter,
-		stops: &stops{life: r.life, client: r.client, records: records, ran: r.tasks.ran},
+		stops: &stops{life: r.life, client: r.client, records: r.records, ran: r.tasks.ran},
 		phase: r.phase, member: r.member, lags: r.databases.knownLags, matching: r.matching,
 	}
 	r.host.starter = r.starter

@@ -46,6 +46,7 @@ type Config struct {
 	BufferMemory      int64
 	ReplicationFactor int16
 	RemoveStores      []string
+	StartEmpty        []string
 	WaitForTopics     bool
 
 	Logger *slog.Logger

@@ -11,6 +11,7 @@ import (
 
 	"github.com/millrace-streams/millrace/internal/engine"
 	"github.com/millrace-streams/millrace/internal/health"
+	"github.com/millrace-streams/millrace/internal/inputs"
 	"github.com/millrace-streams/millrace/internal/restore"
 	"github.com/millrace-streams/millrace/internal/shutdown"
 	"github.com/millrace-streams/millrace/internal/statedir"
@@ -40,6 +41,7 @@ type Run struct {
 	clients   *clients
 	client    *kgo.Client
 	restorer  *restore.Restorer
+	records   *inputs.Records
 	catalogue *catalogue
 	matching  *matching
 	plan      *plan
@@ -176,7 +178,7 @@ func (r *Run) connect() (err error) {
 	if err != nil {
 		return fmt.Errorf("kafka client: %w", err)
 	}
-	r.client, r.catalogue = client, newCatalogue(client)
+	r.client, r.catalogue, r.records = client, newCatalogue(client), inputs.NewRecords(r.cfg.ApplicationID)
 	r.restorer, err = restore.New(restore.Config{Opts: r.clients.options(), BufferBytes: r.cfg.BufferMemory / 2, Logger: r.log})
 	return err
 }
@@ -204,7 +206,7 @@ func (r *Run) prepareTopics() error {
 	}
 	r.guard = &stateGuard{
 		life: r.life, client: r.client, clients: r.clients, restorer: r.restorer, plan: r.plan, layout: r.layout, catalogue: r.catalogue,
-		replicationFactor: r.cfg.ReplicationFactor, remove: r.cfg.RemoveStores, fs: r.cfg.Seams.FS,
+		records: r.records, replicationFactor: r.cfg.ReplicationFactor, remove: r.cfg.RemoveStores, startEmpty: r.cfg.StartEmpty, fs: r.cfg.Seams.FS,
 	}
 	if err := r.guard.check(); err != nil {
 		return err

@@ -16,6 +16,7 @@ import (
 	"github.com/millrace-streams/millrace/internal/engine"
 	"github.com/millrace-streams/millrace/internal/graph"
 	"github.com/millrace-streams/millrace/internal/guard"
+	"github.com/millrace-streams/millrace/internal/inputs"
 	"github.com/millrace-streams/millrace/internal/registry"
 	"github.com/millrace-streams/millrace/internal/restore"
 	"github.com/millrace-streams/millrace/internal/topics"
@@ -33,7 +34,9 @@ type stateGuard struct {
 	layout            *layout
 	catalogue         *catalogue
 	replicationFactor int16
+	records           *inputs.Records
 	remove            []string // Config.RemoveStores
+	startEmpty        []string // Config.StartEmpty
 	fs                vfs.FS
 
 	turn  turn.Turn        // held while recording what the stores mean
@@ -60,12 +63,12 @@ func (g *stateGuard) check() error {
 func (g *stateGuard) newGuard() *guard.Guard {
 	return guard.New(guard.Config{
 		Application: g.plan.application, Graph: g.plan.graph, Topics: g.recordedTopic,
-		Remove: g.remove, Reset: howToReset(g.plan.application, g.layout.dir),
+		Remove: g.remove, StartEmpty: g.startEmpty, Reset: howToReset(g.plan.application, g.layout.dir),
 		Directory: guard.Directory{Shape: g.layout.before.Shape, Registry: g.layout.before.registry()},
 		Registry: registry.New(registry.Config{
 			Application: g.plan.application, Opts: g.clients.options(), Restorer: g.restorer, Ensure: g.ensureRegistry, Logger: g.log,
 		}),
-		Kafka: guardedTopics{g.client, g.restorer}, Disk: guardedDisk{g}, Logger: g.log,
+		Kafka: guardedTopics{g.client, g.restorer}, Inputs: processedInputs{g}, Disk: guardedDisk{g}, Logger: g.log,
 	})
 }
 

@@ -123,6 +123,13 @@ func cutInt32(b []byte) (int32, []byte, error) {
 	return int32(binary.BigEndian.Uint32(b)), b[4:], nil
 }
 
+// ShowsProcessed reports whether the metadata of a committed offset show that a record of
+// the partition was processed.
+func ShowsProcessed(text string) bool {
+	m, err := decodeMetadata(text)
+	return err == nil && m.partitionTime >= 0
+}
+
 // IsMetadata reports whether the metadata of a committed offset come from a task or from
 // Kafka Streams, and not from a tool that has set the offset.
 func IsMetadata(text string) bool {

@@ -1,0 +1,132 @@
+package guard
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/millrace-streams/millrace/internal/graph"
+	"github.com/millrace-streams/millrace/internal/registry"
+)
+
+// Inputs has the question to the group that the guard needs.
+type Inputs interface {
+	// Processed returns the topics among those given of which the application has
+	// processed a record.
+	Processed(ctx context.Context, topics []string) ([]string, error)
+}
+
+// appearance is a store that the application did not have when it processed records that
+// belong into it.
+type appearance struct {
+	store  string
+	inputs []string // the topics of these records
+}
+
+func (a appearance) problem() error {
+	return fmt.Errorf("store %s would start empty, although the application has already processed records of %s: its content would lack them",
+		a.store, strings.Join(a.inputs, ", "))
+}
+
+// read reads the registry. If the topology has stores that the application did not have,
+// read also asks which inputs were processed.
+func (g *Guard) read(ctx context.Context) (registry.View, error) {
+	view, err := g.cfg.Registry.Refresh(ctx)
+	if err != nil || len(g.added(view)) == 0 {
+		return view, err
+	}
+	var topics []string
+	for _, s := range g.added(view) {
+		topics = append(topics, g.cfg.Graph.Feeding(s)...)
+	}
+	slices.Sort(topics)
+	if g.processed, err = g.cfg.Inputs.Processed(ctx, slices.Compact(topics)); err != nil {
+		return view, fmt.Errorf("check which inputs were processed before: %w", err)
+	}
+	// Another process may have recorded a store and processed records since the first
+	// read. Records are processed only after the store was recorded.
+	return g.cfg.Registry.Refresh(ctx)
+}
+
+// added returns the stores of the topology that the application did not have when it last
+// processed records. Stores that lose their rows with the process are not among them.
+func (g *Guard) added(view registry.View) (added []*graph.Store) {
+	for _, s := range g.cfg.Graph.Stores {
+		if (s.Spec.Logged() || s.Spec.Persistent()) && !g.had(view, s.Name) {
+			added = append(added, s)
+		}
+	}
+	return added
+}
+
+// had reports whether the application had a store when it last processed records. The
+// state directory decides only if the registry does not: it belongs to a version without
+// a registry, or the registry was deleted since.
+func (g *Guard) had(view registry.View, store string) bool {
+	recorded, found := view.Store(store)
+	if found {
+		return recorded.Removed.IsZero() && !recorded.Absent
+	}
+	known := g.cfg.Directory.Registry
+	return (known == registry.TopicID{} || known != view.TopicID) && g.cfg.Directory.Shape.Has(store)
+}
+
+// appearing returns the added stores that would lack records, in order of name. Stores
+// that may start empty are not among them.
+func (g *Guard) appearing(ctx context.Context, view registry.View) (appearing []appearance, err error) {
+	for _, s := range g.added(view) {
+		inputs := g.missed(s)
+		if len(inputs) == 0 || slices.Contains(g.cfg.StartEmpty, s.Name) {
+			continue
+		}
+		if s.Spec.Logged() {
+			changelog := s.Spec.ChangelogTopic(g.cfg.Application)
+			holds, err := g.cfg.Kafka.Holds(ctx, changelog)
+			if err != nil {
+				return nil, fmt.Errorf("check whether changelog %s of store %s holds anything: %w", changelog, s.Name, err)
+			}
+			if holds {
+				continue
+			}
+		}
+		appearing = append(appearing, appearance{s.Name, inputs})
+	}
+	slices.SortFunc(appearing, func(a, b appearance) int { return strings.Compare(a.store, b.store) })
+	return appearing, nil
+}
+
+// missed returns the inputs whose processed records belong into an added store.
+func (g *Guard) missed(s *graph.Store) []string {
+	return slices.DeleteFunc(g.cfg.Graph.Feeding(s), func(topic string) bool { return !slices.Contains(g.processed, topic) })
+}
+
+// explainEmpty logs the effect of each name in Config.StartEmpty.
+func (g *Guard) explainEmpty(view registry.View) {
+	for _, name := range g.cfg.StartEmpty {
+		i := slices.IndexFunc(g.cfg.Graph.Stores, func(s *graph.Store) bool { return s.Name == name })
+		switch {
+		case i < 0:
+			g.cfg.Logger.Warn("Config.StartEmpty names a store that the topology does not have", "store", name)
+		case g.had(view, name):
+			g.cfg.Logger.Info("the application already has a store; remove its name from Config.StartEmpty", "store", name)
+		default:
+			g.cfg.Logger.Info("a new store starts empty, as Config.StartEmpty says", "store", name, "without_earlier_records_of", g.missed(g.cfg.Graph.Stores[i]))
+		}
+	}
+}
+
+// absences returns the records of stores that the topology does not have, with the note
+// that the application now runs without them. Such a store is empty; if it comes back, it
+// lacks the records that are processed meanwhile.
+func (g *Guard) absences(view registry.View) (absent []registry.Record) {
+	removed := g.removals(view)
+	for _, r := range view.Stores() {
+		if r.Kind == registry.Times || r.Newer || r.Absent || !r.Removed.IsZero() || g.has(r.Store) || slices.Contains(removed, r.Store) {
+			continue
+		}
+		r.Absent = true
+		absent = append(absent, r)
+	}
+	return absent
+}

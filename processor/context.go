@@ -58,8 +58,9 @@ func (c Context[K2, V2]) EveryFrom(start time.Time, interval time.Duration, kind
 }
 
 // Store returns the store with the given name. The processor must have been given the
-// store when the topology was built. Prefer the Open functions of the packages state,
-// windowstore, sessionstore and versionedstore, which return the store with its type.
+// store when the topology was built. The result has no methods to read or write rows: the
+// Open functions of the packages state, windowstore, sessionstore and versionedstore
+// return the store with its type.
 func (c Context[K2, V2]) Store(name string) (Store, error) { return c.host.Store(name) }
 
 // Metadata says which Kafka record is being processed.

@@ -1,6 +1,9 @@
 package sessionstore
 
 import (
+	"iter"
+
+	"github.com/millrace-streams/millrace/internal/engine"
 	"github.com/millrace-streams/millrace/internal/store"
 	"github.com/millrace-streams/millrace/serde"
 )
@@ -90,4 +93,25 @@ func (s *core[K, V]) Gone(key []byte) { s.latest.Forget(key) }
 func (s *core[K, V]) Close() error {
 	s.latest.Close()
 	return s.Expiring.Close()
+}
+
+// rows yields the sessions of the keys with end >= from and start <= to, by segment.
+//
+// It is not inlined. Otherwise each caller would have a copy of it.
+//
+//go:noinline
+func (s *core[K, V]) rows(keys store.KeyRange, from, to int64, reverse bool) iter.Seq2[engine.Row[K, V], error] {
+	return s.Rows(store.Scan{
+		First: from, Last: s.Time(), Whole: keys.All(), Reverse: reverse,
+		Bounds: func(segment int64) (lower, upper []byte) {
+			if keys.One {
+				return s.layout.KeyBounds(segment, keys.First, from)
+			}
+			return s.layout.RangeBounds(segment, keys.First, keys.Last)
+		},
+		Wanted: func(local []byte) bool {
+			key, start, end, ok := store.SplitSession(local)
+			return ok && end >= from && start <= to && keys.Has(key)
+		},
+	})
 }

@@ -8,27 +8,27 @@ import (
 	"github.com/millrace-streams/millrace/processor"
 )
 
-func (s *core[K, V]) Find(key K, from, to processor.Timestamp) iter.Seq2[Entry[K, V], error] {
+func (s *sessions[K, V]) Find(key K, from, to processor.Timestamp) iter.Seq2[Entry[K, V], error] {
 	return s.find(query[K]{first: &key, one: true, from: int64(from), to: int64(to)})
 }
 
-func (s *core[K, V]) ReverseFind(key K, from, to processor.Timestamp) iter.Seq2[Entry[K, V], error] {
+func (s *sessions[K, V]) ReverseFind(key K, from, to processor.Timestamp) iter.Seq2[Entry[K, V], error] {
 	return s.find(query[K]{first: &key, one: true, from: int64(from), to: int64(to), reverse: true})
 }
 
-func (s *core[K, V]) FindRange(first, last K, from, to processor.Timestamp) iter.Seq2[Entry[K, V], error] {
+func (s *sessions[K, V]) FindRange(first, last K, from, to processor.Timestamp) iter.Seq2[Entry[K, V], error] {
 	return s.find(query[K]{first: &first, last: &last, from: int64(from), to: int64(to)})
 }
 
-func (s *core[K, V]) ReverseFindRange(first, last K, from, to processor.Timestamp) iter.Seq2[Entry[K, V], error] {
+func (s *sessions[K, V]) ReverseFindRange(first, last K, from, to processor.Timestamp) iter.Seq2[Entry[K, V], error] {
 	return s.find(query[K]{first: &first, last: &last, from: int64(from), to: int64(to), reverse: true})
 }
 
-func (s *core[K, V]) FindAll(from, to processor.Timestamp) iter.Seq2[Entry[K, V], error] {
+func (s *sessions[K, V]) FindAll(from, to processor.Timestamp) iter.Seq2[Entry[K, V], error] {
 	return s.find(query[K]{from: int64(from), to: int64(to)})
 }
 
-func (s *core[K, V]) ReverseFindAll(from, to processor.Timestamp) iter.Seq2[Entry[K, V], error] {
+func (s *sessions[K, V]) ReverseFindAll(from, to processor.Timestamp) iter.Seq2[Entry[K, V], error] {
 	return s.find(query[K]{from: int64(from), to: int64(to), reverse: true})
 }
 
@@ -45,16 +45,16 @@ type query[K any] struct {
 // It is not inlined. Otherwise each read method would have a copy of it.
 //
 //go:noinline
-func (s *core[K, V]) find(q query[K]) iter.Seq2[Entry[K, V], error] {
-	keys, err := s.KeyRange(q.first, q.last, q.one)
+func (s *sessions[K, V]) find(q query[K]) iter.Seq2[Entry[K, V], error] {
+	keys, err := s.core.KeyRange(q.first, q.last, q.one)
 	if err != nil {
 		return func(yield func(Entry[K, V], error) bool) { yield(Entry[K, V]{}, err) }
 	}
 	return func(yield func(Entry[K, V], error) bool) {
-		for row, err := range s.rows(keys, max(q.from, s.Live()), q.to, q.reverse) {
+		for row, err := range s.core.rows(keys, max(q.from, s.core.Live()), q.to, q.reverse) {
 			var e Entry[K, V]
 			if err == nil {
-				if e, err = s.entry(row); err == nil && s.Expired(int64(e.End)) {
+				if e, err = s.entry(row); err == nil && s.core.Expired(int64(e.End)) {
 					continue // the loop has moved the store's time
 				}
 			}
@@ -65,9 +65,9 @@ func (s *core[K, V]) find(q query[K]) iter.Seq2[Entry[K, V], error] {
 	}
 }
 
-func (s *core[K, V]) entry(row engine.Row[K, V]) (Entry[K, V], error) {
+func (s *sessions[K, V]) entry(row engine.Row[K, V]) (Entry[K, V], error) {
 	b, start, end, _ := store.SplitSession(row.KeyBytes)
-	key, err := s.Decode(b)
+	key, err := s.core.Decode(b)
 	if err != nil {
 		return Entry[K, V]{}, err
 	}
@@ -78,25 +78,4 @@ func (s *core[K, V]) entry(row engine.Row[K, V]) (Entry[K, V], error) {
 		Value:     row.Value,
 		Timestamp: processor.Timestamp(row.Timestamp),
 	}, nil
-}
-
-// rows yields the sessions of the keys with end >= from and start <= to, by segment.
-//
-// It is not inlined. Otherwise each read method would have a copy of it.
-//
-//go:noinline
-func (s *core[K, V]) rows(keys store.KeyRange, from, to int64, reverse bool) iter.Seq2[engine.Row[K, V], error] {
-	return s.Rows(store.Scan{
-		First: from, Last: s.Time(), Whole: keys.All(), Reverse: reverse,
-		Bounds: func(segment int64) (lower, upper []byte) {
-			if keys.One {
-				return s.layout.KeyBounds(segment, keys.First, from)
-			}
-			return s.layout.RangeBounds(segment, keys.First, keys.Last)
-		},
-		Wanted: func(local []byte) bool {
-			key, start, end, ok := store.SplitSession(local)
-			return ok && end >= from && start <= to && keys.Has(key)
-		},
-	})
 }

@@ -55,6 +55,9 @@ func EveryUpdate() Option { return func(o *options) { o.EveryUpdate = true } }
 func New[K, V any](name string, ks serde.Serde[K], vs serde.Serde[V], retention time.Duration, opts ...Option) Spec[K, V] {
 	s := store.Spec{Name: name, Kind: store.Session, Retention: retention}
 	store.Apply(&s.Options, opts)
+	if ks != nil {
+		s.QueryKeys = serde.SessionWindowed(ks)
+	}
 	return &spec[K, V]{store.NewTyped(s, ks, vs, open[K, V], store.CheckSessions)}
 }
 

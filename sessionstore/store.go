@@ -25,8 +25,8 @@ type Entry[K, V any] struct {
 // the store. A session that the loop has not reached yet is yielded with its value at the
 // time when the loop reaches it.
 //
-// Store is an interface because the task and the processors hold the store as two
-// different types. Only this package can implement it, so methods may be added.
+// Store is an interface so that the type that implements it is compiled only in programs
+// that call [Open]. Only this package can implement it, so methods may be added.
 type Store[K, V any] interface {
 	processor.Store
 
@@ -53,8 +53,8 @@ type Store[K, V any] interface {
 	FindAll(from, to processor.Timestamp) iter.Seq2[Entry[K, V], error]
 	ReverseFindAll(from, to processor.Timestamp) iter.Seq2[Entry[K, V], error]
 
-	// types ties the store to its types and to this package.
-	types(K, V)
+	// opener binds the store to this package. See store.HandleOf.
+	opener() opener[K, V]
 }
 
 // Open returns the store of the processor's task. Call it in Init. If the processor was
@@ -62,28 +62,43 @@ type Store[K, V any] interface {
 // panics with an error that says so, and Init fails.
 func Open[K, V, K2, V2 any](ctx processor.Context[K2, V2], spec Spec[K, V]) Store[K, V] {
 	instance := store.Open(ctx, spec)
-	s, ok := instance.(*sessions[K, V])
+	c, ok := instance.(*core[K, V])
 	if !ok {
 		panic(store.Other(spec, instance))
 	}
-	return &sessions[K, V]{core: s.core, user: store.UserOf(ctx)}
+	return &sessions[K, V]{core: c, user: store.UserOf(ctx)}
 }
 
-// sessions is a store's instance in a task, or a processor's handle of it.
+// sessions is a processor's handle of a store.
 type sessions[K, V any] struct {
-	*core[K, V]
-	user store.User
+	core   *core[K, V]
+	user   store.User
+	rowBuf []byte
 }
 
-func (*sessions[K, V]) types(K, V) {}
+// opener is the store.Opener of the package.
+type opener[K, V any] struct{}
 
-// core is shared by all handles of an instance.
+// HandleOf implements store.Opener.
+func (opener[K, V]) HandleOf(instance processor.Store) processor.Store {
+	if c, ok := instance.(*core[K, V]); ok {
+		return &sessions[K, V]{core: c}
+	}
+	return nil
+}
+
+func (*sessions[K, V]) opener() opener[K, V] { return opener[K, V]{} }
+
+// Name returns the store's name.
+func (s *sessions[K, V]) Name() string { return s.core.Name() }
+
+// core is a store's instance in a task. It has what the operators of package topology
+// need.
 type core[K, V any] struct {
 	*store.Expiring[K, V]
 
 	layout store.SessionLayout
 	latest *engine.Recent[lastSession]
-	rowBuf []byte
 }
 
 // open makes the instance for one task.
@@ -92,11 +107,11 @@ func open[K, V any](t *store.Typed[K, V], env engine.Env) (engine.Store, error) 
 	if err != nil {
 		return nil, err
 	}
-	return &sessions[K, V]{core: &core[K, V]{
+	return &core[K, V]{
 		Expiring: expiring,
 		layout:   store.NewSessionLayout(expiring.Interval()),
 		latest:   engine.NewRecent[lastSession](env.Budget),
-	}}, nil
+	}, nil
 }
 
 // endOf returns the end of the session with a local key.
@@ -106,25 +121,25 @@ func endOf(local []byte) (end int64, ok bool) {
 }
 
 // row returns the local key of a session. It is valid until the next call.
-func (s *core[K, V]) row(key K, start, end processor.Timestamp) ([]byte, error) {
-	b, err := s.Encode(key)
+func (s *sessions[K, V]) row(key K, start, end processor.Timestamp) ([]byte, error) {
+	b, err := s.core.Encode(key)
 	if err != nil {
 		return nil, err
 	}
-	s.rowBuf = s.layout.AppendKey(s.rowBuf[:0], b, int64(start), int64(end))
+	s.rowBuf = s.core.layout.AppendKey(s.rowBuf[:0], b, int64(start), int64(end))
 	return s.rowBuf, nil
 }
 
-func (s *core[K, V]) Get(key K, start, end processor.Timestamp) (V, bool, error) {
+func (s *sessions[K, V]) Get(key K, start, end processor.Timestamp) (V, bool, error) {
 	var zero V
-	if start < 0 || end < start || s.Expired(int64(end)) {
+	if start < 0 || end < start || s.core.Expired(int64(end)) {
 		return zero, false, nil
 	}
 	row, err := s.row(key, start, end)
 	if err != nil {
 		return zero, false, err
 	}
-	cell, err := s.Cells().Get(row)
+	cell, err := s.core.Cells().Get(row)
 	if err != nil || cell == nil {
 		return zero, false, err
 	}
@@ -132,7 +147,7 @@ func (s *core[K, V]) Get(key K, start, end processor.Timestamp) (V, bool, error)
 }
 
 func (s *sessions[K, V]) Put(key K, value V, start, end processor.Timestamp) error {
-	return s.put(key, value, s.Present(value), start, end)
+	return s.put(key, value, s.core.Present(value), start, end)
 }
 
 func (s *sessions[K, V]) Delete(key K, start, end processor.Timestamp) error {
@@ -143,13 +158,13 @@ func (s *sessions[K, V]) Delete(key K, start, end processor.Timestamp) error {
 func (s *sessions[K, V]) put(key K, value V, present bool, start, end processor.Timestamp) error {
 	switch {
 	case start < 0:
-		return s.Wrap(fmt.Errorf("session start %d ms is before 1970", int64(start)))
+		return s.core.Wrap(fmt.Errorf("session start %d ms is before 1970", int64(start)))
 	case end < start:
-		return s.Wrap(fmt.Errorf("the session ends at %d ms, before its start at %d ms", int64(end), int64(start)))
+		return s.core.Wrap(fmt.Errorf("the session ends at %d ms, before its start at %d ms", int64(end), int64(start)))
 	}
 	row, err := s.row(key, start, end)
 	if err != nil {
 		return err
 	}
-	return s.Expiring.Put(row, key, value, present, int64(end), s.Env().Now(), s.user)
+	return s.core.Put(row, key, value, present, int64(end), s.core.Env().Now(), s.user)
 }

@@ -55,7 +55,8 @@ func TestFind(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			task := storetest.New(t, 0)
-			s := task.Open(sessionstore.New("st", serde.String, serde.String, retention, opts...)).(sessions)
+			spec := sessionstore.New("st", serde.String, serde.String, retention, opts...)
+			s := sessionstore.Open(task.Processor(spec), spec)
 			check(t, s.Put("a", "1", 0, 5))
 			check(t, s.Put("a", "2", 10, 20))
 			check(t, s.Put("aa", "3", 3, 4))
@@ -84,7 +85,8 @@ func TestFind(t *testing.T) {
 
 func TestBadBounds(t *testing.T) {
 	t.Parallel()
-	s := storetest.New(t, 0).Open(sessionstore.New("st", serde.String, serde.String, retention)).(sessions)
+	spec := sessionstore.New("st", serde.String, serde.String, retention)
+	s := sessionstore.Open(storetest.New(t, 0).Processor(spec), spec)
 	for _, c := range []struct {
 		start, end processor.Timestamp
 		want       string
@@ -151,7 +153,7 @@ func compare(t *testing.T, seed uint64, spec sessionstore.Spec[string, string]) 
 	t.Helper()
 	r := rand.New(rand.NewPCG(seed, 0))
 	task := storetest.New(t, 0)
-	s := task.Open(spec).(sessions)
+	s := sessionstore.Open(task.Processor(spec), spec)
 	now := &model{rows: map[session]string{}, time: -1}
 	committed := &model{rows: map[session]string{}, time: -1}
 	copyOf := func(m *model) *model { return &model{maps.Clone(m.rows), m.time} }
@@ -166,7 +168,7 @@ func compare(t *testing.T, seed uint64, spec sessionstore.Spec[string, string]) 
 		case 1:
 			lose := []func(){task.Abort, task.Restart, task.LoseDisk}[r.IntN(3)]
 			lose()
-			now, s = copyOf(committed), task.Open(spec).(sessions)
+			now, s = copyOf(committed), sessionstore.Open(task.Processor(spec), spec)
 		case 2:
 			for y := range now.rows {
 				check(t, s.Delete(y.key, processor.Timestamp(y.start), processor.Timestamp(y.end)))

@@ -25,8 +25,8 @@ type Entry[K, V any] struct {
 // store. A row that the loop has not reached yet is yielded with its value at the time
 // when the loop reaches it.
 //
-// KeyValueStore is an interface because the task and the processors hold the store as two
-// different types. Only this package can implement it, so methods may be added.
+// KeyValueStore is an interface so that the type that implements it is compiled only in
+// programs that call [Open]. Only this package can implement it, so methods may be added.
 type KeyValueStore[K, V any] interface {
 	processor.Store
 
@@ -61,8 +61,8 @@ type KeyValueStore[K, V any] interface {
 	// PrefixScan yields the rows whose encoded keys begin with prefix.
 	PrefixScan(prefix []byte) iter.Seq2[Entry[K, V], error]
 
-	// types binds the store to its types and to this package.
-	types(K, V)
+	// opener binds the store to this package. See store.HandleOf.
+	opener() opener[K, V]
 }
 
 // Open returns the store of the processor's task. Call it in Init. If the processor was
@@ -70,31 +70,45 @@ type KeyValueStore[K, V any] interface {
 // panics with an error that says so, and Init fails.
 func Open[K, V, K2, V2 any](ctx processor.Context[K2, V2], spec Spec[K, V]) KeyValueStore[K, V] {
 	instance := store.Open(ctx, spec)
-	s, ok := instance.(*keyValue[K, V])
+	core, ok := instance.(*store.Core[K, V])
 	if _, global := instance.(*store.Reader[K, V]); global {
 		panic(fmt.Errorf("open store %s: it is a global store, which only its own processor may write: open it with state.OpenGlobal to read it", spec.StoreName()))
 	}
 	if !ok {
 		panic(store.Other(spec, instance))
 	}
-	return &keyValue[K, V]{s.Core, store.UserOf(ctx), s.used}
+	return &keyValue[K, V]{core, core.Usage(), store.UserOf(ctx)}
 }
 
-// keyValue is a store's instance in a task, or one processor's handle of it.
+// keyValue is a processor's handle of a store.
 type keyValue[K, V any] struct {
-	*store.Core[K, V] // all holders of an instance share it
-	user              store.User
-	used              *usage // nil without a bound of the rows
+	core *store.Core[K, V] // the store's instance in the task
+	used *store.Usage      // nil without a bound of the rows
+	user store.User
 }
 
-func (*keyValue[K, V]) types(K, V) {}
+// opener is the store.Opener of the package.
+type opener[K, V any] struct{}
+
+// HandleOf implements store.Opener.
+func (opener[K, V]) HandleOf(instance processor.Store) processor.Store {
+	if core, ok := instance.(*store.Core[K, V]); ok {
+		return &keyValue[K, V]{core, core.Usage(), store.User{}}
+	}
+	return nil
+}
+
+func (*keyValue[K, V]) opener() opener[K, V] { return opener[K, V]{} }
+
+// Name returns the store's name.
+func (s *keyValue[K, V]) Name() string { return s.core.Name() }
 
 func (s *keyValue[K, V]) load(key K) (*engine.Cell[K, V], error) {
-	b, err := s.Encode(key)
+	b, err := s.core.Encode(key)
 	if err != nil {
 		return nil, err
 	}
-	return s.Cells().Load(b, key)
+	return s.core.Cells().Load(b, key)
 }
 
 func (s *keyValue[K, V]) Get(key K) (V, bool, error) {
@@ -109,33 +123,33 @@ func (s *keyValue[K, V]) GetTimestamped(key K) (V, processor.Timestamp, bool, er
 		return zero, 0, false, err
 	}
 	if s.used != nil {
-		s.used.use(cell.KeyBytes())
+		s.used.Use(cell.KeyBytes())
 	}
 	return cell.Value, processor.Timestamp(cell.Timestamp), true, nil
 }
 
-func (s *keyValue[K, V]) Put(key K, value V) error { return s.put(key, value, s.Env().Now()) }
+func (s *keyValue[K, V]) Put(key K, value V) error { return s.put(key, value, s.core.Env().Now()) }
 
 func (s *keyValue[K, V]) PutTimestamped(key K, value V, at processor.Timestamp) error {
-	if err := s.CheckTime(at); err != nil {
+	if err := s.core.CheckTime(at); err != nil {
 		return err
 	}
 	return s.put(key, value, int64(at))
 }
 
 func (s *keyValue[K, V]) put(key K, value V, at int64) error {
-	b, err := s.Encode(key)
+	b, err := s.core.Encode(key)
 	if err != nil {
 		return err
 	}
-	present := s.Present(value)
+	present := s.core.Present(value)
 	if s.used != nil && present {
 		if err := s.useOrAdd(b); err != nil {
 			return err
 		}
 	}
-	if _, err = s.Cells().Put(b, key, value, present, at, s.user.Origin()); err == nil && s.used != nil && !present {
-		s.used.remove(b)
+	if _, err = s.core.Cells().Put(b, key, value, present, at, s.user.Origin()); err == nil && s.used != nil && !present {
+		s.used.Remove(b)
 	}
 	return err
 }
@@ -157,9 +171,9 @@ func (s *keyValue[K, V]) Delete(key K) (V, bool, error) {
 	old, had := cell.Value, cell.Present
 	// Like Kafka Streams, also log the deletion of an absent row.
 	if s.used != nil {
-		s.used.remove(cell.KeyBytes())
+		s.used.Remove(cell.KeyBytes())
 	}
-	if err := s.Cells().Set(cell, zero, false, s.Env().Now(), s.user.Origin()); err != nil {
+	if err := s.core.Cells().Set(cell, zero, false, s.core.Env().Now(), s.user.Origin()); err != nil {
 		return zero, false, err
 	}
 	return old, had, nil

@@ -46,13 +46,13 @@ func (s *keyValue[K, V]) between(from, to *K, reverse bool) iter.Seq2[Entry[K, V
 
 func (s *keyValue[K, V]) bounds(from, to *K) (lower, upper []byte, err error) {
 	if from != nil {
-		if lower, err = s.Encode(*from); err != nil {
+		if lower, err = s.core.Encode(*from); err != nil {
 			return nil, nil, err
 		}
 		lower = bytes.Clone(lower)
 	}
 	if to != nil {
-		if upper, err = s.Encode(*to); err != nil {
+		if upper, err = s.core.Encode(*to); err != nil {
 			return nil, nil, err
 		}
 		// This is the smallest key above to.
@@ -66,7 +66,7 @@ func (s *keyValue[K, V]) bounds(from, to *K) (lower, upper []byte, err error) {
 //go:noinline
 func (s *keyValue[K, V]) scan(lower, upper []byte, reverse bool) iter.Seq2[Entry[K, V], error] {
 	return func(yield func(Entry[K, V], error) bool) {
-		for row, err := range s.Cells().Range(lower, upper, reverse) {
+		for row, err := range s.core.Cells().Range(lower, upper, reverse) {
 			var e Entry[K, V]
 			if err == nil {
 				e, err = s.entry(row)
@@ -79,7 +79,7 @@ func (s *keyValue[K, V]) scan(lower, upper []byte, reverse bool) iter.Seq2[Entry
 }
 
 func (s *keyValue[K, V]) entry(row engine.Row[K, V]) (Entry[K, V], error) {
-	key, err := s.Decode(row.KeyBytes)
+	key, err := s.core.Decode(row.KeyBytes)
 	if err != nil {
 		return Entry[K, V]{}, err
 	}

@@ -47,7 +47,7 @@ func newTask(t testing.TB, spec state.Spec[string, string]) *task {
 	return k
 }
 
-func (k *task) open() { k.store = k.Task.Open(k.spec).(state.KeyValueStore[string, string]) }
+func (k *task) open() { k.store = state.Open(k.Task.Processor(k.spec), k.spec) }
 
 func (k *task) Store() state.KeyValueStore[string, string] { return k.store }
 func (k *task) SetNow(at processor.Timestamp)              { k.Task.SetNow(int64(at)) }
@@ -154,7 +154,7 @@ func TestAbsentValueDeletes(t *testing.T) {
 	t.Parallel()
 	spec := state.KeyValue("st", nullable{}, nullable{})
 	k := storetest.New(t, 0)
-	s := k.Open(spec).(state.KeyValueStore[*string, *string])
+	s := state.Open(k.Processor(spec), spec)
 	a := "a"
 	for _, v := range []*string{&a, nil} {
 		if err := s.Put(&a, v); err != nil {

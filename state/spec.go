@@ -1,9 +1,6 @@
 package state
 
 import (
-	"fmt"
-
-	"github.com/millrace-streams/millrace/internal/engine"
 	"github.com/millrace-streams/millrace/internal/store"
 	"github.com/millrace-streams/millrace/processor"
 	"github.com/millrace-streams/millrace/serde"
@@ -68,28 +65,12 @@ func MostRows(n int) Option { return func(o *options) { o.MostRows, o.Limited = 
 //
 // If vs is an Optional serde, putting an absent value deletes the row.
 func KeyValue[K, V any](name string, ks serde.Serde[K], vs serde.Serde[V], opts ...Option) Spec[K, V] {
-	s := store.Spec{Name: name, Kind: store.KeyValue}
-	store.Apply(&s.Options, opts)
-	return &spec[K, V]{store.NewTyped(s, ks, vs, open[K, V], checkMostRows)}
+	var o options
+	store.Apply(&o, opts)
+	return &spec[K, V]{store.NewKeyValue(name, ks, vs, o)}
 }
 
 // spec implements Spec.
 type spec[K, V any] struct{ *store.Typed[K, V] }
 
 func (*spec[K, V]) types(K, V) {}
-
-func open[K, V any](t *store.Typed[K, V], env engine.Env) (engine.Store, error) {
-	s := &keyValue[K, V]{Core: store.NewCore(t, env, 0)}
-	if !t.Describe().Limited {
-		return s, nil
-	}
-	s.used = newUsage(t.Describe().MostRows, env.Budget)
-	return s, s.findUsed()
-}
-
-func checkMostRows(s *store.Spec) []error {
-	if s.Limited && s.MostRows < 1 {
-		return []error{fmt.Errorf("%s: MostRows(%d): at least one row must be kept", s, s.MostRows)}
-	}
-	return nil
-}

@@ -5,8 +5,8 @@ import (
 
 	"github.com/millrace-streams/millrace/internal/graph"
 	"github.com/millrace-streams/millrace/internal/operator"
+	"github.com/millrace-streams/millrace/internal/store"
 	"github.com/millrace-streams/millrace/serde"
-	"github.com/millrace-streams/millrace/state"
 )
 
 // Join joins each record of a stream with the row of its key in a table. If there is no
@@ -119,5 +119,5 @@ func (b *Builder) sameKeys(n *node, left, right any) {
 
 // waitingUse returns the use of the store in which the records of a join wait.
 func waitingUse(name string, keys serde.Serde[any], values serde.Serde[operator.Buffered]) storeUse {
-	return storeUse{spec: state.KeyValue(name, keys, values)}
+	return storeUse{spec: store.NewKeyValue(name, keys, values, store.Options{})}
 }

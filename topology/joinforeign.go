@@ -4,9 +4,9 @@ import (
 	"github.com/millrace-streams/millrace/internal/foreign"
 	"github.com/millrace-streams/millrace/internal/graph"
 	"github.com/millrace-streams/millrace/internal/operator"
+	"github.com/millrace-streams/millrace/internal/store"
 	"github.com/millrace-streams/millrace/processor"
 	"github.com/millrace-streams/millrace/serde"
-	"github.com/millrace-streams/millrace/state"
 )
 
 // JoinForeign joins each row of the left table with the row of the right table whose key
@@ -175,8 +175,7 @@ func (j foreignJoin[K, L, F, R, V]) setMakers(p foreignParts, left Table[K, L], 
 
 // subscriptionStore describes the store of the subscriptions.
 func subscriptionStore(name string, left, right any, o tableOptions) storeUse {
-	opts := chosen(o, state.InMemory(), state.WithoutChangelog(), state.EveryUpdate())
-	return storeUse{spec: state.KeyValue(name+foreignStore, foreign.Keys(right, left), foreign.Subscriptions(), opts...)}
+	return storeUse{spec: store.NewKeyValue(name+foreignStore, foreign.Keys(right, left), foreign.Subscriptions(), o.ofStore())}
 }
 
 // The names of the topics and of the store of a foreign-key join are the join's name and

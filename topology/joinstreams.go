@@ -5,7 +5,6 @@ import (
 	"github.com/millrace-streams/millrace/internal/operator"
 	"github.com/millrace-streams/millrace/internal/store"
 	"github.com/millrace-streams/millrace/serde"
-	"github.com/millrace-streams/millrace/state"
 )
 
 // JoinWindow joins the records of two streams that have the same key and timestamps close
@@ -180,14 +179,13 @@ func (b *Builder) checkJoin(n *node, w JoinWindows, keys, left, right any) (ok b
 
 // joinStores describes the stores of a join.
 func joinStores[K, A, B, R any](j operator.WindowJoin[K, A, B, R], left Stream[K, A], right Stream[K, B], w JoinWindows, o tableOptions) []storeUse {
-	opts := store.Options{InMemory: o.inMemory, NoChangelog: o.withoutChangelog, EveryUpdate: o.everyUpdate}
-	uses := []storeUse{{spec: store.NewJoinRows(j.Left, left.keys, left.values, w.size(), w.retention(), opts), table: true}}
+	uses := []storeUse{{spec: store.NewJoinRows(j.Left, left.keys, left.values, w.size(), w.retention(), o.ofStore()), table: true}}
 	if j.Right != j.Left {
-		uses = append(uses, storeUse{spec: store.NewJoinRows(j.Right, right.keys, right.values, w.size(), w.retention(), opts), table: true})
+		uses = append(uses, storeUse{spec: store.NewJoinRows(j.Right, right.keys, right.values, w.size(), w.retention(), o.ofStore()), table: true})
 	}
 	if j.Rule != (operator.JoinRule{}) {
 		keys, values := operator.WaitingKeys(left.keys), operator.WaitingValues(left.values, right.values)
-		uses = append(uses, storeUse{spec: state.KeyValue(j.Waiting, keys, values, chosen(o, state.InMemory(), state.WithoutChangelog(), state.EveryUpdate())...)})
+		uses = append(uses, storeUse{spec: store.NewKeyValue(j.Waiting, keys, values, o.ofStore())})
 	}
 	return uses
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/millrace-streams/millrace/internal/graph"
 	"github.com/millrace-streams/millrace/internal/operator"
+	"github.com/millrace-streams/millrace/internal/store"
 	"github.com/millrace-streams/millrace/processor"
 )
 
@@ -175,6 +176,11 @@ type tableOptions struct {
 	withoutStore     bool
 	retention        time.Duration
 	hasRetention     bool
+}
+
+// ofStore returns the options as a store takes them.
+func (o tableOptions) ofStore() store.Options {
+	return store.Options{InMemory: o.inMemory, NoChangelog: o.withoutChangelog, EveryUpdate: o.everyUpdate}
 }
 
 // JoinWindowOption is an option of [JoinWindow] and its kin: a [StoreOption].

@@ -5,10 +5,9 @@ import (
 
 	"github.com/millrace-streams/millrace/internal/graph"
 	"github.com/millrace-streams/millrace/internal/operator"
+	"github.com/millrace-streams/millrace/internal/store"
 	"github.com/millrace-streams/millrace/serde"
 	"github.com/millrace-streams/millrace/sessionstore"
-	"github.com/millrace-streams/millrace/state"
-	"github.com/millrace-streams/millrace/versionedstore"
 	"github.com/millrace-streams/millrace/windowstore"
 )
 
@@ -94,11 +93,9 @@ func (t WindowedTable[K, V]) Windows() Windows { return t.windows }
 // keyValueStore describes the store of a table.
 func keyValueStore[K, A any](name string, ks serde.Serde[K], as serde.Serde[A], o tableOptions) storeUse {
 	if o.versioned {
-		opts := chosen(o, versionedstore.InMemory(), versionedstore.WithoutChangelog(), versionedstore.EveryUpdate())
-		return storeUse{spec: versionedstore.New(name, ks, as, o.history, opts...), table: true}
+		return storeUse{spec: store.NewVersioned(name, ks, as, o.history, o.ofStore()), table: true}
 	}
-	opts := chosen(o, state.InMemory(), state.WithoutChangelog(), state.EveryUpdate())
-	return storeUse{spec: state.KeyValue(name, ks, as, opts...), table: true}
+	return storeUse{spec: store.NewKeyValue(name, ks, as, o.ofStore()), table: true}
 }
 
 // windowStore describes the store of a windowed table.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/millrace-streams/millrace/internal/engine"
 	"github.com/millrace-streams/millrace/internal/graph"
+	"github.com/millrace-streams/millrace/internal/store"
 	"github.com/millrace-streams/millrace/internal/task"
 	"github.com/millrace-streams/millrace/processor"
 	"github.com/millrace-streams/millrace/topology"
@@ -231,6 +232,9 @@ func Store[S processor.Store](d *Driver, name string, partition int32) S {
 		d.t.Fatalf("topologytest: %v", err)
 	}
 	typed, ok := s.(S)
+	if !ok {
+		typed, ok = store.HandleOf[S](s)
+	}
 	if !ok {
 		d.t.Fatalf("topologytest: store %s is a %T, not a %v: use the type of its spec", name, s, reflect.TypeFor[S]())
 	}

@@ -17,7 +17,8 @@ const benchKeys = 1000
 // last one.
 func filled(b *testing.B) (*storetest.Task, versionedstore.Store[string, int64], processor.Timestamp) {
 	k := storetest.New(b, 0)
-	s := k.Open(versionedstore.New("st", serde.String, serde.Int64, time.Hour)).(versionedstore.Store[string, int64])
+	spec := versionedstore.New("st", serde.String, serde.Int64, time.Hour)
+	s := versionedstore.Open(k.Processor(spec), spec)
 	at := processor.Timestamp(0)
 	for range 5 {
 		for i := range benchKeys {

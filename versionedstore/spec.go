@@ -54,9 +54,9 @@ func EveryUpdate() Option { return func(o *options) { o.EveryUpdate = true } }
 //
 // If vs is an Optional serde, putting an absent value deletes the key from that time on.
 func New[K, V any](name string, ks serde.Serde[K], vs serde.Serde[V], history time.Duration, opts ...Option) Spec[K, V] {
-	s := store.Spec{Name: name, Kind: store.Versioned, Retention: history}
-	store.Apply(&s.Options, opts)
-	return &spec[K, V]{store.NewTyped(s, ks, vs, open[K, V], store.CheckVersions)}
+	var o options
+	store.Apply(&o, opts)
+	return &spec[K, V]{store.NewVersioned(name, ks, vs, history, o)}
 }
 
 // spec implements Spec.

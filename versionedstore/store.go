@@ -1,7 +1,6 @@
 package versionedstore
 
 import (
-	"github.com/millrace-streams/millrace/internal/engine"
 	"github.com/millrace-streams/millrace/internal/store"
 	"github.com/millrace-streams/millrace/processor"
 )
@@ -19,8 +18,8 @@ type Version[V any] struct {
 // Store is a typed versioned store. Only the goroutine of its task may use it, inside
 // Init, Process, Flush and punctuators.
 //
-// Store is an interface because the task and the processors hold the store as two
-// different types. Only this package can implement it, so methods may be added.
+// Store is an interface so that the type that implements it is compiled only in programs
+// that call [Open]. Only this package can implement it, so methods may be added.
 type Store[K, V any] interface {
 	processor.Store
 
@@ -41,8 +40,8 @@ type Store[K, V any] interface {
 	// before the history, the store does not change, as for Put.
 	Delete(key K, from processor.Timestamp) (Version[V], bool, error)
 
-	// types ties the store to its types and to this package.
-	types(K, V)
+	// opener binds the store to this package. See store.HandleOf.
+	opener() opener[K, V]
 }
 
 // Open returns the store of the processor's task. Call it in Init. If the processor was
@@ -50,38 +49,43 @@ type Store[K, V any] interface {
 // panics with an error that says so, and Init fails.
 func Open[K, V, K2, V2 any](ctx processor.Context[K2, V2], spec Spec[K, V]) Store[K, V] {
 	instance := store.Open(ctx, spec)
-	s, ok := instance.(*versions[K, V])
+	core, ok := instance.(*store.Versions[K, V])
 	if !ok {
 		panic(store.Other(spec, instance))
 	}
-	return &versions[K, V]{s.Versions, store.UserOf(ctx)}
+	return &versions[K, V]{core, store.UserOf(ctx)}
 }
 
-// versions is a store's instance in a task, or one processor's handle of it.
+// versions is a processor's handle of a store.
 type versions[K, V any] struct {
-	*store.Versions[K, V] // all holders of an instance share it
-	user                  store.User
+	core *store.Versions[K, V] // the store's instance in the task
+	user store.User
 }
 
-func (*versions[K, V]) types(K, V) {}
+// opener is the store.Opener of the package.
+type opener[K, V any] struct{}
 
-// open makes the instance for one task.
-func open[K, V any](t *store.Typed[K, V], env engine.Env) (engine.Store, error) {
-	s, err := store.NewVersions(t, env)
-	if err != nil {
-		return nil, err
+// HandleOf implements store.Opener.
+func (opener[K, V]) HandleOf(instance processor.Store) processor.Store {
+	if core, ok := instance.(*store.Versions[K, V]); ok {
+		return &versions[K, V]{core, store.User{}}
 	}
-	return &versions[K, V]{Versions: s}, nil
+	return nil
 }
+
+func (*versions[K, V]) opener() opener[K, V] { return opener[K, V]{} }
+
+// Name returns the store's name.
+func (s *versions[K, V]) Name() string { return s.core.Name() }
 
 func (s *versions[K, V]) Get(key K) (Version[V], bool, error) { return s.GetAsOf(key, NoEnd) }
 
 func (s *versions[K, V]) GetAsOf(key K, at processor.Timestamp) (Version[V], bool, error) {
-	b, err := s.Encode(key)
+	b, err := s.core.Encode(key)
 	if err != nil {
 		return Version[V]{}, false, err
 	}
-	value, from, to, ok, err := s.AsOf(b, key, int64(at))
+	value, from, to, ok, err := s.core.AsOf(b, key, int64(at))
 	if err != nil || !ok {
 		return Version[V]{}, false, err
 	}
@@ -89,7 +93,7 @@ func (s *versions[K, V]) GetAsOf(key K, at processor.Timestamp) (Version[V], boo
 }
 
 func (s *versions[K, V]) Put(key K, value V, from processor.Timestamp) (to processor.Timestamp, kept bool, err error) {
-	return s.put(key, value, s.Present(value), from)
+	return s.put(key, value, s.core.Present(value), from)
 }
 
 func (s *versions[K, V]) Delete(key K, from processor.Timestamp) (Version[V], bool, error) {
@@ -105,18 +109,18 @@ func (s *versions[K, V]) Delete(key K, from processor.Timestamp) (Version[V], bo
 }
 
 func (s *versions[K, V]) put(key K, value V, present bool, from processor.Timestamp) (to processor.Timestamp, kept bool, err error) {
-	if err := s.CheckTime(from); err != nil {
+	if err := s.core.CheckTime(from); err != nil {
 		return 0, false, err
 	}
-	b, err := s.Encode(key)
+	b, err := s.core.Encode(key)
 	if err != nil {
 		return 0, false, err
 	}
-	cell, err := s.Cells().Load(b, key)
+	cell, err := s.core.Cells().Load(b, key)
 	if err != nil {
 		return 0, false, err
 	}
-	end, err := s.PutVersion(cell, value, present, int64(from), s.user.Origin())
+	end, err := s.core.PutVersion(cell, value, present, int64(from), s.user.Origin())
 	switch {
 	case err != nil:
 		return 0, false, err

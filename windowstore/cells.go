@@ -1,6 +1,7 @@
 package windowstore
 
 import (
+	"iter"
 	"math"
 
 	"github.com/millrace-streams/millrace/internal/engine"
@@ -68,4 +69,27 @@ func (s *core[K, V]) list(list *engine.WindowList, key []byte, from int64) error
 func (s *core[K, V]) Close() error {
 	s.recent.Close()
 	return s.Expiring.Close()
+}
+
+// rows yields the rows of the keys with from <= start <= to, by segment. It includes
+// expired rows whose segment has not been deleted.
+//
+// It is not inlined: each caller would have a copy of it.
+//
+//go:noinline
+func (s *core[K, V]) rows(keys store.KeyRange, from, to int64, reverse bool) iter.Seq2[engine.Row[K, V], error] {
+	from = max(from, 0)
+	return s.Rows(store.Scan{
+		First: from, Last: to, Whole: keys.All(), Reverse: reverse,
+		Bounds: func(segment int64) (lower, upper []byte) {
+			if keys.One {
+				return s.layout.KeyBounds(segment, keys.First, from, to)
+			}
+			return s.layout.RangeBounds(segment, keys.First, keys.Last, to)
+		},
+		Wanted: func(local []byte) bool {
+			key, start, _, ok := store.SplitLocal(local)
+			return ok && start >= from && start <= to && keys.Has(key)
+		},
+	})
 }

@@ -74,6 +74,9 @@ func New[K, V any](name string, ks serde.Serde[K], vs serde.Serde[V], size, rete
 		Name: name, Kind: store.Window, Options: o.Options,
 		WindowSize: size, Retention: retention, Duplicates: o.duplicates,
 	}
+	if ks != nil {
+		s.QueryKeys = serde.TimeWindowed(ks, size)
+	}
 	return &spec[K, V]{store.NewTyped(s, ks, vs, open[K, V], store.CheckWindows)}
 }
 

@@ -27,8 +27,8 @@ type Entry[K, V any] struct {
 // it yields with a zero Entry. The loop may write to the store. A row that the loop has
 // not reached yet is yielded with its value at the time when the loop reaches it.
 //
-// Store is an interface because the task and the processors hold the store as two
-// different types. Only this package can implement it, so methods may be added.
+// Store is an interface so that the type that implements it is compiled only in programs
+// that call [Open]. Only this package can implement it, so methods may be added.
 type Store[K, V any] interface {
 	processor.Store
 
@@ -60,8 +60,8 @@ type Store[K, V any] interface {
 	All() iter.Seq2[Entry[K, V], error]
 	ReverseAll() iter.Seq2[Entry[K, V], error]
 
-	// types binds the store to its types and to this package.
-	types(K, V)
+	// opener binds the store to this package. See store.HandleOf.
+	opener() opener[K, V]
 }
 
 // ExpiredReason is the reason under which a put of an expired window is counted as
@@ -73,22 +73,38 @@ const ExpiredReason = store.ExpiredReason
 // panics with an error that says so, and Init fails.
 func Open[K, V, K2, V2 any](ctx processor.Context[K2, V2], spec Spec[K, V]) Store[K, V] {
 	instance := store.Open(ctx, spec)
-	s, ok := instance.(*windows[K, V])
+	c, ok := instance.(*core[K, V])
 	if !ok {
 		panic(store.Other(spec, instance))
 	}
-	return &windows[K, V]{core: s.core, user: store.UserOf(ctx)}
+	return &windows[K, V]{core: c, user: store.UserOf(ctx)}
 }
 
-// windows is a store's instance in a task, or one processor's handle of it.
+// windows is a processor's handle of a store.
 type windows[K, V any] struct {
-	*core[K, V]
-	user store.User
+	core    *core[K, V]
+	user    store.User
+	cellBuf []byte
 }
 
-func (*windows[K, V]) types(K, V) {}
+// opener is the store.Opener of the package.
+type opener[K, V any] struct{}
 
-// core is shared by all handles of an instance.
+// HandleOf implements store.Opener.
+func (opener[K, V]) HandleOf(instance processor.Store) processor.Store {
+	if c, ok := instance.(*core[K, V]); ok {
+		return &windows[K, V]{core: c}
+	}
+	return nil
+}
+
+func (*windows[K, V]) opener() opener[K, V] { return opener[K, V]{} }
+
+// Name returns the store's name.
+func (s *windows[K, V]) Name() string { return s.core.Name() }
+
+// core is a store's instance in a task. It has what the operators of package topology
+// need.
 type core[K, V any] struct {
 	*store.Expiring[K, V]
 
@@ -100,8 +116,6 @@ type core[K, V any] struct {
 	openTime   int64  // the store's time when it was opened
 
 	recent *engine.Recent[engine.WindowList] // for Windows
-
-	cellBuf []byte
 }
 
 // open makes the instance for one task.
@@ -111,14 +125,14 @@ func open[K, V any](t *store.Typed[K, V], env engine.Env) (engine.Store, error) 
 		return nil, err
 	}
 	spec := t.Describe()
-	return &windows[K, V]{core: &core[K, V]{
+	return &core[K, V]{
 		Expiring:   expiring,
 		size:       spec.WindowSize.Milliseconds(),
 		layout:     store.NewWindowLayout(expiring.Interval()),
 		duplicates: spec.Duplicates,
 		openTime:   expiring.Time(),
 		recent:     engine.NewRecent[engine.WindowList](env.Budget),
-	}}, nil
+	}, nil
 }
 
 // startOf returns the window start of a local key.
@@ -128,21 +142,21 @@ func startOf(local []byte) (start int64, ok bool) {
 }
 
 // cellKey returns the key of a cell, valid until the next call.
-func (s *core[K, V]) cellKey(key K, start int64, seq uint32) ([]byte, error) {
-	b, err := s.Encode(key)
+func (s *windows[K, V]) cellKey(key K, start int64, seq uint32) ([]byte, error) {
+	b, err := s.core.Encode(key)
 	if err != nil {
 		return nil, err
 	}
-	s.cellBuf = s.layout.AppendKey(s.cellBuf[:0], b, start, seq)
+	s.cellBuf = s.core.layout.AppendKey(s.cellBuf[:0], b, start, seq)
 	return s.cellBuf, nil
 }
 
-func (s *core[K, V]) Get(key K, start processor.Timestamp) (V, bool, error) {
+func (s *windows[K, V]) Get(key K, start processor.Timestamp) (V, bool, error) {
 	var zero V
-	if start < 0 || s.Expired(int64(start)) {
+	if start < 0 || s.core.Expired(int64(start)) {
 		return zero, false, nil
 	}
-	if s.duplicates {
+	if s.core.duplicates {
 		for e, err := range s.Fetch(key, start, start) {
 			return e.Value, err == nil, err
 		}
@@ -152,7 +166,7 @@ func (s *core[K, V]) Get(key K, start processor.Timestamp) (V, bool, error) {
 	if err != nil {
 		return zero, false, err
 	}
-	cell, err := s.Cells().Get(b)
+	cell, err := s.core.Cells().Get(b)
 	if err != nil || cell == nil {
 		return zero, false, err
 	}
@@ -160,11 +174,11 @@ func (s *core[K, V]) Get(key K, start processor.Timestamp) (V, bool, error) {
 }
 
 func (s *windows[K, V]) Put(key K, value V, start processor.Timestamp) error {
-	return s.put(key, value, true, int64(start), s.Env().Now())
+	return s.put(key, value, true, int64(start), s.core.Env().Now())
 }
 
 func (s *windows[K, V]) PutTimestamped(key K, value V, start, at processor.Timestamp) error {
-	if err := s.CheckTime(at); err != nil {
+	if err := s.core.CheckTime(at); err != nil {
 		return err
 	}
 	return s.put(key, value, true, int64(start), int64(at))
@@ -172,19 +186,19 @@ func (s *windows[K, V]) PutTimestamped(key K, value V, start, at processor.Times
 
 func (s *windows[K, V]) Delete(key K, start processor.Timestamp) error {
 	var zero V
-	return s.put(key, zero, false, int64(start), s.Env().Now())
+	return s.put(key, zero, false, int64(start), s.core.Env().Now())
 }
 
 func (s *windows[K, V]) put(key K, value V, present bool, start, at int64) error {
 	if start < 0 {
-		return s.Wrap(fmt.Errorf("window start %d ms is before 1970", start))
+		return s.core.Wrap(fmt.Errorf("window start %d ms is before 1970", start))
 	}
-	present = present && s.Present(value)
-	encoded, err := s.Encode(key)
+	present = present && s.core.Present(value)
+	encoded, err := s.core.Encode(key)
 	if err != nil {
 		return err // no sequence number was used
 	}
-	s.recent.Forget(encoded)
+	s.core.recent.Forget(encoded)
 	seq, err := s.nextSeq(key, start)
 	if err != nil {
 		return err
@@ -193,31 +207,31 @@ func (s *windows[K, V]) put(key K, value V, present bool, start, at int64) error
 	if err != nil {
 		return err
 	}
-	if s.duplicates && !present {
-		return s.LogOnly(b, value, false, at, s.user.Origin())
+	if s.core.duplicates && !present {
+		return s.core.LogOnly(b, value, false, at, s.user.Origin())
 	}
-	return s.Expiring.Put(b, key, value, present, start, at, s.user)
+	return s.core.Put(b, key, value, present, start, at, s.user)
 }
 
 // nextSeq returns the sequence number of a put: 0, or the next number if the store
 // retains duplicates. Numbers start again when the store is opened. For windows that may
 // have rows from before that, a number may already be in use.
-func (s *core[K, V]) nextSeq(key K, start int64) (uint32, error) {
-	if !s.duplicates {
+func (s *windows[K, V]) nextSeq(key K, start int64) (uint32, error) {
+	if !s.core.duplicates {
 		return 0, nil
 	}
 	for {
-		s.seq = (s.seq + 1) & math.MaxInt32
-		if start > s.openTime {
-			return s.seq, nil
+		s.core.seq = (s.core.seq + 1) & math.MaxInt32
+		if start > s.core.openTime {
+			return s.core.seq, nil
 		}
-		b, err := s.cellKey(key, start, s.seq)
+		b, err := s.cellKey(key, start, s.core.seq)
 		if err != nil {
 			return 0, err
 		}
-		cell, err := s.Cells().Get(b)
+		cell, err := s.core.Cells().Get(b)
 		if err != nil || cell == nil {
-			return s.seq, err
+			return s.core.seq, err
 		}
 	}
 }

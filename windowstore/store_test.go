@@ -125,7 +125,7 @@ func TestTimeFromRows(t *testing.T) {
 			if err := k.DB.Apply(b); err != nil {
 				t.Fatal(err)
 			}
-			s := k.Open(spec).(windowstore.Store[string, string])
+			s := windowstore.Open(k.Processor(spec), spec)
 			var starts []int64
 			for e, err := range s.All() {
 				if err != nil {
@@ -158,7 +158,8 @@ func TestOperatorsSeeWhatTheyNeed(t *testing.T) {
 			t.Parallel()
 			spec := windowstore.New("st", serde.String, serde.Int64, time.Second, time.Minute, kind...)
 			k := storetest.New(t, 0)
-			s := k.Open(spec).(operatorStore)
+			instance := k.Open(spec)
+			s := instance.(operatorStore)
 			cellKey := func(start int64) []byte { return s.AppendKey(nil, []byte("a"), start) }
 			starts := []int64{20_000, 40_000, 70_000, 500_000}
 			want := func(want ...int64) {
@@ -190,7 +191,7 @@ func TestOperatorsSeeWhatTheyNeed(t *testing.T) {
 			if rows := k.Rows("st"); len(rows) != 1 {
 				t.Errorf("%d rows are left", len(rows))
 			}
-			for e, err := range s.(windowstore.Store[string, int64]).All() {
+			for e, err := range windowstore.Open(storetest.Context(instance.(processor.Store), new(int)), spec).All() {
 				if err != nil || e.Start != 500_000 {
 					t.Errorf("All yields %v, %v", e, err)
 				}

@@ -35,57 +35,57 @@ func (c Aggregate[K, V, A]) New(t graph.Task, n *graph.Node, children []any) (an
 		return nil, err
 	}
 	a := &aggregate[K, V, A]{folding: folding[K, V, K, A]{keys: keyEncoder[K]{serde: c.Keys}, add: c.Add}, values: c.Values, merge: c.Merge}
-	if a.rows, err = openRows[K, K](base{t, n}, s, c.Values, c.EveryUpdate, children); err != nil {
+	if a.folding.rows, err = openRows[K, K](base{t, n}, s, c.Values, c.EveryUpdate, children); err != nil {
 		return nil, err
 	}
-	a.keyOf = cellKey[K, A]
-	a.start()
+	a.folding.rows.keyOf = cellKey[K, A]
+	a.folding.rows.start()
 	return a, nil
 }
 
 type aggregate[K, V, A any] struct {
-	folding[K, V, K, A]
-	values serde.Serde[A]
-	merge  func(last A, exists bool, part A) A
+	folding folding[K, V, K, A]
+	values  serde.Serde[A]
+	merge   func(last A, exists bool, part A) A
 }
 
 func (a *aggregate[K, V, A]) Receive(r *graph.Record[K, V]) error {
 	switch {
 	case r.NoKey:
-		a.drop(nullKey)
+		a.folding.rows.drop(nullKey)
 		return nil
 	case r.NoValue:
-		a.drop(nullValue)
+		a.folding.rows.drop(nullValue)
 		return nil
 	}
-	key, err := a.keys.bytes(r.KeyBytes, r.Key)
+	key, err := a.folding.keys.bytes(r.KeyBytes, r.Key)
 	if err != nil {
-		_, failure := a.failed(err, nil)
+		_, failure := a.folding.rows.failed(err, nil)
 		return failure
 	}
-	if cell, failure := a.fold(r, key); cell == nil {
+	if cell, failure := a.folding.fold(r, key); cell == nil {
 		return failure
 	}
-	return a.emit()
+	return a.folding.rows.emit()
 }
 
 // ReceivePartial implements partialReceiver.
 func (a *aggregate[K, V, A]) ReceivePartial(p *partial[K]) error {
 	if a.merge == nil {
-		a.drop(partialRecord)
+		a.folding.rows.drop(partialRecord)
 		return nil
 	}
 	cell, broken, err := a.updatePartial(p)
 	switch {
 	case broken != nil:
-		return a.broken(broken)
+		return a.folding.rows.broken(broken)
 	case err != nil:
-		_, failure := a.failed(err, nil)
+		_, failure := a.folding.rows.failed(err, nil)
 		return failure
 	case cell == nil:
 		return nil
 	}
-	return a.emit()
+	return a.folding.rows.emit()
 }
 
 // updatePartial changes the row of a partial. broken is an error of the store, err one of
@@ -96,17 +96,17 @@ func (a *aggregate[K, V, A]) updatePartial(p *partial[K]) (cell *engine.Cell[K, 
 	if err != nil {
 		return nil, nil, fmt.Errorf("partial result: %w", err)
 	}
-	cell, last, broken := a.load(p.KeyBytes, p.Key)
+	cell, last, broken := a.folding.rows.load(p.KeyBytes, p.Key)
 	if broken != nil {
 		return nil, broken, nil
 	}
 	value := a.merge(last, cell.Present, part)
-	return cell, a.store(cell, value, true, p.Timestamp, p.Headers), nil
+	return cell, a.folding.store(cell, value, true, p.Timestamp, p.Headers), nil
 }
 
 // folding folds records into rows.
 type folding[K, V, R, A any] struct {
-	rows[K, R, A]
+	rows rows[K, R, A]
 	keys keyEncoder[K]
 	add  Adder[K, V, A]
 }
@@ -117,9 +117,9 @@ func (f *folding[K, V, R, A]) fold(r *graph.Record[K, V], row []byte) (cell *eng
 	cell, broken, err := f.update(r, row)
 	switch {
 	case broken != nil:
-		return nil, f.broken(broken)
+		return nil, f.rows.broken(broken)
 	case err != nil:
-		_, failure := f.failed(err, nil)
+		_, failure := f.rows.failed(err, nil)
 		return nil, failure
 	}
 	return cell, nil
@@ -128,7 +128,7 @@ func (f *folding[K, V, R, A]) fold(r *graph.Record[K, V], row []byte) (cell *eng
 // update changes the row. broken is an error of the store, err one of a user function.
 func (f *folding[K, V, R, A]) update(r *graph.Record[K, V], row []byte) (cell *engine.Cell[K, A], broken, err error) {
 	defer graph.Guard(&err)
-	cell, last, broken := f.load(row, r.Key)
+	cell, last, broken := f.rows.load(row, r.Key)
 	if broken != nil {
 		return nil, broken, nil
 	}
@@ -146,5 +146,5 @@ func (f *folding[K, V, R, A]) store(cell *engine.Cell[K, A], value A, there bool
 	if cell.Present {
 		at = max(at, processor.Timestamp(cell.Timestamp))
 	}
-	return f.set(cell, value, there && !f.absent.is(value), at, cause{timestamp, headers})
+	return f.rows.set(cell, value, there && !f.rows.absent.is(value), at, cause{timestamp, headers})
 }

@@ -16,7 +16,7 @@ func (c Branch[K, V]) New(t graph.Task, n *graph.Node, children []any) (any, err
 
 type branch[K, V any] struct {
 	Branch[K, V]
-	base
+	base base
 	ways []graph.Receiver[K, V]
 }
 
@@ -39,7 +39,7 @@ func (b *branch[K, V]) call(r *graph.Record[K, V]) (way int, err error) {
 }
 
 func (b *branch[K, V]) callFailed(r *graph.Record[K, V], err error) (way int, failure error) {
-	ok, failure := b.failed(err, func() (err error) { way, err = b.call(r); return err })
+	ok, failure := b.base.failed(err, func() (err error) { way, err = b.call(r); return err })
 	if !ok {
 		return -1, failure
 	}

@@ -48,7 +48,7 @@ func (h *host[K2, V2]) native(method string) bool {
 }
 
 func (h *host[K2, V2]) strayed(method string) {
-	h.task.Misused(h.node, fmt.Errorf("method %s: %w", method, processor.ErrOutsideCall))
+	h.base.task.Misused(h.base.node, fmt.Errorf("method %s: %w", method, processor.ErrOutsideCall))
 }
 
 // watchedSchedule is cancelled on the task's goroutine only. It may be cancelled outside

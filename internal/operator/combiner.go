@@ -28,7 +28,7 @@ func (c Combining[K, V, A]) Sink(s Sink[K, V]) func(t graph.Task, n *graph.Node,
 // refused although they would not be, and all records while combining costs more than it
 // saves.
 type combiner[K, V, A any] struct {
-	*sink[K, V]
+	sink *sink[K, V]
 	how  Combining[K, V, A]
 	keys keyEncoder[K]
 
@@ -77,7 +77,7 @@ func (c *combiner[K, V, A]) Receive(r *graph.Record[K, V]) error {
 	p := c.partOf(key, r)
 	// Adder guarantees that no error is possible.
 	p.value, p.there, _ = c.how.Add(p.value, p.there, r)
-	p.at, p.origin = max(p.at, r.Timestamp), c.origin(r.Headers)
+	p.at, p.origin = max(p.at, r.Timestamp), c.sink.base.origin(r.Headers)
 	c.records++
 	return nil
 }
@@ -85,7 +85,7 @@ func (c *combiner[K, V, A]) Receive(r *graph.Record[K, V]) error {
 // combines reports whether the records of this transaction are combined.
 func (c *combiner[K, V, A]) combines() bool {
 	if !c.asked {
-		c.asked, c.on = true, c.pause == 0 && c.task.Combines(c.out.Topic)
+		c.asked, c.on = true, c.pause == 0 && c.sink.base.task.Combines(c.sink.out.Topic)
 		c.pause = max(c.pause-1, 0)
 	}
 	return c.on
@@ -108,7 +108,7 @@ func (c *combiner[K, V, A]) partOf(key []byte, r *graph.Record[K, V]) *part[K, A
 	c.parts = append(c.parts, part[K, A]{key: r.Key, bytes: own})
 	n := int64(unsafe.Sizeof(part[K, A]{})) + int64(len(own)) + indexEntry
 	c.bytes += n
-	c.task.Hold(n)
+	c.sink.base.task.Hold(n)
 	return &c.parts[len(c.parts)-1]
 }
 
@@ -128,35 +128,35 @@ func (c *combiner[K, V, A]) flush() error {
 }
 
 func (c *combiner[K, V, A]) send(p *part[K, A]) error {
-	c.flushing(p.origin)
+	c.sink.base.flushing(p.origin)
 	r := graph.Record[K, V]{KeyBytes: p.bytes}
 	r.Key, r.Timestamp, r.Headers = p.key, p.at, marked(p.origin.Headers)
 	if err := c.preparePart(&r, p); err != nil {
 		// No user function has run, so there is nothing that a policy could skip.
-		return c.broken(err)
+		return c.sink.base.broken(err)
 	}
-	return c.task.Send(c.out)
+	return c.sink.base.task.Send(c.sink.out)
 }
 
 // preparePart sets out to a partial.
 func (c *combiner[K, V, A]) preparePart(r *graph.Record[K, V], p *part[K, A]) (err error) {
 	defer graph.Guard(&err)
-	count, err := c.address(r)
+	count, err := c.sink.address(r)
 	if err != nil {
 		return err
 	}
-	c.out.Timestamp, c.out.Headers, c.out.Key = r.Timestamp, r.Headers, p.bytes
-	if c.out.Value, err = encodeTo(&c.sink.bytes, c.how.Values, p.value); err != nil {
+	c.sink.out.Timestamp, c.sink.out.Headers, c.sink.out.Key = r.Timestamp, r.Headers, p.bytes
+	if c.sink.out.Value, err = encodeTo(&c.sink.bytes, c.how.Values, p.value); err != nil {
 		return err
 	}
-	return c.defaultPartition(r, count)
+	return c.sink.defaultPartition(r, count)
 }
 
 // forget empties the combiner. It keeps the memory of a usual transaction for the next
 // one.
 func (c *combiner[K, V, A]) forget() {
 	const usual = 1 << 16
-	if c.task.Hold(-c.bytes); len(c.parts) > usual || cap(c.parts) > 8*len(c.parts) {
+	if c.sink.base.task.Hold(-c.bytes); len(c.parts) > usual || cap(c.parts) > 8*len(c.parts) {
 		c.index, c.parts = map[string]int32{}, nil
 	}
 	clear(c.index)

@@ -14,14 +14,14 @@ func (c Filter[K, V]) New(t graph.Task, n *graph.Node, children []any) (any, err
 }
 
 type filter[K, V any] struct {
-	predicate[K, V]
-	next graph.Receiver[K, V]
+	predicate predicate[K, V]
+	next      graph.Receiver[K, V]
 }
 
 func (f *filter[K, V]) Receive(r *graph.Record[K, V]) error {
-	ok, err := f.call(r)
+	ok, err := f.predicate.call(r)
 	if err != nil {
-		if ok, _, err = f.callFailed(r, err); err != nil {
+		if ok, _, err = f.predicate.callFailed(r, err); err != nil {
 			return err
 		}
 	}
@@ -33,8 +33,8 @@ func (f *filter[K, V]) Receive(r *graph.Record[K, V]) error {
 
 // predicate calls a user function.
 type predicate[K, V any] struct {
-	base
-	is func(*graph.Record[K, V]) (bool, error)
+	base base
+	is   func(*graph.Record[K, V]) (bool, error)
 }
 
 func (f *predicate[K, V]) call(r *graph.Record[K, V]) (ok bool, err error) {
@@ -45,7 +45,7 @@ func (f *predicate[K, V]) call(r *graph.Record[K, V]) (ok bool, err error) {
 // callFailed gives an error of the function to the error policy. skipped says that the
 // policy has skipped the record, or that the task has failed.
 func (f *predicate[K, V]) callFailed(r *graph.Record[K, V], err error) (yes, skipped bool, failure error) {
-	ok, failure := f.failed(err, func() (err error) { yes, err = f.call(r); return err })
+	ok, failure := f.base.failed(err, func() (err error) { yes, err = f.call(r); return err })
 	return ok && yes, !ok, failure
 }
 
@@ -59,13 +59,13 @@ func (KeyFilter[K, V]) New(t graph.Task, n *graph.Node, children []any) (any, er
 }
 
 type keyFilter[K, V any] struct {
-	base
+	base base
 	next graph.Receiver[K, V]
 }
 
 func (f *keyFilter[K, V]) Receive(r *graph.Record[K, V]) error {
 	if r.NoKey {
-		f.drop(nullKey)
+		f.base.drop(nullKey)
 		return nil
 	}
 	return f.next.Receive(r)

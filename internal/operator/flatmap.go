@@ -23,7 +23,7 @@ func (c FlatMap[K, V, K2, V2]) New(t graph.Task, n *graph.Node, children []any) 
 }
 
 type flatMap[K, V, K2, V2 any] struct {
-	base
+	base    base
 	convert func(processor.Record[K, V]) ([]processor.Record[K2, V2], error)
 	keys    absence[K2]
 	values  absence[V2]
@@ -63,7 +63,7 @@ func (m *flatMap[K, V, K2, V2]) call(r *graph.Record[K, V]) (records []processor
 }
 
 func (m *flatMap[K, V, K2, V2]) callFailed(r *graph.Record[K, V], err error) (records []processor.Record[K2, V2], failure error) {
-	ok, failure := m.failed(err, func() (err error) { records, err = m.call(r); return err })
+	ok, failure := m.base.failed(err, func() (err error) { records, err = m.call(r); return err })
 	if !ok {
 		records = nil
 	}

@@ -15,7 +15,7 @@ type subscriptionCells = engine.Cells[foreign.Key, foreign.Subscription]
 
 // answering sends responses.
 type answering[B any] struct {
-	base
+	base    base
 	values  serde.Serde[B]
 	value   []byte // scratch
 	primary []byte // scratch
@@ -92,14 +92,14 @@ func (f *foreignReceive[F, B]) Receive(r *graph.Record[F, foreign.Subscription])
 	s := &r.Value
 	switch {
 	case r.NoValue:
-		f.drop(nullValue)
+		f.base.drop(nullValue)
 		return nil
 	case r.NoKey && s.Instruction != foreign.SubscribeAndAnswer:
-		f.drop(nullKey)
+		f.base.drop(nullKey)
 		return nil
 	case !r.NoKey:
 		if err := f.keep(r); err != nil {
-			return f.broken(err)
+			return f.base.broken(err)
 		}
 	}
 	f.out.Timestamp, f.out.Headers = r.Timestamp, r.Headers
@@ -122,7 +122,7 @@ func (f *foreignReceive[F, B]) Receive(r *graph.Record[F, foreign.Subscription])
 func (f *foreignReceive[F, B]) keep(r *graph.Record[F, foreign.Subscription]) error {
 	f.key = foreign.AppendKey(f.key[:0], r.KeyBytes, r.Value.Primary)
 	// Nothing reads the decoded keys of the cells: the encoded keys have the same facts.
-	_, err := f.cells.Put(f.key, foreign.Key{}, r.Value, r.Value.Instruction.Keeps(), int64(r.Timestamp), f.origin(r.Headers))
+	_, err := f.cells.Put(f.key, foreign.Key{}, r.Value, r.Value.Instruction.Keeps(), int64(r.Timestamp), f.base.origin(r.Headers))
 	return err
 }
 
@@ -180,7 +180,7 @@ type foreignUpdate[F, B any] struct {
 // rows that it has sent, which ForeignReceive looks up.
 func (u *foreignUpdate[F, B]) ReceiveChange(c *graph.Change[F, B]) error {
 	if c.Earlier {
-		u.drop(earlierVersion)
+		u.base.drop(earlierVersion)
 		return nil
 	}
 	if err := u.prepare(c); err != nil {
@@ -192,7 +192,7 @@ func (u *foreignUpdate[F, B]) ReceiveChange(c *graph.Change[F, B]) error {
 	u.prefix = foreign.AppendPrefix(u.prefix[:0], u.key)
 	for row, err := range u.cells.Range(u.prefix, engine.PrefixEnd(u.prefix), false) {
 		if err != nil {
-			return u.broken(err)
+			return u.base.broken(err)
 		}
 		if err := u.answer(&row.Value, u.data); err != nil {
 			return err
@@ -210,5 +210,5 @@ func (u *foreignUpdate[F, B]) prepare(c *graph.Change[F, B]) (err error) {
 }
 
 func (u *foreignUpdate[F, B]) prepareFailed(c *graph.Change[F, B], err error) (ok bool, failure error) {
-	return u.failed(err, func() error { return u.prepare(c) })
+	return u.base.failed(err, func() error { return u.prepare(c) })
 }

@@ -56,7 +56,7 @@ const nullForeignKey = "null foreign key"
 func (s *foreignSubscribe[K, A, F]) ReceiveChange(c *graph.Change[K, A]) error {
 	switch {
 	case c.Earlier:
-		s.drop(earlierVersion)
+		s.base.drop(earlierVersion)
 		return nil
 	case c.NoOld && c.NoValue:
 		return nil
@@ -79,7 +79,7 @@ func (s *foreignSubscribe[K, A, F]) ReceiveChange(c *graph.Change[K, A]) error {
 		return s.subscribeLeft()
 	}
 	if !s.to.is && !c.NoValue {
-		s.drop(nullForeignKey)
+		s.base.drop(nullForeignKey)
 	}
 	return s.subscribeInner()
 }
@@ -118,19 +118,19 @@ func (k *foreignKey[F]) same(other *foreignKey[F]) bool {
 }
 
 func (s *foreignSubscribe[K, A, F]) describeFailed(r *graph.Record[K, A], err error) (ok bool, failure error) {
-	return s.failed(err, func() error { return s.describe(r) })
+	return s.base.failed(err, func() error { return s.describe(r) })
 }
 
 // findFailed passes an error of find to the error policy. If the policy skips it, the row
 // has no foreign key.
 func (s *foreignSubscribe[K, A, F]) findFailed(k *foreignKey[F], r *graph.Record[K, A], err error) (failure error) {
-	_, failure = s.failed(err, func() error { return s.find(k, r) })
+	_, failure = s.base.failed(err, func() error { return s.find(k, r) })
 	return failure
 }
 
 // subscriber sends subscriptions of left rows.
 type subscriber[K, A, F any] struct {
-	base
+	base   base
 	of     ForeignSubscribe[K, A, F]
 	absent absence[F]
 	keys   keyEncoder[K]
@@ -166,7 +166,7 @@ func (s *subscriber[K, A, F]) describe(r *graph.Record[K, A]) error {
 	if err != nil {
 		return err
 	}
-	s.out.Value = foreign.Subscription{Hash: hash, Primary: string(primary), Partition: s.task.ID().Partition}
+	s.out.Value = foreign.Subscription{Hash: hash, Primary: string(primary), Partition: s.base.task.ID().Partition}
 	s.out.Timestamp, s.out.Headers = r.Timestamp, r.Headers
 	return nil
 }

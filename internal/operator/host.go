@@ -15,7 +15,7 @@ import (
 // host is the processor.Host of one node in one task. Its methods are those of
 // processor.Context, which describes them.
 type host[K2, V2 any] struct {
-	base
+	base      base
 	context   processor.Context[K2, V2] // of this host
 	receivers []graph.Receiver[K2, V2]  // the children, in order
 	keys      absence[K2]
@@ -59,7 +59,7 @@ func (h *host[K2, V2]) misused(format string, args ...any) {
 	h.misuse = errors.Join(h.misuse, fmt.Errorf(format, args...))
 }
 
-func (h *host[K2, V2]) Context() context.Context { return h.task.Context() }
+func (h *host[K2, V2]) Context() context.Context { return h.base.task.Context() }
 
 func (h *host[K2, V2]) Forward(r processor.Record[K2, V2]) {
 	if !h.within("Forward") || !h.prepare(r) {
@@ -76,7 +76,7 @@ func (h *host[K2, V2]) ForwardTo(child string, r processor.Record[K2, V2]) {
 	if !h.within("ForwardTo") {
 		return
 	}
-	i := slices.IndexFunc(h.node.Children, func(n *graph.Node) bool { return n.Name == child })
+	i := slices.IndexFunc(h.base.node.Children, func(n *graph.Node) bool { return n.Name == child })
 	if i < 0 {
 		h.misused("ForwardTo: %q is not a child of the node: give the operator that name with topology.Named", child)
 		return
@@ -115,7 +115,7 @@ func (h *host[K2, V2]) EveryFrom(start time.Time, interval time.Duration, kind p
 		h.misused("Every: %v is not a kind of time: use StreamTime or WallClock", kind)
 		return noSchedule{}
 	}
-	s := h.task.Schedule(h.node, kind, start, interval, func(now time.Time) error {
+	s := h.base.task.Schedule(h.base.node, kind, start, interval, func(now time.Time) error {
 		return h.call(processor.TimestampOf(now), func() error { return p(h.context, now) })
 	})
 	if h.foreign == nil {
@@ -133,13 +133,13 @@ func (h *host[K2, V2]) Store(name string) (processor.Store, error) {
 	if !h.within("Store") {
 		return nil, processor.ErrOutsideCall
 	}
-	if !slices.Contains(h.node.Stores, name) && !slices.Contains(h.node.Globals, name) {
-		return nil, fmt.Errorf("node %s was not given store %q: pass its spec to topology.Process", h.node.Name, name)
+	if !slices.Contains(h.base.node.Stores, name) && !slices.Contains(h.base.node.Globals, name) {
+		return nil, fmt.Errorf("node %s was not given store %q: pass its spec to topology.Process", h.base.node.Name, name)
 	}
-	return h.task.Store(name)
+	return h.base.task.Store(name)
 }
 
-func (h *host[K2, V2]) Task() processor.Task { return h.task.ID() }
+func (h *host[K2, V2]) Task() processor.Task { return h.base.task.ID() }
 func (h *host[K2, V2]) Logger() *slog.Logger { return h.logger }
 
 // Metadata is also called by a store that was opened with the context, at each write.
@@ -147,44 +147,44 @@ func (h *host[K2, V2]) Metadata() processor.Metadata {
 	if !h.within("Metadata, or a write to a store,") {
 		return processor.Metadata{Partition: -1, Offset: -1}
 	}
-	return h.task.Metadata()
+	return h.base.task.Metadata()
 }
 
 func (h *host[K2, V2]) StreamTime() processor.Timestamp {
 	if !h.within("StreamTime") {
 		return -1
 	}
-	return h.task.StreamTime()
+	return h.base.task.StreamTime()
 }
 
 func (h *host[K2, V2]) Now() time.Time {
 	if !h.within("Now") {
 		return time.Time{}
 	}
-	return h.task.Now()
+	return h.base.task.Now()
 }
 
 func (h *host[K2, V2]) Commit() {
 	if h.within("Commit") {
-		h.task.RequestCommit()
+		h.base.task.RequestCommit()
 	}
 }
 
 func (h *host[K2, V2]) OnCommitted(f func()) {
 	if h.within("OnCommitted") {
-		h.task.OnCommitted(f)
+		h.base.task.OnCommitted(f)
 	}
 }
 
 func (h *host[K2, V2]) Drop(reason string) {
 	if h.within("Drop") {
-		h.drop(reason)
+		h.base.drop(reason)
 	}
 }
 
 func (h *host[K2, V2]) SetHeld(bytes int64) {
 	if h.within("SetHeld") {
-		h.task.Hold(bytes - h.held)
+		h.base.task.Hold(bytes - h.held)
 		h.held = bytes
 	}
 }
@@ -206,5 +206,5 @@ func (h *host[K2, V2]) SetPosition(name string, v int64) {
 
 // position returns the cell of a number. In the task the number is called <node>/<name>.
 func (h *host[K2, V2]) position(name string) *graph.Position {
-	return h.task.Position(h.node.Name + "/" + name)
+	return h.base.task.Position(h.base.node.Name + "/" + name)
 }

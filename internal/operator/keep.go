@@ -33,37 +33,37 @@ func (c Keep[K, V]) New(t graph.Task, n *graph.Node, children []any) (any, error
 		return nil, err
 	}
 	// A record may delete a row, whatever its serde.
-	k.deletable()
-	k.keyOf = cellKey[K, V]
-	k.start()
+	k.rows.deletable()
+	k.rows.keyOf = cellKey[K, V]
+	k.rows.start()
 	return k, nil
 }
 
 type keep[K, V any] struct {
-	rows[K, K, V]
+	rows    rows[K, K, V]
 	keys    keyEncoder[K]
 	ofTable bool
 }
 
 func (k *keep[K, V]) Receive(r *graph.Record[K, V]) error {
 	if r.NoKey {
-		k.drop(nullKey)
+		k.rows.drop(nullKey)
 		return nil
 	}
-	if r.Earlier && k.ofTable && k.versions == nil {
+	if r.Earlier && k.ofTable && k.rows.versions == nil {
 		return nil
 	}
 	key, err := k.keys.bytes(r.KeyBytes, r.Key)
 	if err != nil {
-		_, failure := k.failed(err, nil)
+		_, failure := k.rows.failed(err, nil)
 		return failure
 	}
-	cell, err := k.cells.Load(key, r.Key)
+	cell, err := k.rows.cells.Load(key, r.Key)
 	if err != nil {
-		return k.broken(err)
+		return k.rows.broken(err)
 	}
-	if err := k.set(cell, r.Value, !r.NoValue, r.Timestamp, cause{r.Timestamp, r.Headers}); err != nil {
-		return k.broken(err)
+	if err := k.rows.set(cell, r.Value, !r.NoValue, r.Timestamp, cause{r.Timestamp, r.Headers}); err != nil {
+		return k.rows.broken(err)
 	}
-	return k.emit()
+	return k.rows.emit()
 }

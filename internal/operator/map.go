@@ -25,7 +25,7 @@ func (c Map[K, V, K2, V2]) New(t graph.Task, n *graph.Node, children []any) (any
 }
 
 type mapping[K, V, K2, V2 any] struct {
-	base
+	base    base
 	convert func(*processor.Record[K2, V2], *graph.Record[K, V]) error
 	keys    absence[K2]
 	values  absence[V2]
@@ -35,7 +35,7 @@ type mapping[K, V, K2, V2 any] struct {
 
 func (m *mapping[K, V, K2, V2]) Receive(r *graph.Record[K, V]) error {
 	if err := m.call(r); err != nil {
-		if ok, failure := m.failed(err, func() error { return m.call(r) }); !ok {
+		if ok, failure := m.base.failed(err, func() error { return m.call(r) }); !ok {
 			return failure
 		}
 	}

@@ -30,7 +30,7 @@ func (m *mapValues[K, V, V2]) Receive(r *graph.Record[K, V]) error {
 		return m.sendAbsent()
 	}
 	if err := m.call(r); err != nil {
-		if ok, failure := m.failed(err, func() error { return m.call(r) }); !ok {
+		if ok, failure := m.base.failed(err, func() error { return m.call(r) }); !ok {
 			return failure
 		}
 	}
@@ -46,7 +46,7 @@ func (m *mapValues[K, V, V2]) call(r *graph.Record[K, V]) (err error) {
 // newValues is shared by the nodes that change the values of records. The caller sets
 // out.
 type newValues[K, V2 any] struct {
-	base
+	base      base
 	absentToo bool // the function is called for absent values
 	values    absence[V2]
 	out       graph.Record[K, V2]
@@ -120,7 +120,7 @@ func (m *flatMapValues[K, V, V2]) call(r *graph.Record[K, V]) (values []V2, err 
 }
 
 func (m *flatMapValues[K, V, V2]) callFailed(r *graph.Record[K, V], err error) (values []V2, failure error) {
-	ok, failure := m.failed(err, func() (err error) { values, err = m.call(r); return err })
+	ok, failure := m.base.failed(err, func() (err error) { values, err = m.call(r); return err })
 	if !ok {
 		values = nil
 	}

@@ -39,14 +39,14 @@ type process[K, V, K2, V2 any] struct {
 
 func (p *process[K, V, K2, V2]) init() error {
 	if f, ok := p.processor.(processor.Flusher[K2, V2]); ok {
-		p.task.OnFlush(p.node, func() error {
-			return p.call(timeBetweenRecords(p.task), func() error { return f.Flush(p.context) })
+		p.base.task.OnFlush(p.base.node, func() error {
+			return p.call(timeBetweenRecords(p.base.task), func() error { return f.Flush(p.context) })
 		})
 	}
 	if c, ok := p.processor.(processor.Closer); ok {
-		p.task.OnClose(p.node, c.Close)
+		p.base.task.OnClose(p.base.node, c.Close)
 	}
-	if err := p.call(timeBetweenRecords(p.task), func() error { return p.processor.Init(p.context) }); err != nil {
+	if err := p.call(timeBetweenRecords(p.base.task), func() error { return p.processor.Init(p.context) }); err != nil {
 		return fmt.Errorf("method Init: %w", err)
 	}
 	return nil
@@ -71,9 +71,9 @@ func (p *process[K, V, K2, V2]) Receive(r *graph.Record[K, V]) error {
 }
 
 func (p *process[K, V, K2, V2]) handle(r *graph.Record[K, V]) (err error) {
-	if len(p.node.Stores) > 0 {
-		before := p.task.SetWriteTime(r.Timestamp)
-		defer func() { p.task.SetWriteTime(before) }()
+	if len(p.base.node.Stores) > 0 {
+		before := p.base.task.SetWriteTime(r.Timestamp)
+		defer func() { p.base.task.SetWriteTime(before) }()
 	}
 	defer graph.Guard(&err)
 	return p.processor.Process(p.context, r.Record)
@@ -83,7 +83,7 @@ func (p *process[K, V, K2, V2]) handle(r *graph.Record[K, V]) (err error) {
 // must not be repeated.
 func (p *process[K, V, K2, V2]) handleFailed(r *graph.Record[K, V], err error) error {
 	var again func() error
-	if !p.forwarded && len(p.node.Stores) == 0 {
+	if !p.forwarded && len(p.base.node.Stores) == 0 {
 		again = func() error {
 			err := p.call(r.Timestamp, func() error { return p.handle(r) })
 			if p.forwarded {
@@ -92,7 +92,7 @@ func (p *process[K, V, K2, V2]) handleFailed(r *graph.Record[K, V], err error) e
 			return err
 		}
 	}
-	ok, failure := p.failed(p.mistakes(err), again)
+	ok, failure := p.base.failed(p.mistakes(err), again)
 	if !ok {
 		return failure
 	}

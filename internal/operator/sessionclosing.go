@@ -34,7 +34,7 @@ func splitMark(mark []byte) (start int64, key []byte) {
 func (s *sessions[K, V, A]) openClosing() (err error) {
 	delay := s.config.Gap + s.config.Grace + 1
 	if s.closing, err = openClosing(&s.rows, s.config.Store, *s.newest, 0, delay, s.mark); s.closing != nil {
-		s.opened = nil // replace adds sessions that are no others grown
+		s.rows.opened = nil // replace adds sessions that are no others grown
 	}
 	return err
 }
@@ -56,7 +56,7 @@ func (s *sessions[K, V, A]) sendClosed(headers processor.Headers) error {
 			return nil
 		}
 		if err := s.findEnding(end); err != nil {
-			return s.broken(err)
+			return s.rows.broken(err)
 		}
 		for _, mark := range s.ending {
 			start, key := splitMark(mark)

@@ -69,14 +69,14 @@ func (c AggregateSessions[K, V, A]) New(t graph.Task, n *graph.Node, children []
 	if s.rows, err = openRows[K, serde.Windowed[K]](base{t, n}, store, c.Values, c.EveryUpdate, children); err != nil {
 		return nil, err
 	}
-	s.deletable() // if a session grows, its old row is deleted
-	s.keyOf, s.timeOf = s.windowed, s.end
-	s.start()
+	s.rows.deletable() // if a session grows, its old row is deleted
+	s.rows.keyOf, s.rows.timeOf = s.windowed, s.end
+	s.rows.start()
 	return s, s.openClosing()
 }
 
 type sessions[K, V, A any] struct {
-	rows[K, serde.Windowed[K], A]
+	rows rows[K, serde.Windowed[K], A]
 	clock
 	config  AggregateSessions[K, V, A]
 	store   sessionStore[K, A]
@@ -91,34 +91,34 @@ type sessions[K, V, A any] struct {
 func (s *sessions[K, V, A]) Receive(r *graph.Record[K, V]) error {
 	switch {
 	case r.NoKey:
-		s.drop(nullKey)
+		s.rows.drop(nullKey)
 		return nil
 	case r.NoValue && s.config.DropAbsent:
-		s.drop(nullValue)
+		s.rows.drop(nullValue)
 		return nil
 	}
 	s.advance(r.Timestamp)
 	key, err := s.keys.bytes(r.KeyBytes, r.Key)
 	if err != nil {
-		_, failure := s.failed(err, nil)
+		_, failure := s.rows.failed(err, nil)
 		return failure
 	}
 	session, err := s.find(key, int64(r.Timestamp))
 	switch {
 	case err != nil:
-		return s.broken(err)
+		return s.rows.broken(err)
 	case session.End < s.closed():
-		s.drop(lateRecord)
+		s.rows.drop(lateRecord)
 		return nil
 	}
 	value, there, err := s.fold(r, key)
-	there = there && !s.absent.is(value)
-	if err == nil && there && s.everyUpdate {
+	there = there && !s.rows.absent.is(value)
+	if err == nil && there && s.rows.everyUpdate {
 		// The value is logged at once, after the deletions of the absorbed sessions.
-		err = s.cells.Encodable(value)
+		err = s.rows.cells.Encodable(value)
 	}
 	if err != nil {
-		_, failure := s.failed(err, nil)
+		_, failure := s.rows.failed(err, nil)
 		return failure
 	}
 	if err := s.replace(r, key, session, value, there); err != nil {
@@ -165,14 +165,14 @@ func (s *sessions[K, V, A]) fold(r *graph.Record[K, V], key []byte) (value A, th
 	var last A
 	exists := false
 	for _, f := range s.found {
-		cell, before, err := s.load(s.rowKey(key, f), r.Key)
+		cell, before, err := s.rows.load(s.rowKey(key, f), r.Key)
 		switch {
 		case err != nil:
 			return value, false, graph.Final(err)
 		case !exists:
 			if last = before; len(s.found) > 1 {
 				// The merger may change the value in place and then fail.
-				if last, err = s.cells.Copy(cell); err != nil {
+				if last, err = s.rows.cells.Copy(cell); err != nil {
 					return value, false, graph.Final(err)
 				}
 			}
@@ -208,7 +208,7 @@ func (s *sessions[K, V, A]) replace(r *graph.Record[K, V], key []byte, session s
 		return s.put(cell, value, false, session, by)
 	}
 	if cell == nil {
-		cell = s.cells.LoadNew(s.rowKey(key, session), r.Key)
+		cell = s.rows.cells.LoadNew(s.rowKey(key, session), r.Key)
 	}
 	s.store.Merged(key, session)
 	if s.closing != nil && len(s.found) == 0 {
@@ -222,9 +222,9 @@ func (s *sessions[K, V, A]) replace(r *graph.Record[K, V], key []byte, session s
 func (s *sessions[K, V, A]) clear(r *graph.Record[K, V], key []byte, session serde.Window, there bool, by cause) (kept *engine.Cell[K, A], err error) {
 	same := slices.Contains(s.found, session)
 	for _, f := range s.found {
-		cell, err := s.cells.Load(s.rowKey(key, f), r.Key)
+		cell, err := s.rows.cells.Load(s.rowKey(key, f), r.Key)
 		if err != nil {
-			return nil, s.broken(err)
+			return nil, s.rows.broken(err)
 		}
 		switch {
 		case f == session && s.stays(f):
@@ -245,22 +245,22 @@ func (s *sessions[K, V, A]) clear(r *graph.Record[K, V], key []byte, session ser
 // every update is sent, it is deleted and made again, as in Kafka Streams, unless it is a
 // single moment.
 func (s *sessions[K, V, A]) stays(session serde.Window) bool {
-	return !s.everyUpdate || session.Start == session.End
+	return !s.rows.everyUpdate || session.Start == session.End
 }
 
 // rename makes the cell of one session the cell of another one. It returns false if the
 // first session may already have been seen: see [engine.Cells.Rename].
 func (s *sessions[K, V, A]) rename(cell *engine.Cell[K, A], key []byte, to serde.Window) bool {
 	s.own = s.store.AppendWindow(s.own[:0], key, to)
-	return s.cells.Rename(cell, s.own)
+	return s.rows.cells.Rename(cell, s.own)
 }
 
 // put changes the row of a session, and sends the update if every update is sent.
 func (s *sessions[K, V, A]) put(cell *engine.Cell[K, A], value A, present bool, session serde.Window, by cause) error {
-	if err := s.change(cell, value, present, processor.Timestamp(session.End), by.timestamp, by); err != nil {
-		return s.broken(err)
+	if err := s.rows.change(cell, value, present, processor.Timestamp(session.End), by.timestamp, by); err != nil {
+		return s.rows.broken(err)
 	}
-	return s.emit()
+	return s.rows.emit()
 }
 
 func (s *sessions[K, V, A]) windowed(cell *engine.Cell[K, A]) (serde.Windowed[K], []byte) {

@@ -48,8 +48,8 @@ func (c Sink[K, V]) New(t graph.Task, n *graph.Node, _ []any) (any, error) {
 }
 
 type sink[K, V any] struct {
-	c Sink[K, V]
-	base
+	c     Sink[K, V]
+	base  base
 	inner serde.Partitioned[K] // nil: partitioned by the whole key
 	count int32                // partitions of the only topic; -1: not asked yet
 	bytes arena
@@ -72,18 +72,18 @@ func (s *sink[K, V]) Receive(r *graph.Record[K, V]) error {
 		}
 	}
 	if s.to == nil {
-		return s.task.Send(s.out)
+		return s.base.task.Send(s.out)
 	}
 	return s.multicast()
 }
 
 func (s *sink[K, V]) multicast() error {
 	if len(s.to) == 0 {
-		s.drop(noPartitionChosen)
+		s.base.drop(noPartitionChosen)
 	}
 	for _, p := range s.to {
 		s.out.Partition = p
-		if err := s.task.Send(s.out); err != nil {
+		if err := s.base.task.Send(s.out); err != nil {
 			return err
 		}
 	}
@@ -91,7 +91,7 @@ func (s *sink[K, V]) multicast() error {
 }
 
 func (s *sink[K, V]) prepareFailed(r *graph.Record[K, V], err error) (ok bool, failure error) {
-	return s.task.Fail(s.node, processor.Produce, err, func() error { return s.prepare(r) })
+	return s.base.task.Fail(s.base.node, processor.Produce, err, func() error { return s.prepare(r) })
 }
 
 // prepare sets out and to.
@@ -140,7 +140,7 @@ func (s *sink[K, V]) forgetCount() error {
 }
 
 func (s *sink[K, V]) partitions() (int32, error) {
-	count, err := s.task.Partitions(s.out.Topic)
+	count, err := s.base.task.Partitions(s.out.Topic)
 	if err != nil {
 		return 0, fmt.Errorf("topic %s: %w", s.out.Topic, err)
 	}

@@ -52,17 +52,17 @@ func (c AggregateSliding[K, V, A]) New(t graph.Task, n *graph.Node, children []a
 		folding: folding[K, V, serde.Windowed[K], A]{keys: keyEncoder[K]{serde: c.Keys}, add: c.Add},
 		store:   store, size: c.Size, grace: c.Grace, clock: openClock(t, n, store.Newest(), c.Lag),
 	}
-	if s.rows, err = openRows[K, serde.Windowed[K]](base{t, n}, store, c.Values, c.EveryUpdate, children); err != nil {
+	if s.folding.rows, err = openRows[K, serde.Windowed[K]](base{t, n}, store, c.Values, c.EveryUpdate, children); err != nil {
 		return nil, err
 	}
-	s.keyOf, s.endOf = s.windowed, s.endOfCell
-	s.start()
-	s.closing, err = openClosing(&s.rows, c.Store, *s.newest, c.Size, c.Grace+1, nil)
+	s.folding.rows.keyOf, s.folding.rows.endOf = s.windowed, s.endOfCell
+	s.folding.rows.start()
+	s.closing, err = openClosing(&s.folding.rows, c.Store, *s.newest, c.Size, c.Grace+1, nil)
 	return s, err
 }
 
 type sliding[K, V, A any] struct {
-	folding[K, V, serde.Windowed[K], A]
+	folding folding[K, V, serde.Windowed[K], A]
 	clock
 	store       slidingStore[K, A]
 	size, grace int64
@@ -74,20 +74,20 @@ type sliding[K, V, A any] struct {
 func (s *sliding[K, V, A]) Receive(r *graph.Record[K, V]) error {
 	switch {
 	case r.NoKey:
-		s.drop(nullKey)
+		s.folding.rows.drop(nullKey)
 		return nil
 	case r.NoValue:
-		s.drop(nullValue)
+		s.folding.rows.drop(nullValue)
 		return nil
 	}
 	s.advance(r.Timestamp)
 	if s.closed(int64(r.Timestamp)) {
-		s.drop(lateRecord) // every window that holds it is closed
+		s.folding.rows.drop(lateRecord) // every window that holds it is closed
 		return nil
 	}
-	key, err := s.keys.bytes(r.KeyBytes, r.Key)
+	key, err := s.folding.keys.bytes(r.KeyBytes, r.Key)
 	if err != nil {
-		_, failure := s.failed(err, nil)
+		_, failure := s.folding.rows.failed(err, nil)
 		return failure
 	}
 	at := int64(r.Timestamp)
@@ -95,9 +95,9 @@ func (s *sliding[K, V, A]) Receive(r *graph.Record[K, V]) error {
 	from := max(0, at-2*s.size)
 	windows, err := s.store.Windows(key, from)
 	if err != nil {
-		return s.broken(err)
+		return s.folding.rows.broken(err)
 	}
-	slide := slide[K, V, A]{sliding: s, r: r, key: key, at: at, from: from, windows: windows}
+	slide := slide[K, V, A]{of: s, rows: &s.folding.rows, r: r, key: key, at: at, from: from, windows: windows}
 	if at < s.size {
 		err = slide.early()
 	} else {
@@ -139,10 +139,11 @@ func (s *sliding[K, V, A]) rowKey(key []byte, start int64) []byte {
 
 // slide adds one record to its windows.
 type slide[K, V, A any] struct {
-	*sliding[K, V, A]
-	r   *graph.Record[K, V]
-	key []byte
-	at  int64 // the record's timestamp
+	of   *sliding[K, V, A]
+	rows *rows[K, serde.Windowed[K], A] // of
+	r    *graph.Record[K, V]
+	key  []byte
+	at   int64 // the record's timestamp
 
 	windows *engine.WindowList // the windows of the key; complete from the time from on
 	from    int64
@@ -169,7 +170,7 @@ func (s *slide[K, V, A]) receive() error {
 		if start > s.at {
 			continue // the right window of the record, or of a later one
 		}
-		switch end := s.end(start); {
+		switch end := s.of.end(start); {
 		case end < s.at:
 			base, before = start, last
 			continue
@@ -180,7 +181,7 @@ func (s *slide[K, V, A]) receive() error {
 			}
 		case !s.looked:
 			if err := s.look(start); err != nil {
-				return s.broken(err)
+				return s.rows.broken(err)
 			}
 		}
 		if err := s.update(start); err != nil || s.done {
@@ -195,16 +196,16 @@ func (s *slide[K, V, A]) receive() error {
 
 // complete adds the windows that are missing.
 func (s *slide[K, V, A]) complete(left bool, before, base int64) error {
-	if after := before + 1; before >= 0 && s.end(after) >= s.at && !s.windows.Has(after) {
+	if after := before + 1; before >= 0 && s.of.end(after) >= s.at && !s.windows.Has(after) {
 		if err := s.begin(after, -1); err != nil || s.done {
 			return err
 		}
 	}
 	if !left {
-		if before < s.at-s.size {
+		if before < s.at-s.of.size {
 			base = -1
 		}
-		if err := s.begin(s.at-s.size, base); err != nil || s.done {
+		if err := s.begin(s.at-s.of.size, base); err != nil || s.done {
 			return err
 		}
 	}
@@ -228,7 +229,7 @@ func (s *slide[K, V, A]) early() error {
 			continue
 		}
 		if err := s.look(start); err != nil {
-			return s.broken(err)
+			return s.rows.broken(err)
 		}
 		if err := s.update(start); err != nil || s.done {
 			return err
@@ -237,7 +238,7 @@ func (s *slide[K, V, A]) early() error {
 	if combined && !s.looked {
 		// Without a record before this one, the combined window holds the later records.
 		if err := s.look(0); err != nil {
-			return s.broken(err)
+			return s.rows.broken(err)
 		}
 	}
 	if err := s.beginRight(); err != nil {
@@ -258,44 +259,44 @@ func (s *slide[K, V, A]) early() error {
 // record. It must be called before the record is added to that window.
 func (s *slide[K, V, A]) look(start int64) error {
 	s.looked, s.rightAt = true, 0
-	cell, err := s.cells.Load(s.rowKey(s.key, start), s.r.Key)
+	cell, err := s.rows.cells.Load(s.of.rowKey(s.key, start), s.r.Key)
 	if err != nil || cell.Timestamp <= s.at || s.windows.Has(next(s.at)) {
 		return err
 	}
 	s.rightAt = cell.Timestamp
-	s.right, err = s.cells.Copy(cell)
+	s.right, err = s.rows.cells.Copy(cell)
 	return err
 }
 
 // update adds the record to an existing window.
 func (s *slide[K, V, A]) update(start int64) error {
-	if s.closed(start) {
-		s.drop(lateRecord)
+	if s.of.closed(start) {
+		s.rows.drop(lateRecord)
 		return nil
 	}
-	cell, failure := s.fold(s.r, s.rowKey(s.key, start))
+	cell, failure := s.of.folding.fold(s.r, s.of.rowKey(s.key, start))
 	if cell == nil {
 		s.done = true
 		return failure
 	}
 	s.note(start, cell)
-	return s.emit()
+	return s.rows.emit()
 }
 
 // begin makes a window with the record. The window starts with the aggregate of the
 // window that starts at base. If base is -1, it starts empty.
 func (s *slide[K, V, A]) begin(start, base int64) error {
-	if s.closed(start) {
-		s.drop(lateRecord)
+	if s.of.closed(start) {
+		s.rows.drop(lateRecord)
 		return nil
 	}
 	value, there, err := s.first(base)
 	if err != nil {
-		_, failure := s.failed(err, nil)
+		_, failure := s.rows.failed(err, nil)
 		s.done = true
 		return failure
 	}
-	return s.put(start, value, there && !s.absent.is(value), s.r.Timestamp)
+	return s.put(start, value, there && !s.rows.absent.is(value), s.r.Timestamp)
 }
 
 // first makes the first aggregate of a window: the aggregate of the window that starts at
@@ -303,16 +304,16 @@ func (s *slide[K, V, A]) begin(start, base int64) error {
 func (s *slide[K, V, A]) first(base int64) (value A, there bool, err error) {
 	defer graph.Guard(&err)
 	if base < 0 {
-		return s.add(value, false, s.r)
+		return s.of.folding.add(value, false, s.r)
 	}
-	cell, err := s.cells.Load(s.rowKey(s.key, base), s.r.Key)
+	cell, err := s.rows.cells.Load(s.of.rowKey(s.key, base), s.r.Key)
 	if err != nil {
 		return value, false, graph.Final(err)
 	}
-	if value, err = s.cells.Copy(cell); err != nil {
+	if value, err = s.rows.cells.Copy(cell); err != nil {
 		return value, false, graph.Final(err)
 	}
-	return s.add(value, cell.Present, s.r)
+	return s.of.folding.add(value, cell.Present, s.r)
 }
 
 // beginRight makes the right window of the record. The record is not in it.
@@ -325,15 +326,15 @@ func (s *slide[K, V, A]) beginRight() error {
 
 // put sets the row of a new window.
 func (s *slide[K, V, A]) put(start int64, value A, there bool, at processor.Timestamp) error {
-	cell := s.cells.LoadNew(s.rowKey(s.key, start), s.r.Key)
-	if err := s.set(cell, value, there, at, cause{s.r.Timestamp, s.r.Headers}); err != nil {
-		_, failure := s.failed(err, nil)
+	cell := s.rows.cells.LoadNew(s.of.rowKey(s.key, start), s.r.Key)
+	if err := s.rows.set(cell, value, there, at, cause{s.r.Timestamp, s.r.Headers}); err != nil {
+		_, failure := s.rows.failed(err, nil)
 		s.done = true
 		return failure
 	}
-	s.store.Observe(start)
+	s.of.store.Observe(start)
 	s.note(start, cell)
-	return s.emit()
+	return s.rows.emit()
 }
 
 // note tells the list of the key's windows of one that was written.

@@ -57,7 +57,7 @@ func (c Source[K, V]) New(t graph.Task, n *graph.Node, children []any) (any, err
 }
 
 type source[K, V any] struct {
-	base
+	base    base
 	c       Source[K, V]
 	noKey   absence[K]
 	noValue absence[V]
@@ -90,7 +90,7 @@ func (s *source[K, V]) Timestamp(in *graph.Input, partitionTime processor.Timest
 	}
 	switch s.c.Timestamps {
 	case SkipInvalid, Extracted:
-		s.drop(invalidTimestamp)
+		s.base.drop(invalidTimestamp)
 		return 0, false, nil
 	case PartitionTimeForInvalid:
 		if partitionTime >= 0 {
@@ -157,7 +157,7 @@ func (s *source[K, V]) decoded(in *graph.Input) bool {
 }
 
 func (s *source[K, V]) decodeFailed(in *graph.Input, err error) (ok bool, failure error) {
-	return s.task.Fail(s.node, processor.Decode, err, func() error { return s.decode(in, &s.out.Record) })
+	return s.base.task.Fail(s.base.node, processor.Decode, err, func() error { return s.decode(in, &s.out.Record) })
 }
 
 func (s *source[K, V]) decode(in *graph.Input, r *processor.Record[K, V]) (err error) {
@@ -186,7 +186,7 @@ func (s *source[K, V]) receivePartial(in *graph.Input) error {
 		}
 	}
 	for range s.others {
-		s.drop(partialRecord)
+		s.base.drop(partialRecord)
 	}
 	for _, to := range s.partials {
 		if err := to.ReceivePartial(&s.part); err != nil {
@@ -197,7 +197,7 @@ func (s *source[K, V]) receivePartial(in *graph.Input) error {
 }
 
 func (s *source[K, V]) partialFailed(in *graph.Input, err error) (ok bool, failure error) {
-	return s.task.Fail(s.node, processor.Decode, err, func() error { return s.decodePartial(in) })
+	return s.base.task.Fail(s.base.node, processor.Decode, err, func() error { return s.decodePartial(in) })
 }
 
 // decodePartial sets part.

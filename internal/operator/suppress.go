@@ -46,7 +46,7 @@ type heldBack interface {
 }
 
 type suppress[K, V any] struct {
-	base
+	base    base
 	window  func(K) serde.Window
 	keys    keyEncoder[K]
 	buffer  heldBack
@@ -65,11 +65,11 @@ func (s *suppress[K, V]) ReceiveChange(c *graph.Change[K, V]) error {
 	}
 	switch {
 	case graph.IsFinal(err):
-		return s.broken(err)
+		return s.base.broken(err)
 	case err != nil:
-		_, failure := s.failed(err, nil)
+		_, failure := s.base.failed(err, nil)
 		return failure
-	case s.task.EveryUpdate():
+	case s.base.task.EveryUpdate():
 		return s.buffer.settle()
 	}
 	return nil
@@ -77,7 +77,7 @@ func (s *suppress[K, V]) ReceiveChange(c *graph.Change[K, V]) error {
 
 // update returns what a change adds to the buffer.
 func (s *suppress[K, V]) update(c *graph.Change[K, V]) Buffered {
-	m := s.task.Metadata()
+	m := s.base.task.Metadata()
 	b := Buffered{
 		Slot: c.Timestamp, Timestamp: c.Timestamp, Topic: m.Topic, Partition: m.Partition, Offset: m.Offset, Headers: c.Headers,
 	}
@@ -92,7 +92,7 @@ func (s *suppress[K, V]) update(c *graph.Change[K, V]) Buffered {
 func (s *suppress[K, V]) pass(key []byte, row *Buffered) error {
 	decoded, err := decodeKey(s.keys.serde, key)
 	if err != nil {
-		return s.broken(err)
+		return s.base.broken(err)
 	}
 	value, there := versionOf[V](row.New)
 	s.updates.set(decoded, key, value, there, int64(row.Timestamp), row.Headers)

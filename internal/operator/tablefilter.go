@@ -21,7 +21,7 @@ func (c TableFilter[K, V]) New(t graph.Task, n *graph.Node, children []any) (any
 }
 
 // rowPredicate decides which rows the children see.
-type rowPredicate[K, V any] struct{ predicate[K, V] }
+type rowPredicate[K, V any] struct{ predicate predicate[K, V] }
 
 // there reports whether a row is there for the children. If skipped is true, nothing is
 // to be passed on: the error policy has skipped the record, or the task has failed.
@@ -29,21 +29,21 @@ func (p *rowPredicate[K, V]) there(r *graph.Record[K, V]) (there, skipped bool, 
 	if r.NoValue {
 		return false, false, nil
 	}
-	there, err := p.call(r)
+	there, err := p.predicate.call(r)
 	if err != nil {
-		return p.callFailed(r, err)
+		return p.predicate.callFailed(r, err)
 	}
 	return there, false, nil
 }
 
 // tableFilter is the filter of a parent that does not send old rows.
 type tableFilter[K, V any] struct {
-	rowPredicate[K, V]
-	updates updates[K, V]
+	rowPredicate rowPredicate[K, V]
+	updates      updates[K, V]
 }
 
 func (f *tableFilter[K, V]) Receive(r *graph.Record[K, V]) error {
-	there, skipped, failure := f.there(r)
+	there, skipped, failure := f.rowPredicate.there(r)
 	if skipped {
 		return failure
 	}
@@ -53,18 +53,18 @@ func (f *tableFilter[K, V]) Receive(r *graph.Record[K, V]) error {
 
 // changeFilter is the filter of a parent that sends old rows.
 type changeFilter[K, V any] struct {
-	rowPredicate[K, V]
-	updates updates[K, V]
-	old     graph.Record[K, V] // scratch
+	rowPredicate rowPredicate[K, V]
+	updates      updates[K, V]
+	old          graph.Record[K, V] // scratch
 }
 
 func (f *changeFilter[K, V]) ReceiveChange(c *graph.Change[K, V]) error {
 	f.old = oldRow(c)
-	was, skipped, failure := f.there(&f.old)
+	was, skipped, failure := f.rowPredicate.there(&f.old)
 	if skipped {
 		return failure
 	}
-	is, skipped, failure := f.there(&c.Record)
+	is, skipped, failure := f.rowPredicate.there(&c.Record)
 	if skipped || !is && !was {
 		return failure
 	}

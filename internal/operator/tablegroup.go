@@ -23,7 +23,7 @@ func (c TableGroup[K, V, K2]) New(t graph.Task, n *graph.Node, children []any) (
 }
 
 type tableGroup[K, V, K2 any] struct {
-	base
+	base   base
 	key    func(*graph.Record[K, V]) (K2, error)
 	keys   serde.Serde[K2]
 	absent absence[K2]
@@ -46,7 +46,7 @@ func (g *tableGroup[K, V, K2]) ReceiveChange(c *graph.Change[K, V]) error {
 		return nil // the newest row is in its group already
 	}
 	if err := g.findGroups(c); err != nil {
-		if ok, failure := g.failed(err, func() error { return g.findGroups(c) }); !ok {
+		if ok, failure := g.base.failed(err, func() error { return g.findGroups(c) }); !ok {
 			return failure
 		}
 	}
@@ -98,9 +98,9 @@ func (g *tableGroup[K, V, K2]) find(m *member[K2], r *graph.Record[K, V]) (err e
 // dropUngrouped counts the values that are in no group.
 func (g *tableGroup[K, V, K2]) dropUngrouped(c *graph.Change[K, V]) {
 	if !c.NoOld && !g.from.in {
-		g.drop(nullKey)
+		g.base.drop(nullKey)
 	}
 	if !c.NoValue && !g.to.in {
-		g.drop(nullKey)
+		g.base.drop(nullKey)
 	}
 }

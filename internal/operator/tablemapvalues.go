@@ -23,7 +23,7 @@ func (c TableMapValues[K, V, V2]) New(t graph.Task, n *graph.Node, children []an
 
 // changeMapValues is a mapValues whose children need old rows.
 type changeMapValues[K, V, V2 any] struct {
-	base
+	base      base
 	convert   func(*graph.Record[K, V]) (V2, error)
 	absentToo bool // call convert for absent values
 	values    absence[V2]
@@ -70,6 +70,6 @@ func (m *changeMapValues[K, V, V2]) call(r *graph.Record[K, V]) (value V2, err e
 }
 
 func (m *changeMapValues[K, V, V2]) callFailed(r *graph.Record[K, V], err error) (value V2, ok bool, failure error) {
-	ok, failure = m.failed(err, func() (err error) { value, err = m.call(r); return err })
+	ok, failure = m.base.failed(err, func() (err error) { value, err = m.call(r); return err })
 	return value, ok, failure
 }

@@ -37,7 +37,7 @@ type Closing struct {
 
 // updateBuffer holds the updates of a Suppress in one task.
 type updateBuffer struct {
-	base
+	base base
 	heldRows
 	config     Suppression
 	values     serde.Serde[Buffered]
@@ -66,9 +66,9 @@ func (c Suppression) open(of base, values serde.Serde[Buffered], send func([]byt
 	}
 	b := &updateBuffer{base: of, heldRows: held, config: c, values: values, streamTime: of.task.Time(of.node.Name), send: send}
 	for _, of := range c.Closes {
-		b.closes = append(b.closes, closes{b.task.Time(of.Node), of.Delay})
+		b.closes = append(b.closes, closes{b.base.task.Time(of.Node), of.Delay})
 	}
-	b.task.OnFlush(b.node, b.flush)
+	b.base.task.OnFlush(b.base.node, b.flush)
 	return b, b.each(func(key []byte, row Buffered) error {
 		b.enter(row, key)
 		return nil
@@ -120,7 +120,7 @@ func (b *updateBuffer) take(key []byte, next Buffered) error {
 	if err := b.measure(&next); err != nil {
 		return err
 	}
-	if err := b.cells.Set(cell, next, true, int64(next.Timestamp), b.origin(next.Headers)); err != nil {
+	if err := b.cells.Set(cell, next, true, int64(next.Timestamp), b.base.origin(next.Headers)); err != nil {
 		return graph.Final(err)
 	}
 	if held {
@@ -187,7 +187,7 @@ func (b *updateBuffer) settle() error {
 		return err
 	}
 	if b.config.FailFull {
-		return b.broken(b.fullError())
+		return b.base.broken(b.fullError())
 	}
 	b.warn()
 	held := b.records
@@ -198,7 +198,7 @@ func (b *updateBuffer) settle() error {
 			return err
 		}
 	}
-	b.task.BufferFull(b.node, held-b.records)
+	b.base.task.BufferFull(b.base.node, held-b.records)
 	return nil
 }
 
@@ -231,17 +231,17 @@ func (b *updateBuffer) until() int64 {
 func (b *updateBuffer) pass(key []byte) error {
 	cell, err := b.cells.Load(key, nil)
 	if err != nil {
-		return b.broken(err)
+		return b.base.broken(err)
 	}
 	if !cell.Present {
 		return nil
 	}
 	row := cell.Value
 	if err := b.remove(cell); err != nil {
-		return b.broken(err)
+		return b.base.broken(err)
 	}
 	if b.inFlush {
-		b.flushing(engine.Origin{Topic: row.Topic, Partition: row.Partition, Offset: row.Offset})
+		b.base.flushing(engine.Origin{Topic: row.Topic, Partition: row.Partition, Offset: row.Offset})
 	}
 	return b.send(key, &row)
 }
@@ -263,9 +263,9 @@ const quiet = time.Minute
 
 // warn logs that rows are passed on early because the buffer is full.
 func (b *updateBuffer) warn() {
-	if now := b.task.Now(); b.warned.IsZero() || now.Sub(b.warned) >= quiet {
+	if now := b.base.task.Now(); b.warned.IsZero() || now.Sub(b.warned) >= quiet {
 		b.warned = now
-		b.task.Logger().Warn("a buffer is full: rows are passed on before their time", "node", b.node.Name,
+		b.base.task.Logger().Warn("a buffer is full: rows are passed on before their time", "node", b.base.node.Name,
 			"records", b.records, "max_records", b.config.MaxRecords, "bytes", b.bytes, "max_bytes", b.config.MaxBytes)
 	}
 }

@@ -53,17 +53,17 @@ func (c AggregateWindows[K, V, A]) New(t graph.Task, n *graph.Node, children []a
 		folding: folding[K, V, serde.Windowed[K], A]{keys: keyEncoder[K]{serde: c.Keys}, add: c.Add},
 		store:   s, span: c.Span, dropAbsent: c.DropAbsent, clock: openClock(t, n, s.Newest(), c.Lag),
 	}
-	if w.rows, err = openRows[K, serde.Windowed[K]](base{t, n}, s, c.Values, c.EveryUpdate, children); err != nil {
+	if w.folding.rows, err = openRows[K, serde.Windowed[K]](base{t, n}, s, c.Values, c.EveryUpdate, children); err != nil {
 		return nil, err
 	}
-	w.keyOf, w.endOf = w.windowed, w.end
-	w.start()
-	w.closing, err = openClosing(&w.rows, c.Store, *w.newest, c.Span.Size, c.Span.Grace, nil)
+	w.folding.rows.keyOf, w.folding.rows.endOf = w.windowed, w.end
+	w.folding.rows.start()
+	w.closing, err = openClosing(&w.folding.rows, c.Store, *w.newest, c.Span.Size, c.Span.Grace, nil)
 	return w, err
 }
 
 type windows[K, V, A any] struct {
-	folding[K, V, serde.Windowed[K], A]
+	folding folding[K, V, serde.Windowed[K], A]
 	clock
 	store      windowStore[K, A]
 	span       Span
@@ -75,16 +75,16 @@ type windows[K, V, A any] struct {
 func (w *windows[K, V, A]) Receive(r *graph.Record[K, V]) error {
 	switch {
 	case r.NoKey:
-		w.drop(nullKey)
+		w.folding.rows.drop(nullKey)
 		return nil
 	case r.NoValue && w.dropAbsent:
-		w.drop(nullValue)
+		w.folding.rows.drop(nullValue)
 		return nil
 	}
 	w.advance(r.Timestamp)
-	key, err := w.keys.bytes(r.KeyBytes, r.Key)
+	key, err := w.folding.keys.bytes(r.KeyBytes, r.Key)
 	if err != nil {
-		_, failure := w.failed(err, nil)
+		_, failure := w.folding.rows.failed(err, nil)
 		return failure
 	}
 	if err := w.receiveAll(r, key); err != nil {
@@ -112,15 +112,15 @@ func (w *windows[K, V, A]) receiveAll(r *graph.Record[K, V], key []byte) error {
 // policy is therefore asked, and a dead letter written, only once for each record.
 func (w *windows[K, V, A]) receive(r *graph.Record[K, V], key []byte, start int64) (ok bool, failure error) {
 	if end := w.span.end(start); w.span.closed(end, int64(w.late)) || w.closing.passed(end) {
-		w.drop(lateRecord)
+		w.folding.rows.drop(lateRecord)
 		return true, nil
 	}
 	w.row = w.store.AppendKey(w.row[:0], key, start)
-	if cell, failure := w.fold(r, w.row); cell == nil {
+	if cell, failure := w.folding.fold(r, w.row); cell == nil {
 		return false, failure
 	}
 	w.store.Observe(start)
-	failure = w.emit()
+	failure = w.folding.rows.emit()
 	return failure == nil, failure
 }
 

@@ -24,7 +24,7 @@ func TestVersionsEqualTheStore(t *testing.T) {
 			t.Parallel()
 			spec := versionedstore.New("st", serde.String, serde.String, time.Hour, opts...)
 			task := storetest.New(t, 0)
-			rows := task.Open(spec).(versionedstore.Store[string, string])
+			rows := versionedstore.Open(task.Processor(spec), spec)
 			described, err := store.Of(spec)
 			must(t, err)
 			s := &query.Store{Spec: described, Partitions: 1, ByKey: true, Held: partitions{task}}

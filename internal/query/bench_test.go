@@ -17,7 +17,7 @@ const benchRows = 1000
 func benchmarked(b *testing.B) *query.Store {
 	spec := state.KeyValue("st", serde.String, serde.String)
 	task := storetest.New(b, 0)
-	rows := task.Open(spec).(state.KeyValueStore[string, string])
+	rows := state.Open(task.Processor(spec), spec)
 	for i := range benchRows {
 		if err := rows.Put(fmt.Sprintf("key-%04d", i), "a value of some thirty bytes...."); err != nil {
 			b.Fatal(err)

@@ -63,16 +63,16 @@ type modelRow struct {
 
 // newWorld opens the store in each task, in several versions of the program, one after
 // the other.
-func newWorld(t *testing.T, byKey bool, versions ...processor.StoreSpec) (*world, []engine.Store) {
+func newWorld[S processor.StoreSpec, H any](t *testing.T, byKey bool, open func(processor.Context[string, string], S) H, versions ...S) (*world, []H) {
 	w := &world{tasks: make(partitions, parts)}
-	stores := make([]engine.Store, parts)
+	stores := make([]H, parts)
 	for i := range w.tasks {
 		w.tasks[i] = storetest.New(t, 0)
 		for n, spec := range versions {
 			if n > 0 {
 				w.tasks[i].Restart()
 			}
-			stores[i] = w.tasks[i].Open(spec)
+			stores[i] = open(w.tasks[i].Processor(spec), spec)
 		}
 	}
 	spec, err := store.Of(versions[len(versions)-1])
@@ -200,13 +200,13 @@ func TestKeyValuesEqualModel(t *testing.T) {
 		for _, byKey := range []bool{true, false} {
 			t.Run(fmt.Sprintf("%s/byKey=%v", name, byKey), func(t *testing.T) {
 				t.Parallel()
-				w, stores := newWorld(t, byKey, state.KeyValue("st", serde.String, serde.String, opts...))
+				w, stores := newWorld(t, byKey, openRows, state.KeyValue("st", serde.String, serde.String, opts...))
 				r := rand.New(rand.NewPCG(1, 2))
 				for round := range 20 {
 					for n := range 12 {
 						key := pick(r)
 						row := modelRow{partition: w.partitionOf(r, key), key: key, value: fmt.Sprint(round, "-", n), at: r.Int64N(100)}
-						s, present := stores[row.partition].(state.KeyValueStore[string, string]), r.IntN(3) > 0
+						s, present := stores[row.partition], r.IntN(3) > 0
 						w.set(row, present)
 						if present {
 							must(t, s.PutTimestamped(key, row.value, processor.Timestamp(row.at)))
@@ -216,8 +216,8 @@ func TestKeyValuesEqualModel(t *testing.T) {
 					}
 					w.commit()
 					for _, s := range stores {
-						must(t, s.(state.KeyValueStore[string, string]).Put(pick(r), "uncommitted"))
-						must(t, s.(state.KeyValueStore[string, string]).Put("new", "uncommitted"))
+						must(t, s.Put(pick(r), "uncommitted"))
+						must(t, s.Put("new", "uncommitted"))
 					}
 					w.sort()
 					for range 60 {
@@ -251,10 +251,10 @@ func (w *world) checkRange(t *testing.T, r *rand.Rand) {
 }
 
 // abort drops the uncommitted changes.
-func (w *world) abort(stores []engine.Store, spec processor.StoreSpec) {
+func (w *world) abort(stores []state.KeyValueStore[string, string], spec state.Spec[string, string]) {
 	for i, k := range w.tasks {
 		k.Abort()
-		stores[i] = k.Open(spec)
+		stores[i] = openRows(k.Processor(spec), spec)
 	}
 }
 
@@ -269,7 +269,7 @@ func TestWindowsEqualModel(t *testing.T) {
 				t.Parallel()
 				earlier := windowstore.New("st", serde.String, serde.String, time.Second, 2*time.Minute, opts...)
 				spec := windowstore.New("st", serde.String, serde.String, time.Second, 24*time.Hour, opts...)
-				w, stores := newWorld(t, byKey, earlier, spec)
+				w, stores := newWorld(t, byKey, openWindows, earlier, spec)
 				interval := int64(time.Minute / time.Millisecond)
 				if name == "memory" { // nothing survives in memory
 					interval = store.SegmentInterval(24 * 3600_000)
@@ -284,7 +284,7 @@ func TestWindowsEqualModel(t *testing.T) {
 						if seq[row.partition]++; w.store.Spec.Duplicates {
 							row.seq = seq[row.partition]
 						}
-						must(t, stores[row.partition].(windows).PutTimestamped(row.key, row.value, processor.Timestamp(row.start), processor.Timestamp(row.at)))
+						must(t, stores[row.partition].PutTimestamped(row.key, row.value, processor.Timestamp(row.start), processor.Timestamp(row.at)))
 						open = append(open, row)
 					}
 					w.checkAll(t, r) // uncommitted changes are not visible
@@ -309,7 +309,10 @@ func (w *world) checkAll(t *testing.T, r *rand.Rand) {
 	}
 }
 
-type windows = windowstore.Store[string, string]
+var (
+	openRows    = state.Open[string, string, string, string]
+	openWindows = windowstore.Open[string, string, string, string]
+)
 
 // pickStart returns one of few starts, at the ends of segments of a minute and far from
 // each other.

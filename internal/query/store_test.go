@@ -17,8 +17,8 @@ import (
 
 // keyValues is a world with the row k in partition 1.
 func keyValues(t *testing.T, byKey bool) *world {
-	w, stores := newWorld(t, byKey, state.KeyValue("st", serde.String, serde.String))
-	must(t, stores[1].(state.KeyValueStore[string, string]).Put("k", "v"))
+	w, stores := newWorld(t, byKey, openRows, state.KeyValue("st", serde.String, serde.String))
+	must(t, stores[1].Put("k", "v"))
 	w.commit()
 	return w
 }
@@ -65,9 +65,9 @@ func TestPartitionsThatAreNotHere(t *testing.T) {
 // one is missing, the loop yields its rows and then an error.
 func TestWindowsThatAreNotHere(t *testing.T) {
 	t.Parallel()
-	w, stores := newWorld(t, false, windowstore.New("st", serde.String, serde.String, time.Second, time.Hour))
+	w, stores := newWorld(t, false, openWindows, windowstore.New("st", serde.String, serde.String, time.Second, time.Hour))
 	for _, s := range stores {
-		must(t, s.(windows).Put("k", "v", 1000))
+		must(t, s.Put("k", "v", 1000))
 	}
 	w.commit()
 	r := query.Range{Windows: &query.Windows{Key: []byte("k"), To: 5000}}
@@ -98,7 +98,7 @@ func TestRangesOfOtherKinds(t *testing.T) {
 	if _, err := all(t.Context(), w.store, query.Range{Windows: &query.Windows{}}); err == nil || !strings.Contains(err.Error(), "no windows") {
 		t.Errorf("windows of a key-value store: %v", err)
 	}
-	w, _ = newWorld(t, false, windowstore.New("st", serde.String, serde.String, time.Second, time.Hour))
+	w, _ = newWorld(t, false, openWindows, windowstore.New("st", serde.String, serde.String, time.Second, time.Hour))
 	if _, err := all(t.Context(), w.store, query.Range{}); err == nil || !strings.Contains(err.Error(), "use Windows") {
 		t.Errorf("a range of a window store: %v", err)
 	}

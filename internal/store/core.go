@@ -19,6 +19,7 @@ type Core[K, V any] struct {
 	noKey  serde.Optional[K] // nil unless keys is Optional
 	noVal  serde.Optional[V]
 	cells  *engine.Cells[K, V]
+	used   *Usage // nil but for bounded stores
 	keyBuf []byte
 }
 
@@ -52,6 +53,10 @@ func (c *Core[K, V]) Env() *engine.Env { return &c.env }
 // Cells returns the rows in memory.
 func (c *Core[K, V]) Cells() *engine.Cells[K, V] { return c.cells }
 
+// Usage returns the order in which the rows of a bounded key-value store were used, nil
+// for other stores.
+func (c *Core[K, V]) Usage() *Usage { return c.used }
+
 // NewTimeIndex returns an empty index. The caller closes it.
 func (c *Core[K, V]) NewTimeIndex() *engine.TimeIndex { return engine.NewTimeIndex(c.env.Budget) }
 
@@ -70,6 +75,9 @@ func (c *Core[K, V]) Trim() { c.cells.Trim() }
 // Close implements engine.Store.
 func (c *Core[K, V]) Close() error {
 	c.cells.Close()
+	if c.used != nil {
+		c.used.close()
+	}
 	return nil
 }
 

@@ -19,6 +19,9 @@ import (
 // store.
 func NewJoinRows[K, V any](name string, ks serde.Serde[K], vs serde.Serde[V], size, retention time.Duration, o Options) *Typed[K, V] {
 	s := Spec{Name: name, Kind: Window, Options: o, WindowSize: size, Retention: retention, Duplicates: true}
+	if ks != nil {
+		s.QueryKeys = serde.TimeWindowed(ks, size)
+	}
 	return NewTyped(s, ks, vs, openJoinRows[K, V], CheckWindows)
 }
 

@@ -14,27 +14,16 @@ type Typed[K, V any] struct {
 }
 
 // NewTyped returns a spec. open makes an instance; wrong, which may be nil, returns what
-// is wrong beside a missing name or serde.
+// is wrong beside a missing name or serde. Spec.QueryKeys is ks unless it is given.
 func NewTyped[K, V any](s Spec, ks serde.Serde[K], vs serde.Serde[V], open func(*Typed[K, V], engine.Env) (engine.Store, error), wrong func(*Spec) []error) *Typed[K, V] {
 	t := &Typed[K, V]{spec: s, keys: ks, values: vs}
 	t.spec.Keys, t.spec.Values, t.spec.wrong = ks, vs, wrong
-	t.spec.QueryKeys = queryKeys(&t.spec, ks)
+	if s.QueryKeys == nil && ks != nil {
+		t.spec.QueryKeys = ks
+	}
 	t.spec.readable = func(key []byte) error { return readable(ks, key) }
 	t.spec.open = func(env engine.Env) (engine.Store, error) { return open(t, env) }
 	return t
-}
-
-// queryKeys returns Spec.QueryKeys.
-func queryKeys[K any](s *Spec, ks serde.Serde[K]) any {
-	switch {
-	case ks == nil:
-		return nil
-	case s.Kind == Window:
-		return serde.TimeWindowed(ks, s.WindowSize)
-	case s.Kind == Session:
-		return serde.SessionWindowed(ks)
-	}
-	return ks
 }
 
 // NewUntyped returns a spec of a store that handles bytes. open makes an instance.

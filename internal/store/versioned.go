@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/millrace-streams/millrace/internal/engine"
 	"github.com/millrace-streams/millrace/serde"
@@ -26,8 +27,19 @@ var Versioned = &Kind{
 	restore:   restoreVersion,
 }
 
-// CheckVersions returns what is wrong with the times of a versioned store.
-func CheckVersions(s *Spec) []error { return checkRetention(s, "history") }
+// NewVersioned describes a versioned store. Its instances are [Versions].
+func NewVersioned[K, V any](name string, ks serde.Serde[K], vs serde.Serde[V], history time.Duration, o Options) *Typed[K, V] {
+	s := Spec{Name: name, Kind: Versioned, Options: o, Retention: history}
+	return NewTyped(s, ks, vs, openVersions[K, V], checkVersions)
+}
+
+// openVersions makes the instance for one task.
+func openVersions[K, V any](t *Typed[K, V], env engine.Env) (engine.Store, error) {
+	return NewVersions(t, env)
+}
+
+// checkVersions returns what is wrong with the times of a versioned store.
+func checkVersions(s *Spec) []error { return checkRetention(s, "history") }
 
 // PastLayout is the layout of the earlier versions of a versioned store. They are divided
 // into segments by their ends. A version ends where the next one begins.

@@ -21,3 +21,10 @@ type host struct {
 func (h host) Store(string) (processor.Store, error) { return h.instance, nil }
 func (h host) Drop(string)                           { *h.dropped++ }
 func (h host) Metadata() processor.Metadata          { return processor.Metadata{Topic: "in"} }
+
+// Processor opens a store, as Open does, and returns the context of a processor that was
+// given the store. Call an Open function of the store's package with it.
+func (k *Task) Processor(spec processor.StoreSpec) processor.Context[string, string] {
+	k.t.Helper()
+	return Context(k.Open(spec).(processor.Store), new(int))
+}

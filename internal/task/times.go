@@ -63,6 +63,9 @@ func (t *Task) timesLost() bool {
 // warnOfLostTimes logs the inputs whose partition time, and with it the positions of
 // processors, are not known any more.
 func (t *Task) warnOfLostTimes() {
+	if t.cfg.ID.Global() {
+		return // no tool sets the positions in the database of a global store
+	}
 	for _, q := range t.queues {
 		if IsMetadata(q.metadata) {
 			continue

@@ -35,7 +35,9 @@ func (s *core[K, V]) WithoutWindow(cellKey []byte) []byte {
 }
 
 // Key returns the key without its session in a cell's key.
-func (s *core[K, V]) Key(cellKey []byte) (K, error) { return s.Decode(s.WithoutWindow(cellKey)) }
+func (s *core[K, V]) Key(cellKey []byte) (K, error) {
+	return s.expiring.Core().Decode(s.WithoutWindow(cellKey))
+}
 
 // AppendSessions appends the sessions of a key with end >= from and start <= to, by end.
 // For most records it reads no row: see lastSession.
@@ -48,7 +50,7 @@ func (s *core[K, V]) AppendSessions(dst []serde.Window, key []byte, from, to int
 		return dst, nil
 	}
 	last := lastSession{Window: serde.Window{Start: none, End: none}, before: from - 1}
-	for row, err := range s.rows(store.KeyRange{First: key, One: true}, max(from, 0), s.Time(), false) {
+	for row, err := range s.rows(store.KeyRange{First: key, One: true}, max(from, 0), s.expiring.Time(), false) {
 		if err != nil {
 			return dst, err
 		}
@@ -70,10 +72,10 @@ func (s *core[K, V]) AppendSessions(dst []serde.Window, key []byte, from, to int
 // timestamps of the rows: a row has the timestamp of the record that came last. Without a
 // loss it returns -1, because a row may belong to a record that will be read again.
 func (s *core[K, V]) Newest() int64 {
-	if s.Expiring.Newest() < 0 {
+	if s.expiring.Newest() < 0 {
 		return -1
 	}
-	return s.Time()
+	return s.expiring.Time()
 }
 
 // Merged tells the store that a key has a new session. The session replaces all sessions
@@ -89,10 +91,36 @@ func (s *core[K, V]) Merged(key []byte, w serde.Window) {
 // found, no longer exist.
 func (s *core[K, V]) Gone(key []byte) { s.latest.Forget(key) }
 
+// Name returns the store's name.
+func (s *core[K, V]) Name() string { return s.expiring.Name() }
+
+// StoreName implements engine.Store.
+func (s *core[K, V]) StoreName() string { return s.expiring.Name() }
+
+// Cells returns the rows in memory.
+func (s *core[K, V]) Cells() *engine.Cells[K, V] { return s.expiring.Cells() }
+
+// Observe moves the store's time forward.
+func (s *core[K, V]) Observe(at int64) { s.expiring.Observe(at) }
+
+// TimeIndex returns an index of the committed rows; see store.Expiring.
+func (s *core[K, V]) TimeIndex(after int64, keyOf func(local []byte) []byte) (*engine.TimeIndex, error) {
+	return s.expiring.TimeIndex(after, keyOf)
+}
+
+// Flush implements engine.Store.
+func (s *core[K, V]) Flush(b *engine.TableBatch) error { return s.expiring.Flush(b) }
+
+// Committed implements engine.Store.
+func (s *core[K, V]) Committed() { s.expiring.Committed() }
+
+// Trim implements engine.Store.
+func (s *core[K, V]) Trim() { s.expiring.Trim() }
+
 // Close implements engine.Store.
 func (s *core[K, V]) Close() error {
 	s.latest.Close()
-	return s.Expiring.Close()
+	return s.expiring.Close()
 }
 
 // rows yields the sessions of the keys with end >= from and start <= to, by segment.
@@ -101,8 +129,8 @@ func (s *core[K, V]) Close() error {
 //
 //go:noinline
 func (s *core[K, V]) rows(keys store.KeyRange, from, to int64, reverse bool) iter.Seq2[engine.Row[K, V], error] {
-	return s.Rows(store.Scan{
-		First: from, Last: s.Time(), Whole: keys.All(), Reverse: reverse,
+	return s.expiring.Rows(store.Scan{
+		First: from, Last: s.expiring.Time(), Whole: keys.All(), Reverse: reverse,
 		Bounds: func(segment int64) (lower, upper []byte) {
 			if keys.One {
 				return s.layout.KeyBounds(segment, keys.First, from)

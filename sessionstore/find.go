@@ -46,15 +46,15 @@ type query[K any] struct {
 //
 //go:noinline
 func (s *sessions[K, V]) find(q query[K]) iter.Seq2[Entry[K, V], error] {
-	keys, err := s.core.KeyRange(q.first, q.last, q.one)
+	keys, err := s.common.KeyRange(q.first, q.last, q.one)
 	if err != nil {
 		return func(yield func(Entry[K, V], error) bool) { yield(Entry[K, V]{}, err) }
 	}
 	return func(yield func(Entry[K, V], error) bool) {
-		for row, err := range s.core.rows(keys, max(q.from, s.core.Live()), q.to, q.reverse) {
+		for row, err := range s.core.rows(keys, max(q.from, s.core.expiring.Live()), q.to, q.reverse) {
 			var e Entry[K, V]
 			if err == nil {
-				if e, err = s.entry(row); err == nil && s.core.Expired(int64(e.End)) {
+				if e, err = s.entry(row); err == nil && s.core.expiring.Expired(int64(e.End)) {
 					continue // the loop has moved the store's time
 				}
 			}
@@ -67,7 +67,7 @@ func (s *sessions[K, V]) find(q query[K]) iter.Seq2[Entry[K, V], error] {
 
 func (s *sessions[K, V]) entry(row engine.Row[K, V]) (Entry[K, V], error) {
 	b, start, end, _ := store.SplitSession(row.KeyBytes)
-	key, err := s.core.Decode(b)
+	key, err := s.common.Decode(b)
 	if err != nil {
 		return Entry[K, V]{}, err
 	}

@@ -66,12 +66,13 @@ func Open[K, V, K2, V2 any](ctx processor.Context[K2, V2], spec Spec[K, V]) Stor
 	if !ok {
 		panic(store.Other(spec, instance))
 	}
-	return &sessions[K, V]{core: c, user: store.UserOf(ctx)}
+	return &sessions[K, V]{core: c, common: c.expiring.Core(), user: store.UserOf(ctx)}
 }
 
 // sessions is a processor's handle of a store.
 type sessions[K, V any] struct {
 	core   *core[K, V]
+	common *store.Core[K, V] // of core
 	user   store.User
 	rowBuf []byte
 }
@@ -82,7 +83,7 @@ type opener[K, V any] struct{}
 // HandleOf implements store.Opener.
 func (opener[K, V]) HandleOf(instance processor.Store) processor.Store {
 	if c, ok := instance.(*core[K, V]); ok {
-		return &sessions[K, V]{core: c}
+		return &sessions[K, V]{core: c, common: c.expiring.Core()}
 	}
 	return nil
 }
@@ -95,7 +96,7 @@ func (s *sessions[K, V]) Name() string { return s.core.Name() }
 // core is a store's instance in a task. It has what the operators of package topology
 // need.
 type core[K, V any] struct {
-	*store.Expiring[K, V]
+	expiring *store.Expiring[K, V]
 
 	layout store.SessionLayout
 	latest *engine.Recent[lastSession]
@@ -108,7 +109,7 @@ func open[K, V any](t *store.Typed[K, V], env engine.Env) (engine.Store, error) 
 		return nil, err
 	}
 	return &core[K, V]{
-		Expiring: expiring,
+		expiring: expiring,
 		layout:   store.NewSessionLayout(expiring.Interval()),
 		latest:   engine.NewRecent[lastSession](env.Budget),
 	}, nil
@@ -122,7 +123,7 @@ func endOf(local []byte) (end int64, ok bool) {
 
 // row returns the local key of a session. It is valid until the next call.
 func (s *sessions[K, V]) row(key K, start, end processor.Timestamp) ([]byte, error) {
-	b, err := s.core.Encode(key)
+	b, err := s.common.Encode(key)
 	if err != nil {
 		return nil, err
 	}
@@ -132,7 +133,7 @@ func (s *sessions[K, V]) row(key K, start, end processor.Timestamp) ([]byte, err
 
 func (s *sessions[K, V]) Get(key K, start, end processor.Timestamp) (V, bool, error) {
 	var zero V
-	if start < 0 || end < start || s.core.Expired(int64(end)) {
+	if start < 0 || end < start || s.core.expiring.Expired(int64(end)) {
 		return zero, false, nil
 	}
 	row, err := s.row(key, start, end)
@@ -147,7 +148,7 @@ func (s *sessions[K, V]) Get(key K, start, end processor.Timestamp) (V, bool, er
 }
 
 func (s *sessions[K, V]) Put(key K, value V, start, end processor.Timestamp) error {
-	return s.put(key, value, s.core.Present(value), start, end)
+	return s.put(key, value, s.common.Present(value), start, end)
 }
 
 func (s *sessions[K, V]) Delete(key K, start, end processor.Timestamp) error {
@@ -158,13 +159,13 @@ func (s *sessions[K, V]) Delete(key K, start, end processor.Timestamp) error {
 func (s *sessions[K, V]) put(key K, value V, present bool, start, end processor.Timestamp) error {
 	switch {
 	case start < 0:
-		return s.core.Wrap(fmt.Errorf("session start %d ms is before 1970", int64(start)))
+		return s.common.Wrap(fmt.Errorf("session start %d ms is before 1970", int64(start)))
 	case end < start:
-		return s.core.Wrap(fmt.Errorf("the session ends at %d ms, before its start at %d ms", int64(end), int64(start)))
+		return s.common.Wrap(fmt.Errorf("the session ends at %d ms, before its start at %d ms", int64(end), int64(start)))
 	}
 	row, err := s.row(key, start, end)
 	if err != nil {
 		return err
 	}
-	return s.core.Put(row, key, value, present, int64(end), s.core.Env().Now(), s.user)
+	return s.core.expiring.Put(row, key, value, present, int64(end), s.common.Env().Now(), s.user)
 }

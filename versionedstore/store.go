@@ -53,13 +53,14 @@ func Open[K, V, K2, V2 any](ctx processor.Context[K2, V2], spec Spec[K, V]) Stor
 	if !ok {
 		panic(store.Other(spec, instance))
 	}
-	return &versions[K, V]{core, store.UserOf(ctx)}
+	return &versions[K, V]{core, core.Core(), store.UserOf(ctx)}
 }
 
 // versions is a processor's handle of a store.
 type versions[K, V any] struct {
-	core *store.Versions[K, V] // the store's instance in the task
-	user store.User
+	core   *store.Versions[K, V] // the store's instance in the task
+	common *store.Core[K, V]     // of core
+	user   store.User
 }
 
 // opener is the store.Opener of the package.
@@ -68,7 +69,7 @@ type opener[K, V any] struct{}
 // HandleOf implements store.Opener.
 func (opener[K, V]) HandleOf(instance processor.Store) processor.Store {
 	if core, ok := instance.(*store.Versions[K, V]); ok {
-		return &versions[K, V]{core, store.User{}}
+		return &versions[K, V]{core, core.Core(), store.User{}}
 	}
 	return nil
 }
@@ -81,7 +82,7 @@ func (s *versions[K, V]) Name() string { return s.core.Name() }
 func (s *versions[K, V]) Get(key K) (Version[V], bool, error) { return s.GetAsOf(key, NoEnd) }
 
 func (s *versions[K, V]) GetAsOf(key K, at processor.Timestamp) (Version[V], bool, error) {
-	b, err := s.core.Encode(key)
+	b, err := s.common.Encode(key)
 	if err != nil {
 		return Version[V]{}, false, err
 	}
@@ -93,7 +94,7 @@ func (s *versions[K, V]) GetAsOf(key K, at processor.Timestamp) (Version[V], boo
 }
 
 func (s *versions[K, V]) Put(key K, value V, from processor.Timestamp) (to processor.Timestamp, kept bool, err error) {
-	return s.put(key, value, s.core.Present(value), from)
+	return s.put(key, value, s.common.Present(value), from)
 }
 
 func (s *versions[K, V]) Delete(key K, from processor.Timestamp) (Version[V], bool, error) {
@@ -109,10 +110,10 @@ func (s *versions[K, V]) Delete(key K, from processor.Timestamp) (Version[V], bo
 }
 
 func (s *versions[K, V]) put(key K, value V, present bool, from processor.Timestamp) (to processor.Timestamp, kept bool, err error) {
-	if err := s.core.CheckTime(from); err != nil {
+	if err := s.common.CheckTime(from); err != nil {
 		return 0, false, err
 	}
-	b, err := s.core.Encode(key)
+	b, err := s.common.Encode(key)
 	if err != nil {
 		return 0, false, err
 	}

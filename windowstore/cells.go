@@ -26,7 +26,7 @@ func (s *core[K, V]) Start(cellKey []byte) int64 {
 // Key returns the key without its window in a cell's key.
 func (s *core[K, V]) Key(cellKey []byte) (K, error) {
 	key, _, _, _ := store.SplitLocal(cellKey)
-	return s.Decode(key)
+	return s.expiring.Core().Decode(key)
 }
 
 // AppendWindow appends the key of the cell of a window.
@@ -37,13 +37,13 @@ func (s *core[K, V]) AppendWindow(dst, key []byte, w serde.Window) []byte {
 // Windows returns the windows of a key that start at from or later, or more of them. The
 // caller adds each window that it writes to the list. For most records it reads no row.
 func (s *core[K, V]) Windows(key []byte, from int64) (*engine.WindowList, error) {
-	from = max(from, s.Kept())
+	from = max(from, s.expiring.Kept())
 	known := s.recent.Get(key)
 	if known == nil {
 		known = s.recent.Put(key, engine.WindowList{From: math.MaxInt64}, s.Cells().Len())
 	}
 	list := &known.Value
-	list.Cut(min(from, s.Live()))
+	list.Cut(min(from, s.expiring.Live()))
 	var err error
 	if list.From > from {
 		err = s.list(list, key, from)
@@ -65,10 +65,39 @@ func (s *core[K, V]) list(list *engine.WindowList, key []byte, from int64) error
 	return nil
 }
 
+// Name returns the store's name.
+func (s *core[K, V]) Name() string { return s.expiring.Name() }
+
+// StoreName implements engine.Store.
+func (s *core[K, V]) StoreName() string { return s.expiring.Name() }
+
+// Cells returns the rows in memory.
+func (s *core[K, V]) Cells() *engine.Cells[K, V] { return s.expiring.Cells() }
+
+// Observe moves the store's time forward.
+func (s *core[K, V]) Observe(at int64) { s.expiring.Observe(at) }
+
+// TimeIndex returns an index of the committed rows; see store.Expiring.
+func (s *core[K, V]) TimeIndex(after int64, keyOf func(local []byte) []byte) (*engine.TimeIndex, error) {
+	return s.expiring.TimeIndex(after, keyOf)
+}
+
+// Flush implements engine.Store.
+func (s *core[K, V]) Flush(b *engine.TableBatch) error { return s.expiring.Flush(b) }
+
+// Committed implements engine.Store.
+func (s *core[K, V]) Committed() { s.expiring.Committed() }
+
+// Trim implements engine.Store.
+func (s *core[K, V]) Trim() { s.expiring.Trim() }
+
+// Newest returns store.Expiring.Newest.
+func (s *core[K, V]) Newest() int64 { return s.expiring.Newest() }
+
 // Close implements engine.Store.
 func (s *core[K, V]) Close() error {
 	s.recent.Close()
-	return s.Expiring.Close()
+	return s.expiring.Close()
 }
 
 // rows yields the rows of the keys with from <= start <= to, by segment. It includes
@@ -79,7 +108,7 @@ func (s *core[K, V]) Close() error {
 //go:noinline
 func (s *core[K, V]) rows(keys store.KeyRange, from, to int64, reverse bool) iter.Seq2[engine.Row[K, V], error] {
 	from = max(from, 0)
-	return s.Rows(store.Scan{
+	return s.expiring.Rows(store.Scan{
 		First: from, Last: to, Whole: keys.All(), Reverse: reverse,
 		Bounds: func(segment int64) (lower, upper []byte) {
 			if keys.One {

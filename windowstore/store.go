@@ -77,12 +77,13 @@ func Open[K, V, K2, V2 any](ctx processor.Context[K2, V2], spec Spec[K, V]) Stor
 	if !ok {
 		panic(store.Other(spec, instance))
 	}
-	return &windows[K, V]{core: c, user: store.UserOf(ctx)}
+	return &windows[K, V]{core: c, common: c.expiring.Core(), user: store.UserOf(ctx)}
 }
 
 // windows is a processor's handle of a store.
 type windows[K, V any] struct {
 	core    *core[K, V]
+	common  *store.Core[K, V] // of core
 	user    store.User
 	cellBuf []byte
 }
@@ -93,7 +94,7 @@ type opener[K, V any] struct{}
 // HandleOf implements store.Opener.
 func (opener[K, V]) HandleOf(instance processor.Store) processor.Store {
 	if c, ok := instance.(*core[K, V]); ok {
-		return &windows[K, V]{core: c}
+		return &windows[K, V]{core: c, common: c.expiring.Core()}
 	}
 	return nil
 }
@@ -106,7 +107,7 @@ func (s *windows[K, V]) Name() string { return s.core.Name() }
 // core is a store's instance in a task. It has what the operators of package topology
 // need.
 type core[K, V any] struct {
-	*store.Expiring[K, V]
+	expiring *store.Expiring[K, V]
 
 	size   int64
 	layout store.WindowLayout
@@ -126,7 +127,7 @@ func open[K, V any](t *store.Typed[K, V], env engine.Env) (engine.Store, error) 
 	}
 	spec := t.Describe()
 	return &core[K, V]{
-		Expiring:   expiring,
+		expiring:   expiring,
 		size:       spec.WindowSize.Milliseconds(),
 		layout:     store.NewWindowLayout(expiring.Interval()),
 		duplicates: spec.Duplicates,
@@ -143,7 +144,7 @@ func startOf(local []byte) (start int64, ok bool) {
 
 // cellKey returns the key of a cell, valid until the next call.
 func (s *windows[K, V]) cellKey(key K, start int64, seq uint32) ([]byte, error) {
-	b, err := s.core.Encode(key)
+	b, err := s.common.Encode(key)
 	if err != nil {
 		return nil, err
 	}
@@ -153,7 +154,7 @@ func (s *windows[K, V]) cellKey(key K, start int64, seq uint32) ([]byte, error) 
 
 func (s *windows[K, V]) Get(key K, start processor.Timestamp) (V, bool, error) {
 	var zero V
-	if start < 0 || s.core.Expired(int64(start)) {
+	if start < 0 || s.core.expiring.Expired(int64(start)) {
 		return zero, false, nil
 	}
 	if s.core.duplicates {
@@ -174,11 +175,11 @@ func (s *windows[K, V]) Get(key K, start processor.Timestamp) (V, bool, error) {
 }
 
 func (s *windows[K, V]) Put(key K, value V, start processor.Timestamp) error {
-	return s.put(key, value, true, int64(start), s.core.Env().Now())
+	return s.put(key, value, true, int64(start), s.common.Env().Now())
 }
 
 func (s *windows[K, V]) PutTimestamped(key K, value V, start, at processor.Timestamp) error {
-	if err := s.core.CheckTime(at); err != nil {
+	if err := s.common.CheckTime(at); err != nil {
 		return err
 	}
 	return s.put(key, value, true, int64(start), int64(at))
@@ -186,15 +187,15 @@ func (s *windows[K, V]) PutTimestamped(key K, value V, start, at processor.Times
 
 func (s *windows[K, V]) Delete(key K, start processor.Timestamp) error {
 	var zero V
-	return s.put(key, zero, false, int64(start), s.core.Env().Now())
+	return s.put(key, zero, false, int64(start), s.common.Env().Now())
 }
 
 func (s *windows[K, V]) put(key K, value V, present bool, start, at int64) error {
 	if start < 0 {
-		return s.core.Wrap(fmt.Errorf("window start %d ms is before 1970", start))
+		return s.common.Wrap(fmt.Errorf("window start %d ms is before 1970", start))
 	}
-	present = present && s.core.Present(value)
-	encoded, err := s.core.Encode(key)
+	present = present && s.common.Present(value)
+	encoded, err := s.common.Encode(key)
 	if err != nil {
 		return err // no sequence number was used
 	}
@@ -208,9 +209,9 @@ func (s *windows[K, V]) put(key K, value V, present bool, start, at int64) error
 		return err
 	}
 	if s.core.duplicates && !present {
-		return s.core.LogOnly(b, value, false, at, s.user.Origin())
+		return s.core.expiring.LogOnly(b, value, false, at, s.user.Origin())
 	}
-	return s.core.Put(b, key, value, present, start, at, s.user)
+	return s.core.expiring.Put(b, key, value, present, start, at, s.user)
 }
 
 // nextSeq returns the sequence number of a put: 0, or the next number if the store

@@ -13,7 +13,7 @@ const ExpiredReason = "expired window"
 // window, or the end of its session. The store's time is the largest time of all rows
 // that were ever put. A row expires when the store's time is the retention past its own.
 type Expiring[K, V any] struct {
-	*Core[K, V]
+	core *Core[K, V]
 
 	layout    Segmented
 	retention int64
@@ -34,7 +34,7 @@ func NewExpiring[K, V any](t *Typed[K, V], env engine.Env, rowTime func(local []
 		return nil, err
 	}
 	e := &Expiring[K, V]{
-		Core:      NewCore(t, env, SegmentBytes),
+		core:      NewCore(t, env, SegmentBytes),
 		layout:    Segmented{interval},
 		retention: spec.Retention.Milliseconds(),
 		time:      env.Time,
@@ -51,9 +51,9 @@ func NewExpiring[K, V any](t *Typed[K, V], env engine.Env, rowTime func(local []
 // was not committed, or was lost, for example one that was restored from the changelog of
 // a Java application. Only rows of the last segment can be the latest.
 func (s *Expiring[K, V]) findTime() error {
-	latest, newest, err := s.layout.LatestTime(s.env.Table, s.rowTime)
+	latest, newest, err := s.layout.LatestTime(s.core.env.Table, s.rowTime)
 	s.Observe(latest)
-	if s.env.TimesLost {
+	if s.core.env.TimesLost {
 		s.newest = newest
 	}
 	return err
@@ -71,12 +71,12 @@ func (s *Expiring[K, V]) TimeIndex(after int64, keyOf func(local []byte) []byte)
 	if keyOf == nil {
 		keyOf = bytes.Clone
 	}
-	index := engine.NewTimeIndex(s.env.Budget)
+	index := engine.NewTimeIndex(s.core.env.Budget)
 	var from []byte
 	if after >= 0 {
 		from = s.layout.AppendSegment(nil, after)
 	}
-	rows, err := s.env.Table.Scan(from, nil)
+	rows, err := s.core.env.Table.Scan(from, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -87,6 +87,21 @@ func (s *Expiring[K, V]) TimeIndex(after int64, keyOf func(local []byte) []byte)
 	}
 	return index, rows.Close()
 }
+
+// Core returns what all kinds of stores have in common.
+func (s *Expiring[K, V]) Core() *Core[K, V] { return s.core }
+
+// Name returns the store's name.
+func (s *Expiring[K, V]) Name() string { return s.core.Name() }
+
+// Cells returns the rows in memory.
+func (s *Expiring[K, V]) Cells() *engine.Cells[K, V] { return s.core.cells }
+
+// Trim implements engine.Store.
+func (s *Expiring[K, V]) Trim() { s.core.Trim() }
+
+// Close implements engine.Store.
+func (s *Expiring[K, V]) Close() error { return s.core.Close() }
 
 // Interval returns the interval of the segments in ms.
 func (s *Expiring[K, V]) Interval() int64 { return s.layout.Interval }
@@ -119,30 +134,30 @@ func (s *Expiring[K, V]) Put(local []byte, key K, value V, present bool, rowTime
 		user.Dropped(ExpiredReason)
 		return s.LogOnly(local, value, present, at, user.Origin())
 	}
-	_, err := s.cells.Put(local, key, value, present, at, user.Origin())
+	_, err := s.core.cells.Put(local, key, value, present, at, user.Origin())
 	return err
 }
 
 // LogOnly writes to the changelog what the store itself does not take.
 func (s *Expiring[K, V]) LogOnly(local []byte, value V, present bool, at int64, origin engine.Origin) error {
-	if s.env.Log == nil {
+	if s.core.env.Log == nil {
 		return nil
 	}
 	var data []byte
 	if present {
 		var err error
-		if data, err = s.EncodeValue(value); err != nil {
+		if data, err = s.core.EncodeValue(value); err != nil {
 			return err
 		}
 	}
 	key := append([]byte(nil), local[SegmentBytes:]...)
-	return s.env.Log(key, data, at, &origin)
+	return s.core.env.Log(key, data, at, &origin)
 }
 
 // Flush implements engine.Store. It also deletes the segments that have expired. What was
 // put into them since the last Flush goes with them.
 func (s *Expiring[K, V]) Flush(b *engine.TableBatch) error {
-	if err := s.Core.Flush(b); err != nil {
+	if err := s.core.Flush(b); err != nil {
 		return err
 	}
 	below := s.layout.ExpiredBelow(*s.time, s.retention)
@@ -156,9 +171,9 @@ func (s *Expiring[K, V]) Flush(b *engine.TableBatch) error {
 // Committed implements engine.Store. It also drops what is cached of the segments that
 // were deleted.
 func (s *Expiring[K, V]) Committed() {
-	s.Core.Committed()
+	s.core.Committed()
 	if s.forget {
 		s.forget = false
-		s.cells.Forget(s.deleted)
+		s.core.cells.Forget(s.deleted)
 	}
 }

@@ -83,7 +83,7 @@ func (s *Expiring[K, V]) Rows(scan Scan) iter.Seq2[engine.Row[K, V], error] {
 				_, upper = scan.Bounds(last)
 				i = last - first
 			}
-			for row, err := range s.cells.Range(lower, upper, scan.Reverse) {
+			for row, err := range s.core.cells.Range(lower, upper, scan.Reverse) {
 				if err == nil && !scan.Wanted(row.KeyBytes) {
 					continue
 				}

@@ -21,8 +21,7 @@ const (
 // in a key-value store, so everything that works on cells works on the newest versions.
 // A newest version is found however old it is. Earlier versions are in the history.
 type Versions[K, V any] struct {
-	*Core[K, V]
-
+	core *Core[K, V]
 	time *int64
 	past past
 	log  versionLog
@@ -39,14 +38,29 @@ func newVersions[K, V any](t *Typed[K, V], env engine.Env, findTime bool) (*Vers
 		return nil, err
 	}
 	s := &Versions[K, V]{
-		Core: NewCore(t, env, 0),
+		core: NewCore(t, env, 0),
 		time: env.Time,
 		past: h,
 		log:  versionLog{spec: &t.spec, env: env, deaths: map[string]int64{}},
 	}
-	s.cells.LogDeletions()
+	s.core.cells.LogDeletions()
 	return s, nil
 }
+
+// Core returns what all kinds of stores have in common.
+func (s *Versions[K, V]) Core() *Core[K, V] { return s.core }
+
+// Cells returns the newest versions in memory.
+func (s *Versions[K, V]) Cells() *engine.Cells[K, V] { return s.core.cells }
+
+// Name returns the store's name.
+func (s *Versions[K, V]) Name() string { return s.core.Name() }
+
+// StoreName implements engine.Store.
+func (s *Versions[K, V]) StoreName() string { return s.core.Name() }
+
+// Trim implements engine.Store.
+func (s *Versions[K, V]) Trim() { s.core.Trim() }
 
 // Time returns the store's time, -1 if nothing was ever put.
 func (s *Versions[K, V]) Time() int64 { return *s.time }
@@ -101,7 +115,7 @@ func (s *Versions[K, V]) isNewest(cell *engine.Cell[K, V], at int64) (bool, erro
 // replace makes a version the newest one of its key. The one before goes to the history.
 func (s *Versions[K, V]) replace(cell *engine.Cell[K, V], value V, present bool, at int64, origin engine.Origin) error {
 	key := string(cell.KeyBytes())
-	before := loggedVersion{key: key, at: cell.Timestamp, origin: s.cells.Origin(cell)}
+	before := loggedVersion{key: key, at: cell.Timestamp, origin: s.core.cells.Origin(cell)}
 	unlogged := cell.Changed() && !s.log.atOnce() && cell.Timestamp < at
 	ended := cell.Present && cell.Timestamp < at
 	if ended {
@@ -110,7 +124,7 @@ func (s *Versions[K, V]) replace(cell *engine.Cell[K, V], value V, present bool,
 			return err
 		}
 	}
-	if err := s.cells.Set(cell, value, present, at, origin); err != nil {
+	if err := s.core.cells.Set(cell, value, present, at, origin); err != nil {
 		return err
 	}
 	if unlogged {
@@ -157,7 +171,7 @@ func (s *Versions[K, V]) insert(cell *engine.Cell[K, V], value V, present bool, 
 // AsOf returns the version of a key that was valid at a time, and from when on. ok is
 // false if there was none, or if the history does not reach back to that time.
 func (s *Versions[K, V]) AsOf(keyBytes []byte, key K, at int64) (value V, from, end int64, ok bool, err error) {
-	cell, err := s.cells.Load(keyBytes, key)
+	cell, err := s.core.cells.Load(keyBytes, key)
 	switch {
 	case err != nil:
 		return value, 0, 0, false, err
@@ -170,7 +184,7 @@ func (s *Versions[K, V]) AsOf(keyBytes []byte, key K, at int64) (value V, from, 
 	if err != nil || !found || v.from > at || v.from == v.end {
 		return value, 0, 0, false, err
 	}
-	value, err = s.DecodeValue(v.value)
+	value, err = s.core.DecodeValue(v.value)
 	return value, v.from, v.end, err == nil, err
 }
 
@@ -217,7 +231,7 @@ func (s *Versions[K, V]) newest(cell *engine.Cell[K, V], key string, died int64,
 
 // encode returns the encoding of a value. It is not nil, and its bytes never change.
 func (s *Versions[K, V]) encode(value V, origin engine.Origin) ([]byte, error) {
-	return appendValue(s.spec, s.values, []byte{}, value, origin)
+	return appendValue(s.core.spec, s.core.values, []byte{}, value, origin)
 }
 
 // Flush implements engine.Store.
@@ -225,7 +239,7 @@ func (s *Versions[K, V]) Flush(b *engine.TableBatch) error {
 	if err := s.log.flush(s.repeated); err != nil {
 		return err
 	}
-	if err := s.Core.Flush(b); err != nil {
+	if err := s.core.Flush(b); err != nil {
 		return err
 	}
 	return s.past.flush(b.Past())
@@ -234,10 +248,10 @@ func (s *Versions[K, V]) Flush(b *engine.TableBatch) error {
 // repeated returns the record that logs the newest version of a key once more. changed
 // says that it is logged anyway.
 func (s *Versions[K, V]) repeated(key string, died int64) (v loggedVersion, changed bool, err error) {
-	cell, err := s.cells.Get([]byte(key))
+	cell, err := s.core.cells.Get([]byte(key))
 	if err == nil && cell == nil {
 		var none K
-		cell, err = s.cells.Load([]byte(key), none)
+		cell, err = s.core.cells.Load([]byte(key), none)
 	}
 	if err != nil || cell.Changed() {
 		return v, err == nil, err
@@ -248,7 +262,7 @@ func (s *Versions[K, V]) repeated(key string, died int64) (v loggedVersion, chan
 
 // Committed implements engine.Store.
 func (s *Versions[K, V]) Committed() {
-	s.Core.Committed()
+	s.core.Committed()
 	s.past.committed()
 }
 
@@ -256,5 +270,5 @@ func (s *Versions[K, V]) Committed() {
 func (s *Versions[K, V]) Close() error {
 	s.log.hold(-s.log.held)
 	s.past.close()
-	return s.Core.Close()
+	return s.core.Close()
 }

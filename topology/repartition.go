@@ -37,7 +37,7 @@ func repartition[K, V any](s flow[K, V], op, name string, o repartitionOptions) 
 		r.source.combine = func(by any) (*node, maker) { return r.sink, by.(operator.Combinable[K, V]).Sink(sink) }
 	}
 	// The keys in the topic were encoded by the sink, so the source may keep their bytes.
-	r.source.make = operator.Source[K, V]{Keys: s.keys, Values: s.values, KeepKey: true, Internal: true}.New
+	r.source.make = operator.Repartitioned[K, V]{Source: operator.Source[K, V]{Keys: s.keys, Values: s.values, KeepKey: true}}.New
 	s.n, s.rekeyed = r.source, false
 	return s
 }

@@ -46,10 +46,12 @@ func sources[K, V any](b *Builder, topics []string, ks serde.Serde[K], vs serde.
 func decoded[K, V any](b *Builder, n *node, ks serde.Serde[K], vs serde.Serde[V], o sourceOptions) Stream[K, V] {
 	extract, typed := o.extractor.(operator.Extractor[K, V])
 	n.sourceOpts = o.SourceOptions
-	n.make = operator.Source[K, V]{Keys: ks, Values: vs, KeepKey: canonical(ks), Timestamps: o.timestamps, Extract: extract}.New
+	source := operator.Source[K, V]{Keys: ks, Values: vs, KeepKey: canonical(ks), Timestamps: o.timestamps}
+	n.make = source.New
 	b.needSerde(n, "key", ks, "which it decodes (serde.Bytes decodes nothing)")
 	b.needSerde(n, "value", vs, "which it decodes (serde.Bytes decodes nothing)")
 	if o.timestamps == operator.Extracted {
+		n.make = operator.ExtractedSource[K, V]{Source: source, Extract: extract}.New
 		b.needFunc(n, o.extractor)
 		if !typed {
 			b.problem("%v: the function of TimestampFrom is a %T, but the source needs a %T", n, o.extractor, extract)

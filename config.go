@@ -218,9 +218,11 @@ type Config struct {
 	//     store. Later starts, of this and of other processes, need not name it.
 	//   - To fill the store instead, let the application process its inputs again: give
 	//     it another ID, or reset it.
-	//   - A store whose inputs are all new is never refused, because it gets all their
-	//     records. A store in memory without a changelog is never refused either, because
-	//     it is empty after every start.
+	//   - These stores are never refused: a store whose inputs are all new, because it
+	//     gets all their records; a store in memory without a changelog, because it is
+	//     empty after every start; the store of Suppress, of Grace, or of the unmatched
+	//     records of a left or outer join of streams, because it only has records that
+	//     wait.
 	//
 	// Default: none.
 	StartEmpty []string

@@ -65,6 +65,11 @@ func paired(in topology.Stream[string, string]) {
 	topology.JoinWindow(in, topology.MapValues(in, self, serde.String), "pairs", topology.Within(time.Minute), plus, serde.String)
 }
 
+func leftPaired(in topology.Stream[string, string]) {
+	either := func(a, b string, _ bool) string { return a + b }
+	topology.LeftJoinWindow(in, topology.MapValues(in, self, serde.String), "pairs", topology.Within(time.Minute), either, serde.String)
+}
+
 func pairedWith(in topology.Stream[string, string]) {
 	more := topology.Source(in.Builder(), "more", serde.String, serde.String)
 	topology.JoinWindow(in, more, "pairs", topology.Within(time.Minute), plus, serde.String)
@@ -73,6 +78,13 @@ func pairedWith(in topology.Stream[string, string]) {
 // enriched joins the input with a table of another topic.
 func enriched(in topology.Stream[string, string]) {
 	topology.Join(in, rowsOf(in), plus, serde.String)
+}
+
+// enrichedAsOf joins the input with the versions of its own table.
+func enrichedAsOf(opts ...topology.JoinOption) version {
+	return func(in topology.Stream[string, string]) {
+		topology.Join(in, in.ToTable("rows", topology.Versioned(time.Hour)), plus, serde.String, opts...)
+	}
 }
 
 func owner(v string) (string, bool) { return v, true }
@@ -109,7 +121,6 @@ var newStores = []struct {
 	{"a table that gets a store", tableWithoutStore, table, []string{"rows"}},
 	{"groups of a table", table, grouped, []string{"groups"}},
 	{"a copy of a table", table, stored, []string{"copy"}},
-	{"a suppression", table, suppressed, []string{"held"}},
 	{"a join of streams", none, paired, []string{"pairs-left", "pairs-right"}},
 	{"a join with a new stream", none, pairedWith, []string{"pairs-left", "pairs-right"}},
 	{"a foreign-key join with a new right table", table, rightNew, []string{"owned-subscription-store"}},
@@ -156,6 +167,9 @@ func TestNewStoreOverNewInput(t *testing.T) {
 	}{
 		{"a table of a new topic, joined with an old stream", none, enriched},
 		{"a foreign-key join with a new left table", table, leftNew},
+		{"a suppression", table, suppressed},
+		{"an inner join that becomes a left join", paired, leftPaired},
+		{"a join that gets a grace", enrichedAsOf(), enrichedAsOf(topology.Named("enriched"), topology.Grace(time.Second))},
 		{"a store that is never kept", none, kept(state.InMemory(), state.WithoutChangelog())},
 		{"a count of a new topic", count("counts"), all(count("counts"), func(in topology.Stream[string, string]) {
 			topology.GroupByKey(topology.Source(in.Builder(), "more", serde.String, serde.String), "by-more").Count("mores")
@@ -275,6 +289,22 @@ func (v *versions) setOffset(topic string, at int64) {
 	if err := kadm.NewClient(v.cl).CommitAllOffsets(context.Background(), v.app, offsets); err != nil {
 		v.t.Fatal(err)
 	}
+}
+
+// A version with a new store has joined the group before the first record. The version
+// without the store then processes some, and ends. The store would lack them.
+func TestNewStoreInARollingChange(t *testing.T) {
+	t.Parallel()
+	v := newVersions(t)
+	old := run(t, v.build(none), v.config(t.TempDir()))
+	eventually(t, "it begins", func() bool { return v.committed(v.app, "in", 0) == 0 })
+	joined := run(t, v.build(count("counts")), v.config(t.TempDir()))
+	eventually(t, "both are members", func() bool { return len(v.GroupInfo(v.app).Members) == 2 })
+	v.send("in", "k=1")
+	eventually(t, "the old version processes", func() bool { return v.committed(v.app, "in", 0) > 0 })
+	old.stop()
+	checkRefused(t, joined.wait(), "counts", "processed records of in:", "Config.StartEmpty to counts")
+	v.starts(none, t.TempDir(), "more")
 }
 
 // Each name in Config.StartEmpty has a line in the log that says what it does.

@@ -96,7 +96,7 @@ func (b *Builder) stores() (stores []*graph.Store, problems []error) {
 			case seen[name]:
 				problems = append(problems, fmt.Errorf("topology: %v: was given store %q twice", n, name))
 			case s == nil:
-				s = &graph.Store{Name: name, Spec: spec, Format: formatOf(spec, use.windows), Rows: rowsOf(spec, use.windows), ByKey: use.table}
+				s = &graph.Store{Name: name, Spec: spec, Format: formatOf(spec, use.windows), Rows: rowsOf(spec, use.windows), ByKey: use.table, Waiting: use.waiting}
 				byName[name], first[name] = s, n
 				stores = append(stores, s)
 			case s.Spec == spec:

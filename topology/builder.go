@@ -103,6 +103,7 @@ type storeUse struct {
 	windows *Windows // the windows of a windowed table
 	table   bool     // a table keeps its rows in the store
 	lookUp  bool     // the node only looks rows up
+	waiting bool     // see graph.Store
 }
 
 // String returns the node as error texts name it.

@@ -119,5 +119,5 @@ func (b *Builder) sameKeys(n *node, left, right any) {
 
 // waitingUse returns the use of the store in which the records of a join wait.
 func waitingUse(name string, keys serde.Serde[any], values serde.Serde[operator.Buffered]) storeUse {
-	return storeUse{spec: store.NewKeyValue(name, keys, values, store.Options{})}
+	return storeUse{spec: store.NewKeyValue(name, keys, values, store.Options{}), waiting: true}
 }

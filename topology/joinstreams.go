@@ -185,7 +185,7 @@ func joinStores[K, A, B, R any](j operator.WindowJoin[K, A, B, R], left Stream[K
 	}
 	if j.Rule != (operator.JoinRule{}) {
 		keys, values := operator.WaitingKeys(left.keys), operator.WaitingValues(left.values, right.values)
-		uses = append(uses, storeUse{spec: store.NewKeyValue(j.Waiting, keys, values, o.ofStore())})
+		uses = append(uses, storeUse{spec: store.NewKeyValue(j.Waiting, keys, values, o.ofStore()), waiting: true})
 	}
 	return uses
 }

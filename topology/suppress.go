@@ -129,7 +129,7 @@ func (t Table[K, V]) Suppress(name string, s Suppression, opts ...TableOption) T
 // bufferUse returns the use of the store in which a table holds updates back.
 func bufferUse(name string, keys serde.Serde[any], values serde.Serde[operator.Buffered], o tableOptions) storeUse {
 	options := store.Options{InMemory: o.inMemory, NoChangelog: o.withoutChangelog}
-	return storeUse{spec: store.NewBuffer(name, keys, values, options), table: true}
+	return storeUse{spec: store.NewBuffer(name, keys, values, options), table: true, waiting: true}
 }
 
 // config returns the suppression with the given store. What it waits for is not set.

@@ -162,6 +162,10 @@ type Store struct {
 	// processor may put any key into the store of any task.
 	ByKey bool
 
+	// Waiting says that the store only has records and updates that wait to be sent on.
+	// If it is lost, those are lost, and no result of a later record is wrong.
+	Waiting bool
+
 	// Own says that the store belongs to the runtime and not to the user's topology.
 	Own bool
 }

@@ -96,7 +96,7 @@ func (s Shape) Incompatible(earlier Shape) error {
 //   - stores whose records come from other topics, so that their keys are in other
 //     partitions.
 //
-// New sources, stores and operators are compatible.
+// New sources and operators are compatible. Package guard judges new stores.
 func (s Shape) Misfits(earlier Shape) (misfits []Misfit) {
 	now := s.stores()
 	for _, sub := range earlier.SubTopologies {

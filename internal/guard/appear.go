@@ -50,10 +50,10 @@ func (g *Guard) read(ctx context.Context) (registry.View, error) {
 }
 
 // added returns the stores of the topology that the application did not have when it last
-// processed records. Stores that lose their rows with the process are not among them.
+// processed records, and whose content later results depend on.
 func (g *Guard) added(view registry.View) (added []*graph.Store) {
 	for _, s := range g.cfg.Graph.Stores {
-		if (s.Spec.Logged() || s.Spec.Persistent()) && !g.had(view, s.Name) {
+		if lasting := s.Spec.Logged() || s.Spec.Persistent(); lasting && !s.Waiting && !g.had(view, s.Name) {
 			added = append(added, s)
 		}
 	}

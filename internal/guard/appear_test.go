@@ -37,6 +37,14 @@ func with(g *graph.Graph, change func(*store.Spec)) *graph.Graph {
 	return g
 }
 
+// waiting makes the stores those of records that wait.
+func waiting(g *graph.Graph) *graph.Graph {
+	for _, s := range g.Stores {
+		s.Waiting = true
+	}
+	return g
+}
+
 // The reasons to refuse a store that the application did not have.
 func TestJudgeNewStores(t *testing.T) {
 	t.Parallel()
@@ -65,6 +73,7 @@ func TestJudgeNewStores(t *testing.T) {
 		{name: "in memory", before: none, now: with(filled(false, "a"), inMemory), processed: []string{"a"}, refused: []string{"a"}},
 		{name: "without a changelog", before: none, now: with(filled(false, "a"), unlogged), processed: []string{"a"}, refused: []string{"a"}},
 		{name: "in memory without a changelog", before: none, now: with(with(filled(false, "a"), inMemory), unlogged), processed: []string{"a"}},
+		{name: "for records that wait", before: none, now: waiting(filled(false, "a")), processed: []string{"a"}},
 		{name: "of a version without a registry", before: filled(false, "a"), now: filled(false, "a"), processed: []string{"a"}},
 		{name: "of a registry that was deleted", before: filled(false, "a"), now: filled(false, "a"), directory: second, processed: []string{"a"}},
 		{

@@ -30,8 +30,11 @@
 //   - A new input has no offset. Its store gets all its records and is not refused.
 //
 // Whether a processor's store needs the earlier records cannot be seen. It is refused
-// like any other. A store that is neither logged nor on disk is empty after each start
-// and is never refused.
+// like any other. Two kinds of stores are never refused:
+//
+//   - a store that is neither logged nor on disk, because it is empty after each start;
+//   - a store of records that wait to be sent on (graph.Store.Waiting), because records
+//     that were sent on before it was added did not wait.
 //
 // Committed offsets are read before the registry. Two processes may start the application
 // for the first time at once: if one of them has processed a record that the other one

@@ -15,6 +15,9 @@
 //		return nil
 //	}
 //
+// A [FixedKeyProcessor] cannot change the key of a record, so that no repartitioning is
+// needed behind it. topology.ProcessValues attaches it.
+//
 // # Goroutines and time
 //
 // A task calls its processors, its punctuators and the functions of its operators from

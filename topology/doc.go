@@ -64,7 +64,8 @@
 //     [Named]. So do [JoinWindow] and its kin, with one topic for each side.
 //
 // If a function on values has to see the key, use [MapValuesRecord] or
-// [FlatMapValuesRecord]. They keep the key, so no repartitioning is needed.
+// [FlatMapValuesRecord]. A processor that only changes values is attached with
+// [ProcessValues]. All of them keep the key, so no repartitioning is needed.
 //
 // If records from several topics are grouped together or joined without a repartitioning,
 // these topics must have the same number of partitions. The application checks this at

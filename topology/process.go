@@ -21,19 +21,38 @@ import (
 // value of the type is stored or sent. A processor may also implement [processor.Flusher]
 // and [processor.Closer].
 func Process[K, V, K2, V2 any, P processor.Processor[K, V, K2, V2]](s Stream[K, V], name string, newP func() P, ks serde.Serde[K2], vs serde.Serde[V2], stores ...processor.StoreSpec) Stream[K2, V2] {
-	n := s.b.add(&node{kind: graph.Processor, op: "process"}, name, s.n)
-	s.b.needName(n, name, "its node and its positions")
-	s.b.needFunc(n, newP)
-	for _, spec := range stores {
-		n.stores = append(n.stores, storeUse{spec: spec})
-	}
+	n := addProcess(s.b, "process", name, s.n, newP, stores)
 	n.make = operator.Process[K, V, K2, V2]{
 		Make: func() processor.Processor[K, V, K2, V2] { return newP() }, Keys: ks, Values: vs,
 	}.New
-	if newP != nil {
-		s.b.OnBuild(func() error { return checkNew(n, newP) })
-	}
 	return Stream[K2, V2]{flow[K2, V2]{b: s.b, n: n, keys: ks, values: vs, rekeyed: true}}
+}
+
+// ProcessValues is [Process] with a processor that cannot change the keys of the records.
+// A record keeps its key, by the types of [processor.FixedKeyProcessor]. Unlike after
+// Process, grouping and joining by key therefore need no repartitioning.
+//
+// The stream keeps the serde of the keys.
+func ProcessValues[K, V, V2 any, P processor.FixedKeyProcessor[K, V, V2]](s Stream[K, V], name string, newP func() P, vs serde.Serde[V2], stores ...processor.StoreSpec) Stream[K, V2] {
+	n := addProcess(s.b, "processValues", name, s.n, newP, stores)
+	n.make = operator.Process[K, V, K, V2]{
+		Make: func() processor.Processor[K, V, K, V2] { return processor.FixedKeys(newP()) }, Keys: s.keys, Values: vs,
+	}.New
+	return Stream[K, V2]{flow[K, V2]{b: s.b, n: n, keys: s.keys, values: vs, rekeyed: s.rekeyed}}
+}
+
+// addProcess adds a node for a user-written processor.
+func addProcess[P any](b *Builder, op, name string, parent *node, newP func() P, stores []processor.StoreSpec) *node {
+	n := b.add(&node{kind: graph.Processor, op: op}, name, parent)
+	b.needName(n, name, "its node and its positions")
+	b.needFunc(n, newP)
+	for _, spec := range stores {
+		n.stores = append(n.stores, storeUse{spec: spec})
+	}
+	if newP != nil {
+		b.OnBuild(func() error { return checkNew(n, newP) })
+	}
+	return n
 }
 
 // checkNew reports a constructor that returns nil, or that returns the same processor

@@ -21,7 +21,7 @@ import (
 // value of the type is stored or sent. A processor may also implement [processor.Flusher]
 // and [processor.Closer].
 func Process[K, V, K2, V2 any, P processor.Processor[K, V, K2, V2]](s Stream[K, V], name string, newP func() P, ks serde.Serde[K2], vs serde.Serde[V2], stores ...processor.StoreSpec) Stream[K2, V2] {
-	n := addProcess(s.b, "process", name, s.n, newP, stores)
+	n := addProcess(s.b, processOp, name, s.n, newP, stores)
 	n.make = operator.Process[K, V, K2, V2]{
 		Make: func() processor.Processor[K, V, K2, V2] { return newP() }, Keys: ks, Values: vs,
 	}.New
@@ -34,12 +34,18 @@ func Process[K, V, K2, V2 any, P processor.Processor[K, V, K2, V2]](s Stream[K, 
 //
 // The stream keeps the serde of the keys.
 func ProcessValues[K, V, V2 any, P processor.FixedKeyProcessor[K, V, V2]](s Stream[K, V], name string, newP func() P, vs serde.Serde[V2], stores ...processor.StoreSpec) Stream[K, V2] {
-	n := addProcess(s.b, "processValues", name, s.n, newP, stores)
+	n := addProcess(s.b, processValuesOp, name, s.n, newP, stores)
 	n.make = operator.Process[K, V, K, V2]{
 		Make: func() processor.Processor[K, V, K, V2] { return processor.FixedKeys(newP()) }, Keys: s.keys, Values: vs,
 	}.New
 	return Stream[K, V2]{flow[K, V2]{b: s.b, n: n, keys: s.keys, values: vs, rekeyed: s.rekeyed}}
 }
+
+// The operators of user-written processors.
+const (
+	processOp       = "process"
+	processValuesOp = "processValues"
+)
 
 // addProcess adds a node for a user-written processor.
 func addProcess[P any](b *Builder, op, name string, parent *node, newP func() P, stores []processor.StoreSpec) *node {

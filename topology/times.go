@@ -49,7 +49,7 @@ func timesOf(sub *graph.SubTopology) (size int) {
 			size += number + prefix + len(n.Name)
 		}
 		switch {
-		case n.Type == "process":
+		case n.Type == processOp, n.Type == processValuesOp:
 			size += number + prefix + len(n.Name) + positions
 		case len(n.Stores) > 0, n.Type == "cogroup":
 			size += number + len(n.Name)

@@ -60,9 +60,6 @@ func (b *builder) groupBy(o op) error {
 }
 
 func (b *builder) groupByKey(g *group, o op, s stream) error {
-	if s.isRekeyedByUs() {
-		return notYet("groupByKey after an operator for values that Millrace has for records only")
-	}
 	g.repartitions = s.isRekeyed()
 	g.make = func(name string) grouped {
 		if g.repartitions {

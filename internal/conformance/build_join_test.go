@@ -37,9 +37,6 @@ func (b *builder) joinStream(o op, s stream, t table, f joiner) error {
 	if err := o.knows("with type joiner name gracePeriod"); err != nil {
 		return err
 	}
-	if s.isRekeyedByUs() {
-		return notYet("join after an operator for values that Millrace has for records only")
-	}
 	values, err := valuesOf(o, s)
 	if err != nil {
 		return err

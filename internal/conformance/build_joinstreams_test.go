@@ -31,9 +31,6 @@ func (b *builder) joinStreams(o op, left, right stream, f joiner) error {
 	if err := o.knows("with type joiner name window storeName storeType"); err != nil {
 		return err
 	}
-	if left.isRekeyedByUs() || right.isRekeyedByUs() {
-		return notYet("join after an operator for values that Millrace has for records only")
-	}
 	if optimizes(b.c, mergeTopics) && (left.isRekeyed() || right.isRekeyed()) {
 		return notYet("a repartition topic that is merged with that of a join")
 	}
@@ -140,7 +137,7 @@ func (s streamOf[K]) joinWindow(other stream, j streamsJoin) (stream, []storeRea
 		return nil, nil, notYet("joins of type %q", j.kind)
 	}
 	joined := s.with(joins()).(streamOf[K])
-	joined.values, joined.rekeyed = j.values, no
+	joined.values, joined.rekeyed = j.values, false
 	readers := []storeReader{joinReader[K](j.name+"-left", s.keys, s.values, j.size)}
 	if s.s != right.s {
 		readers = append(readers, joinReader[K](j.name+"-right", right.keys, right.values, j.size))

@@ -20,18 +20,11 @@ func (b *builder) addStore(o op) error {
 	return nil
 }
 
-// process handles processValues too. A processValues without a store is built from the
-// operators for values, because Millrace does not repartition after them. Millrace has no
-// such operator with a store.
+// process handles processValues too.
 func (b *builder) process(o op) error {
 	s, err := b.from(o, "processor stores key value name")
 	if err != nil {
 		return err
-	}
-	if o.text("op") == "processValues" {
-		if done, err := b.processValues(o, s); done || err != nil {
-			return err
-		}
 	}
 	var stores []*store
 	var specs []processor.StoreSpec
@@ -61,7 +54,11 @@ func (b *builder) process(o op) error {
 	if name == "" {
 		name = "process-" + o.id()
 	}
-	b.streams[o.id()] = s.process(name, p, o.text("op") == "processValues", keys, values)
+	if o.text("op") == "processValues" {
+		b.streams[o.id()] = s.processValues(name, p, values)
+	} else {
+		b.streams[o.id()] = s.process(name, p, keys, values)
+	}
 	for _, s := range stores {
 		b.addReader(s.reader)
 	}
@@ -90,31 +87,4 @@ func (b *builder) addReader(r storeReader) {
 	if !slices.ContainsFunc(b.built.stores, func(other storeReader) bool { return other.name == r.name }) {
 		b.built.stores = append(b.built.stores, r)
 	}
-}
-
-func (b *builder) processValues(o op, s stream) (done bool, err error) {
-	values, err := valuesOf(o, s)
-	if err != nil {
-		return false, err
-	}
-	fn := o.child("processor").text("fn")
-	switch o.child("processor").text("kind") {
-	case "passthrough":
-		b.streams[o.id()] = s.peek(o.named())
-	case "value":
-		f, err := valueMapperOf(fn)
-		if err != nil {
-			return false, err
-		}
-		b.streams[o.id()] = s.mapValues(f, usesKey(fn), values, o.named())
-	case "flat":
-		f, err := flatOf(fn)
-		if err != nil {
-			return false, err
-		}
-		b.streams[o.id()] = s.flatMapValues(f, usesKey(fn), values, o.named())
-	default:
-		return false, nil
-	}
-	return true, nil
 }

@@ -43,7 +43,7 @@ func (b *builder) source(o op, topics []string) error {
 	if id == "" {
 		id = o.text("name")
 	}
-	b.streams[id] = streamOf[any]{b.sourceOf(o, topics, keys, values, opts), keys, values, no}
+	b.streams[id] = streamOf[any]{b.sourceOf(o, topics, keys, values, opts), keys, values, false}
 	return nil
 }
 

@@ -62,9 +62,6 @@ func (b *builder) toTable(o op) error {
 	if err != nil {
 		return err
 	}
-	if s.isRekeyedByUs() {
-		return notYet("toTable after an operator for values that Millrace has for records only")
-	}
 	name := o.text("name")
 	if name == "" {
 		name = b.names.next("KSTREAM-TOTABLE", o.id())

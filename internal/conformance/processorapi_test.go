@@ -155,7 +155,7 @@ func (b *builder) processor(o op, given []string) error {
 		return err
 	}
 	p.routes = b.routes(o.text("name"))
-	b.streams[o.text("name")] = in.process(o.text("name"), p, false, untyped, untyped)
+	b.streams[o.text("name")] = in.process(o.text("name"), p, untyped, untyped)
 	return nil
 }
 

@@ -22,7 +22,8 @@ type stream interface {
 	merge(other stream) (stream, error)
 	branch(name string, cases []branchCase) []stream
 	repartition(name string, opts []topology.RepartitionOption) stream
-	process(name string, p *script, keepsKey bool, keys, values *dynamic) stream
+	process(name string, p *script, keys, values *dynamic) stream
+	processValues(name string, p *script, values *dynamic) stream
 	to(topic string, opts []topology.SinkOption)
 	toTopic(f mapper, opts []topology.SinkOption)
 	toTable(name string) table
@@ -34,10 +35,8 @@ type stream interface {
 	// countNullKeys adds the number of records without a key that pass to n.
 	countNullKeys(n *int64) stream
 
-	// isRekeyed reports whether grouping by key repartitions. isRekeyedByUs reports
-	// whether it does so only in Millrace.
+	// isRekeyed reports whether grouping by key repartitions.
 	isRekeyed() bool
-	isRekeyedByUs() bool
 
 	keySerde() *dynamic
 	valueSerde() *dynamic
@@ -53,18 +52,8 @@ type streamOf[K any] struct {
 	s       topology.Stream[K, any]
 	keys    *dynamic
 	values  *dynamic
-	rekeyed rekeyed
+	rekeyed bool // the key may have changed since the source
 }
-
-// rekeyed says whether the key of a stream may have changed since its source.
-type rekeyed int
-
-const (
-	no rekeyed = iota
-	// only for Millrace: the key is the same, but the operator could change it
-	byUs
-	yes
-)
 
 // keyOf returns the key of a record, or nil if there is none.
 func keyOf[K any](r processor.Record[K, any]) any {
@@ -82,8 +71,7 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-func (s streamOf[K]) isRekeyed() bool      { return s.rekeyed != no }
-func (s streamOf[K]) isRekeyedByUs() bool  { return s.rekeyed == byUs }
+func (s streamOf[K]) isRekeyed() bool      { return s.rekeyed }
 func (s streamOf[K]) keySerde() *dynamic   { return s.keys }
 func (s streamOf[K]) valueSerde() *dynamic { return s.values }
 
@@ -121,7 +109,7 @@ func (s streamOf[K]) flatMap(f pairs, keys, values *dynamic, opts []topology.Opt
 			out = append(out, recordOf(p.k, p.v, r.Timestamp, r.Headers))
 		}
 		return out, err
-	}, serde.Serde[any](keys), serde.Serde[any](values), opts...), keys, values, yes}
+	}, serde.Serde[any](keys), serde.Serde[any](values), opts...), keys, values, true}
 }
 
 // recordOf returns a record in which nil stands for absence. Millrace's own serdes
@@ -131,7 +119,7 @@ func recordOf(k, v any, at processor.Timestamp, headers processor.Headers) proce
 }
 
 func (s streamOf[K]) selectKey(f mapper, keys *dynamic, opts []topology.Option) stream {
-	return streamOf[any]{topology.TrySelectKey(s.s, func(r processor.Record[K, any]) (any, error) { return f(keyOf(r), r.Value) }, serde.Serde[any](keys), opts...), keys, s.values, yes}
+	return streamOf[any]{topology.TrySelectKey(s.s, func(r processor.Record[K, any]) (any, error) { return f(keyOf(r), r.Value) }, serde.Serde[any](keys), opts...), keys, s.values, true}
 }
 
 func (s streamOf[K]) peek(opts []topology.Option) stream {
@@ -156,7 +144,7 @@ func (s streamOf[K]) merge(other stream) (stream, error) {
 	if !ok {
 		return nil, notYet("merge of plain and windowed keys")
 	}
-	s.rekeyed = max(s.rekeyed, o.rekeyed)
+	s.rekeyed = s.rekeyed || o.rekeyed
 	return s.with(s.s.Merge(o.s)), nil
 }
 
@@ -177,17 +165,18 @@ func (s streamOf[K]) branch(name string, cases []branchCase) []stream {
 }
 
 func (s streamOf[K]) repartition(name string, opts []topology.RepartitionOption) stream {
-	s.rekeyed = no
+	s.rekeyed = false
 	return s.with(topology.Repartition(s.s, name, opts...))
 }
 
-// process keeps the key for processValues, but Millrace does not know that.
-func (s streamOf[K]) process(name string, p *script, keepsKey bool, keys, values *dynamic) stream {
+func (s streamOf[K]) process(name string, p *script, keys, values *dynamic) stream {
 	out := topology.Process(s.s, name, func() *scripted[K] { return newScripted[K](p) }, serde.Serde[any](keys), serde.Serde[any](values), p.attached...)
-	if keepsKey {
-		return streamOf[any]{out, keys, values, max(s.rekeyed, byUs)}
-	}
-	return streamOf[any]{out, keys, values, yes}
+	return streamOf[any]{out, keys, values, true}
+}
+
+func (s streamOf[K]) processValues(name string, p *script, values *dynamic) stream {
+	out := topology.ProcessValues(s.s, name, func() *fixedScript[K] { return newFixedScript[K](p) }, serde.Serde[any](values), p.attached...)
+	return streamOf[K]{out, s.keys, values, s.rekeyed}
 }
 
 func (s streamOf[K]) to(topic string, opts []topology.SinkOption) { s.s.To(topic, opts...) }

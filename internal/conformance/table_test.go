@@ -161,7 +161,7 @@ type tableOf[K, V any] struct {
 }
 
 func (t tableOf[K, V]) toStream(opts []topology.Option) stream {
-	return streamOf[K]{anyValues(t.t.Stream(opts...), t.values), t.keys, t.values, no}
+	return streamOf[K]{anyValues(t.t.Stream(opts...), t.values), t.keys, t.values, false}
 }
 
 func (t tableOf[K, V]) content() storeReader {
@@ -289,7 +289,7 @@ func sessionTable[V any](t topology.WindowedTable[any, V], keys, values *dynamic
 }
 
 func (t windowedTableOf[V]) toStream(opts []topology.Option) stream {
-	return streamOf[serde.Windowed[any]]{anyValues(t.t.Stream(opts...), t.values), t.windowed, t.values, no}
+	return streamOf[serde.Windowed[any]]{anyValues(t.t.Stream(opts...), t.values), t.windowed, t.values, false}
 }
 
 // final is the table with the results of closed windows only.

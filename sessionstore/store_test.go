@@ -18,8 +18,6 @@ import (
 	"github.com/millrace-streams/millrace/sessionstore"
 )
 
-type sessions = sessionstore.Store[string, string]
-
 const retention = 100 * time.Second
 
 // kinds are the kinds of stores that must behave alike.

@@ -111,6 +111,11 @@ func (s *keyValue[K, V]) load(key K) (*engine.Cell[K, V], error) {
 	return s.core.Cells().Load(b, key)
 }
 
+// lives reports whether a row is there and has not expired.
+func (s *keyValue[K, V]) lives(cell *engine.Cell[K, V]) bool {
+	return cell.Present && !s.core.Cells().Lifetimes().Expired(cell.Timestamp)
+}
+
 func (s *keyValue[K, V]) Get(key K) (V, bool, error) {
 	v, _, ok, err := s.GetTimestamped(key)
 	return v, ok, err
@@ -118,7 +123,7 @@ func (s *keyValue[K, V]) Get(key K) (V, bool, error) {
 
 func (s *keyValue[K, V]) GetTimestamped(key K) (V, processor.Timestamp, bool, error) {
 	cell, err := s.load(key)
-	if err != nil || !cell.Present {
+	if err != nil || !s.lives(cell) {
 		var zero V
 		return zero, 0, false, err
 	}
@@ -143,6 +148,10 @@ func (s *keyValue[K, V]) put(key K, value V, at int64) error {
 		return err
 	}
 	present := s.core.Present(value)
+	if present && s.core.Cells().Lifetimes().Expired(at) {
+		s.user.Dropped(store.ExpiredRow)
+		return nil
+	}
 	if s.used != nil && present {
 		if err := s.useOrAdd(b); err != nil {
 			return err
@@ -168,7 +177,10 @@ func (s *keyValue[K, V]) Delete(key K) (V, bool, error) {
 	if err != nil {
 		return zero, false, err
 	}
-	old, had := cell.Value, cell.Present
+	old, had := zero, s.lives(cell)
+	if had {
+		old = cell.Value
+	}
 	// Like Kafka Streams, also log the deletion of an absent row.
 	if s.used != nil {
 		s.used.Remove(cell.KeyBytes())

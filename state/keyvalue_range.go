@@ -67,6 +67,9 @@ func (s *keyValue[K, V]) bounds(from, to *K) (lower, upper []byte, err error) {
 func (s *keyValue[K, V]) scan(lower, upper []byte, reverse bool) iter.Seq2[Entry[K, V], error] {
 	return func(yield func(Entry[K, V], error) bool) {
 		for row, err := range s.core.Cells().Range(lower, upper, reverse) {
+			if err == nil && s.core.Cells().Lifetimes().Expired(row.Timestamp) {
+				continue
+			}
 			var e Entry[K, V]
 			if err == nil {
 				e, err = s.entry(row)

@@ -1,6 +1,8 @@
 package state
 
 import (
+	"time"
+
 	"github.com/millrace-streams/millrace/internal/store"
 	"github.com/millrace-streams/millrace/processor"
 	"github.com/millrace-streams/millrace/serde"
@@ -56,8 +58,30 @@ func EveryUpdate() Option { return func(o *options) { o.EveryUpdate = true } }
 // The order of use is kept in memory, which takes some hundred bytes for each row. After
 // a restart, a crash or an abort, the rows are in order of their timestamps. Uses without
 // a put are then forgotten. If n is smaller than before, the rows above n are deleted
-// when the next row is added. n must be positive.
+// when the next row is added. With [TTL], a row that has expired counts until the commit.
+// n must be positive.
 func MostRows(n int) Option { return func(o *options) { o.MostRows, o.Limited = n, true } }
+
+// TTL gives each row a time to live: the row expires when stream time reaches its
+// timestamp plus d. Stream time is that of the task, the largest timestamp of all records
+// that the task has processed; see processor.Context.
+//
+//   - No read of the processor finds a row that has expired, whenever commits are.
+//   - The next commit deletes the row, and logs the deletion with the time at which the
+//     row has expired. Queries find the row until then.
+//   - A put that renews the row gives it another timestamp, and so another life.
+//   - A put whose own timestamp plus d is not after stream time changes nothing. It is
+//     counted as dropped.
+//   - Nothing is forwarded for a row that expires.
+//
+// A record with a timestamp in the far future moves stream time, and so lets all other
+// rows expire. If stream time jumps, and more than 10,000 rows expire at once, several
+// commits delete them, soon after each other.
+//
+// The option may be added, changed and removed with a new version of the program. The
+// first start then reads all rows once. d must be positive and a whole number of
+// milliseconds.
+func TTL(d time.Duration) Option { return func(o *options) { o.TTL, o.Mortal = d, true } }
 
 // KeyValue describes a store that maps keys to values with the time of the last write.
 // The name must be unique in the topology. It names the changelog topic,

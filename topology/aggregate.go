@@ -19,7 +19,8 @@ func aggregateCombined[K, V, A any](s flow[K, V], op, name string, how operator.
 	n.make = operator.Aggregate[K, V, A]{
 		Store: name, Keys: s.keys, Values: how.Values, Add: how.Add, Merge: how.Merge, EveryUpdate: o.everyUpdate,
 	}.New
-	if how.Merge != nil && !o.everyUpdate && !o.versioned {
+	s.b.checkTTL(n, o)
+	if how.Merge != nil && !o.everyUpdate && !o.versioned && !o.mortal {
 		n.combines = how
 	}
 	if name != "" && !isNil(s.keys) && !isNil(how.Values) {

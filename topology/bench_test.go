@@ -92,6 +92,18 @@ func BenchmarkTumbling(b *testing.B) {
 	benchmarkOverTime(b, 1, func(by Grouped[int64, int64]) { tens(by).Stream().ForEach(ignoreWindow) })
 }
 
+// BenchmarkTTL lets each row expire before its next record.
+func BenchmarkTTL(b *testing.B) {
+	benchmarkOverTime(b, 1, func(by Grouped[int64, int64]) { by.Count("n", TTL(ms(990))).Stream().ForEach(ignoreNumber) })
+}
+
+// BenchmarkWithoutTTL is BenchmarkTTL of rows that never expire.
+func BenchmarkWithoutTTL(b *testing.B) {
+	benchmarkOverTime(b, 1, func(by Grouped[int64, int64]) { by.Count("n").Stream().ForEach(ignoreNumber) })
+}
+
+func ignoreNumber(numbers) error { return nil }
+
 // BenchmarkFinal sends the rows of closed windows only.
 func BenchmarkFinal(b *testing.B) {
 	benchmarkOverTime(b, 1, func(by Grouped[int64, int64]) { tens(by).Final().Stream().ForEach(ignoreWindow) })
@@ -128,6 +140,7 @@ func benchmarkOverTime(b *testing.B, step int, aggregate func(by Grouped[int64, 
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
 		in.Key, in.Timestamp = keys[i%len(keys)], processor.Timestamp(i*step)
+		f.Stores.SetNow(int64(in.Timestamp))
 		if err := source.Receive(&in); err != nil {
 			b.Fatal(err)
 		}

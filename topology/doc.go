@@ -187,6 +187,9 @@
 // are then applied by their timestamps: an update that arrives late does not replace a
 // newer row. [Join] finds the version that was valid at the timestamp of the record.
 //
+// With [TTL], a row expires when stream time reaches its timestamp plus a time to live.
+// Its deletion is forwarded like any other.
+//
 // [GroupTable] groups the rows by a key that is computed from the value, and aggregates
 // the groups. If a row changes, its old value is subtracted from its old group and its
 // new value is added to its new group. If these are two groups, they change one after the

@@ -175,6 +175,9 @@ func (b *Builder) buildGlobals() (globals []*graph.Global, problems []error) {
 		if kept.Spec.Limited {
 			problems = append(problems, fmt.Errorf("topology: %v: the rows that give way would differ between processes: remove MostRows", g))
 		}
+		if kept.Spec.Mortal {
+			problems = append(problems, fmt.Errorf("topology: %v: stream time, and so the rows that expire, would differ between processes: remove TTL", g))
+		}
 		kept.Spec = kept.Spec.Unlogged()
 		globals = append(globals, &graph.Global{
 			Store: kept, Topic: graph.Topic{Name: g.topic}, Read: g.read, Graph: g.part.graph(stores),

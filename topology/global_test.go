@@ -3,6 +3,7 @@ package topology
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/millrace-streams/millrace/processor"
 	"github.com/millrace-streams/millrace/serde"
@@ -46,6 +47,8 @@ func TestGlobalProblems(t *testing.T) {
 	GlobalStore(b, "nil-spec", serde.String, serde.String, state.Spec[string, string](nil), func() *noting { return nil })
 	bounded := state.KeyValue("bounded-rows", serde.String, serde.String, state.MostRows(3))
 	GlobalStore(b, "bounded", serde.String, serde.String, bounded, func() *noting { return &noting{} })
+	mortal := state.KeyValue("mortal-rows", serde.String, serde.String, state.TTL(time.Hour))
+	GlobalStore(b, "mortal", serde.String, serde.String, mortal, func() *noting { return &noting{} })
 	_, err := b.Build()
 	for _, want := range []string{
 		`globalTable of topic "in": another source reads the topic too`,
@@ -60,6 +63,7 @@ func TestGlobalProblems(t *testing.T) {
 		`toTable "prices": the globalTable of topic "prices" has the name of the store "prices"`,
 		`globalStore of topic "nil-spec": the spec of the store is nil`,
 		`globalStore of topic "bounded": the rows that give way would differ between processes: remove MostRows`,
+		`globalStore of topic "mortal": stream time, and so the rows that expire, would differ between processes: remove TTL`,
 	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is not in the error\n%v", want, err)

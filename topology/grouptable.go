@@ -77,7 +77,7 @@ func (g GroupedTable[K, V]) Builder() *Builder { return g.updates.b }
 // If a row moves from one group to another, the two groups change one after the other.
 // The timestamp of the result is the larger one of the group's row and the update.
 func (g GroupedTable[K, V]) Count(name string, opts ...TableOption) Table[K, int64] {
-	return aggregate(g.updates, "count", name, countDelta[K, V], serde.Int64, opts)
+	return aggregateGroups(g, "count", name, countDelta[K, V], serde.Int64, opts)
 }
 
 func countDelta[K, V any](n int64, exists bool, r *graph.Record[K, operator.Delta[V]]) (int64, bool, error) {
@@ -122,7 +122,7 @@ func (g GroupedTable[K, V]) reduce(name string, add, subtract func(aggregate, v 
 		}
 		return last, exists, err
 	}
-	return withFuncs(aggregate(g.updates, "reduce", name, adder, g.values, opts), given)
+	return withFuncs(aggregateGroups(g, "reduce", name, adder, g.values, opts), given)
 }
 
 // AggregateTable folds the rows of each group into an aggregate. The aggregate starts
@@ -165,7 +165,14 @@ func aggregateTable[K, V, A any](g GroupedTable[K, V], name string, initial func
 		}
 		return last, exists, err
 	}
-	return aggregate(g.updates, "aggregate", name, adder, as, opts)
+	return aggregateGroups(g, "aggregate", name, adder, as, opts)
+}
+
+// aggregateGroups adds the table of an aggregation of a grouped table.
+func aggregateGroups[K, V, A any](g GroupedTable[K, V], op, name string, add operator.Adder[K, operator.Delta[V], A], as serde.Serde[A], opts []TableOption) Table[K, A] {
+	t := aggregate(g.updates, op, name, add, as, opts)
+	t.b.refuseTTL(t.n, chosenTable(opts), "an aggregate that expires would still have rows, which would be subtracted from nothing: remove TTL, or give it to the table that is grouped")
+	return t
 }
 
 // withFuncs reports functions that are nil.

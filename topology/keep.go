@@ -77,6 +77,7 @@ func keep[K, V any](s flow[K, V], n *node, store string, o tableOptions) Table[K
 // have none.
 func (b *Builder) keep(n *node, store string, s serdes, o tableOptions) string {
 	n.kind, n.keyed, n.table = graph.Processor, true, true
+	b.checkTTL(n, o)
 	if o.withoutStore {
 		if o != (tableOptions{withoutStore: true}) {
 			b.problem("%v: has WithoutStore together with an option of a store: remove one of them", n)

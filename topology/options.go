@@ -168,6 +168,8 @@ type TableOption interface{ applyTable(*tableOptions) }
 type WindowedTableOption interface{ applyWindowedTable(*tableOptions) }
 
 type tableOptions struct {
+	ttl              time.Duration
+	mortal           bool
 	history          time.Duration
 	versioned        bool
 	everyUpdate      bool
@@ -180,7 +182,7 @@ type tableOptions struct {
 
 // ofStore returns the options as a store takes them.
 func (o tableOptions) ofStore() store.Options {
-	return store.Options{InMemory: o.inMemory, NoChangelog: o.withoutChangelog, EveryUpdate: o.everyUpdate}
+	return store.Options{InMemory: o.inMemory, NoChangelog: o.withoutChangelog, EveryUpdate: o.everyUpdate, TTL: o.ttl, Mortal: o.mortal}
 }
 
 // JoinWindowOption is an option of [JoinWindow] and its kin: a [StoreOption].

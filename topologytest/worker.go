@@ -60,6 +60,9 @@ func (r *runner) restore(s *graph.Store) error {
 		return nil
 	}
 	table, err := r.disk.db.Table(s.Name, s.Spec.Persistent())
+	if err == nil {
+		err = s.Spec.Prepare(table)
+	}
 	if err != nil {
 		return err
 	}

@@ -33,9 +33,10 @@ type Cells[K, V any] struct {
 	serde     serde.Serde[V]
 	logFrom   int
 	immutable bool
-	old       bool // Old may be called
-	deletions bool // see LogDeletions
-	oldValues bool // old values are kept, because nobody changes them in place
+	old       bool       // Old may be called
+	deletions bool       // see LogDeletions
+	oldValues bool       // old values are kept, because nobody changes them in place
+	lives     *Lifetimes // nil unless rows expire
 
 	cells      map[string]*Cell[K, V]
 	ring       []*Cell[K, V] // all cells, for the clock
@@ -223,6 +224,9 @@ func (c *Cells[K, V]) set(cell *Cell[K, V], value V, present bool, timestamp int
 			return errors.Join(err, c.undo(cell, unread))
 		}
 	}
+	if c.lives != nil && present {
+		c.lives.put(cell.key, timestamp, cell.dirty != 0 && cell.Present && cell.Timestamp <= timestamp)
+	}
 	if cell.dirty == 0 {
 		c.firstChange(cell, unread)
 	}
@@ -341,4 +345,7 @@ func (c *Cells[K, V]) Close() {
 	c.count(-c.bytes)
 	c.countDirty(-c.dirtyBytes)
 	c.cells, c.ring, c.changes, c.committing, c.index = nil, nil, nil, nil, nil
+	if c.lives != nil {
+		c.lives.close()
+	}
 }

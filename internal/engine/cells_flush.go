@@ -50,6 +50,11 @@ func (c *Cells[K, V]) encoded(cell *Cell[K, V], n int) {
 // Flush logs each changed row once, in order of first change, and adds it to b; see
 // Store.Flush.
 func (c *Cells[K, V]) Flush(b *TableBatch) error {
+	if c.lives != nil {
+		if err := c.lives.flush(b); err != nil {
+			return err
+		}
+	}
 	for i := range c.changes {
 		if err := c.flushOne(b, &c.changes[i]); err != nil {
 			return err
@@ -80,6 +85,11 @@ func (c *Cells[K, V]) flushOne(b *TableBatch, ch *change[K, V]) error {
 		}
 		c.encoded(ch.cell, len(value))
 		if err = c.log(ch, value); err != nil {
+			return err
+		}
+	}
+	if c.lives != nil {
+		if err := c.lives.write(ch.cell.KeyBytes(), ch.cell.Timestamp, ch.timeBefore()); err != nil {
 			return err
 		}
 	}
@@ -116,6 +126,9 @@ func (c *Cells[K, V]) Committed() {
 		}
 	}
 	c.committing = cut(c.committing, 0)
+	if c.lives != nil {
+		c.lives.committed()
+	}
 	if !c.ranged {
 		c.index = nil // nobody reads in order any more
 	}

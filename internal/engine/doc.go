@@ -14,7 +14,8 @@
 // # Layout of the database
 //
 // Keys begin with a 4-byte big-endian table ID. If its highest bit is set, the row
-// belongs to the past of the table ([Table.Past]). ID 0 holds the metadata:
+// belongs to the past of the table ([Table.Past]): earlier versions of rows, or the index
+// of a store whose rows have a time to live ([Lifetimes]). ID 0 holds the metadata:
 //
 //	'f'         the format
 //	'n'+name    the table's ID

@@ -45,11 +45,14 @@ func (t *Table) Interval(want int64) (int64, error) {
 // Interval is that of the table: [Table.Interval].
 func (b *TableBatch) Interval(want int64) (int64, error) { return b.table.Interval(want) }
 
-// forgetInterval removes the interval of a table on disk.
+// forgetInterval removes the interval of a table.
 func (b *Batch) forgetInterval(t *Table) {
-	// The error is ignored as in forget.
-	_ = diskBatch(b).Delete(metaKey(metaInterval, t.name), nil)
-	b.meta = append(b.meta, func(d *DB) { delete(d.intervals, t.name) })
+	name := t.metaName(t.name)
+	if t.Persistent() {
+		// The error is ignored as in forget.
+		_ = diskBatch(b).Delete(metaKey(metaInterval, name), nil)
+	}
+	b.meta = append(b.meta, func(d *DB) { delete(d.intervals, name) })
 }
 
 // Interval returns the interval of the segments of the named table's rows, in ms. It is 0

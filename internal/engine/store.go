@@ -17,6 +17,13 @@ type Env struct {
 	// EveryUpdate: log each update at once instead of once per dirty key at Flush.
 	EveryUpdate bool
 
+	// StreamTime returns the task's stream time in ms, -1 before the first record.
+	StreamTime func() int64
+
+	// Again asks for another commit soon after this one, even if no record comes: the
+	// store has work that did not fit into this one.
+	Again func()
+
 	// Time is the cell of the store's own stream time (ms, -1 at first); it is committed
 	// with the offsets.
 	Time *int64

@@ -113,6 +113,17 @@ func (x *TimeIndex) Keep(keep func(at int64, key []byte) (bool, error)) error {
 	return nil
 }
 
+// Clear removes all rows.
+func (x *TimeIndex) Clear() {
+	x.count(-x.bytes)
+	x.rows = cut(x.rows, 0)
+}
+
+// before reports whether the first row of x comes before that of another index.
+func (x *TimeIndex) before(other *TimeIndex) bool {
+	return len(x.rows) > 0 && (len(other.rows) == 0 || compareTimed(x.rows[0], other.rows[0]) < 0)
+}
+
 // Len returns the number of rows.
 func (x *TimeIndex) Len() int { return len(x.rows) }
 

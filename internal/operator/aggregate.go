@@ -39,6 +39,7 @@ func (c Aggregate[K, V, A]) New(t graph.Task, n *graph.Node, children []any) (an
 		return nil, err
 	}
 	a.folding.rows.keyOf = cellKey[K, A]
+	a.folding.rows.keepLifetimes(c.Keys)
 	a.folding.rows.start()
 	return a, nil
 }
@@ -63,6 +64,11 @@ func (a *aggregate[K, V, A]) Receive(r *graph.Record[K, V]) error {
 		_, failure := a.folding.rows.failed(err, nil)
 		return failure
 	}
+	if a.folding.rows.lives != nil {
+		if handled, failure := a.folding.rows.enter(key, r.Key, r.Timestamp); handled {
+			return failure
+		}
+	}
 	if cell, failure := a.folding.fold(r, key); cell == nil {
 		return failure
 	}
@@ -74,6 +80,11 @@ func (a *aggregate[K, V, A]) ReceivePartial(p *partial[K]) error {
 	if a.merge == nil {
 		a.folding.rows.drop(partialRecord)
 		return nil
+	}
+	if a.folding.rows.lives != nil {
+		if handled, failure := a.folding.rows.enter(p.KeyBytes, p.Key, p.Timestamp); handled {
+			return failure
+		}
 	}
 	cell, broken, err := a.updatePartial(p)
 	switch {

@@ -35,6 +35,7 @@ func (c Keep[K, V]) New(t graph.Task, n *graph.Node, children []any) (any, error
 	// A record may delete a row, whatever its serde.
 	k.rows.deletable()
 	k.rows.keyOf = cellKey[K, V]
+	k.rows.keepLifetimes(c.Keys)
 	k.rows.start()
 	return k, nil
 }
@@ -57,6 +58,11 @@ func (k *keep[K, V]) Receive(r *graph.Record[K, V]) error {
 	if err != nil {
 		_, failure := k.rows.failed(err, nil)
 		return failure
+	}
+	if k.rows.lives != nil {
+		if handled, failure := k.rows.enter(key, r.Key, r.Timestamp); handled {
+			return failure
+		}
 	}
 	cell, err := k.rows.cells.Load(key, r.Key)
 	if err != nil {

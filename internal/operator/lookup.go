@@ -165,7 +165,7 @@ func (r *cellReader[K, V]) row(cellKey []byte, key K) (row Row[V], err error) {
 		if row.Value, at, row.Present, err = r.cells.Sent(cell); err != nil {
 			return Row[V]{}, graph.Final(err)
 		}
-	case !cell.Present:
+	case !cell.Present, r.cells.Lifetimes().Expired(cell.Timestamp):
 	case r.how.Kept:
 		row.Value, row.Present = cell.Lend(), true
 	default:

@@ -53,6 +53,7 @@ const (
 	tooOldVersion     = "version older than the history"
 	earlierVersion    = "update of the past"
 	lateRecord        = "late record"
+	expiredRow        = "expired row"
 	partialRecord     = "partial result"
 	invalidTimestamp  = "invalid timestamp"
 	noPartitionChosen = "partitioner chose no partition"

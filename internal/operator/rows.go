@@ -28,6 +28,12 @@ type rows[K, R, A any] struct {
 	cells   *engine.Cells[K, A]
 	updates updates[R, A]
 
+	// nil unless the rows have a TTL: their lifetimes, the decoding of a key, and
+	// expireRow.
+	lives     *engine.Lifetimes
+	decode    func([]byte) (K, error)
+	expireOne func(*engine.Cell[K, A]) error
+
 	versions versioned[K, A] // nil unless the store keeps versions
 	unsent   bool            // the last change of a version is not to be sent
 
@@ -107,7 +113,10 @@ func valuesAreKept(n *graph.Node) bool {
 
 // start registers the flush of the rows, once they do not move any more.
 func (t *rows[K, R, A]) start() {
-	if !t.everyUpdate && !t.final {
+	switch {
+	case t.lives != nil:
+		t.task.OnFlush(t.node, t.flushExpired)
+	case !t.everyUpdate && !t.final:
 		t.task.OnFlush(t.node, t.flush)
 	}
 }

@@ -115,7 +115,11 @@ func (d *databases) openTables(db *engine.DB, stores []*graph.Store) error {
 	mine := map[string]bool{}
 	for _, kept := range stores {
 		mine[kept.Name] = true
-		if _, err := db.Table(kept.Name, kept.Spec.Persistent()); err != nil {
+		table, err := db.Table(kept.Name, kept.Spec.Persistent())
+		if err == nil {
+			err = kept.Spec.Prepare(table)
+		}
+		if err != nil {
 			return fmt.Errorf("store %s: %w", kept.Name, err)
 		}
 	}

@@ -63,8 +63,25 @@ func (c *Core[K, V]) NewTimeIndex() *engine.TimeIndex { return engine.NewTimeInd
 // KeepOld asks for engine.Cells.Old. Call it before the first change.
 func (c *Core[K, V]) KeepOld() { c.cells.KeepOld() }
 
-// Flush implements engine.Store.
-func (c *Core[K, V]) Flush(b *engine.TableBatch) error { return c.cells.Flush(b) }
+// Flush implements engine.Store. It first deletes the rows that have expired, unless the
+// store is a table: the table's operator has deleted and forwarded them.
+func (c *Core[K, V]) Flush(b *engine.TableBatch) error {
+	if c.cells.Lifetimes().ExpiredByStore() {
+		if failure, err := c.cells.Expire(c.Decode, c.expire); failure != nil || err != nil {
+			return errors.Join(failure, err)
+		}
+	}
+	return c.cells.Flush(b)
+}
+
+// expire deletes a row that has expired.
+func (c *Core[K, V]) expire(cell *engine.Cell[K, V]) error {
+	if c.used != nil {
+		c.used.Remove(cell.KeyBytes())
+	}
+	var none V
+	return c.cells.Set(cell, none, false, c.cells.Lifetimes().End(cell.Timestamp), engine.Origin{})
+}
 
 // Committed implements engine.Store.
 func (c *Core[K, V]) Committed() { c.cells.Committed() }

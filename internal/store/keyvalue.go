@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/millrace-streams/millrace/internal/engine"
 	"github.com/millrace-streams/millrace/serde"
@@ -17,22 +18,50 @@ var KeyValue = &Kind{
 	restore:   restoreRow,
 }
 
+// ExpiredRow is the reason with which a put of a row that has expired already is counted
+// as dropped.
+const ExpiredRow = "expired row"
+
 // restoreRow restores a row whose key is the changelog record's.
-func restoreRow(_ *Spec, b *engine.TableBatch, key, value []byte, timestamp int64) error {
+func restoreRow(s *Spec, b *engine.TableBatch, key, value []byte, timestamp int64) error {
 	if value == nil {
 		return b.Delete(key)
+	}
+	if s.Mortal {
+		if err := b.IndexLifetime(key, timestamp); err != nil {
+			return err
+		}
 	}
 	return b.Set(key, timestamp, value)
 }
 
+// Prepare makes a table fit the spec, before rows are restored into it. An earlier
+// version of the program may have filled the table with other options.
+func (s *Spec) Prepare(table *engine.Table) error {
+	if s.Kind != KeyValue {
+		return nil
+	}
+	return table.IndexLifetimes(s.TTL.Milliseconds())
+}
+
 // NewKeyValue describes a key-value store. Its instances are [Core].
 func NewKeyValue[K, V any](name string, ks serde.Serde[K], vs serde.Serde[V], o Options) *Typed[K, V] {
-	return NewTyped(Spec{Name: name, Kind: KeyValue, Options: o}, ks, vs, openKeyValue[K, V], checkMostRows)
+	return NewTyped(Spec{Name: name, Kind: KeyValue, Options: o}, ks, vs, openKeyValue[K, V], checkKeyValue)
 }
 
 // openKeyValue makes the instance for one task.
 func openKeyValue[K, V any](t *Typed[K, V], env engine.Env) (engine.Store, error) {
+	if err := t.spec.Prepare(env.Table); err != nil {
+		return nil, err
+	}
 	c := NewCore(t, env, 0)
+	if t.spec.Mortal {
+		lives, err := engine.NewLifetimes(env, t.spec.TTL.Milliseconds())
+		if err != nil {
+			return nil, err
+		}
+		c.cells.SetLifetimes(lives)
+	}
 	if !t.spec.Limited {
 		return c, nil
 	}
@@ -41,9 +70,16 @@ func openKeyValue[K, V any](t *Typed[K, V], env engine.Env) (engine.Store, error
 	return c, err
 }
 
-func checkMostRows(s *Spec) []error {
+func checkKeyValue(s *Spec) (errs []error) {
 	if s.Limited && s.MostRows < 1 {
-		return []error{fmt.Errorf("%s: MostRows(%d): at least one row must be kept", s, s.MostRows)}
+		errs = append(errs, fmt.Errorf("%s: MostRows(%d): at least one row must be kept", s, s.MostRows))
 	}
-	return nil
+	switch {
+	case !s.Mortal:
+	case s.TTL <= 0:
+		errs = append(errs, fmt.Errorf("%s: TTL(%v): the time to live must be positive", s, s.TTL))
+	case s.TTL%time.Millisecond != 0:
+		errs = append(errs, fmt.Errorf("%s: TTL(%v): the time to live must be a whole number of milliseconds", s, s.TTL))
+	}
+	return errs
 }

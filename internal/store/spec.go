@@ -58,6 +58,10 @@ type Options struct {
 	// way to a new one. Limited says that there is a bound.
 	MostRows int
 	Limited  bool
+	// TTL is how long a row of a key-value store lives after its timestamp, in stream
+	// time. Mortal says that rows expire.
+	TTL    time.Duration
+	Mortal bool
 }
 
 // Apply applies the options of a store package. A nil option has no effect.

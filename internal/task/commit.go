@@ -148,6 +148,9 @@ func (t *Task) Finish(positions map[string]int64) (err error) {
 	for _, s := range t.stores {
 		s.instance.Committed()
 	}
+	if t.workLeft {
+		t.workLeft, t.dirty, t.awaited = false, true, true
+	}
 	t.cfg.Memory.forget(g.offsets, g.calls)
 	if err := g.tell(); err != nil {
 		return t.fail(fmt.Errorf("task %s: OnCommitted: %w", t.cfg.ID, err))

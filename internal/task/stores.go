@@ -74,6 +74,8 @@ func (t *Task) openStore(s *graph.Store) error {
 		Budget:      t.cfg.Budget,
 		Now:         t.timeOfWrites,
 		EveryUpdate: t.cfg.EveryUpdate,
+		StreamTime:  func() int64 { return int64(t.streamTime) },
+		Again:       func() { t.workLeft = true },
 		TimesLost:   t.timesLost(),
 	}
 	if t.cells != nil { // the store of the times themselves has none

@@ -54,6 +54,7 @@ type Task struct {
 
 	dirty           bool
 	awaited         bool  // see Awaited
+	workLeft        bool  // a store has asked for another commit after this one
 	held            int64 // bytes that nodes hold in memory
 	commitRequested bool
 	onCommitted     []func()

@@ -34,10 +34,12 @@ type Task struct {
 	Budget *engine.Budget
 
 	EveryUpdate bool // of the stores opened next
+	Again       bool // a store has asked for another commit
 
 	t      testing.TB
 	fs     *vfs.MemFS
 	now    int64
+	stream streamTimes
 	stores []*open
 	batch  *engine.Batch // begun and not finished
 
@@ -46,6 +48,10 @@ type Task struct {
 	starts     map[string]int64 // of the changelogs: records before were trimmed
 	times      map[string]int64 // with the committed offsets
 }
+
+// streamTimes is a stream time: the present one, that of the last Begin, and the
+// committed one.
+type streamTimes struct{ now, begun, committed int64 }
 
 type open struct {
 	spec    *store.Spec
@@ -63,6 +69,7 @@ func New(t testing.TB, memory int64) *Task {
 	t.Helper()
 	k := &Task{
 		t:          t,
+		stream:     streamTimes{-1, -1, -1},
 		fs:         vfs.NewCrashableMem(),
 		Shared:     engine.NewShared(memory),
 		changelogs: map[string][]Record{},
@@ -97,8 +104,12 @@ func (k *Task) openDB() {
 	k.DB = db
 }
 
-// SetNow sets the timestamp that writes get.
-func (k *Task) SetNow(ms int64) { k.now = ms }
+// SetNow sets the timestamp that writes get. It is the timestamp of the current record,
+// so it moves stream time.
+func (k *Task) SetNow(ms int64) { k.now, k.stream.now = ms, max(k.stream.now, ms) }
+
+// StreamTime returns the stream time.
+func (k *Task) StreamTime() int64 { return k.stream.now }
 
 // Open opens a store: it restores its table from the changelog first. It must be called
 // again after Abort, Restart, Crash and LoseDisk.
@@ -108,6 +119,7 @@ func (k *Task) Open(spec processor.StoreSpec) engine.Store {
 	k.check(err)
 	table, err := k.DB.Table(s.StoreName(), s.Persistent())
 	k.check(err)
+	k.check(s.Prepare(table))
 	k.restore(s, table)
 	o := &open{spec: s, table: table, time: -1}
 	if at, ok := k.times[s.StoreName()]; ok {
@@ -118,6 +130,8 @@ func (k *Task) Open(spec processor.StoreSpec) engine.Store {
 		Budget:      k.Budget,
 		Now:         func() int64 { return k.now },
 		EveryUpdate: k.EveryUpdate,
+		StreamTime:  k.StreamTime,
+		Again:       func() { k.Again = true },
 		Time:        &o.time,
 	}
 	if s.Logged() {
@@ -168,6 +182,7 @@ func (k *Task) Commit() {
 func (k *Task) Begin() {
 	k.t.Helper()
 	k.batch = k.DB.NewBatch()
+	k.stream.begun = k.stream.now
 	for _, o := range k.stores {
 		rows := k.batch.Table(o.table)
 		if at, ok := k.DB.Position(o.table, o.spec.StoreName()); ok {
@@ -192,6 +207,7 @@ func (k *Task) Finish() {
 
 // confirm makes what Begin flushed a part of the changelogs.
 func (k *Task) confirm() {
+	k.stream.committed = k.stream.begun
 	for _, o := range k.stores {
 		name := o.spec.StoreName()
 		k.changelogs[name] = append(k.changelogs[name], o.begun...)
@@ -218,6 +234,7 @@ func (k *Task) closeStores() {
 		}
 	}
 	k.stores, k.batch = nil, nil
+	k.stream.now = k.stream.committed
 }
 
 // Restart closes the database and opens it again.

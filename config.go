@@ -163,8 +163,9 @@ type Config struct {
 	// BufferMemory bounds the bytes of records that were fetched and not yet processed.
 	// When it is used up, nothing more is fetched. Before that, a partition with far more
 	// than its share is paused until it is down to half of its share. A partition that a
-	// task waits for is fetched in any case. One fetch per broker can come on top. At
-	// least 1 MiB. Default: 64 MiB.
+	// task waits for is fetched in any case. One fetch per broker can come on top: a
+	// quarter of BufferMemory, or 1 MiB if that is more. BufferMemory is at least 1 MiB.
+	// Default: 16 MiB.
 	BufferMemory int64
 
 	// TaskIdle is how long a task waits for new records of an input partition that it has
@@ -253,7 +254,7 @@ const (
 	defaultSessionTimeout     = 15 * time.Second
 	defaultCloseTimeout       = 20 * time.Second
 	defaultStateMemory        = 256 << 20
-	defaultBufferMemory       = 64 << 20
+	defaultBufferMemory       = 16 << 20
 	minStateMemory            = 16 << 20
 	minBufferMemory           = 1 << 20
 	minSessionTimeout         = 100 * time.Millisecond           // the client's minimum

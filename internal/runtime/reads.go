@@ -19,6 +19,12 @@ import (
 
 const fetchMaxWait = 100 * time.Millisecond
 
+// Bytes of one fetch: of one partition, and in all.
+const (
+	mostOfPartition = 1 << 20
+	mostOfFetch     = 50 << 20
+)
+
 // readRetries are the pauses after a partition could not be read.
 var readRetries = backoff.Backoff{First: 500 * time.Millisecond, Last: 2 * time.Second}
 
@@ -35,8 +41,8 @@ type reads struct {
 func (r *reads) start(clients *clients, memory int64) error {
 	opts := clients.options(
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(), kgo.ConsumeResetOffset(kgo.NoResetOffset()),
-		kgo.FetchMaxWait(fetchMaxWait), kgo.FetchMaxBytes(int32(min(memory, 50<<20))),
-		kgo.FetchMaxPartitionBytes(int32(min(memory, 1<<20))),
+		kgo.FetchMaxWait(fetchMaxWait), kgo.FetchMaxBytes(fetchBytes(memory)),
+		kgo.FetchMaxPartitionBytes(int32(min(memory, mostOfPartition))),
 	)
 	fetcher, err := worker.NewFetcher(worker.FetcherConfig{Opts: opts, Memory: memory, Trouble: r.trouble, Logger: r.log})
 	if err != nil {
@@ -45,6 +51,13 @@ func (r *reads) start(clients *clients, memory int64) error {
 	r.fetcher = fetcher
 	r.spawn(func() { fetcher.Run(r.hard) })
 	return nil
+}
+
+// fetchBytes returns the largest size of a fetch. The client fetches ahead once per
+// broker, outside of the memory for input. A fetch also stays in memory until the last of
+// its records has been processed. A quarter keeps both small.
+func fetchBytes(memory int64) int32 {
+	return int32(min(max(memory/4, mostOfPartition), mostOfFetch))
 }
 
 // trouble is called by the fetcher if a partition cannot be read. The fetcher does not

@@ -280,4 +280,10 @@
 // error with the name of the node and the position of the record (see
 // processor.ErrorPolicy). A skip is local: operators beside the failing one are not
 // affected, nor are records that were forwarded before.
+//
+// # Scenarios
+//
+// The directory testdata/scenarios shows each family of operators at work, as text:
+// records in, results out, with late, absent and deleted data. The scenarios are tests.
+// See topologytest.Script for their format.
 package topology

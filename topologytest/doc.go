@@ -14,6 +14,9 @@
 // There is nothing to wait for. If the topology fails, the test fails, except inside
 // [Driver.Try]. To test an error at the start, use [TryNew].
 //
+// A [Script] runs scenarios that are written as text. The scenarios of the operators are
+// in topology/testdata/scenarios.
+//
 // # When results become visible
 //
 // A sent record is processed at once. The records that a task sends become visible, to

@@ -3,11 +3,13 @@ package topologytest_test
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"strings"
 	"time"
 
 	"github.com/millrace-streams/millrace/processor"
 	"github.com/millrace-streams/millrace/serde"
+	"github.com/millrace-streams/millrace/state"
 	"github.com/millrace-streams/millrace/topology"
 	"github.com/millrace-streams/millrace/topologytest"
 )
@@ -143,4 +145,43 @@ func ExampleDriver_Try() {
 		topologytest.Input(d, "in", serde.String, serde.String).Send("k", "v", time.UnixMilli(0))
 	}))
 	// Output: node call: process: record in/0@0: no service
+}
+
+// A scenario is text: records go in, records and rows come out. Play fills in what
+// happens. Script.Run does so with a file, and fails the test if the file says something
+// else.
+func ExampleScript() {
+	script := topologytest.Script{
+		Topologies: map[string]func(b *topology.Builder){"count": func(b *topology.Builder) {
+			clicks := topology.Source(b, "clicks", serde.String, serde.String)
+			topology.GroupByKey(clicks, "by-key").Count("count").Stream().To("counts")
+		}},
+		Formats: []topologytest.Format{
+			topologytest.Text("clicks", serde.String, serde.String),
+			topologytest.Text("counts", serde.String, serde.Int64),
+			topologytest.Rows("count", func(d *topologytest.Driver, p int32) iter.Seq2[state.Entry[string, int64], error] {
+				return topologytest.Store[state.KeyValueStore[string, int64]](d, "count", p).All()
+			}),
+		},
+	}
+	fmt.Print(script.Play(t, `== Counts survive a lost disk
+topology count
+clicks @1s ann=/home
+crash lose
+clicks @3s ann=/shop
+clicks @4s =/nobody
+rows count
+`))
+	// Output:
+	// == Counts survive a lost disk
+	// topology count
+	// clicks @1s ann=/home
+	//   counts @1s ann=1
+	// crash lose
+	// clicks @3s ann=/shop
+	//   counts @3s ann=2
+	// clicks @4s =/nobody
+	//   dropped 1: null key
+	// rows count
+	//   ann=2 @3s
 }

@@ -1,0 +1,237 @@
+package topology_test
+
+import (
+	"flag"
+	"iter"
+	"maps"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/millrace-streams/millrace/processor"
+	"github.com/millrace-streams/millrace/serde"
+	"github.com/millrace-streams/millrace/state"
+	"github.com/millrace-streams/millrace/topology"
+	"github.com/millrace-streams/millrace/topologytest"
+	"github.com/millrace-streams/millrace/windowstore"
+)
+
+var rewrite = flag.Bool("rewrite", false, "write what happens into the files of scenarios; read the difference before you keep it")
+
+// formats are the topics and stores of all scenarios.
+var formats = []topologytest.Format{
+	topologytest.Text("clicks", serde.String, serde.String),
+	topologytest.Text("orders", serde.String, serde.String),
+	topologytest.Text("users", serde.String, serde.String),
+	topologytest.Text("cities", serde.String, serde.String),
+	topologytest.Text("numbers", serde.String, serde.Int64),
+	topologytest.Text("out", serde.String, serde.String),
+	topologytest.Text("other", serde.String, serde.String),
+	topologytest.Text("counts", serde.String, serde.Int64),
+	topologytest.Text("windows", serde.TimeWindowed(serde.String, 10*time.Second), serde.Int64),
+	topologytest.Text("sessions", serde.SessionWindowed(serde.String), serde.Int64),
+	topologytest.Rows("count", func(d *topologytest.Driver, p int32) iter.Seq2[state.Entry[string, int64], error] {
+		return topologytest.Store[state.KeyValueStore[string, int64]](d, "count", p).All()
+	}),
+	topologytest.Rows("per-window", func(d *topologytest.Driver, p int32) iter.Seq2[windowstore.Entry[string, int64], error] {
+		return topologytest.Store[windowstore.Store[string, int64]](d, "per-window", p).All()
+	}),
+}
+
+// scenarioTopologies are the topologies of the scenarios, by file and name.
+var scenarioTopologies = map[string]map[string]func(b *topology.Builder){
+	"streams": {
+		"filter": func(b *topology.Builder) {
+			clicks(b).Filter(func(page string) bool { return page != "/" }).To("out")
+		},
+		"flatmap": func(b *topology.Builder) { topology.FlatMapValues(clicks(b), strings.Fields, serde.String).To("out") },
+		"branch": func(b *topology.Builder) {
+			short := func(page string) bool { return len(page) < 4 }
+			ways := clicks(b).Branch("by-length", topology.Case("short", short), topology.Default[string]("long"))
+			ways[0].To("out")
+			ways[1].To("other")
+		},
+		"merge": func(b *topology.Builder) { clicks(b).Merge(orders(b)).To("out") },
+	},
+	"aggregations": {
+		"count": func(b *topology.Builder) { byKey(b).Count("count").Stream().To("counts") },
+		"by-value": func(b *topology.Builder) {
+			topology.GroupBy(clicks(b), "by-page", strings.ToLower, serde.String).Count("count").Stream().To("counts")
+		},
+		"reduce": func(b *topology.Builder) {
+			byKey(b).Reduce("longest", func(a, b string) string { return max(a, b) }).Stream().To("out")
+		},
+		"cogroup": func(b *topology.Builder) {
+			add := func(by int64) func(int64, processor.Record[string, string]) int64 {
+				return func(a int64, _ processor.Record[string, string]) int64 { return a + by }
+			}
+			both := topology.Cogroup(topology.Fold(byKey(b), add(1)), topology.Fold(topology.GroupByKey(orders(b), "orders-by-key"), add(100)))
+			both.Aggregate("both", func() int64 { return 0 }, serde.Int64).Stream().To("counts")
+		},
+	},
+	"merged": {
+		"count":        func(b *topology.Builder) { byKey(b).Count("count").Stream().To("counts") },
+		"every-update": func(b *topology.Builder) { byKey(b).Count("count", topology.EveryUpdate()).Stream().To("counts") },
+		"table":        func(b *topology.Builder) { users(b).Stream().To("out") },
+	},
+	"windows": {
+		"tumbling": windowed(topology.Tumbling(10 * time.Second).Grace(5 * time.Second)),
+		"hopping":  windowed(topology.Hopping(10*time.Second, 4*time.Second)),
+		"sliding":  windowed(topology.Sliding(10 * time.Second)),
+		"sessions": func(b *topology.Builder) {
+			byKey(b).Sessions(10 * time.Second).Grace(5 * time.Second).Count("visits").Stream().To("sessions")
+		},
+	},
+	"closed": {
+		"final": func(b *topology.Builder) {
+			byKey(b).Window(topology.Tumbling(10 * time.Second).Grace(5 * time.Second)).Count("per-window").Final().Stream().To("windows")
+		},
+		"final-sessions": func(b *topology.Builder) {
+			byKey(b).Sessions(10 * time.Second).Count("visits").Final().Stream().To("sessions")
+		},
+		"busy": func(b *topology.Builder) {
+			counts := byKey(b).Window(topology.Tumbling(10 * time.Second)).Count("per-window")
+			counts.Filter(func(n int64) bool { return n > 1 }).Suppress("busy", topology.UntilClosed()).Stream().To("windows")
+		},
+		"calm": func(b *topology.Builder) {
+			byKey(b).Count("count").Suppress("calm", topology.UntilTimeLimit(10*time.Second)).Stream().To("counts")
+		},
+	},
+	"tables": {
+		"filter": func(b *topology.Builder) {
+			users(b).Filter(func(city string) bool { return city != "Rome" }).Stream().To("out")
+		},
+		"map": func(b *topology.Builder) {
+			topology.MapTable(users(b), strings.ToUpper, serde.String).Stream().To("out")
+		},
+		"group": func(b *topology.Builder) {
+			itself := func(city string) string { return city }
+			topology.GroupTable(users(b), "by-city", itself, serde.String).Count("count").Stream().To("counts")
+		},
+		"to-table": func(b *topology.Builder) { clicks(b).ToTable("last").Stream().To("out") },
+	},
+	"joins": {
+		"stream-table": func(b *topology.Builder) { topology.Join(orders(b), users(b), plus, serde.String).To("out") },
+		"left-stream-table": func(b *topology.Builder) {
+			topology.LeftJoin(orders(b), users(b), plusMaybe, serde.String).To("out")
+		},
+		"tables": func(b *topology.Builder) {
+			topology.JoinTables(users(b), cities(b), plus, serde.String).Stream().To("out")
+		},
+		"left-tables": func(b *topology.Builder) {
+			topology.LeftJoinTables(users(b), cities(b), plusMaybe, serde.String).Stream().To("out")
+		},
+		"outer-tables": func(b *topology.Builder) {
+			topology.OuterJoinTables(users(b), cities(b), either, serde.String).Stream().To("out")
+		},
+		"foreign": func(b *topology.Builder) {
+			city := func(user string) (string, bool) { return user, user != "" }
+			topology.JoinForeign(users(b), cities(b), "lives-in", city, plus, serde.String).Stream().To("out")
+		},
+		"global": func(b *topology.Builder) {
+			all := topology.GlobalTable(b, "cities", serde.String, serde.String)
+			topology.LeftJoinGlobal(orders(b), all, func(order string) string { return order }, plusMaybe, serde.String).To("out")
+		},
+		"versioned": func(b *topology.Builder) {
+			past := topology.SourceTable(b, "users", serde.String, serde.String, topology.Versioned(time.Hour))
+			topology.LeftJoin(orders(b), past, plusMaybe, serde.String, topology.Grace(5*time.Second), topology.Named("as-of")).To("out")
+		},
+	},
+	"windowjoins": {
+		"inner": func(b *topology.Builder) {
+			topology.JoinWindow(orders(b), clicks(b), "near", near, plus, serde.String).To("out")
+		},
+		"left": func(b *topology.Builder) {
+			topology.LeftJoinWindow(orders(b), clicks(b), "near", near, plusMaybe, serde.String).To("out")
+		},
+		"outer": func(b *topology.Builder) {
+			topology.OuterJoinWindow(orders(b), clicks(b), "near", near, either, serde.String).To("out")
+		},
+	},
+	"processors": {
+		"trend": func(b *topology.Builder) {
+			topology.Process(clicks(b), "ticker", func() *ticker { return &ticker{} }, serde.String, serde.Int64, ticks).To("counts")
+		},
+	},
+}
+
+var near = topology.Within(10 * time.Second).Grace(5 * time.Second)
+
+func plus(a, b string) string                          { return a + "+" + b }
+func plusMaybe(a, b string, _ bool) string             { return plus(a, b) }
+func either(a string, _ bool, b string, _ bool) string { return plus(a, b) }
+
+func clicks(b *topology.Builder) topology.Stream[string, string] {
+	return topology.Source(b, "clicks", serde.String, serde.String)
+}
+
+func orders(b *topology.Builder) topology.Stream[string, string] {
+	return topology.Source(b, "orders", serde.String, serde.String)
+}
+
+func users(b *topology.Builder) topology.Table[string, string] {
+	return topology.SourceTable(b, "users", serde.String, serde.String)
+}
+
+func cities(b *topology.Builder) topology.Table[string, string] {
+	return topology.SourceTable(b, "cities", serde.String, serde.String)
+}
+
+func byKey(b *topology.Builder) topology.Grouped[string, string] {
+	return topology.GroupByKey(clicks(b), "by-key")
+}
+
+// windowed counts clicks by key and window.
+func windowed(w topology.Windows) func(b *topology.Builder) {
+	return func(b *topology.Builder) { byKey(b).Window(w).Count("per-window").Stream().To("windows") }
+}
+
+var ticks = state.KeyValue("count", serde.String, serde.Int64)
+
+// ticker counts records, and forwards its count every ten seconds of the clock.
+type ticker struct {
+	counts state.KeyValueStore[string, int64]
+}
+
+func (k *ticker) Init(ctx processor.Context[string, int64]) error {
+	k.counts = state.Open(ctx, ticks)
+	ctx.Every(10*time.Second, processor.WallClock, func(ctx processor.Context[string, int64], now time.Time) error {
+		n, _, err := k.counts.Get("all")
+		ctx.Forward(processor.NewRecord("all", n, processor.TimestampOf(now)))
+		return err
+	})
+	return nil
+}
+
+func (k *ticker) Process(_ processor.Context[string, int64], _ processor.Record[string, string]) error {
+	n, _, err := k.counts.Get("all")
+	if err != nil {
+		return err
+	}
+	return k.counts.Put("all", n+1)
+}
+
+// TestScenarios runs the scenarios of testdata/scenarios, a file for each family of
+// operators. They show what an operator does with late, absent and deleted data. After a
+// change that is meant to change them:
+//
+//	go test ./topology -run Scenarios -rewrite
+func TestScenarios(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("testdata/scenarios/*.txt")
+	if err != nil || len(files) != len(scenarioTopologies) {
+		t.Fatalf("%d files for %d families: %v", len(files), len(scenarioTopologies), err)
+	}
+	for family := range maps.Keys(scenarioTopologies) {
+		t.Run(family, func(t *testing.T) {
+			t.Parallel()
+			s := topologytest.Script{Topologies: scenarioTopologies[family], Formats: formats, Rewrite: *rewrite,
+				Options: []topologytest.Option{topologytest.Start(time.UnixMilli(0))}}
+			if family == "merged" { // these scenarios say when to commit
+				s.Options = append(s.Options, topologytest.CommitInterval(time.Hour))
+			}
+			s.Run(t, filepath.Join("testdata", "scenarios", family+".txt"))
+		})
+	}
+}

@@ -1,0 +1,139 @@
+package topologytest
+
+import (
+	"encoding/json"
+	"fmt"
+	"iter"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/millrace-streams/millrace/processor"
+	"github.com/millrace-streams/millrace/serde"
+)
+
+// Format says how the records of a topic, or the rows of a store, are written in a
+// [Script]. Text and Rows make one.
+type Format struct {
+	name  string
+	topic *topicFormat
+	rows  func(d *Driver) ([]string, error)
+}
+
+// topicFormat translates records.
+type topicFormat struct {
+	parse func(text string) (Record, error)
+	text  func(r Record) (string, error)
+	send  func(d *Driver, r Record)
+}
+
+// Text is the Format of a topic with these serdes.
+func Text[K, V any](topic string, ks serde.Serde[K], vs serde.Serde[V]) Format {
+	out := &OutputTopic[K, V]{keys: ks, vals: vs}
+	return Format{name: topic, topic: &topicFormat{
+		parse: func(text string) (Record, error) { return parseRecord(text, ks, vs) },
+		text: func(raw Record) (string, error) {
+			r, err := out.decode(raw)
+			text := ""
+			if !r.NoKey {
+				text = textOf(r.Key)
+			}
+			if !r.NoValue {
+				text += "=" + textOf(r.Value)
+			}
+			return text, err
+		},
+		send: func(d *Driver, r Record) {
+			d.t.Helper()
+			partition := int32(-1)
+			if key, err := ks.Decode(r.Key); r.Key != nil && err == nil {
+				hashed, _ := serde.AppendPartitionKey(nil, ks, key)
+				partition = serde.Partition(hashed, d.logs.partitionsOf(topic))
+			}
+			d.Send(topic, partition, r.Key, r.Value, r.Timestamp)
+		},
+	}}
+}
+
+// Rows is the Format of a store. all returns the rows of a partition: the entries of the
+// method All of the store that [Store] returns. An entry is written as its key, its
+// window if it has one, its value and its timestamp.
+func Rows[E any](store string, all func(d *Driver, partition int32) iter.Seq2[E, error]) Format {
+	return Format{name: store, rows: func(d *Driver) (rows []string, err error) {
+		sub, ok := d.subTopologyOf(store)
+		if !ok {
+			return nil, fmt.Errorf("the topology has no store %q", store)
+		}
+		for _, r := range d.tasks {
+			if r.id.SubTopology != sub && !d.o.javaOrder {
+				continue
+			}
+			for entry, err := range all(d, r.id.Partition) {
+				if err != nil {
+					return nil, err
+				}
+				rows = append(rows, entryText(reflect.ValueOf(entry)))
+			}
+		}
+		return rows, nil
+	}}
+}
+
+// entryText writes an entry of a store of any kind, by its fields.
+func entryText(entry reflect.Value) string {
+	text := textOf(entry.FieldByName("Key").Interface())
+	if start := entry.FieldByName("Start"); start.IsValid() {
+		text = fmt.Sprintf("[%s@%d/%d]", text, start.Int(), entry.FieldByName("End").Int())
+	}
+	text += "=" + textOf(entry.FieldByName("Value").Interface())
+	if at, ok := entry.FieldByName("Timestamp").Interface().(processor.Timestamp); ok {
+		text += " @" + timeText(at)
+	}
+	return text
+}
+
+// parseRecord parses KEY=VALUE, KEY or =VALUE.
+func parseRecord[K, V any](text string, ks serde.Serde[K], vs serde.Serde[V]) (r Record, err error) {
+	key, value, hasValue := strings.Cut(text, "=")
+	if key != "" {
+		if r.Key, err = parse(key, ks); err != nil {
+			return r, fmt.Errorf("key %q: %w", key, err)
+		}
+	}
+	if hasValue {
+		if r.Value, err = parse(value, vs); err != nil {
+			return r, fmt.Errorf("value %q: %w", value, err)
+		}
+	}
+	return r, nil
+}
+
+// parse encodes what textOf has written.
+func parse[T any](text string, s serde.Serde[T]) ([]byte, error) {
+	var v T
+	if p, ok := any(&v).(*string); ok {
+		*p = text
+	} else if err := json.Unmarshal([]byte(text), &v); err != nil {
+		return nil, err
+	}
+	return s.Append([]byte{}, v)
+}
+
+func textOf(v any) string {
+	switch v := v.(type) {
+	case string:
+		return v
+	case fmt.Stringer:
+		return v.String()
+	}
+	data, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Sprint(v)
+	}
+	return string(data)
+}
+
+// timeText writes a timestamp as the duration since 1970.
+func timeText(at processor.Timestamp) string {
+	return (time.Duration(at) * time.Millisecond).String()
+}

@@ -1,0 +1,144 @@
+package topologytest
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/millrace-streams/millrace/processor"
+	"github.com/millrace-streams/millrace/serde"
+	"github.com/millrace-streams/millrace/topology"
+)
+
+var script = Script{
+	Topologies: map[string]func(b *topology.Builder){
+		"upper": func(b *topology.Builder) {
+			in := topology.Source(b, "in", serde.String, serde.String)
+			topology.TryMapValues(in, func(v string) (string, error) {
+				if v == "bad" {
+					return "", errors.New("a bad value")
+				}
+				return strings.ToUpper(v), nil
+			}, serde.String, topology.Named("upper")).To("out")
+		},
+	},
+	Formats: []Format{Text("in", serde.String, serde.String), Text("out", serde.String, serde.String)},
+}
+
+const played = `# About this file.
+
+== In upper case
+topology upper
+# A comment.
+in @1m1.5s a=x = y
+  out @1m1.5s a=X = Y
+in @2s =no key
+  out @2s =NO KEY
+in @3s no-value
+  out @3s no-value
+
+== An error
+topology upper
+in @1s a=bad
+  error: node upper: process: record in/0@0: a bad value
+`
+
+func TestScriptPlay(t *testing.T) {
+	t.Parallel()
+	var commands []string
+	for _, line := range strings.Split(played, "\n") {
+		if !strings.HasPrefix(line, resultMark) {
+			commands = append(commands, line)
+		}
+	}
+	for what, text := range map[string]string{
+		"right results": played,
+		"no results":    strings.Join(commands, "\n"),
+		"wrong results": strings.ReplaceAll(played, "  out", "  elsewhere"),
+	} {
+		if got := script.Play(t, text); got != played {
+			t.Errorf("with %s, got:\n%s", what, got)
+		}
+	}
+}
+
+// Each change of a scenario is seen: a result that is missing, wrong, or too much.
+func TestScriptMismatches(t *testing.T) {
+	t.Parallel()
+	got := split(played)[1].lines
+	for text, want := range map[string]string{
+		played: "",
+		strings.Replace(played, "  out @2s =NO KEY\n", "", 1):               "8: in @2s =no key\ngot:\n  out @2s =NO KEY\nwant:\n",
+		strings.Replace(played, "=NO KEY", "=no key", 1):                    "8: in @2s =no key\ngot:\n  out @2s =NO KEY\nwant:\n  out @2s =no key",
+		strings.Replace(played, "  out @3s no-value\n", "  a\n  b\n", 1):    "10: in @3s no-value\ngot:\n  out @3s no-value\nwant:\n  a\n  b",
+		strings.Replace(played, "# A comment.\n", "# A comment.\n  a\n", 1): "5: # A comment.\ngot:\n\nwant:\n  a",
+	} {
+		if all := strings.Join(mismatches(split(text)[1], got), "\n"); all != want {
+			t.Errorf("got:\n%s\nwant:\n%s", all, want)
+		}
+	}
+}
+
+// Rewrite changes the file and nothing but the results in it.
+func TestScriptRewrite(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "scenarios.txt")
+	if err := os.WriteFile(file, []byte(strings.ReplaceAll(played, "  out", "  elsewhere")), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	s := script
+	s.Rewrite = true
+	s.Run(t, file)
+	if got, err := os.ReadFile(file); err != nil || string(got) != played {
+		t.Errorf("%v; the file is\n%s", err, got)
+	}
+	s.Rewrite = false
+	s.Run(t, file)
+}
+
+func TestScriptMistakes(t *testing.T) {
+	t.Parallel()
+	for line, want := range map[string]string{
+		"topology nothing":              `no topology "nothing"`,
+		"commit":                        "want the line topology NAME first",
+		"topology upper\nother @1s a=b": `no Format of "other"`,
+		"topology upper\nin @1 a=b":     "missing unit",
+		"topology upper\nrows store":    `no Format of store "store"`,
+		"topology upper\nclock":         "invalid duration",
+		"topology upper\ncrash loose":   "want crash or crash lose",
+		"topology upper\ncommit now":    "commit takes nothing more",
+	} {
+		lines := split("== Title\n" + line)[1].lines
+		p := &player{t: t, s: script, shown: map[string]int{}}
+		var err error
+		for _, line := range lines[1:] {
+			if _, err = p.run(line); err != nil {
+				break
+			}
+		}
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: got %v, want %q", line, err, want)
+		}
+	}
+}
+
+func TestScriptNumbers(t *testing.T) {
+	t.Parallel()
+	f := Text("n", serde.Int64, serde.JSON[map[string]int]())
+	const text = `-7={"a":1}`
+	r, err := f.topic.parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := f.topic.text(r); got != text || err != nil {
+		t.Errorf("got %q, %v", got, err)
+	}
+	if _, err := f.topic.parse("x=1"); err == nil || !strings.Contains(err.Error(), `key "x"`) {
+		t.Errorf("got %v", err)
+	}
+	if got := timeText(processor.Timestamp(90_000)); got != "1m30s" {
+		t.Errorf("got %s", got)
+	}
+}

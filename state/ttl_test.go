@@ -111,17 +111,20 @@ func TestTTLEqualsModel(t *testing.T) {
 	}
 }
 
+// anyTTL returns a TTL in ms. If it is long, a segment of the index has several rows.
+func anyTTL(r *rand.Rand) int64 { return 1 + r.Int64N([]int64{400, 20_000}[r.IntN(2)]) }
+
 func runTTL(t *testing.T, seed uint64, opts []state.Option) {
 	t.Helper()
 	r := rand.New(rand.NewPCG(seed, 5))
-	m := &ttlModel{ttl: 1 + r.Int64N(400), rows: map[string]modelRow{}, committed: map[string]modelRow{}}
+	m := &ttlModel{ttl: anyTTL(r), rows: map[string]modelRow{}, committed: map[string]modelRow{}}
 	spec := func() state.Spec[string, string] {
 		return state.KeyValue("st", text{}, text{}, append(slices.Clone(opts), state.TTL(time.Duration(m.ttl)*ms))...)
 	}
 	k := newTask(t, spec())
 	reopen := func(do func()) {
 		if r.IntN(4) == 0 { // another version of the program
-			m.ttl = 1 + r.Int64N(400)
+			m.ttl = anyTTL(r)
 			k.spec = spec()
 		}
 		do()
@@ -130,8 +133,8 @@ func runTTL(t *testing.T, seed uint64, opts []state.Option) {
 	for n := range 200 {
 		now := k.StreamTime()
 		key := string(rune('a' + r.IntN(8)))
-		switch r.IntN(16) {
-		case 0, 1, 2:
+		switch r.IntN(32) {
+		case 0, 1, 2, 10, 11, 12:
 			k.Commit()
 			m.commit(t, k, seed, n)
 		case 3:
@@ -169,12 +172,22 @@ func runTTL(t *testing.T, seed uint64, opts []state.Option) {
 // put puts a row. Some timestamps are out of order, and some jump.
 func (m *ttlModel) put(t *testing.T, k *task, r *rand.Rand, key string, n int) {
 	t.Helper()
-	at := k.StreamTime() + r.Int64N(40)
-	switch r.IntN(8) {
+	at := k.StreamTime()
+	switch r.IntN(10) {
 	case 0:
 		at += r.Int64N(3 * m.ttl)
-	case 1, 2, 3:
+	case 1: // about when a row expires
+		if rows := slices.Sorted(maps.Keys(m.rows)); len(rows) > 0 {
+			at = max(at, m.rows[rows[r.IntN(len(rows))]].at+m.ttl-1+r.Int64N(3))
+		}
+	case 2:
 		at -= r.Int64N(m.ttl + m.ttl/4 + 1)
+	case 3:
+		at -= m.ttl - r.Int64N(1+m.ttl/20)
+	case 4, 5:
+		at += r.Int64N(1 + m.ttl/8)
+	default:
+		at += r.Int64N(1 + m.ttl/300)
 	}
 	at = max(at, 0)
 	k.Task.SetNow(at)

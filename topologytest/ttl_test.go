@@ -93,13 +93,26 @@ func ttlTopology(t *testing.T, ttl time.Duration, opts ...topology.StoreOption) 
 	in := topology.Source(b, "in", serde.String, serde.Int64)
 	prices := in.Filter(func(v int64) bool { return v >= 0 }, topology.Named("priced")).ToTable("prices", table...)
 	orders := in.Filter(func(v int64) bool { return v < 0 }, topology.Named("ordered"))
-	topology.GroupByKey(orders, "by-key").Count("counts", counted...).Stream().To("counts-out")
+	counts := topology.GroupByKey(orders, "by-key").Count("counts", counted...)
+	counts.Stream().To("counts-out")
 	topology.Join(orders, prices, func(n, price int64) string { return fmt.Sprint(n * price) }, serde.String).To("joined")
 	topology.AggregateTable(topology.GroupTable(prices, "by-parity", parityOf, serde.String), "sums", noSum,
-		func(sum int64, r processor.Record[string, int64]) int64 { return sum + r.Value },
-		func(sum int64, r processor.Record[string, int64]) int64 { return sum - r.Value }, serde.Int64).Stream().To("sums-out")
+		addPrice, subtractPrice, serde.Int64).Stream().To("sums-out")
+
+	product := func(price, count int64) int64 { return price * count }
+	both := topology.JoinTables(prices, counts, product, serde.Int64).Stored("both")
+	topology.AggregateTable(topology.GroupTable(both, "both-by-parity", parityOf, serde.String), "products", noSum,
+		addPrice, subtractPrice, serde.Int64).Stream().To("products-out")
+	topology.JoinForeign(prices, counts, "foreign", countOf, product, serde.Int64).Stored("with-count").Stream().To("foreign-out")
+	prices.Suppress("calm", topology.UntilTimeLimit(5*time.Millisecond)).Stored("calmed")
 	return build(t, b)
 }
+
+func addPrice(sum int64, r processor.Record[string, int64]) int64      { return sum + r.Value }
+func subtractPrice(sum int64, r processor.Record[string, int64]) int64 { return sum - r.Value }
+
+// countOf returns the key of the count that a price is joined with.
+func countOf(price int64) (string, bool) { return fmt.Sprint(price % 6), true }
 
 // TestTTLEqualsModel compares tables with a TTL with naive models, over commit intervals,
 // EveryUpdate, timestamps that are out of order or jump, crashes and lost disks.
@@ -176,18 +189,26 @@ func checkTTL(t *testing.T, d *topologytest.Driver, m *ttlModel, where string) {
 	if got, want := lastOf(d, "counts-out"), m.live(m.counts); !maps.Equal(got, want) {
 		t.Fatalf("%s: the counts that were sent are %v, want %v", where, got, want)
 	}
-	sums := map[string]int64{}
-	for _, price := range m.live(m.prices) {
+	sums, products, foreign, counts := map[string]int64{}, map[string]int64{}, map[string]int64{}, m.live(m.counts)
+	for key, price := range m.live(m.prices) {
 		sums[parityOf(price)] += price
-	}
-	for group, got := range lastOf(d, "sums-out") {
-		if got != sums[group] {
-			t.Fatalf("%s: the sum of %s is %d, want %d", where, group, got, sums[group])
+		if count := counts[key]; count > 0 {
+			products[parityOf(price*count)] += price * count
 		}
-		delete(sums, group)
+		if of, _ := countOf(price); counts[of] > 0 {
+			foreign[key] = price * counts[of]
+		}
 	}
-	if len(sums) > 0 {
-		t.Fatalf("%s: groups without a sum: %v", where, sums)
+	for topic, want := range map[string]map[string]int64{"sums-out": sums, "products-out": products} {
+		got := lastOf(d, topic)
+		empty := func(_ string, sum int64) bool { return sum == 0 } // no rows
+		maps.DeleteFunc(got, empty)
+		if !maps.Equal(got, want) {
+			t.Fatalf("%s: topic %s leads to %v, want %v", where, topic, got, want)
+		}
+	}
+	if got := lastOf(d, "foreign-out"); !maps.Equal(got, foreign) {
+		t.Fatalf("%s: the join by foreign keys leads to %v, want %v", where, got, foreign)
 	}
 	var joined []string
 	for _, r := range topologytest.Output(d, "joined", serde.String, serde.String).Records() {

@@ -156,3 +156,35 @@ func TestLifetimesOfAnEarlierVersion(t *testing.T) {
 		}
 	}
 }
+
+// A row that was renewed within a segment of the index has an entry with an earlier time.
+// The row stays at that time, and expires at its own.
+func TestLifetimesOfARenewedRow(t *testing.T) {
+	t.Parallel()
+	for _, commitBetween := range []bool{false, true} {
+		for _, commitBefore := range []bool{false, true} {
+			k := newCellTask(t, 0, true)
+			m := newMortals(t, k, 100*lifetimeSegments)
+			m.KeepOld()
+			m.now = 10
+			set(t, m.Cells, "a", 10)
+			if commitBetween {
+				m.commit(t, m.Cells)
+			}
+			m.now = 50
+			set(t, m.Cells, "a", 50)
+			if commitBefore {
+				m.commit(t, m.Cells)
+			}
+			for _, step := range []struct {
+				now  int64
+				want int
+			}{{20 + 6400, 0}, {49 + 6400, 0}, {50 + 6400, 1}} {
+				m.now = step.now
+				if m.expire(t); len(m.expired) != step.want {
+					t.Errorf("commits %t, %t: at %d, %q has expired, want %d rows", commitBetween, commitBefore, step.now, m.expired, step.want)
+				}
+			}
+		}
+	}
+}

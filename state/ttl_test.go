@@ -131,7 +131,6 @@ func runTTL(t *testing.T, seed uint64, opts []state.Option) {
 		m.rows = maps.Clone(m.committed)
 	}
 	for n := range 200 {
-		now := k.StreamTime()
 		key := string(rune('a' + r.IntN(8)))
 		switch r.IntN(32) {
 		case 0, 1, 2, 10, 11, 12:
@@ -163,7 +162,7 @@ func runTTL(t *testing.T, seed uint64, opts []state.Option) {
 		default:
 			m.put(t, k, r, key, n)
 		}
-		if now = k.StreamTime(); now >= 0 {
+		if now := k.StreamTime(); now >= 0 {
 			m.check(t, k, now, fmt.Sprintf("seed %d, step %d", seed, n))
 		}
 	}

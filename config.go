@@ -157,15 +157,16 @@ type Config struct {
 	// uncommitted changes, and the write buffers of the databases. Data that processors
 	// hold until the next commit, such as partial results of batches, counts too (see
 	// processor.Context.SetHeld). If the bound is exceeded, workers commit early. Stores
-	// with the option InMemory are not counted. At least 16 MiB. Default: 256 MiB.
+	// with the option InMemory are not counted. The database of each task with a store on
+	// disk takes up to 1 MiB more. At least 16 MiB. Default: 256 MiB.
 	StateMemory int64
 
 	// BufferMemory bounds the bytes of records that were fetched and not yet processed.
-	// When it is used up, nothing more is fetched. Before that, a partition with far more
-	// than its share is paused until it is down to half of its share. A partition that a
-	// task waits for is fetched in any case. One fetch per broker can come on top: a
-	// quarter of BufferMemory, or 1 MiB if that is more. BufferMemory is at least 1 MiB.
-	// Default: 16 MiB.
+	// The records that one fetch brings of a partition count until the last of them has
+	// been processed. When the memory is used up, nothing more is fetched. Before that, a
+	// partition with far more than its share is paused until it is down to half of its
+	// share. A partition that a task waits for is fetched in any case. One fetch per
+	// broker can come on top: a quarter of these bytes. At least 1 MiB. Default: 16 MiB.
 	BufferMemory int64
 
 	// TaskIdle is how long a task waits for new records of an input partition that it has

@@ -53,7 +53,7 @@ func TestInputMemoryIsBounded(t *testing.T) {
 		most = max(most, app.Snapshot().BufferedBytes)
 		return processed.Load() == many+2*few
 	})
-	// A fetch brings 1 MiB of a partition at most, and there are three of them.
+	// A fetch brings one batch of a partition in any case, of 1 MiB at most.
 	if limit := int64(memory + 3*memory*5/4); most > limit {
 		t.Errorf("%d bytes were buffered, the bound is %d", most, limit)
 	}

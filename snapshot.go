@@ -19,7 +19,7 @@ type Snapshot struct {
 	Dropped int64
 	Errors  int64 // errors that the error policy was given
 
-	BufferedBytes int64 // records that were fetched and not yet processed
+	BufferedBytes int64 // of fetched records; see Config.BufferMemory
 	StateBytes    int64 // memory that stores hold
 
 	Reach Reachability // whether the cluster and the group are within reach

@@ -561,7 +561,7 @@ func scan(t *testing.T, tb *Table, lower, upper []byte, step func(*Iterator) boo
 func TestMemTableSize(t *testing.T) {
 	t.Parallel()
 	s := newShared(t)
-	for tasks, want := range map[int]int{0: 1 << 20, 1: 1 << 20, 2: 512 << 10, 100: 256 << 10} {
+	for tasks, want := range map[int]int{0: 1 << 20, 1: 1 << 20, 2: 512 << 10, 100: 64 << 10} {
 		if got := s.MemTableSize(tasks); got != want {
 			t.Errorf("MemTableSize(%d) = %d, want %d", tasks, got, want)
 		}

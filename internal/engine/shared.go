@@ -12,7 +12,7 @@ const DefaultMemory = 256 << 20
 
 const (
 	minMemory    = 4 << 20
-	minMemTable  = 256 << 10
+	minMemTable  = 64 << 10
 	maxMemTable  = 4 << 20
 	maxOpenFiles = 4096
 )
@@ -58,7 +58,7 @@ func NewShared(memory int64) *Shared {
 }
 
 // MemTableSize returns the size of each memtable if the process runs n tasks with a
-// database: an eighth of the memory divided by n, between 256 KB and 4 MB. Small
+// database: an eighth of the memory divided by n, between 64 KB and 4 MB. Small
 // memtables suit commits, which are large batches.
 func (s *Shared) MemTableSize(n int) int {
 	return int(min(max(s.memory/8/int64(max(n, 1)), minMemTable), maxMemTable))

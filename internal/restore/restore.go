@@ -27,8 +27,8 @@ type Config struct {
 	BatchRecords int
 
 	// BufferBytes limits the keys and values that are buffered for all partitions
-	// together. Above the limit, all records are handed over in smaller batches. 0 means
-	// 64 MiB.
+	// together, and the size of a fetch. Above the limit, all records are handed over in
+	// smaller batches. 0 means 64 MiB.
 	BufferBytes int64
 
 	// MissingTimeout is how long a topic may be unknown before it counts as missing. 0
@@ -236,7 +236,8 @@ func (r *run) open() error {
 		kgo.KeepControlRecords(),
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
 		kgo.FetchMaxWait(100*time.Millisecond),
-		kgo.FetchMaxPartitionBytes(4<<20),
+		kgo.FetchMaxBytes(r.cfg.fetchBytes()),
+		kgo.FetchMaxPartitionBytes(r.cfg.partitionBytes()),
 	)...)
 	if err != nil {
 		return fmt.Errorf("restoring changelogs: %w", err)
@@ -244,6 +245,13 @@ func (r *run) open() error {
 	r.cl = cl
 	return nil
 }
+
+// fetchBytes returns the largest size of a fetch. The client has one more, which it
+// fetched ahead.
+func (c *Config) fetchBytes() int32 { return int32(min(max(c.BufferBytes, 1<<20), 50<<20)) }
+
+// partitionBytes returns how much of one partition a fetch brings.
+func (c *Config) partitionBytes() int32 { return int32(min(max(c.BufferBytes/8, 256<<10), 4<<20)) }
 
 func (r *run) fetched(f kgo.FetchTopicPartition) {
 	p := r.reading[topicPartition{f.Topic, f.Partition}]

@@ -19,10 +19,10 @@ import (
 
 const fetchMaxWait = 100 * time.Millisecond
 
-// Bytes of one fetch: of one partition, and in all.
+// Bytes of one fetch: in all, and of one partition.
 const (
-	mostOfPartition = 1 << 20
-	mostOfFetch     = 50 << 20
+	leastOfFetch, mostOfFetch         = 256 << 10, 50 << 20
+	leastOfPartition, mostOfPartition = 64 << 10, 1 << 20
 )
 
 // readRetries are the pauses after a partition could not be read.
@@ -42,7 +42,7 @@ func (r *reads) start(clients *clients, memory int64) error {
 	opts := clients.options(
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(), kgo.ConsumeResetOffset(kgo.NoResetOffset()),
 		kgo.FetchMaxWait(fetchMaxWait), kgo.FetchMaxBytes(fetchBytes(memory)),
-		kgo.FetchMaxPartitionBytes(int32(min(memory, mostOfPartition))),
+		kgo.FetchMaxPartitionBytes(partitionBytes(memory)),
 	)
 	fetcher, err := worker.NewFetcher(worker.FetcherConfig{Opts: opts, Memory: memory, Trouble: r.trouble, Logger: r.log})
 	if err != nil {
@@ -54,10 +54,16 @@ func (r *reads) start(clients *clients, memory int64) error {
 }
 
 // fetchBytes returns the largest size of a fetch. The client fetches ahead once per
-// broker, outside of the memory for input. A fetch also stays in memory until the last of
-// its records has been processed. A quarter keeps both small.
+// broker, outside of the memory for input. A quarter keeps that small.
 func fetchBytes(memory int64) int32 {
-	return int32(min(max(memory/4, mostOfPartition), mostOfFetch))
+	return int32(min(max(memory/4, leastOfFetch), mostOfFetch))
+}
+
+// partitionBytes returns how much of one partition a fetch brings. It stays in memory
+// until the last of its records has been processed. A small part lets the memory hold
+// records of many partitions.
+func partitionBytes(memory int64) int32 {
+	return int32(min(max(memory/16, leastOfPartition), mostOfPartition))
 }
 
 // trouble is called by the fetcher if a partition cannot be read. The fetcher does not

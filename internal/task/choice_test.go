@@ -54,6 +54,27 @@ func TestWaitsForAPartitionThatLags(t *testing.T) {
 	}
 }
 
+// The records of a fetch share its memory, so they count until the last one has been
+// processed.
+func TestBufferedBytesOfAFetch(t *testing.T) {
+	t.Parallel()
+	s := newShell(t, pass("a", "b"), "a", "b")
+	s.start()
+	s.add("a", in("a", "1", 1), in("a", "2", 9))
+	_, all := s.task.Buffered("a", 0)
+	s.add("b", in("b", "1", 5))
+	s.task.SetEnd("b", 0, 2)
+	s.run() // up to the record of a with timestamp 9, which waits for b
+	if records, bytes := s.task.Buffered("a", 0); records != 1 || bytes != all {
+		t.Errorf("%d records of %d bytes are buffered, want 1 of %d", records, bytes, all)
+	}
+	s.task.SetPosition("b", 0, 2)
+	s.run()
+	if records, bytes := s.task.Buffered("a", 0); records != 0 || bytes != 0 {
+		t.Errorf("%d records of %d bytes are buffered, want none", records, bytes)
+	}
+}
+
 func TestRecordsBelowThePositionAreLeftOut(t *testing.T) {
 	t.Parallel()
 	s := newShell(t, pass("a"), "a")

@@ -17,8 +17,8 @@ type queue struct {
 	source    graph.SourceNode
 	awaited   bool // somebody waits for the effects of its records: see awaited
 
-	slabs [][]graph.Input // the first is being read; each has a record left
-	at    int             // in the first slab
+	slabs []slab // the first is being read; each has a record left
+	at    int    // in the first slab
 
 	// ready says that the head has its timestamp. The timestamp is extracted only when
 	// the record becomes the head, because the extractor gets the partition time of all
@@ -28,7 +28,7 @@ type queue struct {
 	logTime  processor.Timestamp // of the head, as in Kafka
 
 	records int
-	bytes   int64
+	bytes   int64 // of all slabs
 
 	partitionTime processor.Timestamp // largest timestamp processed
 	position      int64               // the next offset to process; -1 if unknown
@@ -42,6 +42,13 @@ type queue struct {
 
 	stops bool // see Task.StopBefore
 	stop  int64
+}
+
+// slab is the part of a fetch that belongs to the partition. Its memory is released when
+// its last record has been processed, because the records alias the fetch.
+type slab struct {
+	records []graph.Input
+	bytes   int64
 }
 
 // recordOverhead is the memory of a queued record in addition to its bytes.
@@ -62,43 +69,44 @@ func (q *queue) add(records []graph.Input) error {
 	if len(records) == 0 {
 		return nil
 	}
+	added := slab{records: records}
 	for i := range records {
 		in := &records[i]
 		if in.Offset < q.next {
 			return fmt.Errorf("records of %s/%d out of order: offset %d after %d", q.topic, q.partition, in.Offset, q.next-1)
 		}
 		q.next = in.Offset + 1
-		q.bytes += inputBytes(in)
+		added.bytes += inputBytes(in)
 	}
 	q.records += len(records)
+	q.bytes += added.bytes
 	q.caughtUp = time.Time{}
 	if q.position < 0 {
 		q.position = records[0].Offset
 	}
-	q.slabs = append(q.slabs, records)
+	q.slabs = append(q.slabs, added)
 	return nil
 }
 
 func (q *queue) empty() bool { return len(q.slabs) == 0 }
 
 // head is the next record. The queue must not be empty.
-func (q *queue) head() *graph.Input { return &q.slabs[0][q.at] }
+func (q *queue) head() *graph.Input { return &q.slabs[0].records[q.at] }
 
 // lags reports whether the queue is empty although its partition has more.
 func (q *queue) lags() bool { return len(q.slabs) == 0 && q.end > q.next }
 
 // pop removes the head: it has been processed or dropped.
 func (q *queue) pop() {
-	in := q.head()
-	q.position = in.Offset + 1
+	q.position = q.head().Offset + 1
 	q.records--
-	q.bytes -= inputBytes(in)
 	q.ready = false
-	if q.at++; q.at < len(q.slabs[0]) {
+	if q.at++; q.at < len(q.slabs[0].records) {
 		return
 	}
 	q.at = 0
-	q.slabs[0] = nil
+	q.bytes -= q.slabs[0].bytes
+	q.slabs[0] = slab{}
 	if q.slabs = q.slabs[1:]; len(q.slabs) == 0 {
 		q.slabs = nil
 		q.passed()

@@ -266,7 +266,8 @@ func (t *Task) NextPunctuation() (time.Time, bool) {
 	return time.UnixMilli(due), true
 }
 
-// Buffered returns how many records of an input partition are queued, and their bytes.
+// Buffered returns how many records of an input partition are queued, and the bytes that
+// they keep in memory: those of a fetch count until its last record has been processed.
 func (t *Task) Buffered(topic string, partition int32) (records int, bytes int64) {
 	if q := t.byName[Partition{topic, partition}]; q != nil {
 		return q.records, q.bytes

@@ -29,7 +29,7 @@ type heavy struct {
 // What the input has, and what the application may hold.
 const (
 	heavyPartitions = 64
-	heavyRecords    = 300_000 // each with a key of its own
+	heavyRecords    = 200_000 // each with a key of its own
 	heavyValue      = 400     // bytes
 	stateMemory     = 32 << 20
 	bufferMemory    = 4 << 20
@@ -95,10 +95,13 @@ func (h *heavy) slowSink(t *testing.T) {
 		if app.Snapshot().BufferedBytes >= bufferMemory {
 			full++
 		}
-		if full == 20 { // the client has fetched ahead meanwhile
+		switch full {
+		case 20: // the client has fetched ahead meanwhile
+			runtime.GC() // nothing else makes garbage now
+		case 21:
 			close(goOn)
 		}
-		return full >= 20
+		return full == 21
 	})
 }
 

@@ -95,10 +95,10 @@ func (c Cogrouped[K, A]) Sessions(gap time.Duration) SessionCogroup[K, A] {
 // the windows.
 //
 // Each input has a stream time of its own, as in Kafka Streams: a record is late if its
-// window is closed by the largest timestamp of its own input. An input that is behind
-// therefore loses no records, but not by any amount: an input that is more than a minute
-// behind the newest one counts as a minute behind it. With [Retention], that is the time
-// by which rows are kept longer than the windows need.
+// window is closed by the largest timestamp of its own input. An input that is behind the
+// others therefore loses no records, as long as it is at most a minute behind the newest
+// one: further behind, it counts as a minute behind. With [Retention], the bound is the
+// time by which rows are kept longer than the windows need.
 //
 // After [WindowedTable.Final], and in front of a [Table.Suppress] with [UntilClosed], all
 // inputs share the largest stream time: a window can be closed only once.

@@ -37,7 +37,7 @@ const (
 	// What comes on top: for each task with a store the buffers of its database, and in
 	// all the clients and what they fetch ahead.
 	perTask = 1 << 20
-	slack   = 24 << 20
+	slack   = 48 << 20
 )
 
 // The live heap stays within Config.StateMemory and Config.BufferMemory, plus a constant

@@ -33,11 +33,15 @@ func (a appearance) problem() error {
 // read also asks which inputs were processed.
 func (g *Guard) read(ctx context.Context) (registry.View, error) {
 	view, err := g.cfg.Registry.Refresh(ctx)
-	if err != nil || len(g.added(view)) == 0 {
+	if err != nil {
 		return view, err
 	}
+	added := g.added(view)
+	if len(added) == 0 {
+		return view, nil
+	}
 	var topics []string
-	for _, s := range g.added(view) {
+	for _, s := range added {
 		topics = append(topics, g.cfg.Graph.Feeding(s)...)
 	}
 	slices.Sort(topics)

@@ -3,7 +3,6 @@ package guard
 import (
 	"context"
 	"errors"
-	"slices"
 	"strings"
 	"testing"
 
@@ -90,13 +89,7 @@ func TestJudgeNewStores(t *testing.T) {
 			g := guardOf(tc.before, tc.now, &fakeKafka{holds: tc.holds}, nil)
 			g.cfg.Directory.Registry, g.cfg.StartEmpty, g.processed = tc.directory, tc.empty, tc.processed
 			err := g.judge(context.Background(), registry.View{TopicID: first})
-			var refused *Error
-			if errors.As(err, &refused) != (tc.refused != nil) || err != nil && refused == nil {
-				t.Fatalf("got %v, want %v to be refused", err, tc.refused)
-			}
-			if refused != nil && (!slices.Equal(refused.Stores, tc.refused) || !strings.Contains(err.Error(), tc.text)) {
-				t.Errorf("refused %v: %v\nwant %v and %q", refused.Stores, err, tc.refused, tc.text)
-			}
+			wantRefused(t, err, tc.refused, tc.text)
 		})
 	}
 }

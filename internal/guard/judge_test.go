@@ -93,14 +93,21 @@ func TestJudge(t *testing.T) {
 				t.Fatal(err)
 			}
 			err := g.judge(context.Background(), registry.View{})
-			var refused *Error
-			if errors.As(err, &refused) != (tc.refused != nil) || err != nil && refused == nil {
-				t.Fatalf("got %v, want %v to be refused", err, tc.refused)
-			}
-			if refused != nil && (!slices.Equal(refused.Stores, tc.refused) || !strings.Contains(err.Error(), tc.advice)) {
-				t.Errorf("refused %v: %v\nwant %v and %q", refused.Stores, err, tc.refused, tc.advice)
-			}
+			wantRefused(t, err, tc.refused, tc.advice)
 		})
+	}
+}
+
+// wantRefused checks that exactly these stores were refused, with an error that contains
+// text. If stores is nil, there must be no error.
+func wantRefused(t *testing.T, err error, stores []string, text string) {
+	t.Helper()
+	var refused *Error
+	if errors.As(err, &refused) != (stores != nil) || err != nil && refused == nil {
+		t.Fatalf("got %v, want %v to be refused", err, stores)
+	}
+	if refused != nil && (!slices.Equal(refused.Stores, stores) || !strings.Contains(err.Error(), text)) {
+		t.Errorf("refused %v: %v\nwant %v and %q", refused.Stores, err, stores, text)
 	}
 }
 

@@ -64,10 +64,8 @@ func (a *aggregate[K, V, A]) Receive(r *graph.Record[K, V]) error {
 		_, failure := a.folding.rows.failed(err, nil)
 		return failure
 	}
-	if a.folding.rows.lives != nil {
-		if handled, failure := a.folding.rows.enter(key, r.Key, r.Timestamp); handled {
-			return failure
-		}
+	if handled, failure := a.folding.rows.enter(key, r.Key, r.Timestamp); handled {
+		return failure
 	}
 	if cell, failure := a.folding.fold(r, key); cell == nil {
 		return failure
@@ -81,10 +79,8 @@ func (a *aggregate[K, V, A]) ReceivePartial(p *partial[K]) error {
 		a.folding.rows.drop(partialRecord)
 		return nil
 	}
-	if a.folding.rows.lives != nil {
-		if handled, failure := a.folding.rows.enter(p.KeyBytes, p.Key, p.Timestamp); handled {
-			return failure
-		}
+	if handled, failure := a.folding.rows.enter(p.KeyBytes, p.Key, p.Timestamp); handled {
+		return failure
 	}
 	cell, broken, err := a.updatePartial(p)
 	switch {

@@ -59,10 +59,8 @@ func (k *keep[K, V]) Receive(r *graph.Record[K, V]) error {
 		_, failure := k.rows.failed(err, nil)
 		return failure
 	}
-	if k.rows.lives != nil {
-		if handled, failure := k.rows.enter(key, r.Key, r.Timestamp); handled {
-			return failure
-		}
+	if handled, failure := k.rows.enter(key, r.Key, r.Timestamp); handled {
+		return failure
 	}
 	cell, err := k.rows.cells.Load(key, r.Key)
 	if err != nil {

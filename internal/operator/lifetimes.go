@@ -27,9 +27,17 @@ func (t *rows[K, R, A]) keepLifetimes(keys serde.Serde[K]) {
 	t.decode = func(data []byte) (K, error) { return decodeKey(keys, data) }
 }
 
-// enter is called for each record of a table with a TTL. If handled is true, the record
-// changes nothing: its own life is over, or failure says that the task has failed.
+// enter is called for each record of a table. If handled is true, the record changes
+// nothing: its own life is over, or failure says that the task has failed.
 func (t *rows[K, R, A]) enter(row []byte, key K, at processor.Timestamp) (handled bool, failure error) {
+	if t.lives == nil {
+		return false, nil
+	}
+	return t.enterMortal(row, key, at)
+}
+
+// enterMortal is enter of rows with a TTL.
+func (t *rows[K, R, A]) enterMortal(row []byte, key K, at processor.Timestamp) (handled bool, failure error) {
 	if t.lives.Expired(int64(at)) {
 		t.drop(expiredRow)
 		return true, nil

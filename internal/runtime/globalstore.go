@@ -136,7 +136,7 @@ func (s *globalStore) readOn() error {
 		from[r.Partition] = s.writer.At(r.Partition)
 	}
 	reader, err := follow.Open(follow.Config{
-		Opts: s.clients.options(), Topic: s.topic(), From: from, Bytes: int32(min(s.cfg.BufferMemory, 50<<20)),
+		Opts: s.clients.options(), Topic: s.topic(), From: from, Bytes: fetchBytes(s.cfg.BufferMemory),
 	})
 	if err != nil {
 		return err

@@ -142,7 +142,7 @@ func (r *runner) feed() error {
 		}
 		r.fed[p] += int64(len(records))
 		r.task.SetEnd(p.Topic, p.Partition, r.fed[p])
-		if err := r.task.Add(p.Topic, p.Partition, inputs(p.Topic, records)); err != nil {
+		if err := r.task.Add(p.Topic, p.Partition, inputs(p.Topic, records), 0); err != nil {
 			return err
 		}
 	}

@@ -154,7 +154,7 @@ func (w *Writer) apply(batches []Batch, now time.Time) error {
 	for _, b := range batches {
 		// A task changes the records that it processes, and a replay needs them
 		// unchanged.
-		if err := w.task.Add(topic, b.Partition, slices.Clone(b.Inputs)); err != nil {
+		if err := w.task.Add(topic, b.Partition, slices.Clone(b.Inputs), 0); err != nil {
 			return err
 		}
 		w.task.SetPosition(topic, b.Partition, b.Next)

@@ -64,7 +64,7 @@ func TestAwaited(t *testing.T) {
 				}
 				record := in("k", "v", 1)
 				record.Topic, record.Offset = "in", offset
-				if err := s.task.Add("in", 0, []graph.Input{record}); err != nil {
+				if err := s.task.Add("in", 0, []graph.Input{record}, 0); err != nil {
 					t.Fatal(err)
 				}
 				s.run()

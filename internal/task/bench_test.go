@@ -35,7 +35,7 @@ func BenchmarkProcess(b *testing.B) {
 	for n := 0; n < b.N; n += batch {
 		b.StopTimer()
 		for _, topic := range []string{"a", "b"} {
-			if err := s.task.Add(topic, 0, records(topic, n/2)); err != nil {
+			if err := s.task.Add(topic, 0, records(topic, n/2), 0); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -76,7 +76,7 @@ func TestProcessingARecordAllocatesNothing(t *testing.T) {
 	for i := range slab {
 		slab[i] = graph.Input{Topic: "a", Offset: int64(i), Timestamp: processor.Timestamp(i), Value: []byte{1}}
 	}
-	if err := s.task.Add("a", 0, slab); err != nil {
+	if err := s.task.Add("a", 0, slab, 0); err != nil {
 		t.Fatal(err)
 	}
 	allocs := testing.AllocsPerRun(40, func() {

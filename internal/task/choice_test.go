@@ -90,10 +90,10 @@ func TestRecordsBelowThePositionAreLeftOut(t *testing.T) {
 		t.Errorf("%d records of %d bytes are queued, want none", n, bytes)
 	}
 	records := []graph.Input{{Topic: "a", Offset: 5}, {Topic: "a", Offset: 4}}
-	if err := s.task.Add("a", 0, records); err == nil {
+	if err := s.task.Add("a", 0, records, 0); err == nil {
 		t.Error("records out of order were taken")
 	}
-	if err := s.task.Add("c", 0, nil); err == nil {
+	if err := s.task.Add("c", 0, nil, 0); err == nil {
 		t.Error("a foreign topic was taken")
 	}
 }
@@ -146,7 +146,7 @@ func TestChoiceAgainstModel(t *testing.T) {
 			for len(s.open) < len(want) {
 				topic := topics[r.IntN(3)]
 				n := min(r.IntN(4), len(input[topic])-feed[topic])
-				if err := s.task.Add(topic, 0, slices.Clone(input[topic][feed[topic]:feed[topic]+n])); err != nil {
+				if err := s.task.Add(topic, 0, slices.Clone(input[topic][feed[topic]:feed[topic]+n]), 0); err != nil {
 					t.Fatal(err)
 				}
 				feed[topic] += n

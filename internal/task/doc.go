@@ -10,7 +10,7 @@
 // # The life of a task
 //
 //	t, err := task.New(cfg)                  // opens stores, makes nodes, calls Init
-//	t.Add(topic, partition, records)         // pass records to the task
+//	t.Add(topic, partition, records, bytes)  // pass records to the task
 //	n, err := t.Process(now, max)            // outputs go to the Outbox
 //	n, err = t.Punctuate(now)                // wall-clock schedules
 //	c, err := t.Begin()                      // flush; commit c.Offsets with the outputs

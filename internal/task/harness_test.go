@@ -260,7 +260,7 @@ func (s *shell) add(topic string, records ...graph.Input) {
 		records[i].Topic = topic
 		records[i].Offset = int64(i)
 	}
-	if err := s.task.Add(topic, 0, records); err != nil {
+	if err := s.task.Add(topic, 0, records, int64(100*len(records))); err != nil {
 		s.tb.Fatal(err)
 	}
 }

@@ -94,7 +94,7 @@ func drive(t *testing.T, input map[string][]graph.Input, r *rand.Rand, size int,
 	for {
 		for topic, records := range input {
 			n := min(1+r.IntN(size), len(records)-fed[topic])
-			if err := s.task.Add(topic, 0, slices.Clone(records[fed[topic]:fed[topic]+n])); err != nil {
+			if err := s.task.Add(topic, 0, slices.Clone(records[fed[topic]:fed[topic]+n]), 0); err != nil {
 				t.Fatal(err)
 			}
 			fed[topic] += n

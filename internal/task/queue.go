@@ -51,40 +51,28 @@ type slab struct {
 	bytes   int64
 }
 
-// recordOverhead is the memory of a queued record in addition to its bytes.
-const recordOverhead = 120
-
-func inputBytes(in *graph.Input) int64 {
-	n := len(in.Key) + len(in.Value) + recordOverhead
-	for i := range in.Headers {
-		n += len(in.Headers[i].Key) + len(in.Headers[i].Value) + 40
-	}
-	return int64(n)
-}
-
-func (q *queue) add(records []graph.Input) error {
+// add adds a slab. bytes is the memory of all records.
+func (q *queue) add(records []graph.Input, bytes int64) error {
 	for len(records) > 0 && records[0].Offset < q.next {
 		records = records[1:]
 	}
 	if len(records) == 0 {
 		return nil
 	}
-	added := slab{records: records}
 	for i := range records {
 		in := &records[i]
 		if in.Offset < q.next {
 			return fmt.Errorf("records of %s/%d out of order: offset %d after %d", q.topic, q.partition, in.Offset, q.next-1)
 		}
 		q.next = in.Offset + 1
-		added.bytes += inputBytes(in)
 	}
 	q.records += len(records)
-	q.bytes += added.bytes
+	q.bytes += bytes
 	q.caughtUp = time.Time{}
 	if q.position < 0 {
 		q.position = records[0].Offset
 	}
-	q.slabs = append(q.slabs, added)
+	q.slabs = append(q.slabs, slab{records, bytes})
 	return nil
 }
 

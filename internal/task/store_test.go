@@ -170,7 +170,7 @@ func TestCommitAppliesStores(t *testing.T) {
 	s.wantOpen("out k=a@5", "out k=ab@7", "app-numbers-changelog k=ab@7", "out k=abc@6")
 
 	s.abort() // drops c
-	if err := s.task.Add("in", 0, []graph.Input{{Topic: "in", Offset: 2, Key: []byte("k"), Value: []byte("d"), Timestamp: 8}}); err != nil {
+	if err := s.task.Add("in", 0, []graph.Input{{Topic: "in", Offset: 2, Key: []byte("k"), Value: []byte("d"), Timestamp: 8}}, 0); err != nil {
 		t.Fatal(err)
 	}
 	s.run()

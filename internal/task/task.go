@@ -81,8 +81,9 @@ type hook struct {
 }
 
 // Add adds records of an input partition, in order of offset. The task then owns the
-// slice and its bytes. Records below the partition's position are skipped.
-func (t *Task) Add(topic string, partition int32, records []graph.Input) error {
+// slice and its bytes. Records below the partition's position are skipped. bytes is the
+// memory of the records, for Buffered.
+func (t *Task) Add(topic string, partition int32, records []graph.Input, bytes int64) error {
 	if t.failure != nil {
 		return t.failure
 	}
@@ -90,7 +91,7 @@ func (t *Task) Add(topic string, partition int32, records []graph.Input) error {
 	if q == nil {
 		return fmt.Errorf("task %s: %s/%d is not one of its input partitions", t.cfg.ID, topic, partition)
 	}
-	return q.add(records)
+	return q.add(records, bytes)
 }
 
 // SetEnd sets the end of an input partition: with read_committed the last stable offset,

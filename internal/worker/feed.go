@@ -90,8 +90,11 @@ func (i *inbox) take() []batch {
 	return taken
 }
 
-// inputSize is the memory of a record in addition to its bytes.
-const inputSize = int64(unsafe.Sizeof(graph.Input{}))
+// The memory of a record, and of each of its headers, in addition to their bytes.
+const (
+	inputSize  = int64(unsafe.Sizeof(graph.Input{}))
+	headerSize = int64(unsafe.Sizeof(processor.Header{}))
+)
 
 // batchOf converts a part of a fetch. The records alias the fetch, which therefore stays
 // in memory as long as one of them.
@@ -106,7 +109,7 @@ func batchOf(f *Feed, records []*kgo.Record, end int64) batch {
 		b.inputs = append(b.inputs, InputOf(r))
 		b.bytes += inputSize + int64(len(r.Key)+len(r.Value))
 		for i := range r.Headers {
-			b.bytes += int64(len(r.Headers[i].Key) + len(r.Headers[i].Value))
+			b.bytes += headerSize + int64(len(r.Headers[i].Key)+len(r.Headers[i].Value))
 		}
 	}
 	return b

@@ -102,7 +102,7 @@ func (t *Task) feed(f *Feed) int {
 func (t *Task) take(b *batch) error {
 	topic, partition := b.feed.Topic, b.feed.Partition
 	if len(b.inputs) > 0 {
-		if err := t.run.Add(topic, partition, b.inputs); err != nil {
+		if err := t.run.Add(topic, partition, b.inputs, b.bytes); err != nil {
 			b.feed.drained(b.bytes)
 			return err
 		}

@@ -3,6 +3,7 @@ package topology_test
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/millrace-streams/millrace/processor"
@@ -65,6 +66,34 @@ func ExampleRepartition() {
 	// partition 2: ann
 	// partition 0: bob
 	// partition 2: ann
+}
+
+// All operators behind one Repartition share its topic: here an aggregation, another one,
+// and a table. Each record is sent once.
+func ExampleRepartition_shared() {
+	b := topology.New()
+	tweets := topology.Source(b, "tweets", serde.String, serde.JSON[tweet]())
+	author := func(r processor.Record[string, tweet]) string { return r.Value.Author }
+	byAuthor := topology.Repartition(topology.SelectKey(tweets, author, serde.String), "by-author")
+
+	topology.GroupByKey(byAuthor, "tweets-of-author").Count("counts")
+	longest := func(a, b tweet) tweet {
+		if len(b.Text) > len(a.Text) {
+			return b
+		}
+		return a
+	}
+	topology.GroupByKey(byAuthor, "texts-of-author").Reduce("longest", longest)
+	byAuthor.ToTable("newest")
+
+	d := start(b)
+	send(d, tweet{"ann", "one"}, tweet{"ann", "three"}, tweet{"ann", "two"})
+	for _, topic := range d.Topics() {
+		if strings.HasSuffix(topic, "-repartition") {
+			fmt.Println(topic, len(d.Topic(topic)))
+		}
+	}
+	// Output: test-by-author-repartition 3
 }
 
 // A partitioner chooses the partitions of a record. If it returns nil, Kafka's default

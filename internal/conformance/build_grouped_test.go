@@ -233,18 +233,24 @@ func (b *builder) storeFor(o op, role string) (name string, opts tableOptions, e
 // materialized reads the options of a table's store. Without a cache every update is
 // forwarded.
 func (b *builder) materialized(m op) (o tableOptions, err error) {
-	if err := m.only("a materialized table", "name type retention logging caching versioned"); err != nil {
+	if err := m.only("a materialized table", "name type supplier size retention logging caching versioned"); err != nil {
 		return o, err
 	}
 	if kind := m.text("type"); kind != "" && kind != "rocksdb" && kind != "in-memory" {
 		return o, notYet("a materialized table of type %s", kind)
+	}
+	// See timestampsInRows and tablesKeepRows.
+	switch supplier := m.text("supplier"); supplier {
+	case "", "rocksdb", "in-memory", "lru":
+	default:
+		return o, notYet("a materialized table with supplier %s", supplier)
 	}
 	add := func(when bool, opt topology.StoreOption) {
 		if when {
 			o.all = append(o.all, opt)
 		}
 	}
-	add(m.text("type") == "in-memory", topology.InMemory())
+	add(m.text("type") == "in-memory" || m.text("supplier") == "in-memory" || m.text("supplier") == "lru", topology.InMemory())
 	add(m.isOff("logging"), topology.WithoutChangelog())
 	o.every = !b.cached || m.isOff("caching")
 	if m.has("versioned") {

@@ -42,14 +42,14 @@ func (b *builder) joinStream(o op, s stream, t table, f joiner) error {
 		return err
 	}
 	name := o.text("name")
-	if s.isRekeyed() {
-		if optimizes(b.c, mergeTopics) {
-			return notYet("a repartition topic that is merged with that of a join")
+	rekeyed := func() string {
+		if name != "" {
+			return name
 		}
-		s = s.countNullKeys(b.built.nullKeys)
-		if name == "" {
-			name = b.names.next("KSTREAM-KEY-SELECT", o.id())
-		}
+		return b.names.next("KSTREAM-KEY-SELECT", o.id())
+	}
+	if s = b.shared(o.text("from"), s, rekeyed); s.isRekeyed() {
+		s, name = s.countNullKeys(b.built.nullKeys), rekeyed()
 	}
 	var opts []topology.JoinOption
 	if o.has("gracePeriod") {

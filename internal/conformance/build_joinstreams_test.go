@@ -31,9 +31,8 @@ func (b *builder) joinStreams(o op, left, right stream, f joiner) error {
 	if err := o.knows("with type joiner name window storeName storeType"); err != nil {
 		return err
 	}
-	if optimizes(b.c, mergeTopics) && (left.isRekeyed() || right.isRekeyed()) {
-		return notYet("a repartition topic that is merged with that of a join")
-	}
+	left = b.shared(o.text("from"), left, func() string { return b.topicOfSide(o, "-left") })
+	right = b.shared(o.text("with"), right, func() string { return b.topicOfSide(o, "-right") })
 	values, err := valuesOf(o, left)
 	if err != nil {
 		return err
@@ -102,11 +101,7 @@ func (b *builder) nameJoin(o op, j *streamsJoin, left, right stream) {
 		part string
 	}{{left, "-left"}, {right, "-right"}} {
 		if side.s.isRekeyed() {
-			theirs := o.text("name") + side.part
-			if o.text("name") == "" {
-				theirs = b.names.next("KSTREAM-KEY-SELECT", o.id())
-			}
-			b.names.alias[internalTopic(theirs, "repartition")] = internalTopic(j.name+side.part, "repartition")
+			b.names.alias[internalTopic(b.topicOfSide(o, side.part), "repartition")] = internalTopic(j.name+side.part, "repartition")
 		}
 	}
 	alias(thisRole, this, "-left")
@@ -114,6 +109,15 @@ func (b *builder) nameJoin(o op, j *streamsJoin, left, right stream) {
 	if shared != "" {
 		alias("KSTREAM-OUTERSHARED", shared, "-unmatched")
 	}
+}
+
+// topicOfSide returns the name in Kafka Streams of the repartition topic of one side of a
+// join.
+func (b *builder) topicOfSide(o op, side string) string {
+	if name := o.text("name"); name != "" {
+		return name + side
+	}
+	return b.names.next("KSTREAM-KEY-SELECT", o.id())
 }
 
 func (s streamOf[K]) joinWindow(other stream, j streamsJoin) (stream, []storeReader, error) {

@@ -66,10 +66,7 @@ func (b *builder) toTable(o op) error {
 	if name == "" {
 		name = b.names.next("KSTREAM-TOTABLE", o.id())
 	}
-	if s.isRekeyed() {
-		if optimizes(b.c, mergeTopics) {
-			return notYet("a repartition topic that is merged with that of a table")
-		}
+	if s = b.shared(o.text("from"), s, func() string { return name }); s.isRekeyed() {
 		s = s.countNullKeys(b.built.nullKeys)
 	}
 	return b.keep(o, s.toTable(name), "KSTREAM-TOTABLE-STATE-STORE")

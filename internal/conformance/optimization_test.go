@@ -38,6 +38,30 @@ func (b *builder) byKey(id string, s stream, name string) grouped {
 	return b.repartitioned[id].groupByKey(name + "-by")
 }
 
+// shared returns a stream whose key has changed, for the operation with the given ID that
+// reads it. If the case merges topics and other operations read the stream too, all of
+// them share an explicit Repartition, which has the name of the first. name returns that
+// name.
+func (b *builder) shared(id string, s stream, name func() string) stream {
+	if !s.isRekeyed() || !optimizes(b.c, mergeTopics) || b.readers(id) < 2 {
+		return s
+	}
+	if b.repartitioned[id] == nil {
+		b.repartitioned[id] = s.countNullKeys(b.built.nullKeys).repartition(name(), nil)
+	}
+	return b.repartitioned[id]
+}
+
+// readers returns the number of operations that read another one.
+func (b *builder) readers(id string) (n int) {
+	for _, o := range b.c.Topology {
+		if o.text("from") == id || o.text("with") == id {
+			n++
+		}
+	}
+	return n
+}
+
 // repartitionsInPlace allows other nodes and other numbers of sub-topologies if topics
 // are merged and all topics and stores are the same.
 func repartitionsInPlace(s *subject, d difference) bool {

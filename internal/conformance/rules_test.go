@@ -70,6 +70,9 @@ var rules = map[string]func(s *subject, d difference) bool{
 	"one-name":                     oneName,
 	"repartitions-in-place":        repartitionsInPlace,
 	"offsets-of-patterns":          offsetsOfPatterns,
+	"timestamps-in-rows":           timestampsInRows,
+	"tables-keep-rows":             tablesKeepRows,
+	"changes-in-one-message":       changesInOneMessage,
 }
 
 // surplus is how many more records were dropped than in Kafka Streams.

@@ -45,7 +45,12 @@ var ignoredConfig = map[string]string{
 	"__emit.interval.ms.kstreams.windowed.aggregation__":            "Millrace does not throttle",
 	explicitNaming: "see names",
 	optimization:   "see optimizes",
+	upgradeFrom:    "see changesInOneMessage",
+	storeFormat:    "rows without headers give the same results",
 }
+
+// storeFormat is the configuration with which Kafka Streams keeps headers in its stores.
+const storeFormat = "dsl.store.format"
 
 // options returns the driver's options for a case.
 func options(c *testCase) ([]topologytest.Option, error) {

@@ -75,7 +75,7 @@ func (s *sessions[K, V]) entry(row engine.Row[K, V]) (Entry[K, V], error) {
 		Key:       key,
 		Start:     processor.Timestamp(start),
 		End:       processor.Timestamp(end),
-		Value:     row.Value,
+		Value:     row.Lend(),
 		Timestamp: processor.Timestamp(row.Timestamp),
 	}, nil
 }

@@ -18,17 +18,12 @@ type Entry[K, V any] struct {
 }
 
 // Store is a typed session store. Only the goroutine of its task may use it, inside Init,
-// Process, Flush and punctuators.
-//
-// Methods whose names begin with Reverse yield the same sessions in descending order. A
-// read ends at the first error, which it yields with a zero Entry. The loop may write to
-// the store. A session that the loop has not reached yet is yielded with its value at the
-// time when the loop reaches it.
+// Process, Flush and punctuators. The loop over a read may write to the store.
 //
 // Store is an interface so that the type that implements it is compiled only in programs
 // that call [Open]. Only this package can implement it, so methods may be added.
 type Store[K, V any] interface {
-	processor.Store
+	Reader[K, V]
 
 	// Put sets the value of the session of key from start to end. The timestamp of the
 	// row is that of the record being processed or, in a punctuator, that of the
@@ -37,6 +32,18 @@ type Store[K, V any] interface {
 	Put(key K, value V, start, end processor.Timestamp) error
 	// Delete removes the session of key from start to end.
 	Delete(key K, start, end processor.Timestamp) error
+}
+
+// Reader has the methods of a [Store] that only read. [OpenTable] returns one.
+//
+// Methods whose names begin with Reverse yield the same sessions in descending order. A
+// read ends at the first error, which it yields with a zero Entry. A session that the
+// loop has not reached yet is yielded with its value at the time when the loop reaches
+// it.
+//
+// A value that was read from a table must not be changed.
+type Reader[K, V any] interface {
+	processor.Store
 
 	// Get returns the value of the session of key from start to end. The bool reports
 	// whether the session exists.
@@ -144,7 +151,7 @@ func (s *sessions[K, V]) Get(key K, start, end processor.Timestamp) (V, bool, er
 	if err != nil || cell == nil {
 		return zero, false, err
 	}
-	return cell.Value, true, nil
+	return cell.Lend(), true, nil
 }
 
 func (s *sessions[K, V]) Put(key K, value V, start, end processor.Timestamp) error {

@@ -121,6 +121,57 @@ func ExampleOpenGlobal() {
 	// ann 9
 }
 
+// users is a handle of the table of users.
+var users topology.Table[string, string]
+
+// greeter greets the users that it knows by their names.
+type greeter struct {
+	users state.Reader[string, string]
+}
+
+func (p *greeter) Init(ctx processor.Context[string, string]) error {
+	p.users = state.OpenTable(ctx, users)
+	return nil
+}
+
+func (p *greeter) Process(ctx processor.Context[string, string], r processor.Record[string, string]) error {
+	name, ok, err := p.users.Get(r.Key)
+	if err == nil && ok {
+		r.Value = "hello " + name
+		ctx.Forward(r)
+	}
+	return err
+}
+
+// A processor reads a table. The rows are those of a topic, and only the table writes
+// them: Kafka Streams calls this a read-only state store.
+func ExampleOpenTable() {
+	b := topology.New()
+	users = topology.SourceTable(b, "users", serde.String, serde.String)
+	logins := topology.Source(b, "logins", serde.String, serde.String)
+	topology.Process(logins, "greeter", func() *greeter { return &greeter{} }, serde.String, serde.String, users).To("greetings")
+	topo, err := b.Build()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+
+	d := topologytest.New(topologytest.ForExample(), topo)
+	topologytest.Input(d, "users", serde.String, serde.String).Send("u1", "Ann", time.UnixMilli(1))
+	d.Crash("greeter", 0, topologytest.LoseDisk)
+	in := topologytest.Input(d, "logins", serde.String, serde.String)
+	in.Send("u1", "", time.UnixMilli(2))
+	in.Send("u2", "", time.UnixMilli(3))
+	topologytest.Input(d, "users", serde.String, serde.String).Send("u1", "Anna", time.UnixMilli(4))
+	in.Send("u1", "", time.UnixMilli(5))
+	for _, r := range topologytest.Output(d, "greetings", serde.String, serde.String).Records() {
+		fmt.Println(r.Key, r.Value)
+	}
+	// Output:
+	// u1 hello Ann
+	// u1 hello Anna
+}
+
 // drain empties a store in a loop over it.
 func drain(s state.KeyValueStore[string, int64]) (n int64, err error) {
 	for e, err := range s.All() {

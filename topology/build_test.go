@@ -248,13 +248,13 @@ func TestBuildErrors(t *testing.T) {
 				Process(s, "other", newP, serde.String, serde.String, state.KeyValue("s", serde.String, serde.Int64))
 				Process(s, "nil", newP, serde.String, serde.String, nil)
 				Process(s, "bad", newP, serde.String, serde.String, state.KeyValue[string, string]("a b", serde.String, serde.String))
-				Process(s, "no spec", newP, serde.String, serde.String, grouped(b).Count("n"))
+				Process(s, "no spec", newP, serde.String, serde.String, unknownSpec("n"))
 				Process(s, "window", newP, serde.String, serde.String, windowstore.New("w", serde.String, serde.String, 0, 0))
 			},
 			[]string{
 				`process "twice": was given store "s" twice`, `process "other": there is another store "s" already`,
 				`process "nil": was given a nil store`, `process "bad": store "a b": bad name: ' ' is not allowed`,
-				`process "no spec": bad name`, `process "no spec": store "n": topology.Table[string,int64] is not the spec of a store: use state.KeyValue, windowstore.New, sessionstore.New or versionedstore.New`,
+				`process "no spec": bad name`, `process "no spec": store "n": topology.unknownSpec is not the spec of a store: use state.KeyValue, windowstore.New, sessionstore.New or versionedstore.New`,
 				`process "window": window store w: the window size 0s must be at least one millisecond`,
 			},
 		},
@@ -397,3 +397,8 @@ func TestZeroHandles(t *testing.T) {
 		}()
 	}
 }
+
+// unknownSpec is a spec that no package of stores has made.
+type unknownSpec string
+
+func (s unknownSpec) StoreName() string { return string(s) }

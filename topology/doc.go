@@ -224,6 +224,9 @@
 // joined row becomes (l2, r1) and then (l2, r2). If the newest rows were used on both
 // sides, a later group would subtract (l1, r2), a row that was never added to it.
 //
+// A processor reads the rows of a table like a join: give the table to [Process], and
+// open it with state.OpenTable. It cannot write them.
+//
 // # Global tables
 //
 // [GlobalTable] reads a topic as a table that each process has whole. [JoinGlobal] and

@@ -17,6 +17,10 @@ import (
 // The processor may use the stores of the specs. If several Process calls are given the
 // same spec, they share one store and are in one sub-topology.
 //
+// The processor may read a [Global] or the store of a [Table]: pass the handle as if it
+// were a spec, and open it in Init with state.OpenGlobal, or with state.OpenTable,
+// windowstore.OpenTable, sessionstore.OpenTable or versionedstore.OpenTable.
+//
 // The processor forwards records of the types K2 and V2. Their serdes may be nil if no
 // value of the type is stored or sent. A processor may also implement [processor.Flusher]
 // and [processor.Closer].
@@ -53,12 +57,33 @@ func addProcess[P any](b *Builder, op, name string, parent *node, newP func() P,
 	b.needName(n, name, "its node and its positions")
 	b.needFunc(n, newP)
 	for _, spec := range stores {
+		if table, ok := spec.(interface{ place() place }); ok {
+			b.readTable(n, table.place())
+			continue
+		}
 		n.stores = append(n.stores, storeUse{spec: spec})
 	}
 	if newP != nil {
 		b.OnBuild(func() error { return checkNew(n, newP) })
 	}
 	return n
+}
+
+// readTable makes the processor n read the store of a table.
+func (b *Builder) readTable(n *node, t place) {
+	if !b.sameBuilder(n, t.b) {
+		return
+	}
+	if t.store == "" {
+		b.problem("%v: was given the table of %v, which has no store: remove WithoutStore where the table is made, or call Stored on it and pass the table that Stored returns", n, t.n)
+		return
+	}
+	for _, use := range t.n.stores {
+		if use.spec.StoreName() == t.store {
+			use.lookUp = true
+			n.stores = append(n.stores, use)
+		}
+	}
 }
 
 // checkNew reports a constructor that returns nil, or that returns the same processor

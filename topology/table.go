@@ -21,6 +21,9 @@ import (
 // Some tables have no store: those that [Table.Filter], [MapTable] and the joins of
 // tables return, and those with the option [WithoutStore]. They forward each update at
 // once. [Table.Stored] gives them a store.
+//
+// A processor can read the store: pass the Table to [Process], and open it with
+// state.OpenTable.
 type Table[K, V any] struct {
 	b      *Builder
 	n      *node
@@ -50,6 +53,16 @@ func (t Table[K, V]) KeySerde() serde.Serde[K] { return t.keys }
 
 // ValueSerde returns the serde of the values.
 func (t Table[K, V]) ValueSerde() serde.Serde[V] { return t.values }
+
+// place says where the table is. With it, [Process] recognises a table that it is given.
+func (t Table[K, V]) place() place { return place{t.b, t.n, t.name} }
+
+// place is the place of a table in the topology. store is empty if the table has none.
+type place struct {
+	b     *Builder
+	n     *node
+	store string
+}
 
 // Stream returns the updates of the table. A deleted row is a record without a value.
 func (t Table[K, V]) Stream(opts ...Option) Stream[K, V] {

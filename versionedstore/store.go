@@ -21,14 +21,7 @@ type Version[V any] struct {
 // Store is an interface so that the type that implements it is compiled only in programs
 // that call [Open]. Only this package can implement it, so methods may be added.
 type Store[K, V any] interface {
-	processor.Store
-
-	// Get returns the newest version of key. The bool says whether there is one.
-	Get(key K) (Version[V], bool, error)
-	// GetAsOf returns the version of key that was valid at a time. The bool says whether
-	// there was one. A time before the history finds only the newest version; see the
-	// package documentation.
-	GetAsOf(key K, at processor.Timestamp) (Version[V], bool, error)
+	Reader[K, V]
 
 	// Put adds a version of key that is valid from the time from on. It returns the end
 	// of the version: where a later version begins, or NoEnd. If from lies before the
@@ -39,6 +32,18 @@ type Store[K, V any] interface {
 	// the version that was valid at that time, and whether there was one. If from lies
 	// before the history, the store does not change, as for Put.
 	Delete(key K, from processor.Timestamp) (Version[V], bool, error)
+}
+
+// Reader has the methods of a [Store] that only read. [OpenTable] returns one.
+type Reader[K, V any] interface {
+	processor.Store
+
+	// Get returns the newest version of key. The bool says whether there is one.
+	Get(key K) (Version[V], bool, error)
+	// GetAsOf returns the version of key that was valid at a time. The bool says whether
+	// there was one. A time before the history finds only the newest version; see the
+	// package documentation.
+	GetAsOf(key K, at processor.Timestamp) (Version[V], bool, error)
 
 	// opener binds the store to this package. See store.HandleOf.
 	opener() opener[K, V]

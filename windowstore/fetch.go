@@ -85,7 +85,7 @@ func (s *windows[K, V]) entry(row engine.Row[K, V]) (Entry[K, V], error) {
 		Key:       key,
 		Start:     processor.Timestamp(start),
 		End:       s.end(start),
-		Value:     row.Value,
+		Value:     row.Lend(),
 		Timestamp: processor.Timestamp(row.Timestamp),
 	}, nil
 }

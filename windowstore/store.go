@@ -20,17 +20,12 @@ type Entry[K, V any] struct {
 }
 
 // Store is a typed window store. Only the goroutine of its task may use it, inside Init,
-// Process, Flush and punctuators.
-//
-// Range reads have inclusive bounds on the window start. Methods whose names begin with
-// Reverse yield the same rows in descending order. A read ends at the first error, which
-// it yields with a zero Entry. The loop may write to the store. A row that the loop has
-// not reached yet is yielded with its value at the time when the loop reaches it.
+// Process, Flush and punctuators. The loop over a range read may write to the store.
 //
 // Store is an interface so that the type that implements it is compiled only in programs
 // that call [Open]. Only this package can implement it, so methods may be added.
 type Store[K, V any] interface {
-	processor.Store
+	Reader[K, V]
 
 	// Put sets the value of key in the window that begins at start. The timestamp of the
 	// row is that of the record being processed or, in a punctuator, that of the
@@ -41,6 +36,18 @@ type Store[K, V any] interface {
 	PutTimestamped(key K, value V, start, at processor.Timestamp) error
 	// Delete removes the value of key in the window that begins at start.
 	Delete(key K, start processor.Timestamp) error
+}
+
+// Reader has the methods of a [Store] that only read. [OpenTable] returns one.
+//
+// Range reads have inclusive bounds on the window start. Methods whose names begin with
+// Reverse yield the same rows in descending order. A read ends at the first error, which
+// it yields with a zero Entry. A row that the loop has not reached yet is yielded with
+// its value at the time when the loop reaches it.
+//
+// A value that was read from a table must not be changed.
+type Reader[K, V any] interface {
+	processor.Store
 
 	// Get returns the value of key in the window that begins at start. The bool says
 	// whether there is one.
@@ -171,7 +178,7 @@ func (s *windows[K, V]) Get(key K, start processor.Timestamp) (V, bool, error) {
 	if err != nil || cell == nil {
 		return zero, false, err
 	}
-	return cell.Value, true, nil
+	return cell.Lend(), true, nil
 }
 
 func (s *windows[K, V]) Put(key K, value V, start processor.Timestamp) error {

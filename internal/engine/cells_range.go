@@ -13,6 +13,14 @@ type Row[K, V any] struct {
 	Cell      *Cell[K, V] // nil if the row is not in memory
 }
 
+// Lend returns the value to a reader that may keep it: see [Cell.Lend].
+func (r Row[K, V]) Lend() V {
+	if r.Cell != nil {
+		return r.Cell.Lend()
+	}
+	return r.Value
+}
+
 // Range yields the rows with lower <= key < upper in order of key bytes, or in reverse.
 // Nil bounds are open. The loop may change rows: a row that the loop has not reached yet
 // is yielded as it is when the loop reaches it. Rows that only the table has are decoded,

@@ -69,7 +69,7 @@ var mayImport = map[string][]string{
 
 	// The operators know stores only by their cells: every store with cells can hold a
 	// table.
-	"internal/operator": {"internal/foreign", "internal/graph", "internal/engine", "processor", "serde"},
+	"internal/operator": {"internal/foreign", "internal/graph", "internal/store", "internal/engine", "processor", "serde"},
 
 	// The core: no goroutine, no clock, no socket, no Kafka client (see forbidden).
 	"internal/task": {"internal/batchsize", "internal/graph", "internal/store", "internal/engine", "processor"},

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/millrace-streams/millrace/internal/graph"
+	"github.com/millrace-streams/millrace/internal/store"
 	"github.com/millrace-streams/millrace/processor"
 )
 
@@ -134,9 +135,13 @@ func (h *host[K2, V2]) Store(name string) (processor.Store, error) {
 		return nil, processor.ErrOutsideCall
 	}
 	if !slices.Contains(h.base.node.Stores, name) && !slices.Contains(h.base.node.Globals, name) {
-		return nil, fmt.Errorf("node %s was not given store %q: pass its spec to topology.Process", h.base.node.Name, name)
+		return nil, fmt.Errorf("node %s was not given store %q: pass its spec, or its table, to topology.Process", h.base.node.Name, name)
 	}
-	return h.base.task.Store(name)
+	s, err := h.base.task.Store(name)
+	if err == nil && slices.Contains(h.base.node.LooksUp, name) {
+		return store.OfTable{Instance: s}, nil
+	}
+	return s, err
 }
 
 func (h *host[K2, V2]) Task() processor.Task { return h.base.task.ID() }

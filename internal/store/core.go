@@ -197,6 +197,9 @@ func Open[K, V any](ctx processor.Context[K, V], spec processor.StoreSpec) proce
 // Other returns the error of a processor that opens a store with another spec than it was
 // given.
 func Other(spec processor.StoreSpec, instance processor.Store) error {
+	if _, ok := instance.(OfTable); ok {
+		return fmt.Errorf("open store %s: it is the store of a table, which only the table may write: open it with OpenTable to read it", spec.StoreName())
+	}
 	return fmt.Errorf("open store %s: the processor was given another store of this name, a %T, and opens it as a %T: "+
 		"open it with the spec that was given to topology.Process", spec.StoreName(), instance, spec)
 }

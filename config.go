@@ -165,8 +165,10 @@ type Config struct {
 	// The records that one fetch brings of a partition count until the last of them has
 	// been processed. When the memory is used up, nothing more is fetched. Before that, a
 	// partition with far more than its share is paused until it is down to half of its
-	// share. A partition that a task waits for is fetched in any case. One fetch per
-	// broker can come on top: a quarter of these bytes. At least 1 MiB. Default: 16 MiB.
+	// share. A partition that a task waits for is fetched in any case. On top can come
+	// one fetch per broker (a quarter of these bytes), and memory that was used for
+	// records and is kept for the next ones (up to a half). At least 1 MiB. Default:
+	// 16 MiB.
 	BufferMemory int64
 
 	// TaskIdle is how long a task waits for new records of an input partition that it has

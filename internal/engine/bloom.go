@@ -6,7 +6,7 @@ import (
 )
 
 // keySet is a set of keys. For a key that it has, it always answers yes. For a key that
-// it does not have, it answers no, or wrongly yes in about one of twenty cases.
+// it does not have, it answers no, or wrongly yes in about one of a hundred cases.
 //
 // It is a list of split block Bloom filters, as in the Parquet format. A key sets one bit
 // in each of the eight words of one block, so a query costs one cache line per filter.
@@ -25,7 +25,7 @@ type block [8]uint32
 
 const (
 	blockBytes  = 32
-	bitsPerKey  = 10
+	bitsPerKey  = 14
 	firstFilter = 512 // keys
 	growth      = 4
 )

@@ -48,6 +48,12 @@ func metaKey(kind byte, name string) []byte {
 // database returns the database on disk. There must be one.
 func database(d *DB) *pebble.DB { return d.pebble.(*pebble.DB) }
 
+// pebbleOptions returns the options of the database on disk.
+//
+// Each compaction of level 0 writes a large part of a small database again. Compactions
+// therefore start at four sublevels (Pebble halves L0CompactionThreshold). Reads can
+// afford the additional sublevels, because rows in use are in memory and the filters of
+// the tables turn away the others.
 func pebbleOptions(d *DB) *pebble.Options {
 	o := &pebble.Options{
 		FS:                          d.disk,
@@ -56,7 +62,7 @@ func pebbleOptions(d *DB) *pebble.Options {
 		FormatMajorVersion:          pebbleFormat,
 		MemTableSize:                uint64(d.o.MemTableSize),
 		MemTableStopWritesThreshold: 4,
-		L0CompactionThreshold:       4,
+		L0CompactionThreshold:       8,
 		L0StopWritesThreshold:       24,
 		LBaseMaxBytes:               64 << 20,
 		CompactionConcurrencyRange:  func() (int, int) { return 1, 2 },

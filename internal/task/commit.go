@@ -141,7 +141,7 @@ func (t *Task) Finish(positions map[string]int64) (err error) {
 		return t.fail(errNotBegun)
 	}
 	defer t.contain(&err)
-	t.begun = nil
+	t.begun, t.lent = nil, false
 	if err := t.apply(g, positions); err != nil {
 		return t.fail(fmt.Errorf("task %s: %w", t.cfg.ID, err))
 	}

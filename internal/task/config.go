@@ -42,6 +42,11 @@ type Config struct {
 	Out    Outbox
 	Policy processor.ErrorPolicy
 
+	// Done gets back each slice of records that Add got, with at least its last record,
+	// when the task needs none of its records any more. It is not called for all slices.
+	// nil: the slices are left to the garbage collector.
+	Done func(records []graph.Input)
+
 	// Idle is how long the task waits for new records of an input partition that it has
 	// read to the end, before it processes records of the others. 0: not at all.
 	Idle time.Duration

@@ -53,7 +53,7 @@ func (h *host) Input() *graph.Input {
 	if h.t.cfg.Policy.DeadLetterTopic == "" {
 		return nil
 	}
-	return h.t.current
+	return h.t.lend(h.t.current)
 }
 
 // noRecord is the metadata outside of any record.

@@ -84,8 +84,9 @@ func (q *queue) head() *graph.Input { return &q.slabs[0].records[q.at] }
 // lags reports whether the queue is empty although its partition has more.
 func (q *queue) lags() bool { return len(q.slabs) == 0 && q.end > q.next }
 
-// pop removes the head: it has been processed or dropped.
-func (q *queue) pop() {
+// pop removes the head: it has been processed or dropped. done gets the slab if the head
+// was its last record; nil: somebody may have a pointer to one of its records.
+func (q *queue) pop(done func([]graph.Input)) {
 	q.position = q.head().Offset + 1
 	q.records--
 	q.ready = false
@@ -94,11 +95,28 @@ func (q *queue) pop() {
 	}
 	q.at = 0
 	q.bytes -= q.slabs[0].bytes
+	if done != nil {
+		done(q.slabs[0].records)
+	}
 	q.slabs[0] = slab{}
 	if q.slabs = q.slabs[1:]; len(q.slabs) == 0 {
 		q.slabs = nil
 		q.passed()
 	}
+}
+
+// lend notes that somebody keeps a pointer to a record until the end of the transaction.
+func (t *Task) lend(in *graph.Input) *graph.Input {
+	t.lent = t.lent || in != nil
+	return in
+}
+
+// done returns Config.Done, or nil as long as somebody may have a pointer to a record.
+func (t *Task) done() func([]graph.Input) {
+	if t.lent {
+		return nil
+	}
+	return t.cfg.Done
 }
 
 // passed moves the position over offsets that hold no records.

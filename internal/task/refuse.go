@@ -63,5 +63,5 @@ func (t *Task) refusedOutput(r *Refusal, e *processor.Error) (again *graph.Outpu
 }
 
 // Input returns the record that is being processed, or the record of a flush if it was
-// kept, or nil.
-func (t *Task) Input() *graph.Input { return t.input() }
+// kept, or nil. The pointer is valid until the end of the transaction.
+func (t *Task) Input() *graph.Input { return t.lend(t.input()) }

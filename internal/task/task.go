@@ -34,6 +34,7 @@ type Task struct {
 	// The record of the present flush, while current is nil.
 	origin      processor.Metadata
 	originInput *graph.Input // the same record, if it was kept
+	lent        bool         // see done
 	call        string       // while current is nil: the punctuator or the flush
 	now         time.Time
 	eventTime   processor.Timestamp // of the record or the punctuation
@@ -191,7 +192,7 @@ func (t *Task) extract(q *queue) error {
 		}
 		t.dirty = true
 		t.taken++
-		q.pop()
+		q.pop(t.done())
 	}
 	return nil
 }
@@ -232,7 +233,7 @@ func (t *Task) step(q *queue) error {
 		}
 	}
 	t.current, in.Timestamp = nil, q.logTime
-	q.pop()
+	q.pop(t.done())
 	if t.undecoded { // no node has seen it, so time does not advance
 		q.partitionTime, t.streamTime = partitionTime, streamTime
 		return nil

@@ -96,21 +96,20 @@ const (
 	headerSize = int64(unsafe.Sizeof(processor.Header{}))
 )
 
-// batchOf converts a part of a fetch. The records alias the fetch, which therefore stays
-// in memory as long as one of them.
+// batchOf converts a part of a fetch. The inputs alias the bytes of the fetch, which
+// therefore stay in memory as long as one of them. The client gets its records back.
 func batchOf(f *Feed, records []*kgo.Record, end int64) batch {
-	b := batch{feed: f, end: end, next: -1}
-	b.inputs = make([]graph.Input, 0, len(records))
+	b := batch{feed: f, end: end, next: -1, inputs: f.fetcher.inputs.take(len(records))}
 	for _, r := range records {
 		b.next = r.Offset + 1
-		if r.Attrs.IsControl() {
-			continue
+		if !r.Attrs.IsControl() {
+			b.inputs = append(b.inputs, InputOf(r))
+			b.bytes += inputSize + int64(len(r.Key)+len(r.Value))
+			for i := range r.Headers {
+				b.bytes += headerSize + int64(len(r.Headers[i].Key)+len(r.Headers[i].Value))
+			}
 		}
-		b.inputs = append(b.inputs, InputOf(r))
-		b.bytes += inputSize + int64(len(r.Key)+len(r.Value))
-		for i := range r.Headers {
-			b.bytes += headerSize + int64(len(r.Headers[i].Key)+len(r.Headers[i].Value))
-		}
+		r.Recycle()
 	}
 	return b
 }

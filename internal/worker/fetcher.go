@@ -5,10 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace-streams/millrace/internal/graph"
 )
 
 // FetcherConfig configures a Fetcher.
@@ -37,6 +40,8 @@ type Fetcher struct {
 	wake     chan struct{}
 
 	feeds map[string]map[int32]*source // of the goroutine that runs
+
+	inputs recycled[graph.Input]
 }
 
 // source is a feed as the fetcher's goroutine sees it.
@@ -65,13 +70,20 @@ func (p *plan) carryOut(cl *kgo.Client) {
 
 const pollRecords = 16384
 
+// recycledShare is the part of the memory for input that unused slices may take, of each
+// kind.
+const recycledShare = 4
+
 // NewFetcher makes a Fetcher. Nothing is fetched before Run.
 func NewFetcher(cfg FetcherConfig) (*Fetcher, error) {
-	cl, err := kgo.NewClient(cfg.Opts...)
+	records := &recordPool{}
+	records.most = cfg.Memory / recycledShare
+	cl, err := kgo.NewClient(append(slices.Clone(cfg.Opts), kgo.WithPools(records))...)
 	if err != nil {
 		return nil, fmt.Errorf("fetch client: %w", err)
 	}
 	f := &Fetcher{cfg: cfg, cl: cl, wake: make(chan struct{}, 1), feeds: map[string]map[int32]*source{}}
+	f.inputs.most = cfg.Memory / recycledShare
 	f.share.Store(cfg.Memory)
 	return f, nil
 }
@@ -83,6 +95,12 @@ func (f *Fetcher) open(topic string, partition int32, from int64, to *inbox) *Fe
 	feed.end.Store(-1)
 	f.start(feed, from)
 	return feed
+}
+
+// recycle takes back a slice of records that a task no longer needs.
+func (f *Fetcher) recycle(inputs []graph.Input) {
+	clear(inputs)
+	f.inputs.give(inputs)
 }
 
 // Resume fetches a feed from another offset, after trouble. The task is told, so that it

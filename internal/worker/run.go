@@ -33,7 +33,7 @@ func (w *Worker) open(t *Task) {
 	}
 	run, err := task.New(task.Config{
 		ApplicationID: w.cfg.ApplicationID, Graph: w.cfg.Graph, Globals: w.cfg.Globals, ID: t.Info, Inputs: inputs, Fresh: fresh,
-		DB: t.DB, Budget: t.Budget, Out: &outbox{w: w, t: t}, Policy: w.cfg.Policy,
+		DB: t.DB, Budget: t.Budget, Out: &outbox{w: w, t: t}, Policy: w.cfg.Policy, Done: w.cfg.Fetcher.recycle,
 		EveryUpdate: w.cfg.EveryUpdate, Combine: w.cfg.Combine, Logger: w.cfg.Logger.With("task", t.ID.String()),
 		Observer: w.cfg.Host.Observer(t), Memory: t.Memory, Context: w.ctx, Now: time.Now(),
 		Sleep: backoff.Sleep, Idle: w.idle(),

@@ -49,7 +49,11 @@ func parse(env func(string) string) (workload, millrace.Config, error) {
 	commit, err2 := number(env, "COMMIT_MS", 100)
 	cache, err3 := number(env, "CACHE_BYTES", -1)
 	grace, err4 := number(env, "GRACE_MS", 10_000)
-	if err := errors.Join(err1, err2, err3, err4); err != nil {
+	overlap, err5 := number(env, "WINDOWS", 12)
+	if overlap < 1 && err5 == nil {
+		err5 = fmt.Errorf("WINDOWS is %d: want at least 1", overlap)
+	}
+	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
 		return workload{}, millrace.Config{}, err
 	}
 	config := millrace.Config{
@@ -68,11 +72,12 @@ func parse(env func(string) string) (workload, millrace.Config, error) {
 		config.Guarantee = millrace.AtLeastOnce
 	}
 	return workload{
-		name:   env("WORKLOAD"),
-		input:  env("INPUT"),
-		input2: env("INPUT2"),
-		output: env("OUTPUT"),
-		grace:  time.Duration(grace) * time.Millisecond,
+		name:    env("WORKLOAD"),
+		input:   env("INPUT"),
+		input2:  env("INPUT2"),
+		output:  env("OUTPUT"),
+		grace:   time.Duration(grace) * time.Millisecond,
+		overlap: overlap,
 	}, config, nil
 }
 

@@ -19,6 +19,7 @@ type workload struct {
 	input, output string
 	input2        string        // of the joins
 	grace         time.Duration // of windows and joins of streams
+	overlap       int           // hopping windows that a record is in
 }
 
 // build returns the workload's topology.
@@ -63,9 +64,10 @@ func (w workload) wordCount(in topology.Stream[string, string]) {
 	topology.GroupBy(words, "by-word", func(word string) string { return word }, serde.String).Count("count").Stream().To(w.output)
 }
 
-// hopping counts by key in windows of a minute that start every five seconds.
+// hopping counts by key in windows of a minute that start every five seconds, or as often
+// as overlap says.
 func (w workload) hopping(in topology.Stream[string, string]) {
-	w.countWindows(in, topology.Hopping(time.Minute, 5*time.Second))
+	w.countWindows(in, topology.Hopping(time.Minute, time.Minute/time.Duration(w.overlap)))
 }
 
 // sliding counts by key in sliding windows of a minute.

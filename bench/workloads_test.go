@@ -31,7 +31,7 @@ func TestWorkloads(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			built, err := workload{name: name, input: "in", input2: "in2", output: "out"}.build()
+			built, err := workload{name: name, input: "in", input2: "in2", output: "out", overlap: 12}.build()
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -90,15 +90,19 @@ func TestParse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := (workload{name: "count", input: "in", output: "out", grace: 10 * time.Second}); w != want {
+	if want := (workload{name: "count", input: "in", output: "out", grace: 10 * time.Second, overlap: 12}); w != want {
 		t.Errorf("workload %+v, want %+v", w, want)
 	}
 	if config.Guarantee != millrace.ExactlyOnce || !config.EveryUpdate || config.Workers != 2 || config.CommitInterval != 100*time.Millisecond || len(config.Brokers) != 2 {
 		t.Errorf("config %+v", config)
 	}
-	env["THREADS"] = "two"
-	if _, _, err := parse(func(name string) string { return env[name] }); err == nil {
-		t.Error("THREADS=two is accepted")
+	for _, wrong := range []struct{ name, value string }{{"THREADS", "two"}, {"WINDOWS", "0"}} {
+		before := env[wrong.name]
+		env[wrong.name] = wrong.value
+		if _, _, err := parse(func(name string) string { return env[name] }); err == nil {
+			t.Errorf("%s=%s is accepted", wrong.name, wrong.value)
+		}
+		env[wrong.name] = before
 	}
 	if _, err := (workload{name: "join"}).build(); err == nil {
 		t.Error("an unknown workload is accepted")

@@ -100,6 +100,9 @@ func (s *core[K, V]) StoreName() string { return s.expiring.Name() }
 // Cells returns the rows in memory.
 func (s *core[K, V]) Cells() *engine.Cells[K, V] { return s.expiring.Cells() }
 
+// Time returns the largest end of a session that was ever written, -1 if there is none.
+func (s *core[K, V]) Time() int64 { return s.expiring.Time() }
+
 // Observe moves the store's time forward.
 func (s *core[K, V]) Observe(at int64) { s.expiring.Observe(at) }
 

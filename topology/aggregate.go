@@ -35,6 +35,7 @@ func aggregateWindows[K, V, A any](s flow[K, V], w Windows, op, name string, add
 	o := chosenWindowedTable(opts)
 	n := s.b.addTable(op, name, s.n, serdes{s.keys, as})
 	n.windows, n.everyUpdate = &w, o.everyUpdate
+	s.b.closesWhenIdle(n, o)
 	possible := s.b.checkWindows(n, w, o)
 	_, optional := s.values.(serde.Optional[V])
 	n.make = operator.AggregateWindows[K, V, A]{
@@ -58,6 +59,7 @@ func aggregateSessions[K, V, A any](s flow[K, V], w Windows, op, name string, ad
 	o := chosenWindowedTable(opts)
 	n := s.b.addTable(op, name, s.n, serdes{s.keys, as})
 	n.windows, n.everyUpdate = &w, o.everyUpdate
+	s.b.closesWhenIdle(n, o)
 	possible := s.b.checkWindows(n, w, o)
 	_, optional := s.values.(serde.Optional[V])
 	n.make = operator.AggregateSessions[K, V, A]{

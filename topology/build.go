@@ -33,7 +33,7 @@ func init() {
 func (b *Builder) Build() (*Topology, error) {
 	stores, problems := b.prepare()
 	globals, wrong := b.buildGlobals()
-	problems = slices.Concat(problems, wrong, b.checkSinks(stores), b.checkPatterns())
+	problems = slices.Concat(problems, wrong, b.checkSinks(stores), b.checkPatterns(), b.checkIdle())
 	if len(b.sources)+len(b.patterns) == 0 {
 		problems = append(problems, errors.New("topology: there is no source: start with topology.Source"))
 	}
@@ -207,7 +207,7 @@ func (b *Builder) graph(stores []*graph.Store) *graph.Graph {
 	nodes := make([]*graph.Node, len(b.nodes))
 	for i, n := range b.nodes {
 		g := &graph.Node{
-			Name: n.name, Kind: n.kind, Type: n.op, Keyed: n.keyed, Table: n.table, Final: n.final, OneClock: n.one, Answers: n.answers,
+			Name: n.name, Kind: n.kind, Type: n.op, Keyed: n.keyed, Table: n.table, Final: n.final, OneClock: n.one, IdleAfter: n.idleAfter, Answers: n.answers,
 			Topics: n.topics, Pattern: n.pattern, SinkTopic: n.sinkTopic, SourceOpts: n.sourceOpts, New: n.make,
 		}
 		if combined := combining[n]; combined != nil {

@@ -183,6 +183,21 @@ func TestBuildErrors(t *testing.T) {
 				`count "unlimited": the window starts at`, `count "unlimited": unlimited windows have no grace`,
 			},
 		},
+		"idle": {
+			func(b *Builder) {
+				w := grouped(b).Window(Tumbling(ms(10)))
+				w.Count("zero", IdleAfter(0)).Final()
+				w.Count("micro", IdleAfter(time.Microsecond)).Final()
+				w.Count("never", IdleAfter(time.Second))
+				w.Count("final", IdleAfter(time.Second)).Final()
+				w.Count("suppressed", IdleAfter(time.Second)).Suppress("s", UntilClosed())
+				w.Count("calm", IdleAfter(time.Second)).Suppress("c", UntilTimeLimit(time.Second))
+			},
+			[]string{
+				`count "zero": IdleAfter(0s) must be positive`, `count "micro": IdleAfter(1µs) must be a whole number`,
+				`count "never": IdleAfter closes windows, but the table sends its updates as they come: add Final`, `count "calm": IdleAfter closes windows`,
+			},
+		},
 		"retention": {
 			func(b *Builder) {
 				grouped(b).Window(Tumbling(ms(10)).Grace(ms(5))).Count("n", Retention(ms(14)))

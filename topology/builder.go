@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"time"
 
 	"github.com/millrace-streams/millrace/internal/graph"
 	"github.com/millrace-streams/millrace/processor"
@@ -76,6 +77,7 @@ type node struct {
 
 	windows     *Windows // of a windowed aggregation
 	everyUpdate bool     // of a windowed aggregation
+	idleAfter   time.Duration
 
 	parents []*node
 	stores  []storeUse

@@ -156,7 +156,8 @@
 // time.
 //
 // Stream time advances only with records. If a partition gets no records, its windows
-// stay open.
+// stay open. With [IdleAfter], the windows of an aggregation also close while its inputs
+// are idle.
 //
 // # Tables
 //

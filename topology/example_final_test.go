@@ -9,6 +9,31 @@ import (
 	"github.com/millrace-streams/millrace/topologytest"
 )
 
+// The last minute is counted too, although no record comes after it: when the topic has
+// been idle for half a minute, stream time goes on without records.
+func ExampleIdleAfter() {
+	b := topology.New()
+	logins := topology.GroupByKey(topology.Source(b, "logins", serde.String, serde.String), "by-user")
+	minutes := topology.Tumbling(time.Minute).Grace(5 * time.Second)
+	logins.Window(minutes).Count("per-minute", topology.IdleAfter(30*time.Second)).Final().Stream().To("counts")
+
+	d := start(b)
+	in := topologytest.Input(d, "logins", serde.String, serde.String)
+	counts := topologytest.Output(d, "counts", serde.TimeWindowed(serde.String, time.Minute), serde.Int64)
+	in.Send("ann", "phone", time.Unix(50, 0))
+	for range 3 {
+		d.Advance(10 * time.Second)
+		fmt.Println(len(counts.Records()), "results")
+	}
+	in.Send("ann", "laptop", time.Unix(58, 0)) // late: the window is closed
+	fmt.Println(d.Dropped(), "dropped")
+	// Output:
+	// 0 results
+	// 0 results
+	// 1 results
+	// 1 dropped
+}
+
 // The logins of each minute, once the minute is over and five seconds of grace have
 // passed.
 func ExampleWindowedTable_Final() {

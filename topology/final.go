@@ -15,7 +15,7 @@ import (
 // A window is closed when the aggregation's stream time has passed its end by the grace;
 // see [Windowed] and [Sessions]. The record that moves the stream time that far also
 // makes the table send the rows of all windows that it closes. Without new records, no
-// window is closed.
+// window is closed, unless the aggregation has the option [IdleAfter].
 //
 //   - The rows come in order of start and key; sessions in order of end, start and key.
 //   - A row has its own timestamp, and the headers of the record that closed the window.

@@ -178,6 +178,8 @@ type tableOptions struct {
 	withoutStore     bool
 	retention        time.Duration
 	hasRetention     bool
+	idleAfter        time.Duration
+	idle             bool
 }
 
 // ofStore returns the options as a store takes them.

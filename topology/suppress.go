@@ -93,7 +93,8 @@ func (s Suppression) String() string {
 // have one.
 //
 // Rows that are due are passed on at the next commit. With Config.EveryUpdate, they are
-// passed on at once. Time is stream time: without new records, nothing is passed on.
+// passed on at once. Time is stream time: without new records, nothing is passed on. With
+// UntilClosed, the option [IdleAfter] of the aggregation changes that.
 //
 //   - The rows come in order of the end of their windows, or of the first update that was
 //     held back; then in order of key.
@@ -166,7 +167,7 @@ func (b *Builder) checkSuppress(n, of *node, s Suppression, o tableOptions, wind
 func closings(n *node) (out []operator.Closing) {
 	if w := n.windows; w != nil {
 		n.one = true
-		return []operator.Closing{{Node: n.name, Delay: w.closeDelay()}}
+		return []operator.Closing{{Node: n.name, Delay: w.closeDelay(), Idle: n.idleAfter > 0}}
 	}
 	for _, p := range n.parents {
 		out = append(out, closings(p)...)

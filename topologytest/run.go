@@ -108,7 +108,8 @@ func (d *Driver) Commit() {
 func (d *Driver) commitAll() error { return d.untilIdle(true) }
 
 // Advance moves the clock forward. Whenever a wall-clock punctuator or a commit becomes
-// due, the clock stops there and runs it.
+// due, the clock stops there and runs it. The time counts as idle for inputs that get no
+// records (topology.IdleAfter).
 func (d *Driver) Advance(by time.Duration) {
 	d.t.Helper()
 	if by < 0 {
@@ -118,10 +119,14 @@ func (d *Driver) Advance(by time.Duration) {
 }
 
 func (d *Driver) advance(target time.Time) error {
+	d.confirm()
 	for {
 		at := d.nextStop(target)
 		d.now = at
 		if err := d.punctuate(); err != nil {
+			return err
+		}
+		if err := d.passIdle(); err != nil {
 			return err
 		}
 		if err := d.settle(); err != nil {
@@ -147,6 +152,9 @@ func (d *Driver) nextStop(target time.Time) time.Time {
 		return target
 	}
 	stop := target
+	if next := d.now.Add(idleStep); hasIdle(d.graph) && next.Before(stop) {
+		stop = next
+	}
 	for _, r := range d.globals {
 		if at, ok := r.writer.NextPunctuation(); ok && at.Before(stop) {
 			stop = at

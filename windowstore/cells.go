@@ -91,6 +91,9 @@ func (s *core[K, V]) Committed() { s.expiring.Committed() }
 // Trim implements engine.Store.
 func (s *core[K, V]) Trim() { s.expiring.Trim() }
 
+// Time returns the largest start of a window that was ever written, -1 if there is none.
+func (s *core[K, V]) Time() int64 { return s.expiring.Time() }
+
 // Newest returns store.Expiring.Newest.
 func (s *core[K, V]) Newest() int64 { return s.expiring.Newest() }
 

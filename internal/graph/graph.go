@@ -5,6 +5,7 @@ package graph
 
 import (
 	"slices"
+	"time"
 
 	"github.com/millrace-streams/millrace/internal/store"
 )
@@ -86,6 +87,10 @@ type Node struct {
 	// rows behind it are sent once, when their window is closed. Otherwise each input has
 	// its own.
 	OneClock bool
+
+	// IdleAfter, of a windowed aggregation, is how long its inputs must be idle before
+	// stream time goes on without records. 0: it never does.
+	IdleAfter time.Duration
 
 	// Answers says that the node only looks up rows that other nodes have stored, and
 	// sends answers to them. Without such rows it sends nothing.

@@ -142,6 +142,11 @@ type Task interface {
 	// documents. The task passes errors of f to the policy.
 	Schedule(n *Node, kind processor.TimeKind, start time.Time, interval time.Duration, f func(now time.Time) error) processor.Schedule
 
+	// OnIdle registers f to be called while all inputs of the task that feed the node
+	// have been idle for at least after; see Idle. Functions are called parents before
+	// children. worked says that f has done something that must be committed.
+	OnIdle(n *Node, after time.Duration, f func(Idle) (worked bool, err error))
+
 	// OnFlush registers f to be called at every commit, before the stores are flushed.
 	// Functions are called parents before children, in order of Node.ID.
 	OnFlush(n *Node, f func() error)
@@ -206,6 +211,10 @@ type effectsError struct{ err error }
 
 func (e *effectsError) Error() string { return e.err.Error() }
 func (e *effectsError) Unwrap() error { return e.err }
+
+// Idle is a time for which inputs were idle: at Since and at Until, and several times in
+// between, Kafka has confirmed that the task had processed all their records.
+type Idle struct{ Since, Until time.Time }
 
 // Position is a named number that is committed with the offsets.
 type Position struct {

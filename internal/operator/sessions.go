@@ -45,6 +45,10 @@ type sessionStore[K, A any] interface {
 	// end.
 	AppendSessions(dst []serde.Window, key []byte, from, to int64) ([]serde.Window, error)
 
+	// Time returns the largest end of a session that was ever written, -1 if there is
+	// none.
+	Time() int64
+
 	// Newest returns a stream time that the operator had reached before its committed
 	// time was lost. It returns -1 if the time was not lost.
 	Newest() int64
@@ -72,7 +76,16 @@ func (c AggregateSessions[K, V, A]) New(t graph.Task, n *graph.Node, children []
 	s.rows.deletable() // if a session grows, its old row is deleted
 	s.rows.keyOf, s.rows.timeOf = s.windowed, s.end
 	s.rows.start()
-	return s, s.openClosing()
+	if err := s.openClosing(); err != nil {
+		return nil, err
+	}
+	s.closesWhenIdle(t, n, c.Gap+c.Grace+1, store.Time, func() (bool, error) {
+		if !s.closing.due(*s.newest) {
+			return false, nil
+		}
+		return true, s.sendClosed(nil)
+	})
+	return s, nil
 }
 
 type sessions[K, V, A any] struct {

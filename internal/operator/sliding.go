@@ -58,6 +58,9 @@ func (c AggregateSliding[K, V, A]) New(t graph.Task, n *graph.Node, children []a
 	s.folding.rows.keyOf, s.folding.rows.endOf = s.windowed, s.endOfCell
 	s.folding.rows.start()
 	s.closing, err = openClosing(&s.folding.rows, c.Store, *s.newest, c.Size, c.Grace+1, nil)
+	s.closesWhenIdle(t, n, c.Grace+1, func() int64 { return endOfLast(store.Time(), c.Size) }, func() (bool, error) {
+		return s.closing.sendDue(*s.newest)
+	})
 	return s, err
 }
 

@@ -2,6 +2,7 @@ package operator
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/millrace-streams/millrace/internal/engine"
@@ -33,6 +34,7 @@ type Suppression struct {
 type Closing struct {
 	Node  string
 	Delay int64
+	Idle  bool // stream time goes on while its inputs are idle
 }
 
 // updateBuffer holds the updates of a Suppress in one task.
@@ -69,6 +71,9 @@ func (c Suppression) open(of base, values serde.Serde[Buffered], send func([]byt
 		b.closes = append(b.closes, closes{b.base.task.Time(of.Node), of.Delay})
 	}
 	b.base.task.OnFlush(b.base.node, b.flush)
+	if slices.ContainsFunc(c.Closes, func(of Closing) bool { return of.Idle }) {
+		b.base.task.OnIdle(b.base.node, 0, b.idle)
+	}
 	return b, b.each(func(key []byte, row Buffered) error {
 		b.enter(row, key)
 		return nil
@@ -179,6 +184,19 @@ func (b *updateBuffer) flush() error {
 	err := b.settle()
 	b.inFlush = false
 	return err
+}
+
+// idle is called when the aggregations may have closed windows without new records. It
+// reports whether rows are due. The flush of the commit passes them on.
+func (b *updateBuffer) idle(graph.Idle) (due bool, err error) {
+	at, _, ok := b.index.First()
+	if !ok || at > b.until() {
+		return false, nil
+	}
+	if b.base.task.EveryUpdate() {
+		err = b.settle()
+	}
+	return true, err
 }
 
 // settle implements heldBack.

@@ -38,6 +38,10 @@ type windowStore[K, A any] interface {
 	// it.
 	Observe(start int64)
 
+	// Time returns the largest start of a window that was ever written, -1 if there is
+	// none.
+	Time() int64
+
 	// Newest returns a stream time that the operator had reached before its committed
 	// time was lost. It returns -1 if the time was not lost.
 	Newest() int64
@@ -59,6 +63,9 @@ func (c AggregateWindows[K, V, A]) New(t graph.Task, n *graph.Node, children []a
 	w.folding.rows.keyOf, w.folding.rows.endOf = w.windowed, w.end
 	w.folding.rows.start()
 	w.closing, err = openClosing(&w.folding.rows, c.Store, *w.newest, c.Span.Size, c.Span.Grace, nil)
+	w.closesWhenIdle(t, n, c.Span.Grace, func() int64 { return endOfLast(s.Time(), c.Span.Size) }, func() (bool, error) {
+		return w.closing.sendDue(*w.newest)
+	})
 	return w, err
 }
 

@@ -50,7 +50,26 @@ func (r *reads) start(clients *clients, memory int64) error {
 	}
 	r.fetcher = fetcher
 	r.spawn(func() { fetcher.Run(r.hard) })
+	if every, ok := confirmEvery(r.plan.graph); ok {
+		r.spawn(func() { fetcher.Confirm(r.hard, every) })
+	}
 	return nil
+}
+
+// The shortest and the longest time between two questions whether quiet partitions are at
+// their ends.
+const minConfirm, maxConfirm = 50 * time.Millisecond, time.Second
+
+// confirmEvery returns how often tasks need to know that, or false if no windows of the
+// topology close while their inputs are idle.
+func confirmEvery(g *graph.Graph) (every time.Duration, ok bool) {
+	every = maxConfirm
+	for _, n := range g.Nodes {
+		if n.IdleAfter > 0 {
+			every, ok = min(every, n.IdleAfter/4), true
+		}
+	}
+	return max(every, minConfirm), ok
 }
 
 // fetchBytes returns the largest size of a fetch. The client fetches ahead once per

@@ -13,6 +13,7 @@
 //	t.Add(topic, partition, records, bytes)  // pass records to the task
 //	n, err := t.Process(now, max)            // outputs go to the Outbox
 //	n, err = t.Punctuate(now)                // wall-clock schedules
+//	n, err = t.PassIdle(now)                 // what happens while inputs are idle
 //	c, err := t.Begin()                      // flush; commit c.Offsets with the outputs
 //	err = t.Finish(positions)                // after the commit: apply it
 //	err = t.Close()

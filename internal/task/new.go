@@ -70,6 +70,7 @@ func (t *Task) open() (err error) {
 		return err
 	}
 	t.starting = false
+	t.linkIdlers()
 	return t.over()
 }
 

@@ -40,6 +40,11 @@ type queue struct {
 
 	caughtUp time.Time // see Task.waitsFor; zero while the queue has records or lags
 
+	// idle is the time for which the partition is known to be at its end, with nothing in
+	// the queue. It is zero otherwise; see Task.Confirm.
+	idle    graph.Idle
+	watched bool // by an idler
+
 	stops bool // see Task.StopBefore
 	stop  int64
 }
@@ -69,6 +74,7 @@ func (q *queue) add(records []graph.Input, bytes int64) error {
 	q.records += len(records)
 	q.bytes += bytes
 	q.caughtUp = time.Time{}
+	q.idle = graph.Idle{}
 	if q.position < 0 {
 		q.position = records[0].Offset
 	}

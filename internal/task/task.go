@@ -28,6 +28,7 @@ type Task struct {
 	cells   *cells
 	flushes []hook
 	closes  []hook
+	idlers  []*idler // in order of node IDs, which is parents first
 
 	// This is the state of the present record, punctuation or flush.
 	current *graph.Input // nil in punctuators and flushes

@@ -3,6 +3,7 @@ package worker
 import (
 	"sync"
 	"sync/atomic"
+	"time"
 	"unsafe"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -26,6 +27,7 @@ type Feed struct {
 	fetched, held atomic.Int64
 	// waited: the task cannot choose a record before this partition has one.
 	waited, paused, closed atomic.Bool
+	quiet                  atomic.Bool  // see setQuiet
 	end                    atomic.Int64 // last stable offset, -1 before the first fetch
 }
 
@@ -52,9 +54,21 @@ type batch struct {
 	next   int64 // the position after the batch, including control records
 	end    int64
 
-	rewound  bool  // the batch has no records: see Fetcher.Rewind
-	position int64 // the fetcher's previous position
+	about    about
+	position int64     // rewound: the fetcher's previous position
+	at       time.Time // confirmed: when Kafka was asked for the end
 }
+
+// about says what a batch is about.
+type about int
+
+const (
+	_ about = iota // its records
+	// The rest have no records.
+	rewound     // see Fetcher.Rewind
+	confirmed   // see Fetcher.Confirm; end is the high watermark
+	unconfirmed // Kafka did not say where the partition ends
+)
 
 // inbox holds the batches for the tasks of one worker.
 type inbox struct {

@@ -40,6 +40,7 @@ type Fetcher struct {
 	wake     chan struct{}
 
 	feeds map[string]map[int32]*source // of the goroutine that runs
+	quiet quietFeeds
 
 	inputs recycled[graph.Input]
 }
@@ -82,7 +83,9 @@ func NewFetcher(cfg FetcherConfig) (*Fetcher, error) {
 	if err != nil {
 		return nil, fmt.Errorf("fetch client: %w", err)
 	}
-	f := &Fetcher{cfg: cfg, cl: cl, wake: make(chan struct{}, 1), feeds: map[string]map[int32]*source{}}
+	f := &Fetcher{cfg: cfg, cl: cl, wake: make(chan struct{}, 1), feeds: map[string]map[int32]*source{},
+		quiet: quietFeeds{map[*Feed]struct{}{}, make(chan struct{}, 1)},
+	}
 	f.inputs.most = cfg.Memory / recycledShare
 	f.share.Store(cfg.Memory)
 	return f, nil
@@ -114,7 +117,7 @@ func (f *Fetcher) Resume(feed *Feed, from int64) {
 // was fetched, and that the host has decided to continue at from. Offsets in between may
 // come again with other records, so the task is made again.
 func (f *Fetcher) Rewind(feed *Feed, position, from int64) {
-	feed.inbox.put(batch{feed: feed, next: from, rewound: true, position: position})
+	feed.inbox.put(batch{feed: feed, next: from, about: rewound, position: position})
 }
 
 func (f *Fetcher) start(feed *Feed, from int64) {
@@ -140,6 +143,7 @@ func (feed *Feed) close() {
 		return
 	}
 	f := feed.fetcher
+	f.setQuiet(feed, false)
 	f.buffered.Add(-feed.held.Swap(0))
 	f.do(func(p *plan) {
 		if s := f.feeds[feed.Topic][feed.Partition]; s != nil && s.feed == feed {

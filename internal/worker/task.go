@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"slices"
 	"time"
 
 	"github.com/millrace-streams/millrace/internal/engine"
@@ -33,6 +34,8 @@ type Task struct {
 	run   *task.Task
 	feeds []*Feed // in the order of Inputs
 	begun []task.Offset
+
+	quiet []task.Partition // scratch of settle
 
 	careful    bool  // one record per call, to find the record that takes too long
 	records    int64 // processed since the last commit
@@ -126,6 +129,10 @@ func (t *Task) settle() {
 			waited = waited || w.Topic == feed.Topic && w.Partition == feed.Partition
 		}
 		feed.settle(held, waited)
+	}
+	t.quiet = t.run.AppendQuiet(t.quiet[:0])
+	for _, feed := range t.feeds {
+		feed.fetcher.setQuiet(feed, slices.Contains(t.quiet, task.Partition{Topic: feed.Topic, Partition: feed.Partition}))
 	}
 }
 

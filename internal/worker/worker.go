@@ -291,8 +291,12 @@ func (w *Worker) takeFetched() {
 		switch {
 		case t == nil:
 			b.feed.drained(b.bytes)
-		case b.rewound:
+		case b.about == rewound:
 			w.rewind(t, &b)
+		case b.about == confirmed:
+			t.run.Confirm(b.feed.Topic, b.feed.Partition, b.end, b.at)
+		case b.about == unconfirmed:
+			t.run.Unconfirmed(b.feed.Topic, b.feed.Partition)
 		default:
 			if err := t.take(&b); err != nil {
 				w.taskFailed(t, err)
@@ -348,6 +352,12 @@ func (w *Worker) step(t *Task) (n int, err error) {
 		w.last.processed(t, n)
 	} else if next, ok := t.run.NextPunctuation(); ok && !ended.Before(next) {
 		if _, err := t.run.Punctuate(ended); err != nil {
+			return n, err
+		}
+	}
+	if w.last == nil {
+		closed, err := t.run.PassIdle(ended)
+		if n += closed; err != nil {
 			return n, err
 		}
 	}

@@ -51,6 +51,7 @@ type Task struct {
 	stream      processor.Timestamp
 	times       map[string]*processor.Timestamp
 	flushes     []hook
+	idles       []func(graph.Idle) (bool, error)
 	closes      []hook
 	committed   []func()
 }
@@ -339,6 +340,24 @@ func (f *Task) Store(name string) (processor.Store, error) {
 func (f *Task) Schedule(_ *graph.Node, _ processor.TimeKind, _ time.Time, _ time.Duration, p func(time.Time) error) processor.Schedule {
 	f.Scheduled = append(f.Scheduled, p)
 	return schedule{}
+}
+
+func (f *Task) OnIdle(_ *graph.Node, _ time.Duration, g func(graph.Idle) (bool, error)) {
+	f.idles = append(f.idles, g)
+}
+
+// Idle tells the nodes that their inputs were idle.
+func (f *Task) Idle(since, until time.Time) (worked bool) {
+	f.tb.Helper()
+	f.Current = nil
+	for _, g := range f.idles {
+		did, err := g(graph.Idle{Since: since, Until: until})
+		if err != nil {
+			f.tb.Fatal(err)
+		}
+		worked = worked || did
+	}
+	return worked
 }
 
 func (f *Task) OnFlush(n *graph.Node, h func() error) { f.flushes = append(f.flushes, hook{n, h}) }

@@ -1,0 +1,82 @@
+package operator
+
+import (
+	"math"
+	"time"
+
+	"github.com/millrace-streams/millrace/internal/graph"
+	"github.com/millrace-streams/millrace/processor"
+)
+
+// idleness moves the stream time of a windowed aggregation on while its inputs are idle,
+// so that windows close without new records. Stream time goes on from where the last
+// record has left it, as fast as the wall clock. It stops when the last window with a row
+// is closed: beyond that nothing waits, and records that come later should not be late.
+type idleness struct {
+	clock *clock
+	last  func() int64 // the end of the last window that ever had a row
+	delay int64        // how long after its end a window is closed
+
+	since time.Time           // the beginning of the present idle time
+	from  processor.Timestamp // stream time at that moment
+}
+
+// closesWhenIdle makes an aggregation close its windows while its inputs are idle, for at
+// least after. close sends the rows that are closed, and reports whether there were any.
+func (c *clock) closesWhenIdle(t graph.Task, n *graph.Node, delay int64, last func() int64, close func() (sent bool, err error)) {
+	if n.IdleAfter == 0 {
+		return
+	}
+	i := &idleness{clock: c, last: last, delay: delay}
+	t.OnIdle(n, n.IdleAfter, func(idle graph.Idle) (worked bool, err error) {
+		if !i.advance(idle) {
+			return false, nil
+		}
+		return close()
+	})
+}
+
+// advance reports whether stream time has moved.
+func (i *idleness) advance(idle graph.Idle) (moved bool) {
+	if !idle.Since.Equal(i.since) {
+		i.since, i.from = idle.Since, *i.clock.newest
+	}
+	end := i.last()
+	if i.from < 0 || end < 0 || end > math.MaxInt64-i.delay {
+		return false
+	}
+	to := min(i.from+processor.Timestamp(idle.Until.Sub(idle.Since).Milliseconds()), processor.Timestamp(end+i.delay))
+	if to <= *i.clock.newest {
+		return false
+	}
+	i.clock.input = nil // the time is not that of one input
+	i.clock.advance(to)
+	return true
+}
+
+// endOfLast returns the end of the window with the largest start, -1 if there is none.
+func endOfLast(start, size int64) int64 {
+	if start < 0 || start > math.MaxInt64-size {
+		return -1
+	}
+	return start + size
+}
+
+// sendDue sends the rows of the windows that are closed at a stream time, and reports
+// whether there were any.
+func (c *closing[K, A]) sendDue(streamTime processor.Timestamp) (sent bool, err error) {
+	if !c.due(streamTime) {
+		return false, nil
+	}
+	return true, c.send(streamTime, nil)
+}
+
+// due reports whether a window with a row is closed at a stream time. It may be true for
+// a session that has grown since.
+func (c *closing[K, A]) due(streamTime processor.Timestamp) bool {
+	if c == nil {
+		return false
+	}
+	at, _, ok := c.index.First()
+	return ok && at+c.size <= int64(streamTime)-c.delay
+}

@@ -220,6 +220,9 @@ type Config struct {
 	//   - A named store gets only records that are processed from now on.
 	//   - Once the group has given this process a task, the registry in Kafka records the
 	//     store. Later starts, of this and of other processes, need not name it.
+	//   - A store that the application has, but that gets records of a further topic, is
+	//     refused in the same way if records of that topic were processed before,
+	//     elsewhere in the topology. If it is named, it goes on without these records.
 	//   - To fill the store instead, let the application process its inputs again: give
 	//     it another ID, or reset it.
 	//   - These stores are never refused: a store whose inputs are all new, because it

@@ -176,7 +176,9 @@
 // new updates: a count of groups would miss all earlier rows. The application therefore
 // refuses to start if it has processed records of a topic that feeds the store. To fill
 // the store, give the application another ID, or delete its group and its internal
-// topics. To accept the store without the earlier rows, name it in Config.StartEmpty.
+// topics. To accept the store without the earlier rows, name it in Config.StartEmpty. The
+// same holds for a store that gets a further input, if the application has processed
+// records of that input elsewhere.
 //
 // The timestamp of a row depends on the table:
 //

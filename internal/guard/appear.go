@@ -18,13 +18,18 @@ type Inputs interface {
 }
 
 // appearance is a store that the application did not have when it processed records that
-// belong into it.
+// belong into it, or into which these records did not belong then.
 type appearance struct {
 	store  string
 	inputs []string // the topics of these records
+	gained bool     // the application had the store, without these inputs
 }
 
 func (a appearance) problem() error {
+	if a.gained {
+		return fmt.Errorf("store %s gets records of %s from now on, although the application has already processed records of these topics: its content would lack them",
+			a.store, strings.Join(a.inputs, ", "))
+	}
 	return fmt.Errorf("store %s would start empty, although the application has already processed records of %s: its content would lack them",
 		a.store, strings.Join(a.inputs, ", "))
 }
@@ -36,13 +41,15 @@ func (g *Guard) read(ctx context.Context) (registry.View, error) {
 	if err != nil {
 		return view, err
 	}
-	added := g.added(view)
-	if len(added) == 0 {
-		return view, nil
-	}
 	var topics []string
-	for _, s := range added {
+	for _, s := range g.added(view) {
 		topics = append(topics, g.cfg.Graph.Feeding(s)...)
+	}
+	for _, s := range g.cfg.Graph.Stores {
+		topics = append(topics, g.gains(view, s)...)
+	}
+	if len(topics) == 0 {
+		return view, nil
 	}
 	slices.Sort(topics)
 	if g.processed, err = g.cfg.Inputs.Processed(ctx, slices.Compact(topics)); err != nil {
@@ -94,7 +101,12 @@ func (g *Guard) appearing(ctx context.Context, view registry.View) (appearing []
 				continue
 			}
 		}
-		appearing = append(appearing, appearance{s.Name, inputs})
+		appearing = append(appearing, appearance{store: s.Name, inputs: inputs})
+	}
+	for _, s := range g.cfg.Graph.Stores {
+		if inputs := g.lacking(view, s); len(inputs) > 0 && !slices.Contains(g.cfg.StartEmpty, s.Name) {
+			appearing = append(appearing, appearance{store: s.Name, inputs: inputs, gained: true})
+		}
 	}
 	slices.SortFunc(appearing, func(a, b appearance) int { return strings.Compare(a.store, b.store) })
 	return appearing, nil
@@ -102,7 +114,12 @@ func (g *Guard) appearing(ctx context.Context, view registry.View) (appearing []
 
 // missed returns the inputs whose processed records belong into an added store.
 func (g *Guard) missed(s *graph.Store) []string {
-	return slices.DeleteFunc(g.cfg.Graph.Feeding(s), func(topic string) bool { return !slices.Contains(g.processed, topic) })
+	return g.processedOf(g.cfg.Graph.Feeding(s))
+}
+
+// processedOf returns the topics of which records were processed.
+func (g *Guard) processedOf(topics []string) []string {
+	return slices.DeleteFunc(topics, func(topic string) bool { return !slices.Contains(g.processed, topic) })
 }
 
 // explainEmpty logs the effect of each name in Config.StartEmpty.
@@ -112,6 +129,9 @@ func (g *Guard) explainEmpty(view registry.View) {
 		switch {
 		case i < 0:
 			g.cfg.Logger.Warn("Config.StartEmpty names a store that the topology does not have", "store", name)
+		case len(g.lacking(view, g.cfg.Graph.Stores[i])) > 0:
+			g.cfg.Logger.Info("a store gets records of further topics without the earlier ones, as Config.StartEmpty says", "store", name,
+				"without_earlier_records_of", g.lacking(view, g.cfg.Graph.Stores[i]))
 		case g.had(view, name):
 			g.cfg.Logger.Info("the application already has a store; remove its name from Config.StartEmpty", "store", name)
 		default:

@@ -36,6 +36,26 @@
 //   - a store of records that wait to be sent on (graph.Store.Waiting), because records
 //     that were sent on before it was added did not wait.
 //
+// # Stores that gain an input
+//
+// A store that the application has may get another input: a topic is merged into the
+// stream that it aggregates, or a processor of another topic is given the store. If the
+// application has processed records of that topic before, elsewhere in the topology, the
+// store lacks them. It is refused like a new store. These rules avoid false refusals:
+//
+//   - The registry records the topics that feed each store (registry.Record.Fed). Records
+//     of earlier versions of the library do not have them: such a store is recorded, and
+//     not refused.
+//   - A topic that the topology no longer reads stays recorded, because its records are
+//     not processed meanwhile. If it comes back, its committed offset continues. A
+//     release that adds an input can therefore be rolled back and rolled out again.
+//   - If an earlier version reads the topic elsewhere, the topic is no longer recorded as
+//     one that feeds the store.
+//   - A topic that matches a recorded pattern has fed the store since it was found.
+//   - Nodes that only look rows up do not count, as for new stores.
+//
+// # Order of the reads
+//
 // Committed offsets are read before the registry. Two processes may start the application
 // for the first time at once: if one of them has processed a record that the other one
 // sees, it has recorded the stores before.

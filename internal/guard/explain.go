@@ -11,7 +11,7 @@ import (
 // explain returns what does not fit, and what the user can do about it.
 func explain(misfits []registry.Misfit, appearing []appearance) (problems []error, advice string) {
 	var changed bool
-	var gone, empty, choices []string
+	var gone, empty, lacking, choices []string
 	for _, m := range misfits {
 		if m.Err != nil {
 			problems = append(problems, m.Err)
@@ -33,7 +33,14 @@ func explain(misfits []registry.Misfit, appearing []appearance) (problems []erro
 	}
 	for _, a := range appearing {
 		problems = append(problems, a.problem())
-		empty = append(empty, a.store)
+		if a.gained {
+			lacking = append(lacking, a.store)
+		} else {
+			empty = append(empty, a.store)
+		}
+	}
+	if len(lacking) > 0 {
+		choices = append(choices, fmt.Sprintf("to let stores go on without the earlier records of their new inputs, set Config.StartEmpty to %s", strings.Join(lacking, ", ")))
 	}
 	if len(empty) > 0 {
 		choices = append(choices, fmt.Sprintf("to start new stores without the earlier records, set Config.StartEmpty to %s", strings.Join(empty, ", ")))

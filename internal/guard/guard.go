@@ -230,7 +230,9 @@ func (g *Guard) Enrol(ctx context.Context) error {
 		if err := g.judge(ctx, view); err != nil {
 			return registry.Changes{}, err
 		}
-		before, written = view, view.Missing(g.now())
+		stores, repartitions := g.now()
+		g.keepFed(stores, view)
+		before, written = view, view.Missing(stores, repartitions)
 		written.Stores = slices.Concat(written.Stores, g.tombstones(view), g.absences(view))
 		return written, nil
 	})

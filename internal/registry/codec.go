@@ -33,6 +33,7 @@ type wire struct {
 	Inputs        []wireInput `json:"inputs,omitempty"`
 	Patterns      []string    `json:"patterns,omitempty"`
 	Absent        bool        `json:"absent,omitempty"`
+	Fed           []string    `json:"fed,omitempty"`
 }
 
 type wireInput struct {
@@ -63,7 +64,7 @@ func (r Record) wire() wire {
 		Version: registrytopic.Version, Application: r.Application, Store: r.Store, Changelog: r.Changelog, ChangelogID: encodeID(r.ChangelogID),
 		SubTopology: r.SubTopology, Kind: r.Kind, Duplicates: r.Duplicates, Key: r.KeyFormat, Value: r.ValueFormat, Partitions: r.Partitions,
 		WindowMs: r.Windows.Size.Milliseconds(), AdvanceMs: r.Windows.Advance.Milliseconds(), WindowStartMs: r.Windows.Start,
-		Patterns: r.Patterns, Absent: r.Absent,
+		Patterns: r.Patterns, Absent: r.Absent, Fed: r.Fed,
 	}
 	if r.Windows.Size == math.MaxInt64 {
 		w.WindowMs = endless
@@ -136,7 +137,7 @@ func (w wire) record() (*Record, error) {
 	r := &Record{
 		Store: w.Store, Application: w.Application, SubTopology: w.SubTopology, Kind: w.Kind, Duplicates: w.Duplicates,
 		KeyFormat: w.Key, ValueFormat: w.Value, Changelog: w.Changelog, Partitions: w.Partitions, Newer: w.Version > registrytopic.Version,
-		Patterns: w.Patterns, Absent: w.Absent,
+		Patterns: w.Patterns, Absent: w.Absent, Fed: w.Fed,
 	}
 	var err error
 	if r.ChangelogID, err = decodeID(w.ChangelogID); err != nil {

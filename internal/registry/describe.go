@@ -17,7 +17,9 @@ func Describe(application string, g *graph.Graph, topics Topics) (stores []Recor
 	for _, sub := range g.SubTopologies {
 		inputs := inputsOf(application, sub, topics)
 		for _, store := range sub.Stores {
-			stores = append(stores, describe(application, sub, store, inputs, topics))
+			r := describe(application, sub, store, inputs, topics)
+			r.Fed = g.Feeding(store)
+			stores = append(stores, r)
 		}
 	}
 	for _, p := range g.Repartitions {

@@ -51,6 +51,13 @@ type Record struct {
 	// Patterns are those by which the tasks read some of the topics, sorted.
 	Patterns []string
 
+	// Fed are the topics of other applications whose records have reached the store,
+	// sorted: see graph.Graph.Feeding. A record of an earlier version of the library has
+	// none, which means that they are unknown. A topic that the topology does not read
+	// any more stays: its records are not processed meanwhile, so the store will not lack
+	// any if the topic comes back.
+	Fed []string
+
 	// Removed is the time at which the store was removed by name. It is zero while the
 	// store exists. The other fields of a removed store keep their last values.
 	Removed time.Time

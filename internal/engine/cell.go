@@ -45,10 +45,10 @@ func (e *EncodeError) Unwrap() error { return e.Err }
 // is valid until the next call of a method of its Cells; a pointer to a changed cell is
 // valid until Flush.
 type Cell[K, V any] struct {
-	Key       K // as it was passed to Load or Put
-	Value     V // the zero value unless Present
-	Present   bool
+	Key       K     // as it was passed to Load or Put
+	Value     V     // the zero value unless Present
 	Timestamp int64 // ms
+	Present   bool
 
 	used       bool // since the clock hand has passed
 	committing bool

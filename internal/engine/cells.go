@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"reflect"
 	"unsafe"
 
 	"github.com/millrace-streams/millrace/serde"
@@ -28,15 +29,16 @@ type CellsConfig[K, V any] struct {
 // Only the task's goroutine may use a Cells. Its memory is counted in Env.Budget. If the
 // budget is crowded, cached rows are evicted; changed rows never are.
 type Cells[K, V any] struct {
-	store     string
-	env       Env
-	serde     serde.Serde[V]
-	logFrom   int
-	immutable bool
-	old       bool       // Old may be called
-	deletions bool       // see LogDeletions
-	oldValues bool       // old values are kept, because nobody changes them in place
-	lives     *Lifetimes // nil unless rows expire
+	store      string
+	env        Env
+	serde      serde.Serde[V]
+	logFrom    int
+	immutable  bool
+	stringKeys bool       // the kind of K is string
+	old        bool       // Old may be called
+	deletions  bool       // see LogDeletions
+	oldValues  bool       // old values are kept, because nobody changes them in place
+	lives      *Lifetimes // nil unless rows expire
 
 	cells      map[string]*Cell[K, V]
 	ring       []*Cell[K, V] // all cells, for the clock
@@ -64,14 +66,15 @@ type Cells[K, V any] struct {
 // NewCells returns the cells over c.Env.Table.
 func NewCells[K, V any](c CellsConfig[K, V]) *Cells[K, V] {
 	cells := &Cells[K, V]{
-		store:     c.Store,
-		env:       c.Env,
-		serde:     c.Value,
-		logFrom:   c.LogFrom,
-		immutable: immutable[V](),
-		cells:     map[string]*Cell[K, V]{},
-		base:      cellSize[K, V](),
-		typical:   16,
+		store:      c.Store,
+		env:        c.Env,
+		serde:      c.Value,
+		logFrom:    c.LogFrom,
+		immutable:  immutable[V](),
+		stringKeys: reflect.TypeFor[K]().Kind() == reflect.String,
+		cells:      map[string]*Cell[K, V]{},
+		base:       cellSize[K, V](),
+		typical:    16,
 	}
 	cells.adopt(c.Env.Table)
 	return cells
@@ -82,7 +85,7 @@ func (c *Cells[K, V]) Get(key []byte) (*Cell[K, V], error) {
 	cell, ok := c.cells[string(key)]
 	if !ok {
 		var err error
-		if cell, err = c.read(key); err != nil {
+		if cell, err = c.read(key, string(key)); err != nil {
 			return nil, err
 		}
 	}
@@ -98,7 +101,7 @@ func (c *Cells[K, V]) Load(keyBytes []byte, key K) (*Cell[K, V], error) {
 	cell, ok := c.cells[string(keyBytes)]
 	if !ok {
 		var err error
-		if cell, err = c.read(keyBytes); err != nil {
+		if cell, err = c.read(keyBytes, c.textOf(keyBytes, &key)); err != nil {
 			return nil, err
 		}
 	}
@@ -111,7 +114,7 @@ func (c *Cells[K, V]) Load(keyBytes []byte, key K) (*Cell[K, V], error) {
 func (c *Cells[K, V]) LoadNew(keyBytes []byte, key K) *Cell[K, V] {
 	cell, ok := c.cells[string(keyBytes)]
 	if !ok {
-		cell = c.insert(keyBytes, 0)
+		cell = c.insert(c.textOf(keyBytes, &key), 0)
 	}
 	cell.Key = key
 	cell.used = true
@@ -155,20 +158,31 @@ func (c *Cells[K, V]) Rename(cell *Cell[K, V], keyBytes []byte) bool {
 // Len returns the number of rows in memory.
 func (c *Cells[K, V]) Len() int { return len(c.cells) }
 
-// read makes the cell of a row that is not in memory.
-func (c *Cells[K, V]) read(key []byte) (*Cell[K, V], error) {
+// textOf returns the bytes of a cell's key as a string. If the key itself is a string
+// with these bytes, the cell needs no copy of them.
+func (c *Cells[K, V]) textOf(keyBytes []byte, key *K) string {
+	if c.stringKeys {
+		if text := *(*string)(unsafe.Pointer(key)); text == string(keyBytes) {
+			return text
+		}
+	}
+	return string(keyBytes)
+}
+
+// read makes the cell of a row that is not in memory. text has the same bytes as key.
+func (c *Cells[K, V]) read(key []byte, text string) (*Cell[K, V], error) {
 	data, timestamp, ok, err := c.env.Table.Get(key)
 	if err != nil {
 		return nil, err
 	}
 	if !ok {
-		return c.insert(key, 0), nil
+		return c.insert(text, 0), nil
 	}
 	value, err := c.decode(data)
 	if err != nil {
 		return nil, err
 	}
-	cell := c.insert(key, len(data))
+	cell := c.insert(text, len(data))
 	cell.Value, cell.Timestamp, cell.Present = value, timestamp, true
 	return cell, nil
 }
@@ -184,11 +198,11 @@ func (c *Cells[K, V]) decode(data []byte) (value V, err error) {
 }
 
 // insert adds a cell. It makes room first, so that the new cell is not evicted at once.
-func (c *Cells[K, V]) insert(key []byte, valueSize int) *Cell[K, V] {
+func (c *Cells[K, V]) insert(key string, valueSize int) *Cell[K, V] {
 	if c.env.Budget.Crowded() {
 		c.evict(2, 32)
 	}
-	cell := &Cell[K, V]{key: string(key), size: c.base + int32(len(key)+valueSize)}
+	cell := &Cell[K, V]{key: key, size: c.base + int32(len(key)+valueSize)}
 	c.cells[cell.key] = cell
 	c.most = max(c.most, len(c.cells))
 	c.ring = append(c.ring, cell)
@@ -201,7 +215,7 @@ func (c *Cells[K, V]) Put(keyBytes []byte, key K, value V, present bool, timesta
 	cell, ok := c.cells[string(keyBytes)]
 	unread := !ok
 	if unread {
-		cell = c.insert(keyBytes, 0)
+		cell = c.insert(c.textOf(keyBytes, &key), 0)
 	}
 	cell.Key = key
 	return cell, c.set(cell, value, present, timestamp, origin, unread)

@@ -17,7 +17,7 @@ func (c *Cells[K, V]) adopt(t *Table) {
 	}
 	before, _ := t.left.([]*Cell[K, V])
 	for _, cell := range before {
-		mine := c.insert(cell.KeyBytes(), 0)
+		mine := c.insert(cell.key, 0)
 		mine.Key, mine.Value, mine.Present, mine.Timestamp = cell.Key, cell.Value, cell.Present, cell.Timestamp
 	}
 }

@@ -90,6 +90,10 @@ var scenarioTopologies = map[string]map[string]func(b *topology.Builder){
 		"final-sessions": func(b *topology.Builder) {
 			byKey(b).Sessions(10 * time.Second).Count("visits").Final().Stream().To("sessions")
 		},
+		"idle": func(b *topology.Builder) {
+			windows := topology.Tumbling(10 * time.Second).Grace(5 * time.Second)
+			byKey(b).Window(windows).Count("per-window", topology.IdleAfter(3*time.Second)).Final().Stream().To("windows")
+		},
 		"busy": func(b *topology.Builder) {
 			counts := byKey(b).Window(topology.Tumbling(10 * time.Second)).Count("per-window")
 			counts.Filter(func(n int64) bool { return n > 1 }).Suppress("busy", topology.UntilClosed()).Stream().To("windows")

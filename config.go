@@ -226,10 +226,11 @@ type Config struct {
 	//   - To fill the store instead, let the application process its inputs again: give
 	//     it another ID, or reset it.
 	//   - These stores are never refused: a store whose inputs are all new, because it
-	//     gets all their records; a store in memory without a changelog, because it is
-	//     empty after every start; the store of Suppress, of Grace, or of the unmatched
-	//     records of a left or outer join of streams, because it only has records that
-	//     wait.
+	//     gets all their records; a table whose topic is its changelog
+	//     (topology.SourceAsChangelog), because it is filled from the topic; a store in
+	//     memory without a changelog, because it is empty after every start; the store of
+	//     Suppress, of Grace, or of the unmatched records of a left or outer join of
+	//     streams, because it only has records that wait.
 	//
 	// Default: none.
 	StartEmpty []string

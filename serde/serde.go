@@ -30,6 +30,18 @@ type Optional[T any] interface {
 	Absent(v T) bool
 }
 
+// Canonical is implemented by a Serde that has one encoding for each value: if Decode
+// accepts data, Append of the result writes the same bytes. JSON, for example, has many
+// encodings of a value. [String], [Bytes] and the integers of this package are canonical
+// without implementing it.
+//
+// Bytes of a key that was read are then passed on without encoding the key again, and the
+// topic of a table can be its changelog (topology.SourceAsChangelog).
+type Canonical interface {
+	// Canonical reports whether that is so.
+	Canonical() bool
+}
+
 // Encode returns the encoding of v in a new slice.
 func Encode[T any](s Serde[T], v T) ([]byte, error) {
 	return s.Append(nil, v)

@@ -33,7 +33,7 @@ func init() {
 func (b *Builder) Build() (*Topology, error) {
 	stores, problems := b.prepare()
 	globals, wrong := b.buildGlobals()
-	problems = slices.Concat(problems, wrong, b.checkSinks(stores), b.checkPatterns(), b.checkIdle())
+	problems = slices.Concat(problems, wrong, b.checkSinks(stores), b.checkPatterns(), b.checkIdle(), b.checkReaders())
 	if len(b.sources)+len(b.patterns) == 0 {
 		problems = append(problems, errors.New("topology: there is no source: start with topology.Source"))
 	}
@@ -96,7 +96,7 @@ func (b *Builder) stores() (stores []*graph.Store, problems []error) {
 			case seen[name]:
 				problems = append(problems, fmt.Errorf("topology: %v: was given store %q twice", n, name))
 			case s == nil:
-				s = &graph.Store{Name: name, Spec: spec, Format: formatOf(spec, use.windows), Rows: rowsOf(spec, use.windows), ByKey: use.table, Waiting: use.waiting}
+				s = &graph.Store{Name: name, Spec: spec, Format: formatOf(spec, use.windows), Rows: rowsOf(spec, use.windows), ByKey: use.table, Waiting: use.waiting, FromTopic: n.fromTopic}
 				byName[name], first[name] = s, n
 				stores = append(stores, s)
 			case s.Spec == spec:

@@ -82,6 +82,8 @@ type node struct {
 	parents []*node
 	stores  []storeUse
 
+	fromTopic *graph.FromTopic // of a table whose topic is its changelog
+
 	topics     []graph.Topic
 	pattern    *graph.Pattern
 	sinkTopic  graph.Topic

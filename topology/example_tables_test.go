@@ -57,6 +57,25 @@ func ExampleSourceTable() {
 	// adults: bob 30 <nil>
 }
 
+// The topic of the users is compacted. It is the changelog of the table, so no other
+// topic has a copy of it. After the loss of the disk, the table is read from the topic.
+func ExampleSourceAsChangelog() {
+	b := topology.New()
+	users := topology.SourceTable(b, "users", serde.String, serde.String, topology.SourceAsChangelog())
+	orders := topology.Source(b, "orders", serde.String, serde.String)
+	topology.Join(orders, users, func(order, user string) string { return order + " for " + user }, serde.String).To("known")
+
+	d := start(b)
+	topologytest.Input(d, "users", serde.String, serde.String).Send("u1", "Ann", time.UnixMilli(1))
+	d.Crash("users", 0, topologytest.LoseDisk)
+	topologytest.Input(d, "orders", serde.String, serde.String).Send("u1", "tea", time.UnixMilli(2))
+	printTopic(d, "known", serde.String)
+	fmt.Println(d.Topics())
+	// Output:
+	// known: u1 tea for Ann
+	// [known orders users]
+}
+
 // Orders with the prices of their items. The orders are not repartitioned by item.
 func ExampleJoinGlobal() {
 	b := topology.New()

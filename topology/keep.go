@@ -8,7 +8,8 @@ import (
 
 // SourceTable reads a topic as a table. A record is the new row of its key; a record
 // without a value deletes the row. The topic should be compacted. The store has the name
-// of the topic, so the changelog is <app>-<topic>-changelog.
+// of the topic, so the changelog is <app>-<topic>-changelog. With [SourceAsChangelog],
+// the topic itself is the changelog.
 //
 // Records without a key are dropped, and counted as dropped. Records are applied in order
 // of offset, and a row has the timestamp of its record. A record also replaces the row if
@@ -19,7 +20,20 @@ func SourceTable[K, V any](b *Builder, topic string, ks serde.Serde[K], vs serde
 		opt.applySourceTable(&o)
 	}
 	s := sources(b, []string{topic}, ks, vs, o.source)
-	return keep(s.flow, b.add(&node{op: "table"}, "", s.n), topic, o.table)
+	n := b.add(&node{op: "table"}, "", s.n)
+	if !o.fromTopic {
+		return keep(s.flow, n, topic, o.table)
+	}
+	b.checkFromTopic(n, ks, o)
+	if !o.table.withoutStore {
+		o.table.withoutChangelog, o.table.fromTopic = true, true
+	}
+	t := keep(s.flow, n, topic, o.table)
+	if !isNil(ks) && !isNil(vs) {
+		source := operator.Source[K, V]{Keys: ks, Values: vs, Timestamps: o.source.timestamps}
+		n.fromTopic = &graph.FromTopic{Topic: topic, Row: operator.TopicRows[K, V]{Source: source, Node: s.n.name, Table: n.name}.Row}
+	}
+	return t
 }
 
 // ToTable makes a table from the stream. A record is the new row of its key; a record
@@ -62,7 +76,7 @@ func (b *Builder) addNamedTable(op, name string, parent *node) *node {
 // keep makes n the node of a table. The rows of the table are the records of the stream.
 func keep[K, V any](s flow[K, V], n *node, store string, o tableOptions) Table[K, V] {
 	store = s.b.keep(n, store, serdes{s.keys, s.values}, o)
-	n.make = operator.Keep[K, V]{Store: store, Keys: s.keys, Values: s.values, EveryUpdate: o.everyUpdate, OfTable: n.op == "stored"}.New
+	n.make = operator.Keep[K, V]{Store: store, Keys: s.keys, Values: s.values, EveryUpdate: o.everyUpdate, OfTable: n.op == "stored", EveryDeletion: o.fromTopic}.New
 	t := Table[K, V]{b: s.b, n: n, name: store, keys: s.keys, values: s.values}
 	if store != "" {
 		t.rows = rows[K, V]{operator.StoredRows[K, V]{Store: store, Keys: s.keys}, []*node{n}, o.history}

@@ -176,6 +176,7 @@ type tableOptions struct {
 	inMemory         bool
 	withoutChangelog bool
 	withoutStore     bool
+	fromTopic        bool // the changelog is the topic of the table; set by SourceTable
 	retention        time.Duration
 	hasRetention     bool
 	idleAfter        time.Duration
@@ -240,13 +241,14 @@ func Retention(d time.Duration) WindowedTableOption {
 	return windowedTableOption(func(c *tableOptions) { c.retention, c.hasRetention = d, true })
 }
 
-// SourceTableOption is an option of [SourceTable]: a [SourceOption], a [StoreOption] or
-// [WithoutStore].
+// SourceTableOption is an option of [SourceTable]: a [SourceOption], a [StoreOption],
+// [WithoutStore] or [SourceAsChangelog].
 type SourceTableOption interface{ applySourceTable(*sourceTableOptions) }
 
 type sourceTableOptions struct {
-	source sourceOptions
-	table  tableOptions
+	source    sourceOptions
+	table     tableOptions
+	fromTopic bool
 }
 
 // GlobalOption is an option of [GlobalTable]: [InMemory], [Named], or a [SourceOption]

@@ -17,9 +17,13 @@ func (s serdes) String() string { return serde.Name(s.keys) + "/" + serde.Name(s
 // canonical reports whether each value has exactly one encoding. If so, encoding a
 // decoded key gives the bytes that were read.
 func canonical(s any) bool {
+	if isNil(s) {
+		return false
+	}
 	switch s {
 	case any(serde.String), any(serde.Bytes), any(serde.Int16), any(serde.Int32), any(serde.Int64):
 		return true
 	}
-	return false
+	c, ok := s.(serde.Canonical)
+	return ok && c.Canonical()
 }

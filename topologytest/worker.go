@@ -54,9 +54,10 @@ func (r *runner) start() error {
 	return r.make()
 }
 
-// restore applies a store's changelog up to its end.
+// restore applies a store's changelog up to its end or, if that is the topic of its
+// table, up to the committed offset.
 func (r *runner) restore(s *graph.Store) error {
-	if !s.Spec.Logged() {
+	if !s.Spec.Logged() && s.FromTopic == nil {
 		return nil
 	}
 	table, err := r.disk.db.Table(s.Name, s.Spec.Persistent())
@@ -67,21 +68,44 @@ func (r *runner) restore(s *graph.Store) error {
 		return err
 	}
 	topic := s.Spec.ChangelogTopic(r.w.d.o.applicationID)
+	if s.FromTopic != nil {
+		topic = s.FromTopic.Topic
+	}
 	from, _ := r.disk.db.Position(table, topic)
 	records := r.w.d.logs.read(topic, r.id.Partition, from)
+	if s.FromTopic != nil {
+		to := r.w.d.committed[task.Partition{Topic: topic, Partition: r.id.Partition}].Offset
+		records = records[:max(min(to-from, int64(len(records))), 0)]
+	}
 	if len(records) == 0 {
 		return nil
 	}
 	batch := r.disk.db.NewBatch()
 	defer batch.Close()
+	of := &task.TableRows{From: s.FromTopic, Policy: r.w.d.o.policy, Sleep: noSleep}
 	for _, record := range records {
-		if err := s.Spec.Restore(batch.Table(table), record.Key, record.Value, int64(record.Timestamp)); err != nil {
+		if err := restoreRow(s, of, batch.Table(table), topic, record); err != nil {
 			return fmt.Errorf("offset %d: %w", record.Offset, err)
 		}
 	}
 	batch.SetPosition(table, topic, records[len(records)-1].Offset+1)
 	return r.disk.db.Apply(batch)
 }
+
+// restoreRow applies one record of a changelog.
+func restoreRow(s *graph.Store, of *task.TableRows, rows *engine.TableBatch, topic string, record Record) error {
+	key, value := record.Key, record.Value
+	if s.FromTopic != nil {
+		var ok bool
+		var err error
+		if key, value, ok, err = of.Row(context.Background(), &inputs(topic, []Record{record})[0]); err != nil || !ok {
+			return err
+		}
+	}
+	return s.Spec.Restore(rows, key, value, int64(record.Timestamp))
+}
+
+func noSleep(context.Context, time.Duration) error { return nil }
 
 // make makes the task from its last commit, on the open disk.
 func (r *runner) make() error {
@@ -110,7 +134,7 @@ func (r *runner) make() error {
 		Misuse:        d.misuse,
 		Foreign:       foreign,
 		Now:           d.now,
-		Sleep:         func(context.Context, time.Duration) error { return nil },
+		Sleep:         noSleep,
 	}
 	for _, p := range r.inputs {
 		c := d.committed[p]

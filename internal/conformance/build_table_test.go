@@ -27,21 +27,26 @@ func (b *builder) table(o op) error {
 		return tableOf[any, any]{topology.SourceTable[any, any](b.b, o.text("topic"), keys, values, store...), keys, values}
 	}
 	kept, named := b.needsStore(o.id()), len(o.child("materialized")) > 0
-	if optimizes(b.c, reuseSource) && (kept || named) {
-		return notYet("the source topic of a table as its changelog")
+	if (kept || named) && b.sourceIsChangelog(o, keys) {
+		return b.sourceTable(o, make, topology.SourceAsChangelog())
 	}
+	b.built.ownChangelogs[o.id()] = optimizes(b.c, reuseSource)
 	if named || !kept || b.isName(o.text("topic")) {
 		return b.keep(o, make(topology.WithoutStore()), o.text("topic")+"-STATE-STORE")
 	}
 	return b.sourceTable(o, make)
 }
 
-// sourceTable adds the table of a topic whose store the case does not name. Millrace
-// names the store after the topic.
-func (b *builder) sourceTable(o op, make func(...topology.SourceTableOption) table) error {
-	b.names.call(b.names.next(o.text("topic")+"-STATE-STORE", o.id()), o.text("topic"))
-	opts, err := b.materialized(nil)
-	var options []topology.SourceTableOption
+// sourceTable adds the table of a topic, with options. Millrace names the store after the
+// topic.
+func (b *builder) sourceTable(o op, make func(...topology.SourceTableOption) table, options ...topology.SourceTableOption) error {
+	m := o.child("materialized")
+	theirs := m.text("name")
+	if theirs == "" {
+		theirs = b.names.next(o.text("topic")+"-STATE-STORE", o.id())
+	}
+	b.names.call(theirs, o.text("topic"))
+	opts, err := b.materialized(m)
 	for _, opt := range opts.all {
 		options = append(options, opt)
 	}

@@ -25,6 +25,10 @@ type built struct {
 	// records have no timestamps, and no order within a step.
 	buffers map[string]bool
 
+	// ownChangelogs are the tables whose topic is their changelog in Kafka Streams, and
+	// not in Millrace.
+	ownChangelogs map[string]bool
+
 	// nullKeys is the number of records without a key that reached a repartition. Kafka
 	// Streams drops them without counting them.
 	nullKeys *int64
@@ -60,7 +64,7 @@ func build(c *testCase) (*built, error) {
 		c: c, b: topology.New(), names: namesOf(c), cached: cacheBytes(c) > 0,
 		streams: map[string]stream{}, groups: map[string]windowed{}, cogroups: map[string]cogroup{}, tables: map[string]table{}, groupedTables: map[string]*tableGroup{}, repartitioned: map[string]stream{}, globals: map[string]topology.Global[any, any]{}, stores: map[string]*store{},
 	}
-	b.built = &built{names: b.names, buffers: map[string]bool{}, nullKeys: new(int64), punctuations: new(int)}
+	b.built = &built{names: b.names, buffers: map[string]bool{}, ownChangelogs: map[string]bool{}, nullKeys: new(int64), punctuations: new(int)}
 	interpret := b.dsl
 	if isProcessorAPI(c) {
 		interpret = b.processorAPI

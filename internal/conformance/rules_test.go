@@ -71,6 +71,7 @@ var rules = map[string]func(s *subject, d difference) bool{
 	"repartitions-in-place":        repartitionsInPlace,
 	"offsets-of-patterns":          offsetsOfPatterns,
 	"timestamps-in-rows":           timestampsInRows,
+	"own-changelogs":               ownChangelogs,
 	"tables-keep-rows":             tablesKeepRows,
 	"changes-in-one-message":       changesInOneMessage,
 }

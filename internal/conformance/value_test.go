@@ -54,7 +54,17 @@ func adapt[T any](name string, s serde.Serde[T], fromJSON func(json.RawMessage) 
 func (d *dynamic) Append(dst []byte, v any) ([]byte, error) { return d.write(dst, v) }
 func (d *dynamic) Decode(data []byte) (any, error)          { return d.read(data) }
 func (d *dynamic) Absent(v any) bool                        { return v == nil }
-func (d *dynamic) String() string                           { return d.name }
+
+// Canonical is true for the serdes that have one encoding for each value.
+func (d *dynamic) Canonical() bool {
+	switch d.name {
+	case "string", "long", "int", "short", "bytes":
+		return true
+	}
+	return false
+}
+
+func (d *dynamic) String() string { return d.name }
 
 func (d *dynamic) AppendPartitionKey(dst []byte, v any) ([]byte, error) { return d.hash(dst, v) }
 

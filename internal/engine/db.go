@@ -251,9 +251,9 @@ func (d *DB) Stores() []string {
 	return slices.Sorted(maps.Keys(d.ids))
 }
 
-// Drop removes a table on disk that has not been opened, with the position and ID of its
-// changelog topic. It logs the reason.
-func (d *DB) Drop(name, topic, reason string) error {
+// Drop removes a table on disk that has not been opened, with its positions in the given
+// topics and their IDs. It logs the reason.
+func (d *DB) Drop(name, reason string, topics ...string) error {
 	d.log.Warn("removing a store's local state", "store", name, "reason", reason)
 	d.mu.Lock()
 	id, known := d.ids[name]
@@ -268,7 +268,9 @@ func (d *DB) Drop(name, topic, reason string) error {
 	if err := b.Table(t).DeleteRange(nil, nil); err != nil {
 		return err
 	}
-	b.forget(t, topic)
+	for _, topic := range topics {
+		b.forget(t, topic)
+	}
 	b.forgetTable(t)
 	if err := d.Apply(b); err != nil {
 		return fmt.Errorf("drop store %s: %w", name, err)

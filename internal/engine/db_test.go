@@ -231,7 +231,7 @@ func TestDrop(t *testing.T) {
 		check(t, err)
 	}
 	check(t, d.Apply(b))
-	if err := d.Drop("gone", "gone-log", "a test"); err == nil {
+	if err := d.Drop("gone", "a test", "gone-log"); err == nil {
 		t.Error("an open table was dropped")
 	}
 	check(t, d.Close())
@@ -241,7 +241,7 @@ func TestDrop(t *testing.T) {
 	if got := d.Stores(); !slices.Equal(got, []string{"gone", "stays"}) {
 		t.Errorf("stores %q", got)
 	}
-	check(t, d.Drop("gone", "gone-log", "a test"))
+	check(t, d.Drop("gone", "a test", "gone-log"))
 	if got := d.Stores(); !slices.Equal(got, []string{"stays"}) {
 		t.Errorf("stores %q", got)
 	}

@@ -173,6 +173,23 @@ type Store struct {
 
 	// Own says that the store belongs to the runtime and not to the user's topology.
 	Own bool
+
+	// FromTopic says that the store has no changelog of its own, because the topic that
+	// its table is read from serves as one. nil for other stores.
+	FromTopic *FromTopic
+}
+
+// FromTopic is the topic of a table, from which the table's store is restored. The rows
+// are those of the records below the committed offset of the store's task. Nothing else
+// writes the store.
+type FromTopic struct {
+	Topic string
+
+	// Row returns the row that a record makes: a nil value is a deletion. ok is false if
+	// the table drops such a record. An error that is a [processor.Error] goes to the
+	// error policy, as it does when the record is processed; it has the phase and the
+	// node. Several goroutines may call Row at once.
+	Row func(in *Input) (key, value []byte, ok bool, err error)
 }
 
 // SubTopology is a connected part of the graph. It has one task per partition of the

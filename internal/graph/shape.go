@@ -30,6 +30,8 @@ type SubTopologyShape struct {
 type StoreShape struct {
 	Name   string
 	Format string
+	// FromTopic says that the store is restored from the topic of its table.
+	FromTopic bool `json:",omitempty"`
 }
 
 // Shape returns the shape of the graph.
@@ -51,7 +53,7 @@ func (g *Graph) Shape() Shape {
 			if store.Own {
 				continue
 			}
-			sub.Stores = append(sub.Stores, StoreShape{Name: store.Name, Format: store.Format})
+			sub.Stores = append(sub.Stores, StoreShape{Name: store.Name, Format: store.Format, FromTopic: store.FromTopic != nil})
 		}
 		slices.Sort(sub.Sources)
 		slices.SortFunc(sub.Stores, func(a, b StoreShape) int { return cmp.Compare(a.Name, b.Name) })
@@ -112,15 +114,28 @@ func (s Shape) Misfits(earlier Shape) (misfits []Misfit) {
 
 func (s placedStore) misfit(was StoreShape, sources []string, exists bool) error {
 	switch {
+	case !exists && was.FromTopic:
+		return nil // its rows are in the topic
 	case !exists:
 		return fmt.Errorf("store %s is no longer in the topology: its state would be lost", was.Name)
 	case !FormatsAgree(s.Format, was.Format):
 		return fmt.Errorf("store %s was %s and is now %s: its rows would be misread", was.Name, was.Format, s.Format)
+	case was.FromTopic && !s.FromTopic:
+		return ErrOtherChangelog(was.Name, true)
 	case !overlap(sources, s.sources):
 		return fmt.Errorf("store %s was filled from %s and is now filled from %s: its keys would be in other partitions",
 			was.Name, strings.Join(sources, ", "), strings.Join(s.sources, ", "))
 	}
 	return nil
+}
+
+// ErrOtherChangelog says that a store is to be restored from another topic than the one
+// that has its rows. fromTopic says that this was the topic of its table.
+func ErrOtherChangelog(store string, fromTopic bool) error {
+	if fromTopic {
+		return fmt.Errorf("store %s was restored from the topic of its table, and would now have an empty changelog of its own: use topology.SourceAsChangelog again", store)
+	}
+	return fmt.Errorf("store %s has its rows in a changelog of its own, and would now be restored from the topic of its table: remove topology.SourceAsChangelog", store)
 }
 
 // Stateless reports whether there is no store.

@@ -61,10 +61,11 @@ func (g *Guard) read(ctx context.Context) (registry.View, error) {
 }
 
 // added returns the stores of the topology that the application did not have when it last
-// processed records, and whose content later results depend on.
+// processed records, and whose content later results depend on. A store that is restored
+// from the topic of its table lacks no records, and is not among them.
 func (g *Guard) added(view registry.View) (added []*graph.Store) {
 	for _, s := range g.cfg.Graph.Stores {
-		if lasting := s.Spec.Logged() || s.Spec.Persistent(); lasting && !s.Waiting && !g.had(view, s.Name) {
+		if lasting := s.Spec.Logged() || s.Spec.Persistent(); lasting && !s.Waiting && s.FromTopic == nil && !g.had(view, s.Name) {
 			added = append(added, s)
 		}
 	}

@@ -30,9 +30,11 @@
 //   - A new input has no offset. Its store gets all its records and is not refused.
 //
 // Whether a processor's store needs the earlier records cannot be seen. It is refused
-// like any other. Two kinds of stores are never refused:
+// like any other. Three kinds of stores are never refused:
 //
 //   - a store that is neither logged nor on disk, because it is empty after each start;
+//   - a store that is restored from the topic of its table (graph.Store.FromTopic),
+//     because the records that were processed before are in the topic;
 //   - a store of records that wait to be sent on (graph.Store.Waiting), because records
 //     that were sent on before it was added did not wait.
 //

@@ -116,7 +116,9 @@ func (g *Guard) internalTopics(view registry.View) []string {
 		names = append(names, r.Topic)
 	}
 	for _, name := range g.removals(view) {
-		names = append(names, store.ChangelogTopic(g.cfg.Application, name))
+		if !isFromTopic(view, name) {
+			names = append(names, store.ChangelogTopic(g.cfg.Application, name))
+		}
 	}
 	return names
 }
@@ -155,7 +157,7 @@ func (g *Guard) misfits(view registry.View) []registry.Misfit {
 	misfits := view.Misfits(now)
 	for _, m := range g.cfg.Graph.Shape().Misfits(g.cfg.Directory.Shape) {
 		recorded, found := view.Store(m.Store)
-		if found && (recorded.Changelog != "" || !recorded.Removed.IsZero()) {
+		if found && (recorded.Changelog != "" || recorded.FromTopic != "" || !recorded.Removed.IsZero()) {
 			continue
 		}
 		if slices.ContainsFunc(misfits, func(other registry.Misfit) bool { return other.Store == m.Store }) {

@@ -52,6 +52,10 @@ func (g *Guard) explainRemovals(view registry.View) {
 // them.
 func (g *Guard) remove(ctx context.Context, view registry.View) error {
 	for _, name := range g.removals(view) {
+		if isFromTopic(view, name) {
+			g.cfg.Logger.Warn("removed a store, as Config.RemoveStores says: its rows are removed from the disk; its topic belongs to the user and stays", "store", name)
+			continue
+		}
 		topic := store.ChangelogTopic(g.cfg.Application, name)
 		if err := g.cfg.Kafka.Delete(ctx, topic); err != nil {
 			return fmt.Errorf("remove store %s: delete its changelog %s: %w: allow the application to Delete the topic, or delete it by hand", name, topic, err)
@@ -59,6 +63,13 @@ func (g *Guard) remove(ctx context.Context, view registry.View) error {
 		g.cfg.Logger.Warn("removed a store, as Config.RemoveStores says: its changelog is deleted, and its rows are removed from the disk", "store", name, "changelog", topic)
 	}
 	return nil
+}
+
+// isFromTopic reports whether a store has no changelog that belongs to the application,
+// because the topic of its table serves as one.
+func isFromTopic(view registry.View, name string) bool {
+	recorded, _ := view.Store(name)
+	return recorded.FromTopic != ""
 }
 
 // tombstones returns the records of removed stores. A directory that still has such a

@@ -47,7 +47,7 @@ func (e *extracted[K, V]) Timestamp(in *graph.Input, partitionTime processor.Tim
 func (e *extracted[K, V]) extractFrom(in *graph.Input, partitionTime processor.Timestamp) (ts processor.Timestamp, err error) {
 	h := e.headOf(in.Topic, in.Partition)
 	h.offset = -1
-	if err := e.source.decode(in, &h.record); err != nil {
+	if err := e.source.decoder.decode(in, &h.record); err != nil {
 		return 0, err
 	}
 	h.offset = in.Offset

@@ -17,6 +17,10 @@ type Keep[K, V any] struct {
 	// OfTable says that the records are the updates of another table. If that table keeps
 	// versions, and this one does not, the records of earlier versions are left out.
 	OfTable bool
+
+	// EveryDeletion sends the deletion of each row, also of one that is not in the store.
+	// Otherwise the deletion is not sent if updates are merged.
+	EveryDeletion bool
 }
 
 // New makes the node's instance for one task.
@@ -33,7 +37,9 @@ func (c Keep[K, V]) New(t graph.Task, n *graph.Node, children []any) (any, error
 		return nil, err
 	}
 	// A record may delete a row, whatever its serde.
-	k.rows.deletable()
+	if k.rows.everyDeletion = c.EveryDeletion; !c.EveryDeletion {
+		k.rows.deletable()
+	}
 	k.rows.keyOf = cellKey[K, V]
 	k.rows.keepLifetimes(c.Keys)
 	k.rows.start()

@@ -19,7 +19,9 @@ type rows[K, R, A any] struct {
 	base
 	absent      absence[A]
 	everyUpdate bool // send and log each update
-	final       bool // send the rows when they are closed, and not their updates
+	// Send the deletion of a row that was not there at the last commit, too.
+	everyDeletion bool
+	final         bool // send the rows when they are closed, and not their updates
 	// A sent value is never changed in place.
 	copies bool
 	keyOf  func(*engine.Cell[K, A]) (key R, encoding []byte) // encoding may be nil
@@ -232,12 +234,12 @@ func (t *rows[K, R, A]) flush() error {
 }
 
 func (t *rows[K, R, A]) flushRow(cell *engine.Cell[K, A]) error {
-	if t.updates.needOld() || !cell.Present {
+	if t.updates.needOld() || !cell.Present && !t.everyDeletion {
 		old, _, had, err := t.cells.Old(cell)
 		if err != nil {
 			return t.broken(err)
 		}
-		if !cell.Present && !had {
+		if !cell.Present && !had && !t.everyDeletion {
 			return nil // the row was created and deleted
 		}
 		t.updates.setOld(old, had)

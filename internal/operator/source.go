@@ -40,14 +40,13 @@ func (c Source[K, V]) New(t graph.Task, n *graph.Node, children []any) (any, err
 
 func (c Source[K, V]) open(t graph.Task, n *graph.Node, children []any) (*source[K, V], error) {
 	next, err := receiverOf[K, V](children)
-	return &source[K, V]{c: c, base: base{t, n}, noKey: absenceOf(c.Keys), noValue: absenceOf(c.Values), next: next}, err
+	return &source[K, V]{c: c, base: base{t, n}, decoder: c.decoder(), next: next}, err
 }
 
 type source[K, V any] struct {
 	base    base
 	c       Source[K, V]
-	noKey   absence[K]
-	noValue absence[V]
+	decoder decoder[K, V]
 	out     graph.Record[K, V]
 	next    graph.Receiver[K, V]
 }
@@ -72,11 +71,15 @@ func (b *base) valid(rule TimestampRule, ts processor.Timestamp, in *graph.Input
 		}
 		return 0, false, fmt.Errorf("the timestamp %d is invalid, and partition %d of %s has not had a valid one yet", int64(ts), in.Partition, in.Topic)
 	}
-	return 0, false, fmt.Errorf("the timestamp %d is invalid: the producer may be older than Kafka 0.10; see topology.SkipInvalidTimestamps and TimestampFrom", int64(ts))
+	return 0, false, invalidTimestampError(ts)
+}
+
+func invalidTimestampError(ts processor.Timestamp) error {
+	return fmt.Errorf("the timestamp %d is invalid: the producer may be older than Kafka 0.10; see topology.SkipInvalidTimestamps and TimestampFrom", int64(ts))
 }
 
 func (s *source[K, V]) Receive(in *graph.Input) error {
-	if err := s.decode(in, &s.out.Record); err != nil {
+	if err := s.decoder.decode(in, &s.out.Record); err != nil {
 		if ok, failure := s.decodeFailed(in, err); !ok {
 			return failure
 		}
@@ -94,22 +97,34 @@ func (s *source[K, V]) pass(in *graph.Input) error {
 }
 
 func (s *source[K, V]) decodeFailed(in *graph.Input, err error) (ok bool, failure error) {
-	return s.base.task.Fail(s.base.node, processor.Decode, err, func() error { return s.decode(in, &s.out.Record) })
+	return s.base.task.Fail(s.base.node, processor.Decode, err, func() error { return s.decoder.decode(in, &s.out.Record) })
 }
 
-func (s *source[K, V]) decode(in *graph.Input, r *processor.Record[K, V]) (err error) {
+// decoder decodes the records of a source.
+type decoder[K, V any] struct {
+	keys    serde.Serde[K]
+	values  serde.Serde[V]
+	noKey   absence[K]
+	noValue absence[V]
+}
+
+func (c Source[K, V]) decoder() decoder[K, V] {
+	return decoder[K, V]{keys: c.Keys, values: c.Values, noKey: absenceOf(c.Keys), noValue: absenceOf(c.Values)}
+}
+
+func (d *decoder[K, V]) decode(in *graph.Input, r *processor.Record[K, V]) (err error) {
 	defer graph.Guard(&err)
 	*r = processor.Record[K, V]{NoKey: in.Key == nil, NoValue: in.Value == nil, Timestamp: in.Timestamp, Headers: in.Headers}
 	if !r.NoKey {
-		if r.Key, err = s.c.Keys.Decode(in.Key); err != nil {
+		if r.Key, err = d.keys.Decode(in.Key); err != nil {
 			return fmt.Errorf("key: %w", err)
 		}
 	}
 	if !r.NoValue {
-		if r.Value, err = s.c.Values.Decode(in.Value); err != nil {
+		if r.Value, err = d.values.Decode(in.Value); err != nil {
 			return fmt.Errorf("value: %w", err)
 		}
 	}
-	normalize(r, s.noKey, s.noValue)
+	normalize(r, d.noKey, d.noValue)
 	return nil
 }

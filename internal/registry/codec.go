@@ -34,7 +34,15 @@ type wire struct {
 	Patterns      []string    `json:"patterns,omitempty"`
 	Absent        bool        `json:"absent,omitempty"`
 	Fed           []string    `json:"fed,omitempty"`
+	FromTopic     string      `json:"from_topic,omitempty"`
 }
+
+// fromTopicVersion is the version of records with FromTopic. A reader that ignored the
+// field would take the store for one that has no rows in Kafka.
+const fromTopicVersion = 2
+
+// newest is the newest version that this version of the library reads.
+const newest = fromTopicVersion
 
 type wireInput struct {
 	Topic      string `json:"topic"`
@@ -64,7 +72,10 @@ func (r Record) wire() wire {
 		Version: registrytopic.Version, Application: r.Application, Store: r.Store, Changelog: r.Changelog, ChangelogID: encodeID(r.ChangelogID),
 		SubTopology: r.SubTopology, Kind: r.Kind, Duplicates: r.Duplicates, Key: r.KeyFormat, Value: r.ValueFormat, Partitions: r.Partitions,
 		WindowMs: r.Windows.Size.Milliseconds(), AdvanceMs: r.Windows.Advance.Milliseconds(), WindowStartMs: r.Windows.Start,
-		Patterns: r.Patterns, Absent: r.Absent, Fed: r.Fed,
+		Patterns: r.Patterns, Absent: r.Absent, Fed: r.Fed, FromTopic: r.FromTopic,
+	}
+	if r.FromTopic != "" {
+		w.Version = fromTopicVersion
 	}
 	if r.Windows.Size == math.MaxInt64 {
 		w.WindowMs = endless
@@ -123,7 +134,7 @@ func parse(value []byte) (wire, error) {
 	if common.Version < 1 {
 		return wire{}, errors.New("it has no version")
 	}
-	if common.Version > registrytopic.Version {
+	if common.Version > newest {
 		return wire{
 			Version: common.Version, Application: common.Application, Store: common.Store, Changelog: common.Changelog,
 			ChangelogID: common.ChangelogID, Topic: common.Topic, Removed: common.Removed,
@@ -136,8 +147,8 @@ func parse(value []byte) (wire, error) {
 func (w wire) record() (*Record, error) {
 	r := &Record{
 		Store: w.Store, Application: w.Application, SubTopology: w.SubTopology, Kind: w.Kind, Duplicates: w.Duplicates,
-		KeyFormat: w.Key, ValueFormat: w.Value, Changelog: w.Changelog, Partitions: w.Partitions, Newer: w.Version > registrytopic.Version,
-		Patterns: w.Patterns, Absent: w.Absent, Fed: w.Fed,
+		KeyFormat: w.Key, ValueFormat: w.Value, Changelog: w.Changelog, Partitions: w.Partitions, Newer: w.Version > newest,
+		Patterns: w.Patterns, Absent: w.Absent, Fed: w.Fed, FromTopic: w.FromTopic,
 	}
 	var err error
 	if r.ChangelogID, err = decodeID(w.ChangelogID); err != nil {

@@ -54,7 +54,7 @@ func TestLaterVersions(t *testing.T) {
 	if err != nil || e.store == nil || e.store.Kind != Window || e.store.Newer {
 		t.Errorf("an unknown field: %+v, %v", e.store, err)
 	}
-	e, err = decode([]byte("store/s"), []byte(`{"version":2,"application":"a","store":"s","changelog":"a-s-changelog","window_ms":"as text"}`))
+	e, err = decode([]byte("store/s"), []byte(`{"version":3,"application":"a","store":"s","changelog":"a-s-changelog","window_ms":"as text"}`))
 	if err != nil || !e.store.Newer || e.store.Changelog != "a-s-changelog" {
 		t.Errorf("a newer version: %+v, %v", e.store, err)
 	}

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -60,10 +61,11 @@ func (v View) Misfits(now []Record) (misfits []Misfit) {
 		i := slices.IndexFunc(now, func(r Record) bool { return r.Store == was.Store })
 		switch {
 		case i >= 0:
-			m := Misfit{Store: was.Store, Changelog: was.Changelog, Err: now[i].incompatible(was), Recounts: now[i].recounts(was)}
+			m := Misfit{Store: was.Store, Changelog: cmp.Or(was.Changelog, was.FromTopic), Err: now[i].incompatible(was), Recounts: now[i].recounts(was)}
 			if m.Err != nil || len(m.Recounts) > 0 {
 				misfits = append(misfits, m)
 			}
+		case was.FromTopic != "": // its rows are in the topic
 		case was.Kind != Times: // operator times belong to the sub-topology
 			misfits = append(misfits, Misfit{
 				Store: was.Store, Changelog: was.Changelog, Gone: true,
@@ -83,6 +85,10 @@ func (r Record) incompatible(was Record) error {
 	var changes []error
 	changed := func(format string, args ...any) {
 		changes = append(changes, fmt.Errorf("store %s "+format, append([]any{r.Store}, args...)...))
+	}
+	// A store without any copy in Kafka may get one: its rows are made from the topic.
+	if was.FromTopic != r.FromTopic && was.Changelog+was.FromTopic != "" && !was.Absent {
+		changes = append(changes, graph.ErrOtherChangelog(r.Store, was.FromTopic != ""))
 	}
 	if was.Application != r.Application {
 		changed("belongs to application %s, and this is %s", was.Application, r.Application)

@@ -45,6 +45,9 @@ func describe(application string, sub *graph.SubTopology, store *graph.Store, in
 		r.Changelog = store.Spec.ChangelogTopic(application)
 		r.ChangelogID, r.Partitions = topics(r.Changelog)
 	}
+	if store.FromTopic != nil {
+		r.FromTopic = store.FromTopic.Topic
+	}
 	return r
 }
 

@@ -46,6 +46,10 @@ type Record struct {
 	ChangelogID TopicID
 	Partitions  int32
 
+	// FromTopic is the topic of a table from which the store is restored instead of a
+	// changelog, which it then does not have. It is "" for other stores.
+	FromTopic string
+
 	// Inputs are all topics that the store's tasks read, sorted by name.
 	Inputs []Input
 	// Patterns are those by which the tasks read some of the topics, sorted.

@@ -41,7 +41,8 @@ import (
 	"github.com/millrace-streams/millrace/internal/restore"
 )
 
-// Version is the version of the values that this version of the library writes.
+// Version is the version of the values that this version of the library writes. Only the
+// records of some stores have a newer one: see package registry.
 const Version = 1
 
 // Kind is the beginning of a record's key.

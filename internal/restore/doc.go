@@ -9,6 +9,10 @@
 //   - Restore waits until an open transaction of the previous owner is decided.
 //   - Restore never returns a record of an aborted transaction.
 //
+// A partition can also be read to an earlier offset (Partition.To). That may have to wait
+// for a transaction behind it: if compaction has removed the last records before the
+// offset, only a later record shows that there are none left.
+//
 // A position counts offsets, not records. Transaction markers count too, and so do
 // offsets that compaction has removed. If a changelog ends in a marker, its end is after
 // the marker.

@@ -18,6 +18,10 @@ type Partition struct {
 	// From is the position to read from: the offset after the last record that the store
 	// has. -1 means the start of the log.
 	From int64
+	// To is where to stop before the end of the log, if Bounded is set: records at To and
+	// after it are not read. A From at To or beyond is not checked against the log.
+	To      int64
+	Bounded bool
 	// TopicID is the topic to which From belongs. Zero is not checked.
 	TopicID TopicID
 }

@@ -95,7 +95,8 @@ func New(cfg Config) (*Restorer, error) {
 // Close ends the connections. Restore must not be running.
 func (r *Restorer) Close() { r.cl.Close() }
 
-// Restore reads every partition from its From up to its current high watermark. It blocks
+// Restore reads every partition from its From up to its current high watermark, or to its
+// To. It blocks
 // until all partitions are done or ctx ends. The callbacks run in the caller's goroutine,
 // one at a time. done and progress may be nil.
 //
@@ -162,20 +163,26 @@ func (r *run) admit(parts []Partition, ranges []Range) {
 		}
 		err := held.Err
 		key := topicPartition{p.Topic, p.Partition}
+		done := p.Bounded && p.From >= p.To
 		switch {
 		case err != nil:
 		case p.TopicID != TopicID{} && p.TopicID != held.TopicID:
 			err = &RecreatedError{Topic: p.Topic, Partition: p.Partition, Was: p.TopicID, Is: held.TopicID}
+		case done:
 		case p.From < held.Start || p.From > held.HighWatermark:
 			err = &OutOfRangeError{p.Topic, p.Partition, p.From, held.Start, held.HighWatermark}
 		case r.reading[key] != nil:
 			err = fmt.Errorf("changelog %q partition %d is to be restored twice at once", p.Topic, p.Partition)
 		}
-		if err != nil || p.From == held.HighWatermark {
+		end := held.HighWatermark
+		if p.Bounded {
+			end = min(end, p.To)
+		}
+		if err != nil || done || p.From == end {
 			r.finished(i, p.From, err)
 			continue
 		}
-		r.reading[key] = &reading{Partition: p, index: i, topicID: held.TopicID, position: p.From, handed: p.From, end: held.HighWatermark}
+		r.reading[key] = &reading{Partition: p, index: i, topicID: held.TopicID, position: p.From, handed: p.From, end: end}
 	}
 }
 

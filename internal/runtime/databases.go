@@ -127,8 +127,9 @@ func (d *databases) openTables(db *engine.DB, stores []*graph.Store) error {
 		if mine[name] {
 			continue
 		}
+		// A store that was restored from the topic of its table has the topic's name.
 		changelog := store.ChangelogTopic(d.plan.application, name)
-		if err := db.Drop(name, changelog, "the topology has moved it to another task, or removed it"); err != nil {
+		if err := db.Drop(name, "the topology has moved it to another task, or removed it", changelog, name); err != nil {
 			return err
 		}
 	}
@@ -140,21 +141,26 @@ func (d *databases) measureLags(ctx context.Context, client *kgo.Client) error {
 	if len(d.open) == 0 {
 		return nil
 	}
-	ends, err := kadm.NewClient(client).ListEndOffsets(ctx, d.plan.changelogs()...)
+	ends, err := kadm.NewClient(client).ListEndOffsets(ctx, append(d.plan.changelogs(), d.plan.tableTopics()...)...)
 	if err != nil {
 		return err
 	}
 	for id, db := range d.open {
 		var lag int64
 		for _, kept := range d.plan.sub(id).Stores {
-			if !kept.Spec.Logged() {
+			topic := ""
+			switch {
+			case kept.FromTopic != nil:
+				topic = kept.FromTopic.Topic
+			case kept.Spec.Logged():
+				topic = d.plan.changelog(kept.Spec)
+			default:
 				continue
 			}
 			table, err := db.Table(kept.Name, kept.Spec.Persistent())
 			if err != nil {
 				return err
 			}
-			topic := d.plan.changelog(kept.Spec)
 			at, _ := db.Position(table, topic)
 			end, _ := ends.Lookup(topic, id.Partition)
 			lag += max(end.Offset-at, 0)

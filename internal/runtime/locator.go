@@ -95,6 +95,7 @@ func (l *locator) locatable(h *held) *inputs.Task {
 	}
 	for _, kept := range sub.Stores {
 		switch {
+		case kept.FromTopic != nil: // restored up to any offset, from the topic
 		case kept.Spec.Logged():
 			t.Changelogs = append(t.Changelogs, l.plan.changelog(kept.Spec))
 		case kept.Spec.Persistent():

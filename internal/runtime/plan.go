@@ -119,6 +119,19 @@ func (p *plan) changelogs() []string {
 	return names
 }
 
+// tableTopics returns the topics from which tables without a changelog of their own are
+// restored.
+func (p *plan) tableTopics() []string { return tableTopics(p.graph) }
+
+func tableTopics(g *graph.Graph) (names []string) {
+	for _, s := range g.Stores {
+		if s.FromTopic != nil {
+			names = append(names, s.FromTopic.Topic)
+		}
+	}
+	return names
+}
+
 // hasWindows reports whether there is a store with a windowed changelog.
 func (p *plan) hasWindows() bool {
 	for _, sub := range p.graph.SubTopologies {

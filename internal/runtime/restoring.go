@@ -9,9 +9,12 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/millrace-streams/millrace/internal/backoff"
 	"github.com/millrace-streams/millrace/internal/restore"
 	"github.com/millrace-streams/millrace/internal/store"
+	"github.com/millrace-streams/millrace/internal/task"
 	"github.com/millrace-streams/millrace/internal/transient"
+	"github.com/millrace-streams/millrace/processor"
 )
 
 // changelogReader reads changelogs. It is a *restore.Restorer.
@@ -35,6 +38,7 @@ type restoring struct {
 	reader    changelogReader
 	retention retention
 	events    Events
+	policy    processor.ErrorPolicy
 	// markers is how many offsets lie between the position of an up-to-date store and the
 	// end of its changelog. With transactions it is one: the marker of the last commit.
 	markers int64
@@ -45,6 +49,11 @@ func (r restoring) run(targets []*target) {
 	job := &restoreJob{restoring: r}
 	for _, t := range targets {
 		t.left = len(t.logs)
+		for _, log := range t.logs {
+			if log.fromTopic != nil {
+				log.rows = &task.TableRows{From: log.fromTopic, Policy: r.policy, Sleep: backoff.Sleep}
+			}
+		}
 		job.logs = append(job.logs, t.logs...)
 	}
 	job.run()
@@ -162,34 +171,50 @@ func partitionsFrom(logs []*changelog) []restore.Partition {
 	return parts
 }
 
-// prepare wipes stores that are too old to catch up, and returns the topics' IDs.
+// prepare wipes stores that are too old to catch up, and returns the topics' IDs. It also
+// warns about tables whose topic may lack rows.
 func (j *restoreJob) prepare(ctx context.Context, logs []*changelog) (map[string]restore.TopicID, error) {
 	topics := map[string]bool{}
 	var names []string
-	var old []*changelog
+	var asked []*changelog
 	for _, log := range logs {
 		if !topics[log.Topic] {
 			topics[log.Topic] = true
 			names = append(names, log.Topic)
 		}
-		if j.tombstonesGone(log) {
-			old = append(old, log)
+		if j.tombstonesGone(log) || log.fromTopic != nil && log.From < log.To {
+			asked = append(asked, log)
 		}
 	}
 	ids, err := j.reader.TopicIDs(ctx, names...)
-	if err != nil || len(old) == 0 {
+	if err != nil || len(asked) == 0 {
 		return ids, err
 	}
-	ranges, err := j.reader.Offsets(ctx, partitionsFrom(old))
+	ranges, err := j.reader.Offsets(ctx, partitionsFrom(asked))
 	if err != nil {
 		return nil, err
 	}
-	for i, log := range old {
-		if ranges[i].Err == nil && log.From+j.markers < ranges[i].HighWatermark {
+	for i, log := range asked {
+		if ranges[i].Err != nil {
+			continue
+		}
+		if j.tombstonesGone(log) && log.behind(ranges[i].HighWatermark, j.markers) {
 			j.wipe(log, "the store is behind its changelog and too old: the changelog may have lost deletions that the store has not seen (delete.retention.ms)")
 		}
+		j.warnOfCompaction(log, ranges[i])
 	}
 	return ids, nil
+}
+
+// warnOfCompaction warns about a table that is restored from its topic, if the topic has
+// records that were not processed yet. Compaction may have removed what they replace.
+func (j *restoreJob) warnOfCompaction(log *changelog, held restore.Range) {
+	if log.fromTopic == nil || log.warned || max(log.From, held.Start) >= log.To || log.To >= held.HighWatermark {
+		return
+	}
+	log.warned = true
+	j.log.Warn("restoring a table from its topic, which has records that were not processed yet: if compaction has already removed the records that they replace, these rows are missing or old until then",
+		"store", log.store, "topic", log.Topic, "partition", log.Partition.Partition, "processed_up_to", log.To, "end", held.HighWatermark)
 }
 
 // tombstonesGone reports whether a compacted changelog may have dropped deletions that
@@ -221,6 +246,10 @@ func (j *restoreJob) finished(log *changelog, next int64, err error, ids map[str
 	}
 	if err == nil {
 		log.done = true
+		if log.rows != nil && log.rows.LeftOut > 0 {
+			j.log.Info("restored a table from its topic without records that the error policy skips", "store", log.store,
+				"topic", log.Topic, "partition", log.Partition.Partition, "records", log.rows.LeftOut)
+		}
 		j.report(log, next, next, true)
 		if t.left--; t.left == 0 {
 			j.complete(t)

@@ -193,6 +193,9 @@ func (r *Run) prepareTopics() error {
 	if err := setup.find(foreignTopics(r.cfg.Graph, r.cfg.Policy.DeadLetterTopic), r.cfg.WaitForTopics); err != nil {
 		return err
 	}
+	if err := setup.checkTables(r.cfg.Graph); err != nil {
+		return err
+	}
 	if err := r.keepPartitions(); err != nil {
 		return err
 	}

@@ -8,8 +8,10 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace-streams/millrace/internal/engine"
+	"github.com/millrace-streams/millrace/internal/graph"
 	"github.com/millrace-streams/millrace/internal/restore"
 	"github.com/millrace-streams/millrace/internal/store"
+	"github.com/millrace-streams/millrace/internal/task"
 	"github.com/millrace-streams/millrace/internal/taskid"
 	"github.com/millrace-streams/millrace/internal/worker"
 )
@@ -37,6 +39,14 @@ type changelog struct {
 	table  *engine.Table
 	done   bool
 	wiped  bool // emptied; it is filled again
+
+	// fromTopic is not nil if the changelog is the topic of the store's table. It is read
+	// up to the committed offset.
+	fromTopic *graph.FromTopic
+	rows      *task.TableRows // makes rows of its records
+	// old says that the table may have rows of another changelog, and must be emptied.
+	old    bool
+	warned bool // of compaction
 }
 
 // addChangelogs adds the changelogs of a task, and opens the tables of its stores.
@@ -47,12 +57,17 @@ func (t *target) addChangelogs(p *plan, id taskid.ID) error {
 		if err != nil {
 			return fmt.Errorf("store %s: %w", kept.Name, err)
 		}
-		if !kept.Spec.Logged() {
+		log := &changelog{target: t, store: kept.Name, spec: kept.Spec, table: table, fromTopic: kept.FromTopic}
+		log.Partition.Partition = id.Partition
+		switch {
+		case kept.FromTopic != nil:
+			log.Topic, log.Bounded = kept.FromTopic.Topic, true
+		case kept.Spec.Logged():
+			log.Topic = p.changelog(kept.Spec)
+			t.task.Changelogs = append(t.task.Changelogs, log.Topic)
+		default:
 			continue
 		}
-		log := &changelog{target: t, store: kept.Name, spec: kept.Spec, table: table}
-		log.Topic, log.Partition.Partition = p.changelog(kept.Spec), id.Partition
-		t.task.Changelogs = append(t.task.Changelogs, log.Topic)
 		t.logs = append(t.logs, log)
 	}
 	return nil
@@ -81,6 +96,9 @@ func (t *target) progress() *engine.Progress {
 		})
 	}
 	for _, log := range t.logs {
+		if log.fromTopic != nil {
+			continue // its position is the offset of the input
+		}
 		at := engine.ChangelogProgress{Topic: log.Topic, Position: -1}
 		if next, ok := t.task.DB.Position(log.table, log.Topic); ok {
 			at.Position = next
@@ -101,6 +119,28 @@ func (log *changelog) locate() {
 	if id, ok := db.TopicID(log.table, log.Topic); ok {
 		log.TopicID = id
 	}
+	if log.fromTopic != nil {
+		log.To, log.old = log.target.committed(log.Topic), log.From < 0
+	}
+}
+
+// behind reports whether the changelog has records that the store has not seen. markers
+// is how many offsets behind the last record belong to its commit.
+func (log *changelog) behind(highWatermark, markers int64) bool {
+	if log.fromTopic != nil {
+		return log.From < min(log.To, highWatermark)
+	}
+	return log.From+markers < highWatermark
+}
+
+// committed returns the committed offset of an input.
+func (t *target) committed(topic string) int64 {
+	for _, in := range t.inputs {
+		if in.Topic == topic {
+			return in.Offset
+		}
+	}
+	return 0
 }
 
 // apply writes records and the position after them. began is the start of the restore.
@@ -109,6 +149,11 @@ func (log *changelog) apply(records []*kgo.Record, next int64, id restore.TopicI
 	b := db.NewBatch()
 	defer b.Close()
 	rows := b.Table(log.table)
+	if log.old {
+		if err := rows.DeleteRange(nil, nil); err != nil {
+			return err
+		}
+	}
 	for i, r := range records {
 		if err := log.row(rows, r, i == 0); err != nil {
 			return fmt.Errorf("record at offset %d: %w", r.Offset, err)
@@ -119,12 +164,24 @@ func (log *changelog) apply(records []*kgo.Record, next int64, id restore.TopicI
 	if db.Stamp().IsZero() {
 		b.SetStamp(began)
 	}
-	return db.Apply(b)
+	if err := db.Apply(b); err != nil {
+		return err
+	}
+	log.old = false
+	return nil
 }
 
 // row adds a record to rows. With check it also checks whether its key can be one of the
 // store.
 func (log *changelog) row(rows *engine.TableBatch, r *kgo.Record, check bool) error {
+	if log.fromTopic != nil {
+		in := worker.InputOf(r)
+		key, value, ok, err := log.rows.Row(log.target.ctx, &in)
+		if err != nil || !ok {
+			return err
+		}
+		return log.spec.Restore(rows, key, value, r.Timestamp.UnixMilli())
+	}
 	if check {
 		if err := log.spec.CheckKey(r.Key); err != nil {
 			return err

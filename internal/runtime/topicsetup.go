@@ -2,6 +2,8 @@ package runtime
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"slices"
@@ -99,6 +101,25 @@ func missingOf(described map[string]topics.Topic, names []string) []string {
 		}
 	}
 	return missing
+}
+
+// checkTables checks the topics from which tables are restored: the broker must keep the
+// newest record of each key.
+func (t *topicSetup) checkTables(g *graph.Graph) error {
+	var problems []error
+	for _, name := range tableTopics(g) {
+		topic, _ := t.catalogue.lookup(name)
+		policy, known := topic.Configs["cleanup.policy"]
+		switch {
+		case !known:
+			problems = append(problems, fmt.Errorf("table %s: the configuration of its topic, which is its changelog (topology.SourceAsChangelog), cannot be read: "+
+				"allow the application the operation DescribeConfigs on topic %s, or remove the option", name, name))
+		case strings.TrimSpace(policy) != "compact":
+			problems = append(problems, fmt.Errorf("table %s: its topic is its changelog (topology.SourceAsChangelog), but has cleanup.policy=%s, so the broker deletes rows: "+
+				"set cleanup.policy=compact on topic %s, or remove the option", name, policy, name))
+		}
+	}
+	return errors.Join(problems...)
 }
 
 // ensure creates the missing internal topics, and checks the others.

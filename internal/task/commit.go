@@ -183,6 +183,9 @@ func (t *Task) apply(g *generation, positions map[string]int64) error {
 			s.position = next
 			t.batch.SetPosition(s.table, s.changelog, next)
 		}
+		if s.fromTopic != "" {
+			t.batch.SetPosition(s.table, s.fromTopic, t.committedIn(s.fromTopic))
+		}
 	}
 	t.batch.SetProgress(t.reached())
 	for name, v := range g.values {
@@ -190,6 +193,16 @@ func (t *Task) apply(g *generation, positions map[string]int64) error {
 	}
 	t.batch.SetStamp(t.now)
 	return t.cfg.DB.Apply(t.batch)
+}
+
+// committedIn returns the offset of an input in the commit that is being finished. A
+// table whose topic is its changelog has the rows of the records below it.
+func (t *Task) committedIn(topic string) int64 {
+	i := slices.IndexFunc(t.queues, func(q *queue) bool { return q.topic == topic })
+	if i < 0 {
+		return -1
+	}
+	return t.queues[i].begun
 }
 
 // reached returns the progress of the commit that is being finished. It is valid until

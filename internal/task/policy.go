@@ -72,10 +72,12 @@ func (t *Task) input() *graph.Input {
 	return t.originInput
 }
 
-// decide asks the policy. If a handler panics, or returns an unknown action, the task
-// fails.
-func (t *Task) decide(e *processor.Error) (action processor.Action) {
-	p := &t.cfg.Policy
+// decide asks the policy.
+func (t *Task) decide(e *processor.Error) (action processor.Action) { return decide(&t.cfg.Policy, e) }
+
+// decide asks a policy what to do about an error. If a handler panics, or returns an
+// unknown action, the action is Fail, and the error says so.
+func decide(p *processor.ErrorPolicy, e *processor.Error) (action processor.Action) {
 	if p.Handle == nil {
 		return [...]processor.Action{processor.Decode: p.Decode, processor.Process: p.Process, processor.Produce: p.Produce}[e.Phase]
 	}
@@ -195,15 +197,21 @@ func (t *Task) called(call string) {
 	}
 }
 
-func (t *Task) retries() int {
-	if t.cfg.Policy.Retries > 0 {
-		return t.cfg.Policy.Retries
+func (t *Task) retries() int { return retries(&t.cfg.Policy) }
+
+// retries returns how often a policy retries.
+func retries(p *processor.ErrorPolicy) int {
+	if p.Retries > 0 {
+		return p.Retries
 	}
 	return defaultRetries
 }
 
-func (t *Task) exhausted() processor.Action {
-	if a := t.cfg.Policy.Exhausted; a != processor.Retry {
+func (t *Task) exhausted() processor.Action { return exhausted(&t.cfg.Policy) }
+
+// exhausted returns the action of a policy when all retries have failed.
+func exhausted(p *processor.ErrorPolicy) processor.Action {
+	if a := p.Exhausted; a != processor.Retry {
 		return a
 	}
 	return processor.Fail
@@ -214,12 +222,17 @@ func (t *Task) backoff(attempt int) error {
 	if t.cfg.Sleep == nil {
 		return nil
 	}
-	d := t.cfg.Policy.RetryBackoff
+	return t.cfg.Sleep(t.ctx, pause(&t.cfg.Policy, attempt))
+}
+
+// pause returns the pause of a policy before the retry number attempt, counted from 0.
+func pause(p *processor.ErrorPolicy, attempt int) time.Duration {
+	d := p.RetryBackoff
 	if d <= 0 {
 		d = defaultBackoff
 	}
 	const most = 10 // doublings, so that the pause cannot overflow
-	return t.cfg.Sleep(t.ctx, d<<min(attempt, most))
+	return d << min(attempt, most)
 }
 
 // drop counts a dropped record.

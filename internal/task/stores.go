@@ -15,6 +15,7 @@ type openedStore struct {
 	instance  engine.Store
 	table     *engine.Table
 	changelog string // full name of the topic; empty if it has none
+	fromTopic string // the topic of its table, if that is its changelog
 	topicID   [16]byte
 	position  int64 // in the changelog, -1 at first
 }
@@ -80,6 +81,9 @@ func (t *Task) openStore(s *graph.Store) error {
 	}
 	if t.cells != nil { // the store of the times themselves has none
 		env.Time = t.cells.storeTime(s.Name)
+	}
+	if s.FromTopic != nil {
+		opened.fromTopic = s.FromTopic.Topic
 	}
 	if s.Spec.Logged() {
 		opened.changelog = s.Spec.ChangelogTopic(t.cfg.ApplicationID)

@@ -2,6 +2,7 @@
 package seedtest
 
 import (
+	"iter"
 	"math/rand/v2"
 	"os"
 	"strconv"
@@ -27,16 +28,31 @@ func Rand(t testing.TB, pkg string) *rand.Rand {
 	return rand.New(rand.NewPCG(seed, 0))
 }
 
-// Seeds returns how many seeds a property test runs: n, or MILLRACE_SEEDS if that is set.
-func Seeds(t testing.TB, n int) uint64 {
+// Seeds returns the seeds that a property test runs: those below n. MILLRACE_SEEDS asks
+// for others: "10000" for those below 10,000, "500-600" for those from 500 to 599. A test
+// keeps what its seeds have opened until its end, so a large number is run in parts.
+func Seeds(t testing.TB, n int) iter.Seq[uint64] {
 	t.Helper()
-	s := os.Getenv("MILLRACE_SEEDS")
-	if s == "" {
-		return uint64(n)
-	}
-	seeds, err := strconv.ParseUint(s, 10, 64)
+	from, to, err := parseSeeds(os.Getenv("MILLRACE_SEEDS"), uint64(n))
 	if err != nil {
 		t.Fatalf("MILLRACE_SEEDS: %v", err)
 	}
-	return seeds
+	return func(yield func(uint64) bool) {
+		for seed := from; seed < to && yield(seed); seed++ {
+		}
+	}
+}
+
+func parseSeeds(s string, n uint64) (from, to uint64, err error) {
+	if s == "" {
+		return 0, n, nil
+	}
+	if first, last, ok := strings.Cut(s, "-"); ok {
+		if from, err = strconv.ParseUint(first, 10, 64); err != nil {
+			return 0, 0, err
+		}
+		s = last
+	}
+	to, err = strconv.ParseUint(s, 10, 64)
+	return from, to, err
 }

@@ -46,15 +46,7 @@ func TestIdleInput(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ctx, cancel := context.WithCancel(t.Context())
-		ended := make(chan error, 1)
-		go func() { ended <- app.Run(ctx) }()
-		return func() {
-			cancel()
-			if err := <-ended; err != nil {
-				t.Errorf("Run: %v", err)
-			}
-		}
+		return runApp(t, app)
 	}
 	now := time.Now().Unix() / 10 * 10
 	results := c.client(t, kgo.ConsumeTopics(out), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchIsolationLevel(kgo.ReadCommitted()))
@@ -80,4 +72,18 @@ func TestIdleInput(t *testing.T) {
 	send(now + 8) // late
 	send(now + 15)
 	expect(fmt.Sprintf("1 from %d", now+10))
+}
+
+// runApp runs an application until stop is called.
+func runApp(t *testing.T, app *millrace.App) (stop func()) {
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- app.Run(ctx) }()
+	return func() {
+		t.Helper()
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	}
 }

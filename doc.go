@@ -63,6 +63,10 @@
 // the rows, it is refused, with and without a state directory. An empty store may change.
 // Retention and grace may always change.
 //
+// If the values of a store have a new type or another serde, topology.Migrate and
+// state.Migrate convert the rows. From the start of the new version on, the version
+// before is refused.
+//
 // A topology that no longer has a store is refused if the store holds rows.
 // Config.RemoveStores gives up such rows by name; its documentation says what happens to
 // the changelog and the disk. Renaming a store means removing one store and adding

@@ -11,20 +11,20 @@ import (
 
 // Hook is a value that implements one or more of the interfaces HookStateChange,
 // HookRebalance, HookRestore, HookCommit, HookError, HookDropped, HookBufferFull,
-// HookStateWiped and HookReachability. More interfaces may be added later.
+// HookStateWiped, HookMigrated and HookReachability. More interfaces may be added later.
 //
 // Hooks are called by the goroutines that do the work, several at once, and these wait
 // for the hook. A hook must therefore be safe for concurrent use and return quickly.
-// OnCommit, OnError, OnDropped and OnBufferFull hold up a worker, and OnRebalance holds
-// up the group. Two state changes that follow each other closely may be reported in the
-// wrong order; App.State returns the later one.
+// OnCommit, OnError, OnDropped, OnBufferFull and OnMigrated hold up a worker, and
+// OnRebalance holds up the group. Two state changes that follow each other closely may be
+// reported in the wrong order; App.State returns the later one.
 //
 // A hook may call every method of App and every query, and may end Run's context.
 //
 //   - Run returns ErrRunTwice.
-//   - Snapshot called in OnCommit, OnError, OnDropped or OnBufferFull waits 200 ms for
-//     the worker that calls the hook, and omits the partitions of its tasks. No other
-//     call waits for the work.
+//   - Snapshot called in OnCommit, OnError, OnDropped, OnBufferFull or OnMigrated waits
+//     200 ms for the worker that calls the hook, and omits the partitions of its tasks.
+//     No other call waits for the work.
 //   - A hook must not wait for the end of Run, because Run waits for the hook.
 //
 // If a hook panics, the panic is logged and the work continues.
@@ -135,9 +135,24 @@ type StateWiped struct {
 	Reason string
 }
 
+// HookMigrated is told when all rows of a store in one task have the newest format of its
+// values, after a change with topology.Migrate or state.Migrate. It is also told if no
+// row had to be converted, unless the store is empty.
+type HookMigrated interface {
+	OnMigrated(Migrated)
+}
+
+// Migrated says which store of which task is converted.
+type Migrated struct {
+	Task   processor.Task
+	Store  string
+	Format int   // the number of the newest format: 1 after the first migration
+	Rows   int64 // that were converted since the task was last opened
+}
+
 func isHook(h Hook) bool {
 	switch h.(type) {
-	case HookStateChange, HookRebalance, HookRestore, HookCommit, HookError, HookDropped, HookBufferFull, HookStateWiped, HookReachability:
+	case HookStateChange, HookRebalance, HookRestore, HookCommit, HookError, HookDropped, HookBufferFull, HookStateWiped, HookMigrated, HookReachability:
 		return true
 	}
 	return false

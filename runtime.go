@@ -72,6 +72,11 @@ func (e events) Dropped(d runtime.Dropped) {
 	tell(e, func(h HookDropped) { h.OnDropped(Dropped(d)) })
 }
 
+// Migrated implements runtime.Events.
+func (e events) Migrated(m runtime.Migrated) {
+	tell(e, func(h HookMigrated) { h.OnMigrated(Migrated(m)) })
+}
+
 // BufferFull implements runtime.Events.
 func (e events) BufferFull(b runtime.BufferFull) {
 	tell(e, func(h HookBufferFull) { h.OnBufferFull(BufferFull(b)) })

@@ -96,7 +96,7 @@ func (b *Builder) stores() (stores []*graph.Store, problems []error) {
 			case seen[name]:
 				problems = append(problems, fmt.Errorf("topology: %v: was given store %q twice", n, name))
 			case s == nil:
-				s = &graph.Store{Name: name, Spec: spec, Format: formatOf(spec, use.windows), Rows: rowsOf(spec, use.windows), ByKey: use.table, Waiting: use.waiting, FromTopic: n.fromTopic}
+				s = &graph.Store{Name: name, Spec: spec, Format: formatOf(spec, use.windows), Earlier: earlierFormats(spec, use.windows), Rows: rowsOf(spec, use.windows), ByKey: use.table, Waiting: use.waiting, FromTopic: n.fromTopic}
 				byName[name], first[name] = s, n
 				stores = append(stores, s)
 			case s.Spec == spec:
@@ -151,6 +151,17 @@ func formatOf(spec *store.Spec, windows *Windows) string {
 		return spec.Format()
 	}
 	return spec.Format() + ", " + windows.String()
+}
+
+// earlierFormats returns what formatOf returned for the earlier formats of the values.
+func earlierFormats(spec *store.Spec, windows *Windows) []string {
+	formats := spec.EarlierFormats()
+	for i, format := range formats {
+		if format != "" && windows != nil {
+			formats[i] = format + ", " + windows.String()
+		}
+	}
+	return formats
 }
 
 // rowsOf returns the same facts as formatOf, in parts.

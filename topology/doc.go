@@ -193,6 +193,9 @@
 // With [TTL], a row expires when stream time reaches its timestamp plus a time to live.
 // Its deletion is forwarded like any other.
 //
+// If a new version of the program has other values in a table, [Migrate] converts the
+// rows that are there.
+//
 // [GroupTable] groups the rows by a key that is computed from the value, and aggregates
 // the groups. If a row changes, its old value is subtracted from its old group and its
 // new value is added to its new group. If these are two groups, they change one after the

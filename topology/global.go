@@ -178,6 +178,9 @@ func (b *Builder) buildGlobals() (globals []*graph.Global, problems []error) {
 		if kept.Spec.Mortal {
 			problems = append(problems, fmt.Errorf("topology: %v: stream time, and so the rows that expire, would differ between processes: remove TTL", g))
 		}
+		if kept.Spec.Migrations != nil {
+			problems = append(problems, fmt.Errorf("topology: %v: a global store with another serde reads its topic again: remove Migrate and Migrated", g))
+		}
 		kept.Spec = kept.Spec.Unlogged()
 		globals = append(globals, &graph.Global{
 			Store: kept, Topic: graph.Topic{Name: g.topic}, Read: g.read, Graph: g.part.graph(stores),

@@ -181,11 +181,15 @@ type tableOptions struct {
 	hasRetention     bool
 	idleAfter        time.Duration
 	idle             bool
+	migrations       *store.Migrations
 }
 
 // ofStore returns the options as a store takes them.
 func (o tableOptions) ofStore() store.Options {
-	return store.Options{InMemory: o.inMemory, NoChangelog: o.withoutChangelog, EveryUpdate: o.everyUpdate, TTL: o.ttl, Mortal: o.mortal}
+	return store.Options{
+		InMemory: o.inMemory, NoChangelog: o.withoutChangelog, EveryUpdate: o.everyUpdate,
+		TTL: o.ttl, Mortal: o.mortal, Migrations: o.migrations,
+	}
 }
 
 // JoinWindowOption is an option of [JoinWindow] and its kin: a [StoreOption].

@@ -62,6 +62,7 @@ func (b *Builder) checkFromTopic(n *node, keys any, o sourceTableOptions) {
 		{o.source.StartAt != graph.Earliest, "StartAtLatest", "records that were not read would become rows when the table is restored"},
 		{o.source.OutOfRange != graph.OutOfRangeFails, "OutOfRangeEarliest and OutOfRangeLatest", "records that were passed over would become rows when the table is restored"},
 		{o.table.mortal, "TTL", "the topic does not have the deletions of expired rows"},
+		{o.table.migrations != nil, "Migrate and Migrated", "the topic has no numbers of formats"},
 		{o.table.versioned, "Versioned", "compaction removes earlier versions"},
 		{o.table.withoutChangelog, "WithoutChangelog", "one says that there is a changelog, the other that there is none"},
 		{o.table.withoutStore, "WithoutStore", "there are no rows to restore"},

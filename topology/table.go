@@ -115,14 +115,18 @@ func keyValueStore[K, A any](name string, ks serde.Serde[K], as serde.Serde[A], 
 func windowStore[K, A any](name string, ks serde.Serde[K], as serde.Serde[A], w Windows, o tableOptions) storeUse {
 	opts := chosen(o, windowstore.InMemory(), windowstore.WithoutChangelog(), windowstore.EveryUpdate())
 	retention := max(o.retention, w.lifetime(), time.Millisecond)
-	return storeUse{spec: windowstore.New(name, ks, as, w.size, retention, opts...), windows: &w, table: true}
+	spec := windowstore.New(name, ks, as, w.size, retention, opts...)
+	store.SetMigrations(spec, o.migrations)
+	return storeUse{spec: spec, windows: &w, table: true}
 }
 
 // sessionStore describes the store of a table with sessions. The gap is not recorded with
 // the rows: it may change.
 func sessionStore[K, A any](name string, ks serde.Serde[K], as serde.Serde[A], w Windows, o tableOptions) storeUse {
 	opts := chosen(o, sessionstore.InMemory(), sessionstore.WithoutChangelog(), sessionstore.EveryUpdate())
-	return storeUse{spec: sessionstore.New(name, ks, as, max(o.retention, w.lifetime()), opts...), table: true}
+	spec := sessionstore.New(name, ks, as, max(o.retention, w.lifetime()), opts...)
+	store.SetMigrations(spec, o.migrations)
+	return storeUse{spec: spec, table: true}
 }
 
 // chosen translates the options of a table to those of its store.

@@ -41,23 +41,22 @@ func TearDisk(seed uint64) Disk { return Disk{kind: tear, seed: seed} }
 
 // disk is the directory of one task, and the database in it.
 type disk struct {
-	shared      *engine.Shared
-	dir         string
-	memory      *vfs.MemFS // nil: on disk
-	noKeyFilter bool
-	db          *engine.DB
+	options engine.Options
+	memory  *vfs.MemFS // nil: on disk
+	db      *engine.DB
 }
 
-func newDisk(shared *engine.Shared, dir string, noKeyFilter bool) *disk {
-	d := &disk{shared: shared, dir: dir, noKeyFilter: noKeyFilter}
-	if dir == "" {
-		d.dir, d.memory = "state", vfs.NewCrashableMem()
+// newDisk returns a disk in memory, unless the options have a directory.
+func newDisk(o engine.Options) *disk {
+	d := &disk{options: o}
+	if o.Dir == "" {
+		d.options.Dir, d.memory = "state", vfs.NewCrashableMem()
 	}
 	return d
 }
 
 func (d *disk) open() error {
-	o := engine.Options{Dir: d.dir, Shared: d.shared, NoKeyFilter: d.noKeyFilter}
+	o := d.options
 	if d.memory != nil {
 		o.FS = d.memory
 	}

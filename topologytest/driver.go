@@ -302,6 +302,7 @@ type observer struct{ dropped map[string]int64 }
 func (o observer) Dropped(_, reason string, _ processor.Metadata) { o.dropped[reason]++ }
 func (observer) Errored(*processor.Error, processor.Action)       {}
 func (observer) BufferFull(string, int64)                         {}
+func (observer) Converted(string, uint8, int64, bool)             {}
 
 // wrap names the task.
 func (r *runner) wrap(err error) error {

@@ -25,11 +25,13 @@ type options struct {
 	onDisk         bool
 	noKeyFilter    bool // see package seam
 	combine        bool // see package seam
+	sweepRows      int  // see package seam
 	logger         *slog.Logger
 }
 
 func init() {
 	seam.NoKeyFilter = func() any { return Option(func(o *options) { o.noKeyFilter = true }) }
+	seam.SweepRows = func(n int) any { return Option(func(o *options) { o.sweepRows = n }) }
 	seam.Combining = func() any { return Option(func(o *options) { o.combine = true }) }
 }
 

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/millrace-streams/millrace/internal/engine"
 	"github.com/millrace-streams/millrace/internal/graph"
 	"github.com/millrace-streams/millrace/internal/task"
 	"github.com/millrace-streams/millrace/processor"
@@ -72,7 +73,7 @@ func (d *Driver) disk(name string) *disk {
 		if d.base != "" {
 			dir = filepath.Join(d.base, name)
 		}
-		d.disks[name] = newDisk(d.shared, dir, d.o.noKeyFilter)
+		d.disks[name] = newDisk(engine.Options{Dir: dir, Shared: d.shared, NoKeyFilter: d.o.noKeyFilter, SweepRows: d.o.sweepRows})
 	}
 	return d.disks[name]
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/millrace-streams/millrace/internal/engine"
 	"github.com/millrace-streams/millrace/internal/graph"
+	"github.com/millrace-streams/millrace/internal/store"
 	"github.com/millrace-streams/millrace/internal/task"
 	"github.com/millrace-streams/millrace/processor"
 )
@@ -94,18 +95,33 @@ func (r *runner) restore(s *graph.Store) error {
 
 // restoreRow applies one record of a changelog.
 func restoreRow(s *graph.Store, of *task.TableRows, rows *engine.TableBatch, topic string, record Record) error {
-	key, value := record.Key, record.Value
+	row := engine.Stored{Value: record.Value, Timestamp: int64(record.Timestamp)}
 	if s.FromTopic != nil {
-		var ok bool
-		var err error
-		if key, value, ok, err = of.Row(context.Background(), &inputs(topic, []Record{record})[0]); err != nil || !ok {
+		key, value, ok, err := of.Row(context.Background(), &inputs(topic, []Record{record})[0])
+		if err != nil || !ok {
 			return err
 		}
+		row.Value = value
+		return s.Spec.Restore(rows, key, row)
 	}
-	return s.Spec.Restore(rows, key, value, int64(record.Timestamp))
+	var err error
+	if row.Format, err = formatOf(record); err != nil {
+		return err
+	}
+	return s.Spec.Restore(rows, record.Key, row)
 }
 
 func noSleep(context.Context, time.Duration) error { return nil }
+
+// formatOf returns the number of the format of a changelog record's value.
+func formatOf(record Record) (uint8, error) {
+	for _, h := range record.Headers {
+		if h.Key == store.FormatHeader {
+			return store.ParseFormat(h.Value)
+		}
+	}
+	return 0, nil
+}
 
 // make makes the task from its last commit, on the open disk.
 func (r *runner) make() error {

@@ -118,7 +118,7 @@ func TestTimeFromRows(t *testing.T) {
 			b := k.DB.NewBatch()
 			for _, start := range []int64{10, 70_000, 130_000, 125_000} {
 				key := store.AppendWindowKey(nil, []byte(fmt.Sprint("k", 200_000-start)), start, 0)
-				if err := described(t, spec).Restore(b.Table(table), key, []byte("v"), 1); err != nil {
+				if err := described(t, spec).Restore(b.Table(table), key, engine.Stored{Value: []byte("v"), Timestamp: 1}); err != nil {
 					t.Fatal(err)
 				}
 			}

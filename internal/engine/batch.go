@@ -20,6 +20,7 @@ type Batch struct {
 	pebble any // a *pebble.Batch; nil before the first change on disk
 	tables []*TableBatch
 	meta   []func(*DB) // the changes of the metadata in memory
+	raised bool        // see raiseVersion
 }
 
 // NewBatch returns an empty batch.
@@ -90,8 +91,10 @@ func (b *Batch) forget(t *Table, topic string) {
 func (b *Batch) forgetTable(t *Table) {
 	// The error is ignored as in forget.
 	_ = diskBatch(b).Delete(metaKey(metaTable, t.name), nil)
+	_ = diskBatch(b).Delete(metaKey(metaSwept, t.name), nil)
 	b.meta = append(b.meta, func(d *DB) {
 		delete(d.ids, t.name)
+		delete(d.swept, t.name)
 		delete(d.firsts, t.name)
 	})
 	b.forgetInterval(t)
@@ -132,8 +135,9 @@ func (b *Batch) Reset() {
 	}
 	for _, tb := range b.tables {
 		tb.changes, tb.segments = cut(tb.changes, 0), tb.segments[:0]
-		tb.logged, tb.noted, tb.replay = 0, false, nil
+		tb.logged, tb.noted, tb.replay, tb.unswept = 0, false, nil, false
 	}
+	b.raised = false
 	b.meta = cut(b.meta, 0)
 }
 
@@ -147,7 +151,8 @@ type TableBatch struct {
 	table   *Table
 	changes []memoryChange // of an in-memory table
 
-	replay Replay // see Replaying
+	replay  Replay // see Replaying
+	unswept bool   // see Restored
 
 	// Of a window store's table; see segments.go.
 	logged   int64 // later changes are at or after this changelog offset
@@ -176,24 +181,31 @@ func (c *memoryChange) apply(t *tree) {
 	}
 }
 
-// Set adds a row.
+// Set adds a row with a value of format 0.
 func (b *TableBatch) Set(key []byte, timestamp int64, value []byte) error {
+	return b.Put(key, Stored{Value: value, Timestamp: timestamp})
+}
+
+// Put adds a row.
+func (b *TableBatch) Put(key []byte, s Stored) error {
 	b.note(key)
 	if b.table.memory != nil {
-		row := make([]byte, 0, timestampSize+len(value))
-		row = binary.BigEndian.AppendUint64(row, uint64(timestamp))
-		b.addMemory(memoryChange{key: string(key), row: append(row, value...)})
+		row := make([]byte, s.size())
+		s.put(row)
+		b.addMemory(memoryChange{key: string(key), row: row})
 		return nil
 	}
-	if err := b.room(len(key) + len(value)); err != nil {
+	if err := b.room(len(key) + len(s.Value)); err != nil {
 		return err
+	}
+	if s.Format != 0 {
+		b.batch.raiseVersion()
 	}
 	b.table.known.note(key)
 	prefix := b.table.prefix
-	op := diskBatch(b.batch).SetDeferred(len(prefix)+len(key), timestampSize+len(value))
+	op := diskBatch(b.batch).SetDeferred(len(prefix)+len(key), s.size())
 	copy(op.Key[copy(op.Key, prefix):], key)
-	binary.BigEndian.PutUint64(op.Value, uint64(timestamp))
-	copy(op.Value[timestampSize:], value)
+	s.put(op.Value)
 	return op.Finish()
 }
 

@@ -130,7 +130,7 @@ func BenchmarkTableGet(b *testing.B) {
 			check(b, k.db.Flush())
 			b.ReportAllocs()
 			for i := 0; b.Loop(); i++ {
-				if _, _, ok, err := k.table.Get(keys[i%len(keys)]); !ok || err != nil {
+				if _, ok, err := k.table.Get(keys[i%len(keys)]); !ok || err != nil {
 					b.Fatal(ok, err)
 				}
 			}

@@ -16,6 +16,12 @@ type CellsConfig[K, V any] struct {
 	Env     Env
 	Value   serde.Serde[V]
 	LogFrom int // leading bytes of a cell's key that the changelog key lacks
+
+	// Format is the number of the format in which values are written: that of Value.
+	Format uint8
+	// Convert returns the value, of type V, of an encoding in an earlier format. nil: the
+	// store has no earlier formats.
+	Convert func(format uint8, data []byte) (any, error)
 }
 
 // Cells is the part of a store in memory: the rows that were changed since the last
@@ -33,12 +39,15 @@ type Cells[K, V any] struct {
 	env        Env
 	serde      serde.Serde[V]
 	logFrom    int
+	format     uint8
+	convert    func(format uint8, data []byte) (any, error)
 	immutable  bool
 	stringKeys bool       // the kind of K is string
 	old        bool       // Old may be called
 	deletions  bool       // see LogDeletions
 	oldValues  bool       // old values are kept, because nobody changes them in place
 	lives      *Lifetimes // nil unless rows expire
+	sweep      *sweep     // nil unless rows of earlier formats are being converted
 
 	cells      map[string]*Cell[K, V]
 	ring       []*Cell[K, V] // all cells, for the clock
@@ -70,6 +79,8 @@ func NewCells[K, V any](c CellsConfig[K, V]) *Cells[K, V] {
 		env:        c.Env,
 		serde:      c.Value,
 		logFrom:    c.LogFrom,
+		format:     c.Format,
+		convert:    c.Convert,
 		immutable:  immutable[V](),
 		stringKeys: reflect.TypeFor[K]().Kind() == reflect.String,
 		cells:      map[string]*Cell[K, V]{},
@@ -77,6 +88,9 @@ func NewCells[K, V any](c CellsConfig[K, V]) *Cells[K, V] {
 		typical:    16,
 	}
 	cells.adopt(c.Env.Table)
+	if c.Convert != nil {
+		cells.beginSweep()
+	}
 	return cells
 }
 
@@ -171,20 +185,34 @@ func (c *Cells[K, V]) textOf(keyBytes []byte, key *K) string {
 
 // read makes the cell of a row that is not in memory. text has the same bytes as key.
 func (c *Cells[K, V]) read(key []byte, text string) (*Cell[K, V], error) {
-	data, timestamp, ok, err := c.env.Table.Get(key)
+	row, ok, err := c.env.Table.Get(key)
 	if err != nil {
 		return nil, err
 	}
 	if !ok {
 		return c.insert(text, 0), nil
 	}
-	value, err := c.decode(data)
+	value, err := c.value(key, row)
 	if err != nil {
 		return nil, err
 	}
-	cell := c.insert(text, len(data))
-	cell.Value, cell.Timestamp, cell.Present = value, timestamp, true
+	cell := c.insert(text, len(row.Value))
+	cell.Value, cell.Timestamp, cell.Present = value, row.Timestamp, true
 	return cell, nil
+}
+
+// value returns the value of a row of the table. It converts a value of an earlier
+// format.
+func (c *Cells[K, V]) value(key []byte, row Stored) (V, error) {
+	if row.Format == c.format {
+		return c.decode(row.Value)
+	}
+	var value V
+	converted, err := Convert(c.store, c.convert, c.format, key, row)
+	if err == nil {
+		value, _ = converted.(V) // it is of the type; a nil interface has none
+	}
+	return value, err
 }
 
 func (c *Cells[K, V]) decode(data []byte) (value V, err error) {
@@ -269,16 +297,16 @@ func (c *Cells[K, V]) undo(cell *Cell[K, V], unread bool) error {
 	case !cell.Present || c.immutable || cell.committing && cell.dirty == 0:
 		return nil
 	}
-	var data []byte
+	row := Stored{Format: c.format}
 	if cell.dirty != 0 {
-		data = c.changes[cell.dirty-1].value
+		row.Value = c.changes[cell.dirty-1].value
 	} else {
 		var err error
-		if data, _, _, err = c.env.Table.Get(cell.KeyBytes()); err != nil {
+		if row, _, err = c.env.Table.Get(cell.KeyBytes()); err != nil {
 			return err
 		}
 	}
-	value, err := c.decode(data)
+	value, err := c.value(cell.KeyBytes(), row)
 	if err == nil {
 		cell.Value = value
 	}

@@ -9,11 +9,16 @@ import (
 const minPiece = 64
 
 func (c *Cells[K, V]) log(ch *change[K, V], value []byte) error {
+	// The key is a part of a string, which never changes.
+	return c.logRow(ch.cell.KeyBytes(), value, ch.cell.Timestamp, &ch.origin)
+}
+
+// logRow logs a row, if there is a changelog. Key and value must not change afterwards.
+func (c *Cells[K, V]) logRow(key, value []byte, timestamp int64, origin *Origin) error {
 	if c.env.Log == nil {
 		return nil
 	}
-	// The key is a part of a string, which never changes.
-	if err := c.env.Log(ch.cell.KeyBytes()[c.logFrom:], value, ch.cell.Timestamp, &ch.origin); err != nil {
+	if err := c.env.Log(key[c.logFrom:], value, timestamp, origin); err != nil {
 		return fmt.Errorf("store %s: write to the changelog: %w", c.store, err)
 	}
 	return nil
@@ -55,6 +60,11 @@ func (c *Cells[K, V]) Flush(b *TableBatch) error {
 			return err
 		}
 	}
+	if c.sweep != nil {
+		if err := c.flushSweep(b); err != nil {
+			return err
+		}
+	}
 	for i := range c.changes {
 		if err := c.flushOne(b, &c.changes[i]); err != nil {
 			return err
@@ -93,7 +103,7 @@ func (c *Cells[K, V]) flushOne(b *TableBatch, ch *change[K, V]) error {
 			return err
 		}
 	}
-	return b.Set(ch.cell.KeyBytes(), ch.cell.Timestamp, value)
+	return b.Put(ch.cell.KeyBytes(), Stored{Value: value, Timestamp: ch.cell.Timestamp, Format: c.format})
 }
 
 func (c *Cells[K, V]) flushAbsent(b *TableBatch, ch *change[K, V]) error {
@@ -128,6 +138,9 @@ func (c *Cells[K, V]) Committed() {
 	c.committing = cut(c.committing, 0)
 	if c.lives != nil {
 		c.lives.committed()
+	}
+	if c.sweep != nil {
+		c.committedSweep()
 	}
 	if !c.ranged {
 		c.index = nil // nobody reads in order any more

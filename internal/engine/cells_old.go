@@ -89,16 +89,16 @@ func (c *Cells[K, V]) Old(cell *Cell[K, V]) (value V, timestamp int64, present b
 }
 
 func (c *Cells[K, V]) readOld(ch *change[K, V]) error {
-	data, timestamp, ok, err := c.env.Table.Get(ch.cell.KeyBytes())
+	row, ok, err := c.env.Table.Get(ch.cell.KeyBytes())
 	if err != nil {
 		return err
 	}
 	if ok {
-		if ch.old, err = c.decode(data); err != nil {
+		if ch.old, err = c.value(ch.cell.KeyBytes(), row); err != nil {
 			return err
 		}
 	}
-	ch.oldTime, ch.oldThere, ch.oldKnown = timestamp, ok, true
+	ch.oldTime, ch.oldThere, ch.oldKnown = row.Timestamp, ok, true
 	return nil
 }
 

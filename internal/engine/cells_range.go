@@ -86,8 +86,9 @@ func (c *Cells[K, V]) rowAt(m *merge) (r Row[K, V], ok bool, err error) {
 	if cell := c.cells[string(key)]; cell != nil {
 		return cellRow(cell), cell.Present, nil
 	}
-	value, err := c.decode(m.rows.Value())
-	return Row[K, V]{KeyBytes: key, Value: value, Timestamp: m.rows.Timestamp()}, true, err
+	row := m.rows.Stored()
+	value, err := c.value(key, row)
+	return Row[K, V]{KeyBytes: key, Value: value, Timestamp: row.Timestamp}, true, err
 }
 
 func cellRow[K, V any](cell *Cell[K, V]) Row[K, V] {

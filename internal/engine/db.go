@@ -30,6 +30,9 @@ type Options struct {
 	MemTableSize int          // bytes; 0: 1 MB. See Shared.MemTableSize
 	Logger       *slog.Logger // nil: silent
 
+	// SweepRows is how many rows of earlier formats one commit converts. 0: 4000.
+	SweepRows int
+
 	// Mistake is a deliberate mistake that tests must find.
 	Mistake seam.Mistake
 
@@ -64,6 +67,8 @@ type DB struct {
 	topicIDs  map[string][16]byte
 	times     map[string]int64
 	intervals intervals
+	swept     map[string]uint8 // formats, by Table.metaName; see Table.Swept
+	version   uint64           // of the layout on disk
 	// Offsets of the segments, by table; see segments.go.
 	firsts map[string]map[int64]int64
 	stamp  time.Time
@@ -84,6 +89,9 @@ func Open(o Options) (*DB, error) {
 	if o.MemTableSize <= 0 {
 		o.MemTableSize = 1 << 20
 	}
+	if o.SweepRows <= 0 {
+		o.SweepRows = sweepRows
+	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -97,6 +105,7 @@ func Open(o Options) (*DB, error) {
 		topicIDs:  map[string][16]byte{},
 		times:     map[string]int64{},
 		intervals: intervals{},
+		swept:     map[string]uint8{},
 		firsts:    map[string]map[int64]int64{},
 		snapshots: map[*Snapshot]struct{}{},
 	}

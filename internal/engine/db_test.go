@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"maps"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -89,7 +90,7 @@ func TestReopen(t *testing.T) {
 		tb := table(t, d, name, true)
 		b := d.NewBatch()
 		check(t, b.Table(tb).Set([]byte("key"), int64(i), []byte(name)))
-		check(t, b.Table(tb).Set([]byte{0xff, 0xff}, -1, nil))
+		check(t, b.Table(tb).Set([]byte{0xff, 0xff}, math.MaxInt64, nil))
 		b.SetPosition(tb, name+"-topic", int64(i)+100)
 		b.SetTopicID(tb, name+"-topic", [16]byte{byte(i), 9})
 		b.SetTime(name, int64(i)+200)
@@ -112,7 +113,7 @@ func TestReopen(t *testing.T) {
 			continue
 		}
 		n := slices.Index([]string{"b", "a", "c"}, name)
-		if got, want := rows(t, tb), map[string]string{"key": fmt.Sprintf("%s@%d", name, n), "\xff\xff": "@-1"}; !maps.Equal(got, want) {
+		if got, want := rows(t, tb), map[string]string{"key": fmt.Sprintf("%s@%d", name, n), "\xff\xff": fmt.Sprintf("@%d", math.MaxInt64)}; !maps.Equal(got, want) {
 			t.Errorf("%d: table %s has %q, want %q", i, name, got, want)
 		}
 		if p, ok := d.Position(tb, name+"-topic"); !ok || p != int64(n)+100 {
@@ -295,12 +296,12 @@ func TestSnapshot(t *testing.T) {
 	check(t, err)
 	set("new")
 	for _, name := range []string{"disk", "memory"} {
-		v, at, ok, err := s.Get(name, []byte("k"))
-		if string(v) != "old" || at != 1 || !ok || err != nil {
-			t.Errorf("%s: Get = %q, %d, %v, %v", name, v, at, ok, err)
+		row, ok, err := s.Get(name, []byte("k"))
+		if string(row.Value) != "old" || row.Timestamp != 1 || !ok || err != nil {
+			t.Errorf("%s: Get = %+v, %v, %v", name, row, ok, err)
 		}
-		if v, _, ok, err := s.Get(name, []byte("new")); ok || err != nil {
-			t.Errorf("%s: Get of a later row = %q, %v", name, v, err)
+		if v, ok, err := s.Get(name, []byte("new")); ok || err != nil {
+			t.Errorf("%s: Get of a later row = %+v, %v", name, v, err)
 		}
 		it, err := s.Scan(name, nil, []byte("o"))
 		check(t, err)
@@ -312,12 +313,12 @@ func TestSnapshot(t *testing.T) {
 			t.Errorf("%s: Scan has %d rows, %v", name, n, err)
 		}
 	}
-	if _, _, _, err := s.Get("none", nil); err == nil {
+	if _, _, err := s.Get("none", nil); err == nil {
 		t.Error("an unknown table was read")
 	}
 	check(t, s.Close())
 	check(t, s.Close())
-	if _, _, _, err := s.Get("disk", []byte("k")); err == nil {
+	if _, _, err := s.Get("disk", []byte("k")); err == nil {
 		t.Error("a closed snapshot was read")
 	}
 	check(t, d.Close())
@@ -355,7 +356,7 @@ func TestCloseEndsSnapshots(t *testing.T) {
 		if err := rows.Close(); err != ErrClosed {
 			t.Errorf("the walk ended with %v", err)
 		}
-		if _, _, _, err := s.Get("t", []byte("a")); err != ErrClosed {
+		if _, _, err := s.Get("t", []byte("a")); err != ErrClosed {
 			t.Errorf("Get returned %v", err)
 		}
 		if _, err := s.Scan("t", nil, nil); err != ErrClosed {
@@ -399,11 +400,11 @@ func TestSnapshotsAreConsistent(t *testing.T) {
 				seen := map[string]bool{}
 				for _, tb := range tables {
 					for _, k := range keys {
-						v, _, _, err := s.Get(tb.Name(), k)
+						row, _, err := s.Get(tb.Name(), k)
 						if err != nil {
 							t.Error(err)
 						}
-						seen[string(v)] = true
+						seen[string(row.Value)] = true
 					}
 				}
 				if len(seen) != 1 {
@@ -418,8 +419,8 @@ func TestSnapshotsAreConsistent(t *testing.T) {
 	for i := range 500 {
 		write(fmt.Sprint(i))
 		for _, tb := range tables {
-			if v, _, _, _ := tb.Get(keys[0]); string(v) != fmt.Sprint(i) {
-				t.Fatalf("the task reads %q, want %d", v, i)
+			if row, _, _ := tb.Get(keys[0]); string(row.Value) != fmt.Sprint(i) {
+				t.Fatalf("the task reads %q, want %d", row.Value, i)
 			}
 		}
 	}

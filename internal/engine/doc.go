@@ -11,6 +11,12 @@
 // exactly the state of some confirmed commit: it may be old, but it is never ahead and
 // never torn.
 //
+// # Formats of values
+//
+// A store whose values were migrated has rows of several formats. [Cells] converts a row
+// when it reads it. Each Flush also writes some rows of earlier formats in the newest one
+// (see sweep), until all have it.
+//
 // # Layout of the database
 //
 // Keys begin with a 4-byte big-endian table ID. If its highest bit is set, the row
@@ -27,7 +33,12 @@
 //	'o'+name+segment
 //	            an offset at or before the segment's first changelog record
 //	'r'         the [Progress]
+//	'm'+name    the format that all rows of a table have, or a later one
 //
-// Rows of stores are [8B timestamp][value]. The keys of the rows are those of the kind of
-// store: see package store.
+// Rows of stores are [8B timestamp][value]. If the value has a later format than format 0
+// (see [Stored]), the highest bit of the timestamp is set, and the number of the format
+// is between timestamp and value. The first such row raises the version of the database,
+// so that earlier versions of the library refuse to open it.
+//
+// The keys of the rows are those of the kind of store: see package store.
 package engine

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"bytes"
-	"encoding/binary"
 
 	"github.com/cockroachdb/pebble/v2"
 )
@@ -94,7 +93,7 @@ func (i *Iterator) check(ok bool) bool {
 	if !ok {
 		return false
 	}
-	_, _, err := splitRow(i.disk.Value())
+	_, err := splitRow(i.disk.Value())
 	i.err = wrapStore(i.table, err)
 	return err == nil
 }
@@ -132,10 +131,17 @@ func (i *Iterator) Key() []byte {
 
 // Value returns the value of the row. It is valid until the next step, and must not be
 // changed.
-func (i *Iterator) Value() []byte { return i.row()[timestampSize:] }
+func (i *Iterator) Value() []byte { return i.Stored().Value }
 
 // Timestamp returns the timestamp of the row in ms.
-func (i *Iterator) Timestamp() int64 { return int64(binary.BigEndian.Uint64(i.row())) }
+func (i *Iterator) Timestamp() int64 { return i.Stored().Timestamp }
+
+// Stored returns the row. Its value is valid until the next step, and must not be
+// changed.
+func (i *Iterator) Stored() Stored {
+	s, _ := splitRow(i.row()) // check has seen it, or the row is in memory and so is one
+	return s
+}
 
 func (i *Iterator) row() []byte {
 	if i.disk == nil {

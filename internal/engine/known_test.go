@@ -80,7 +80,7 @@ func (k *keyFilterTest) apply(change func(*TableBatch) error) {
 
 func (k *keyFilterTest) has(i int) bool {
 	k.Helper()
-	_, _, ok, err := k.table.Get(fmt.Append(nil, i))
+	_, ok, err := k.table.Get(fmt.Append(nil, i))
 	if err != nil {
 		k.Fatal(err)
 	}

@@ -15,8 +15,12 @@ import (
 // the previous release.
 const pebbleFormat = pebble.FormatValueSeparation
 
-// formatVersion is the version of the layout that doc.go describes.
-const formatVersion = 1
+const (
+	// formatVersion is the version of the layout that doc.go describes.
+	formatVersion = 1
+	// formattedVersion is the same for a database that has a row with a format.
+	formattedVersion = 2
+)
 
 // metaPrefix is the prefix of the metadata: table ID 0. Tables begin at 1.
 var metaPrefix = []byte{0, 0, 0, 0}
@@ -32,6 +36,7 @@ const (
 	metaInterval = 'w'
 	metaSegment  = 'o'
 	metaProgress = 'r'
+	metaSwept    = 'm'
 )
 
 func metaKey(kind byte, name string) []byte {
@@ -114,13 +119,15 @@ func (d *DB) readMeta() error {
 	if err != nil {
 		return err
 	}
+	d.version = version
 	switch version {
-	case formatVersion:
+	case formatVersion, formattedVersion:
 		return nil
 	case 0:
+		d.version = formatVersion
 		return database(d).Set(metaKey(metaFormat, ""), binary.BigEndian.AppendUint64(nil, formatVersion), pebble.NoSync)
 	}
-	return fmt.Errorf("format %d is unknown to this version, which writes format %d: remove the directory to restore the state from Kafka", version, formatVersion)
+	return fmt.Errorf("format %d is unknown to this version, which writes format %d: remove the directory to restore the state from Kafka", version, formattedVersion)
 }
 
 func (d *DB) readEntry(kind byte, name string, value []byte) error {
@@ -155,6 +162,8 @@ func (d *DB) readEntry(kind byte, name string, value []byte) error {
 		d.stamp = time.UnixMilli(int64(n))
 	case metaInterval:
 		d.intervals[name] = int64(n)
+	case metaSwept:
+		d.swept[name] = uint8(n)
 	case metaSegment:
 		return d.readSegment(name, int64(n))
 	}

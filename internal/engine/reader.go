@@ -81,11 +81,14 @@ func (r *Reader) split(dst, row []byte, ok bool) ([]byte, int64, bool, error) {
 	if !ok {
 		return dst, 0, false, nil
 	}
-	value, timestamp, err := splitRow(row)
+	s, err := splitRow(row)
+	if err == nil && s.Format != 0 {
+		err = &UnknownFormatError{Format: s.Format}
+	}
 	if err != nil {
 		return dst, 0, false, wrapStore(r.name, err)
 	}
-	return append(dst, value...), timestamp, true, nil
+	return append(dst, s.Value...), s.Timestamp, true, nil
 }
 
 // Snapshot returns a view of the applied rows at one moment.

@@ -65,20 +65,20 @@ func (t *Table) snapshot() snapshotTable {
 	return st
 }
 
-// Get returns a row of the named table. value belongs to the caller.
-func (s *Snapshot) Get(table string, key []byte) (value []byte, timestamp int64, ok bool, err error) {
+// Get returns a row of the named table. It belongs to the caller.
+func (s *Snapshot) Get(table string, key []byte) (found Stored, ok bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	t, err := s.table(table)
 	if err != nil {
-		return nil, 0, false, err
+		return found, false, err
 	}
 	row, ok, err := t.get(s, key)
 	if err != nil || !ok {
-		return nil, 0, false, wrapStore(table, err)
+		return found, false, wrapStore(table, err)
 	}
-	value, timestamp, err = splitRow(row)
-	return value, timestamp, err == nil, wrapStore(table, err)
+	found, err = splitRow(row)
+	return found, err == nil, wrapStore(table, err)
 }
 
 // get returns a copy of a row.
@@ -166,9 +166,9 @@ type Rows struct {
 	it       *Iterator
 
 	// A copy of the row, for the time after the end of the database.
-	key, value []byte
-	timestamp  int64
-	err        error
+	key []byte
+	row Stored
+	err error
 }
 
 // Next goes to the next row, and reports whether there is one.
@@ -186,7 +186,9 @@ func (r *Rows) step(to func(*Iterator) bool) bool {
 	if r.err != nil || !to(r.it) {
 		return false
 	}
-	r.key, r.value, r.timestamp = append(r.key[:0], r.it.Key()...), append(r.value[:0], r.it.Value()...), r.it.Timestamp()
+	row := r.it.Stored()
+	row.Value = append(r.row.Value[:0], row.Value...)
+	r.key, r.row = append(r.key[:0], r.it.Key()...), row
 	return true
 }
 
@@ -196,10 +198,14 @@ func (r *Rows) Key() []byte { return r.key }
 
 // Value returns the value of the row. It is valid until the next step, and must not be
 // changed.
-func (r *Rows) Value() []byte { return r.value }
+func (r *Rows) Value() []byte { return r.row.Value }
 
 // Timestamp returns the timestamp of the row in ms.
-func (r *Rows) Timestamp() int64 { return r.timestamp }
+func (r *Rows) Timestamp() int64 { return r.row.Timestamp }
+
+// Stored returns the row. Its value is valid until the next step, and must not be
+// changed.
+func (r *Rows) Stored() Stored { return r.row }
 
 // Close releases the rows, and returns the error that has ended the walk early, if one
 // has.

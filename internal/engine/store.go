@@ -24,6 +24,13 @@ type Env struct {
 	// store has work that did not fit into this one.
 	Again func()
 
+	// Converted says that all rows of the store have the newest format of its values. It
+	// is called when the last of them are committed, with the number of rows that were
+	// converted since the store was opened, and now = true. With now = false, there are
+	// no rows, or the last ones were committed before the store was opened. It may be
+	// nil, as may Again.
+	Converted func(rows int64, now bool)
+
 	// Time is the cell of the store's own stream time (ms, -1 at first); it is committed
 	// with the offsets.
 	Time *int64
@@ -32,6 +39,20 @@ type Env struct {
 	// older than the rows: a tool has set an offset. The rows then say how far time had
 	// come.
 	TimesLost bool
+}
+
+// again calls Again.
+func (e *Env) again() {
+	if e.Again != nil {
+		e.Again()
+	}
+}
+
+// converted calls Converted.
+func (e *Env) converted(rows int64, now bool) {
+	if e.Converted != nil {
+		e.Converted(rows, now)
+	}
 }
 
 // Store is a store's instance in a task, as the runtime sees it. It lives from one Open

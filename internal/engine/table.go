@@ -2,14 +2,11 @@ package engine
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
 
 	"github.com/cockroachdb/pebble/v2"
 )
-
-const timestampSize = 8 // of the timestamp in front of each value
 
 // Table is one store's slice of a task's committed state, in order of unsigned key bytes.
 // Its methods are for the task's goroutine.
@@ -17,7 +14,7 @@ type Table struct {
 	db     *DB
 	name   string
 	prefix []byte     // of a persistent table's keys
-	memory *tree      // of an in-memory table: [8B timestamp][value]
+	memory *tree      // of an in-memory table: rows as on disk
 	key    []byte     // scratch
 	row    []byte     // scratch
 	left   any        // by the last Cells, for a mistake
@@ -46,14 +43,14 @@ func (t *Table) metaName(topic string) string {
 	return topic
 }
 
-// Get returns a row. value is valid until the next Get of the table.
-func (t *Table) Get(key []byte) (value []byte, timestamp int64, ok bool, err error) {
+// Get returns a row. Its value is valid until the next Get of the table.
+func (t *Table) Get(key []byte) (s Stored, ok bool, err error) {
 	row, ok, err := t.get(key)
 	if err != nil || !ok {
-		return nil, 0, false, wrapStore(t.name, err)
+		return s, false, wrapStore(t.name, err)
 	}
-	value, timestamp, err = splitRow(row)
-	return value, timestamp, err == nil, wrapStore(t.name, err)
+	s, err = splitRow(row)
+	return s, err == nil, wrapStore(t.name, err)
 }
 
 func (t *Table) get(key []byte) (row []byte, ok bool, err error) {
@@ -84,14 +81,6 @@ func rowIn(memory *tree, key []byte) (row []byte, ok bool) {
 		return nil, false
 	}
 	return v.([]byte), true
-}
-
-// splitRow parses [8B timestamp][value].
-func splitRow(row []byte) (value []byte, timestamp int64, err error) {
-	if len(row) < timestampSize {
-		return nil, 0, fmt.Errorf("a row has %d bytes, fewer than its timestamp", len(row))
-	}
-	return row[timestampSize:], int64(binary.BigEndian.Uint64(row)), nil
 }
 
 func wrapStore(name string, err error) error {

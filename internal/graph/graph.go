@@ -159,6 +159,9 @@ type Store struct {
 	// Format describes the rows: kind of store, windows, serdes. A store of the same name
 	// with another Format would misread existing rows.
 	Format string
+	// Earlier has the Formats that the rows had before, by the number of the format of
+	// their values: see store.Migrations. "" stands for one that no row has any more.
+	Earlier []string
 
 	// Rows has the same facts in parts.
 	Rows Rows

@@ -18,6 +18,10 @@ type Rows struct {
 	Size    time.Duration // of windows: 0 without windows, math.MaxInt64 without end
 	Advance time.Duration // between the starts of windows, 0 if unknown
 	Start   int64         // of a window without end, in ms
+
+	// Earlier has the formats that the values had before Value, by number. "" stands for
+	// one that no row has any more.
+	Earlier []string
 }
 
 // RowsOf returns the Rows of a spec.
@@ -25,6 +29,13 @@ func RowsOf(s *store.Spec) Rows {
 	rows := Rows{Kind: s.Kind.Name, Duplicates: s.Duplicates, Size: s.WindowSize}
 	if !s.Kind.Own {
 		rows.Key, rows.Value = rowFormat(s.Keys), rowFormat(s.Values)
+	}
+	for _, values := range s.Migrations.Serdes() {
+		format := ""
+		if values != nil {
+			format = rowFormat(values)
+		}
+		rows.Earlier = append(rows.Earlier, format)
 	}
 	return rows
 }

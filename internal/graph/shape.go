@@ -32,7 +32,12 @@ type StoreShape struct {
 	Format string
 	// FromTopic says that the store is restored from the topic of its table.
 	FromTopic bool `json:",omitempty"`
+	// Earlier is that of [Store].
+	Earlier []string `json:",omitempty"`
 }
+
+// formats returns the formats of the rows, by the number of the format of their values.
+func (s StoreShape) formats() []string { return append(slices.Clip(s.Earlier), s.Format) }
 
 // Shape returns the shape of the graph.
 func (g *Graph) Shape() Shape {
@@ -53,7 +58,7 @@ func (g *Graph) Shape() Shape {
 			if store.Own {
 				continue
 			}
-			sub.Stores = append(sub.Stores, StoreShape{Name: store.Name, Format: store.Format, FromTopic: store.FromTopic != nil})
+			sub.Stores = append(sub.Stores, StoreShape{Name: store.Name, Format: store.Format, FromTopic: store.FromTopic != nil, Earlier: store.Earlier})
 		}
 		slices.Sort(sub.Sources)
 		slices.SortFunc(sub.Stores, func(a, b StoreShape) int { return cmp.Compare(a.Name, b.Name) })
@@ -113,13 +118,18 @@ func (s Shape) Misfits(earlier Shape) (misfits []Misfit) {
 }
 
 func (s placedStore) misfit(was StoreShape, sources []string, exists bool) error {
-	switch {
-	case !exists && was.FromTopic:
+	if !exists && was.FromTopic {
 		return nil // its rows are in the topic
-	case !exists:
+	}
+	if !exists {
 		return fmt.Errorf("store %s is no longer in the topology: its state would be lost", was.Name)
-	case !FormatsAgree(s.Format, was.Format):
+	}
+	changed := FormatsContinue(was.formats(), s.formats())
+	switch {
+	case changed != nil && changed.unmigrated():
 		return fmt.Errorf("store %s was %s and is now %s: its rows would be misread", was.Name, was.Format, s.Format)
+	case changed != nil:
+		return fmt.Errorf("store %s %w", was.Name, changed)
 	case was.FromTopic && !s.FromTopic:
 		return ErrOtherChangelog(was.Name, true)
 	case !overlap(sources, s.sources):

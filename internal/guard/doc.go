@@ -79,4 +79,9 @@
 //   - Rolled forward again: the store is new.
 //   - Store renamed: one store is removed, and one is new.
 //   - Store removed, rolled back: the store is new.
+//   - Values migrated, rolled back: refused from the moment at which the new version was
+//     given its first task. A row in the new format cannot exist before. While the store
+//     is empty, the old version starts, and takes the formats out of the record.
+//   - Values migrated, and the migration removed: refused, unless the topology says so
+//     (topology.Migrated), and the registry says that all partitions are converted.
 package guard

@@ -215,20 +215,21 @@ func (g *Guard) refuse(misfits []registry.Misfit, appearing []appearance) error 
 
 // Enrol compares again, removes the stores to be removed, and records what the state
 // means. It is called when the group has given this process a task, before the task runs.
-func (g *Guard) Enrol(ctx context.Context) error {
+// It returns the registry as it is afterwards.
+func (g *Guard) Enrol(ctx context.Context) (registry.View, error) {
 	view, err := g.read(ctx)
 	if err != nil {
-		return err
+		return view, err
 	}
 	if err := g.judge(ctx, view); err != nil {
-		return err
+		return view, err
 	}
 	if err := g.remove(ctx, view); err != nil {
-		return err
+		return view, err
 	}
 	var before registry.View
 	var written registry.Changes
-	_, err = g.cfg.Registry.Update(ctx, func(view registry.View) (registry.Changes, error) {
+	view, err = g.cfg.Registry.Update(ctx, func(view registry.View) (registry.Changes, error) {
 		if err := g.judge(ctx, view); err != nil {
 			return registry.Changes{}, err
 		}
@@ -239,9 +240,9 @@ func (g *Guard) Enrol(ctx context.Context) error {
 		return written, nil
 	})
 	if err != nil {
-		return err
+		return view, err
 	}
-	return g.withdraw(ctx, before, written)
+	return view, g.withdraw(ctx, before, written)
 }
 
 // withdraw takes the write back if another application has meanwhile recorded a topic as

@@ -24,9 +24,9 @@ func (s *Store) GetAsOf(ctx context.Context, hashed, key []byte, at int64) (Row,
 
 // asOf returns the version of a key that was valid at a time.
 func (q *reading) asOf(key []byte, at int64) (Row, bool, error) {
-	value, from, ok, err := q.snapshot.Get(q.spec.Name, key)
-	if err != nil || ok && from <= at {
-		return Row{Key: key, Value: value, Timestamp: from, Partition: q.partition}, ok, err
+	newest, ok, err := q.snapshot.Get(q.spec.Name, key)
+	if err != nil || ok && newest.Timestamp <= at {
+		return Row{Key: key, Value: newest.Value, Timestamp: newest.Timestamp, Partition: q.partition}, ok, err
 	}
 	layout := store.NewPastLayout(q.spec.IntervalIn(q.snapshot))
 	for segment, _ := layout.Segments(at+1, at+1); ; segment++ {

@@ -27,8 +27,18 @@ func (q *reading) get(key []byte) (Row, bool, error) {
 	if err != nil {
 		return Row{}, false, err
 	}
-	value, at, ok, err := q.snapshot.Get(q.spec.Name, local)
-	return Row{Key: key, Value: value, Timestamp: at, Partition: q.partition}, ok, err
+	found, ok, err := q.snapshot.Get(q.spec.Name, local)
+	if err != nil || !ok {
+		return Row{}, false, err
+	}
+	row, err := q.row(key, found)
+	return row, err == nil, err
+}
+
+// row returns a row of the store, with its value in the newest format.
+func (q *reading) row(key []byte, found engine.Stored) (Row, error) {
+	value, err := q.spec.Current(key, found)
+	return Row{Key: key, Value: value, Timestamp: found.Timestamp, Partition: q.partition}, err
 }
 
 // first returns the first of the rows with a key and window start.
@@ -143,7 +153,10 @@ func (q *reading) scan(lower, upper []byte, wanted func(local []byte) bool, yiel
 		if wanted != nil && !wanted(rows.Key()) {
 			continue
 		}
-		row := Row{Key: q.spec.QueryKey(rows.Key()), Value: rows.Value(), Timestamp: rows.Timestamp(), Partition: q.partition}
+		var row Row
+		if row, err = q.row(q.spec.QueryKey(rows.Key()), rows.Stored()); err != nil {
+			break
+		}
 		if !yield(row, nil) {
 			_ = rows.Close() // the caller has what it wanted
 			return false

@@ -29,6 +29,7 @@ type wire struct {
 	Duplicates    bool        `json:"duplicates,omitempty"`
 	Key           string      `json:"key,omitempty"`
 	Value         string      `json:"value,omitempty"`
+	EarlierValues []string    `json:"earlier_values,omitempty"`
 	Partitions    int32       `json:"partitions,omitempty"`
 	Inputs        []wireInput `json:"inputs,omitempty"`
 	Patterns      []string    `json:"patterns,omitempty"`
@@ -41,8 +42,12 @@ type wire struct {
 // field would take the store for one that has no rows in Kafka.
 const fromTopicVersion = 2
 
+// migratedVersion is the version of records with EarlierValues. Versions of the library
+// that know no formats refuse the store.
+const migratedVersion = 3
+
 // newest is the newest version that this version of the library reads.
-const newest = fromTopicVersion
+const newest = migratedVersion
 
 type wireInput struct {
 	Topic      string `json:"topic"`
@@ -53,12 +58,13 @@ type wireInput struct {
 
 const endless = -1
 
-// entry is a decoded record of the topic: a store or a repartition topic. If both are
-// nil, this version does not know the record.
+// entry is a decoded record of the topic: a store, a repartition topic, or a conversion.
+// If all are nil, this version does not know the record.
 type entry struct {
 	key         string
 	store       *Record
 	repartition *Repartition
+	swept       *Swept
 }
 
 func (r Record) encode() ([]byte, error) { return json.Marshal(r.wire()) }
@@ -72,9 +78,12 @@ func (r Record) wire() wire {
 		Version: registrytopic.Version, Application: r.Application, Store: r.Store, Changelog: r.Changelog, ChangelogID: encodeID(r.ChangelogID),
 		SubTopology: r.SubTopology, Kind: r.Kind, Duplicates: r.Duplicates, Key: r.KeyFormat, Value: r.ValueFormat, Partitions: r.Partitions,
 		WindowMs: r.Windows.Size.Milliseconds(), AdvanceMs: r.Windows.Advance.Milliseconds(), WindowStartMs: r.Windows.Start,
-		Patterns: r.Patterns, Absent: r.Absent, Fed: r.Fed, FromTopic: r.FromTopic,
+		Patterns: r.Patterns, Absent: r.Absent, Fed: r.Fed, FromTopic: r.FromTopic, EarlierValues: r.EarlierValues,
 	}
-	if r.FromTopic != "" {
+	switch {
+	case len(r.EarlierValues) > 0:
+		w.Version = migratedVersion
+	case r.FromTopic != "":
 		w.Version = fromTopicVersion
 	}
 	if r.Windows.Size == math.MaxInt64 {
@@ -94,6 +103,11 @@ func decode(key, value []byte) (entry, error) {
 	e := entry{key: string(key)}
 	name, isStore := registrytopic.Store.Name(key)
 	topic, isRepartition := registrytopic.Repartition.Name(key)
+	if _, isSwept := parseSweptKey(key); isSwept {
+		swept, err := decodeSwept(key, value)
+		e.swept = swept
+		return e, err
+	}
 	if !isStore && !isRepartition {
 		return e, nil
 	}
@@ -149,6 +163,9 @@ func (w wire) record() (*Record, error) {
 		Store: w.Store, Application: w.Application, SubTopology: w.SubTopology, Kind: w.Kind, Duplicates: w.Duplicates,
 		KeyFormat: w.Key, ValueFormat: w.Value, Changelog: w.Changelog, Partitions: w.Partitions, Newer: w.Version > newest,
 		Patterns: w.Patterns, Absent: w.Absent, Fed: w.Fed, FromTopic: w.FromTopic,
+	}
+	if len(w.EarlierValues) > 0 {
+		r.EarlierValues = w.EarlierValues
 	}
 	var err error
 	if r.ChangelogID, err = decodeID(w.ChangelogID); err != nil {

@@ -54,7 +54,7 @@ func TestLaterVersions(t *testing.T) {
 	if err != nil || e.store == nil || e.store.Kind != Window || e.store.Newer {
 		t.Errorf("an unknown field: %+v, %v", e.store, err)
 	}
-	e, err = decode([]byte("store/s"), []byte(`{"version":3,"application":"a","store":"s","changelog":"a-s-changelog","window_ms":"as text"}`))
+	e, err = decode([]byte("store/s"), []byte(`{"version":4,"application":"a","store":"s","changelog":"a-s-changelog","window_ms":"as text"}`))
 	if err != nil || !e.store.Newer || e.store.Changelog != "a-s-changelog" {
 		t.Errorf("a newer version: %+v, %v", e.store, err)
 	}
@@ -95,9 +95,20 @@ func FuzzDecode(f *testing.F) {
 	}
 	f.Add([]byte("store/counts"), value)
 	f.Add([]byte("store/s"), []byte(`{"version":9,"application":"a","store":"s"}`))
+	f.Add([]byte("store/s"), []byte(`{"version":3,"application":"a","store":"s","value":"float64","earlier_values":["","int64"]}`))
 	f.Add([]byte("repartition/t"), []byte(`{"version":1,"application":"a","topic":"t","partitions":2}`))
+	f.Add([]byte("swept/s/2"), []byte(`{"version":1,"changelog_id":"","format":2}`))
 	f.Fuzz(func(t *testing.T, key, value []byte) {
 		e, err := decode(key, value)
+		if err == nil && e.swept != nil {
+			_, again, err := e.swept.encode()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if twice, err := decode(key, again); err != nil || *twice.swept != *e.swept {
+				t.Fatalf("%s became %s", value, again)
+			}
+		}
 		if err != nil || e.store == nil {
 			return
 		}

@@ -22,6 +22,7 @@ func (v View) Missing(stores []Record, repartitions []Repartition) (c Changes) {
 		}
 		if changed {
 			c.Stores = append(c.Stores, merged)
+			c.Forget = append(c.Forget, v.stale(merged, was)...)
 		}
 	}
 	for _, now := range repartitions {
@@ -61,7 +62,7 @@ func (v View) Misfits(now []Record) (misfits []Misfit) {
 		i := slices.IndexFunc(now, func(r Record) bool { return r.Store == was.Store })
 		switch {
 		case i >= 0:
-			m := Misfit{Store: was.Store, Changelog: cmp.Or(was.Changelog, was.FromTopic), Err: now[i].incompatible(was), Recounts: now[i].recounts(was)}
+			m := Misfit{Store: was.Store, Changelog: cmp.Or(was.Changelog, was.FromTopic), Err: now[i].incompatible(was, v), Recounts: now[i].recounts(was)}
 			if m.Err != nil || len(m.Recounts) > 0 {
 				misfits = append(misfits, m)
 			}
@@ -77,8 +78,8 @@ func (v View) Misfits(now []Record) (misfits []Misfit) {
 }
 
 // incompatible explains why the rows of an earlier record would be misread. It returns
-// nil if they would not.
-func (r Record) incompatible(was Record) error {
+// nil if they would not. View says which conversions are finished.
+func (r Record) incompatible(was Record, v View) error {
 	if was.Newer {
 		return fmt.Errorf("store %s was recorded by a newer version of the library, and this version cannot read the record: run the newer version", r.Store)
 	}
@@ -97,10 +98,14 @@ func (r Record) incompatible(was Record) error {
 		changed("was a %s and is now a %s: its rows would be misread", was.what(), r.what())
 		return errors.Join(changes...)
 	}
-	for _, part := range []struct{ name, was, is string }{{"keys", was.KeyFormat, r.KeyFormat}, {"values", was.ValueFormat, r.ValueFormat}} {
-		if part.was != "" && part.is != "" && !graph.FormatsAgree(part.was, part.is) {
-			changed("had %s of format %s and has now %s: its rows would be misread", part.name, part.was, part.is)
-		}
+	if was.KeyFormat != "" && r.KeyFormat != "" && !graph.FormatsAgree(was.KeyFormat, r.KeyFormat) {
+		changed("had keys of format %s and has now %s: its rows would be misread", was.KeyFormat, r.KeyFormat)
+	}
+	if change := graph.FormatsContinue(was.values(), r.values()); change != nil {
+		changed("%w", change)
+	}
+	if err := r.unconverted(was, v); err != nil {
+		changed("%w", err)
 	}
 	if !r.Windows.agree(was.Windows) {
 		changed("had %v and has now %v: its rows would be misread", was.Windows, r.Windows)
@@ -193,10 +198,26 @@ func (r Record) over(was Record) (merged Record, changed bool) {
 	if unknown(r.KeyFormat) {
 		r.KeyFormat = was.KeyFormat
 	}
-	if unknown(r.ValueFormat) {
-		r.ValueFormat = was.ValueFormat
-	}
+	r.setValues(was.values())
 	return r, !r.equal(was)
+}
+
+// values returns the formats of the values by number.
+func (r Record) values() []string { return append(slices.Clip(r.EarlierValues), r.ValueFormat) }
+
+// setValues takes formats that are unknown now from an earlier record.
+func (r *Record) setValues(was []string) {
+	values := r.values()
+	for i := range values {
+		if i < len(was) && unknown(values[i]) {
+			values[i] = was[i]
+		}
+	}
+	newest := len(values) - 1
+	r.ValueFormat = values[newest]
+	if newest > 0 {
+		r.EarlierValues = values[:newest]
+	}
 }
 
 func unknown(format string) bool { return format == "" || format == "?" }

@@ -94,3 +94,78 @@ func TestRivals(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
+
+// Formats of values continue those that were recorded, and are given up only when all
+// partitions are converted.
+func TestMisfitsOfFormats(t *testing.T) {
+	t.Parallel()
+	id := TopicID{7}
+	record := func(partitions int32, formats ...string) Record {
+		newest := len(formats) - 1
+		r := Record{Store: "s", Application: "a", Kind: KeyValue, KeyFormat: "string", Changelog: "a-s-changelog", ChangelogID: id, Partitions: partitions}
+		r.EarlierValues, r.ValueFormat = formats[:newest:newest], formats[newest]
+		return r
+	}
+	swept := func(p int32, id TopicID, format int) Swept { return Swept{"s", p, id, format} }
+	for name, tc := range map[string]struct {
+		was, now Record
+		swept    []Swept
+		want     string // "" fits
+	}{
+		"a migration":             {was: record(1, "int64"), now: record(1, "int64", "float64")},
+		"another one":             {was: record(1, "int64", "float64"), now: record(1, "int64", "float64", "json")},
+		"two at once":             {was: record(1, "int64"), now: record(1, "int64", "float64", "json")},
+		"an unknown one":          {was: record(1, "int64", "?"), now: record(1, "int64", "float64")},
+		"a rollback":              {was: record(1, "int64", "float64"), now: record(1, "int64"), want: "run the version of the program that has format 1"},
+		"a lost option":           {was: record(1, "int64", "float64"), now: record(1, "float64"), want: "put the options back or, if all rows are converted, Migrated(1)"},
+		"another old serde":       {was: record(1, "int64"), now: record(1, "string", "float64"), want: "whose format 0 was int64 and is now string"},
+		"another newest serde":    {was: record(1, "int64", "float64"), now: record(1, "int64", "json"), want: "whose format 1 was float64 and is now json"},
+		"nothing converted":       {was: record(2, "int64", "float64"), now: record(2, "", "float64"), want: "in partitions 0, 1"},
+		"one partition converted": {was: record(2, "int64", "float64"), now: record(2, "", "float64"), swept: []Swept{swept(0, id, 1)}, want: "in partitions 1"},
+		"all converted":           {was: record(2, "int64", "float64"), now: record(2, "", "float64"), swept: []Swept{swept(0, id, 1), swept(1, id, 2)}},
+		"converted before":        {was: record(1, "int64"), now: record(1, "", "float64"), swept: []Swept{swept(0, id, 1)}, want: "in partitions 0"},
+		"another changelog":       {was: record(1, "int64", "float64"), now: record(1, "", "float64"), swept: []Swept{swept(0, TopicID{8}, 1)}, want: "in partitions 0"},
+		"given up before":         {was: record(1, "int64", "float64"), now: record(1, "", "float64", "json"), swept: []Swept{swept(0, id, 1)}},
+		"too many given up":       {was: record(1, "int64", "float64"), now: record(1, "", "", "json"), swept: []Swept{swept(0, id, 1)}, want: "in partitions 0"},
+	} {
+		view := View{stores: map[string]Record{"s": tc.was}, swept: map[sweptKey]Swept{}}
+		for _, s := range tc.swept {
+			view.swept[s.key()] = s
+		}
+		got := view.Misfits([]Record{tc.now})
+		if fits := len(got) == 0; fits != (tc.want == "") || !fits && !strings.Contains(got[0].Err.Error(), tc.want) {
+			t.Errorf("%s: %+v, want %q", name, got, tc.want)
+		}
+	}
+
+	// While the store is empty, a version with fewer formats may come back. Conversions
+	// of the formats that it does not know do not count later.
+	view := View{stores: map[string]Record{"s": record(2, "int64", "float64")}, swept: map[sweptKey]Swept{}}
+	for _, s := range []Swept{swept(0, id, 1), swept(1, id, 1), {"other", 0, id, 1}} {
+		view.swept[s.key()] = s
+	}
+	if c := view.Missing([]Record{record(2, "int64")}, nil); len(c.Stores) != 1 || !slices.Equal(c.Forget, []string{"swept/s/0", "swept/s/1"}) {
+		t.Errorf("a rollback: %+v", c)
+	}
+	if c := view.Missing([]Record{record(2, "int64", "float64", "json")}, nil); len(c.Stores) != 1 || len(c.Forget) > 0 {
+		t.Errorf("a migration: %+v", c)
+	}
+	if c := view.Missing([]Record{record(2, "", "float64")}, nil); !c.Empty() {
+		t.Errorf("given up: %+v", c)
+	}
+}
+
+// Only the records of stores with migrations cannot be read by earlier versions.
+func TestVersionOfFormats(t *testing.T) {
+	t.Parallel()
+	r := full()
+	plain, err := r.encode()
+	if err != nil || !strings.Contains(string(plain), `"version":1,`) || strings.Contains(string(plain), "earlier") {
+		t.Errorf("%s, %v", plain, err)
+	}
+	r.EarlierValues = []string{"int64"}
+	migrated, err := r.encode()
+	if err != nil || !strings.Contains(string(migrated), `"version":3,`) {
+		t.Errorf("%s, %v", migrated, err)
+	}
+}

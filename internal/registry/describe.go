@@ -35,7 +35,7 @@ func describe(application string, sub *graph.SubTopology, store *graph.Store, in
 	r := Record{
 		Store: store.Name, Application: application, SubTopology: sub.Name, Kind: Kind(rows.Kind),
 		Windows:    Windows{Size: rows.Size, Advance: rows.Advance, Start: rows.Start},
-		Duplicates: rows.Duplicates, KeyFormat: rows.Key, ValueFormat: rows.Value, Inputs: inputs,
+		Duplicates: rows.Duplicates, KeyFormat: rows.Key, ValueFormat: rows.Value, EarlierValues: rows.Earlier, Inputs: inputs,
 	}
 	for _, p := range sub.Patterns {
 		r.Patterns = append(r.Patterns, p.Text)

@@ -18,6 +18,12 @@
 // no changelog. Its record has version 2, so an earlier version of the library refuses
 // the store instead of starting with an empty one.
 //
+// If the values of a store had other formats before, the record has them by number, and
+// the version 3. Versions of the library that know no formats then refuse the store. A
+// record of a finished conversion ([Swept]) says that all rows of one partition have a
+// format, or a later one. It is written without a transaction, because it depends on
+// nothing that others write.
+//
 // # Writing
 //
 // Writers use one transactional ID, <application>-stores-registry. A write has four

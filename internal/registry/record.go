@@ -39,6 +39,9 @@ type Record struct {
 	// KeyFormat and ValueFormat name the formats of the serdes, as serde.FormatName does.
 	// "?" is unknown. They are not Go types.
 	KeyFormat, ValueFormat string
+	// EarlierValues are the formats that values had before, by number. "" is one that no
+	// row had any more when the store was first recorded.
+	EarlierValues []string
 
 	// Changelog is the topic that holds the rows. If the store has none, Changelog is "",
 	// and ChangelogID and Partitions are zero.
@@ -108,6 +111,7 @@ type View struct {
 
 	stores       map[string]Record
 	repartitions map[string]Repartition // by full name
+	swept        map[sweptKey]Swept
 }
 
 // Store returns the record of a store. found is true for a removed store, and false for

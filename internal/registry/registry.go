@@ -93,9 +93,9 @@ func read(ctx context.Context, from *restore.Restorer, topic string, view View, 
 
 // clone returns a copy that apply may change.
 func (v View) clone() View {
-	v.stores, v.repartitions = maps.Clone(v.stores), maps.Clone(v.repartitions)
+	v.stores, v.repartitions, v.swept = maps.Clone(v.stores), maps.Clone(v.repartitions), maps.Clone(v.swept)
 	if v.stores == nil {
-		v.stores, v.repartitions = map[string]Record{}, map[string]Repartition{}
+		v.stores, v.repartitions, v.swept = map[string]Record{}, map[string]Repartition{}, map[sweptKey]Swept{}
 	}
 	return v
 }
@@ -109,6 +109,9 @@ func (v View) apply(key, value []byte) error {
 		if topic, ok := registrytopic.Repartition.Name(key); ok {
 			delete(v.repartitions, topic)
 		}
+		if swept, ok := parseSweptKey(key); ok {
+			delete(v.swept, swept)
+		}
 		return nil
 	}
 	e, err := decode(key, value)
@@ -119,6 +122,8 @@ func (v View) apply(key, value []byte) error {
 		v.stores[e.store.Store] = *e.store
 	case e.repartition != nil:
 		v.repartitions[e.repartition.Topic] = *e.repartition
+	case e.swept != nil:
+		v.swept[e.swept.key()] = *e.swept
 	}
 	return nil
 }

@@ -14,6 +14,7 @@
 //	start/<topic>/<partition>          where a task started   package inputs
 //	stop/<topic>/<partition>           where a task stopped   package inputs
 //	disk/<process>/<topic>/<partition> the state of a disk    package inputs
+//	swept/<store>/<partition>          a finished conversion  package registry
 //
 // The value is JSON with the field "version". An empty value deletes the record. The
 // package beside the key encodes and decodes the value. Three rules make the topic
@@ -55,6 +56,7 @@ const (
 	Start       = Kind("start/")
 	Stop        = Kind("stop/")
 	Disk        = Kind("disk/")
+	Swept       = Kind("swept/")
 )
 
 // Key returns the key of the record of this kind with the name.

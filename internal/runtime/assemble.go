@@ -17,7 +17,7 @@ func (r *Run) assemble() {
 	r.topics = &topicWatch{
 		life: r.life, client: r.client, plan: r.plan, catalogue: r.catalogue, every: cmp.Or(r.cfg.Seams.TopicsEvery, topicsEvery),
 	}
-	r.host = &host{life: r.life, tasks: r.tasks, phase: r.phase, events: r.cfg.Events, counters: r.counters}
+	r.host = &host{life: r.life, tasks: r.tasks, phase: r.phase, guard: r.guard, events: r.cfg.Events, counters: r.counters}
 	r.fillGlobals()
 	r.reads = &reads{life: r.life, client: r.client, plan: r.plan, topics: r.topics}
 	r.locator = &locator{

@@ -102,3 +102,4 @@ func (silent) Dropped(Dropped)                            {}
 func (silent) Errored(*processor.Error, processor.Action) {}
 func (silent) Reach(health.Report)                        {}
 func (silent) BufferFull(BufferFull)                      {}
+func (silent) Migrated(Migrated)                          {}

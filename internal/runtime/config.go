@@ -71,6 +71,8 @@ type Seams struct {
 	Mistake seam.Mistake
 	// NoKeyFilter makes every read of a row ask the database.
 	NoKeyFilter bool
+	// SweepRows is that of engine.Options.
+	SweepRows int
 	// NoCombining sends every record to a repartition topic.
 	NoCombining bool
 }

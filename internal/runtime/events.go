@@ -27,6 +27,8 @@ type Events interface {
 	Errored(err *processor.Error, action processor.Action)
 	// BufferFull reports rows that were passed on before their time.
 	BufferFull(BufferFull)
+	// Migrated reports that all rows of a store's partition have the newest format.
+	Migrated(Migrated)
 	// Reach reports that a broker, the group or the cluster has become unreachable, or
 	// can be reached again.
 	Reach(health.Report)
@@ -88,6 +90,15 @@ type StateWiped struct {
 	Task   processor.Task
 	Store  string
 	Reason string
+}
+
+// Migrated says that all rows of a store in one task have the newest format of its
+// values.
+type Migrated struct {
+	Task   processor.Task
+	Store  string
+	Format int   // the number of the format
+	Rows   int64 // that were converted since the task was last opened
 }
 
 // BufferFull says which node of which task has passed rows on before their time, because

@@ -24,6 +24,7 @@ type host struct {
 	tasks    *tasks
 	starter  *starter
 	phase    *phase
+	guard    *stateGuard
 	events   Events
 	counters *counters
 }
@@ -79,6 +80,15 @@ func (o observer) Dropped(node, reason string, record processor.Metadata) {
 // BufferFull implements task.Observer.
 func (o observer) BufferFull(node string, rows int64) {
 	o.host.events.BufferFull(BufferFull{Task: o.id, Node: node, Rows: rows})
+}
+
+// Converted implements task.Observer.
+func (o observer) Converted(store string, format uint8, rows int64, now bool) {
+	o.host.guard.converted(store, o.id.Partition, int(format))
+	if now {
+		o.host.log.Info("all rows of a store have the newest format of its values", "store", store, "partition", o.id.Partition, "format", format, "converted", rows)
+		o.host.events.Migrated(Migrated{Task: o.id, Store: store, Format: int(format), Rows: rows})
+	}
 }
 
 // Errored implements task.Observer.

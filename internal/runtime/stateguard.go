@@ -42,6 +42,8 @@ type stateGuard struct {
 	turn  turn.Turn        // held while recording what the stores mean
 	guard *guard.Guard     // nil if there is no state
 	topic registry.TopicID // the registry's ID; zero if there is none
+
+	conversions conversions
 }
 
 // check compares the topology with the application's state, before the group is joined
@@ -113,7 +115,13 @@ func (g *stateGuard) enrol(ctx context.Context) error {
 		return err
 	}
 	defer g.turn.Free()
-	return g.retry(ctx, "recording the descriptions of the stores", g.guard.Enrol)
+	return g.retry(ctx, "recording the descriptions of the stores", func(ctx context.Context) error {
+		view, err := g.guard.Enrol(ctx)
+		if err == nil {
+			g.conversions.saw(view)
+		}
+		return err
+	})
 }
 
 // guardedTopics implements guard.Kafka.

@@ -180,7 +180,7 @@ func (log *changelog) row(rows *engine.TableBatch, r *kgo.Record, check bool) er
 		if err != nil || !ok {
 			return err
 		}
-		return log.spec.Restore(rows, key, value, r.Timestamp.UnixMilli())
+		return log.spec.Restore(rows, key, engine.Stored{Value: value, Timestamp: r.Timestamp.UnixMilli()})
 	}
 	if check {
 		if err := log.spec.CheckKey(r.Key); err != nil {
@@ -188,7 +188,21 @@ func (log *changelog) row(rows *engine.TableBatch, r *kgo.Record, check bool) er
 		}
 	}
 	rows.Logged(r.Offset)
-	return log.spec.Restore(rows, r.Key, r.Value, r.Timestamp.UnixMilli())
+	format, err := formatOf(r.Headers)
+	if err != nil {
+		return err
+	}
+	return log.spec.Restore(rows, r.Key, engine.Stored{Value: r.Value, Timestamp: r.Timestamp.UnixMilli(), Format: format})
+}
+
+// formatOf returns the number of the format of a changelog record's value.
+func formatOf(headers []kgo.RecordHeader) (uint8, error) {
+	for _, h := range headers {
+		if h.Key == store.FormatHeader {
+			return store.ParseFormat(h.Value)
+		}
+	}
+	return 0, nil
 }
 
 // empty deletes all rows and sets the position to start.

@@ -38,3 +38,8 @@ var NoKeyFilter func() any
 // before they send them, as an application does. Package topologytest sets it while it is
 // initialised, since the option is not for users.
 var Combining func() any
+
+// SweepRows returns the option of package topologytest for engine.Options.SweepRows.
+// Package topologytest sets it while it is initialised, since the option is not for
+// users.
+var SweepRows func(n int) any

@@ -31,7 +31,10 @@ func NewCore[K, V any](t *Typed[K, V], env engine.Env, logFrom int) *Core[K, V] 
 		env:    env,
 		keys:   t.keys,
 		values: t.values,
-		cells:  engine.NewCells(engine.CellsConfig[K, V]{Store: t.spec.Name, Env: env, Value: t.values, LogFrom: logFrom}),
+		cells: engine.NewCells(engine.CellsConfig[K, V]{
+			Store: t.spec.Name, Env: env, Value: t.values, LogFrom: logFrom,
+			Format: t.spec.Migrations.Newest(), Convert: t.spec.converter(),
+		}),
 	}
 	c.noKey, _ = t.keys.(serde.Optional[K])
 	c.noVal, _ = t.values.(serde.Optional[V])

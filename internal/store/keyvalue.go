@@ -14,6 +14,7 @@ var KeyValue = &Kind{
 	Name:      "key-value",
 	Noun:      "store",
 	Changelog: CompactChangelog,
+	Migrates:  true,
 	logged:    loggedRow,
 	restore:   restoreRow,
 }
@@ -23,16 +24,16 @@ var KeyValue = &Kind{
 const ExpiredRow = "expired row"
 
 // restoreRow restores a row whose key is the changelog record's.
-func restoreRow(s *Spec, b *engine.TableBatch, key, value []byte, timestamp int64) error {
-	if value == nil {
+func restoreRow(s *Spec, b *engine.TableBatch, key []byte, row engine.Stored) error {
+	if row.Value == nil {
 		return b.Delete(key)
 	}
 	if s.Mortal {
-		if err := b.IndexLifetime(key, timestamp); err != nil {
+		if err := b.IndexLifetime(key, row.Timestamp); err != nil {
 			return err
 		}
 	}
-	return b.Set(key, timestamp, value)
+	return b.Put(key, row)
 }
 
 // Prepare makes a table fit the spec, before rows are restored into it. An earlier

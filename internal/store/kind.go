@@ -28,6 +28,9 @@ type Kind struct {
 	// Segmented kinds keep their rows by segments of time; see [Spec.Segments].
 	Segmented bool
 
+	// Migrates says that the values can be migrated.
+	Migrates bool
+
 	// rowKey returns the key of a row in the database for a key as queries write it,
 	// which includes the window start if the kind has windows. interval is that of the
 	// segments. nil: both keys are the same.
@@ -41,8 +44,8 @@ type Kind struct {
 	// [ErrForeignRow] if no store with the spec can have written the record.
 	logged func(s *Spec, changelogKey []byte) ([]byte, error)
 
-	// restore applies one changelog record: a nil value is a deletion.
-	restore func(s *Spec, b *engine.TableBatch, key, value []byte, timestamp int64) error
+	// restore applies one changelog record: a row without a value is a deletion.
+	restore func(s *Spec, b *engine.TableBatch, key []byte, row engine.Stored) error
 }
 
 // windowReads says which rows of a kind are those of a range of time, from..to.

@@ -14,6 +14,7 @@ var Session = &Kind{
 	Noun:      "session store",
 	Changelog: WindowedChangelog,
 	Segmented: true,
+	Migrates:  true,
 	rowKey:    sessionRowKey,
 	queryKey:  sessionQueryKey,
 	windows:   sessionReads,
@@ -22,7 +23,7 @@ var Session = &Kind{
 }
 
 // restoreSession restores a row of a session store.
-func restoreSession(s *Spec, b *engine.TableBatch, key, value []byte, timestamp int64) error {
+func restoreSession(s *Spec, b *engine.TableBatch, key []byte, row engine.Stored) error {
 	if _, err := loggedSession(s, key); err != nil {
 		return err
 	}
@@ -30,7 +31,7 @@ func restoreSession(s *Spec, b *engine.TableBatch, key, value []byte, timestamp 
 	if err != nil {
 		return err
 	}
-	return restoreRow(s, b, NewSessionLayout(interval).AppendLocal(nil, key), value, timestamp)
+	return restoreRow(s, b, NewSessionLayout(interval).AppendLocal(nil, key), row)
 }
 
 // loggedSession is Kind.logged of session stores.

@@ -37,6 +37,11 @@ type Spec struct {
 
 	// open makes the store's instance for one task.
 	open func(engine.Env) (engine.Store, error)
+	// valueType is the type of the values. encode encodes one, and absent reports whether
+	// it counts as absent. They are nil if the store has no serdes.
+	valueType reflect.Type
+	encode    func(value any) ([]byte, error)
+	absent    func(value any) bool
 	// readable returns an error if the key serde cannot read a key; nil if the store has
 	// no serdes.
 	readable func(key []byte) error
@@ -62,6 +67,8 @@ type Options struct {
 	// time. Mortal says that rows expire.
 	TTL    time.Duration
 	Mortal bool
+	// Migrations are the earlier formats of the values.
+	Migrations *Migrations
 }
 
 // Apply applies the options of a store package. A nil option has no effect.
@@ -194,6 +201,9 @@ func (s *Spec) Validate() error {
 	if s.Values == nil {
 		errs = append(errs, fmt.Errorf("%s: the serde for values is nil: pass one, such as serde.String", s))
 	}
+	if s.Migrations != nil {
+		errs = append(errs, s.Migrations.problems(s)...)
+	}
 	if s.wrong != nil {
 		errs = append(errs, s.wrong(s)...)
 	}
@@ -204,6 +214,11 @@ func (s *Spec) Validate() error {
 func (s *Spec) Open(env engine.Env) (engine.Store, error) {
 	if !s.Kind.Own {
 		if err := s.Validate(); err != nil {
+			return nil, err
+		}
+	}
+	if env.Table != nil {
+		if err := env.Table.LowerSwept(s.Migrations.Newest()); err != nil {
 			return nil, err
 		}
 	}
@@ -218,9 +233,18 @@ func (s *Spec) Unlogged() *Spec {
 	return &unlogged
 }
 
-// Restore adds what one changelog record says to b: value == nil is a deletion. It does
-// not keep key or value. An error in whose chain is [ErrForeignRow] says that the record
-// is none of this store's.
-func (s *Spec) Restore(b *engine.TableBatch, key, value []byte, timestamp int64) error {
-	return s.Kind.restore(s, b, key, value, timestamp)
+// Restore adds what one changelog record says to b. A row without a value (nil) is a
+// deletion. Restore does not keep key or value. The value stays in its format, because
+// most records of earlier formats are followed by others of the same key.
+//
+// An error in whose chain is [ErrForeignRow] says that the record is none of this
+// store's.
+func (s *Spec) Restore(b *engine.TableBatch, key []byte, row engine.Stored) error {
+	if newest := s.Migrations.Newest(); row.Format > newest {
+		return s.wrap(&engine.UnknownFormatError{Format: row.Format, Newest: newest})
+	}
+	if s.Migrations != nil && row.Value != nil {
+		b.Restored(row.Format)
+	}
+	return s.Kind.restore(s, b, key, row)
 }

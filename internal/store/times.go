@@ -53,11 +53,11 @@ func (t *OperatorTimes) StoreName() string { return t.name }
 
 // Get returns the committed row, nil if there is none. It belongs to the caller.
 func (t *OperatorTimes) Get() ([]byte, error) {
-	value, _, ok, err := t.env.Table.Get(timesKey)
+	row, ok, err := t.env.Table.Get(timesKey)
 	if err != nil || !ok {
 		return nil, err
 	}
-	return append([]byte{}, value...), nil
+	return append([]byte{}, row.Value...), nil
 }
 
 // Put sets the row; it must not be changed afterwards.

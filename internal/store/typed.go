@@ -1,6 +1,8 @@
 package store
 
 import (
+	"reflect"
+
 	"github.com/millrace-streams/millrace/internal/engine"
 	"github.com/millrace-streams/millrace/serde"
 )
@@ -22,6 +24,16 @@ func NewTyped[K, V any](s Spec, ks serde.Serde[K], vs serde.Serde[V], open func(
 		t.spec.QueryKeys = ks
 	}
 	t.spec.readable = func(key []byte) error { return readable(ks, key) }
+	t.spec.valueType = reflect.TypeFor[V]()
+	t.spec.encode = func(value any) ([]byte, error) {
+		v, _ := value.(V) // it is of the type; a nil interface has none
+		return vs.Append([]byte{}, v)
+	}
+	t.spec.absent = func(value any) bool {
+		v, _ := value.(V)
+		optional, ok := vs.(serde.Optional[V])
+		return ok && optional.Absent(v)
+	}
 	t.spec.open = func(env engine.Env) (engine.Store, error) { return open(t, env) }
 	return t
 }

@@ -98,9 +98,9 @@ func (rawBytes) Decode(data []byte) ([]byte, error)   { return append([]byte{}, 
 
 // restoreVersion restores a version. Where it belongs depends on the versions that were
 // restored before.
-func restoreVersion(s *Spec, b *engine.TableBatch, key, value []byte, timestamp int64) error {
-	if timestamp < 0 {
-		return fmt.Errorf("%w: its timestamp is %d", ErrForeignRow, timestamp)
+func restoreVersion(s *Spec, b *engine.TableBatch, key []byte, row engine.Stored) error {
+	if row.Timestamp < 0 {
+		return fmt.Errorf("%w: its timestamp is %d", ErrForeignRow, row.Timestamp)
 	}
 	r, err := b.Replaying(func(table *engine.Table) (engine.Replay, error) { return newReplay(s, table) })
 	if err != nil {
@@ -110,7 +110,7 @@ func restoreVersion(s *Spec, b *engine.TableBatch, key, value []byte, timestamp 
 	if !ok {
 		return errors.New("the records of two kinds of stores are restored into one table")
 	}
-	return replay.put(key, value, timestamp)
+	return replay.put(key, row.Value, row.Timestamp)
 }
 
 // versionReplay puts versions like the store, but works on bytes and logs nothing.

@@ -15,6 +15,7 @@ var Window = &Kind{
 	Noun:      "window store",
 	Changelog: WindowedChangelog,
 	Segmented: true,
+	Migrates:  true,
 	rowKey:    windowRowKey,
 	queryKey:  windowQueryKey,
 	windows:   windowsByStart,
@@ -23,7 +24,7 @@ var Window = &Kind{
 }
 
 // restoreWindow restores a row of a window store.
-func restoreWindow(s *Spec, b *engine.TableBatch, key, value []byte, timestamp int64) error {
+func restoreWindow(s *Spec, b *engine.TableBatch, key []byte, row engine.Stored) error {
 	if _, err := loggedWindow(s, key); err != nil {
 		return err
 	}
@@ -35,7 +36,7 @@ func restoreWindow(s *Spec, b *engine.TableBatch, key, value []byte, timestamp i
 	if err != nil {
 		return err
 	}
-	return restoreRow(s, b, local, value, timestamp)
+	return restoreRow(s, b, local, row)
 }
 
 // CheckWindows returns what is wrong with the times of a window store.

@@ -148,14 +148,19 @@ func (t *Task) Finish(positions map[string]int64) (err error) {
 	for _, s := range t.stores {
 		s.instance.Committed()
 	}
-	if t.workLeft {
-		t.workLeft, t.dirty, t.awaited = false, true, true
-	}
+	t.continueWork()
 	t.cfg.Memory.forget(g.offsets, g.calls)
 	if err := g.tell(); err != nil {
 		return t.fail(fmt.Errorf("task %s: OnCommitted: %w", t.cfg.ID, err))
 	}
 	return nil
+}
+
+// continueWork asks for a commit, if a store has work for one.
+func (t *Task) continueWork() {
+	if t.workLeft {
+		t.workLeft, t.dirty, t.awaited = false, true, true
+	}
 }
 
 // tell calls all functions that wait for the commit. The commit happens once, so a panic

@@ -143,6 +143,10 @@ type Observer interface {
 	// BufferFull reports that a node has passed rows on before their time, because its
 	// buffer is full.
 	BufferFull(node string, rows int64)
+	// Converted reports that all committed rows of a store have the newest format of its
+	// values, whose number is format. rows were converted since the task was made. If
+	// now is false, there are no rows, or all were converted before.
+	Converted(store string, format uint8, rows int64, now bool)
 }
 
 // Offset is the position of an input partition in a commit.

@@ -206,6 +206,8 @@ func (s *shell) Dropped(node, reason string, _ processor.Metadata) {
 	s.drops = append(s.drops, node+": "+reason)
 }
 func (s *shell) BufferFull(string, int64) {}
+
+func (s *shell) Converted(string, uint8, int64, bool) {}
 func (s *shell) Errored(e *processor.Error, a processor.Action) {
 	s.actions = append(s.actions, a.String())
 }

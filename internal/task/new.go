@@ -62,6 +62,7 @@ func (t *Task) open() (err error) {
 	if err := t.openStores(); err != nil {
 		return err
 	}
+	t.continueWork()
 	if err := t.openGlobals(); err != nil {
 		return err
 	}

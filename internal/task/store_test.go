@@ -56,8 +56,8 @@ func (s *numbers) get(key string) (string, error) {
 			return v, nil
 		}
 	}
-	v, _, _, err := s.env.Table.Get([]byte(key))
-	return string(v), err
+	row, _, err := s.env.Table.Get([]byte(key))
+	return string(row.Value), err
 }
 
 func (s *numbers) put(key, value string) {
@@ -128,11 +128,11 @@ func row(t *testing.T, db *engine.DB, key string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	value, _, _, err := table.Get([]byte(key))
+	found, _, err := table.Get([]byte(key))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return string(value)
+	return string(found.Value)
 }
 
 func TestCommitAppliesStores(t *testing.T) {

@@ -77,7 +77,12 @@ func (t *Task) openStore(s *graph.Store) error {
 		EveryUpdate: t.cfg.EveryUpdate,
 		StreamTime:  func() int64 { return int64(t.streamTime) },
 		Again:       func() { t.workLeft = true },
-		TimesLost:   t.timesLost(),
+		Converted: func(rows int64, now bool) {
+			if t.cfg.Observer != nil {
+				t.cfg.Observer.Converted(s.Name, s.Spec.Migrations.Newest(), rows, now)
+			}
+		},
+		TimesLost: t.timesLost(),
 	}
 	if t.cells != nil { // the store of the times themselves has none
 		env.Time = t.cells.storeTime(s.Name)
@@ -91,8 +96,9 @@ func (t *Task) openStore(s *graph.Store) error {
 		if at, ok := t.cfg.DB.Position(table, opened.changelog); ok {
 			opened.position = at
 		}
+		headers := s.Spec.Headers()
 		env.Log = func(key, value []byte, timestamp int64, origin *engine.Origin) error {
-			return t.log(opened.changelog, s.Spec.Kind.Headers, key, value, timestamp, origin)
+			return t.log(opened.changelog, headers, key, value, timestamp, origin)
 		}
 	}
 	if opened.instance, err = s.Spec.Open(env); err != nil {

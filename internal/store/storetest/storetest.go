@@ -23,6 +23,7 @@ const dir = "state"
 type Record struct {
 	Key, Value []byte
 	Timestamp  int64
+	Format     uint8 // of the value
 
 	compacted bool
 }
@@ -34,7 +35,9 @@ type Task struct {
 	Budget *engine.Budget
 
 	EveryUpdate bool // of the stores opened next
+	SweepRows   int  // of the databases opened next; see engine.Options
 	Again       bool // a store has asked for another commit
+	Converted   int  // how often a store has called engine.Env.Converted
 
 	t      testing.TB
 	fs     *vfs.MemFS
@@ -99,7 +102,7 @@ func (k *Task) check(err error) {
 
 func (k *Task) openDB() {
 	k.t.Helper()
-	db, err := engine.Open(engine.Options{Dir: dir, FS: k.fs, Shared: k.Shared, MemTableSize: 256 << 10})
+	db, err := engine.Open(engine.Options{Dir: dir, FS: k.fs, Shared: k.Shared, MemTableSize: 256 << 10, SweepRows: k.SweepRows})
 	k.check(err)
 	k.DB = db
 }
@@ -133,10 +136,16 @@ func (k *Task) Open(spec processor.StoreSpec) engine.Store {
 		StreamTime:  k.StreamTime,
 		Again:       func() { k.Again = true },
 		Time:        &o.time,
+		Converted:   func(int64, bool) { k.Converted++ },
 	}
 	if s.Logged() {
+		format := s.Migrations.Newest()
 		env.Log = func(key, value []byte, timestamp int64, _ *engine.Origin) error {
-			o.pending = append(o.pending, Record{Key: key, Value: value, Timestamp: timestamp})
+			record := Record{Key: key, Value: value, Timestamp: timestamp}
+			if value != nil { // deletions have no headers
+				record.Format = format
+			}
+			o.pending = append(o.pending, record)
 			return nil
 		}
 	}
@@ -165,7 +174,7 @@ func (k *Task) restore(s *store.Spec, table *engine.Table) {
 			continue
 		}
 		b.Table(table).Logged(from + int64(i))
-		k.check(s.Restore(b.Table(table), r.Key, r.Value, r.Timestamp))
+		k.check(s.Restore(b.Table(table), r.Key, engine.Stored{Value: r.Value, Timestamp: r.Timestamp, Format: r.Format}))
 	}
 	b.SetPosition(table, name, int64(len(records)))
 	k.check(k.DB.Apply(b))

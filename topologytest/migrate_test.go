@@ -1,0 +1,316 @@
+package topologytest_test
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/millrace-streams/millrace/internal/seam"
+	"github.com/millrace-streams/millrace/internal/seedtest"
+	"github.com/millrace-streams/millrace/processor"
+	"github.com/millrace-streams/millrace/serde"
+	"github.com/millrace-streams/millrace/sessionstore"
+	"github.com/millrace-streams/millrace/state"
+	"github.com/millrace-streams/millrace/topology"
+	"github.com/millrace-streams/millrace/topologytest"
+	"github.com/millrace-streams/millrace/windowstore"
+)
+
+// amount is the third format of the values: int64, float64, amount. It could be changed
+// in place, so stores read old values from the disk.
+type amount struct{ Cents []float64 }
+
+func amountOf(v float64) amount { return amount{[]float64{v}} }
+
+func (a amount) cents() float64 {
+	if len(a.Cents) == 0 {
+		return 0
+	}
+	return a.Cents[0]
+}
+
+var (
+	floats  = topology.Migrate(serde.Int64, func(v int64) float64 { return float64(v) })
+	amounts = topology.TryMigrate(serde.Float64, func(v float64) (amount, error) { return amountOf(v), nil })
+)
+
+// number is a format of values, as the topology computes with it.
+type number[V any] struct {
+	serde   serde.Serde[V]
+	of      func(int64) V
+	add     func(a, b V) V
+	negate  func(V) V
+	int     func(V) int64
+	options []topology.MigrateOption
+	store   []state.Option // the same for the store of a processor
+}
+
+var (
+	intNumber = number[int64]{
+		serde: serde.Int64, of: func(n int64) int64 { return n },
+		add: func(a, b int64) int64 { return a + b }, negate: func(v int64) int64 { return -v }, int: func(v int64) int64 { return v },
+	}
+	floatNumber = number[float64]{
+		serde: serde.Float64, of: func(n int64) float64 { return float64(n) },
+		add: func(a, b float64) float64 { return a + b }, negate: func(v float64) float64 { return -v }, int: func(v float64) int64 { return int64(v) },
+		options: []topology.MigrateOption{floats},
+		store:   []state.Option{state.Migrate(serde.Int64, func(v int64) float64 { return float64(v) })},
+	}
+	amountNumber = number[amount]{
+		serde: serde.JSON[amount](), of: func(n int64) amount { return amountOf(float64(n)) },
+		add:    func(a, b amount) amount { return amountOf(a.cents() + b.cents()) },
+		negate: func(v amount) amount { return amountOf(-v.cents()) }, int: func(v amount) int64 { return int64(v.cents()) },
+		options: []topology.MigrateOption{floats, amounts},
+		store:   []state.Option{state.Migrate(serde.Int64, func(v int64) float64 { return float64(v) }), state.Migrate(serde.Float64, amountOf)},
+	}
+)
+
+// adder adds the values of each key in a store of its own.
+type adder[V any] struct {
+	n    number[V]
+	spec state.Spec[string, V]
+	rows state.KeyValueStore[string, V]
+}
+
+func (s *adder[V]) Init(ctx processor.Context[string, int64]) error {
+	s.rows = state.Open(ctx, s.spec)
+	return nil
+}
+
+func (s *adder[V]) Process(_ processor.Context[string, int64], r processor.Record[string, int64]) error {
+	v, _, err := s.rows.Get(r.Key)
+	if err != nil {
+		return err
+	}
+	return s.rows.Put(r.Key, s.n.add(v, s.n.of(r.Value)))
+}
+
+// numbersTopology keeps the numbers of a topic in stores of all kinds.
+func numbersTopology[V any](t *testing.T, n number[V], opts ...topology.StoreOption) *topology.Topology {
+	t.Helper()
+	var table []topology.ToTableOption
+	var aggregate []topology.TableOption
+	var windowed []topology.WindowedTableOption
+	for _, o := range n.options {
+		table, aggregate, windowed = append(table, o), append(aggregate, o), append(windowed, o)
+	}
+	for _, o := range opts {
+		table, aggregate, windowed = append(table, o), append(aggregate, o), append(windowed, o)
+	}
+	zero := func() (v V) { return v }
+	add := func(sum V, r processor.Record[string, int64]) V { return n.add(sum, n.of(r.Value)) }
+
+	b := topology.New()
+	in := topology.Source(b, "in", serde.String, serde.Int64)
+	newest := topology.MapValues(in, n.of, n.serde).ToTable("newest", table...)
+	topology.AggregateTable(topology.GroupTable(newest, "by-value", func(v V) string { return fmt.Sprint(n.int(v) % 7) }, serde.String), "by-digit", zero,
+		func(sum V, r processor.Record[string, V]) V { return n.add(sum, r.Value) },
+		func(sum V, r processor.Record[string, V]) V { return n.add(sum, n.negate(r.Value)) }, n.serde, aggregate...)
+	byKey := topology.GroupByKey(in, "by-key")
+	topology.Aggregate(byKey, "sums", zero, add, n.serde, aggregate...)
+	topology.AggregateWindows(byKey.Window(topology.Tumbling(20*time.Millisecond)), "per-window", zero, add, n.serde, windowed...)
+	topology.AggregateWindows(byKey.Window(topology.Sliding(15*time.Millisecond)), "near", zero, add, n.serde, windowed...)
+	topology.AggregateSessions(byKey.Sessions(5*time.Millisecond), "visits", zero, add, n.add, n.serde, windowed...)
+	spec := state.KeyValue("seen", serde.String, n.serde, n.store...)
+	topology.Process(in, "adder", func() *adder[V] { return &adder[V]{n: n, spec: spec} }, serde.String, serde.Int64, spec)
+	return build(t, b)
+}
+
+// numberRows returns the rows of all stores as text.
+func numberRows(t *testing.T, d *topologytest.Driver) map[string]string {
+	t.Helper()
+	rows := map[string]string{}
+	add := func(store string, key, value any, at processor.Timestamp, err error) {
+		if err != nil {
+			t.Fatalf("store %s: %v", store, err)
+		}
+		rows[fmt.Sprint(store, " ", key)] = fmt.Sprint(value, "@", int64(at))
+	}
+	for _, name := range []string{"newest", "by-digit", "sums", "seen"} {
+		for e, err := range topologytest.Store[state.KeyValueStore[string, amount]](d, name, 0).All() {
+			switch {
+			case name == "by-digit" && e.Value.cents() == 0:
+				continue // merged updates may never reach the group
+			case name == "by-digit":
+				e.Timestamp = 0 // that of the last update, which may be merged
+			}
+			add(name, e.Key, e.Value, e.Timestamp, err)
+		}
+	}
+	for _, name := range []string{"per-window", "near"} {
+		for e, err := range topologytest.Store[windowstore.Store[string, amount]](d, name, 0).All() {
+			add(name, fmt.Sprint(e.Key, e.Start), e.Value, e.Timestamp, err)
+		}
+	}
+	for e, err := range topologytest.Store[sessionstore.Store[string, amount]](d, "visits", 0).FindAll(0, math.MaxInt64) {
+		add("visits", fmt.Sprint(e.Key, e.Start, e.End), e.Value, e.Timestamp, err)
+	}
+	return rows
+}
+
+// TestMigratedStoresEqualNewOnes runs three versions of a program one after the other,
+// each with other values, over commit intervals, crashes and lost disks. In the end, the
+// stores have the same rows as those of the last version, if it had run from the start.
+func TestMigratedStoresEqualNewOnes(t *testing.T) {
+	t.Parallel()
+	for name, opts := range map[string][]topology.StoreOption{"on disk": nil, "in memory": {topology.InMemory()}} {
+		for _, every := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s/every update %t", name, every), func(t *testing.T) {
+				t.Parallel()
+				for seed := range seedtest.Seeds(t, 8) {
+					runNumbers(t, seed, every, opts)
+				}
+			})
+		}
+	}
+}
+
+func runNumbers(t *testing.T, seed uint64, every bool, opts []topology.StoreOption) {
+	t.Helper()
+	r := rand.New(rand.NewPCG(seed, 17))
+	driverOpts := []topologytest.Option{topologytest.CommitInterval(time.Duration(1+r.IntN(40)) * time.Millisecond), topologytest.Start(start)}
+	if r.IntN(2) == 0 {
+		driverOpts = append(driverOpts, seam.SweepRows(1+r.IntN(5)).(topologytest.Option))
+	}
+	if every {
+		driverOpts = append(driverOpts, topologytest.EveryUpdate())
+	}
+	versions := []*topology.Topology{
+		numbersTopology(t, intNumber, opts...), numbersTopology(t, floatNumber, opts...), numbersTopology(t, amountNumber, opts...),
+	}
+	d := topologytest.New(t, versions[0], driverOpts...)
+	reference := topologytest.New(t, versions[2], topologytest.Start(start))
+	disks := []topologytest.Disk{topologytest.KeepDisk, topologytest.LoseDisk, topologytest.StaleDisk, topologytest.TearDisk(seed)}
+	at, n := start.UnixMilli(), 60
+	for version := range versions {
+		if version > 0 {
+			d.Commit()
+			d.RestartWith(versions[version])
+		}
+		for range n {
+			at += r.Int64N(6)
+			rec := processor.Record[string, int64]{Key: fmt.Sprint(r.IntN(8)), Value: 1 + r.Int64N(90), Timestamp: processor.Timestamp(at - r.Int64N(4))}
+			for _, to := range []*topologytest.Driver{d, reference} {
+				topologytest.Input(to, "in", serde.String, serde.Int64).SendRecord(rec)
+			}
+			d.Advance(time.Duration(r.IntN(9)) * time.Millisecond)
+			if r.IntN(20) == 0 {
+				d.CrashAll(disks[r.IntN(len(disks))])
+			}
+		}
+	}
+	d.Commit()
+	got, want := numberRows(t, d), numberRows(t, reference)
+	for key, row := range want {
+		if got[key] != row {
+			t.Errorf("seed %d: %s is %s, want %s", seed, key, got[key], row)
+		}
+	}
+	if !maps.Equal(got, want) {
+		t.Fatalf("seed %d: rows\n%v, want\n%v", seed, slices.Sorted(maps.Keys(got)), slices.Sorted(maps.Keys(want)))
+	}
+}
+
+// TestMigrationIsDeployed looks at what a user sees: the sweep, the headers of the
+// changelog, and the refusal of the version before.
+func TestMigrationIsDeployed(t *testing.T) {
+	t.Parallel()
+	sums := func(opts ...topology.TableOption) *topology.Topology {
+		b := topology.New()
+		topology.Aggregate(topology.GroupByKey(topology.Source(b, "in", serde.String, serde.Int64), "by-key"), "sums", func() string { return "0" },
+			func(sum string, r processor.Record[string, int64]) string {
+				n, _ := strconv.ParseInt(sum, 10, 64)
+				return strconv.FormatInt(n+r.Value, 10)
+			}, serde.String, opts...).Stream().To("out")
+		return build(t, b)
+	}
+	b := topology.New()
+	old := topology.Aggregate(topology.GroupByKey(topology.Source(b, "in", serde.String, serde.Int64), "by-key"), "sums", func() int64 { return 0 },
+		func(sum int64, r processor.Record[string, int64]) int64 { return sum + r.Value }, serde.Int64)
+	old.Stream().To("out")
+	before := build(t, b)
+	toText := topology.Migrate(serde.Int64, func(v int64) string { return strconv.FormatInt(v, 10) })
+
+	d := topologytest.New(t, before)
+	in := topologytest.Input(d, "in", serde.String, serde.Int64)
+	in.Send("a", 1, start)
+	in.Send("b", 2, start)
+	d.RestartWith(sums(toText))
+	d.Commit()
+	changelog := d.Topic("test-sums-changelog")
+	if len(changelog) != 4 {
+		t.Fatalf("the changelog has %d records: the rows are not converted", len(changelog))
+	}
+	for i, r := range changelog {
+		if converted := i >= 2; converted != (len(r.Headers) == 1) || converted && (r.Headers[0].Key != "millrace-format" || r.Timestamp != processor.TimestampOf(start)) {
+			t.Errorf("record %d of the changelog: %+v", i, r)
+		}
+	}
+	if n := len(d.Topic("out")); n != 2 {
+		t.Errorf("the conversion was forwarded: %d records", n)
+	}
+	in.Send("a", 3, start)
+	if v, _, err := topologytest.Store[state.KeyValueStore[string, string]](d, "sums", 0).Get("a"); v != "4" || err != nil {
+		t.Errorf("a is %q, %v", v, err)
+	}
+	for want, topo := range map[string]*topology.Topology{
+		"the newest format of this topology is 0": before,
+		"has lost 1 of their Migrate options":     sums(),
+		"whose format 0 was":                      sums(topology.Migrate(serde.Float64, func(float64) string { return "" })),
+	} {
+		if err := d.Try(func() { d.RestartWith(topo) }); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "store sums ") {
+			t.Errorf("want %q, got %v", want, err)
+		}
+	}
+	d.RestartWith(sums(topology.Migrated(1)))
+	in.Send("b", 3, start)
+	d.CrashAll(topologytest.LoseDisk)
+	if v, _, err := topologytest.Store[state.KeyValueStore[string, string]](d, "sums", 0).Get("b"); v != "5" || err != nil {
+		t.Errorf("b is %q, %v", v, err)
+	}
+}
+
+// A migration that fails ends the run with an error that names the row. A version with a
+// corrected function continues.
+func TestMigrationFails(t *testing.T) {
+	t.Parallel()
+	table := func(vs serde.Serde[string], opts ...topology.SourceTableOption) *topology.Topology {
+		b := topology.New()
+		topology.SourceTable(b, "rows", serde.String, vs, opts...)
+		return build(t, b)
+	}
+	b := topology.New()
+	topology.SourceTable(b, "rows", serde.String, serde.Int64)
+	d := topologytest.New(t, build(t, b))
+	in := topologytest.Input(d, "rows", serde.String, serde.Int64)
+	in.Send("good", 1, start)
+	in.Send("bad", 2, start)
+	failed := errors.New("no such currency")
+	for name, convert := range map[string]func(int64) (string, error){
+		"error": func(v int64) (string, error) {
+			if v == 2 {
+				return "", failed
+			}
+			return "", nil
+		},
+		"panic": func(v int64) (string, error) { panic(failed) },
+	} {
+		err := d.Try(func() { d.RestartWith(table(serde.String, topology.TryMigrate(serde.Int64, convert))) })
+		if err == nil || !strings.Contains(err.Error(), "store rows: convert the row with the key") || !strings.Contains(err.Error(), failed.Error()) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	d.RestartWith(table(serde.String, topology.Migrate(serde.Int64, func(v int64) string { return strconv.FormatInt(v, 10) })))
+	for key, want := range map[string]string{"good": "1", "bad": "2"} {
+		if v, _, err := topologytest.Store[state.KeyValueStore[string, string]](d, "rows", 0).Get(key); v != want || err != nil {
+			t.Errorf("%s is %q, %v", key, v, err)
+		}
+	}
+}

@@ -1,8 +1,8 @@
 // Worker is the program that the tests on real Kafka start, kill and restart. It counts
 // the records of a topic by value, through a repartition topic, and sends every update,
 // or the merged updates, to another topic. With -interval it counts them in batches, with
-// -timed in sessions and sliding windows. On standard output it writes the lines that the
-// tests wait for.
+// -timed in sessions and sliding windows. With -table it looks the keys of the records up
+// in a table instead. On standard output it writes the lines that the tests wait for.
 package main
 
 import (
@@ -24,6 +24,8 @@ type options struct {
 	in, out, also, alsoOut string
 	timeBased              bool
 	interval               time.Duration
+	table                  string
+	sourceAsChangelog      bool
 }
 
 // restart is a millrace.Restart as a flag.
@@ -51,12 +53,17 @@ func main() {
 	flag.StringVar(&o.alsoOut, "also-out", "", "topic for what is read from -also")
 	flag.DurationVar(&o.interval, "interval", 0, "count in batches of this length: by value to -out, all to -also-out")
 	flag.BoolVar(&o.timeBased, "timed", false, "sessions and sliding windows of -in, and its join with -also")
+	flag.StringVar(&o.table, "table", "", "topic of a table, in which the keys of -in are looked up")
+	flag.BoolVar(&o.sourceAsChangelog, "source-as-changelog", false, "the topic of the table is its changelog")
 	flag.Var(&lost, "lost-offsets", "where to begin when offsets were lost: earliest or latest")
 	flag.Var(&recreated, "recreated-inputs", "where to begin when a topic was created again: earliest or latest")
 	flags := program.Register()
 	flag.Parse()
 	config := flags.Config()
 	config.LostOffsets, config.RecreatedInputs = millrace.Restart(lost), millrace.Restart(recreated)
+	if o.table != "" {
+		config.Errors = skipping
+	}
 	program.Main(o.topology(), config)
 }
 
@@ -64,6 +71,10 @@ func (o options) topology() *topology.Builder {
 	b := topology.New()
 	if o.timeBased {
 		o.timed(b)
+		return b
+	}
+	if o.table != "" {
+		o.asking(b)
 		return b
 	}
 	lines := topology.Source(b, o.in, serde.String, serde.String)

@@ -96,9 +96,8 @@ func New(cfg Config) (*Restorer, error) {
 func (r *Restorer) Close() { r.cl.Close() }
 
 // Restore reads every partition from its From up to its current high watermark, or to its
-// To. It blocks
-// until all partitions are done or ctx ends. The callbacks run in the caller's goroutine,
-// one at a time. done and progress may be nil.
+// To. It blocks until all partitions are done or ctx ends. The callbacks run in the
+// caller's goroutine, one at a time. done and progress may be nil.
 //
 // A partition with nothing to read is done immediately, without a fetch. If a partition
 // fails, the others continue: Restore returns all errors at the end.

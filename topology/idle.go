@@ -24,6 +24,9 @@ import (
 //     close up to a second later than computed. Only confirmed time counts.
 //   - A new record ends the idle time. So does one whose transaction is still open, and
 //     one that is only filtered out in front of the aggregation.
+//   - Updates that an operator of the task holds back until the commit must have been
+//     sent. A record that a punctuator or a commit sends to the aggregation while its
+//     inputs are idle begins the time anew.
 //   - If Kafka cannot be reached, and after a restart, a rebalance, a restore or an
 //     abort, the idle time begins again at 0.
 //   - The inputs of an aggregation are the partitions that feed it in its own task. All

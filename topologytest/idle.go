@@ -29,7 +29,8 @@ func (d *Driver) confirm() {
 	}
 	for _, r := range d.tasks {
 		for _, p := range r.inputs {
-			r.task.Confirm(p.Topic, p.Partition, d.logs.end(p.Topic, p.Partition), d.now)
+			end := d.logs.end(p.Topic, p.Partition)
+			r.task.Confirm(p.Topic, p.Partition, end, end, d.now)
 		}
 	}
 }

@@ -142,10 +142,10 @@ type Task interface {
 	// documents. The task passes errors of f to the policy.
 	Schedule(n *Node, kind processor.TimeKind, start time.Time, interval time.Duration, f func(now time.Time) error) processor.Schedule
 
-	// OnIdle registers f to be called while all inputs of the task that feed the node
-	// have been idle for at least after; see Idle. Functions are called parents before
+	// OnIdle registers f to be called while all inputs of the task that feed the node are
+	// idle, whenever that is confirmed; see Idle. Functions are called parents before
 	// children. worked says that f has done something that must be committed.
-	OnIdle(n *Node, after time.Duration, f func(Idle) (worked bool, err error))
+	OnIdle(n *Node, f func(Idle) (worked bool, err error))
 
 	// OnFlush registers f to be called at every commit, before the stores are flushed.
 	// Functions are called parents before children, in order of Node.ID.

@@ -12,13 +12,19 @@ import (
 // so that windows close without new records. Stream time goes on from where the last
 // record has left it, as fast as the wall clock. It stops when the last window with a row
 // is closed: beyond that nothing waits, and records that come later should not be late.
+//
+// A punctuator or a flush in front of the aggregation may send it records although its
+// inputs are idle. Such a record begins the time anew.
 type idleness struct {
 	clock *clock
+	after time.Duration
 	last  func() int64 // the end of the last window that ever had a row
 	delay int64        // how long after its end a window is closed
 
-	since time.Time           // the beginning of the present idle time
-	from  processor.Timestamp // stream time at that moment
+	inputs  time.Time           // the beginning of the idle time of the inputs
+	since   time.Time           // the same, or the time of a record after it
+	from    processor.Timestamp // stream time at since
+	reached processor.Timestamp // stream time after the last call
 }
 
 // closesWhenIdle makes an aggregation close its windows while its inputs are idle, for at
@@ -27,8 +33,8 @@ func (c *clock) closesWhenIdle(t graph.Task, n *graph.Node, delay int64, last fu
 	if n.IdleAfter == 0 {
 		return
 	}
-	i := &idleness{clock: c, last: last, delay: delay}
-	t.OnIdle(n, n.IdleAfter, func(idle graph.Idle) (worked bool, err error) {
+	i := &idleness{clock: c, after: n.IdleAfter, last: last, delay: delay}
+	t.OnIdle(n, func(idle graph.Idle) (worked bool, err error) {
 		if !i.advance(idle) {
 			return false, nil
 		}
@@ -38,19 +44,25 @@ func (c *clock) closesWhenIdle(t graph.Task, n *graph.Node, delay int64, last fu
 
 // advance reports whether stream time has moved.
 func (i *idleness) advance(idle graph.Idle) (moved bool) {
-	if !idle.Since.Equal(i.since) {
-		i.since, i.from = idle.Since, *i.clock.newest
+	newest := *i.clock.newest
+	switch {
+	case !idle.Since.Equal(i.inputs):
+		i.inputs, i.since, i.from = idle.Since, idle.Since, newest
+	case newest != i.reached:
+		i.since, i.from = idle.Until, newest
 	}
-	end := i.last()
-	if i.from < 0 || end < 0 || end > math.MaxInt64-i.delay {
+	i.reached = newest
+	passed, end := idle.Until.Sub(i.since), i.last()
+	if passed < i.after || i.from < 0 || end < 0 || end > math.MaxInt64-i.delay {
 		return false
 	}
-	to := min(i.from+processor.Timestamp(idle.Until.Sub(idle.Since).Milliseconds()), processor.Timestamp(end+i.delay))
-	if to <= *i.clock.newest {
+	to := min(i.from+processor.Timestamp(passed.Milliseconds()), processor.Timestamp(end+i.delay))
+	if to <= newest {
 		return false
 	}
 	i.clock.input = nil // the time is not that of one input
 	i.clock.advance(to)
+	i.reached = to
 	return true
 }
 

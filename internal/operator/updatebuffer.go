@@ -72,7 +72,7 @@ func (c Suppression) open(of base, values serde.Serde[Buffered], send func([]byt
 	}
 	b.base.task.OnFlush(b.base.node, b.flush)
 	if slices.ContainsFunc(c.Closes, func(of Closing) bool { return of.Idle }) {
-		b.base.task.OnIdle(b.base.node, 0, b.idle)
+		b.base.task.OnIdle(b.base.node, b.idle)
 	}
 	return b, b.each(func(key []byte, row Buffered) error {
 		b.enter(row, key)

@@ -51,7 +51,7 @@ func (t *Task) Begin() (c Commit, err error) {
 	}
 	t.begun = &generation{offsets: t.offsets(carried, changed), values: values, onCommitted: t.onCommitted, calls: t.calls}
 	t.onCommitted, t.calls = nil, nil
-	t.dirty, t.awaited, t.commitRequested = false, false, false
+	t.dirty, t.unflushed, t.awaited, t.commitRequested = false, false, false, false
 	return Commit{Offsets: t.begun.offsets}, nil
 }
 

@@ -107,8 +107,8 @@ func (h *host) Store(name string) (processor.Store, error) {
 	return nil, fmt.Errorf("task %s has no store %q", h.t.cfg.ID, name)
 }
 
-func (h *host) OnIdle(n *graph.Node, after time.Duration, f func(graph.Idle) (bool, error)) {
-	h.t.onIdle(n, after, f)
+func (h *host) OnIdle(n *graph.Node, f func(graph.Idle) (bool, error)) {
+	h.t.onIdle(n, f)
 }
 
 func (h *host) Schedule(n *graph.Node, kind processor.TimeKind, start time.Time, interval time.Duration, f func(time.Time) error) processor.Schedule {

@@ -9,15 +9,15 @@ import (
 
 // idler is a node that is told when its inputs are idle.
 type idler struct {
-	node  *graph.Node
-	after time.Duration
-	f     func(graph.Idle) (worked bool, err error)
+	node *graph.Node
+	f    func(graph.Idle) (worked bool, err error)
 
-	queues []*queue // that feed the node
+	queues []*queue   // that feed the node
+	told   graph.Idle // by the last call
 }
 
-func (t *Task) onIdle(n *graph.Node, after time.Duration, f func(graph.Idle) (bool, error)) {
-	t.idlers = append(t.idlers, &idler{node: n, after: after, f: f})
+func (t *Task) onIdle(n *graph.Node, f func(graph.Idle) (bool, error)) {
+	t.idlers = append(t.idlers, &idler{node: n, f: f})
 }
 
 // linkIdlers finds the queues of the idlers, once the queues have their nodes.
@@ -38,17 +38,19 @@ func feeds(source, n *graph.Node) bool {
 	return n == source || slices.ContainsFunc(n.Parents, func(p *graph.Node) bool { return feeds(source, p) })
 }
 
-// Confirm says that a partition of the input ended at the given offset when Kafka was
-// asked, and that it was asked at the given time. end is the high watermark: a record of
-// an open transaction is not processed yet, but it is on its way.
+// Confirm says that Kafka was asked at the given time where a partition of the input
+// ends, and that the answer was end, the high watermark: a record of an open transaction
+// is not processed yet, but it is on its way. next is the position up to which the shell
+// had fetched the partition before it asked.
 //
 // The partition is idle while confirmations say that the task has processed all its
-// records. Any record ends the idle time, and so does Unconfirmed.
-func (t *Task) Confirm(topic string, partition int32, end int64, at time.Time) {
+// records. Any record ends the idle time, also one that has come between the question and
+// the answer. So does Unconfirmed.
+func (t *Task) Confirm(topic string, partition int32, next, end int64, at time.Time) {
 	q := t.byName[Partition{topic, partition}]
 	switch {
 	case q == nil:
-	case !q.empty() || q.next < end || q.next < 0:
+	case !q.empty() || q.next != next || q.next < end || q.next < 0:
 		q.idle = graph.Idle{}
 	case q.idle.Since.IsZero():
 		q.idle = graph.Idle{Since: at, Until: at}
@@ -83,16 +85,23 @@ const idleCall = "idle"
 
 // PassIdle tells the idlers for how long their inputs have been idle. n says how many of
 // them have done something that must be committed.
+//
+// Until the records that were processed last are committed, it does nothing: nodes in
+// front of an idler may hold updates back until then.
 func (t *Task) PassIdle(now time.Time) (n int, err error) {
 	if err := t.over(); err != nil {
 		return 0, err
 	}
 	defer t.contain(&err)
+	if t.unflushed {
+		return 0, nil
+	}
 	for _, i := range t.idlers {
-		idle, ok := i.idle()
-		if !ok {
+		idle := i.idle()
+		if idle.Since.IsZero() || idle == i.told {
 			continue
 		}
+		i.told = idle
 		worked, err := t.passIdle(i, idle, now)
 		if worked {
 			t.dirty, t.awaited = true, true
@@ -123,13 +132,13 @@ func (t *Task) passIdle(i *idler, idle graph.Idle, now time.Time) (worked bool, 
 	return worked, nil
 }
 
-// idle returns the time for which all inputs of the idler have been idle. ok is false if
-// it is too short.
-func (i *idler) idle() (idle graph.Idle, ok bool) {
+// idle returns the time for which all inputs of the idler have been idle. It is zero if
+// one of them is not.
+func (i *idler) idle() (idle graph.Idle) {
 	for n, q := range i.queues {
 		switch {
 		case q.idle.Since.IsZero():
-			return idle, false
+			return graph.Idle{}
 		case n == 0:
 			idle = q.idle
 			continue
@@ -141,5 +150,5 @@ func (i *idler) idle() (idle graph.Idle, ok bool) {
 			idle.Until = q.idle.Until
 		}
 	}
-	return idle, len(i.queues) > 0 && idle.Until.Sub(idle.Since) >= i.after
+	return idle
 }

@@ -55,6 +55,7 @@ type Task struct {
 	starting  bool         // New is making the nodes
 
 	dirty           bool
+	unflushed       bool  // records were processed since the last Begin
 	awaited         bool  // see Awaited
 	workLeft        bool  // a store has asked for another commit after this one
 	held            int64 // bytes that nodes hold in memory
@@ -212,7 +213,7 @@ func (t *Task) extractAgain(q *queue, in *graph.Input, cause error) (ts processo
 // step processes the head of the queue.
 func (t *Task) step(q *queue) error {
 	in := q.head()
-	t.dirty = true
+	t.dirty, t.unflushed = true, true
 	t.awaited = t.awaited || q.awaited
 	t.taken++
 	t.current, t.eventTime, t.logTime = in, q.headTime, q.logTime

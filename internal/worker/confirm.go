@@ -66,15 +66,19 @@ func (f *Fetcher) Confirm(ctx context.Context, every time.Duration) {
 
 // confirm asks once.
 func (f *Fetcher) confirm(ctx context.Context, feeds []*Feed) {
+	positions := make([]int64, len(feeds))
+	for i, feed := range feeds {
+		positions[i] = feed.position.Load()
+	}
 	at := time.Now()
 	ends := f.ends(ctx, feeds)
 	if ctx.Err() != nil {
 		return
 	}
-	for _, feed := range feeds {
+	for i, feed := range feeds {
 		b := batch{feed: feed, next: -1, about: unconfirmed}
 		if end, ok := ends[feed.Topic][feed.Partition]; ok {
-			b.about, b.end, b.at = confirmed, end, at
+			b.about, b.position, b.end, b.at = confirmed, positions[i], end, at
 		}
 		feed.inbox.put(b)
 	}

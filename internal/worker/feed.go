@@ -29,6 +29,7 @@ type Feed struct {
 	waited, paused, closed atomic.Bool
 	quiet                  atomic.Bool  // see setQuiet
 	end                    atomic.Int64 // last stable offset, -1 before the first fetch
+	position               atomic.Int64 // behind what was fetched
 }
 
 // size is the number of bytes that are buffered.
@@ -55,7 +56,7 @@ type batch struct {
 	end    int64
 
 	about    about
-	position int64     // rewound: the fetcher's previous position
+	position int64     // of the fetcher; rewound: before it; confirmed: when it asked
 	at       time.Time // confirmed: when Kafka was asked for the end
 }
 

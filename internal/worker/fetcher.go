@@ -121,6 +121,7 @@ func (f *Fetcher) Rewind(feed *Feed, position, from int64) {
 }
 
 func (f *Fetcher) start(feed *Feed, from int64) {
+	feed.position.Store(from)
 	f.do(func(p *plan) {
 		if feed.closed.Load() {
 			return
@@ -266,6 +267,7 @@ func (f *Fetcher) hand(feed *Feed, p kgo.FetchTopicPartition) (next int64) {
 	b := batchOf(feed, p.Records, p.LastStableOffset)
 	feed.fetched.Add(b.bytes)
 	f.buffered.Add(b.bytes)
+	feed.position.Store(b.next)
 	feed.inbox.put(b)
 	return b.next
 }

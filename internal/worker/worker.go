@@ -294,7 +294,7 @@ func (w *Worker) takeFetched() {
 		case b.about == rewound:
 			w.rewind(t, &b)
 		case b.about == confirmed:
-			t.run.Confirm(b.feed.Topic, b.feed.Partition, b.end, b.at)
+			t.run.Confirm(b.feed.Topic, b.feed.Partition, b.position, b.end, b.at)
 		case b.about == unconfirmed:
 			t.run.Unconfirmed(b.feed.Topic, b.feed.Partition)
 		default:

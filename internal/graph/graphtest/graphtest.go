@@ -342,7 +342,7 @@ func (f *Task) Schedule(_ *graph.Node, _ processor.TimeKind, _ time.Time, _ time
 	return schedule{}
 }
 
-func (f *Task) OnIdle(_ *graph.Node, _ time.Duration, g func(graph.Idle) (bool, error)) {
+func (f *Task) OnIdle(_ *graph.Node, g func(graph.Idle) (bool, error)) {
 	f.idles = append(f.idles, g)
 }
 

@@ -96,10 +96,9 @@ func (m *meter) measure(ctx context.Context, r runConfig) (res result, err error
 
 // sample is what a process had used when it had processed a part of its input.
 type sample struct {
-	at    time.Time
-	cpu   time.Duration
-	done  int64 // records
-	ended bool
+	at   time.Time
+	cpu  time.Duration
+	done int64 // records
 }
 
 // watch follows a process until it has processed n records and has come to rest.

@@ -34,9 +34,12 @@ func TestSourceAsChangelogIsRefused(t *testing.T) {
 		"with Versioned":               func(b *Builder) { table(serde.String, Versioned(time.Hour))(b) },
 		"with WithoutChangelog":        func(b *Builder) { table(serde.String, WithoutChangelog())(b) },
 		"with WithoutStore":            func(b *Builder) { table(serde.String, WithoutStore())(b) },
-		"json":                         func(b *Builder) { table(serde.JSON[string]())(b) },
-		`filter "users-filter"`:        func(b *Builder) { plain(b).Filter(startsWithY).Stream().To("out") },
-		`stored "kept"`:                func(b *Builder) { plain(b).Stored("kept") },
+		"with Migrate": func(b *Builder) {
+			table(serde.String, Migrate(serde.Bytes, func(old []byte) string { return string(old) }))(b)
+		},
+		"json":                  func(b *Builder) { table(serde.JSON[string]())(b) },
+		`filter "users-filter"`: func(b *Builder) { plain(b).Filter(startsWithY).Stream().To("out") },
+		`stored "kept"`:         func(b *Builder) { plain(b).Stored("kept") },
 		`groupTable "by-city"`: func(b *Builder) {
 			GroupTable(plain(b), "by-city", strings.ToUpper, serde.String).Count("cities")
 		},

@@ -5,6 +5,7 @@ import (
 	"iter"
 
 	"github.com/millrace-streams/millrace/internal/engine"
+	"github.com/millrace-streams/millrace/internal/store"
 	"github.com/millrace-streams/millrace/processor"
 )
 
@@ -37,28 +38,11 @@ func (s *keyValue[K, V]) PrefixScan(prefix []byte) iter.Seq2[Entry[K, V], error]
 
 // between yields the rows between two bounds. A nil bound is open.
 func (s *keyValue[K, V]) between(from, to *K, reverse bool) iter.Seq2[Entry[K, V], error] {
-	lower, upper, err := s.bounds(from, to)
+	lower, upper, err := store.Bounds(s.core, from, to)
 	if err != nil {
 		return func(yield func(Entry[K, V], error) bool) { yield(Entry[K, V]{}, err) }
 	}
 	return s.scan(lower, upper, reverse)
-}
-
-func (s *keyValue[K, V]) bounds(from, to *K) (lower, upper []byte, err error) {
-	if from != nil {
-		if lower, err = s.core.Encode(*from); err != nil {
-			return nil, nil, err
-		}
-		lower = bytes.Clone(lower)
-	}
-	if to != nil {
-		if upper, err = s.core.Encode(*to); err != nil {
-			return nil, nil, err
-		}
-		// This is the smallest key above to.
-		upper = append(bytes.Clone(upper), 0)
-	}
-	return lower, upper, nil
 }
 
 // scan is not inlined: each range read would have a copy of it.

@@ -147,21 +147,19 @@ func parts(err error) []error {
 // formatOf returns the format of a store as the topology's shape records it. windows are
 // those of a windowed table, or nil.
 func formatOf(spec *store.Spec, windows *Windows) string {
-	if windows == nil {
-		return spec.Format()
-	}
-	return spec.Format() + ", " + windows.String()
+	return withWindows(spec.Format(), windows)
 }
 
 // earlierFormats returns what formatOf returned for the earlier formats of the values.
 func earlierFormats(spec *store.Spec, windows *Windows) []string {
-	formats := spec.EarlierFormats()
-	for i, format := range formats {
-		if format != "" && windows != nil {
-			formats[i] = format + ", " + windows.String()
-		}
+	return spec.Migrations.Formats(func(values any) string { return withWindows(spec.FormatOf(values), windows) })
+}
+
+func withWindows(format string, windows *Windows) string {
+	if windows == nil {
+		return format
 	}
-	return formats
+	return format + ", " + windows.String()
 }
 
 // rowsOf returns the same facts as formatOf, in parts.

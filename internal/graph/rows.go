@@ -30,13 +30,7 @@ func RowsOf(s *store.Spec) Rows {
 	if !s.Kind.Own {
 		rows.Key, rows.Value = rowFormat(s.Keys), rowFormat(s.Values)
 	}
-	for _, values := range s.Migrations.Serdes() {
-		format := ""
-		if values != nil {
-			format = rowFormat(values)
-		}
-		rows.Earlier = append(rows.Earlier, format)
-	}
+	rows.Earlier = s.Migrations.Formats(rowFormat)
 	return rows
 }
 

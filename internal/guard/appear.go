@@ -65,11 +65,17 @@ func (g *Guard) read(ctx context.Context) (registry.View, error) {
 // from the topic of its table lacks no records, and is not among them.
 func (g *Guard) added(view registry.View) (added []*graph.Store) {
 	for _, s := range g.cfg.Graph.Stores {
-		if lasting := s.Spec.Logged() || s.Spec.Persistent(); lasting && !s.Waiting && s.FromTopic == nil && !g.had(view, s.Name) {
+		if lasts(s) && s.FromTopic == nil && !g.had(view, s.Name) {
 			added = append(added, s)
 		}
 	}
 	return added
+}
+
+// lasts reports whether later results depend on the content that a store has now: it
+// outlives a restart, and its records do not only wait to be sent on.
+func lasts(s *graph.Store) bool {
+	return (s.Spec.Logged() || s.Spec.Persistent()) && !s.Waiting
 }
 
 // had reports whether the application had a store when it last processed records. The
@@ -127,12 +133,13 @@ func (g *Guard) processedOf(topics []string) []string {
 func (g *Guard) explainEmpty(view registry.View) {
 	for _, name := range g.cfg.StartEmpty {
 		i := slices.IndexFunc(g.cfg.Graph.Stores, func(s *graph.Store) bool { return s.Name == name })
-		switch {
-		case i < 0:
+		if i < 0 {
 			g.cfg.Logger.Warn("Config.StartEmpty names a store that the topology does not have", "store", name)
-		case len(g.lacking(view, g.cfg.Graph.Stores[i])) > 0:
-			g.cfg.Logger.Info("a store gets records of further topics without the earlier ones, as Config.StartEmpty says", "store", name,
-				"without_earlier_records_of", g.lacking(view, g.cfg.Graph.Stores[i]))
+			continue
+		}
+		switch lacking := g.lacking(view, g.cfg.Graph.Stores[i]); {
+		case len(lacking) > 0:
+			g.cfg.Logger.Info("a store gets records of further topics without the earlier ones, as Config.StartEmpty says", "store", name, "without_earlier_records_of", lacking)
 		case g.had(view, name):
 			g.cfg.Logger.Info("the application already has a store; remove its name from Config.StartEmpty", "store", name)
 		default:

@@ -17,8 +17,7 @@ import (
 // whose content does not last.
 func (g *Guard) gains(view registry.View, s *graph.Store) []string {
 	was, found := view.Store(s.Name)
-	lasting := s.Spec.Logged() || s.Spec.Persistent()
-	if !found || !lasting || s.Waiting || was.Newer || len(was.Fed) == 0 || !g.had(view, s.Name) {
+	if !found || !lasts(s) || was.Newer || len(was.Fed) == 0 || !g.had(view, s.Name) {
 		return nil
 	}
 	return slices.DeleteFunc(g.cfg.Graph.Feeding(s), func(topic string) bool {

@@ -98,26 +98,20 @@ func (m *Migrations) Newest() uint8 {
 	return uint8(min(m.gone+len(m.steps), maxFormat))
 }
 
-// Gone returns how many formats no row has any more.
-func (m *Migrations) Gone() int {
-	if m == nil {
-		return 0
-	}
-	return m.gone
-}
-
 // Converts reports whether rows of earlier formats are converted.
 func (m *Migrations) Converts() bool { return m != nil && len(m.steps) > 0 }
 
-// Serdes returns the serdes of the earlier formats by number, nil for formats that no row
-// has any more.
-func (m *Migrations) Serdes() []any {
+// Formats returns what name returns for the serdes of the earlier formats, by their
+// numbers. "" stands for a format that no row has any more.
+func (m *Migrations) Formats(name func(values any) string) []string {
 	if m == nil {
 		return nil
 	}
-	out := make([]any, m.gone)
-	for _, step := range m.steps {
-		out = append(out, step.serde)
+	out := make([]string, m.gone+len(m.steps))
+	for i, step := range m.steps {
+		if step.serde != nil { // nil is a mistake, which problems reports
+			out[m.gone+i] = name(step.serde)
+		}
 	}
 	return out
 }

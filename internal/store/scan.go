@@ -36,6 +36,18 @@ func (c *Core[K, V]) bound(key *K) ([]byte, error) {
 	return append([]byte{}, b...), nil
 }
 
+// Bounds returns the bounds of the rows with from <= key <= to, for Cells.Range. A nil
+// bound is open.
+func Bounds[K, V any](c *Core[K, V], from, to *K) (lower, upper []byte, err error) {
+	if lower, err = c.bound(from); err != nil {
+		return nil, nil, err
+	}
+	if upper, err = c.bound(to); err != nil || upper == nil {
+		return lower, nil, err
+	}
+	return lower, append(upper, 0), nil // the smallest key above to
+}
+
 // Has reports whether a key is in the range.
 func (r KeyRange) Has(key []byte) bool {
 	if r.One {

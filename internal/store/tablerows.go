@@ -1,7 +1,6 @@
 package store
 
 import (
-	"bytes"
 	"fmt"
 	"iter"
 
@@ -79,13 +78,7 @@ func (r *TableRows[K, V]) Get(key K) (value V, timestamp int64, ok bool, err err
 // Bounds returns the bounds, for Scan, of the rows with from <= key <= to. A nil bound is
 // open.
 func (r *TableRows[K, V]) Bounds(from, to *K) (lower, upper []byte, err error) {
-	if lower, err = r.core.bound(from); err != nil {
-		return nil, nil, err
-	}
-	if upper, err = r.core.bound(to); err != nil || upper == nil {
-		return lower, nil, err
-	}
-	return lower, append(bytes.Clone(upper), 0), nil // the smallest key above to
+	return Bounds(r.core, from, to)
 }
 
 // Scan yields the rows with lower <= encoded key < upper. Nil bounds are open. An error

@@ -66,18 +66,11 @@ func (t *Task) Unconfirmed(topic string, partition int32) {
 	}
 }
 
-// AppendQuiet appends the input partitions for which the task needs confirmations: those
-// that feed an idler and seem to be at their end.
-func (t *Task) AppendQuiet(dst []Partition) []Partition {
-	if len(t.idlers) == 0 {
-		return dst
-	}
-	for _, q := range t.queues {
-		if q.watched && q.empty() && !q.lags() {
-			dst = append(dst, Partition{q.topic, q.partition})
-		}
-	}
-	return dst
+// Quiet reports whether the task needs confirmations for an input partition: it feeds an
+// idler, and seems to be at its end.
+func (t *Task) Quiet(topic string, partition int32) bool {
+	q := t.byName[Partition{topic, partition}]
+	return q != nil && q.watched && q.empty() && !q.lags()
 }
 
 // idleCall names, for the Memory, a call of an idler.

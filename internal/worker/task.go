@@ -1,7 +1,6 @@
 package worker
 
 import (
-	"slices"
 	"time"
 
 	"github.com/millrace-streams/millrace/internal/engine"
@@ -34,8 +33,6 @@ type Task struct {
 	run   *task.Task
 	feeds []*Feed // in the order of Inputs
 	begun []task.Offset
-
-	quiet []task.Partition // scratch of settle
 
 	careful    bool  // one record per call, to find the record that takes too long
 	records    int64 // processed since the last commit
@@ -129,10 +126,7 @@ func (t *Task) settle() {
 			waited = waited || w.Topic == feed.Topic && w.Partition == feed.Partition
 		}
 		feed.settle(held, waited)
-	}
-	t.quiet = t.run.AppendQuiet(t.quiet[:0])
-	for _, feed := range t.feeds {
-		feed.fetcher.setQuiet(feed, slices.Contains(t.quiet, task.Partition{Topic: feed.Topic, Partition: feed.Partition}))
+		feed.fetcher.setQuiet(feed, t.run.Quiet(feed.Topic, feed.Partition))
 	}
 }
 

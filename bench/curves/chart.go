@@ -90,12 +90,7 @@ func (c *chart) yAt(v float64) float64 {
 // step is the distance of the lines of the grid: 1, 2 or 5 times a power of ten, so that
 // there are four to nine of them.
 func (c *chart) step() float64 {
-	most := 0.0
-	for _, values := range c.values {
-		for _, v := range values {
-			most = max(most, v)
-		}
-	}
+	most := c.most()
 	if most == 0 {
 		return 1
 	}
@@ -110,13 +105,18 @@ func (c *chart) step() float64 {
 
 // top is the upper end of the y axis.
 func (c *chart) top() float64 {
-	step, most := c.step(), 0.0
+	step := c.step()
+	return max(math.Ceil(c.most()/step), 1) * step
+}
+
+// most is the largest value.
+func (c *chart) most() (most float64) {
 	for _, values := range c.values {
 		for _, v := range values {
 			most = max(most, v)
 		}
 	}
-	return max(math.Ceil(most/step), 1) * step
+	return most
 }
 
 // short returns a number as a person writes it: 10 k, 3 M.

@@ -6,7 +6,6 @@ import (
 	"log"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 )
 
@@ -118,7 +117,7 @@ func (c *curve) table() string {
 	fmt.Fprintf(&b, "workload\t%s\trecords\tCPU µs per record\tpeak memory MB\trecords per s\n", c.x)
 	for _, l := range c.lines {
 		for i, r := range l.result {
-			fmt.Fprintf(&b, "%s\t%d\t%d\t%.2f\t%.0f\t%s\n", l.name, l.xs[i], l.runs[i].records, r.cpu, r.memory, strconv.Itoa(int(r.rate/1000)*1000))
+			fmt.Fprintf(&b, "%s\t%d\t%d\t%.2f\t%.0f\t%d\n", l.name, l.xs[i], l.runs[i].records, r.cpu, r.memory, int(r.rate/1000)*1000)
 		}
 	}
 	return b.String()

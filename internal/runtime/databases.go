@@ -148,13 +148,8 @@ func (d *databases) measureLags(ctx context.Context, client *kgo.Client) error {
 	for id, db := range d.open {
 		var lag int64
 		for _, kept := range d.plan.sub(id).Stores {
-			topic := ""
-			switch {
-			case kept.FromTopic != nil:
-				topic = kept.FromTopic.Topic
-			case kept.Spec.Logged():
-				topic = d.plan.changelog(kept.Spec)
-			default:
+			topic := d.plan.restoredFrom(kept)
+			if topic == "" {
 				continue
 			}
 			table, err := db.Table(kept.Name, kept.Spec.Persistent())

@@ -119,6 +119,18 @@ func (p *plan) changelogs() []string {
 	return names
 }
 
+// restoredFrom returns the topic from which a store is restored: its changelog, or the
+// topic of its table. It is "" if there is none.
+func (p *plan) restoredFrom(s *graph.Store) string {
+	switch {
+	case s.FromTopic != nil:
+		return s.FromTopic.Topic
+	case s.Spec.Logged():
+		return p.changelog(s.Spec)
+	}
+	return ""
+}
+
 // tableTopics returns the topics from which tables without a changelog of their own are
 // restored.
 func (p *plan) tableTopics() []string { return tableTopics(p.graph) }

@@ -57,16 +57,14 @@ func (t *target) addChangelogs(p *plan, id taskid.ID) error {
 		if err != nil {
 			return fmt.Errorf("store %s: %w", kept.Name, err)
 		}
-		log := &changelog{target: t, store: kept.Name, spec: kept.Spec, table: table, fromTopic: kept.FromTopic}
-		log.Partition.Partition = id.Partition
-		switch {
-		case kept.FromTopic != nil:
-			log.Topic, log.Bounded = kept.FromTopic.Topic, true
-		case kept.Spec.Logged():
-			log.Topic = p.changelog(kept.Spec)
-			t.task.Changelogs = append(t.task.Changelogs, log.Topic)
-		default:
+		topic := p.restoredFrom(kept)
+		if topic == "" {
 			continue
+		}
+		log := &changelog{target: t, store: kept.Name, spec: kept.Spec, table: table, fromTopic: kept.FromTopic}
+		log.Topic, log.Partition.Partition, log.Bounded = topic, id.Partition, kept.FromTopic != nil
+		if kept.FromTopic == nil {
+			t.task.Changelogs = append(t.task.Changelogs, topic)
 		}
 		t.logs = append(t.logs, log)
 	}

@@ -111,20 +111,6 @@ func (q *queue) pop(done func([]graph.Input)) {
 	}
 }
 
-// lend notes that somebody keeps a pointer to a record until the end of the transaction.
-func (t *Task) lend(in *graph.Input) *graph.Input {
-	t.lent = t.lent || in != nil
-	return in
-}
-
-// done returns Config.Done, or nil as long as somebody may have a pointer to a record.
-func (t *Task) done() func([]graph.Input) {
-	if t.lent {
-		return nil
-	}
-	return t.cfg.Done
-}
-
 // passed moves the position over offsets that hold no records.
 func (q *queue) passed() {
 	if q.empty() && q.next > q.position && q.next >= 0 {

@@ -97,6 +97,20 @@ func (t *Task) Add(topic string, partition int32, records []graph.Input, bytes i
 	return q.add(records, bytes)
 }
 
+// lend notes that somebody keeps a pointer to a record until the end of the transaction.
+func (t *Task) lend(in *graph.Input) *graph.Input {
+	t.lent = t.lent || in != nil
+	return in
+}
+
+// done returns Config.Done, or nil as long as somebody may have a pointer to a record.
+func (t *Task) done() func([]graph.Input) {
+	if t.lent {
+		return nil
+	}
+	return t.cfg.Done
+}
+
 // SetEnd sets the end of an input partition: with read_committed the last stable offset,
 // else the high watermark. A task does not choose a record while another of its
 // partitions is empty and has records between its position and its end. With Config.Idle

@@ -75,6 +75,8 @@ type node struct {
 
 	answers bool // see graph.Node
 
+	withoutStore bool // a table with this option
+
 	windows     *Windows // of a windowed aggregation
 	everyUpdate bool     // of a windowed aggregation
 	idleAfter   time.Duration

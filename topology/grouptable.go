@@ -48,7 +48,7 @@ func groupTable[K, V, K2 any](t Table[K, V], name string, given any, key func(*g
 	t.b.needSerde(n, "key", ks, "to send them through topic <app>-"+name+graph.RepartitionSuffix)
 	t.b.needSerde(n, "value", t.values, "to send them through topic <app>-"+name+graph.RepartitionSuffix)
 	if !t.n.sendsOld() {
-		t.b.problem("%v: the table has no store, so its old values cannot be subtracted: remove WithoutStore where it was made, or call Stored on it first", n)
+		t.b.problem("%v: the table has no store, so its old values cannot be subtracted: %s", n, t.n.addStore())
 	}
 	s := flow[K2, operator.Delta[V]]{b: t.b, n: n, keys: ks}
 	if !isNil(t.values) {

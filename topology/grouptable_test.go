@@ -155,7 +155,7 @@ func TestGroupTableProblems(t *testing.T) {
 	GroupTable(in.Stored("st"), "nil-key", nil, serde.Serde[string](nil)).Reduce("r", nil, nil)
 	_, err := b.Build()
 	for _, want := range []string{
-		`groupTable "by": the table has no store, so its old values cannot be subtracted`,
+		`groupTable "by": the table has no store, so its old values cannot be subtracted: remove WithoutStore where table "in-table" is made, or call Stored on the table first`,
 		`groupTable "nil-key": the function is nil`,
 		`groupTable "nil-key": needs a serde for its keys`,
 		`reduce "r": the function is nil`,

@@ -97,7 +97,7 @@ func joinTable[K, V, T, R any](s Stream[K, V], t Table[K, T], op string, left bo
 // lookUp makes n read the rows of a table. in are the nodes whose stores have the rows.
 func (b *Builder) lookUp(n, table *node, in []*node) {
 	if len(in) == 0 {
-		b.problem("%v: table %q has no store, so its rows cannot be looked up: remove WithoutStore where it was made, or call Stored on it first", n, table.name)
+		b.problem("%v: table %q has no store, so its rows cannot be looked up: %s", n, table.name, table.addStore())
 	}
 	for _, of := range in {
 		for _, use := range of.stores {

@@ -228,14 +228,14 @@ func TestJoinProblems(t *testing.T) {
 	GroupTable(self, "by-letter", firstLetter, serde.String).Count("n")
 	_, err := b.Build()
 	for _, want := range []string{
-		`join "bare-join": table "bare-filter" has no store, so its rows cannot be looked up: remove WithoutStore where it was made, or call Stored`,
+		`join "bare-join": table "bare-filter" has no store, so its rows cannot be looked up: remove WithoutStore where table "bare-table" is made, or call Stored on the table first`,
 		`join "nil-join": the function is nil`,
 		`the key may have changed, so the records have to go through the topic <app>-<name>-repartition: give the join a name`,
 		`join "json-join": the keys have the serdes`,
 		`leftJoin "far-join": was given a handle of another Builder`,
 		`joinTables "bare-tables-left": table "bare-table" has no store`,
 		`joinTables "far-tables": was given a handle of another Builder`,
-		`groupTable "by-letter": the table has no store`,
+		`groupTable "by-letter": the table has no store, so its old values cannot be subtracted: call Stored on the table first`,
 	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is not in the error %v", want, err)

@@ -242,6 +242,7 @@ func TestForeignJoinProblems(t *testing.T) {
 	joined := JoinForeign(users, users, "twice", ownerOf, both, serde.String)
 	JoinForeign(joined, users, "twice", ownerOf, both, serde.String)
 	GroupTable(joined, "by-letter", firstLetter, serde.String).Count("n")
+	Join(Source(b, "in", serde.String, serde.String), joined, both, serde.String, Named("with-joined"))
 	users.Stream().To("app-twice-subscription-response-topic")
 	_, err := b.Build()
 	for _, want := range []string{
@@ -252,7 +253,8 @@ func TestForeignJoinProblems(t *testing.T) {
 		`joinForeign "far-join": was given a handle of another Builder`,
 		`joinForeign "self-join": table "self" does not know the old rows of its updates: call Stored on it first`,
 		`the name "twice" is used by a joinForeign and by a joinForeign`,
-		`groupTable "by-letter": the table has no store`,
+		`groupTable "by-letter": the table has no store, so its old values cannot be subtracted: call Stored on the table first`,
+		`join "with-joined": table "twice" has no store, so its rows cannot be looked up: call Stored on the table first`,
 		`has the name of an internal topic, <app>-twice-subscription-response-topic: only its join may write to it`,
 	} {
 		if err == nil || !strings.Contains(err.Error(), want) {

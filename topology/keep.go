@@ -1,6 +1,8 @@
 package topology
 
 import (
+	"fmt"
+
 	"github.com/millrace-streams/millrace/internal/graph"
 	"github.com/millrace-streams/millrace/internal/operator"
 	"github.com/millrace-streams/millrace/serde"
@@ -92,7 +94,7 @@ func keep[K, V any](s flow[K, V], n *node, store string, o tableOptions) Table[K
 func (b *Builder) keep(n *node, store string, s serdes, o tableOptions) string {
 	n.kind, n.keyed, n.table = graph.Processor, true, true
 	b.checkTTL(n, o)
-	if o.withoutStore {
+	if n.withoutStore = o.withoutStore; n.withoutStore {
 		if o != (tableOptions{withoutStore: true}) {
 			b.problem("%v: has WithoutStore together with an option of a store: remove one of them", n)
 		}
@@ -102,4 +104,29 @@ func (b *Builder) keep(n *node, store string, s serdes, o tableOptions) string {
 		b.needSerdes(n, s, "to store them")
 	}
 	return store
+}
+
+// addStore says, for errors, how the table of n gets a store.
+func (n *node) addStore() string {
+	if bare := n.madeWithoutStore(); bare != nil {
+		return fmt.Sprintf("remove WithoutStore where %v is made, or call Stored on the table first", bare)
+	}
+	return "call Stored on the table first"
+}
+
+// madeWithoutStore returns the table with the option [WithoutStore] from which the table
+// of n is derived, or nil.
+func (n *node) madeWithoutStore() *node {
+	switch {
+	case n.withoutStore:
+		return n
+	case !n.table || len(n.stores) > 0:
+		return nil
+	}
+	for _, p := range n.parents {
+		if bare := p.madeWithoutStore(); bare != nil {
+			return bare
+		}
+	}
+	return nil
 }

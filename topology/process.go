@@ -75,7 +75,11 @@ func (b *Builder) readTable(n *node, t place) {
 		return
 	}
 	if t.store == "" {
-		b.problem("%v: was given the table of %v, which has no store: remove WithoutStore where the table is made, or call Stored on it and pass the table that Stored returns", n, t.n)
+		remedy := "call Stored on it and pass the table that Stored returns"
+		if t.n.withoutStore {
+			remedy = "remove WithoutStore where the table is made, or " + remedy
+		}
+		b.problem("%v: was given the table of %v, which has no store: %s", n, t.n, remedy)
 		return
 	}
 	for _, use := range t.n.stores {

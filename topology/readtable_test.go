@@ -205,7 +205,7 @@ func TestATableForReadingCannotBeWritten(t *testing.T) {
 		"and state.OpenTable for all other tables": func(c ctx, table Table[string, string], _ WindowedTable[string, int64]) {
 			versionedstore.OpenTable(c, table)
 		},
-		"was given a *store.Core": func(c ctx, _ Table[string, string], _ WindowedTable[string, int64]) {
+		"open the store of table own: the processor was given a store of its own with this name, and not a table: open it with Open": func(c ctx, _ Table[string, string], _ WindowedTable[string, int64]) {
 			state.OpenTable(c, state.KeyValue("own", serde.String, serde.String))
 		},
 		`was not given store "other"`: func(c ctx, _ Table[string, string], _ WindowedTable[string, int64]) {
@@ -236,8 +236,14 @@ func TestTablesThatAProcessorCannotRead(t *testing.T) {
 	other := New()
 	foreign := SourceTable(other, "rows", serde.String, serde.String)
 	for want, table := range map[string]func(b *Builder) processor.StoreSpec{
-		`was given the table of filter "rows-filter", which has no store`: func(b *Builder) processor.StoreSpec {
+		`was given the table of filter "rows-filter", which has no store: call Stored on it and pass`: func(b *Builder) processor.StoreSpec {
 			return SourceTable(b, "rows", serde.String, serde.String).Filter(func(string) bool { return true })
+		},
+		`was given the table of suppress "calm", which has no store: call Stored on it and pass`: func(b *Builder) processor.StoreSpec {
+			return SourceTable(b, "rows", serde.String, serde.String).Suppress("calm", UntilTimeLimit(time.Second))
+		},
+		`was given the table of filter "bare-filter", which has no store: call Stored on it and pass`: func(b *Builder) processor.StoreSpec {
+			return SourceTable(b, "bare", serde.String, serde.String, WithoutStore()).Filter(func(string) bool { return true })
 		},
 		"remove WithoutStore where the table is made": func(b *Builder) processor.StoreSpec {
 			return SourceTable(b, "rows", serde.String, serde.String, WithoutStore())

@@ -158,7 +158,7 @@ func (b *Builder) checkSuppress(n, of *node, s Suppression, o tableOptions, wind
 	problem(o.versioned, "Suppress keeps no versions of the rows that it holds back: remove Versioned, or call Stored with Versioned on the result")
 	problem(o.mortal, "Suppress must not lose the rows that it holds back: remove TTL, or give it to the table")
 	b.refuseMigration(n, &o, "the rows that Suppress holds back cannot be migrated: remove Migrate and, if the values have changed, give Suppress another name")
-	problem(!of.sendsOld(), "the table has no store, so its earlier rows are not known: remove WithoutStore where the table is made, or call Stored on it first")
+	problem(!of.sendsOld(), "the table has no store, so its earlier rows are not known: %s", of.addStore())
 	problem(s.kind == untilClosed && !windowed, "UntilClosed needs the table of a windowed aggregation, or one that Filter, MapTable or a join has made from it: use UntilTimeLimit, or window the stream")
 	problem(s.kind == untilClosed && neverCloses(of), "the windows never end, so no row would ever be passed on: use other windows, or UntilTimeLimit")
 }

@@ -27,7 +27,7 @@ func TestSuppressIsRefused(t *testing.T) {
 		"UntilClosed needs the table of a windowed aggregation": func(b *topology.Builder) {
 			counts(b).Suppress("s", topology.UntilClosed())
 		},
-		"the table has no store": func(b *topology.Builder) {
+		`the table has no store, so its earlier rows are not known: remove WithoutStore where table "in-table" is made, or call Stored on the table first`: func(b *topology.Builder) {
 			topology.SourceTable(b, "in", serde.String, serde.String, topology.WithoutStore()).Suppress("s", second)
 		},
 		"the windows never end": func(b *topology.Builder) {

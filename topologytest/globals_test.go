@@ -168,6 +168,36 @@ func reviewed(t testing.TB) *topology.Topology {
 	return build(t, b)
 }
 
+// opensGlobalAsTable opens a global store with the function for tables.
+type opensGlobalAsTable struct{ mistake any }
+
+func (p *opensGlobalAsTable) Init(ctx processor.Context[string, string]) error {
+	defer func() { p.mistake = recover() }()
+	state.OpenTable(ctx, reviewCounts)
+	return nil
+}
+
+func (p *opensGlobalAsTable) Process(ctx processor.Context[string, string], r processor.Record[string, string]) error {
+	r.Value = fmt.Sprint(p.mistake)
+	ctx.Forward(r)
+	return nil
+}
+
+func TestGlobalStoreIsNotATable(t *testing.T) {
+	t.Parallel()
+	b := topology.New()
+	counts := topology.GlobalStore(b, "reviews", serde.String, serde.String, reviewCounts, func() *reviews { return &reviews{} })
+	in := topology.Source(b, "in", serde.String, serde.String)
+	newP := func() *opensGlobalAsTable { return &opensGlobalAsTable{} }
+	topology.Process(in, "reader", newP, serde.String, serde.String, counts).To("out")
+	d := topologytest.New(t, build(t, b))
+	topologytest.Input(d, "in", serde.String, serde.String).Send("k", "v", time.UnixMilli(1))
+	want := []string{"k=open the store of table review-counts: it is a global store: open it with state.OpenGlobal"}
+	if got := texts(d, "out"); !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 // The processor of a global store gets each record once, even across a restart. After its
 // disk was lost, it gets all records again.
 func TestGlobalStore(t *testing.T) {

@@ -37,6 +37,8 @@ type kept[V any] struct {
 	present   bool
 }
 
+func (*Reader[K, V]) ofGlobal() {}
+
 // keptBytes bounds the encoded size of the rows that a Reader keeps decoded, and keptRow
 // is the size of a row in addition to its bytes.
 const (

@@ -26,12 +26,17 @@ func OpenTable[K, V any](ctx processor.Context[K, V], table processor.StoreSpec)
 	if err != nil {
 		panic(fmt.Errorf("open the store of table %s: %w", name, err))
 	}
-	of, ok := s.(OfTable)
-	if !ok {
-		panic(fmt.Errorf("open the store of table %s: the processor was given a %T of this name, and not the table: pass the table to topology.Process", name, s))
+	switch s := s.(type) {
+	case OfTable:
+		return s.Instance
+	case globalReader:
+		panic(fmt.Errorf("open the store of table %s: it is a global store: open it with state.OpenGlobal", name))
 	}
-	return of.Instance
+	panic(fmt.Errorf("open the store of table %s: the processor was given a store of its own with this name, and not a table: open it with Open", name))
 }
+
+// globalReader is a [Reader], whatever its types.
+type globalReader interface{ ofGlobal() }
 
 // OtherTable returns the error of a processor that opens a table with the function of
 // another kind of store.

@@ -15,34 +15,22 @@ import (
 	"time"
 
 	"github.com/millrace-streams/millrace/batch"
+	"github.com/millrace-streams/millrace/internal/seedtest"
 	"github.com/millrace-streams/millrace/processor"
 	"github.com/millrace-streams/millrace/serde"
 	"github.com/millrace-streams/millrace/topology"
 	"github.com/millrace-streams/millrace/topologytest"
 )
 
-// A soak: go test ./batch -run TestAnyHistory -batch.seeds 1000, or -batch.first 1000
-// -batch.seeds 2 -batch.steps 20000
-var (
-	firstSeed = flag.Int("batch.first", 0, "the first seed of the property test")
-	seeds     = flag.Int("batch.seeds", 40, "how many seeds the property test runs")
-	steps     = flag.Int("batch.steps", 150, "how many steps each seed has; about twelve make a batch")
-)
+// A soak: MILLRACE_SEEDS=1000 go test ./batch -run TestAnyHistory, or
+// MILLRACE_SEEDS=1000-1002 with -batch.steps 20000
+var steps = flag.Int("batch.steps", 150, "how many steps each seed of the property test has; about twelve make a batch")
 
 // TestAnyHistory runs random records, steps of the clock, commits, crashes and restarts,
 // and compares the results with a naive model.
 func TestAnyHistory(t *testing.T) {
 	t.Parallel()
-	n := *seeds
-	if testing.Short() {
-		n = min(n, 8)
-	}
-	for seed := *firstSeed; seed < *firstSeed+n; seed++ {
-		t.Run(strconv.Itoa(seed), func(t *testing.T) {
-			t.Parallel()
-			newHistory(t, uint64(seed)).run()
-		})
-	}
+	seedtest.Run(t, 40, func(t *testing.T, seed uint64) { newHistory(t, seed).run() })
 }
 
 const (

@@ -4,11 +4,11 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
-	"strconv"
 	"testing"
 	"time"
 
 	"github.com/millrace-streams/millrace/batch"
+	"github.com/millrace-streams/millrace/internal/seedtest"
 	"github.com/millrace-streams/millrace/processor"
 	"github.com/millrace-streams/millrace/serde"
 	"github.com/millrace-streams/millrace/topology"
@@ -19,12 +19,9 @@ import (
 // batches does not depend on the time of processing.
 func TestByRecordTime(t *testing.T) {
 	t.Parallel()
-	for seed := range 20 {
-		t.Run(strconv.Itoa(seed), func(t *testing.T) {
-			t.Parallel()
-			recordTime(t, rand.New(rand.NewPCG(uint64(seed), 2)))
-		})
-	}
+	seedtest.Run(t, 20, func(t *testing.T, seed uint64) {
+		recordTime(t, rand.New(rand.NewPCG(seed, 2)))
+	})
 }
 
 func recordTime(t *testing.T, r *rand.Rand) {

@@ -140,9 +140,9 @@ func TestEqualsModel(t *testing.T) {
 	for name, opts := range kinds {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			for seed := range seedtest.Seeds(t, 20) {
+			seedtest.Run(t, 20, func(t *testing.T, seed uint64) {
 				compare(t, seed, sessionstore.New("st", serde.String, serde.String, retention, opts...))
-			}
+			})
 		})
 	}
 }

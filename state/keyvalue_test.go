@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/millrace-streams/millrace/internal/seedtest"
 	"github.com/millrace-streams/millrace/internal/store/storetest"
 	"github.com/millrace-streams/millrace/processor"
 	"github.com/millrace-streams/millrace/state"
@@ -298,9 +299,9 @@ func TestEqualsModel(t *testing.T) {
 		for _, every := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s/every=%v", name, every), func(t *testing.T) {
 				t.Parallel()
-				for seed := range uint64(6) {
+				seedtest.Run(t, 6, func(t *testing.T, seed uint64) {
 					runModel(t, seed, every, opts)
-				}
+				})
 			})
 		}
 	}

@@ -123,19 +123,15 @@ func (m *migrationModel) text(row modelNumber) string {
 // commits, aborts, restarts, crashes, lost disks, old disks, and compaction.
 func TestMigrationsEqualModel(t *testing.T) {
 	t.Parallel()
-	seeds := 20
-	if testing.Short() {
-		seeds = 4
-	}
 	for name, opts := range map[string][]state.Option{
 		"persistent": nil, "in memory": {state.InMemory()}, "every update": {state.EveryUpdate()},
 		"most rows": {state.MostRows(1000)}, "TTL": {state.TTL(1_000_000 * ms)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			for seed := range seedtest.Seeds(t, seeds) {
+			seedtest.Run(t, 20, func(t *testing.T, seed uint64) {
 				runMigrations(t, seed, opts)
-			}
+			})
 		})
 	}
 }

@@ -104,9 +104,9 @@ func TestTTLEqualsModel(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			for seed := range seedtest.Seeds(t, 10) {
+			seedtest.Run(t, 10, func(t *testing.T, seed uint64) {
 				runTTL(t, seed, opts)
-			}
+			})
 		})
 	}
 }

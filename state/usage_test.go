@@ -61,8 +61,8 @@ func TestMostRowsEqualsModel(t *testing.T) {
 	for name, opts := range kinds {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			for seed := range seedtest.Seeds(t, 30) {
-				r := rand.New(rand.NewPCG(uint64(seed), 3))
+			seedtest.Run(t, 30, func(t *testing.T, seed uint64) {
+				r := rand.New(rand.NewPCG(seed, 3))
 				most := 1 + r.IntN(5)
 				k := newTask(t, state.KeyValue("st", text{}, text{}, append(slices.Clone(opts), state.MostRows(most))...))
 				var open, committed []modelRow
@@ -120,7 +120,7 @@ func TestMostRowsEqualsModel(t *testing.T) {
 						t.Fatalf("seed %d, step %d: rows %v, want %v", seed, n, got, want)
 					}
 				}
-			}
+			})
 		})
 	}
 }

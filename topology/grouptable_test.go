@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -48,8 +49,8 @@ func TestGroupTable(t *testing.T) {
 // several commits. The table is changed in place and regrouped twice.
 func TestGroupTableAddsUp(t *testing.T) {
 	t.Parallel()
-	r := seedtest.Rand(t, "./topology")
-	for range 10 {
+	seedtest.Run(t, 10, func(t *testing.T, seed uint64) {
+		r := rand.New(rand.NewPCG(seed, 31))
 		for _, opts := range [][]graphtest.Option{nil, {graphtest.WithEveryUpdate()}} {
 			b := New()
 			// The row of a key counts the values of the key. The groups contain the keys
@@ -102,7 +103,7 @@ func TestGroupTableAddsUp(t *testing.T) {
 				t.Errorf("every update %t: totals %v, want %v", opts != nil, got, want)
 			}
 		}
-	}
+	})
 }
 
 // lastTotals returns the last value of each key that was sent to totals-out, without

@@ -141,17 +141,17 @@ var joinsOfProducts = map[string]struct {
 // it got.
 func TestJoinedTablesAddUp(t *testing.T) {
 	t.Parallel()
-	r := seedtest.Rand(t, "./topology")
-	for name, kind := range joinsOfProducts {
-		for _, mode := range []string{"merged", "every update", "left every update", "right every update"} {
-			for range 8 {
+	seedtest.Run(t, 8, func(t *testing.T, seed uint64) {
+		for name, kind := range joinsOfProducts {
+			for _, mode := range []string{"merged", "every update", "left every update", "right every update"} {
+				r := rand.New(rand.NewPCG(seed, 37))
 				want, got := addUp(t, r, mode, kind.join, kind.joins)
 				if !maps.Equal(got, want) {
 					t.Errorf("%s, %s: sums %v, want %v", name, mode, got, want)
 				}
 			}
 		}
-	}
+	})
 }
 
 // addUp runs random updates through a join of a join, and returns the sums by the last

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/millrace-streams/millrace/internal/seedtest"
 	"github.com/millrace-streams/millrace/processor"
 	"github.com/millrace-streams/millrace/serde"
 	"github.com/millrace-streams/millrace/state"
@@ -180,7 +181,7 @@ func TestNonsense(t *testing.T) {
 // TestSense builds, describes and runs valid random topologies.
 func TestSense(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(200) {
+	seedtest.Run(t, 200, func(t *testing.T, seed uint64) {
 		n := newNonsense(seed, true)
 		topo, err := n.b.Build()
 		if err != nil {
@@ -198,5 +199,5 @@ func TestSense(t *testing.T) {
 		if f.Failure != nil {
 			t.Errorf("seed %d: %v\n%s", seed, f.Failure, text)
 		}
-	}
+	})
 }

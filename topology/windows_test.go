@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/millrace-streams/millrace/internal/graph/graphtest"
+	"github.com/millrace-streams/millrace/internal/seedtest"
 	"github.com/millrace-streams/millrace/processor"
 	"github.com/millrace-streams/millrace/serde"
 )
@@ -217,12 +218,9 @@ func TestStreamTimeIsKept(t *testing.T) {
 // TestWindowsAgainstModel compares random input with a model that tries every window.
 func TestWindowsAgainstModel(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(60) {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			t.Parallel()
-			testAgainstModel(t, rand.New(rand.NewPCG(seed, 1)))
-		})
-	}
+	seedtest.Run(t, 60, func(t *testing.T, seed uint64) {
+		testAgainstModel(t, rand.New(rand.NewPCG(seed, 1)))
+	})
 }
 
 func testAgainstModel(t *testing.T, r *rand.Rand) {

@@ -116,13 +116,13 @@ func TestCogroupEqualsModel(t *testing.T) {
 		for _, every := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s/every update %t", name, every), func(t *testing.T) {
 				t.Parallel()
-				for seed := range seedtest.Seeds(t, 15) {
+				seedtest.Run(t, 15, func(t *testing.T, seed uint64) {
 					model := newCogroupModel()
 					d := cogroupRun(t, topo, every, true, seed, model.add)
 					if got := windowSums(d); !maps.Equal(got, model.sums) {
 						t.Fatalf("seed %d: got\n %v, want\n %v", seed, got, model.sums)
 					}
-				}
+				})
 			})
 		}
 	}
@@ -144,7 +144,7 @@ func TestCogroupWithoutWindowsEqualsModel(t *testing.T) {
 	cogroupOf(b).Aggregate("sums", noSum, serde.Int64).Stream().To("out")
 	topo := build(t, b)
 	for _, every := range []bool{false, true} {
-		for seed := range seedtest.Seeds(t, 10) {
+		seedtest.Run(t, 10, func(t *testing.T, seed uint64) {
 			want := map[string]int64{}
 			d := cogroupRun(t, topo, every, false, seed, func(_ int, key string, _, value int64) { want[key] += value })
 			got := map[string]int64{}
@@ -154,7 +154,7 @@ func TestCogroupWithoutWindowsEqualsModel(t *testing.T) {
 			if !maps.Equal(got, want) {
 				t.Fatalf("seed %d, every update %t: got %v, want %v", seed, every, got, want)
 			}
-		}
+		})
 	}
 }
 
@@ -177,7 +177,7 @@ func TestCogroupSendsAWindowOnce(t *testing.T) {
 			once(cogroupOf(b).Window(tumbling).Aggregate("sums", noSum, serde.Int64)).Stream().To("out")
 			topo := build(t, b)
 			for _, every := range []bool{false, true} {
-				for seed := range seedtest.Seeds(t, 10) {
+				seedtest.Run(t, 10, func(t *testing.T, seed uint64) {
 					model := newCogroupModel()
 					model.one = true
 					d := cogroupRun(t, topo, every, true, seed, model.add)
@@ -194,7 +194,7 @@ func TestCogroupSendsAWindowOnce(t *testing.T) {
 							t.Fatalf("seed %d, every update %t: %s has the sum %d, want %d", seed, every, window, sum, model.sums[window])
 						}
 					}
-				}
+				})
 			}
 		})
 	}
@@ -208,7 +208,7 @@ func TestCogroupOfSessionsEqualsModel(t *testing.T) {
 	cut.Aggregate("sums", noSum, sumOfTwo, serde.Int64).Stream().To("out")
 	topo := build(t, b)
 	for _, every := range []bool{false, true} {
-		for seed := range seedtest.Seeds(t, 15) {
+		seedtest.Run(t, 15, func(t *testing.T, seed uint64) {
 			model := &sessionModel{sessions: map[string][][]sessionRecord{}}
 			times := [2]int64{-1, -1}
 			d := cogroupRun(t, topo, every, true, seed, func(input int, key string, at, value int64) {
@@ -225,7 +225,7 @@ func TestCogroupOfSessionsEqualsModel(t *testing.T) {
 			if want := model.sums(); !maps.Equal(got, want) {
 				t.Fatalf("seed %d, every update %t: sessions\n %v, want\n %v", seed, every, got, want)
 			}
-		}
+		})
 	}
 }
 
@@ -238,7 +238,7 @@ func TestCogroupOfSlidingWindowsEqualsModel(t *testing.T) {
 		Aggregate("sums", noSum, serde.Int64).Stream().To("out")
 	topo := build(t, b)
 	for _, every := range []bool{false, true} {
-		for seed := range seedtest.Seeds(t, 10) {
+		seedtest.Run(t, 10, func(t *testing.T, seed uint64) {
 			records := map[string][]sessionRecord{}
 			d := cogroupRun(t, topo, every, false, seed, func(_ int, key string, at, value int64) {
 				records[key] = append(records[key], sessionRecord{at, value})
@@ -246,6 +246,6 @@ func TestCogroupOfSlidingWindowsEqualsModel(t *testing.T) {
 			if got, want := windowSums(d), slidingSums(records); !maps.Equal(got, want) {
 				t.Fatalf("seed %d, every update %t: windows\n %v, want\n %v", seed, every, got, want)
 			}
-		}
+		})
 	}
 }

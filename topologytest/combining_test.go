@@ -24,10 +24,10 @@ func TestCombiningCountsTheSame(t *testing.T) {
 	counts.Stream().To("out")
 	topo := build(t, b)
 	combining := seam.Combining().(topologytest.Option)
-	for seed := range seedtest.Seeds(t, 20) {
+	seedtest.Run(t, 20, func(t *testing.T, seed uint64) {
 		runCombining(t, topo, seed)
 		runCombining(t, topo, seed, combining)
-	}
+	})
 }
 
 func runCombining(t *testing.T, topo *topology.Topology, seed uint64, opts ...topologytest.Option) {

@@ -65,13 +65,19 @@ func (d *disk) open() error {
 	return err
 }
 
-func (d *disk) close() error {
+// close closes the database, as a process does that ends.
+func (d *disk) close() error { return d.end((*engine.DB).Close) }
+
+// abandon closes the database as it is. A log of writes stays for the next open.
+func (d *disk) abandon() error { return d.end((*engine.DB).Abandon) }
+
+func (d *disk) end(how func(*engine.DB) error) error {
 	if d.db == nil {
 		return nil
 	}
 	db := d.db
 	d.db = nil
-	return db.Close()
+	return how(db)
 }
 
 var errTearOnDisk = errors.New("TearDisk needs state in memory: remove the option OnDisk")
@@ -79,26 +85,24 @@ var errTearOnDisk = errors.New("TearDisk needs state in memory: remove the optio
 // crash closes the database, and leaves the disk as the crash does.
 func (d *disk) crash(how Disk) error {
 	if how.kind == lose {
-		db := d.db
-		d.db = nil
 		if d.memory != nil {
 			d.memory = vfs.NewCrashableMem()
-			return db.Close()
+			return d.abandon()
 		}
-		return db.Destroy()
+		return d.end((*engine.DB).Destroy)
 	}
 	if d.memory == nil {
 		if how.kind == tear {
 			return errTearOnDisk
 		}
-		return d.close()
+		return d.abandon()
 	}
 	cfg := vfs.CrashCloneCfg{UnsyncedDataPercent: 100, RNG: rand.New(rand.NewPCG(how.seed, 0))}
 	if how.kind == tear {
 		cfg.UnsyncedDataPercent = 50
 	}
 	left := d.memory.CrashClone(cfg)
-	err := d.close()
+	err := d.abandon()
 	d.memory = left
 	return err
 }

@@ -74,7 +74,7 @@ func TryNew(t testing.TB, topo *topology.Topology, opts ...Option) (*Driver, err
 		d.base = t.TempDir()
 	}
 	t.Cleanup(func() {
-		if err := d.stop(); err != nil {
+		if err := d.stop((*disk).abandon); err != nil {
 			t.Errorf("topologytest: stop: %v", err)
 		}
 		if err := d.misuse.Err(); err != nil && d.failure == nil {
@@ -94,6 +94,10 @@ func TryNew(t testing.TB, topo *topology.Topology, opts ...Option) (*Driver, err
 // sharedMemory is the memory of a driver's stores. It is enough for a test, and small
 // enough for many drivers at once.
 const sharedMemory = 16 << 20
+
+// memTableSize is the smallest that production uses. Pebble allocates a memtable at each
+// open and at each flush.
+const memTableSize = 64 << 10
 
 // build takes the graph, counts the partitions of its topics, and makes its tasks.
 func (d *Driver) build(topo *topology.Topology) error {
@@ -137,15 +141,15 @@ func (d *Driver) startAll() error {
 	return nil
 }
 
-// stop ends all tasks without a commit.
-func (d *Driver) stop() error {
+// stop ends all tasks without a commit, and then their disks.
+func (d *Driver) stop(end func(*disk) error) error {
 	return d.step(func() error {
 		var errs []error
 		for _, w := range d.workers {
-			errs = append(errs, w.stop())
+			errs = append(errs, w.stop(end))
 		}
 		for _, r := range d.globals {
-			errs = append(errs, r.stop())
+			errs = append(errs, r.stop(end))
 		}
 		return errors.Join(errs...)
 	})
@@ -170,7 +174,7 @@ func (d *Driver) do(f func() error) {
 // fail stops the topology, like an application whose Run returns err.
 func (d *Driver) fail(err error) {
 	d.t.Helper()
-	d.failure = errors.Join(err, d.stop())
+	d.failure = errors.Join(err, d.stop((*disk).close))
 	if d.trying == 0 {
 		d.t.Fatalf("topologytest: the topology has failed: %v", d.failure)
 	}

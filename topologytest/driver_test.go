@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/millrace-streams/millrace/internal/seedtest"
 	"github.com/millrace-streams/millrace/processor"
 	"github.com/millrace-streams/millrace/serde"
 	"github.com/millrace-streams/millrace/state"
@@ -107,47 +108,44 @@ func TestCommitIntervalMergesUpdates(t *testing.T) {
 func TestCrashesLoseAndDoubleNothing(t *testing.T) {
 	t.Parallel()
 	disks := []topologytest.Disk{topologytest.KeepDisk, topologytest.LoseDisk, topologytest.StaleDisk}
-	for seed := range uint64(8) {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			t.Parallel()
-			r := rand.New(rand.NewPCG(seed, 0))
-			d := topologytest.New(t, wordCount(t), topologytest.Partitions("lines", 2), topologytest.Start(start), topologytest.EveryUpdate(),
-				topologytest.CommitInterval(10*time.Millisecond), topologytest.Workers(1+r.IntN(3)))
-			in := topologytest.Input(d, "lines", serde.String, serde.String)
-			out := topologytest.Output(d, "totals", serde.String, serde.Int64)
-			sent := map[string]int64{}
-			for i := range 60 {
-				word := string(rune('a' + r.IntN(4)))
-				sent[word]++
-				in.Send(fmt.Sprint(i), word, start.Add(time.Duration(i)*time.Millisecond))
-				d.Advance(time.Duration(r.IntN(7)) * time.Millisecond)
-				how := topologytest.TearDisk(seed + uint64(i))
-				if n := r.IntN(4); n < len(disks) {
-					how = disks[n]
-				}
-				switch r.IntN(12) {
-				case 0:
-					d.Crash("counts", int32(r.IntN(2)), how)
-				case 1:
-					d.CrashAll(how)
-				case 2:
-					d.Restart()
-				}
+	seedtest.Run(t, 8, func(t *testing.T, seed uint64) {
+		r := rand.New(rand.NewPCG(seed, 0))
+		d := topologytest.New(t, wordCount(t), topologytest.Partitions("lines", 2), topologytest.Start(start), topologytest.EveryUpdate(),
+			topologytest.CommitInterval(10*time.Millisecond), topologytest.Workers(1+r.IntN(3)))
+		in := topologytest.Input(d, "lines", serde.String, serde.String)
+		out := topologytest.Output(d, "totals", serde.String, serde.Int64)
+		sent := map[string]int64{}
+		for i := range 60 {
+			word := string(rune('a' + r.IntN(4)))
+			sent[word]++
+			in.Send(fmt.Sprint(i), word, start.Add(time.Duration(i)*time.Millisecond))
+			d.Advance(time.Duration(r.IntN(7)) * time.Millisecond)
+			how := topologytest.TearDisk(seed + uint64(i))
+			if n := r.IntN(4); n < len(disks) {
+				how = disks[n]
 			}
-			d.Commit()
-			seen := map[string]int64{}
-			for _, record := range out.Records() {
-				if seen[record.Key]++; record.Value != seen[record.Key] {
-					t.Fatalf("%s=%d, want %d", record.Key, record.Value, seen[record.Key])
-				}
+			switch r.IntN(12) {
+			case 0:
+				d.Crash("counts", int32(r.IntN(2)), how)
+			case 1:
+				d.CrashAll(how)
+			case 2:
+				d.Restart()
 			}
-			for word, n := range sent {
-				if seen[word] != n {
-					t.Errorf("%s was counted %d times, want %d", word, seen[word], n)
-				}
+		}
+		d.Commit()
+		seen := map[string]int64{}
+		for _, record := range out.Records() {
+			if seen[record.Key]++; record.Value != seen[record.Key] {
+				t.Fatalf("%s=%d, want %d", record.Key, record.Value, seen[record.Key])
 			}
-		})
-	}
+		}
+		for word, n := range sent {
+			if seen[word] != n {
+				t.Errorf("%s was counted %d times, want %d", word, seen[word], n)
+			}
+		}
+	})
 }
 
 func TestAbortedOutputIsNeverVisible(t *testing.T) {

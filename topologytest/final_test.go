@@ -183,9 +183,9 @@ func TestFinalSendsClosedWindowsOnce(t *testing.T) {
 			for _, every := range []bool{false, true} {
 				t.Run(fmt.Sprintf("%s/%s/every update %t", c.name, name, every), func(t *testing.T) {
 					t.Parallel()
-					for seed := range seedtest.Seeds(t, 6) {
+					seedtest.Run(t, 6, func(t *testing.T, seed uint64) {
 						runFinal(t, topo, c, every, seed)
-					}
+					})
 				})
 			}
 		}

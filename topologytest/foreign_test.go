@@ -160,12 +160,8 @@ func newForeignWorld(t *testing.T, r *rand.Rand) *foreignWorld {
 // naive model.
 func TestForeignJoinsAreTheModel(t *testing.T) {
 	t.Parallel()
-	r := seedtest.Rand(t, "./topologytest")
-	runs := 80
-	if testing.Short() {
-		runs = 25
-	}
-	for run := range runs {
+	seedtest.Run(t, 80, func(t *testing.T, seed uint64) {
+		r := rand.New(rand.NewPCG(seed, 29))
 		w := newForeignWorld(t, r)
 		for i := range 60 {
 			if w.change(r, i); r.IntN(6) > 0 {
@@ -177,14 +173,14 @@ func TestForeignJoinsAreTheModel(t *testing.T) {
 			w.d.Commit()
 			want, sum := w.want()
 			if got := latestOf(w.d, "out"); !maps.Equal(got, want) {
-				t.Fatalf("run %d, left join %t, self-join %t, partitions %v, after %d changes: the rows are\n %v, want\n %v; the tables\n %v\n %v",
-					run, w.left, w.selfJoin, w.partitions, i+1, got, want, w.lefts, w.rights)
+				t.Fatalf("left join %t, self-join %t, partitions %v, after %d changes: the rows are\n %v, want\n %v; the tables\n %v\n %v",
+					w.left, w.selfJoin, w.partitions, i+1, got, want, w.lefts, w.rights)
 			}
 			if got := latestOf(w.d, "sum-out")["all"]; got != fmt.Sprint(sum) && (got != "" || sum != 0) {
-				t.Fatalf("run %d, after %d changes: the sum is %s, want %d", run, i+1, got, sum)
+				t.Fatalf("after %d changes: the sum is %s, want %d", i+1, got, sum)
 			}
 		}
-	}
+	})
 }
 
 // send sends a row to a topic of texts; "-" deletes it.

@@ -96,14 +96,14 @@ func (r *globalRunner) feed() (n int, err error) {
 }
 
 // stop ends the writer. What was not applied is applied again after the next start.
-func (r *globalRunner) stop() error {
+func (r *globalRunner) stop(end func(*disk) error) error {
 	if r.writer == nil {
-		return r.disk.close()
+		return end(r.disk)
 	}
 	err := r.writer.Close()
 	r.budget.Close()
 	r.writer = nil
-	return errors.Join(err, r.disk.close())
+	return errors.Join(err, end(r.disk))
 }
 
 // crash ends the writer, leaves the disk as the crash does, and starts again.

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/millrace-streams/millrace/internal/seedtest"
 	"github.com/millrace-streams/millrace/processor"
 	"github.com/millrace-streams/millrace/serde"
 	"github.com/millrace-streams/millrace/state"
@@ -291,7 +292,7 @@ func TestBadRecordsOfGlobalTable(t *testing.T) {
 // process applies updates before it processes the next order, so a map is the model.
 func TestJoinGlobalEqualsModel(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(60) {
+	seedtest.Run(t, 60, func(t *testing.T, seed uint64) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		d := topologytest.New(t, priced(t), topologytest.Partitions("orders", 1+r.Int32N(3)), topologytest.Partitions("prices", 1+r.Int32N(3)),
 			topologytest.CommitInterval(time.Duration(r.IntN(3))*time.Second), topologytest.Workers(1+r.IntN(2)))
@@ -329,5 +330,5 @@ func TestJoinGlobalEqualsModel(t *testing.T) {
 				t.Fatalf("seed %d: %s has\n%v\nwant\n%v", seed, topic, got, want)
 			}
 		}
-	}
+	})
 }

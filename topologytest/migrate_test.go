@@ -164,9 +164,9 @@ func TestMigratedStoresEqualNewOnes(t *testing.T) {
 		for _, every := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s/every update %t", name, every), func(t *testing.T) {
 				t.Parallel()
-				for seed := range seedtest.Seeds(t, 8) {
+				seedtest.Run(t, 8, func(t *testing.T, seed uint64) {
 					runNumbers(t, seed, every, opts)
-				}
+				})
 			})
 		}
 	}

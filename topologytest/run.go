@@ -296,7 +296,7 @@ func (d *Driver) end() {
 		d.failure, d.misuse = nil, &task.Misuse{}
 		return
 	}
-	d.do(func() error { return errors.Join(d.commitAll(), d.stop()) })
+	d.do(func() error { return errors.Join(d.commitAll(), d.stop((*disk).close)) })
 }
 
 func (d *Driver) startAgain() error {

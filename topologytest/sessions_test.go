@@ -114,9 +114,9 @@ func TestSessionsAreThoseOfTheModel(t *testing.T) {
 		topo := sessionTotals(t, opts...)
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			for seed := range seedtest.Seeds(t, 20) {
+			seedtest.Run(t, 20, func(t *testing.T, seed uint64) {
 				runSessions(t, topo, seed)
-			}
+			})
 		})
 	}
 }

@@ -52,9 +52,9 @@ func TestSlidingWindowsAreThoseOfTheModel(t *testing.T) {
 		topo := build(t, b)
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			for seed := range seedtest.Seeds(t, 20) {
+			seedtest.Run(t, 20, func(t *testing.T, seed uint64) {
 				runSliding(t, topo, seed)
-			}
+			})
 		})
 	}
 }

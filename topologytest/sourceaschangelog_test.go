@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/millrace-streams/millrace/internal/seedtest"
 	"github.com/millrace-streams/millrace/processor"
 	"github.com/millrace-streams/millrace/serde"
 	"github.com/millrace-streams/millrace/state"
@@ -32,91 +33,84 @@ func enriched(t testing.TB, opts ...topology.SourceTableOption) *topology.Topolo
 // their disks. Some records cannot be decoded, have no key, or a negative timestamp.
 func TestTableFromItsTopic(t *testing.T) {
 	t.Parallel()
-	seeds := uint64(12)
-	if testing.Short() {
-		seeds = 3
-	}
-	for seed := range seeds {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			t.Parallel()
-			r := rand.New(rand.NewPCG(seed, 1))
-			opts := []topology.SourceTableOption{topology.SourceAsChangelog()}
-			if r.IntN(2) == 0 {
-				opts = append(opts, topology.InMemory())
+	seedtest.Run(t, 12, func(t *testing.T, seed uint64) {
+		r := rand.New(rand.NewPCG(seed, 1))
+		opts := []topology.SourceTableOption{topology.SourceAsChangelog()}
+		if r.IntN(2) == 0 {
+			opts = append(opts, topology.InMemory())
+		}
+		if r.IntN(2) == 0 {
+			opts = append(opts, topology.SkipInvalidTimestamps())
+		}
+		policy := processor.ErrorPolicy{Decode: processor.Skip}
+		if r.IntN(2) == 0 {
+			policy = processor.ErrorPolicy{Decode: processor.DeadLetter, DeadLetterTopic: "dead"}
+		}
+		options := []topologytest.Option{
+			topologytest.Partitions("users", 2), topologytest.Partitions("orders", 2), topologytest.Start(start), topologytest.ErrorPolicy(policy),
+			topologytest.CommitInterval(time.Duration(r.IntN(3)) * 5 * time.Millisecond), topologytest.Workers(1 + r.IntN(2)),
+		}
+		if r.IntN(2) == 0 {
+			options = append(options, topologytest.EveryUpdate())
+		}
+		d := topologytest.New(t, enriched(t, opts...), options...)
+		bad := 0
+		rows := []map[string]string{{}, {}}
+		for i := range 80 {
+			p := int32(r.IntN(2))
+			key, at := fmt.Sprint(p, "-", r.IntN(5)), processor.Timestamp(1000+r.IntN(500))
+			value := []byte{0, 0, 0, 0, 0, 0, 0, byte(i)}
+			switch r.IntN(10) {
+			case 0:
+				d.Send("users", p, []byte(key), []byte("no number"), at)
+				bad++
+			case 1:
+				d.Send("users", p, nil, value, at)
+			case 2:
+				d.Send("users", p, []byte(key), value, -5)
+			case 3, 4:
+				d.Send("users", p, []byte(key), nil, at)
+				delete(rows[p], key)
+			default:
+				d.Send("users", p, []byte(key), value, at)
+				rows[p][key] = fmt.Sprint(i, "@", int64(at))
 			}
-			if r.IntN(2) == 0 {
-				opts = append(opts, topology.SkipInvalidTimestamps())
+			d.Advance(time.Duration(r.IntN(7)) * time.Millisecond)
+			how := []topologytest.Disk{topologytest.KeepDisk, topologytest.LoseDisk, topologytest.StaleDisk, topologytest.TearDisk(seed)}[r.IntN(4)]
+			switch r.IntN(6) {
+			case 0:
+				d.Crash("users", p, how)
+			case 1:
+				d.CrashAll(how)
+			case 2:
+				d.Restart()
 			}
-			policy := processor.ErrorPolicy{Decode: processor.Skip}
-			if r.IntN(2) == 0 {
-				policy = processor.ErrorPolicy{Decode: processor.DeadLetter, DeadLetterTopic: "dead"}
-			}
-			options := []topologytest.Option{
-				topologytest.Partitions("users", 2), topologytest.Partitions("orders", 2), topologytest.Start(start), topologytest.ErrorPolicy(policy),
-				topologytest.CommitInterval(time.Duration(r.IntN(3)) * 5 * time.Millisecond), topologytest.Workers(1 + r.IntN(2)),
-			}
-			if r.IntN(2) == 0 {
-				options = append(options, topologytest.EveryUpdate())
-			}
-			d := topologytest.New(t, enriched(t, opts...), options...)
-			bad := 0
-			rows := []map[string]string{{}, {}}
-			for i := range 80 {
-				p := int32(r.IntN(2))
-				key, at := fmt.Sprint(p, "-", r.IntN(5)), processor.Timestamp(1000+r.IntN(500))
-				value := []byte{0, 0, 0, 0, 0, 0, 0, byte(i)}
-				switch r.IntN(10) {
-				case 0:
-					d.Send("users", p, []byte(key), []byte("no number"), at)
-					bad++
-				case 1:
-					d.Send("users", p, nil, value, at)
-				case 2:
-					d.Send("users", p, []byte(key), value, -5)
-				case 3, 4:
-					d.Send("users", p, []byte(key), nil, at)
-					delete(rows[p], key)
-				default:
-					d.Send("users", p, []byte(key), value, at)
-					rows[p][key] = fmt.Sprint(i, "@", int64(at))
-				}
-				d.Advance(time.Duration(r.IntN(7)) * time.Millisecond)
-				how := []topologytest.Disk{topologytest.KeepDisk, topologytest.LoseDisk, topologytest.StaleDisk, topologytest.TearDisk(seed)}[r.IntN(4)]
-				switch r.IntN(6) {
-				case 0:
-					d.Crash("users", p, how)
-				case 1:
-					d.CrashAll(how)
-				case 2:
-					d.Restart()
-				}
-				if r.IntN(4) > 0 {
-					continue
-				}
-				d.Commit()
-				d.Crash("users", p, topologytest.LoseDisk)
-				for p := range int32(2) {
-					got := map[string]string{}
-					for e, err := range topologytest.Store[state.KeyValueStore[string, int64]](d, "users", p).All() {
-						if err != nil {
-							t.Fatal(err)
-						}
-						got[e.Key] = fmt.Sprint(e.Value, "@", int64(e.Timestamp))
-					}
-					if fmt.Sprint(got) != fmt.Sprint(rows[p]) {
-						t.Fatalf("after record %d, partition %d has %v, want %v", i, p, got, rows[p])
-					}
-				}
+			if r.IntN(4) > 0 {
+				continue
 			}
 			d.Commit()
-			if policy.DeadLetterTopic != "" && len(d.Topic("dead")) < bad {
-				t.Errorf("%d dead letters of %d records that cannot be decoded", len(d.Topic("dead")), bad)
+			d.Crash("users", p, topologytest.LoseDisk)
+			for p := range int32(2) {
+				got := map[string]string{}
+				for e, err := range topologytest.Store[state.KeyValueStore[string, int64]](d, "users", p).All() {
+					if err != nil {
+						t.Fatal(err)
+					}
+					got[e.Key] = fmt.Sprint(e.Value, "@", int64(e.Timestamp))
+				}
+				if fmt.Sprint(got) != fmt.Sprint(rows[p]) {
+					t.Fatalf("after record %d, partition %d has %v, want %v", i, p, got, rows[p])
+				}
 			}
-			if slices.ContainsFunc(d.Topics(), func(topic string) bool { return strings.Contains(topic, "users-changelog") }) {
-				t.Errorf("the table has a changelog of its own: %q", d.Topics())
-			}
-		})
-	}
+		}
+		d.Commit()
+		if policy.DeadLetterTopic != "" && len(d.Topic("dead")) < bad {
+			t.Errorf("%d dead letters of %d records that cannot be decoded", len(d.Topic("dead")), bad)
+		}
+		if slices.ContainsFunc(d.Topics(), func(topic string) bool { return strings.Contains(topic, "users-changelog") }) {
+			t.Errorf("the table has a changelog of its own: %q", d.Topics())
+		}
+	})
 }
 
 // A table that is added to a program begins with the rows of the records that were

@@ -96,9 +96,9 @@ func TestSuppressHoldsUpdatesBack(t *testing.T) {
 				for _, every := range []bool{false, true} {
 					t.Run(fmt.Sprintf("%s/%d records/%d ms/every update %t", name, maxRecords, limit, every), func(t *testing.T) {
 						t.Parallel()
-						for seed := range seedtest.Seeds(t, 4) {
+						seedtest.Run(t, 4, func(t *testing.T, seed uint64) {
 							runLimited(t, topo, suppressModel{limit: limit, maxRecords: maxRecords}, every, seed)
-						}
+						})
 					})
 				}
 			}
@@ -212,9 +212,9 @@ func TestSuppressUntilClosed(t *testing.T) {
 		for _, every := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s/every update %t", c.name, every), func(t *testing.T) {
 				t.Parallel()
-				for seed := range seedtest.Seeds(t, 10) {
+				seedtest.Run(t, 10, func(t *testing.T, seed uint64) {
 					runUntilClosed(t, topo, c, every, seed)
-				}
+				})
 			})
 		}
 	}
@@ -275,7 +275,7 @@ func TestSuppressSessionsUntilClosed(t *testing.T) {
 	for _, every := range []bool{false, true} {
 		t.Run(fmt.Sprintf("every update %t", every), func(t *testing.T) {
 			t.Parallel()
-			for seed := range seedtest.Seeds(t, 10) {
+			seedtest.Run(t, 10, func(t *testing.T, seed uint64) {
 				d, r := startSuppress(t, topo, every, seed)
 				input := topologytest.Input(d, "in", serde.String, serde.Int64)
 				model := &sessionModel{sessions: map[string][][]sessionRecord{}, streamTime: -1}
@@ -301,7 +301,7 @@ func TestSuppressSessionsUntilClosed(t *testing.T) {
 					t.Fatalf("seed %d: sessions\n %v, want\n %v", seed, got, want)
 				}
 				compareTotal(t, d, seed, maps.Values(got))
-			}
+			})
 		})
 	}
 }

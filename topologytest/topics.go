@@ -93,7 +93,7 @@ func (d *Driver) create(topic string) {
 		return
 	}
 	d.do(func() error {
-		if err := errors.Join(d.commitAll(), d.stop()); err != nil {
+		if err := errors.Join(d.commitAll(), d.stop((*disk).close)); err != nil {
 			return err
 		}
 		if err := d.build(d.topology); err != nil {

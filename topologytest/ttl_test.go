@@ -124,11 +124,11 @@ func TestTTLEqualsModel(t *testing.T) {
 		for _, every := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s/every update %t", name, every), func(t *testing.T) {
 				t.Parallel()
-				for seed := range seedtest.Seeds(t, 15) {
+				seedtest.Run(t, 15, func(t *testing.T, seed uint64) {
 					m := &ttlModel{ttl: ttl, now: -1, prices: map[string]ttlRow{}, counts: map[string]ttlRow{}}
 					d := ttlRun(t, topo, every, seed, m)
 					checkTTL(t, d, m, fmt.Sprintf("seed %d", seed))
-				}
+				})
 			})
 		}
 	}

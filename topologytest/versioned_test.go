@@ -152,21 +152,17 @@ func versionedTopology(t *testing.T, m *versionedModel, stores ...topology.Sourc
 // over restarts and crashes with kept, stale, torn and lost disks.
 func TestVersionedTablesAreTheModel(t *testing.T) {
 	t.Parallel()
-	r := seedtest.Rand(t, "./topologytest")
-	runs := uint64(120)
-	if testing.Short() {
-		runs = 40
-	}
-	for run := range seedtest.Seeds(t, int(runs)) {
+	seedtest.Run(t, 120, func(t *testing.T, seed uint64) {
+		r := rand.New(rand.NewPCG(seed, 19))
 		m := &versionedModel{history: 20 + int64(r.IntN(200)), left: r.IntN(2) == 0, tableTime: -1, time: -1, versions: map[string][]modelVersion{}}
 		if r.IntN(3) == 0 {
 			m.history = 100_000
 		}
 		m.grace = int64(r.IntN(3)*r.IntN(20)) % m.history
 		if !versionedLikeTheModel(t, r, m) {
-			t.Fatalf("run %d: history %d, grace %d, left %v", run, m.history, m.grace, m.left)
+			t.Fatalf("history %d, grace %d, left %v", m.history, m.grace, m.left)
 		}
-	}
+	})
 }
 
 func versionedLikeTheModel(t *testing.T, r *rand.Rand, m *versionedModel) bool {

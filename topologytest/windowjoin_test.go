@@ -52,22 +52,18 @@ func joinTopology(t *testing.T, m *jointest.Join, opts ...topology.JoinWindowOpt
 // disks.
 func TestWindowJoinsAreTheModel(t *testing.T) {
 	t.Parallel()
-	r := seedtest.Rand(t, "./topologytest")
-	runs := 60
-	if testing.Short() {
-		runs = 20
-	}
-	for run := range runs {
+	seedtest.Run(t, 60, func(t *testing.T, seed uint64) {
 		for kind, name := range kindsOfJoins {
+			r := rand.New(rand.NewPCG(seed, 23))
 			m := &jointest.Join{Kind: kind, Before: int64(r.IntN(40)), After: 1 + int64(r.IntN(40)), Grace: int64(r.IntN(3) * r.IntN(30))}
 			if r.IntN(4) == 0 {
 				m.Before = -m.After / 2
 			}
 			if !joinLikeTheModel(t, r, m) {
-				t.Fatalf("run %d: %s join, before %d, after %d, grace %d", run, name, m.Before, m.After, m.Grace)
+				t.Fatalf("%s join, before %d, after %d, grace %d", name, m.Before, m.After, m.Grace)
 			}
 		}
-	}
+	})
 }
 
 // joinLikeTheModel joins random records, and reports whether the model has the same

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/millrace-streams/millrace/internal/seedtest"
 	"github.com/millrace-streams/millrace/serde"
 	"github.com/millrace-streams/millrace/topology"
 	"github.com/millrace-streams/millrace/topologytest"
@@ -42,28 +43,25 @@ func TestCrashesChangeNoWindow(t *testing.T) {
 		}
 		return results
 	}
-	for seed := range uint64(5) {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			t.Parallel()
-			wanted := run(t, seed, func(*topologytest.Driver, int) {})
-			r := rand.New(rand.NewPCG(seed, 1))
-			got := run(t, seed, func(d *topologytest.Driver, i int) {
-				disks := []topologytest.Disk{topologytest.KeepDisk, topologytest.LoseDisk, topologytest.StaleDisk, topologytest.TearDisk(uint64(i))}
-				switch disk := disks[r.IntN(len(disks))]; r.IntN(8) {
-				case 0:
-					d.Crash("counts", int32(r.IntN(partitions)), disk)
-				case 1:
-					d.CrashAll(disk)
-				case 2:
-					d.Restart()
-				}
-			})
-			if len(wanted) < 20 {
-				t.Fatalf("only %d windows", len(wanted))
-			}
-			if !maps.EqualFunc(got, wanted, slices.Equal) {
-				t.Fatalf("with crashes:    %v\nwithout crashes: %v", got, wanted)
+	seedtest.Run(t, 5, func(t *testing.T, seed uint64) {
+		wanted := run(t, seed, func(*topologytest.Driver, int) {})
+		r := rand.New(rand.NewPCG(seed, 1))
+		got := run(t, seed, func(d *topologytest.Driver, i int) {
+			disks := []topologytest.Disk{topologytest.KeepDisk, topologytest.LoseDisk, topologytest.StaleDisk, topologytest.TearDisk(uint64(i))}
+			switch disk := disks[r.IntN(len(disks))]; r.IntN(8) {
+			case 0:
+				d.Crash("counts", int32(r.IntN(partitions)), disk)
+			case 1:
+				d.CrashAll(disk)
+			case 2:
+				d.Restart()
 			}
 		})
-	}
+		if len(wanted) < 20 {
+			t.Fatalf("only %d windows", len(wanted))
+		}
+		if !maps.EqualFunc(got, wanted, slices.Equal) {
+			t.Fatalf("with crashes:    %v\nwithout crashes: %v", got, wanted)
+		}
+	})
 }

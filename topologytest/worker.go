@@ -335,12 +335,12 @@ func (w *worker) startAgain(dying []*runner, how Disk) error {
 	return nil
 }
 
-// stop drops all tasks and closes their disks.
-func (w *worker) stop() error {
+// stop drops all tasks, and ends their disks.
+func (w *worker) stop(end func(*disk) error) error {
 	w.open = nil
 	var errs []error
 	for _, r := range w.tasks {
-		errs = append(errs, r.drop(), r.disk.close())
+		errs = append(errs, r.drop(), end(r.disk))
 	}
 	return errors.Join(errs...)
 }

@@ -166,9 +166,9 @@ func TestEqualsModel(t *testing.T) {
 			}
 			t.Run(fmt.Sprintf("%s/every=%v", name, every), func(t *testing.T) {
 				t.Parallel()
-				for seed := range seedtest.Seeds(t, 40) {
-					run(t, uint64(seed), opts)
-				}
+				seedtest.Run(t, 40, func(t *testing.T, seed uint64) {
+					run(t, seed, opts)
+				})
 			})
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/millrace-streams/millrace/internal/engine"
+	"github.com/millrace-streams/millrace/internal/seedtest"
 	"github.com/millrace-streams/millrace/internal/store"
 	"github.com/millrace-streams/millrace/internal/store/storetest"
 	"github.com/millrace-streams/millrace/processor"
@@ -208,9 +209,9 @@ func TestEqualsModel(t *testing.T) {
 		for _, every := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s/every=%v", name, every), func(t *testing.T) {
 				t.Parallel()
-				for seed := range uint64(6) {
+				seedtest.Run(t, 6, func(t *testing.T, seed uint64) {
 					runModel(t, seed, every, kind)
-				}
+				})
 			})
 		}
 	}
@@ -251,11 +252,16 @@ func (m *model) put(w window, v string, present bool) {
 }
 
 func (m *model) sorted(in func(window) bool) []string {
-	var s []string
-	for _, w := range slices.SortedFunc(maps.Keys(m.rows), window.compare) {
+	var found []window
+	for w := range m.rows {
 		if w.start > m.time-retention && in(w) {
-			s = append(s, fmt.Sprintf("%s@%d=%s", w.key, w.start, m.rows[w]))
+			found = append(found, w)
 		}
+	}
+	slices.SortFunc(found, window.compare)
+	var s []string
+	for _, w := range found {
+		s = append(s, fmt.Sprintf("%s@%d=%s", w.key, w.start, m.rows[w]))
 	}
 	return s
 }

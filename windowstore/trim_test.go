@@ -83,20 +83,14 @@ func TestTrimKeepsDeletions(t *testing.T) {
 // model.
 func TestTrimIsInvisible(t *testing.T) {
 	t.Parallel()
-	rounds := 60
-	if testing.Short() {
-		rounds = 10
-	}
-	rng := seedtest.Rand(t, "./windowstore")
-	for range rounds {
-		seed := rng.Uint64()
+	seedtest.Run(t, 60, func(t *testing.T, seed uint64) {
 		for name, kind := range kinds {
 			newTrimModel(t, seed, kind).run(200)
 			if t.Failed() {
 				t.Fatalf("a store that is %s", name)
 			}
 		}
-	}
+	})
 }
 
 // trimModel makes the same random changes to a store and to a map.

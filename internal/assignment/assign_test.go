@@ -7,12 +7,13 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/millrace-streams/millrace/internal/seedtest"
 	"github.com/millrace-streams/millrace/internal/taskid"
 )
 
 func TestAssignMeetsItsPromises(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(400) {
+	seedtest.Run(t, 400, func(t *testing.T, seed uint64) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		topo := randomTopology(r, 4, 16)
 		members := randomMembers(r, topo, 1+r.IntN(7))
@@ -26,29 +27,29 @@ func TestAssignMeetsItsPromises(t *testing.T) {
 		if again := Assign(topo, members); !reflect.DeepEqual(again, plan) {
 			t.Fatalf("seed %d: another order of members gives\n%v, not\n%v", seed, again, plan)
 		}
-	}
+	})
 }
 
 func TestAssignIsTheCheapestBalancedPlan(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(600) {
+	seedtest.Run(t, 600, func(t *testing.T, seed uint64) {
 		r := rand.New(rand.NewPCG(seed, 2))
 		topo := randomTopology(r, 3, 3)
 		if len(topo.Tasks()) > 7 {
-			continue
+			return
 		}
 		members := randomMembers(r, topo, 1+r.IntN(3))
 		plan := Assign(topo, members)
 		if got, want := priceOf(topo, members, active(plan)), cheapest(topo, members); got != want {
 			t.Fatalf("seed %d: the plan costs %+v, the best one %+v\n%v", seed, got, want, plan)
 		}
-	}
+	})
 }
 
 // A balanced group stays as it is, even if the disks hold random state.
 func TestAssignLeavesABalancedGroupAlone(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(200) {
+	seedtest.Run(t, 200, func(t *testing.T, seed uint64) {
 		r := rand.New(rand.NewPCG(seed, 3))
 		topo := randomTopology(r, 4, 12)
 		members := randomMembers(r, topo, 1+r.IntN(6))
@@ -65,7 +66,7 @@ func TestAssignLeavesABalancedGroupAlone(t *testing.T) {
 		if again := Assign(topo, members); !reflect.DeepEqual(again, plan) {
 			t.Fatalf("seed %d: %v became %v", seed, plan, again)
 		}
-	}
+	})
 }
 
 func one(partitions int32, stateful bool) Topology {

@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/millrace-streams/millrace/internal/seedtest"
 	"github.com/millrace-streams/millrace/internal/taskid"
 )
 
@@ -174,39 +175,37 @@ func countsOf(topo Topology) map[string]int32 {
 // another member holds it, and a task moves with all its partitions.
 func TestGroupHistories(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(150) {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			r := rand.New(rand.NewPCG(seed, 4))
-			topo := randomTopology(r, 4, 10)
-			g := &simulated{t: t, counts: countsOf(topo)}
-			next := 0
-			for range 12 {
-				if len(g.members) == 0 || r.IntN(5) > 1 {
-					m := g.join(fmt.Sprintf("m%d", next), topo)
-					for _, task := range topo.Tasks() {
-						if r.IntN(4) == 0 {
-							m.lags[task] = int64(r.IntN(100))
-						}
+	seedtest.Run(t, 150, func(t *testing.T, seed uint64) {
+		r := rand.New(rand.NewPCG(seed, 4))
+		topo := randomTopology(r, 4, 10)
+		g := &simulated{t: t, counts: countsOf(topo)}
+		next := 0
+		for range 12 {
+			if len(g.members) == 0 || r.IntN(5) > 1 {
+				m := g.join(fmt.Sprintf("m%d", next), topo)
+				for _, task := range topo.Tasks() {
+					if r.IntN(4) == 0 {
+						m.lags[task] = int64(r.IntN(100))
 					}
-					next++
-				} else if len(g.members) > 1 {
-					g.leave(g.members[r.IntN(len(g.members))])
 				}
-				before, needed := g.tasks(), g.moves(topo)
-				if rounds := g.settle(); rounds > 2 {
-					t.Fatalf("%d rounds", rounds)
-				}
-				g.checkHeld(topo)
-				checkSettled(t, topo, g)
-				if g.settle() != 1 {
-					t.Fatal("a settled group joins again")
-				}
-				if moved := movedBetween(before, g.tasks()); moved != needed {
-					t.Fatalf("%d tasks moved, %d need to", moved, needed)
-				}
+				next++
+			} else if len(g.members) > 1 {
+				g.leave(g.members[r.IntN(len(g.members))])
 			}
-		})
-	}
+			before, needed := g.tasks(), g.moves(topo)
+			if rounds := g.settle(); rounds > 2 {
+				t.Fatalf("%d rounds", rounds)
+			}
+			g.checkHeld(topo)
+			checkSettled(t, topo, g)
+			if g.settle() != 1 {
+				t.Fatal("a settled group joins again")
+			}
+			if moved := movedBetween(before, g.tasks()); moved != needed {
+				t.Fatalf("%d tasks moved, %d need to", moved, needed)
+			}
+		}
+	})
 }
 
 func checkSettled(t *testing.T, topo Topology, g *simulated) {

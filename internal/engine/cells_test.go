@@ -13,6 +13,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"github.com/millrace-streams/millrace/internal/seedtest"
 	"github.com/millrace-streams/millrace/processor"
 )
 
@@ -708,7 +709,7 @@ func TestAllocations(t *testing.T) {
 // last flush.
 func TestCellsEqualModel(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(8) {
+	seedtest.Run(t, 8, func(t *testing.T, seed uint64) {
 		r := rand.New(rand.NewPCG(seed, 9))
 		k := newCellTask(t, minMemory, seed%2 == 0)
 		c := numbers(t, k)
@@ -764,5 +765,5 @@ func TestCellsEqualModel(t *testing.T) {
 			}
 		}
 		c.Close()
-	}
+	})
 }

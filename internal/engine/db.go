@@ -311,6 +311,10 @@ func (d *DB) refused() error {
 // effect.
 func (d *DB) Close() error { return d.close(true) }
 
+// Abandon closes the database without flushing it. For tests that have copied the disk,
+// as a crash leaves it, or that do not need it any more.
+func (d *DB) Abandon() error { return d.close(false) }
+
 func (d *DB) close(flush bool) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -13,6 +13,8 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/millrace-streams/millrace/internal/seedtest"
 )
 
 func newShared(t testing.TB) *Shared {
@@ -435,7 +437,7 @@ func TestCrashRecoversACommit(t *testing.T) {
 	t.Parallel()
 	shared := newShared(t)
 	lost := 0
-	for seed := range uint64(10) {
+	seedtest.Run(t, 10, func(t *testing.T, seed uint64) {
 		r := rand.New(rand.NewPCG(seed, 5))
 		fs := vfs.NewCrashableMem()
 		d := openDB(t, shared, fs)
@@ -483,7 +485,7 @@ func TestCrashRecoversACommit(t *testing.T) {
 			}
 		}
 		check(t, d.Close())
-	}
+	})
 	if lost == 0 {
 		t.Error("no crash lost anything: the test tests nothing")
 	}
@@ -517,7 +519,7 @@ func randomChanges(t *testing.T, r *rand.Rand, b *TableBatch, model map[string]s
 func TestMemoryTableEqualsDiskTable(t *testing.T) {
 	t.Parallel()
 	shared := newShared(t)
-	for seed := range uint64(3) {
+	seedtest.Run(t, 3, func(t *testing.T, seed uint64) {
 		r := rand.New(rand.NewPCG(seed, 6))
 		d := openDB(t, shared, vfs.NewMem())
 		disk, memory := table(t, d, "disk", true), table(t, d, "memory", false)
@@ -541,7 +543,7 @@ func TestMemoryTableEqualsDiskTable(t *testing.T) {
 			}
 		}
 		check(t, d.Close())
-	}
+	})
 }
 
 func scan(t *testing.T, tb *Table, lower, upper []byte, step func(*Iterator) bool) []string {

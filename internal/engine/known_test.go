@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/millrace-streams/millrace/internal/seedtest"
 )
 
 func TestKeySet(t *testing.T) {
@@ -100,7 +102,7 @@ func (k *keyFilterTest) known() {
 // is opened again. Reads always agree with a map.
 func TestKnownKeysAgainstAMap(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(20) {
+	seedtest.Run(t, 20, func(t *testing.T, seed uint64) {
 		rng := rand.New(rand.NewPCG(seed, 0))
 		k := &keyFilterTest{T: t, fs: vfs.NewMem(), shared: NewShared(minMemory), off: seed%10 == 9}
 		k.open()
@@ -167,7 +169,7 @@ func TestKnownKeysAgainstAMap(t *testing.T) {
 			t.Fatal(err)
 		}
 		k.shared.Close()
-	}
+	})
 }
 
 // A new table answers misses from the start. An existing table does so after some misses.

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -10,8 +11,11 @@ import (
 // debug messages.
 type pebbleLogger struct{ log *slog.Logger }
 
+// Infof formats nothing if nobody reads it: Pebble has much to say when it opens.
 func (l pebbleLogger) Infof(format string, args ...any) {
-	l.log.Debug("pebble: " + message(format, args))
+	if l.log.Enabled(context.Background(), slog.LevelDebug) {
+		l.log.Debug("pebble: " + message(format, args))
+	}
 }
 
 func (l pebbleLogger) Errorf(format string, args ...any) {

@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+
+	"github.com/millrace-streams/millrace/internal/seedtest"
 )
 
 // TestRecent checks that a key in use outlives its generation, that other keys are
@@ -58,7 +60,7 @@ func TestRecent(t *testing.T) {
 // TestWindowList compares lists with a map of all windows.
 func TestWindowList(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(200) {
+	seedtest.Run(t, 200, func(t *testing.T, seed uint64) {
 		random := rand.New(rand.NewPCG(seed, 1))
 		list, model := WindowList{From: 3}, map[int64]int64{}
 		for range 100 {
@@ -88,5 +90,5 @@ func TestWindowList(t *testing.T) {
 				t.Fatalf("seed %d: Has(%d) is %v", seed, from, !there)
 			}
 		}
-	}
+	})
 }

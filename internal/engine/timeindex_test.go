@@ -6,13 +6,15 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+
+	"github.com/millrace-streams/millrace/internal/seedtest"
 )
 
 // TestTimeIndexReturnsRowsInOrder compares an index with a sorted list. Rows are added,
 // taken by time and removed one by one.
 func TestTimeIndexReturnsRowsInOrder(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(50) {
+	seedtest.Run(t, 50, func(t *testing.T, seed uint64) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		budget := NewShared(1 << 20).NewBudget()
 		x := NewTimeIndex(budget)
@@ -50,5 +52,5 @@ func TestTimeIndexReturnsRowsInOrder(t *testing.T) {
 		if x.Close(); budget.used != 0 {
 			t.Fatalf("seed %d: %d bytes are still counted", seed, budget.used)
 		}
-	}
+	})
 }

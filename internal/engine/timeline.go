@@ -220,7 +220,7 @@ func (t *Timeline[V]) chainOf(p *part[V], key []byte) int32 {
 	}
 	const mapEntry = 56 // as in cellSize
 	if cap(p.keys)-len(p.keys) < len(key) {
-		p.keys = make([]byte, 0, max(min(2*cap(p.keys), slabSize), 16*len(key), minPiece))
+		p.keys = make([]byte, 0, max(min(2*cap(p.keys), maxSlab), 16*len(key), minPiece))
 	}
 	n := len(p.keys)
 	p.keys = append(p.keys, key...)

@@ -185,10 +185,7 @@ func TestTimelineExpires(t *testing.T) {
 // commits, evictions and expirations.
 func TestTimelineIsTheModel(t *testing.T) {
 	t.Parallel()
-	r := seedtest.Rand(t, "./internal/engine")
-	for range 50 {
-		timelineLikeTheModel(t, r)
-	}
+	seedtest.Run(t, 50, func(t *testing.T, seed uint64) { timelineLikeTheModel(t, rand.New(rand.NewPCG(seed, 43))) })
 }
 
 func timelineLikeTheModel(t *testing.T, r *rand.Rand) {

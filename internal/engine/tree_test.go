@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+
+	"github.com/millrace-streams/millrace/internal/seedtest"
 )
 
 // checkTree compares the tree with a map, in every way of reading it.
@@ -49,105 +51,101 @@ func randomKey(r *rand.Rand) string { return fmt.Sprintf("%x", r.IntN(4000)) }
 
 func TestTreeEqualsMap(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(10) {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			r := rand.New(rand.NewPCG(seed, 1))
-			tr, model := &tree{}, map[string]int{}
-			type view struct {
-				tree  *tree
-				model map[string]int
-			}
-			var views []view
-			for i := range 3000 {
-				switch n := r.IntN(200); {
-				case n < 120+int(seed)*2:
-					key := randomKey(r)
-					tr.set(key, i)
-					model[key] = i
-				case n < 197:
-					key := randomKey(r)
-					_, found := tr.delete(key)
-					if _, want := model[key]; found != want {
-						t.Fatalf("delete %q: %v", key, found)
-					}
-					delete(model, key)
-				case n < 199:
-					views = append(views, view{tr.freeze(), maps.Clone(model)})
-				default:
-					lower, upper, bounded := randomKey(r), randomKey(r), r.IntN(8) > 0
-					if r.IntN(2) == 0 {
-						lower = fmt.Sprintf("%x", r.IntN(250))
-						upper, bounded = lower+"g", true
-					}
-					dropped := 0
-					tr.deleteRange(lower, upper, bounded, func(string, any) { dropped++ })
-					before := len(model)
-					maps.DeleteFunc(model, func(k string, _ int) bool { return k >= lower && (!bounded || k < upper) })
-					if dropped != before-len(model) {
-						t.Fatalf("deleteRange dropped %d, want %d", dropped, before-len(model))
-					}
+	seedtest.Run(t, 10, func(t *testing.T, seed uint64) {
+		r := rand.New(rand.NewPCG(seed, 1))
+		tr, model := &tree{}, map[string]int{}
+		type view struct {
+			tree  *tree
+			model map[string]int
+		}
+		var views []view
+		for i := range 3000 {
+			switch n := r.IntN(200); {
+			case n < 120+int(seed)*2:
+				key := randomKey(r)
+				tr.set(key, i)
+				model[key] = i
+			case n < 197:
+				key := randomKey(r)
+				_, found := tr.delete(key)
+				if _, want := model[key]; found != want {
+					t.Fatalf("delete %q: %v", key, found)
 				}
-				if i%100 == 0 {
-					checkTree(t, tr, model, r)
+				delete(model, key)
+			case n < 199:
+				views = append(views, view{tr.freeze(), maps.Clone(model)})
+			default:
+				lower, upper, bounded := randomKey(r), randomKey(r), r.IntN(8) > 0
+				if r.IntN(2) == 0 {
+					lower = fmt.Sprintf("%x", r.IntN(250))
+					upper, bounded = lower+"g", true
+				}
+				dropped := 0
+				tr.deleteRange(lower, upper, bounded, func(string, any) { dropped++ })
+				before := len(model)
+				maps.DeleteFunc(model, func(k string, _ int) bool { return k >= lower && (!bounded || k < upper) })
+				if dropped != before-len(model) {
+					t.Fatalf("deleteRange dropped %d, want %d", dropped, before-len(model))
 				}
 			}
-			for _, v := range views {
-				checkTree(t, v.tree, v.model, r)
+			if i%100 == 0 {
+				checkTree(t, tr, model, r)
 			}
-		})
-	}
+		}
+		for _, v := range views {
+			checkTree(t, v.tree, v.model, r)
+		}
+	})
 }
 
 // A cursor over a changing tree sees later rows in their new state.
 func TestCursorWhileTreeChanges(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(6) {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			r := rand.New(rand.NewPCG(seed, 2))
-			tr, model := &tree{}, map[string]int{}
-			for range 400 {
+	seedtest.Run(t, 6, func(t *testing.T, seed uint64) {
+		r := rand.New(rand.NewPCG(seed, 2))
+		tr, model := &tree{}, map[string]int{}
+		for range 400 {
+			k := randomKey(r)
+			tr.set(k, 0)
+			model[k] = 0
+		}
+		forward := seed%2 == 0
+		c := cursor{t: tr}
+		if forward {
+			c.seek("")
+		} else {
+			c.seekLast()
+		}
+		for c.valid() {
+			at := c.key()
+			for range r.IntN(4) {
 				k := randomKey(r)
-				tr.set(k, 0)
-				model[k] = 0
-			}
-			forward := seed%2 == 0
-			c := cursor{t: tr}
-			if forward {
-				c.seek("")
-			} else {
-				c.seekLast()
-			}
-			for c.valid() {
-				at := c.key()
-				for range r.IntN(4) {
-					k := randomKey(r)
-					if r.IntN(2) == 0 {
-						tr.set(k, 1)
-						model[k] = 1
-					} else {
-						tr.delete(k)
-						delete(model, k)
-					}
-				}
-				keys := slices.Sorted(maps.Keys(model))
-				i, found := slices.BinarySearch(keys, at)
-				if forward {
-					if found {
-						i++
-					}
-					c.next()
-					if c.valid() != (i < len(keys)) || c.valid() && c.key() != keys[i] {
-						t.Fatalf("next after %q", at)
-					}
+				if r.IntN(2) == 0 {
+					tr.set(k, 1)
+					model[k] = 1
 				} else {
-					c.prev()
-					if c.valid() != (i > 0) || c.valid() && c.key() != keys[i-1] {
-						t.Fatalf("prev before %q", at)
-					}
+					tr.delete(k)
+					delete(model, k)
 				}
 			}
-		})
-	}
+			keys := slices.Sorted(maps.Keys(model))
+			i, found := slices.BinarySearch(keys, at)
+			if forward {
+				if found {
+					i++
+				}
+				c.next()
+				if c.valid() != (i < len(keys)) || c.valid() && c.key() != keys[i] {
+					t.Fatalf("next after %q", at)
+				}
+			} else {
+				c.prev()
+				if c.valid() != (i > 0) || c.valid() && c.key() != keys[i-1] {
+					t.Fatalf("prev before %q", at)
+				}
+			}
+		}
+	})
 }
 
 func BenchmarkTree(b *testing.B) {

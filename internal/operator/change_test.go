@@ -157,10 +157,7 @@ func (tab table) expectKept(t *testing.T, m mode) {
 func TestChangesAddUp(t *testing.T) {
 	t.Parallel()
 	for _, m := range modes {
-		r := seedtest.Rand(t, "./internal/operator")
-		for range 20 {
-			changesAddUp(t, r, m)
-		}
+		seedtest.Run(t, 20, func(t *testing.T, seed uint64) { changesAddUp(t, rand.New(rand.NewPCG(seed, 41)), m) })
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/millrace-streams/millrace/internal/kafkatest"
+	"github.com/millrace-streams/millrace/internal/seedtest"
 )
 
 var background = context.Background()
@@ -411,76 +412,74 @@ func TestManyPartitions(t *testing.T) {
 // restore from any position returns what the model predicts, in batches within the
 // limits.
 func TestAgainstModel(t *testing.T) {
-	for seed := range uint64(5) {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			const n = 3
-			inWorld(t, n, func(w *world) {
-				rng := rand.New(rand.NewPCG(seed, 1))
-				type entry struct {
-					offset int64
-					value  string
+	seedtest.Run(t, 5, func(t *testing.T, seed uint64) {
+		const n = 3
+		inWorld(t, n, func(w *world) {
+			rng := rand.New(rand.NewPCG(seed, 1))
+			type entry struct {
+				offset int64
+				value  string
+			}
+			var committed [n][]entry
+			producers := []*kgo.Client{w.producer("tx-0"), w.producer("tx-1")}
+			open := make([]map[int32][]entry, 2)
+			finish := func(i int) {
+				try := kgo.TransactionEndTry(rng.IntN(3) > 0)
+				w.end(producers[i], try)
+				if try {
+					for p, entries := range open[i] {
+						committed[p] = append(committed[p], entries...)
+					}
 				}
-				var committed [n][]entry
-				producers := []*kgo.Client{w.producer("tx-0"), w.producer("tx-1")}
-				open := make([]map[int32][]entry, 2)
-				finish := func(i int) {
-					try := kgo.TransactionEndTry(rng.IntN(3) > 0)
-					w.end(producers[i], try)
-					if try {
-						for p, entries := range open[i] {
-							committed[p] = append(committed[p], entries...)
+				open[i] = nil
+			}
+			for step := range 200 {
+				i := rng.IntN(2)
+				if open[i] == nil {
+					w.must(producers[i].BeginTransaction())
+					open[i] = make(map[int32][]entry)
+				}
+				for range 1 + rng.IntN(5) {
+					r := &kgo.Record{Topic: changelog, Partition: int32(rng.IntN(n)), Value: bytes.Repeat([]byte{'v'}, 1+rng.IntN(20))}
+					r.Value = fmt.Appendf(r.Value, "%d", step)
+					w.must(producers[i].ProduceSync(background, r).FirstErr())
+					open[i][r.Partition] = append(open[i][r.Partition], entry{r.Offset, string(r.Value)})
+				}
+				if rng.IntN(3) == 0 {
+					finish(i)
+				}
+			}
+			for i := range open {
+				if open[i] != nil {
+					finish(i)
+				}
+			}
+			for _, limits := range []Config{{}, {BatchRecords: 7}, {BufferBytes: 50}} {
+				r := w.restorer(func(c *Config) { c.BatchRecords, c.BufferBytes = limits.BatchRecords, limits.BufferBytes })
+				var parts []Partition
+				want := make([][]string, n)
+				for p := range int32(n) {
+					end := w.cluster.PartitionInfo(changelog, p).HighWatermark
+					from := rng.Int64N(end + 1)
+					parts = append(parts, Partition{Topic: changelog, Partition: p, From: from})
+					slices.SortFunc(committed[p], func(a, b entry) int { return int(a.offset - b.offset) })
+					for _, e := range committed[p] {
+						if e.offset >= from {
+							want[p] = append(want[p], e.value)
 						}
 					}
-					open[i] = nil
 				}
-				for step := range 200 {
-					i := rng.IntN(2)
-					if open[i] == nil {
-						w.must(producers[i].BeginTransaction())
-						open[i] = make(map[int32][]entry)
-					}
-					for range 1 + rng.IntN(5) {
-						r := &kgo.Record{Topic: changelog, Partition: int32(rng.IntN(n)), Value: bytes.Repeat([]byte{'v'}, 1+rng.IntN(20))}
-						r.Value = fmt.Appendf(r.Value, "%d", step)
-						w.must(producers[i].ProduceSync(background, r).FirstErr())
-						open[i][r.Partition] = append(open[i][r.Partition], entry{r.Offset, string(r.Value)})
-					}
-					if rng.IntN(3) == 0 {
-						finish(i)
-					}
+				got := restore(background, r, parts...)
+				w.must(got.err)
+				for p := range n {
+					w.expect(got, p, w.cluster.PartitionInfo(changelog, int32(p)).HighWatermark, want[p]...)
 				}
-				for i := range open {
-					if open[i] != nil {
-						finish(i)
-					}
+				if limits.BatchRecords > 0 && got.most > 2*limits.BatchRecords {
+					t.Errorf("%d records at once", got.most)
 				}
-				for _, limits := range []Config{{}, {BatchRecords: 7}, {BufferBytes: 50}} {
-					r := w.restorer(func(c *Config) { c.BatchRecords, c.BufferBytes = limits.BatchRecords, limits.BufferBytes })
-					var parts []Partition
-					want := make([][]string, n)
-					for p := range int32(n) {
-						end := w.cluster.PartitionInfo(changelog, p).HighWatermark
-						from := rng.Int64N(end + 1)
-						parts = append(parts, Partition{Topic: changelog, Partition: p, From: from})
-						slices.SortFunc(committed[p], func(a, b entry) int { return int(a.offset - b.offset) })
-						for _, e := range committed[p] {
-							if e.offset >= from {
-								want[p] = append(want[p], e.value)
-							}
-						}
-					}
-					got := restore(background, r, parts...)
-					w.must(got.err)
-					for p := range n {
-						w.expect(got, p, w.cluster.PartitionInfo(changelog, int32(p)).HighWatermark, want[p]...)
-					}
-					if limits.BatchRecords > 0 && got.most > 2*limits.BatchRecords {
-						t.Errorf("%d records at once", got.most)
-					}
-				}
-			})
+			}
 		})
-	}
+	})
 }
 
 func TestProgress(t *testing.T) {

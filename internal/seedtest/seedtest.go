@@ -1,8 +1,9 @@
-// Package seedtest has the random numbers of tests that do something else at each run.
+// Package seedtest has the random numbers of tests that do something else at each run,
+// and the seeds of property tests.
 package seedtest
 
 import (
-	"iter"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"strconv"
@@ -24,24 +25,34 @@ func Rand(t testing.TB, pkg string) *rand.Rand {
 			t.Fatal(err)
 		}
 	}
-	t.Logf("again with the same choices: MILLRACE_SEED=%d go test -run '^%s$' %s", seed, strings.ReplaceAll(t.Name(), "/", "$/^"), pkg)
+	t.Logf("again with the same choices: MILLRACE_SEED=%d go test -run '%s' %s", seed, pattern(t), pkg)
 	return rand.New(rand.NewPCG(seed, 0))
 }
 
-// Seeds returns the seeds that a property test runs: those below n. MILLRACE_SEEDS asks
-// for others: "10000" for those below 10,000, "500-600" for those from 500 to 599. A test
-// keeps what its seeds have opened until its end, so a large number is run in parts.
-func Seeds(t testing.TB, n int) iter.Seq[uint64] {
+// Run runs a property test with each of its seeds, as subtests one after the other, up to
+// the first that fails. What a seed opens is closed at its end.
+//
+// The seeds are those below n. With -short they are those below a quarter of n.
+// MILLRACE_SEEDS asks for others: "10000" for those below 10,000, "500-600" for those
+// from 500 to 599.
+func Run(t *testing.T, n int, test func(t *testing.T, seed uint64)) {
 	t.Helper()
+	if testing.Short() {
+		n = (n + 3) / 4
+	}
 	from, to, err := parseSeeds(os.Getenv("MILLRACE_SEEDS"), uint64(n))
 	if err != nil {
 		t.Fatalf("MILLRACE_SEEDS: %v", err)
 	}
-	return func(yield func(uint64) bool) {
-		for seed := from; seed < to && yield(seed); seed++ {
+	for seed := from; seed < to; seed++ {
+		if !t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) { test(t, seed) }) {
+			t.Fatalf("again, in the directory of the package: MILLRACE_SEEDS=%d-%d go test -run '%s'", seed, seed+1, pattern(t))
 		}
 	}
 }
+
+// pattern returns the argument of -run that selects the test.
+func pattern(t testing.TB) string { return "^" + strings.ReplaceAll(t.Name(), "/", "$/^") + "$" }
 
 func parseSeeds(s string, n uint64) (from, to uint64, err error) {
 	if s == "" {

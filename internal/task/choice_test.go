@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/millrace-streams/millrace/internal/graph"
+	"github.com/millrace-streams/millrace/internal/seedtest"
 )
 
 func TestOldestHeadFirst(t *testing.T) {
@@ -124,37 +125,35 @@ func modelOrder(topics []string, input map[string][]graph.Input) []string {
 
 func TestChoiceAgainstModel(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(50) {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			r := rand.New(rand.NewPCG(seed, 1))
-			topics := []string{"c", "a", "b"}
-			input := map[string][]graph.Input{}
-			for _, topic := range topics {
-				for i := range r.IntN(20) {
-					input[topic] = append(input[topic], graph.Input{
-						Topic: topic, Offset: int64(i), Key: []byte(topic), Value: fmt.Append(nil, i), Timestamp: in("", "", int64(r.IntN(15))).Timestamp,
-					})
-				}
+	seedtest.Run(t, 50, func(t *testing.T, seed uint64) {
+		r := rand.New(rand.NewPCG(seed, 1))
+		topics := []string{"c", "a", "b"}
+		input := map[string][]graph.Input{}
+		for _, topic := range topics {
+			for i := range r.IntN(20) {
+				input[topic] = append(input[topic], graph.Input{
+					Topic: topic, Offset: int64(i), Key: []byte(topic), Value: fmt.Append(nil, i), Timestamp: in("", "", int64(r.IntN(15))).Timestamp,
+				})
 			}
-			want := modelOrder(topics, input)
-			s := newShell(t, pass(topics...), topics...)
-			s.start()
-			for _, topic := range topics {
-				s.task.SetEnd(topic, 0, int64(len(input[topic])))
+		}
+		want := modelOrder(topics, input)
+		s := newShell(t, pass(topics...), topics...)
+		s.start()
+		for _, topic := range topics {
+			s.task.SetEnd(topic, 0, int64(len(input[topic])))
+		}
+		feed := map[string]int{}
+		for len(s.open) < len(want) {
+			topic := topics[r.IntN(3)]
+			n := min(r.IntN(4), len(input[topic])-feed[topic])
+			if err := s.task.Add(topic, 0, slices.Clone(input[topic][feed[topic]:feed[topic]+n]), 0); err != nil {
+				t.Fatal(err)
 			}
-			feed := map[string]int{}
-			for len(s.open) < len(want) {
-				topic := topics[r.IntN(3)]
-				n := min(r.IntN(4), len(input[topic])-feed[topic])
-				if err := s.task.Add(topic, 0, slices.Clone(input[topic][feed[topic]:feed[topic]+n]), 0); err != nil {
-					t.Fatal(err)
-				}
-				feed[topic] += n
-				if _, err := s.task.Process(time.UnixMilli(0), r.IntN(5)); err != nil {
-					t.Fatal(err)
-				}
+			feed[topic] += n
+			if _, err := s.task.Process(time.UnixMilli(0), r.IntN(5)); err != nil {
+				t.Fatal(err)
 			}
-			s.wantOpen(want...)
-		})
-	}
+		}
+		s.wantOpen(want...)
+	})
 }

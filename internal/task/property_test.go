@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/millrace-streams/millrace/internal/graph"
+	"github.com/millrace-streams/millrace/internal/seedtest"
 	"github.com/millrace-streams/millrace/processor"
 )
 
@@ -66,7 +67,7 @@ func randomInput(r *rand.Rand, topics ...string) map[string][]graph.Input {
 // transactions, nor on the number of aborts.
 func TestAnySplitGivesTheSameOutputs(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(60) {
+	seedtest.Run(t, 60, func(t *testing.T, seed uint64) {
 		r := rand.New(rand.NewPCG(seed, 2))
 		input := randomInput(r, "a", "b")
 		want := drive(t, input, rand.New(rand.NewPCG(0, 0)), 1000, false)
@@ -75,7 +76,7 @@ func TestAnySplitGivesTheSameOutputs(t *testing.T) {
 				t.Fatalf("seed %d:\ngot  %q\nwant %q", seed, got, want)
 			}
 		}
-	}
+	})
 }
 
 func drive(t *testing.T, input map[string][]graph.Input, r *rand.Rand, size int, chaos bool) []string {

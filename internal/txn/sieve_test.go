@@ -9,6 +9,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace-streams/millrace/internal/seedtest"
 )
 
 // picky is a broker with one log per partition. It refuses a batch that has a bad record,
@@ -59,7 +61,7 @@ func (b *picky) try(records []*kgo.Record) ([]refusal, error) {
 // The judge gets exactly the refused records, and the others are written in order.
 func TestSieveFindsExactlyTheRefused(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(300) {
+	seedtest.Run(t, 300, func(t *testing.T, seed uint64) {
 		rng := rand.New(rand.NewPCG(seed, 1))
 		b := &picky{bad: map[*kgo.Record]error{}, logs: map[int32][]string{}, rng: rng}
 		partitions, share := 1+rng.Int32N(4), rng.Float64()
@@ -96,13 +98,13 @@ func TestSieveFindsExactlyTheRefused(t *testing.T) {
 				t.Errorf("seed %d: partition %d: got %v, want %v", seed, p, b.logs[p], want[p])
 			}
 		}
-	}
+	})
 }
 
 // A record that is sent again, and then accepted, keeps its place.
 func TestSieveKeepsTheOrderOfWhatIsSentAgain(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(100) {
+	seedtest.Run(t, 100, func(t *testing.T, seed uint64) {
 		rng := rand.New(rand.NewPCG(seed, 2))
 		b := &picky{bad: map[*kgo.Record]error{}, logs: map[int32][]string{}, rng: rng}
 		var group []*kgo.Record
@@ -126,7 +128,7 @@ func TestSieveKeepsTheOrderOfWhatIsSentAgain(t *testing.T) {
 		if !slices.Equal(b.logs[0], want) {
 			t.Errorf("seed %d: got %v", seed, b.logs[0])
 		}
-	}
+	})
 }
 
 // The number of tries per refused record is about that of a binary search. If all records

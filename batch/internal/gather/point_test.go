@@ -8,12 +8,13 @@ import (
 	"testing"
 
 	"github.com/millrace-streams/millrace/batch/internal/rows"
+	"github.com/millrace-streams/millrace/internal/seedtest"
 )
 
 // TestInsert compares the rows that a point selects with a stable sort of all rows.
 func TestInsert(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(50) {
+	seedtest.Run(t, 50, func(t *testing.T, seed uint64) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		p := &Point[string, int]{Limit: 1 + r.IntN(5)}
 		if r.IntN(3) > 0 {
@@ -31,7 +32,7 @@ func TestInsert(t *testing.T) {
 		if !slices.EqualFunc(best, want, same) {
 			t.Errorf("seed %d: selected %v, want %v", seed, best, want)
 		}
-	}
+	})
 }
 
 // TestRowKey: the rows of a batch are together, in order of their keys. The rows of an

@@ -83,7 +83,7 @@ func New(t testing.TB, memory int64) *Task {
 	k.openDB()
 	t.Cleanup(func() {
 		k.closeStores()
-		k.check(k.DB.Close())
+		k.check(k.DB.Abandon())
 		k.Budget.Close()
 		if used, dirty := k.Shared.Used(); used != 0 || dirty != 0 {
 			t.Errorf("stores have not given back %d bytes of memory, %d of them uncommitted", used, dirty)
@@ -102,7 +102,7 @@ func (k *Task) check(err error) {
 
 func (k *Task) openDB() {
 	k.t.Helper()
-	db, err := engine.Open(engine.Options{Dir: dir, FS: k.fs, Shared: k.Shared, MemTableSize: 256 << 10, SweepRows: k.SweepRows})
+	db, err := engine.Open(engine.Options{Dir: dir, FS: k.fs, Shared: k.Shared, MemTableSize: 64 << 10, SweepRows: k.SweepRows})
 	k.check(err)
 	k.DB = db
 }
@@ -263,7 +263,7 @@ func (k *Task) Crash(r *rand.Rand, percent int, confirmed bool) {
 	}
 	disk := k.fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: percent, RNG: r})
 	k.closeStores()
-	k.check(k.DB.Close())
+	k.check(k.DB.Abandon())
 	k.fs = disk
 	k.openDB()
 }
@@ -286,7 +286,7 @@ func (k *Task) Disk() *vfs.MemFS {
 func (k *Task) UseDisk(disk *vfs.MemFS) {
 	k.t.Helper()
 	k.closeStores()
-	k.check(k.DB.Close())
+	k.check(k.DB.Abandon())
 	k.fs = disk
 	k.openDB()
 }

@@ -343,19 +343,21 @@ func TestRefusedRowOfAProcessorFails(t *testing.T) {
 // Two tasks of a worker fail, each at its own record. Both commit the records before it.
 func TestFailInTwoTasks(t *testing.T) {
 	t.Parallel()
-	c := newCluster(t, kfake.SeedTopics(2, "in", "out"), kafkatest.Names())
-	c.sendAll("in", 2, "good0", "good1", "good2", "bad3", "bad4", "good5", "good6", "good7")
-	c.Refuse("out", 2, kerr.InvalidRecord, isBad)
-	cfg := c.config("app", t.TempDir())
-	cfg.Workers, cfg.CommitInterval = 1, time.Second
-	err := run(t, passthrough(t), cfg).wait()
-	var e *processor.Error
-	if !errors.As(err, &e) || e.Offset != 2 && e.Offset != 1 {
-		t.Fatalf("got %v", err)
-	}
-	if a, b := c.committed("app", "in", 0), c.committed("app", "in", 1); a != 2 || b != 1 {
-		t.Errorf("committed %d and %d, want 2 and 1", a, b)
-	}
+	// On the virtual clock, both tasks process their records before the commit.
+	virtually(t, func(t *testing.T, c *cluster) {
+		c.sendAll("in", 2, "good0", "good1", "good2", "bad3", "bad4", "good5", "good6", "good7")
+		c.Refuse("out", 2, kerr.InvalidRecord, isBad)
+		cfg := c.config("app", t.TempDir())
+		cfg.Workers, cfg.CommitInterval = 1, time.Second
+		err := run(t, passthrough(t), cfg).wait()
+		var e *processor.Error
+		if !errors.As(err, &e) || e.Offset != 2 && e.Offset != 1 {
+			t.Fatalf("got %v", err)
+		}
+		if a, b := c.committed("app", "in", 0), c.committed("app", "in", 1); a != 2 || b != 1 {
+			t.Errorf("committed %d and %d, want 2 and 1", a, b)
+		}
+	}, kfake.SeedTopics(2, "in", "out"), kafkatest.Names())
 }
 
 // Records that a punctuator sends, and the merged rows of a table, go to the policy too,

@@ -35,9 +35,14 @@ func TestIdleInput(t *testing.T) {
 		t.Fatal(err)
 	}
 	client := c.client(t)
-	send := func(second int64) {
-		r := &kgo.Record{Topic: in, Key: []byte("k"), Value: []byte("v"), Timestamp: time.Unix(second, 0)}
-		if err := client.ProduceSync(t.Context(), r).FirstErr(); err != nil {
+	// The records of a call are one batch. On a slow machine, the time between two calls
+	// could close a window.
+	send := func(seconds ...int64) {
+		var records []*kgo.Record
+		for _, second := range seconds {
+			records = append(records, &kgo.Record{Topic: in, Key: []byte("k"), Value: []byte("v"), Timestamp: time.Unix(second, 0)})
+		}
+		if err := client.ProduceSync(t.Context(), records...).FirstErr(); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -52,7 +57,7 @@ func TestIdleInput(t *testing.T) {
 	results := c.client(t, kgo.ConsumeTopics(out), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchIsolationLevel(kgo.ReadCommitted()))
 	expect := func(want string) {
 		t.Helper()
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		defer cancel()
 		var got []string
 		for len(got) == 0 && ctx.Err() == nil {
@@ -64,13 +69,11 @@ func TestIdleInput(t *testing.T) {
 	}
 
 	stop := run()
-	send(now + 6)
-	send(now + 7)
+	send(now+6, now+7)
 	expect(fmt.Sprintf("2 from %d", now))
 	stop()
 	defer run()()
-	send(now + 8) // late
-	send(now + 15)
+	send(now+8, now+15) // the first is late
 	expect(fmt.Sprintf("1 from %d", now+10))
 }
 

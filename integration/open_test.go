@@ -20,7 +20,7 @@ var errOpen = errors.New("a transaction was left open")
 // It waits for transactions that have been decided: Kafka answers EndTransaction when the
 // decision is in its log, and writes the markers to the partitions afterwards.
 func decided(ctx context.Context, admin *kadm.Client, topic string) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for {
 		behind, err := behind(ctx, admin, topic)

@@ -45,6 +45,7 @@ func TestSilentBroker(t *testing.T) {
 		t.Fatal(err)
 	}
 	const limit = 5 * time.Second
+	const loaded = 20 * time.Second // what a loaded machine may add
 	app, err := millrace.New(topo, millrace.Config{
 		ApplicationID: name(t, "app"), Brokers: strings.Split(c.brokers, ","), StateDir: t.TempDir(), Workers: 2, CloseTimeout: limit,
 		Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
@@ -60,7 +61,7 @@ func TestSilentBroker(t *testing.T) {
 		t.Helper()
 		began := time.Now()
 		for !holds() {
-			if time.Since(began) > time.Minute {
+			if time.Since(began) > patience {
 				t.Fatalf("never %s: %+v", what, app.Snapshot())
 			}
 			pause(100 * time.Millisecond)
@@ -75,7 +76,7 @@ func TestSilentBroker(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.docker(t, "pause")
-	if took := is("unreachable", unreachable); took > 15*time.Second {
+	if took := is("unreachable", unreachable); took > 15*time.Second+loaded {
 		t.Errorf("an outage shows after %v", took)
 	}
 	if ok, reason := app.Live(); !ok {
@@ -89,8 +90,7 @@ func TestSilentBroker(t *testing.T) {
 	began := time.Now()
 	stop()
 	err = <-ended
-	// A loaded machine adds some time.
-	if took := time.Since(began); took > limit+2*time.Second {
+	if took := time.Since(began); took > limit+loaded {
 		t.Errorf("Run took %v to return, with %v", took, err)
 	}
 	c.docker(t, "unpause")

@@ -82,6 +82,9 @@ func size(dir string) (n int64) {
 // the same state directory. It counts each tweet in exactly one batch, and writes all
 // results exactly once.
 func TestRestart(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes a minute")
+	}
 	t.Parallel()
 	random := seedtest.Rand(t, "./examples/tweets")
 	dir := t.TempDir()

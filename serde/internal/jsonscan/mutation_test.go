@@ -1,10 +1,10 @@
 package jsonscan_test
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"testing"
-	"time"
+
+	"github.com/millrace-streams/millrace/internal/seedtest"
 )
 
 // parts are what mutations put into an input.
@@ -50,30 +50,21 @@ func (m mutator) mutate(data []byte) []byte {
 
 func TestMutations(t *testing.T) {
 	t.Parallel()
-	n := 200_000
-	if testing.Short() {
-		n = 20_000
-	}
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
-	const workers = 2
-	for worker := range workers {
-		t.Run(fmt.Sprint(worker), func(t *testing.T) {
-			t.Parallel()
-			m := mutator{rand: rand.New(rand.NewPCG(seed, uint64(worker))), parts: parts()}
-			inputs := append(append([]string{line, short}, seeds...), tweets()...)
-			sure := 0
-			for i := range n / workers {
-				input := m.mutate([]byte(inputs[i%len(inputs)]))
-				if shapes[m.rand.IntN(len(shapes))].compare(t, input) {
-					sure++
-				}
+	all, inputs := parts(), append(append([]string{line, short}, seeds...), tweets()...)
+	seedtest.Run(t, 30, func(t *testing.T, seed uint64) {
+		const n = 5000
+		m := mutator{rand: rand.New(rand.NewPCG(seed, 0)), parts: all}
+		sure := 0
+		for i := range n {
+			input := m.mutate([]byte(inputs[i%len(inputs)]))
+			if shapes[m.rand.IntN(len(shapes))].compare(t, input) {
+				sure++
 			}
-			if sure < n/workers/50 {
-				t.Errorf("sure about %d of %d inputs only", sure, n/workers)
-			}
-		})
-	}
+		}
+		if sure < n/50 {
+			t.Errorf("sure about %d of %d inputs only", sure, n)
+		}
+	})
 }
 
 // tweets returns tweets with other characters than line has.

@@ -21,11 +21,13 @@ type torture struct {
 }
 
 func tortureOf() torture {
-	if os.Getenv("MILLRACE_TORTURE") == "full" {
+	if fullTorture() {
 		return torture{kills: 24, records: 200_000}
 	}
 	return torture{kills: 4, records: 40_000}
 }
+
+func fullTorture() bool { return os.Getenv("MILLRACE_TORTURE") == "full" }
 
 // scenario is a way to disturb processes that count.
 type scenario struct {

@@ -14,7 +14,6 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
-	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace-streams/millrace/internal/batchsize"
@@ -396,30 +395,4 @@ func TestProducingThroughADeadProducerFails(t *testing.T) {
 		w.outcome(p.Abort(background), Fatal)
 		w.expect(-1)
 	})
-}
-
-func BenchmarkProduce(b *testing.B) {
-	c := kfake.MustCluster(kfake.NumBrokers(1), kfake.SeedTopics(3, output, store), kfake.BlackholeProduce())
-	defer c.Close()
-	p, err := New(background, Config{Opts: []kgo.Opt{kgo.SeedBrokers(c.ListenAddrs()...)}, TransactionalID: "app-1", Group: group})
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer p.Close()
-	if err := p.Init(background); err != nil {
-		b.Fatal(err)
-	}
-	p.Track(store)
-	records := make([]kgo.Record, b.N)
-	value := make([]byte, 100)
-	b.ReportAllocs()
-	b.ResetTimer()
-	for i := range records {
-		r := &records[i]
-		r.Topic, r.Value = store, value
-		p.Produce(r)
-	}
-	if err := p.flush(background); err != nil {
-		b.Fatal(err)
-	}
 }

@@ -82,7 +82,7 @@ func (w *world) refuseValue(value string, code *kerr.Error) {
 
 // join makes a member of the group, or makes a member join again, which begins a new
 // generation.
-func join(t *testing.T, cl *kgo.Client, group, member string) Identity {
+func join(t testing.TB, cl *kgo.Client, group, member string) Identity {
 	t.Helper()
 	ctx := context.Background()
 	check := func(err error, code int16) {

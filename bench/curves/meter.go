@@ -15,6 +15,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace-streams/millrace/bench/internal/usage"
 )
 
 // runConfig is one run of the bench.
@@ -113,11 +115,14 @@ func (m *meter) watch(ctx context.Context, pid int, application string, n int64)
 			return res, ctx.Err()
 		}
 		now := sample{at: time.Now()}
-		var memory float64
-		if now.cpu, memory, err = usage(pid); err != nil {
+		if now.cpu, err = usage.CPU(pid); err != nil {
 			return res, err
 		}
-		res.memory = max(res.memory, memory)
+		memory, err := usage.Memory(pid)
+		if err != nil {
+			return res, err
+		}
+		res.memory = max(res.memory, float64(memory)/1e6)
 		if now.done, err = m.committed(ctx, application); err != nil {
 			return res, err
 		}
@@ -152,32 +157,4 @@ func (m *meter) committed(ctx context.Context, application string) (n int64, err
 	}
 	offsets.Each(func(o kadm.OffsetResponse) { n += max(o.At, 0) })
 	return n, nil
-}
-
-// usage returns the CPU time of a process, and its anonymous memory in MB.
-func usage(pid int) (cpu time.Duration, memory float64, err error) {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return 0, 0, err
-	}
-	// The name of the process comes before the last parenthesis, and may have spaces.
-	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
-	const user, system, tick = 11, 12, 10 * time.Millisecond
-	for _, i := range []int{user, system} {
-		n, err := strconv.Atoi(string(fields[i]))
-		if err != nil {
-			return 0, 0, fmt.Errorf("stat of process %d: %w", pid, err)
-		}
-		cpu += time.Duration(n) * tick
-	}
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		return 0, 0, err
-	}
-	_, rest, _ := bytes.Cut(status, []byte("RssAnon:"))
-	kb, err := strconv.Atoi(string(bytes.Fields(rest)[0]))
-	if err != nil {
-		return 0, 0, fmt.Errorf("status of process %d: %w", pid, err)
-	}
-	return cpu, float64(kb) / 1000, nil
 }

@@ -22,6 +22,7 @@ import (
 // or doubled, that all results of a batch count the same records, and that nothing is
 // printed twice.
 func TestBatchesKill(t *testing.T) {
+	t.Parallel()
 	for name, s := range map[string]scenario{
 		"one process":                 {processes: 1},
 		"lost disk":                   {processes: 1, loseDisk: true},

@@ -121,6 +121,7 @@ func (p *poison) texts(t *testing.T, topic string, of func(*kgo.Record) string) 
 func value(r *kgo.Record) string { return string(r.Value) }
 
 func TestSkippedRecordsAreCommittedPast(t *testing.T) {
+	t.Parallel()
 	p := kafka(t).poison(t)
 	if err := p.run(t, processor.ErrorPolicy{Decode: processor.Skip, Process: processor.Skip, Produce: processor.Skip}); err != nil {
 		t.Fatal(err)
@@ -131,6 +132,7 @@ func TestSkippedRecordsAreCommittedPast(t *testing.T) {
 }
 
 func TestDeadLetters(t *testing.T) {
+	t.Parallel()
 	p := kafka(t).poison(t)
 	policy := processor.ErrorPolicy{Decode: processor.DeadLetter, Process: processor.DeadLetter, Produce: processor.DeadLetter, DeadLetterTopic: p.dead}
 	if err := p.run(t, policy); err != nil {
@@ -158,6 +160,7 @@ func TestDeadLetters(t *testing.T) {
 // TestFailResumesAtTheRecord: each failure ends Run with an error that names the record.
 // Nothing of the record is committed, and the next start gets it again.
 func TestFailResumesAtTheRecord(t *testing.T) {
+	t.Parallel()
 	p := kafka(t).poison(t)
 	policy := processor.ErrorPolicy{}
 	for _, want := range []struct {

@@ -95,6 +95,7 @@ func (r *releases) refused(t *testing.T, of release, parts ...string) {
 // TestEmptyDirectoryIsRefused: the application compares the topology with Kafka's record
 // of the stores, so a changed topology is refused without a disk too.
 func TestEmptyDirectoryIsRefused(t *testing.T) {
+	t.Parallel()
 	c := kafka(t)
 	for name, change := range map[string]struct {
 		before, now release
@@ -114,6 +115,7 @@ func TestEmptyDirectoryIsRefused(t *testing.T) {
 
 // TestRemovedStore: a release that added a store is rolled back, and released again.
 func TestRemovedStore(t *testing.T) {
+	t.Parallel()
 	r := kafka(t).releases(t)
 	dir := filepath.Join(t.TempDir(), "state")
 	r.starts(t, windowsOf(time.Minute), dir)
@@ -137,6 +139,7 @@ func TestRemovedStore(t *testing.T) {
 // TestNewStore: a store that is added over processed input is refused until it is
 // accepted by name, once.
 func TestNewStore(t *testing.T) {
+	t.Parallel()
 	c := kafka(t)
 	for _, guarantee := range []millrace.Guarantee{millrace.ExactlyOnce, millrace.AtLeastOnce} {
 		t.Run(guarantee.String(), func(t *testing.T) {

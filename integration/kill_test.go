@@ -41,6 +41,7 @@ type scenario struct {
 }
 
 func TestKill(t *testing.T) {
+	t.Parallel()
 	for name, s := range map[string]scenario{
 		"every update":                {every: true, processes: 1},
 		"merged updates":              {processes: 1},

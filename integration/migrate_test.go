@@ -27,6 +27,7 @@ func sumsTo[V int64 | float64](topic string, vs serde.Serde[V], opts ...topology
 // before, with its disk and without one. A rollback is refused. When all rows are
 // converted, a release needs the old values no longer.
 func TestMigration(t *testing.T) {
+	t.Parallel()
 	c := kafka(t)
 	for _, guarantee := range []millrace.Guarantee{millrace.ExactlyOnce, millrace.AtLeastOnce} {
 		for _, disk := range []string{"kept", "lost"} {

@@ -75,6 +75,7 @@ func (c *cluster) keeping(t *testing.T, guarantee millrace.Guarantee, windowed b
 // policy. The error names the input record that wrote the row. The records before it are
 // committed.
 func TestRefusedRowOfAProcessor(t *testing.T) {
+	t.Parallel()
 	c := kafka(t)
 	for changelog, windowed := range map[string]bool{"-row-of-changelog": false, "-window-of-changelog": true} {
 		for _, guarantee := range []millrace.Guarantee{millrace.ExactlyOnce, millrace.AtLeastOnce} {

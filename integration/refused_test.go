@@ -220,6 +220,7 @@ func goods(kind string, n int) (values []string) {
 // The policy gets exactly the records that Kafka refuses. All others are written, in
 // order.
 func TestRefusedRecords(t *testing.T) {
+	t.Parallel()
 	c := kafka(t)
 	for _, guarantee := range []millrace.Guarantee{millrace.ExactlyOnce, millrace.AtLeastOnce} {
 		for _, action := range []processor.Action{processor.Skip, processor.DeadLetter, processor.Retry} {
@@ -269,6 +270,7 @@ func TestRefusedRecords(t *testing.T) {
 
 // Kafka refuses 100 of 10,000 records. Wherever they are, this costs one or two aborts.
 func TestHundredRefusedOfTenThousand(t *testing.T) {
+	t.Parallel()
 	c := kafka(t)
 	for _, guarantee := range []millrace.Guarantee{millrace.ExactlyOnce, millrace.AtLeastOnce} {
 		t.Run(guarantee.String(), func(t *testing.T) {
@@ -341,6 +343,7 @@ func (r *refusals) checkLetters(t *testing.T) {
 
 // Fail names exactly the record that Kafka refuses, and commits the records before it.
 func TestFailAtTheRefusedRecord(t *testing.T) {
+	t.Parallel()
 	c := kafka(t)
 	for _, guarantee := range []millrace.Guarantee{millrace.ExactlyOnce, millrace.AtLeastOnce} {
 		for i, code := range []error{kerr.InvalidTimestamp, kerr.InvalidRecord, kerr.RecordListTooLarge} {
@@ -381,6 +384,7 @@ func TestFailAtTheRefusedRecord(t *testing.T) {
 // A record is larger than its topic accepts, but small enough when it is compressed. It
 // is copied.
 func TestRecordThatIsSmallWhenCompressed(t *testing.T) {
+	t.Parallel()
 	c := kafka(t)
 	for _, guarantee := range []millrace.Guarantee{millrace.ExactlyOnce, millrace.AtLeastOnce} {
 		t.Run(guarantee.String(), func(t *testing.T) {

@@ -83,6 +83,7 @@ func (a *app) next(value string, start func()) time.Duration {
 // transaction to time out. Both timeouts are longer than the test. The group does not
 // rebalance.
 func TestKilledProcessIsBackAtOnce(t *testing.T) {
+	t.Parallel()
 	a := kafka(t).app(t, 4)
 	timeouts := []string{"-session", "10m", "-transaction", "10m"}
 	p := a.start(timeouts...)
@@ -107,6 +108,7 @@ func TestKilledProcessIsBackAtOnce(t *testing.T) {
 }
 
 func TestRestartWithNothingToRestore(t *testing.T) {
+	t.Parallel()
 	a := kafka(t).app(t, 4)
 	for range 2 { // no record has arrived yet
 		p := a.start()
@@ -124,6 +126,7 @@ func TestRestartWithNothingToRestore(t *testing.T) {
 }
 
 func TestRestoreOfChangelogThatEndsInAMarker(t *testing.T) {
+	t.Parallel()
 	a := kafka(t).app(t, 4)
 	p := a.start()
 	want := a.count(p, 1000, 10)
@@ -140,6 +143,7 @@ func TestRestoreOfChangelogThatEndsInAMarker(t *testing.T) {
 }
 
 func TestDeletedChangelogWipesWithItsReason(t *testing.T) {
+	t.Parallel()
 	a := kafka(t).app(t, 2)
 	p := a.start()
 	a.count(p, 1000, 10)
@@ -170,6 +174,7 @@ func TestDeletedChangelogWipesWithItsReason(t *testing.T) {
 }
 
 func TestInputOf64Partitions(t *testing.T) {
+	t.Parallel()
 	a := kafka(t).app(t, 64)
 	p := a.start()
 	want := a.count(p, 20_000, 500)
@@ -183,6 +188,7 @@ func TestInputOf64Partitions(t *testing.T) {
 }
 
 func TestRestartWithinTheSessionWithOneMoreSource(t *testing.T) {
+	t.Parallel()
 	a := kafka(t).app(t, 2)
 	also, alsoOut := name(t, "also"), name(t, "also-out")
 	a.c.createTopic(t, also, 2)
@@ -209,6 +215,7 @@ func TestRestartWithinTheSessionWithOneMoreSource(t *testing.T) {
 }
 
 func TestChangedPartitionCountIsRefused(t *testing.T) {
+	t.Parallel()
 	a := kafka(t).app(t, 2)
 	p := a.start()
 	a.count(p, 100, 10)
@@ -228,6 +235,7 @@ func TestChangedPartitionCountIsRefused(t *testing.T) {
 }
 
 func TestTLSAndSCRAM(t *testing.T) {
+	t.Parallel()
 	c := kafka(t)
 	if c.secure == "" {
 		t.Skip("MILLRACE_BROKERS names a cluster whose secure listener is not known")

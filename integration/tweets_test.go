@@ -75,6 +75,7 @@ func expect(terms, domains []string) expectation {
 // TestTweets runs the tweets example against the cluster, and kills it several times. It
 // compares the results with an independent count of the same input.
 func TestTweets(t *testing.T) {
+	t.Parallel()
 	c := kafka(t)
 	want := expect([]string{"kafka", "oracle"}, []string{"github.com"})
 	app := name(t, "app")

@@ -30,11 +30,11 @@ type topicLimits struct {
 
 // Send implements task.Outbox.
 func (o *outbox) Send(out graph.Output, from processor.Metadata) error {
-	var input *graph.Input
+	r := o.w.outputs.add(&out)
 	if o.w.producer.Cautious(out.Topic) {
-		input = o.t.run.Input()
+		o.w.outputs.note(r, &origin{task: o.t, node: out.Node, from: from, input: o.t.run.Input(), partition: out.Partition})
 	}
-	o.w.producer.Produce(o.w.outputs.add(o.t, &out, from, input))
+	o.w.producer.Produce(r)
 	return nil
 }
 

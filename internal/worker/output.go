@@ -12,38 +12,43 @@ import (
 // outputs holds the records of the open transaction. The client keeps pointers to them
 // until the transaction has ended. Then their memory is used again.
 type outputs struct {
-	chunks []*chunk
-	used   int // records in all chunks
+	chunks  []*chunk
+	used    int // records in all chunks
+	kept    int // chunks that the latest transactions needed
+	origins map[*kgo.Record]*origin
 }
 
 const chunkSize = 256
 
-type chunk struct {
-	records [chunkSize]kgo.Record
-	origins [chunkSize]origin
-}
+type chunk [chunkSize]kgo.Record
 
-// origin is where an output came from. It is needed if the broker refuses the output.
+// origin is where an output came from. It is needed if the broker may refuse the output.
 type origin struct {
 	task      *Task
 	node      *graph.Node
 	from      processor.Metadata
-	input     *graph.Input // if the record is held back
-	partition int32        // as the task asked for
-	tries     int32        // how often the task has asked to send it again
+	input     *graph.Input
+	partition int32 // as the task asked for
+	tries     int32 // how often the task has asked to send it again
 }
 
 // add returns a copy of out, as a record whose address stays valid until reset.
-func (o *outputs) add(t *Task, out *graph.Output, from processor.Metadata, input *graph.Input) *kgo.Record {
+func (o *outputs) add(out *graph.Output) *kgo.Record {
 	if o.used == len(o.chunks)*chunkSize {
 		o.chunks = append(o.chunks, new(chunk))
 	}
-	c, i := o.chunks[o.used/chunkSize], o.used%chunkSize
+	r := &o.chunks[o.used/chunkSize][o.used%chunkSize]
 	o.used++
-	c.origins[i] = origin{task: t, node: out.Node, from: from, input: input, partition: out.Partition}
-	r := &c.records[i]
 	*r = RecordOf(out)
 	return r
+}
+
+// note notes where a record came from.
+func (o *outputs) note(r *kgo.Record, from *origin) {
+	if o.origins == nil {
+		o.origins = map[*kgo.Record]*origin{}
+	}
+	o.origins[r] = from
 }
 
 // RecordOf returns a record of a task as a client sends it. It shares the memory of out.
@@ -54,15 +59,8 @@ func RecordOf(out *graph.Output) kgo.Record {
 	}
 }
 
-// origin returns where a record came from. It is called for few records only.
-func (o *outputs) origin(r *kgo.Record) *origin {
-	for n := range o.used {
-		if c, i := o.chunks[n/chunkSize], n%chunkSize; &c.records[i] == r {
-			return &c.origins[i]
-		}
-	}
-	return nil
-}
+// origin returns where a record came from, or nil if that was not noted.
+func (o *outputs) origin(r *kgo.Record) *origin { return o.origins[r] }
 
 // output is a record as the task sent it.
 func (o *origin) output(r *kgo.Record) graph.Output {
@@ -72,21 +70,23 @@ func (o *origin) output(r *kgo.Record) graph.Output {
 	}
 }
 
-// keptChunks bounds the memory that is kept between transactions.
-const keptChunks = 64
+// mostKept bounds the memory that is kept between transactions, in chunks: 12 MB.
+const mostKept = 256
 
-// reset forgets the records. No pointer to a record may be in use.
+// reset forgets the records. No pointer to a record may be in use. It keeps the memory
+// that the latest transactions needed.
 func (o *outputs) reset() {
-	for n := 0; n < o.used; n += chunkSize {
-		c := o.chunks[n/chunkSize]
-		clear(c.records[:])
-		clear(c.origins[:])
+	needed := (o.used + chunkSize - 1) / chunkSize
+	for _, c := range o.chunks[:needed] {
+		clear(c[:])
 	}
-	if len(o.chunks) > keptChunks {
-		clear(o.chunks[keptChunks:])
-		o.chunks = o.chunks[:keptChunks]
+	const slowly = 8
+	o.kept = min(max(needed, o.kept-(o.kept+slowly-1)/slowly), mostKept)
+	if len(o.chunks) > o.kept {
+		clear(o.chunks[o.kept:])
+		o.chunks = o.chunks[:o.kept]
 	}
-	o.used = 0
+	o.used, o.origins = 0, nil
 }
 
 func kafkaHeaders(headers processor.Headers) []kgo.RecordHeader {

@@ -21,7 +21,10 @@ func TestOutputsKnowWhereTheyCameFrom(t *testing.T) {
 				Topic: "out", Partition: -1, Key: []byte{byte(i), byte(i >> 8)}, Timestamp: processor.Timestamp(i), Node: node,
 				Headers: processor.Headers{{Key: "h", Value: []byte("v")}},
 			}
-			records = append(records, o.add(task, &out, processor.Metadata{Topic: "in", Offset: int64(i)}, nil))
+			records = append(records, o.add(&out))
+			if i%2 == 0 {
+				o.note(records[i], &origin{task: task, node: node, from: processor.Metadata{Topic: "in", Offset: int64(i)}, partition: -1})
+			}
 		}
 		for i, r := range records {
 			if r.Timestamp.UnixMilli() != int64(i) || r.Headers[0].Key != "h" {
@@ -34,8 +37,8 @@ func TestOutputsKnowWhereTheyCameFrom(t *testing.T) {
 		if from.task != task || from.from.Offset != 500 || out.Node != node || out.Partition != -1 || !bytes.Equal(out.Key, []byte{244, 1}) {
 			t.Errorf("round %d: %+v, %+v", round, from, out)
 		}
-		if o.origin(&kgo.Record{}) != nil {
-			t.Error("a foreign record has an origin")
+		if o.origin(records[501]) != nil {
+			t.Error("a record has an origin that was not noted")
 		}
 		first := records[0]
 		o.reset()
@@ -45,5 +48,34 @@ func TestOutputsKnowWhereTheyCameFrom(t *testing.T) {
 		if o.origin(first) != nil {
 			t.Error("a record of a former transaction has an origin")
 		}
+	}
+}
+
+// The memory of a large transaction is kept for the next ones, and released when they
+// have become smaller.
+func TestOutputsKeepWhatIsNeeded(t *testing.T) {
+	var o outputs
+	fill := func(n int) {
+		for range n {
+			o.add(&graph.Output{Topic: "out"})
+		}
+		o.reset()
+	}
+	fill(10 * chunkSize)
+	if len(o.chunks) != 10 {
+		t.Fatalf("%d chunks are kept", len(o.chunks))
+	}
+	if n := testing.AllocsPerRun(5, func() { fill(9 * chunkSize) }); n > 0 {
+		t.Errorf("%v allocations, though there is memory", n)
+	}
+	for range 20 {
+		fill(1)
+	}
+	if len(o.chunks) != 1 {
+		t.Errorf("%d chunks are kept for small transactions", len(o.chunks))
+	}
+	fill((mostKept + 10) * chunkSize)
+	if len(o.chunks) != mostKept {
+		t.Errorf("%d chunks are kept, at most %d should be", len(o.chunks), mostKept)
 	}
 }

@@ -65,7 +65,8 @@
 //
 // If a function on values has to see the key, use [MapValuesRecord] or
 // [FlatMapValuesRecord]. A processor that only changes values is attached with
-// [ProcessValues]. All of them keep the key, so no repartitioning is needed.
+// [ProcessValues], or, to a table, with [ProcessTable]. All of them keep the key, so no
+// repartitioning is needed.
 //
 // If records from several topics are grouped together or joined without a repartitioning,
 // these topics must have the same number of partitions. The application checks this at
@@ -163,14 +164,16 @@
 //
 // A table comes from a topic ([SourceTable]), a stream ([Stream.ToTable]) or an
 // aggregation. [Table.Filter] and [MapTable] make new tables from it, and [Table.Stream]
-// returns its updates.
+// returns its updates. If the new rows depend on more than the old ones, a processor with
+// stores computes them: see [ProcessTable].
 //
 // A table with a store keeps its rows there. A table without a store only passes updates
 // on.
 //
 //   - SourceTable, ToTable and aggregations have a store unless they have the option
 //     [WithoutStore].
-//   - Filter, MapTable and joins of tables have none. [Table.Stored] adds one.
+//   - Filter, MapTable, ProcessTable and joins of tables have none. [Table.Stored] adds
+//     one.
 //
 // If a store is added to a program that has run before, it would start empty and get only
 // new updates: a count of groups would miss all earlier rows. The application therefore

@@ -45,10 +45,40 @@ func ProcessValues[K, V, V2 any, P processor.FixedKeyProcessor[K, V, V2]](s Stre
 	return Stream[K, V2]{flow[K, V2]{b: s.b, n: n, keys: s.keys, values: vs, rekeyed: s.rekeyed}}
 }
 
+// ProcessTable gives each row of a table another value, which a processor computes. It is
+// [MapTable] for a function that has stores, schedules, or a say in whether and when the
+// row changes.
+//
+//	leagues := topology.ProcessTable(scores, "leagues", newP, serde.String, highest)
+//	leagueOf := leagues.Stored("league-of")
+//
+// The processor gets each update of the table, as [ProcessValues] would get it behind
+// [Table.Stream]: with the timestamp and the headers of the update, and with NoValue if
+// the row was deleted. Updates of a row between two commits come as one; see
+// [EveryUpdate]. A record that the processor forwards, at once or later, is the new row
+// of its key in the result, and a record without a value deletes that row. If it forwards
+// nothing, or the error policy skips the record, the row in the result stays unchanged.
+//
+// The result has no store, and forwards each row at once. [Table.Stored] gives it one.
+// GroupTable, joins, Suppress and queries need that store: it has the old row of each
+// update, for which the processor is not asked again. The processor may therefore depend
+// on its stores, unlike the function of MapTable.
+//
+// If the table is [Versioned] and forwards every update, the processor also gets the
+// updates of the past. What it forwards for them is an update of the past, too.
+func ProcessTable[K, V, V2 any, P processor.FixedKeyProcessor[K, V, V2]](t Table[K, V], name string, newP func() P, vs serde.Serde[V2], stores ...processor.StoreSpec) Table[K, V2] {
+	n := addProcess(t.b, processTableOp, name, t.n, newP, stores)
+	n.make = operator.Process[K, V, K, V2]{
+		Make: func() processor.Processor[K, V, K, V2] { return processor.FixedKeys(newP()) }, Keys: t.keys, Values: vs,
+	}.New
+	return Table[K, V2]{b: t.b, n: n, keys: t.keys, values: vs, window: t.window}
+}
+
 // The operators of user-written processors.
 const (
 	processOp       = "process"
 	processValuesOp = "processValues"
+	processTableOp  = "processTable"
 )
 
 // addProcess adds a node for a user-written processor.

@@ -157,6 +157,10 @@ var scenarioTopologies = map[string]map[string]func(b *topology.Builder){
 		"trend": func(b *topology.Builder) {
 			topology.Process(clicks(b), "ticker", func() *ticker { return &ticker{} }, serde.String, serde.Int64, ticks).To("counts")
 		},
+		"leagues": func(b *topology.Builder) {
+			scores := topology.SourceTable(b, "numbers", serde.String, serde.Int64)
+			topology.ProcessTable(scores, "leagues", func() *leagues { return &leagues{} }, serde.String, highest).Stored("rows").Stream().To("out")
+		},
 	},
 }
 

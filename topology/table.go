@@ -18,9 +18,9 @@ import (
 // timestamp of the row and the headers of the last record. With [EveryUpdate], each
 // update is forwarded at once.
 //
-// Some tables have no store: those that [Table.Filter], [MapTable] and the joins of
-// tables return, and those with the option [WithoutStore]. They forward each update at
-// once. [Table.Stored] gives them a store.
+// Some tables have no store: those that [Table.Filter], [MapTable], [ProcessTable] and
+// the joins of tables return, and those with the option [WithoutStore]. They forward each
+// update at once. [Table.Stored] gives them a store.
 //
 // A processor can read the store: pass the Table to [Process], and open it with
 // state.OpenTable.

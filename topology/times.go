@@ -49,7 +49,7 @@ func timesOf(sub *graph.SubTopology) (size int) {
 			size += number + prefix + len(n.Name)
 		}
 		switch {
-		case n.Type == processOp, n.Type == processValuesOp:
+		case n.Type == processOp, n.Type == processValuesOp, n.Type == processTableOp:
 			size += number + prefix + len(n.Name) + positions
 		case len(n.Stores) > 0, n.Type == "cogroup":
 			size += number + len(n.Name)

@@ -36,7 +36,7 @@ type host[K2, V2 any] struct {
 // returns the task's failure. Otherwise it returns the function's error, joined with
 // mistakes in calls of the context.
 func (h *host[K2, V2]) call(at processor.Timestamp, f func() error) (err error) {
-	h.at = at
+	h.at, h.out.Earlier = at, false
 	err = guarded(f)
 	if h.at = noTime; h.failure != nil {
 		return h.failure

@@ -71,6 +71,7 @@ func (p *process[K, V, K2, V2]) Receive(r *graph.Record[K, V]) error {
 }
 
 func (p *process[K, V, K2, V2]) handle(r *graph.Record[K, V]) (err error) {
+	p.out.Earlier = r.Earlier
 	if len(p.base.node.Stores) > 0 {
 		before := p.base.task.SetWriteTime(r.Timestamp)
 		defer func() { p.base.task.SetWriteTime(before) }()

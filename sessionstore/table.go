@@ -25,7 +25,7 @@ func OpenTable[K, V, K2, V2 any](ctx processor.Context[K2, V2], table Table[K, V
 	instance := store.OpenTable(ctx, table)
 	c, ok := instance.(*core[K, V])
 	if !ok {
-		panic(store.OtherTable(table, instance))
+		panic(store.OtherTable(table))
 	}
 	return reader[K, V]{&sessions[K, V]{core: c, common: c.expiring.Core()}}
 }

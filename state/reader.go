@@ -96,7 +96,7 @@ func OpenTable[K, V, K2, V2 any](ctx processor.Context[K2, V2], table Table[K, V
 	instance := store.OpenTable(ctx, table)
 	r, ok := store.TableRowsOf[K, V](instance)
 	if !ok {
-		panic(store.OtherTable(table, instance))
+		panic(store.OtherTable(table))
 	}
 	return Reader[K, V]{r}
 }

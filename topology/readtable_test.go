@@ -199,7 +199,7 @@ func TestATableForReadingCannotBeWritten(t *testing.T) {
 		"store of a table, which only the table may write": func(c ctx, _ Table[string, string], _ WindowedTable[string, int64]) {
 			state.Open(c, state.KeyValue("rows", serde.String, serde.String))
 		},
-		"use windowstore.OpenTable for windows": func(c ctx, _ Table[string, string], windows WindowedTable[string, int64]) {
+		"open the store of table windows: it is a store of another kind, or with other types: use windowstore.OpenTable for windows": func(c ctx, _ Table[string, string], windows WindowedTable[string, int64]) {
 			state.OpenTable(c, windows)
 		},
 		"and state.OpenTable for all other tables": func(c ctx, table Table[string, string], _ WindowedTable[string, int64]) {

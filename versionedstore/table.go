@@ -24,7 +24,7 @@ func OpenTable[K, V, K2, V2 any](ctx processor.Context[K2, V2], table Table[K, V
 	instance := store.OpenTable(ctx, table)
 	core, ok := instance.(*store.Versions[K, V])
 	if !ok {
-		panic(store.OtherTable(table, instance))
+		panic(store.OtherTable(table))
 	}
 	return reader[K, V]{&versions[K, V]{core, core.Core(), store.User{}}}
 }

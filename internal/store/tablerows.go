@@ -40,9 +40,9 @@ type globalReader interface{ ofGlobal() }
 
 // OtherTable returns the error of a processor that opens a table with the function of
 // another kind of store.
-func OtherTable(table processor.StoreSpec, instance processor.Store) error {
-	return fmt.Errorf("open the store of table %s: the store is a %T: use windowstore.OpenTable for windows, sessionstore.OpenTable for sessions, "+
-		"versionedstore.OpenTable for earlier versions, and state.OpenTable for all other tables, with the types of the table", table.StoreName(), instance)
+func OtherTable(table processor.StoreSpec) error {
+	return fmt.Errorf("open the store of table %s: it is a store of another kind, or with other types: use windowstore.OpenTable for windows, sessionstore.OpenTable "+
+		"for sessions, versionedstore.OpenTable for earlier versions, and state.OpenTable for all other tables, with the types of the table", table.StoreName())
 }
 
 // TableRows reads the rows of a table with a key-value store or a versioned store, in a

@@ -119,7 +119,7 @@ func (p *process) start() *life {
 	if err != nil {
 		panic(err)
 	}
-	l.app.seams = rt.Seams{Step: l.step, FS: p.fs, Mistake: p.w.mistake, NoKeyFilter: p.w.noKeyFilter(), NoCombining: p.w.noCombining(), RebalanceTimeout: crashRebalance, PurgeEvery: crashPurge}
+	l.app.seams = rt.Seams{Step: l.step, FS: p.fs, Mistake: p.w.mistake, NoShortcuts: p.w.noShortcuts(), NoCombining: p.w.noCombining(), RebalanceTimeout: crashRebalance, PurgeEvery: crashPurge}
 	var ctx context.Context
 	ctx, l.stop = context.WithCancel(context.Background())
 	p.dead.Go(func() {

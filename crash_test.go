@@ -51,7 +51,7 @@ func firstSeed() uint64 {
 
 func (w *world) report(t *testing.T) {
 	t.Helper()
-	t.Logf("seed %d, filter of keys %v: %d commits, %d aborts, %d stores restored; %v", w.seed, !w.noKeyFilter(), w.commits, w.aborts, w.restored, w.happened)
+	t.Logf("seed %d, shortcuts to rows %v: %d commits, %d aborts, %d stores restored; %v", w.seed, !w.noShortcuts(), w.commits, w.aborts, w.restored, w.happened)
 	for _, v := range w.violations {
 		t.Error(v)
 	}

@@ -60,8 +60,8 @@ const (
 	mostRecords = 4
 )
 
-// noKeyFilter turns the filter of keys off in every second run.
-func (c crashConfig) noKeyFilter() bool { return c.seed%2 == 1 }
+// noShortcuts turns the shortcuts to rows off in every second run.
+func (c crashConfig) noShortcuts() bool { return c.seed%2 == 1 }
 
 // noCombining turns combining off in every second pair of runs.
 func (c crashConfig) noCombining() bool { return c.seed/2%2 == 1 }

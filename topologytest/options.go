@@ -23,14 +23,14 @@ type options struct {
 	policy         processor.ErrorPolicy
 	workers        int
 	onDisk         bool
-	noKeyFilter    bool // see package seam
+	noShortcuts    bool // see package seam
 	combine        bool // see package seam
 	sweepRows      int  // see package seam
 	logger         *slog.Logger
 }
 
 func init() {
-	seam.NoKeyFilter = func() any { return Option(func(o *options) { o.noKeyFilter = true }) }
+	seam.NoShortcuts = func() any { return Option(func(o *options) { o.noShortcuts = true }) }
 	seam.SweepRows = func(n int) any { return Option(func(o *options) { o.sweepRows = n }) }
 	seam.Combining = func() any { return Option(func(o *options) { o.combine = true }) }
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/millrace-streams/millrace/internal/seedtest"
+	"github.com/millrace-streams/millrace/processor"
 	"github.com/millrace-streams/millrace/serde"
 	"github.com/millrace-streams/millrace/topology"
 	"github.com/millrace-streams/millrace/topologytest"
@@ -84,5 +85,36 @@ func runSliding(t *testing.T, topo *topology.Topology, seed uint64) {
 	}
 	if want := slidingSums(records); !maps.Equal(got, want) {
 		t.Fatalf("seed %d: windows\n %v, want\n %v", seed, got, want)
+	}
+}
+
+// TestAbsentSumOfSlidingWindow adds a record that deletes the row of one of its windows.
+// The record belongs to the windows after it, too.
+func TestAbsentSumOfSlidingWindow(t *testing.T) {
+	t.Parallel()
+	b := topology.New()
+	in := topology.Source(b, "in", serde.String, serde.Int64)
+	windows := topology.GroupByKey(in, "by-key").Window(topology.Sliding(slidingSize * time.Millisecond).Grace(time.Minute))
+	topology.AggregateWindows(windows, "sums", func() *int64 { return new(int64) }, func(last *int64, r processor.Record[string, int64]) *int64 {
+		if sum := *last + r.Value; sum != 0 {
+			return &sum
+		}
+		return nil
+	}, serde.Nullable(serde.Int64)).Stream().To("out")
+	d := topologytest.New(t, build(t, b), topologytest.Start(time.UnixMilli(0)))
+	input := topologytest.Input(d, "in", serde.String, serde.Int64)
+	for i, value := range []int64{1, 2, 3, -5} {
+		input.Send("k", value, time.UnixMilli(int64(i+1)))
+	}
+	d.Commit()
+	got := map[int64]int64{}
+	for _, r := range topologytest.Output(d, "out", serde.TimeWindowed(serde.String, slidingSize*time.Millisecond), serde.Nullable(serde.Int64)).Records() {
+		if delete(got, r.Key.Window.Start); r.Value != nil {
+			got[r.Key.Window.Start] = *r.Value
+		}
+	}
+	// The window that starts at 2 has the records 2, 3 and -5.
+	if want := map[int64]int64{0: 1, 3: -2, 4: -5}; !maps.Equal(got, want) {
+		t.Errorf("the sums are %v, want %v", got, want)
 	}
 }

@@ -3,6 +3,7 @@ package windowstore
 import (
 	"iter"
 	"math"
+	"unsafe"
 
 	"github.com/millrace-streams/millrace/internal/engine"
 	"github.com/millrace-streams/millrace/internal/store"
@@ -59,10 +60,21 @@ func (s *core[K, V]) list(list *engine.WindowList, key []byte, from int64) error
 		if err != nil {
 			return err
 		}
-		list.Set(s.Start(row.KeyBytes), row.Timestamp)
+		list.Set(engine.ListedWindow{Start: s.Start(row.KeyBytes), Last: row.Timestamp})
 	}
 	list.From = from
 	return nil
+}
+
+// Marks returns a list of n marks for windows of a key. The caller keeps the marks of the
+// key's rows there. The list may be used until the next call; it may be empty again then.
+func (s *core[K, V]) Marks(key []byte, n int) []engine.WindowMark {
+	known := s.marks.Get(key)
+	if known == nil {
+		known = s.marks.Put(key, make([]engine.WindowMark, n), s.Cells().Len()/n)
+		s.marks.Resize(known, int64(len(key))+int64(n)*int64(unsafe.Sizeof(engine.WindowMark{})))
+	}
+	return known.Value
 }
 
 // Name returns the store's name.
@@ -100,6 +112,7 @@ func (s *core[K, V]) Newest() int64 { return s.expiring.Newest() }
 // Close implements engine.Store.
 func (s *core[K, V]) Close() error {
 	s.recent.Close()
+	s.marks.Close()
 	return s.expiring.Close()
 }
 

@@ -123,7 +123,8 @@ type core[K, V any] struct {
 	seq        uint32 // the sequence number of the last put
 	openTime   int64  // the store's time when it was opened
 
-	recent *engine.Recent[engine.WindowList] // for Windows
+	recent *engine.Recent[engine.WindowList]   // for Windows
+	marks  *engine.Recent[[]engine.WindowMark] // for Marks
 }
 
 // open makes the instance for one task.
@@ -140,6 +141,7 @@ func open[K, V any](t *store.Typed[K, V], env engine.Env) (engine.Store, error) 
 		duplicates: spec.Duplicates,
 		openTime:   expiring.Time(),
 		recent:     engine.NewRecent[engine.WindowList](env.Budget),
+		marks:      engine.NewRecent[[]engine.WindowMark](env.Budget),
 	}, nil
 }
 

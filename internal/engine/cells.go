@@ -41,6 +41,7 @@ type Cells[K, V any] struct {
 	logFrom    int
 	format     uint8
 	convert    func(format uint8, data []byte) (any, error)
+	shortcuts  bool // marks may be used
 	immutable  bool
 	stringKeys bool       // the kind of K is string
 	old        bool       // Old may be called
@@ -54,6 +55,7 @@ type Cells[K, V any] struct {
 	hand       int
 	changes    []change[K, V] // the generation being filled
 	sent       int            // how many of changes Dirty has yielded
+	generation uint32         // of changes; see Mark
 	committing []*Cell[K, V]  // the generation being committed
 	// The *Cell[K, V] of both, in order; nil while there are no range reads.
 	index  *tree
@@ -81,6 +83,7 @@ func NewCells[K, V any](c CellsConfig[K, V]) *Cells[K, V] {
 		logFrom:    c.LogFrom,
 		format:     c.Format,
 		convert:    c.Convert,
+		shortcuts:  c.Env.Table.shortcuts(),
 		immutable:  immutable[V](),
 		stringKeys: reflect.TypeFor[K]().Kind() == reflect.String,
 		cells:      map[string]*Cell[K, V]{},

@@ -79,6 +79,7 @@ func (c *Cells[K, V]) Flush(b *TableBatch) error {
 	c.countDirty(-c.changeSize() * int64(len(c.changes)))
 	c.committingBytes = c.dirtyBytes
 	c.changes, c.sent = cut(c.changes, 0), 0
+	c.generation++
 	c.countRoom()
 	return nil
 }

@@ -36,8 +36,10 @@ type Options struct {
 	// Mistake is a deliberate mistake that tests must find.
 	Mistake seam.Mistake
 
-	// NoKeyFilter makes every read of a row ask the database. For tests and measurements.
-	NoKeyFilter bool
+	// NoShortcuts makes every access look the row up in memory, and every read of a row
+	// that is not there ask the database: no key filter, no Mark. For tests and
+	// measurements.
+	NoShortcuts bool
 }
 
 // DB is the database of one task: its stores' tables, and the data that is committed with

@@ -34,7 +34,7 @@ const missesToRead = 4096
 
 // newKnownKeys returns what is known of a table. empty says that it has no row.
 func newKnownKeys(db *DB, prefix []byte, empty bool) *knownKeys {
-	k := &knownKeys{db: db, prefix: prefix, off: db.o.NoKeyFilter}
+	k := &knownKeys{db: db, prefix: prefix, off: db.o.NoShortcuts}
 	if empty {
 		k.before.Store(new(keySet))
 	}

@@ -59,7 +59,7 @@ type keyFilterTest struct {
 
 func (k *keyFilterTest) open() {
 	var err error
-	k.db, err = Open(Options{Dir: "task", FS: k.fs, Shared: k.shared, NoKeyFilter: k.off})
+	k.db, err = Open(Options{Dir: "task", FS: k.fs, Shared: k.shared, NoShortcuts: k.off})
 	if err == nil {
 		k.table, err = k.db.Table("t", true)
 	}

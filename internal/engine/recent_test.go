@@ -73,14 +73,14 @@ func TestWindowList(t *testing.T) {
 				list.Cut(start)
 			default:
 				last := start + random.Int64N(10)
-				list.Set(start, last)
+				list.Set(ListedWindow{Start: start, Last: last})
 				model[start] = last
 			}
 			from := list.From + random.Int64N(60)
 			var want []ListedWindow
 			for _, s := range slices.Sorted(maps.Keys(model)) {
 				if s >= from {
-					want = append(want, ListedWindow{s, model[s]})
+					want = append(want, ListedWindow{Start: s, Last: model[s]})
 				}
 			}
 			if got := list.Since(from); !slices.Equal(got, want) {

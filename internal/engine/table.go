@@ -33,6 +33,9 @@ func (t *Table) Name() string { return t.name }
 // Persistent reports whether the table is on disk.
 func (t *Table) Persistent() bool { return t.memory == nil }
 
+// shortcuts reports whether rows may be found without a search; see Options.NoShortcuts.
+func (t *Table) shortcuts() bool { return t == nil || t.db == nil || !t.db.o.NoShortcuts }
+
 // metaName is the name under which the table's position in a topic is kept. The in-memory
 // table of a store must not take over the position of the persistent one that the store
 // had before.

@@ -17,6 +17,7 @@ type WindowList struct {
 // ListedWindow is a window that has a row.
 type ListedWindow struct {
 	Start, Last int64 // ms; Last is the timestamp of its last record
+	Mark        Mark  // of its row
 }
 
 // Since returns the windows that start at from or later. They are valid until the list
@@ -26,19 +27,28 @@ func (l *WindowList) Since(from int64) []ListedWindow {
 	return l.Windows[i:]
 }
 
+// Find returns the window with the start.
+func (l *WindowList) Find(start int64) (w ListedWindow, ok bool) {
+	i, ok := l.find(start)
+	if ok {
+		w = l.Windows[i]
+	}
+	return w, ok
+}
+
 // Has reports whether there is a window with the start.
 func (l *WindowList) Has(start int64) bool {
 	_, ok := l.find(start)
 	return ok
 }
 
-// Set adds a window, or changes the timestamp of its last record.
-func (l *WindowList) Set(start, last int64) {
-	i, ok := l.find(start)
+// Set adds a window, or changes it.
+func (l *WindowList) Set(w ListedWindow) {
+	i, ok := l.find(w.Start)
 	if !ok {
-		l.Windows = slices.Insert(l.Windows, i, ListedWindow{Start: start})
+		l.Windows = slices.Insert(l.Windows, i, w)
 	}
-	l.Windows[i].Last = last
+	l.Windows[i] = w
 }
 
 // Remove removes a window.

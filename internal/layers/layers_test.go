@@ -225,7 +225,7 @@ func TestMistakes(t *testing.T) {
 		}
 		ast.Inspect(s.file, func(n ast.Node) bool {
 			sel, ok := n.(*ast.SelectorExpr)
-			if !ok || sel.Sel.Name == "Mistake" || sel.Sel.Name == "NoKeyFilter" || sel.Sel.Name == "Combining" || sel.Sel.Name == "SweepRows" {
+			if !ok || sel.Sel.Name == "Mistake" || sel.Sel.Name == "NoShortcuts" || sel.Sel.Name == "Combining" || sel.Sel.Name == "SweepRows" {
 				return true
 			}
 			if x, ok := sel.X.(*ast.Ident); ok && x.Name == "seam" {

@@ -67,7 +67,7 @@ func (a *aggregate[K, V, A]) Receive(r *graph.Record[K, V]) error {
 	if handled, failure := a.folding.rows.enter(key, r.Key, r.Timestamp); handled {
 		return failure
 	}
-	if cell, failure := a.folding.fold(r, key); cell == nil {
+	if cell, failure := a.folding.fold(r, nil, key); cell == nil {
 		return failure
 	}
 	return a.folding.rows.emit()
@@ -118,10 +118,11 @@ type folding[K, V, R, A any] struct {
 	add  Adder[K, V, A]
 }
 
-// fold folds the record into one row, and returns the row's cell. The cell is nil after a
-// failure, and after an error of a user function that the error policy has skipped.
-func (f *folding[K, V, R, A]) fold(r *graph.Record[K, V], row []byte) (cell *engine.Cell[K, A], failure error) {
-	cell, broken, err := f.update(r, row)
+// fold folds the record into one row, and returns the row's cell. The caller passes the
+// cell or, if that is nil, the row's key. The result is nil after a failure, and after an
+// error of a user function that the error policy has skipped.
+func (f *folding[K, V, R, A]) fold(r *graph.Record[K, V], cell *engine.Cell[K, A], row []byte) (_ *engine.Cell[K, A], failure error) {
+	cell, broken, err := f.update(r, cell, row)
 	switch {
 	case broken != nil:
 		return nil, f.rows.broken(broken)
@@ -133,9 +134,14 @@ func (f *folding[K, V, R, A]) fold(r *graph.Record[K, V], row []byte) (cell *eng
 }
 
 // update changes the row. broken is an error of the store, err one of a user function.
-func (f *folding[K, V, R, A]) update(r *graph.Record[K, V], row []byte) (cell *engine.Cell[K, A], broken, err error) {
+func (f *folding[K, V, R, A]) update(r *graph.Record[K, V], cell *engine.Cell[K, A], row []byte) (_ *engine.Cell[K, A], broken, err error) {
 	defer graph.Guard(&err)
-	cell, last, broken := f.rows.load(row, r.Key)
+	if cell == nil {
+		if cell, broken = f.rows.cells.Load(row, r.Key); broken != nil {
+			return nil, broken, nil
+		}
+	}
+	last, broken := f.rows.value(cell)
 	if broken != nil {
 		return nil, broken, nil
 	}

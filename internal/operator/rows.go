@@ -129,13 +129,18 @@ func (t *rows[K, R, A]) load(keyBytes []byte, key K) (cell *engine.Cell[K, A], v
 	if cell, err = t.cells.Load(keyBytes, key); err != nil {
 		return nil, value, err
 	}
+	value, err = t.value(cell)
+	return cell, value, err
+}
+
+// value returns the value of a row for a function that may change it in place.
+func (t *rows[K, R, A]) value(cell *engine.Cell[K, A]) (A, error) {
 	if cell.Present && (t.versions != nil || cell.Lent() || t.copies && (t.everyUpdate || !cell.Changed())) {
 		// The children have been sent the value, or a join has read it, and may have kept
 		// it; or the store will keep it as an earlier version.
-		value, err = t.cells.Copy(cell)
-		return cell, value, err
+		return t.cells.Copy(cell)
 	}
-	return cell, cell.Value, nil
+	return cell.Value, nil
 }
 
 // cellKey is keyOf of a store whose keys are the table's.

@@ -183,11 +183,11 @@ func (s *slide[K, V, A]) receive() error {
 				before = last
 			}
 		case !s.looked:
-			if err := s.look(start); err != nil {
+			if err := s.look(near[i]); err != nil {
 				return s.rows.broken(err)
 			}
 		}
-		if err := s.update(start); err != nil || s.done {
+		if err := s.update(&near[i]); err != nil || s.done {
 			return err
 		}
 		if left && last == s.at {
@@ -219,28 +219,17 @@ func (s *slide[K, V, A]) complete(left bool, before, base int64) error {
 // window that starts at 0.
 func (s *slide[K, V, A]) early() error {
 	before, combined := int64(-1), false
-	for _, w := range s.windows.Since(s.from) {
-		start, last := w.Start, w.Last
-		if start > s.at {
-			break // the right window of the record, or of a later one
+	if w, ok := s.windows.Find(0); ok {
+		if combined = true; w.Last < s.at {
+			before = w.Last
 		}
-		if start == 0 {
-			combined = true
-			if last < s.at {
-				before = last
-			}
-			continue
-		}
-		if err := s.look(start); err != nil {
-			return s.rows.broken(err)
-		}
-		if err := s.update(start); err != nil || s.done {
-			return err
-		}
+	}
+	if failed, err := s.updateSince(1); failed {
+		return err
 	}
 	if combined && !s.looked {
 		// Without a record before this one, the combined window holds the later records.
-		if err := s.look(0); err != nil {
+		if err := s.look(s.listed(0)); err != nil {
 			return s.rows.broken(err)
 		}
 	}
@@ -253,16 +242,57 @@ func (s *slide[K, V, A]) early() error {
 		}
 	}
 	if combined {
-		return s.update(0)
+		return s.update(&s.windows.Since(0)[0])
 	}
 	return s.begin(0, -1)
 }
 
+// updateSince adds the record to the windows that start at from or later, and not after
+// the record. done reports that the record is added to no further window.
+func (s *slide[K, V, A]) updateSince(from int64) (done bool, failure error) {
+	for near := s.windows.Since(from); len(near) > 0; {
+		w := near[0]
+		if w.Start > s.at {
+			break // the right window of the record, or of a later one
+		}
+		if err := s.look(w); err != nil {
+			return true, s.rows.broken(err)
+		}
+		if err := s.update(&near[0]); err != nil || s.done {
+			return true, err
+		}
+		near = s.windows.Since(w.Start + 1) // the list may have lost the window
+	}
+	return false, nil
+}
+
+// listed returns the window with a start.
+func (s *slide[K, V, A]) listed(start int64) engine.ListedWindow {
+	w, ok := s.windows.Find(start)
+	if !ok {
+		w.Start = start
+	}
+	return w
+}
+
+// marked returns the cell of a window by its mark, or nil.
+func (s *slide[K, V, A]) marked(w engine.ListedWindow) *engine.Cell[K, A] {
+	return s.rows.cells.Marked(w.Mark, s.r.Key)
+}
+
+// load returns the cell of a window.
+func (s *slide[K, V, A]) load(w engine.ListedWindow) (*engine.Cell[K, A], error) {
+	if cell := s.marked(w); cell != nil {
+		return cell, nil
+	}
+	return s.rows.cells.Load(s.of.rowKey(s.key, w.Start), s.r.Key)
+}
+
 // look takes the aggregate of the later records from a window that begins before the
 // record. It must be called before the record is added to that window.
-func (s *slide[K, V, A]) look(start int64) error {
+func (s *slide[K, V, A]) look(w engine.ListedWindow) error {
 	s.looked, s.rightAt = true, 0
-	cell, err := s.rows.cells.Load(s.of.rowKey(s.key, start), s.r.Key)
+	cell, err := s.load(w)
 	if err != nil || cell.Timestamp <= s.at || s.windows.Has(next(s.at)) {
 		return err
 	}
@@ -271,18 +301,26 @@ func (s *slide[K, V, A]) look(start int64) error {
 	return err
 }
 
-// update adds the record to an existing window.
-func (s *slide[K, V, A]) update(start int64) error {
-	if s.of.closed(start) {
+// update adds the record to an existing window, an element of the list of windows.
+func (s *slide[K, V, A]) update(w *engine.ListedWindow) error {
+	if s.of.closed(w.Start) {
 		s.rows.drop(lateRecord)
 		return nil
 	}
-	cell, failure := s.of.folding.fold(s.r, s.of.rowKey(s.key, start))
+	cell := s.marked(*w)
+	if cell == nil {
+		s.of.row = s.of.rowKey(s.key, w.Start)
+	}
+	cell, failure := s.of.folding.fold(s.r, cell, s.of.row)
 	if cell == nil {
 		s.done = true
 		return failure
 	}
-	s.note(start, cell)
+	if cell.Present {
+		w.Last, w.Mark = cell.Timestamp, s.rows.cells.Mark(cell)
+	} else {
+		s.windows.Remove(w.Start)
+	}
 	return s.rows.emit()
 }
 
@@ -309,7 +347,7 @@ func (s *slide[K, V, A]) first(base int64) (value A, there bool, err error) {
 	if base < 0 {
 		return s.of.folding.add(value, false, s.r)
 	}
-	cell, err := s.rows.cells.Load(s.of.rowKey(s.key, base), s.r.Key)
+	cell, err := s.load(s.listed(base))
 	if err != nil {
 		return value, false, graph.Final(err)
 	}
@@ -336,15 +374,10 @@ func (s *slide[K, V, A]) put(start int64, value A, there bool, at processor.Time
 		return failure
 	}
 	s.of.store.Observe(start)
-	s.note(start, cell)
-	return s.rows.emit()
-}
-
-// note tells the list of the key's windows of one that was written.
-func (s *slide[K, V, A]) note(start int64, cell *engine.Cell[K, A]) {
 	if cell.Present {
-		s.windows.Set(start, cell.Timestamp)
+		s.windows.Set(engine.ListedWindow{Start: start, Last: cell.Timestamp, Mark: s.rows.cells.Mark(cell)})
 	} else {
 		s.windows.Remove(start)
 	}
+	return s.rows.emit()
 }

@@ -24,6 +24,14 @@ func (s *Span) starts(ts int64) (first, last, step int64) {
 	return first, ts, s.Advance
 }
 
+// overlap returns the largest number of windows that hold the same time.
+func (s *Span) overlap() int64 {
+	if s.Unlimited {
+		return 1
+	}
+	return (s.Size + s.Advance - 1) / s.Advance
+}
+
 // end returns the end of the window with the start.
 func (s *Span) end(start int64) int64 {
 	if s.Unlimited || start > math.MaxInt64-s.Size {

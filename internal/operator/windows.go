@@ -45,6 +45,11 @@ type windowStore[K, A any] interface {
 	// Newest returns a stream time that the operator had reached before its committed
 	// time was lost. It returns -1 if the time was not lost.
 	Newest() int64
+
+	// Marks returns a list of n marks for windows of a key. The caller keeps the marks of
+	// the key's rows there. The list may be used until the next call; it may be empty
+	// again then.
+	Marks(key []byte, n int) []engine.WindowMark
 }
 
 // New makes the node's instance for one task.
@@ -56,6 +61,9 @@ func (c AggregateWindows[K, V, A]) New(t graph.Task, n *graph.Node, children []a
 	w := &windows[K, V, A]{
 		folding: folding[K, V, serde.Windowed[K], A]{keys: keyEncoder[K]{serde: c.Keys}, add: c.Add},
 		store:   s, span: c.Span, dropAbsent: c.DropAbsent, clock: openClock(t, n, s.Newest(), c.Lag),
+	}
+	if overlap := c.Span.overlap(); overlap >= leastMarks && overlap <= mostMarks {
+		w.marks = int(overlap)
 	}
 	if w.folding.rows, err = openRows[K, serde.Windowed[K]](base{t, n}, s, c.Values, c.EveryUpdate, children); err != nil {
 		return nil, err
@@ -76,8 +84,13 @@ type windows[K, V, A any] struct {
 	span       Span
 	dropAbsent bool
 	closing    *closing[K, A]
+	marks      int    // of a key; 0: the windows overlap too little, or too much
 	row        []byte // scratch
 }
+
+// The numbers of overlapping windows for which marks are kept. With fewer, a mark saves
+// nothing. More would take too much memory.
+const leastMarks, mostMarks = 3, 256
 
 func (w *windows[K, V, A]) Receive(r *graph.Record[K, V]) error {
 	switch {
@@ -103,8 +116,16 @@ func (w *windows[K, V, A]) Receive(r *graph.Record[K, V]) error {
 // receiveAll takes the record into its windows.
 func (w *windows[K, V, A]) receiveAll(r *graph.Record[K, V], key []byte) error {
 	first, last, step := w.span.starts(int64(r.Timestamp))
+	var marks []engine.WindowMark
+	if w.marks > 0 {
+		marks = w.store.Marks(key, w.marks)
+	}
 	for start := first; start <= last; start += step {
-		if ok, err := w.receive(r, key, start); !ok {
+		var mark *engine.WindowMark
+		if w.marks > 0 {
+			mark = &marks[start/step%int64(w.marks)]
+		}
+		if ok, err := w.receive(r, key, start, mark); !ok {
 			return err
 		}
 		if start > math.MaxInt64-step {
@@ -116,15 +137,25 @@ func (w *windows[K, V, A]) receiveAll(r *graph.Record[K, V], key []byte) error {
 
 // receive adds the record to one window. It returns false if a user function failed. The
 // record is then added to no further window, and the windows before keep it. The error
-// policy is therefore asked, and a dead letter written, only once for each record.
-func (w *windows[K, V, A]) receive(r *graph.Record[K, V], key []byte, start int64) (ok bool, failure error) {
+// policy is therefore asked, and a dead letter written, only once for each record. mark
+// may be that of the window; nil: no marks are kept.
+func (w *windows[K, V, A]) receive(r *graph.Record[K, V], key []byte, start int64, mark *engine.WindowMark) (ok bool, failure error) {
 	if end := w.span.end(start); w.span.closed(end, int64(w.late)) || w.closing.passed(end) {
 		w.folding.rows.drop(lateRecord)
 		return true, nil
 	}
-	w.row = w.store.AppendKey(w.row[:0], key, start)
-	if cell, failure := w.folding.fold(r, w.row); cell == nil {
+	var cell *engine.Cell[K, A]
+	if mark != nil && mark.Start == start {
+		cell = w.folding.rows.cells.Marked(mark.Mark, r.Key)
+	}
+	if cell == nil {
+		w.row = w.store.AppendKey(w.row[:0], key, start)
+	}
+	if cell, failure = w.folding.fold(r, cell, w.row); cell == nil {
 		return false, failure
+	}
+	if mark != nil {
+		*mark = engine.WindowMark{Start: start, Mark: w.folding.rows.cells.Mark(cell)}
 	}
 	w.store.Observe(start)
 	failure = w.folding.rows.emit()

@@ -69,8 +69,8 @@ type Seams struct {
 	RebalanceTimeout time.Duration
 	// Mistake is made on purpose: the crash tests must find it.
 	Mistake seam.Mistake
-	// NoKeyFilter makes every read of a row ask the database.
-	NoKeyFilter bool
+	// NoShortcuts is that of engine.Options.
+	NoShortcuts bool
 	// SweepRows is that of engine.Options.
 	SweepRows int
 	// NoCombining sends every record to a repartition topic.

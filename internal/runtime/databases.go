@@ -96,7 +96,7 @@ func (d *databases) openOne(id taskid.ID, n int) (*engine.DB, error) {
 	}
 	db, err := engine.Open(engine.Options{
 		Dir: dir, FS: d.seams.FS, Shared: d.shared, MemTableSize: d.shared.MemTableSize(n), Logger: d.log.With("task", id.String()),
-		Mistake: d.seams.Mistake, NoKeyFilter: d.seams.NoKeyFilter, SweepRows: d.seams.SweepRows,
+		Mistake: d.seams.Mistake, NoShortcuts: d.seams.NoShortcuts, SweepRows: d.seams.SweepRows,
 	})
 	if err != nil {
 		return nil, err

@@ -83,7 +83,7 @@ func (s *globalStore) open() error {
 	}
 	db, err := engine.Open(engine.Options{
 		Dir: dir, FS: s.cfg.Seams.FS, Shared: s.shared, MemTableSize: s.shared.MemTableSize(openParallel),
-		Logger: s.log.With("store", s.name()), NoKeyFilter: s.cfg.Seams.NoKeyFilter,
+		Logger: s.log.With("store", s.name()), NoShortcuts: s.cfg.Seams.NoShortcuts,
 	})
 	if err != nil {
 		return err

@@ -1,5 +1,5 @@
 // Package seam has what tests change in the middle of a run: mistakes that they make on
-// purpose, and the switch of an optimization. It is the only way in for both. The zero
+// purpose, and the switches of optimizations. It is the only way in for both. The zero
 // value of everything here is the program as it is.
 //
 // A crash test that does not find a mistake in the commit protocol is worth nothing. So
@@ -29,10 +29,10 @@ const (
 // Mistakes lists them all.
 var Mistakes = []Mistake{ApplyFirst, KeepTimes, KeepCells, LiveIdentity}
 
-// NoKeyFilter returns the option of package topologytest that makes every read of a row
-// ask the database. Package topologytest sets it while it is initialised, since the
-// option is not for users.
-var NoKeyFilter func() any
+// NoShortcuts returns the option of package topologytest for
+// engine.Options.NoShortcuts. Package topologytest sets it while it is initialised, since
+// the option is not for users.
+var NoShortcuts func() any
 
 // Combining returns the option of package topologytest that lets tasks combine records
 // before they send them, as an application does. Package topologytest sets it while it is

@@ -18,6 +18,7 @@ const maxBatch = 3 << 30
 type Batch struct {
 	db     *DB
 	pebble any // a *pebble.Batch; nil before the first change on disk
+	size   int // bytes of the last one; the next one begins with that much room
 	tables []*TableBatch
 	meta   []func(*DB) // the changes of the metadata in memory
 	raised bool        // see raiseVersion
@@ -108,7 +109,7 @@ func (b *Batch) setMeta(kind byte, name string, value []byte) {
 // diskBatch returns the batch for the database on disk, and makes it first if need be.
 func diskBatch(b *Batch) *pebble.Batch {
 	if b.pebble == nil {
-		b.pebble = database(b.db).NewBatch()
+		b.pebble = database(b.db).NewBatchWithSize(b.size)
 	}
 	return b.pebble.(*pebble.Batch)
 }

@@ -224,6 +224,7 @@ func (d *DB) Apply(b *Batch) error {
 		return err
 	}
 	if b.pebble != nil && !diskBatch(b).Empty() {
+		b.size = diskBatch(b).Len()
 		if err := diskBatch(b).Commit(pebble.NoSync); err != nil {
 			return fmt.Errorf("apply a commit to the state in %s: %w", d.o.Dir, err)
 		}

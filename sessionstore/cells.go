@@ -43,6 +43,7 @@ func (s *core[K, V]) Key(cellKey []byte) (K, error) {
 // For most records it reads no row: see lastSession.
 func (s *core[K, V]) AppendSessions(dst []serde.Window, key []byte, from, to int64) ([]serde.Window, error) {
 	known := s.latest.Get(key)
+	s.current = known
 	if known != nil && known.Value.before < from {
 		if last := known.Value; last.End >= from && last.Start <= to {
 			dst = append(dst, last.Window)
@@ -63,7 +64,7 @@ func (s *core[K, V]) AppendSessions(dst []serde.Window, key []byte, from, to int
 	if known == nil {
 		known = s.latest.Put(key, last, s.Cells().Len())
 	}
-	known.Value = last
+	known.Value, s.current = last, known
 	return dst, nil
 }
 
@@ -78,18 +79,36 @@ func (s *core[K, V]) Newest() int64 {
 	return s.expiring.Time()
 }
 
-// Merged tells the store that a key has a new session. The session replaces all sessions
-// that AppendSessions has found.
-func (s *core[K, V]) Merged(key []byte, w serde.Window) {
+// Merged tells the store that the key of the last AppendSessions has a new session. The
+// session replaces all sessions that AppendSessions has found.
+func (s *core[K, V]) Merged(w serde.Window) {
 	s.Observe(w.End)
-	if known := s.latest.Get(key); known != nil {
-		known.Value.merged(w)
+	if s.current != nil {
+		s.current.Value.merged(w)
 	}
 }
 
 // Gone tells the store that a session of a key, and all sessions that AppendSessions has
 // found, no longer exist.
-func (s *core[K, V]) Gone(key []byte) { s.latest.Forget(key) }
+func (s *core[K, V]) Gone(key []byte) {
+	s.latest.Forget(key)
+	s.current = nil
+}
+
+// Mark returns the mark of a session that the last AppendSessions has found.
+func (s *core[K, V]) Mark(w serde.Window) (m engine.Mark) {
+	if s.current != nil && s.current.Value.Window == w {
+		m = s.current.Value.mark
+	}
+	return m
+}
+
+// SetMark sets the mark of a session of the key of the last AppendSessions.
+func (s *core[K, V]) SetMark(w serde.Window, m engine.Mark) {
+	if s.current != nil && s.current.Value.Window == w {
+		s.current.Value.mark = m
+	}
+}
 
 // Name returns the store's name.
 func (s *core[K, V]) Name() string { return s.expiring.Name() }

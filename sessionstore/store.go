@@ -105,8 +105,9 @@ func (s *sessions[K, V]) Name() string { return s.core.Name() }
 type core[K, V any] struct {
 	expiring *store.Expiring[K, V]
 
-	layout store.SessionLayout
-	latest *engine.Recent[lastSession]
+	layout  store.SessionLayout
+	latest  *engine.Recent[lastSession]
+	current *engine.Known[lastSession] // of the last AppendSessions; may be nil
 }
 
 // open makes the instance for one task.

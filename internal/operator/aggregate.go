@@ -116,6 +116,10 @@ type folding[K, V, R, A any] struct {
 	rows rows[K, R, A]
 	keys keyEncoder[K]
 	add  Adder[K, V, A]
+
+	// from is the origin of the record that is being folded, if it is folded into several
+	// rows; else nil.
+	from *engine.Origin
 }
 
 // fold folds the record into one row, and returns the row's cell. The caller passes the
@@ -159,5 +163,5 @@ func (f *folding[K, V, R, A]) store(cell *engine.Cell[K, A], value A, there bool
 	if cell.Present {
 		at = max(at, processor.Timestamp(cell.Timestamp))
 	}
-	return f.rows.set(cell, value, there && !f.rows.absent.is(value), at, cause{timestamp, headers})
+	return f.rows.set(cell, value, there && !f.rows.absent.is(value), at, cause{timestamp, headers, f.from})
 }

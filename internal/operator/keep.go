@@ -72,7 +72,7 @@ func (k *keep[K, V]) Receive(r *graph.Record[K, V]) error {
 	if err != nil {
 		return k.rows.broken(err)
 	}
-	if err := k.rows.set(cell, r.Value, !r.NoValue, r.Timestamp, cause{r.Timestamp, r.Headers}); err != nil {
+	if err := k.rows.set(cell, r.Value, !r.NoValue, r.Timestamp, cause{timestamp: r.Timestamp, headers: r.Headers}); err != nil {
 		return k.rows.broken(err)
 	}
 	return k.rows.emit()

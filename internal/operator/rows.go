@@ -150,6 +150,15 @@ func cellKey[K, A any](cell *engine.Cell[K, A]) (K, []byte) { return cell.Key, c
 type cause struct {
 	timestamp processor.Timestamp
 	headers   processor.Headers
+	from      *engine.Origin // what base.origin returns; nil: it is asked each time
+}
+
+// originOf returns what a store notes about the record that makes a change.
+func (t *rows[K, R, A]) originOf(by *cause) engine.Origin {
+	if by.from != nil {
+		return *by.from
+	}
+	return t.origin(by.headers)
 }
 
 // set changes the row of a cell that load returned, or deletes it. at is the row's
@@ -170,7 +179,7 @@ func (t *rows[K, R, A]) change(cell *engine.Cell[K, A], value A, present bool, a
 		return t.changeVersion(cell, value, present, at, by)
 	}
 	old, had := cell.Value, cell.Present
-	if err := t.cells.Set(cell, value, present, int64(logged), t.origin(by.headers)); err != nil {
+	if err := t.cells.Set(cell, value, present, int64(logged), t.originOf(&by)); err != nil {
 		return err
 	}
 	switch {

@@ -53,12 +53,18 @@ type sessionStore[K, A any] interface {
 	// time was lost. It returns -1 if the time was not lost.
 	Newest() int64
 
+	// The following methods are about the key of the last AppendSessions.
+
 	// Merged tells the store that a session replaces all sessions that AppendSessions has
 	// found. Older sessions expire by its end.
-	Merged(key []byte, session serde.Window)
+	Merged(session serde.Window)
 	// Gone tells the store that the sessions that AppendSessions has found no longer
 	// exist.
 	Gone(key []byte)
+	// Mark returns the mark of the row of a session. SetMark sets it. The store keeps the
+	// mark of one session of each key.
+	Mark(session serde.Window) engine.Mark
+	SetMark(session serde.Window, m engine.Mark)
 }
 
 // New makes the node's instance for one task.
@@ -96,9 +102,10 @@ type sessions[K, V, A any] struct {
 	keys    keyEncoder[K]
 	closing *closing[K, A]
 
-	found    []serde.Window // the sessions that the record touches
-	row, own []byte         // scratch
-	ending   [][]byte       // see findEnding
+	found    []serde.Window       // the sessions that the record touches
+	cells    []*engine.Cell[K, A] // of found
+	row, own []byte               // scratch
+	ending   [][]byte             // see findEnding
 }
 
 func (s *sessions[K, V, A]) Receive(r *graph.Record[K, V]) error {
@@ -177,8 +184,16 @@ func (s *sessions[K, V, A]) fold(r *graph.Record[K, V], key []byte) (value A, th
 	defer graph.Guard(&err)
 	var last A
 	exists := false
+	s.cells = s.cells[:0]
 	for _, f := range s.found {
-		cell, before, err := s.rows.load(s.rowKey(key, f), r.Key)
+		cell := s.rows.cells.Marked(s.store.Mark(f), r.Key)
+		if cell == nil {
+			if cell, err = s.rows.cells.Load(s.rowKey(key, f), r.Key); err != nil {
+				return value, false, graph.Final(err)
+			}
+		}
+		s.cells = append(s.cells, cell)
+		before, err := s.rows.value(cell)
 		switch {
 		case err != nil:
 			return value, false, graph.Final(err)
@@ -208,8 +223,8 @@ func (s *sessions[K, V, A]) rowKey(key []byte, session serde.Window) []byte {
 // replace puts the session in place of the sessions that were found. It sends the updates
 // if every update is sent.
 func (s *sessions[K, V, A]) replace(r *graph.Record[K, V], key []byte, session serde.Window, value A, there bool) error {
-	by := cause{r.Timestamp, r.Headers}
-	cell, err := s.clear(r, key, session, there, by)
+	by := cause{timestamp: r.Timestamp, headers: r.Headers}
+	cell, err := s.clear(key, session, there, by)
 	if err != nil {
 		return err
 	}
@@ -223,22 +238,23 @@ func (s *sessions[K, V, A]) replace(r *graph.Record[K, V], key []byte, session s
 	if cell == nil {
 		cell = s.rows.cells.LoadNew(s.rowKey(key, session), r.Key)
 	}
-	s.store.Merged(key, session)
+	s.store.Merged(session)
 	if s.closing != nil && len(s.found) == 0 {
 		s.closing.index.Add(session.End, sessionMark(key, session))
 	}
-	return s.put(cell, value, true, session, by)
+	if err := s.put(cell, value, true, session, by); err != nil {
+		return err
+	}
+	s.store.SetMark(session, s.rows.cells.Mark(cell))
+	return nil
 }
 
 // clear deletes the sessions that were found. It keeps a cell that is the new session or
 // can become it, and returns that cell. It returns nil if there is none.
-func (s *sessions[K, V, A]) clear(r *graph.Record[K, V], key []byte, session serde.Window, there bool, by cause) (kept *engine.Cell[K, A], err error) {
+func (s *sessions[K, V, A]) clear(key []byte, session serde.Window, there bool, by cause) (kept *engine.Cell[K, A], failure error) {
 	same := slices.Contains(s.found, session)
-	for _, f := range s.found {
-		cell, err := s.rows.cells.Load(s.rowKey(key, f), r.Key)
-		if err != nil {
-			return nil, s.rows.broken(err)
-		}
+	for i, f := range s.found {
+		cell := s.cells[i]
 		switch {
 		case f == session && s.stays(f):
 			kept = cell

@@ -71,7 +71,8 @@ type sliding[K, V, A any] struct {
 	size, grace int64
 	closing     *closing[K, A]
 
-	row []byte // scratch
+	origin engine.Origin // of the record
+	row    []byte        // scratch
 }
 
 func (s *sliding[K, V, A]) Receive(r *graph.Record[K, V]) error {
@@ -93,6 +94,8 @@ func (s *sliding[K, V, A]) Receive(r *graph.Record[K, V]) error {
 		_, failure := s.folding.rows.failed(err, nil)
 		return failure
 	}
+	s.origin = s.folding.rows.origin(r.Headers)
+	s.folding.from = &s.origin
 	at := int64(r.Timestamp)
 	// A window further back has only records that share no window with this one.
 	from := max(0, at-2*s.size)
@@ -368,7 +371,7 @@ func (s *slide[K, V, A]) beginRight() error {
 // put sets the row of a new window.
 func (s *slide[K, V, A]) put(start int64, value A, there bool, at processor.Timestamp) error {
 	cell := s.rows.cells.LoadNew(s.of.rowKey(s.key, start), s.r.Key)
-	if err := s.rows.set(cell, value, there, at, cause{s.r.Timestamp, s.r.Headers}); err != nil {
+	if err := s.rows.set(cell, value, there, at, cause{s.r.Timestamp, s.r.Headers, &s.of.origin}); err != nil {
 		_, failure := s.rows.failed(err, nil)
 		s.done = true
 		return failure

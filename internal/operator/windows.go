@@ -84,8 +84,9 @@ type windows[K, V, A any] struct {
 	span       Span
 	dropAbsent bool
 	closing    *closing[K, A]
-	marks      int    // of a key; 0: the windows overlap too little, or too much
-	row        []byte // scratch
+	marks      int           // of a key; 0: the windows overlap too little, or too much
+	origin     engine.Origin // of the record, if there are marks
+	row        []byte        // scratch
 }
 
 // The numbers of overlapping windows for which marks are kept. With fewer, a mark saves
@@ -119,6 +120,8 @@ func (w *windows[K, V, A]) receiveAll(r *graph.Record[K, V], key []byte) error {
 	var marks []engine.WindowMark
 	if w.marks > 0 {
 		marks = w.store.Marks(key, w.marks)
+		w.origin = w.folding.rows.origin(r.Headers)
+		w.folding.from = &w.origin
 	}
 	for start := first; start <= last; start += step {
 		var mark *engine.WindowMark

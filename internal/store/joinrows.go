@@ -307,8 +307,8 @@ func (s *JoinRows[K, V]) hold(n int64) {
 	s.env.Budget.Hold(n)
 }
 
-// Flush implements engine.Store. It also deletes the segments that have expired. Rows that
-// have expired since they were added are only in the changelog.
+// Flush implements engine.Store. It also deletes the segments that have expired. Rows
+// that have expired since they were added are only in the changelog.
 func (s *JoinRows[K, V]) Flush(b *engine.TableBatch) error {
 	for i := range s.pending {
 		r := &s.pending[i]

@@ -133,6 +133,9 @@ func open[K, V any](t *store.Typed[K, V], env engine.Env) (engine.Store, error) 
 	if err != nil {
 		return nil, err
 	}
+	if err := expiring.Cells().KeepNewest(); err != nil {
+		return nil, err
+	}
 	spec := t.Describe()
 	return &core[K, V]{
 		expiring:   expiring,

@@ -50,6 +50,10 @@ type Cells[K, V any] struct {
 	lives      *Lifetimes // nil unless rows expire
 	sweep      *sweep     // nil unless rows of earlier formats are being converted
 
+	// See KeepNewest.
+	newest bool
+	above  string
+
 	cells      map[string]*Cell[K, V]
 	ring       []*Cell[K, V] // all cells, for the clock
 	hand       int
@@ -188,6 +192,9 @@ func (c *Cells[K, V]) textOf(keyBytes []byte, key *K) string {
 
 // read makes the cell of a row that is not in memory. text has the same bytes as key.
 func (c *Cells[K, V]) read(key []byte, text string) (*Cell[K, V], error) {
+	if c.newest && text > c.above {
+		return c.insert(text, 0), nil
+	}
 	row, ok, err := c.env.Table.Get(key)
 	if err != nil {
 		return nil, err

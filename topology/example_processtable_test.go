@@ -59,12 +59,20 @@ func ExampleProcessTable() {
 	}
 	in.SendRecord(processor.Record[string, int64]{Key: "ann", NoValue: true, Timestamp: 3000})
 	printTopic(d, "players-out", serde.Int64)
-	fmt.Println(d.Topics())
+	for _, topic := range d.Topics() {
+		fmt.Println(topic)
+	}
 	// Output:
 	// players-out: silver 1
 	// players-out: silver 0
 	// players-out: gold 1
 	// players-out: gold 1
 	// players-out: gold 0
-	// [players-out scores test-by-league-repartition test-highest-changelog test-league-of-changelog test-players-changelog test-scores-changelog]
+	// players-out
+	// scores
+	// test-by-league-repartition
+	// test-highest-changelog
+	// test-league-of-changelog
+	// test-players-changelog
+	// test-scores-changelog
 }

@@ -95,10 +95,6 @@ func TryNew(t testing.TB, topo *topology.Topology, opts ...Option) (*Driver, err
 // enough for many drivers at once.
 const sharedMemory = 16 << 20
 
-// memTableSize is the smallest that production uses. Pebble allocates a memtable at each
-// open and at each flush.
-const memTableSize = 64 << 10
-
 // build takes the graph, counts the partitions of its topics, and makes its tasks.
 func (d *Driver) build(topo *topology.Topology) error {
 	g, err := graph.Of(topo)

@@ -73,7 +73,7 @@ func (d *Driver) disk(name string) *disk {
 		if d.base != "" {
 			dir = filepath.Join(d.base, name)
 		}
-		d.disks[name] = newDisk(engine.Options{Dir: dir, Shared: d.shared, NoShortcuts: d.o.noShortcuts, SweepRows: d.o.sweepRows, MemTableSize: memTableSize})
+		d.disks[name] = newDisk(engine.Options{Dir: dir, Shared: d.shared, NoShortcuts: d.o.noShortcuts, SweepRows: d.o.sweepRows, MemTableSize: engine.MinMemTable})
 	}
 	return d.disks[name]
 }

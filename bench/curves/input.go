@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace-streams/millrace/bench/internal/leftover"
 )
 
 // fill makes the input topic of a run, unless the last run had the same one. The records
@@ -21,7 +23,7 @@ func (m *meter) fill(ctx context.Context, r runConfig) error {
 	if m.topic != "" && m.input == want {
 		return nil
 	}
-	if err := m.remove(ctx, m.topic); err != nil {
+	if err := m.removeInput(ctx); err != nil {
 		return err
 	}
 	m.topic = fmt.Sprintf("curves-in-%d", time.Now().UnixNano())
@@ -59,27 +61,17 @@ func (m *meter) fill(ctx context.Context, r runConfig) error {
 	return nil
 }
 
-// remove deletes topics.
-func (m *meter) remove(ctx context.Context, topics ...string) error {
-	if len(topics) == 0 || topics[0] == "" {
+// removeInput deletes the topic of the input, if there is one.
+func (m *meter) removeInput(ctx context.Context) error {
+	if m.topic == "" {
 		return nil
 	}
-	responses, err := m.admin.DeleteTopics(ctx, topics...)
+	responses, err := m.admin.DeleteTopics(ctx, m.topic)
 	return errors.Join(err, responses.Error())
 }
 
 // removeAll deletes the topics of an application, and its group.
 func (m *meter) removeAll(ctx context.Context, application string) error {
-	all, err := m.admin.ListTopics(ctx)
-	if err != nil {
-		return err
-	}
-	var topics []string
-	for _, topic := range all.Names() {
-		if strings.HasPrefix(topic, application+"-") {
-			topics = append(topics, topic)
-		}
-	}
 	_, deleted := m.admin.DeleteGroup(ctx, application)
-	return errors.Join(m.remove(ctx, topics...), deleted)
+	return errors.Join(leftover.RemoveTopics(ctx, m.admin, application), deleted)
 }

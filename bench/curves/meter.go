@@ -57,7 +57,7 @@ func newMeter(brokers []string, program, dir string) (*meter, error) {
 }
 
 func (m *meter) close() {
-	_ = m.remove(context.Background(), m.topic)
+	_ = m.removeInput(context.Background())
 	m.admin.Close()
 }
 

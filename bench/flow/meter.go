@@ -18,6 +18,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/millrace-streams/millrace/bench/internal/leftover"
 	"github.com/millrace-streams/millrace/bench/internal/usage"
 )
 
@@ -193,17 +194,6 @@ func (m *meter) countTransactions(ctx context.Context) (func() (int, error), err
 
 // remove deletes the topics of an application, and its group.
 func (m *meter) remove(ctx context.Context, application string) error {
-	all, err := m.admin.ListTopics(ctx)
-	if err != nil {
-		return err
-	}
-	var topics []string
-	for _, topic := range all.Names() {
-		if strings.HasPrefix(topic, application+"-") {
-			topics = append(topics, topic)
-		}
-	}
-	responses, err := m.admin.DeleteTopics(ctx, topics...)
 	_, _ = m.admin.DeleteGroup(ctx, application) // it may not be empty yet
-	return errors.Join(err, responses.Error())
+	return leftover.RemoveTopics(ctx, m.admin, application)
 }

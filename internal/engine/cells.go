@@ -41,7 +41,7 @@ type Cells[K, V any] struct {
 	logFrom    int
 	format     uint8
 	convert    func(format uint8, data []byte) (any, error)
-	shortcuts  bool // marks may be used
+	shortcuts  bool // see Options.NoShortcuts
 	immutable  bool
 	stringKeys bool       // the kind of K is string
 	old        bool       // Old may be called

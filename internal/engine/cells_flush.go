@@ -242,7 +242,9 @@ func (c *Cells[K, V]) drop(i int) {
 	c.ring[last] = nil
 	c.ring = c.ring[:last]
 	delete(c.cells, cell.key)
-	c.above = max(c.above, cell.key)
+	if c.newest {
+		c.above = max(c.above, cell.key)
+	}
 	cell.gone = true
 	c.count(-int64(cell.size))
 }

@@ -37,8 +37,8 @@ type Options struct {
 	Mistake seam.Mistake
 
 	// NoShortcuts makes every access look the row up in memory, and every read of a row
-	// that is not there ask the database: no key filter, no Mark. For tests and
-	// measurements.
+	// that is not there ask the database: no key filter, no Mark, no KeepNewest. For
+	// tests and measurements.
 	NoShortcuts bool
 }
 

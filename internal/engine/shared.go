@@ -7,12 +7,15 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 )
 
+// MinMemTable is the smallest size that [Shared.MemTableSize] returns. Tests use it,
+// because Pebble allocates a memtable at each open and at each flush.
+const MinMemTable = 64 << 10
+
 // DefaultMemory is the memory of a [Shared] that is made without a number: 256 MB.
 const DefaultMemory = 256 << 20
 
 const (
 	minMemory    = 4 << 20
-	minMemTable  = 64 << 10
 	maxMemTable  = 4 << 20
 	maxOpenFiles = 4096
 )
@@ -61,7 +64,7 @@ func NewShared(memory int64) *Shared {
 // database: an eighth of the memory divided by n, between 64 KB and 4 MB. Small
 // memtables suit commits, which are large batches.
 func (s *Shared) MemTableSize(n int) int {
-	return int(min(max(s.memory/8/int64(max(n, 1)), minMemTable), maxMemTable))
+	return int(min(max(s.memory/8/int64(max(n, 1)), MinMemTable), maxMemTable))
 }
 
 // Close releases the caches. All databases must be closed before.

@@ -146,7 +146,7 @@ func (s *JoinRows[K, V]) Add(key []byte, value V, present bool, at int64, origin
 		return nil, err
 	}
 	*s.time = max(*s.time, at)
-	if at <= *s.time-s.retention {
+	if s.expired(at) {
 		return nil, nil
 	}
 	s.hold(int64(len(local) + len(data) + int(unsafe.Sizeof(pendingRow{}))))
@@ -288,7 +288,7 @@ func (s *JoinRows[K, V]) All() iter.Seq2[JoinRow[K, V], error] {
 		defer func() { _ = rows.Close() }()
 		for rows.Next() {
 			key, at, _, ok := SplitLocal(rows.Key())
-			if !ok || at <= *s.time-s.retention {
+			if !ok || s.expired(at) {
 				continue
 			}
 			row := JoinRow[K, V]{At: processor.Timestamp(at)}
@@ -307,12 +307,15 @@ func (s *JoinRows[K, V]) hold(n int64) {
 	s.env.Budget.Hold(n)
 }
 
+// expired reports whether a row with the timestamp has expired.
+func (s *JoinRows[K, V]) expired(at int64) bool { return at <= *s.time-s.retention }
+
 // Flush implements engine.Store. It also deletes the segments that have expired. Rows
 // that have expired since they were added are only in the changelog.
 func (s *JoinRows[K, V]) Flush(b *engine.TableBatch) error {
 	for i := range s.pending {
 		r := &s.pending[i]
-		if r.at <= *s.time-s.retention {
+		if s.expired(r.at) {
 			continue
 		}
 		if err := b.Set(r.key, r.at, r.value); err != nil {

@@ -10,18 +10,23 @@ import (
 	"github.com/millrace-streams/millrace/internal/kafkatest"
 )
 
-func BenchmarkProduce(b *testing.B) {
-	c := kfake.MustCluster(kfake.NumBrokers(1), kfake.SeedTopics(3, output, store), kfake.BlackholeProduce())
-	defer c.Close()
-	p, err := New(background, Config{Opts: []kgo.Opt{kgo.SeedBrokers(c.ListenAddrs()...)}, TransactionalID: "app-1", Group: group})
+// benchProducer makes a cluster, and a producer that is ready.
+func benchProducer(b *testing.B, opts ...kfake.Opt) (*kafkatest.Cluster, *Producer) {
+	c := kafkatest.New(b, append([]kfake.Opt{kfake.NumBrokers(1), kfake.SeedTopics(3, input, output, store)}, opts...)...)
+	p, err := New(background, Config{Opts: c.Options(), TransactionalID: "app-1", Group: group})
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer p.Close()
+	b.Cleanup(p.Close)
 	if err := p.Init(background); err != nil {
 		b.Fatal(err)
 	}
 	p.Track(store)
+	return c, p
+}
+
+func BenchmarkProduce(b *testing.B) {
+	_, p := benchProducer(b, kfake.BlackholeProduce())
 	records := make([]kgo.Record, b.N)
 	value := make([]byte, 100)
 	b.ReportAllocs()
@@ -45,16 +50,7 @@ func BenchmarkCommit(b *testing.B) {
 }
 
 func benchCommit(b *testing.B, n int) {
-	c := kafkatest.New(b, kfake.NumBrokers(1), kfake.SeedTopics(3, input, output, store))
-	p, err := New(background, Config{Opts: c.Options(), TransactionalID: "app-1", Group: group})
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer p.Close()
-	if err := p.Init(background); err != nil {
-		b.Fatal(err)
-	}
-	p.Track(store)
+	c, p := benchProducer(b)
 	member := join(b, c.Client(), group, "")
 	value := make([]byte, 100)
 	b.ReportAllocs()

@@ -102,7 +102,7 @@ func (k *Task) check(err error) {
 
 func (k *Task) openDB() {
 	k.t.Helper()
-	db, err := engine.Open(engine.Options{Dir: dir, FS: k.fs, Shared: k.Shared, MemTableSize: 64 << 10, SweepRows: k.SweepRows})
+	db, err := engine.Open(engine.Options{Dir: dir, FS: k.fs, Shared: k.Shared, MemTableSize: engine.MinMemTable, SweepRows: k.SweepRows})
 	k.check(err)
 	k.DB = db
 }

@@ -1,6 +1,7 @@
 // Flow measures what a steady flow of records costs: the CPU time of the application and
 // of the broker, and the transactions per second. It counts by value, at 100, 1,000 and
-// 10,000 records a second, and prints a table.
+// 10,000 records a second, and prints a table. A second table says what the application
+// costs if no records come at all, with 64 partitions.
 //
 //	go run ./bench/flow -brokers 127.0.0.1:19092 -broker-pid 123
 //
@@ -9,7 +10,7 @@
 //
 //	go run ./bench/flow -broker-pid 123 -app kstreams=/bench/kstreams/run
 //
-// It needs Linux and a broker that nothing else uses. It takes two minutes per program.
+// It needs Linux and a broker that nothing else uses. It takes three minutes per program.
 package main
 
 import (
@@ -30,8 +31,11 @@ import (
 var rates = []int{100, 1_000, 10_000}
 
 const (
-	warm    = 10 * time.Second
-	measure = 20 * time.Second
+	flowPartitions, idlePartitions = 4, 64
+
+	warm     = 10 * time.Second
+	idleWarm = 30 * time.Second // the start has been paid, the garbage of the start too
+	measure  = 20 * time.Second
 )
 
 // program is a program that does the work.
@@ -81,12 +85,21 @@ func run(ctx context.Context, brokers []string, pid int, others []program) error
 	fmt.Println("| --- | --- | --- | --- | --- |")
 	for _, rate := range rates {
 		for _, p := range append(others, own) {
-			c, err := m.measure(ctx, p, rate)
+			c, err := m.flow(ctx, p, rate)
 			if err != nil {
 				return fmt.Errorf("%s at %d records a second: %w", p.name, rate, err)
 			}
 			fmt.Printf("| %d | %s | %.0f | %.0f | %.1f |\n", rate, p.name, c.app, c.broker, c.transactions)
 		}
+	}
+	fmt.Println("\n| app, idle | CPU of the app, % of a core | CPU of the broker, % of a core | anonymous memory, MB |")
+	fmt.Println("| --- | --- | --- | --- |")
+	for _, p := range append(others, own) {
+		i, err := m.idle(ctx, p)
+		if err != nil {
+			return fmt.Errorf("%s, idle: %w", p.name, err)
+		}
+		fmt.Printf("| %s | %.2f | %.2f | %d |\n", p.name, 100*i.app, 100*i.broker, i.memory>>20)
 	}
 	return nil
 }

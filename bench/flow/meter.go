@@ -28,6 +28,12 @@ type cost struct {
 	transactions float64 // per second
 }
 
+// idleness is what a program costs without records.
+type idleness struct {
+	app, broker float64 // parts of a core
+	memory      int64   // bytes
+}
+
 // meter runs programs and measures them.
 type meter struct {
 	brokers []string
@@ -39,9 +45,8 @@ type meter struct {
 }
 
 const (
-	partitions = 4
-	words      = 10_000
-	valueSize  = 100
+	words     = 10_000
+	valueSize = 100
 )
 
 func newMeter(brokers []string, pid int, dir string) (*meter, error) {
@@ -54,17 +59,62 @@ func newMeter(brokers []string, pid int, dir string) (*meter, error) {
 
 func (m *meter) close() { m.client.Close() }
 
-// measure runs a program while records come at a rate.
-func (m *meter) measure(ctx context.Context, p program, rate int) (c cost, err error) {
+// flow measures what a program costs while records come at a rate.
+func (m *meter) flow(ctx context.Context, p program, rate int) (c cost, err error) {
+	err = m.run(ctx, p, flowPartitions, func(ctx context.Context, pid int, in string) error {
+		if err := m.produce(ctx, in, rate, warm); err != nil {
+			return err
+		}
+		count, err := m.countTransactions(ctx)
+		if err != nil {
+			return err
+		}
+		used, err := m.used(pid, func() error { return m.produce(ctx, in, rate, measure) })
+		if err != nil {
+			return err
+		}
+		n, err := count()
+		records := float64(rate) * measure.Seconds()
+		c = cost{
+			app:          float64(used.app.Microseconds()) / records,
+			broker:       float64(used.broker.Microseconds()) / records,
+			transactions: float64(n) / measure.Seconds(),
+		}
+		return err
+	})
+	return c, err
+}
+
+// idle measures what a program costs while no records come.
+func (m *meter) idle(ctx context.Context, p program) (i idleness, err error) {
+	err = m.run(ctx, p, idlePartitions, func(ctx context.Context, pid int, _ string) error {
+		if err := pause(ctx, idleWarm); err != nil {
+			return err
+		}
+		used, err := m.used(pid, func() error { return pause(ctx, measure) })
+		if err != nil {
+			return err
+		}
+		i.app, i.broker = used.app.Seconds()/measure.Seconds(), used.broker.Seconds()/measure.Seconds()
+		i.memory, err = usage.Memory(pid)
+		return err
+	})
+	return i, err
+}
+
+// run starts a program, and ends it when the activity has returned. If the program ends
+// before, the context of the activity is cancelled, and run returns what the program
+// said.
+func (m *meter) run(ctx context.Context, p program, partitions int32, activity func(ctx context.Context, pid int, in string) error) (err error) {
 	m.number++
 	application := fmt.Sprintf("flow-%d-%d", os.Getpid(), m.number)
 	in, out := application+"-in", application+"-out"
 	if _, err := m.admin.CreateTopics(ctx, partitions, 1, nil, in, out); err != nil {
-		return c, err
+		return err
 	}
 	defer func() { err = errors.Join(err, m.remove(context.WithoutCancel(ctx), application)) }()
 	var stderr bytes.Buffer
-	cmd := exec.CommandContext(ctx, p.path)
+	cmd := exec.Command(p.path)
 	cmd.Stderr = &stderr
 	cmd.Env = append(os.Environ(),
 		"BROKERS="+m.brokers[0], "APP_ID="+application, "STATE_DIR="+filepath.Join(m.dir, application), "WORKLOAD=countbyvalue",
@@ -72,39 +122,47 @@ func (m *meter) measure(ctx context.Context, p program, rate int) (c cost, err e
 	// A script may start the program, so both are in a group of processes.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
-		return c, err
+		return err
 	}
-	c, err = m.watch(ctx, cmd.Process.Pid, in, rate)
+	running, ended := context.WithCancelCause(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		ended(fmt.Errorf("the program has ended: %v", cmd.Wait()))
+	}()
+	err = activity(running, cmd.Process.Pid, in)
+	if running.Err() != nil && ctx.Err() == nil {
+		err = context.Cause(running)
+	}
 	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM)
-	if ended := cmd.Wait(); err != nil {
-		return c, fmt.Errorf("%w\n%s", errors.Join(err, ended), &stderr)
+	<-done
+	if err != nil {
+		return fmt.Errorf("%w\n%s", err, &stderr)
 	}
-	return c, nil
+	return nil
 }
 
-// watch produces at a rate, and returns what the process costs after it has become warm.
-func (m *meter) watch(ctx context.Context, pid int, in string, rate int) (c cost, err error) {
-	if err := m.produce(ctx, in, rate, warm); err != nil {
-		return c, err
-	}
-	count, err := m.countTransactions(ctx)
-	if err != nil {
-		return c, err
-	}
+// used returns the CPU time that a program and the broker use during an activity.
+func (m *meter) used(pid int, activity func() error) (used struct{ app, broker time.Duration }, err error) {
 	app, err1 := usage.CPU(pid)
 	broker, err2 := usage.CPU(m.broker)
-	if err := errors.Join(err1, err2, m.produce(ctx, in, rate, measure)); err != nil {
-		return c, err
+	if err := errors.Join(err1, err2, activity()); err != nil {
+		return used, err
 	}
 	appAfter, err1 := usage.CPU(pid)
 	brokerAfter, err2 := usage.CPU(m.broker)
-	n, err3 := count()
-	records := float64(rate) * measure.Seconds()
-	return cost{
-		app:          float64((appAfter - app).Microseconds()) / records,
-		broker:       float64((brokerAfter - broker).Microseconds()) / records,
-		transactions: float64(n) / measure.Seconds(),
-	}, errors.Join(err1, err2, err3)
+	used.app, used.broker = appAfter-app, brokerAfter-broker
+	return used, errors.Join(err1, err2)
+}
+
+// pause lets time pass.
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // produce writes records at a rate for some time. The value's first word is the one that

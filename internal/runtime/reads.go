@@ -17,7 +17,9 @@ import (
 	"github.com/millrace-streams/millrace/internal/worker"
 )
 
-const fetchMaxWait = 100 * time.Millisecond
+// fetchMaxWait is how long a fetch waits if no partition has records. Each fetch costs
+// the broker something for each partition, even then.
+const fetchMaxWait = 500 * time.Millisecond
 
 // Bytes of one fetch: in all, and of one partition.
 const (

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -41,6 +42,9 @@ type Fetcher struct {
 
 	feeds map[string]map[int32]*source // of the goroutine that runs
 	quiet quietFeeds
+	// outdated is when the fetch under way is given up if it still waits, because it was
+	// sent before the client was told of all partitions. Zero if it was not.
+	outdated time.Time
 
 	inputs recycled[graph.Input]
 }
@@ -63,10 +67,36 @@ func newPlan() *plan {
 	return &plan{remove: map[string][]int32{}, resume: map[string][]int32{}, add: map[string]map[int32]kgo.Offset{}}
 }
 
-func (p *plan) carryOut(cl *kgo.Client) {
-	cl.RemoveConsumePartitions(p.remove)
-	cl.ResumeFetchPartitions(p.resume)
-	cl.AddConsumePartitions(p.add)
+func (f *Fetcher) carryOut(p *plan) {
+	f.cl.RemoveConsumePartitions(p.remove)
+	f.cl.ResumeFetchPartitions(p.resume)
+	f.cl.AddConsumePartitions(p.add)
+	if len(p.add) > 0 {
+		f.outdate()
+	}
+}
+
+// outdatedWait is how long a fetch may go on to wait for records when there are
+// partitions that it does not ask for. It is longer than the pauses of a topic with some
+// flow, so that only a fetch of quiet partitions is given up.
+const outdatedWait = 100 * time.Millisecond
+
+// outdate notes that the fetch under way does not ask for all partitions.
+func (f *Fetcher) outdate() {
+	if f.outdated.IsZero() {
+		f.outdated = time.Now().Add(outdatedWait)
+	}
+}
+
+// askAgain gives up the fetches under way, so that the next ones ask for all partitions.
+// Otherwise the client waits until they end. It has no call for this, but does it when
+// partitions are removed: here one that does not exist.
+func (f *Fetcher) askAgain() {
+	f.outdated = time.Time{}
+	for topic := range f.feeds {
+		f.cl.RemoveConsumePartitions(map[string][]int32{topic: {-1}})
+		return
+	}
 }
 
 const pollRecords = 16384
@@ -210,6 +240,9 @@ func (f *Fetcher) Run(ctx context.Context) {
 func (f *Fetcher) poll(ctx context.Context) kgo.Fetches {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	if !f.outdated.IsZero() {
+		defer time.AfterFunc(time.Until(f.outdated), cancel).Stop()
+	}
 	f.mu.Lock()
 	if f.wanted {
 		f.wanted = false
@@ -222,6 +255,12 @@ func (f *Fetcher) poll(ctx context.Context) kgo.Fetches {
 	f.mu.Lock()
 	f.cancel, f.wanted = nil, false
 	f.mu.Unlock()
+	switch {
+	case fetches.NumRecords() > 0: // the client sends that broker's next fetch only now
+		f.outdated = time.Time{}
+	case !f.outdated.IsZero() && !time.Now().Before(f.outdated):
+		f.askAgain()
+	}
 	return fetches
 }
 
@@ -237,7 +276,7 @@ func (f *Fetcher) runCommands() {
 	for _, command := range commands {
 		command(p)
 	}
-	p.carryOut(f.cl)
+	f.carryOut(p)
 	n := 0
 	for _, partitions := range f.feeds {
 		n += len(partitions)
@@ -275,14 +314,14 @@ func (f *Fetcher) hand(feed *Feed, p kgo.FetchTopicPartition) (next int64) {
 func (f *Fetcher) trouble(s *source, err error) {
 	p := newPlan()
 	f.forget(s.feed, p)
-	p.carryOut(f.cl)
+	f.carryOut(p)
 	f.cfg.Trouble(s.feed, s.next, err)
 }
 
 // regulate pauses partitions that take more than their share of the memory, and resumes
-// them when half of the share is free again. A pause drops the records of the partition
-// that the client has prefetched. While all partitions fill evenly, none is paused; full
-// then ends the polling.
+// them when they want more. A pause drops the records of the partition that the client
+// has prefetched. While all partitions fill evenly, none is paused; full then ends the
+// polling.
 func (f *Fetcher) regulate() {
 	buffered, share := f.buffered.Load(), f.share.Load()
 	pause, resume := map[string][]int32{}, map[string][]int32{}
@@ -290,7 +329,7 @@ func (f *Fetcher) regulate() {
 		for partition, s := range partitions {
 			switch feed := s.feed; {
 			case feed.paused.Load():
-				if feed.wantsMore(share) {
+				if feed.wantsMore() {
 					feed.paused.Store(false)
 					resume[topic] = append(resume[topic], partition)
 				}
@@ -306,11 +345,16 @@ func (f *Fetcher) regulate() {
 	}
 	if len(resume) > 0 {
 		f.cl.ResumeFetchPartitions(resume)
+		f.outdate()
 	}
 }
 
-// wantsMore reports whether a paused partition should be fetched again.
-func (feed *Feed) wantsMore(share int64) bool { return feed.waited.Load() || feed.size() <= share/2 }
+// wantsMore reports whether a paused partition should be fetched again: its task waits
+// for it, half of its share is free, or most of the memory is.
+func (feed *Feed) wantsMore() bool {
+	f := feed.fetcher
+	return feed.waited.Load() || feed.size() <= f.share.Load()/2 || f.buffered.Load() <= f.cfg.Memory/4
+}
 
 // full reports whether nothing more may be fetched: the memory is used up, and no task
 // waits for a partition.
@@ -352,7 +396,7 @@ func (feed *Feed) settle(held int64, waited bool) {
 	f.buffered.Add(held - feed.held.Swap(held))
 	was := feed.waited.Swap(waited)
 	switch {
-	case feed.paused.Load() && feed.wantsMore(f.share.Load()),
+	case feed.paused.Load() && feed.wantsMore(),
 		f.stalled.Load() && (waited && !was || f.buffered.Load() < f.cfg.Memory):
 		f.interrupt()
 	}

@@ -19,7 +19,7 @@ import (
 // patience bounds a test's wait for an event. Only a failing test takes that long.
 const patience = 2 * time.Minute
 
-// bench is a fetcher, and a fake cluster with a topic "in" of two partitions.
+// bench is a fetcher, and a fake cluster with a topic "in" of eight partitions.
 type bench struct {
 	*Fetcher
 	t       *testing.T
@@ -28,14 +28,14 @@ type bench struct {
 	trouble chan error
 }
 
-func newBench(t *testing.T, memory int64) *bench {
+func newBench(t *testing.T, memory int64, opts ...kgo.Opt) *bench {
 	t.Helper()
-	c := kafkatest.New(t, kfake.SeedTopics(2, "in"))
+	c := kafkatest.New(t, kfake.SeedTopics(8, "in"))
 	b := &bench{t: t, to: newInbox(), trouble: make(chan error, 10), cl: c.Client(kgo.RecordPartitioner(kgo.ManualPartitioner()))}
 	var err error
 	b.Fetcher, err = NewFetcher(FetcherConfig{
-		Opts: []kgo.Opt{kgo.SeedBrokers(c.ListenAddrs()...), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(), kgo.ConsumeResetOffset(kgo.NoResetOffset()),
-			kgo.FetchMaxWait(20 * time.Millisecond), kgo.FetchMaxPartitionBytes(10_000), kgo.MetadataMinAge(20 * time.Millisecond)},
+		Opts: append([]kgo.Opt{kgo.SeedBrokers(c.ListenAddrs()...), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(), kgo.ConsumeResetOffset(kgo.NoResetOffset()),
+			kgo.FetchMaxWait(20 * time.Millisecond), kgo.FetchMaxPartitionBytes(10_000), kgo.MetadataMinAge(20 * time.Millisecond)}, opts...),
 		Memory: memory, Trouble: func(_ *Feed, _ int64, err error) { b.trouble <- err }, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
@@ -107,6 +107,24 @@ func TestInputIsReadAgain(t *testing.T) {
 		}
 		feed.close()
 		feed.close() // closing twice is safe
+	}
+}
+
+// A fetch that waits for quiet partitions does not delay one that is added meanwhile.
+func TestAnAddedPartitionIsFetchedSoon(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, 1<<20, kgo.FetchMaxWait(2*patience))
+	b.produce(1, 1)
+	b.open("in", 1, 0, b.to)
+	b.next() // the next fetch waits
+	b.produce(0, 1)
+	added := b.open("in", 0, 0, b.to)
+	if got := b.next(); got[0].feed != added || len(got[0].inputs) != 1 {
+		t.Errorf("got %d records of %s/%d", len(got[0].inputs), got[0].feed.Topic, got[0].feed.Partition)
+	}
+	b.produce(1, 1) // the quiet partition is still fetched
+	if got := b.next(); got[0].feed.Partition != 1 || got[0].inputs[0].Offset != 1 {
+		t.Errorf("got offset %d of partition %d", got[0].inputs[0].Offset, got[0].feed.Partition)
 	}
 }
 
@@ -207,4 +225,29 @@ func TestFetchingStopsAtTheBound(t *testing.T) {
 	}
 	first.close()
 	second.close()
+}
+
+// A partition with many records has the memory for itself while the others have none. It
+// must be fetched again before its task has nothing left.
+func TestAHotPartitionIsFetchedInTime(t *testing.T) {
+	t.Parallel()
+	const memory = 100_000
+	b := newBench(t, memory)
+	b.produce(0, 1000)
+	for p := range int32(7) {
+		b.open("in", p+1, 0, b.to)
+	}
+	hot := b.open("in", 0, 0, b.to)
+	for !hot.Paused() {
+		for _, got := range b.next() {
+			hot.taken(got.bytes, hot.held.Load()+got.bytes)
+		}
+	}
+	for _, got := range b.to.take() {
+		hot.taken(got.bytes, hot.held.Load()+got.bytes)
+	}
+	hot.settle(memory/5, false)
+	if got := b.next(); got[0].feed != hot {
+		t.Errorf("got records of partition %d", got[0].feed.Partition)
+	}
 }

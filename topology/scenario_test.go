@@ -31,6 +31,7 @@ var formats = []topologytest.Format{
 	topologytest.Text("counts", serde.String, serde.Int64),
 	topologytest.Text("windows", serde.TimeWindowed(serde.String, 10*time.Second), serde.Int64),
 	topologytest.Text("sessions", serde.SessionWindowed(serde.String), serde.Int64),
+	topologytest.Versions[string, string]("past"),
 	topologytest.Rows("count", func(d *topologytest.Driver, p int32) iter.Seq2[state.Entry[string, int64], error] {
 		return topologytest.Store[state.KeyValueStore[string, int64]](d, "count", p).All()
 	}),
@@ -151,6 +152,13 @@ var scenarioTopologies = map[string]map[string]func(b *topology.Builder){
 		},
 		"outer": func(b *topology.Builder) {
 			topology.OuterJoinWindow(orders(b), clicks(b), "near", near, either, serde.String).To("out")
+		},
+	},
+	"versions": {
+		"table": func(b *topology.Builder) {
+			past := clicks(b).ToTable("past", topology.Versioned(10*time.Second))
+			past.Stream().To("out")
+			topology.LeftJoin(orders(b), past, plusMaybe, serde.String).To("other")
 		},
 	},
 	"processors": {

@@ -8,12 +8,13 @@ import (
 	"strings"
 	"time"
 
+	"github.com/millrace-streams/millrace/internal/store"
 	"github.com/millrace-streams/millrace/processor"
 	"github.com/millrace-streams/millrace/serde"
 )
 
 // Format says how the records of a topic, or the rows of a store, are written in a
-// [Script]. Text and Rows make one.
+// [Script]. Text, Rows and Versions make one.
 type Format struct {
 	name  string
 	topic *topicFormat
@@ -59,21 +60,61 @@ func Text[K, V any](topic string, ks serde.Serde[K], vs serde.Serde[V]) Format {
 // method All of the store that [Store] returns. An entry is written as its key, its
 // window if it has one, its value and its timestamp.
 func Rows[E any](store string, all func(d *Driver, partition int32) iter.Seq2[E, error]) Format {
-	return Format{name: store, rows: func(d *Driver) (rows []string, err error) {
-		sub, ok := d.subTopologyOf(store)
+	return rowsOf(store, func(d *Driver, partition int32) (rows []string, err error) {
+		for entry, err := range all(d, partition) {
+			if err != nil {
+				return nil, err
+			}
+			rows = append(rows, entryText(reflect.ValueOf(entry)))
+		}
+		return rows, nil
+	})
+}
+
+// Versions is the Format of a versioned store with keys of type K and values of type V,
+// of a table or of a processor. It shows each version that a read as of some time finds,
+// in order of the keys and then of time. The last part of a line is the time for which
+// the version is valid, from the first time up to, but not including, the second, as in
+// ann=Oslo @1s..5s. A version that has not ended has no second time: ann=Rome @5s..
+func Versions[K, V any](name string) Format {
+	return rowsOf(name, func(d *Driver, partition int32) (rows []string, err error) {
+		instance, err := d.store(name, partition)
+		if err != nil {
+			return nil, err
+		}
+		s, ok := instance.(*store.Versions[K, V])
 		if !ok {
-			return nil, fmt.Errorf("the topology has no store %q", store)
+			return nil, fmt.Errorf("store %q is not a versioned store with keys of type %s and values of type %s: give Versions the types of the store, "+
+				"or use Rows for a store of another kind", name, reflect.TypeFor[K](), reflect.TypeFor[V]())
+		}
+		all, err := store.ListVersions(s)
+		for _, v := range all {
+			text := fmt.Sprintf("%s=%s @%s..", textOf(v.Key), textOf(v.Value), timeText(processor.Timestamp(v.From)))
+			if v.End != store.NoEnd {
+				text += timeText(processor.Timestamp(v.End))
+			}
+			rows = append(rows, text)
+		}
+		return rows, err
+	})
+}
+
+// rowsOf is the Format of a store. text returns the rows of a partition as text.
+func rowsOf(name string, text func(d *Driver, partition int32) ([]string, error)) Format {
+	return Format{name: name, rows: func(d *Driver) (rows []string, err error) {
+		sub, ok := d.subTopologyOf(name)
+		if !ok {
+			return nil, fmt.Errorf("the topology has no store %q", name)
 		}
 		for _, r := range d.tasks {
 			if r.id.SubTopology != sub && !d.o.javaOrder {
 				continue
 			}
-			for entry, err := range all(d, r.id.Partition) {
-				if err != nil {
-					return nil, err
-				}
-				rows = append(rows, entryText(reflect.ValueOf(entry)))
+			more, err := text(d, r.id.Partition)
+			if err != nil {
+				return nil, err
 			}
+			rows = append(rows, more...)
 		}
 		return rows, nil
 	}}

@@ -30,7 +30,8 @@ import (
 //	clock +DURATION         see Driver.Advance
 //	commit                  see Driver.Commit
 //	crash, crash lose       see Driver.CrashAll; lose means LoseDisk
-//	rows STORE              show the rows of all partitions of a store
+//	rows STORE              show the rows of all partitions of a store; of a versioned
+//	                        store, its versions
 //
 // A command shows the records that have become visible in the topics of Formats, topic by
 // topic in order of their names, each in order of commit. After them it shows how many

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/millrace-streams/millrace/processor"
 	"github.com/millrace-streams/millrace/serde"
@@ -120,6 +121,36 @@ func TestScriptMistakes(t *testing.T) {
 		}
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: got %v, want %q", line, err, want)
+		}
+	}
+}
+
+// Versions needs the name of a versioned store of the topology, and its types.
+func TestScriptVersionsMistakes(t *testing.T) {
+	t.Parallel()
+	s := Script{
+		Topologies: map[string]func(b *topology.Builder){
+			"tables": func(b *topology.Builder) {
+				in := topology.Source(b, "in", serde.String, serde.String)
+				in.ToTable("plain")
+				in.ToTable("past", topology.Versioned(time.Minute))
+			},
+		},
+		Formats: []Format{
+			Versions[string, string]("plain"), Versions[string, int64]("past"), Versions[string, string]("other"),
+		},
+	}
+	for store, want := range map[string]string{
+		"plain": `store "plain" is not a versioned store with keys of type string and values of type string`,
+		"past":  `store "past" is not a versioned store with keys of type string and values of type int64`,
+		"other": `the topology has no store "other"`,
+	} {
+		p := &player{t: t, s: s, shown: map[string]int{}}
+		if _, err := p.run("topology tables"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := p.run("rows " + store); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %q", err, want)
 		}
 	}
 }

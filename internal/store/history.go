@@ -49,6 +49,9 @@ type past interface {
 	// time of v, v takes that time from it.
 	fit(in version, covered bool, v loggedVersion, end int64) error
 
+	// each calls f for each row of the history. f must not keep the key.
+	each(f func(key []byte, v version)) error
+
 	flush(b *engine.TableBatch) error
 	committed()
 	close()

@@ -217,7 +217,9 @@ type Config struct {
 	// here. Examples: an aggregation that is added to a stream, GroupTable on a table, a
 	// table that gets a store, a join of streams, a processor's store.
 	//
-	//   - A named store gets only records that are processed from now on.
+	//   - A named store gets only records that are processed from now on. An aggregation
+	//     of a table may then subtract an old row that it has never added: fill such a
+	//     store instead.
 	//   - Once the group has given this process a task, the registry in Kafka records the
 	//     store. Later starts, of this and of other processes, need not name it.
 	//   - A store that the application has, but that gets records of a further topic, is

@@ -137,7 +137,9 @@ type StateWiped struct {
 
 // HookMigrated is told when all rows of a store in one task have the newest format of its
 // values, after a change with topology.Migrate or state.Migrate. It is also told if no
-// row had to be converted, unless the store is empty.
+// row had to be converted, unless the store is empty. If the process dies right after
+// the last commit of a conversion, the hook is not told. The next start then only logs
+// that the end of the migration is recorded.
 type HookMigrated interface {
 	OnMigrated(Migrated)
 }

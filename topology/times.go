@@ -36,13 +36,16 @@ func addTimes(g *graph.Graph) error {
 }
 
 // timesOf estimates the bytes that the times and positions of a sub-topology take: one
-// for each store, and one under its name for each stateful node and for each input of a
-// cogroup. It does not count the positions that a user's processor sets, whose number is
-// unknown.
+// for each store, another for a store whose rows expire, and one under its name for each
+// stateful node and for each input of a cogroup. It does not count the positions that a
+// user's processor sets, whose number is unknown.
 func timesOf(sub *graph.SubTopology) (size int) {
 	const number, prefix, positions = 4 + 8, 10, 60
 	for _, s := range sub.Stores {
 		size += number + prefix + len(s.Name)
+		if s.Spec.Kind.Segmented {
+			size += number + prefix + len(s.Name)
+		}
 	}
 	for _, n := range sub.Nodes {
 		if n.Final {

@@ -60,6 +60,10 @@ func Sliding(difference time.Duration) Windows {
 // Grace keeps a window open until the operator's stream time is d past the end of the
 // window. Default: none. Later records are dropped, and counted as dropped once for each
 // window for which they are late. Unlimited windows have no grace.
+//
+// If a later version of the program has a longer grace, windows are open for longer from
+// then on, and windows that are closed are opened again while their rows are still there.
+// A window whose rows were deleted stays closed, so it never begins again from nothing.
 func (w Windows) Grace(d time.Duration) Windows {
 	w.grace = d
 	return w

@@ -94,6 +94,12 @@ func (s *core[K, V]) TimeIndex(after int64, keyOf func(local []byte) []byte) (*e
 	return s.expiring.TimeIndex(after, keyOf)
 }
 
+// DeletedBefore returns store.Expiring.DeletedBefore.
+func (s *core[K, V]) DeletedBefore() int64 { return s.expiring.DeletedBefore() }
+
+// Expire implements engine.Expirer.
+func (s *core[K, V]) Expire() { s.expiring.Expire() }
+
 // Flush implements engine.Store.
 func (s *core[K, V]) Flush(b *engine.TableBatch) error { return s.expiring.Flush(b) }
 

@@ -35,6 +35,12 @@ type Env struct {
 	// with the offsets.
 	Time *int64
 
+	// Kept is the cell of the smallest time that a row can have in a store whose rows
+	// expire (ms, -1 at first). It is committed with the offsets. The store that is
+	// opened next may keep rows for longer, and must know which ones are gone. It may be
+	// nil.
+	Kept *int64
+
 	// TimesLost says that the times committed with the offsets are missing, or may be
 	// older than the rows: a tool has set an offset. The rows then say how far time had
 	// come.
@@ -53,6 +59,13 @@ func (e *Env) converted(rows int64, now bool) {
 	if e.Converted != nil {
 		e.Converted(rows, now)
 	}
+}
+
+// Expirer is a store that deletes rows when they have expired.
+type Expirer interface {
+	// Expire sets Env.Kept to the smallest time that a row can have after the next Flush.
+	// It is called before the times of the commit are collected, and before Flush.
+	Expire()
 }
 
 // Store is a store's instance in a task, as the runtime sees it. It lives from one Open

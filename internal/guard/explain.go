@@ -22,7 +22,7 @@ func explain(misfits []registry.Misfit, appearing []appearance) (problems []erro
 		}
 	}
 	if changed {
-		choices = append(choices, "Leave these stores as they were; or, if only the values of a store have changed, convert its rows with topology.Migrate or state.Migrate; or give a store that has changed a new name, and name the old one in Config.RemoveStores")
+		choices = append(choices, "Leave these stores as they were; or, if only the values of a store have changed, convert its rows with topology.Migrate or state.Migrate; or give a store that has changed a new name, name the old one in Config.RemoveStores, and the new one in Config.StartEmpty")
 	}
 	if len(gone) > 0 {
 		choices = append(choices, fmt.Sprintf("to give up the rows of the stores that are gone, set Config.RemoveStores to %s", strings.Join(gone, ", ")))

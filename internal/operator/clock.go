@@ -48,6 +48,17 @@ func (c *clock) advance(at processor.Timestamp) {
 	}
 }
 
+// openSince returns a time. All windows with an earlier one are closed, however long the
+// grace is, because their rows, or rows that theirs are made of, were deleted before the
+// store was opened. gone is that of the store, and reach how far the rows that a row is
+// made of can lie before it.
+func openSince(gone, reach int64) int64 {
+	if gone <= 0 {
+		return 0
+	}
+	return later(gone, reach)
+}
+
 // clocked is an aggregation that has a clock.
 type clocked interface{ ownClock() *clock }
 

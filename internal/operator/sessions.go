@@ -49,6 +49,10 @@ type sessionStore[K, A any] interface {
 	// none.
 	Time() int64
 
+	// DeletedBefore returns a time. All rows of sessions that end earlier were deleted
+	// before the store was opened.
+	DeletedBefore() int64
+
 	// Newest returns a stream time that the operator had reached before its committed
 	// time was lost. It returns -1 if the time was not lost.
 	Newest() int64
@@ -149,7 +153,7 @@ func (s *sessions[K, V, A]) Receive(r *graph.Record[K, V]) error {
 
 // closed returns a time. A session that ends before it is closed.
 func (s *sessions[K, V, A]) closed() int64 {
-	closed := int64(s.late) - s.config.Grace - s.config.Gap
+	closed := max(int64(s.late)-s.config.Grace-s.config.Gap, openSince(s.store.DeletedBefore(), s.config.Gap))
 	if s.closing != nil {
 		closed = max(closed, int64(*s.closing.until)+1)
 	}
@@ -166,7 +170,7 @@ func (s *sessions[K, V, A]) find(key []byte, at int64) (session serde.Window, er
 	}
 	// An expired session is not absorbed. The result must not depend on when the session
 	// is deleted.
-	from := max(at-s.config.Gap, int64(*s.newest)-s.config.Retention+1, 0)
+	from := max(at-s.config.Gap, int64(*s.newest)-s.config.Retention+1, s.store.DeletedBefore())
 	if s.closing != nil {
 		// A session that was sent stays as it is.
 		from = max(from, int64(*s.closing.until)+1)

@@ -50,7 +50,7 @@ func (c AggregateSliding[K, V, A]) New(t graph.Task, n *graph.Node, children []a
 	}
 	s := &sliding[K, V, A]{
 		folding: folding[K, V, serde.Windowed[K], A]{keys: keyEncoder[K]{serde: c.Keys}, add: c.Add},
-		store:   store, size: c.Size, grace: c.Grace, clock: openClock(t, n, store.Newest(), c.Lag),
+		store:   store, open: openSince(store.DeletedBefore(), later(c.Size, c.Size)), size: c.Size, grace: c.Grace, clock: openClock(t, n, store.Newest(), c.Lag),
 	}
 	if s.folding.rows, err = openRows[K, serde.Windowed[K]](base{t, n}, store, c.Values, c.EveryUpdate, children); err != nil {
 		return nil, err
@@ -69,6 +69,7 @@ type sliding[K, V, A any] struct {
 	clock
 	store       slidingStore[K, A]
 	size, grace int64
+	open        int64 // windows that end earlier are closed: see openSince
 	closing     *closing[K, A]
 
 	origin engine.Origin // of the record
@@ -121,7 +122,7 @@ func next(at int64) int64 { return at + min(1, math.MaxInt64-at) }
 // closed reports whether the window with the start accepts no more records.
 func (s *sliding[K, V, A]) closed(start int64) bool {
 	end := s.end(start)
-	return end < int64(s.late)-s.grace || s.closing.passed(end)
+	return end < int64(s.late)-s.grace || s.closing.passed(end) || end < s.open
 }
 
 // end returns the end of the window with the start.

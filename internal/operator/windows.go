@@ -42,6 +42,10 @@ type windowStore[K, A any] interface {
 	// none.
 	Time() int64
 
+	// DeletedBefore returns a time. All rows of windows that start earlier were deleted
+	// before the store was opened.
+	DeletedBefore() int64
+
 	// Newest returns a stream time that the operator had reached before its committed
 	// time was lost. It returns -1 if the time was not lost.
 	Newest() int64
@@ -60,7 +64,7 @@ func (c AggregateWindows[K, V, A]) New(t graph.Task, n *graph.Node, children []a
 	}
 	w := &windows[K, V, A]{
 		folding: folding[K, V, serde.Windowed[K], A]{keys: keyEncoder[K]{serde: c.Keys}, add: c.Add},
-		store:   s, span: c.Span, dropAbsent: c.DropAbsent, clock: openClock(t, n, s.Newest(), c.Lag),
+		store:   s, open: openSince(s.DeletedBefore(), 0), span: c.Span, dropAbsent: c.DropAbsent, clock: openClock(t, n, s.Newest(), c.Lag),
 	}
 	if overlap := c.Span.overlap(); overlap >= leastMarks && overlap <= mostMarks {
 		w.marks = int(overlap)
@@ -81,6 +85,7 @@ type windows[K, V, A any] struct {
 	folding folding[K, V, serde.Windowed[K], A]
 	clock
 	store      windowStore[K, A]
+	open       int64 // windows that start earlier are closed: see openSince
 	span       Span
 	dropAbsent bool
 	closing    *closing[K, A]
@@ -143,7 +148,7 @@ func (w *windows[K, V, A]) receiveAll(r *graph.Record[K, V], key []byte) error {
 // policy is therefore asked, and a dead letter written, only once for each record. mark
 // may be that of the window; nil: no marks are kept.
 func (w *windows[K, V, A]) receive(r *graph.Record[K, V], key []byte, start int64, mark *engine.WindowMark) (ok bool, failure error) {
-	if end := w.span.end(start); w.span.closed(end, int64(w.late)) || w.closing.passed(end) {
+	if end := w.span.end(start); w.span.closed(end, int64(w.late)) || w.closing.passed(end) || start < w.open {
 		w.folding.rows.drop(lateRecord)
 		return true, nil
 	}

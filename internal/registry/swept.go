@@ -86,12 +86,25 @@ func (v View) Has(s Swept) bool {
 func WriteSwept(ctx context.Context, cl *kgo.Client, application string, s Swept) error {
 	key, value, err := s.encode()
 	if err == nil {
-		err = cl.ProduceSync(ctx, &kgo.Record{Topic: TopicName(application), Key: key, Value: value}).FirstErr()
+		err = produce(ctx, cl, &kgo.Record{Topic: TopicName(application), Key: key, Value: value})
 	}
 	if err != nil {
 		return fmt.Errorf("record in topic %s that store %s is converted: %w", TopicName(application), s.Store, err)
 	}
 	return nil
+}
+
+// produce returns when the record is written, or when ctx ends. The client may not give
+// up a record that was sent, so its promise could come much later.
+func produce(ctx context.Context, cl *kgo.Client, record *kgo.Record) error {
+	written := make(chan error, 1)
+	cl.Produce(ctx, record, func(_ *kgo.Record, err error) { written <- err })
+	select {
+	case err := <-written:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // unconverted explains that rows of formats which the topology no longer reads may exist.

@@ -18,6 +18,8 @@ type Expiring[K, V any] struct {
 	layout    Segmented
 	retention int64
 	time      *int64 // the store's time
+	kept      *int64 // engine.Env.Kept
+	gone      int64  // see DeletedBefore
 	rowTime   func(local []byte) (at int64, ok bool)
 	newest    int64 // see Newest
 
@@ -38,9 +40,14 @@ func NewExpiring[K, V any](t *Typed[K, V], env engine.Env, rowTime func(local []
 		layout:    Segmented{interval},
 		retention: spec.Retention.Milliseconds(),
 		time:      env.Time,
+		kept:      env.Kept,
 		rowTime:   rowTime,
 		newest:    -1,
 	}
+	if e.kept == nil {
+		e.kept = new(int64)
+	}
+	e.gone = max(0, *e.kept)
 	if *e.time < 0 || env.TimesLost {
 		return e, e.findTime()
 	}
@@ -112,18 +119,31 @@ func (s *Expiring[K, V]) Time() int64 { return *s.time }
 // Observe moves the store's time forward. Rows expire by that time.
 func (s *Expiring[K, V]) Observe(at int64) { *s.time = max(*s.time, at) }
 
+// DeletedBefore returns a time. All rows with an earlier one were deleted before the
+// store was opened. The version of the program that ran before may have had a shorter
+// retention, so they need not have expired by the present one. The changelog may still
+// have some of them. Reads hide these, so that results do not depend on what is left.
+func (s *Expiring[K, V]) DeletedBefore() int64 { return s.gone }
+
 // Expired reports whether reads hide rows with this time.
-func (s *Expiring[K, V]) Expired(at int64) bool { return at <= *s.time-s.retention }
+func (s *Expiring[K, V]) Expired(at int64) bool { return at <= *s.time-s.retention || at < s.gone }
 
 // Live returns the smallest time of a row that has not expired, at least 0.
-func (s *Expiring[K, V]) Live() int64 { return max(0, *s.time-s.retention+1) }
+func (s *Expiring[K, V]) Live() int64 { return max(s.gone, *s.time-s.retention+1) }
 
 // Kept returns the smallest time that a row in the table or in memory can have.
 func (s *Expiring[K, V]) Kept() int64 {
 	if len(s.deleted) == 0 {
-		return 0
+		return s.gone
 	}
-	return s.layout.FirstTime(s.deleted)
+	return max(s.gone, s.layout.FirstTime(s.deleted))
+}
+
+// Expire implements engine.Expirer.
+func (s *Expiring[K, V]) Expire() {
+	if below := s.layout.ExpiredBelow(*s.time, s.retention); below != nil {
+		*s.kept = max(*s.kept, s.layout.FirstTime(below))
+	}
 }
 
 // Put sets the row with a local key and a time, or deletes it. A row that has expired is

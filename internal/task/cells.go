@@ -20,6 +20,7 @@ type cells struct {
 
 const (
 	storePrefix    = "#store/"
+	keptPrefix     = "#kept/"
 	positionPrefix = "#position/"
 
 	// sequenceName shows which of several partitions' metadata is the newest. A commit
@@ -65,6 +66,11 @@ func (c *cells) time(name string) *processor.Timestamp {
 // storeTime returns the cell of a store's own stream time.
 func (c *cells) storeTime(store string) *int64 {
 	return (*int64)(c.time(storePrefix + store))
+}
+
+// keptTime returns the cell of the smallest time that a row of a store can have.
+func (c *cells) keptTime(store string) *int64 {
+	return (*int64)(c.time(keptPrefix + store))
 }
 
 func (c *cells) position(name string) *graph.Position {

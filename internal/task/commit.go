@@ -39,6 +39,7 @@ func (t *Task) Begin() (c Commit, err error) {
 			return Commit{}, err
 		}
 	}
+	t.expire()
 	values, changed := t.cells.commit()
 	carried, err := t.carried(values, changed)
 	if err != nil {
@@ -53,6 +54,15 @@ func (t *Task) Begin() (c Commit, err error) {
 	t.onCommitted, t.calls = nil, nil
 	t.dirty, t.unflushed, t.awaited, t.commitRequested = false, false, false, false
 	return Commit{Offsets: t.begun.offsets}, nil
+}
+
+// expire makes stores note which rows their next flush deletes.
+func (t *Task) expire() {
+	for _, s := range t.stores {
+		if e, ok := s.instance.(engine.Expirer); ok {
+			e.Expire()
+		}
+	}
 }
 
 const flushCall = "flush"

@@ -33,6 +33,7 @@ type process struct {
 	mu   sync.Mutex
 	plan []mishap
 	due  time.Time // when the first mishap of the plan is given up
+	life *life     // the last one
 	fs   *disk
 	dead sync.WaitGroup // lives that were ended and still clean up, without effect
 }
@@ -47,6 +48,8 @@ type life struct {
 	stop  context.CancelFunc
 	ended chan struct{} // closed when it was killed, or Run has returned
 	err   error         // of Run
+
+	migrated bool // it runs the version that migrates
 
 	once    sync.Once
 	killed  bool      // guarded by p.mu
@@ -76,8 +79,11 @@ func (p *process) run() {
 			l.stop()
 			<-l.ended
 		}
+		if !l.migrated {
+			p.w.leave()
+		}
 		p.mu.Lock()
-		killed := l.killed
+		killed := l.killed || l.err != nil && !l.migrated && p.w.outdated(l.err)
 		away := time.Duration(p.rng.IntN(300)) * time.Millisecond
 		if p.rng.IntN(6) == 0 {
 			away += crashSession
@@ -103,11 +109,12 @@ const (
 
 // start begins a life.
 func (p *process) start() *life {
+	migrated := p.w.enter()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	l := &life{p: p, line: newLine(p.w.cluster.Net.DialContext), fs: p.fs, began: time.Now(), ended: make(chan struct{})}
+	l := &life{p: p, migrated: migrated, line: newLine(p.w.cluster.Net.DialContext), fs: p.fs, began: time.Now(), ended: make(chan struct{})}
 	p.due = l.began.Add(mishapPatience)
-	topo, err := crashTopology(func() { l.at(inProcessing) })
+	topo, err := crashTopology(migrated, func() { l.at(inProcessing) })
 	if err != nil {
 		panic(err)
 	}
@@ -119,9 +126,10 @@ func (p *process) start() *life {
 	if err != nil {
 		panic(err)
 	}
-	l.app.seams = rt.Seams{Step: l.step, FS: p.fs, Mistake: p.w.mistake, NoShortcuts: p.w.noShortcuts(), NoCombining: p.w.noCombining(), RebalanceTimeout: crashRebalance, PurgeEvery: crashPurge}
+	l.app.seams = rt.Seams{Step: l.step, FS: p.fs, Mistake: p.w.mistake, NoShortcuts: p.w.noShortcuts(), NoCombining: p.w.noCombining(), SweepRows: p.w.sweepRows(), RebalanceTimeout: crashRebalance, PurgeEvery: crashPurge}
 	var ctx context.Context
 	ctx, l.stop = context.WithCancel(context.Background())
+	p.life = l
 	p.dead.Go(func() {
 		err := l.app.Run(ctx)
 		l.end(func() { l.err = err })
@@ -134,6 +142,15 @@ func (p *process) start() *life {
 		}
 	})
 	return l
+}
+
+// stopOld ends the life of the process gracefully if it runs the first version.
+func (p *process) stopOld() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.life != nil && !p.life.migrated {
+		p.life.stop()
+	}
 }
 
 // end ends the life once. Only the first call runs f.

@@ -68,7 +68,7 @@ func TestTorture(t *testing.T) {
 		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
 			rng := rand.New(rand.NewPCG(seed, 2))
 			torture(t, crashConfig{
-				seed: seed, turn: seed, processes: 2 + rng.IntN(3), workers: 1 + rng.IntN(3), records: 300, every: 10 * time.Millisecond, plan: anything(10),
+				seed: seed, turn: seed, processes: 2 + rng.IntN(3), workers: 1 + rng.IntN(3), records: 300, every: 10 * time.Millisecond, plan: anything(10), migrate: true,
 				commitInterval: time.Duration(5+rng.IntN(100)) * time.Millisecond, transactionTimeout: time.Duration(2+4*rng.IntN(3)) * time.Second,
 			}).report(t)
 		})
@@ -82,7 +82,7 @@ func TestTortureAtLeastOnce(t *testing.T) {
 	for i := range runs(1, 50) {
 		seed := firstSeed() + uint64(i)
 		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
-			torture(t, crashConfig{seed: seed, turn: seed, guarantee: AtLeastOnce, processes: 3, records: 300, every: 10 * time.Millisecond, plan: anything(8)}).report(t)
+			torture(t, crashConfig{seed: seed, turn: seed, guarantee: AtLeastOnce, processes: 3, records: 300, every: 10 * time.Millisecond, plan: anything(8), migrate: true}).report(t)
 		})
 	}
 }
@@ -96,7 +96,7 @@ func TestCrashAtEachStep(t *testing.T) {
 			for n := range runs(1, 20) {
 				turn := firstSeed() + uint64(n)
 				torture(t, crashConfig{
-					seed: uint64(i) + 100*turn, turn: turn, processes: 2, records: 200, every: 10 * time.Millisecond,
+					seed: uint64(i) + 100*turn, turn: turn, processes: 2, records: 200, every: 10 * time.Millisecond, migrate: true,
 					plan: always(4, func(rng *rand.Rand) mishap { return crashAt(rng, at) }),
 				}).report(t)
 			}

@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -22,8 +23,10 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/millrace-streams/millrace/internal/jointest"
 	"github.com/millrace-streams/millrace/internal/kafkatest"
 	"github.com/millrace-streams/millrace/internal/seam"
+	"github.com/millrace-streams/millrace/internal/store"
 	"github.com/millrace-streams/millrace/serde"
 )
 
@@ -43,6 +46,9 @@ type crashConfig struct {
 	commitInterval time.Duration
 	guarantee      Guarantee
 	mistake        seam.Mistake
+	// migrate says that a new version of the program replaces the first one after a third
+	// of the records. The format of some values changes.
+	migrate bool
 	// before is called before the first process starts.
 	before func(*world)
 	// plan returns what is to happen to a process, in order. nil: nothing.
@@ -66,6 +72,13 @@ func (c crashConfig) noShortcuts() bool { return c.seed%2 == 1 }
 // noCombining turns combining off in every second pair of runs.
 func (c crashConfig) noCombining() bool { return c.seed/2%2 == 1 }
 
+// rolling says, for every second four runs, that processes of both versions run together
+// for a while.
+func (c crashConfig) rolling() bool { return c.seed/4%2 == 1 }
+
+// sweepRows is how many rows of earlier formats one commit converts.
+func (c crashConfig) sweepRows() int { return 1 + int(c.seed%3) }
+
 // world is a cluster with the processes of one application, on a virtual network and
 // under a virtual clock.
 type world struct {
@@ -78,6 +91,7 @@ type world struct {
 	planned atomic.Int64 // mishaps that have not happened yet
 	inputs  []*kgo.Record
 	reader  *reader
+	all     []*process
 	outputs map[string][]*kgo.Record // what it has read, by topic
 
 	mu         sync.Mutex
@@ -89,6 +103,8 @@ type world struct {
 	aborts     int
 	restored   int             // stores that were restored
 	comebacks  []time.Duration // of each life, from its start to its first commit
+	migrated   bool            // new lives run the version that migrates
+	old        int             // lives of the first version
 }
 
 // torture runs one world and returns it after the end.
@@ -130,7 +146,9 @@ func (w *world) run(dir string) {
 	}
 	var processes sync.WaitGroup
 	for i := range w.processes {
-		p := newProcess(w, i, dir)
+		w.all = append(w.all, newProcess(w, i, dir))
+	}
+	for _, p := range w.all {
 		processes.Go(p.run)
 	}
 	w.awaitTopics()
@@ -198,11 +216,61 @@ func (w *world) feed() {
 		if err := cl.ProduceSync(w.ctx, r).FirstErr(); err != nil {
 			panic(err)
 		}
+		if w.migrate && i == w.records/3 {
+			w.deploy()
+		}
 		if i%8 == 7 {
 			pause(w.ctx, 8*w.every)
 			w.awaitProgress(i)
 		}
 	}
+}
+
+// deploy replaces the first version of the program in all processes.
+func (w *world) deploy() {
+	w.note("the version that migrates is deployed, rolling %v", w.rolling())
+	w.mu.Lock()
+	w.migrated = true
+	w.mu.Unlock()
+	for _, p := range w.all {
+		p.stopOld()
+		if w.rolling() {
+			pause(w.ctx, 200*time.Millisecond)
+		}
+	}
+}
+
+// enter returns the version that a new life runs, and counts the lives of the first one.
+// Unless the deployment is rolling, the new version waits until they have ended.
+func (w *world) enter() (migrated bool) {
+	for {
+		w.mu.Lock()
+		migrated = w.migrated
+		wait := migrated && w.old > 0 && !w.rolling()
+		if !migrated {
+			w.old++
+		}
+		w.mu.Unlock()
+		if !wait {
+			return migrated
+		}
+		pause(context.Background(), 10*time.Millisecond)
+	}
+}
+
+// leave is called after a life of the first version.
+func (w *world) leave() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.old--
+}
+
+// outdated reports whether an error is that of a process which still runs the first
+// version, and was given a task whose rows have the new format.
+func (w *world) outdated(err error) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.migrated && w.rolling() && strings.Contains(err.Error(), "has rows of format 1 (float64), and the newest format of this topology is 0 (int64)")
 }
 
 // awaitProgress waits a while if the application is far behind, so that some input is
@@ -250,7 +318,7 @@ func (w *world) trace() {
 
 // awaitTopics waits until a process has made the internal topics.
 func (w *world) awaitTopics() {
-	for w.cluster.TopicInfo(repartition) == nil || w.cluster.TopicInfo(combined) == nil {
+	for w.cluster.TopicInfo(repartition) == nil || w.cluster.TopicInfo(combined) == nil || w.cluster.TopicInfo(worthsChangelog) == nil {
 		pause(w.ctx, 10*time.Millisecond)
 	}
 }
@@ -313,13 +381,41 @@ func (w *world) missing() (missing []string) {
 			}
 		}
 	}
+	return append(missing, w.unconverted()...)
+}
+
+// unconverted returns the keys of worths whose last record in the changelog has the old
+// format. The sweep converts them.
+func (w *world) unconverted() (missing []string) {
+	if !w.migrate {
+		return nil
+	}
+	for key, r := range w.reader.lastOf(worthsChangelog) {
+		if formatOf(r) == 0 {
+			missing = append(missing, fmt.Sprintf("the value of key %s in worths has the old format", key))
+		}
+	}
 	return missing
 }
 
+// formatOf returns the number of the format of a changelog record.
+func formatOf(r *kgo.Record) byte {
+	for _, h := range r.Headers {
+		if h.Key == store.FormatHeader {
+			return h.Value[0]
+		}
+	}
+	return 0
+}
+
 func (w *world) topics() []string {
-	return append([]string{
-		inTopic, repartition, combined, crashApp + "-totals-changelog", crashApp + "-counts-changelog", crashApp + "-folds-changelog", crashApp + "-merged-changelog", crashApp + "-windows-changelog", crashApp + "-latest-changelog",
-	}, outTopics...)
+	topics := append([]string{inTopic, repartition, combined}, outTopics...)
+	for _, store := range []string{
+		"totals", "counts", "folds", "merged", "windows", "latest", "worths", "rates", "pairs-left", "pairs-right", "pairs-unmatched",
+	} {
+		topics = append(topics, crashApp+"-"+store+"-changelog")
+	}
+	return topics
 }
 
 // reader is an independent consumer of the committed records in the topics of the model.
@@ -336,7 +432,7 @@ type reader struct {
 func newReader(w *world) *reader {
 	r := &reader{w: w, records: map[string][]*kgo.Record{}, next: map[string][]int64{}, last: map[string][]int64{}}
 	from := map[string]map[int32]kgo.Offset{}
-	for _, topic := range append([]string{repartition, combined}, outTopics...) {
+	for _, topic := range append([]string{repartition, combined, worthsChangelog}, outTopics...) {
 		from[topic] = map[int32]kgo.Offset{}
 		for p := range int32(crashPartitions) {
 			from[topic][p] = kgo.NewOffset().At(0)
@@ -371,6 +467,17 @@ func (r *reader) take(record *kgo.Record) {
 		r.last[topic][partition] = record.Offset
 		r.records[topic] = append(r.records[topic], record)
 	}
+}
+
+// lastOf returns the last record of each key of a topic.
+func (r *reader) lastOf(topic string) map[string]*kgo.Record {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	last := map[string]*kgo.Record{}
+	for _, record := range r.records[topic] {
+		last[string(record.Key)] = record
+	}
+	return last
 }
 
 // at returns the position in a partition, and the offset of its last record.
@@ -419,6 +526,7 @@ func (w *world) verify() {
 		return
 	}
 	want := w.model()
+	w.verifyFormat(want[worthsTopic])
 	for _, topic := range outTopics {
 		got := w.byKey(topic)
 		for _, key := range slices.Sorted(maps.Keys(want[topic])) {
@@ -462,6 +570,24 @@ func (w *world) verifyRepartition() {
 	}
 }
 
+// verifyFormat checks that the last record of each key in the changelog of worths has the
+// last value of the key, in the new format.
+func (w *world) verifyFormat(want map[string]*expectation) {
+	if !w.migrate {
+		return
+	}
+	rows := map[string]string{}
+	for key, r := range w.reader.lastOf(worthsChangelog) {
+		n, err := serde.Float64.Decode(r.Value)
+		rows[key] = fmt.Sprintf("%s in format %d, error %v", halfText(n), formatOf(r), err)
+	}
+	for key, e := range want {
+		if last := e.values[len(e.values)-1] + " in format 1, error <nil>"; rows[key] != last {
+			w.violation("%s: key %s is %s, want %s", worthsChangelog, key, rows[key], last)
+		}
+	}
+}
+
 // expectation is what a key's outputs should be.
 type expectation struct {
 	values []string
@@ -485,6 +611,7 @@ func (w *world) model() map[string]map[string]*expectation {
 	w.addTotals(add)
 	counts, folds, windows := map[string]int64{}, map[string]*fold{}, map[string]int64{}
 	streamTimes, due, records := map[int32]int64{}, map[int32]int64{}, map[int32]int64{}
+	joins := map[int32]*jointest.Join{}
 	for _, r := range w.outputs[repartition] {
 		key, at := string(r.Key), r.Timestamp.UnixMilli()
 		counts[key]++
@@ -495,6 +622,7 @@ func (w *world) model() map[string]map[string]*expectation {
 		}
 		folds[key].add(string(r.Value))
 		add(foldsTopic, key, folds[key].String(), false)
+		add(worthsTopic, key, halfText(half(counts[key])), false)
 
 		streamTime := max(streamTimes[r.Partition], at)
 		streamTimes[r.Partition] = streamTime
@@ -505,6 +633,18 @@ func (w *world) model() map[string]map[string]*expectation {
 			value := fmt.Sprintf("%d=%d", start, windows[row])
 			add(windowsTopic, key, value, false)
 			add(latestTopic, key, value, true)
+			add(ratesTopic, key, fmt.Sprintf("%d=%s", start, halfText(half(windows[row]))), true)
+		}
+
+		join := joins[r.Partition]
+		if join == nil {
+			within := pairWithin.Milliseconds()
+			join = &jointest.Join{Kind: jointest.Outer, Before: within, After: within, Grace: pairGrace.Milliseconds()}
+			joins[r.Partition] = join
+		}
+		join.Add(jointest.Record{Right: onTheRight(string(r.Value)), Key: r.Key, Value: r.Value, At: at})
+		for _, out := range join.Out {
+			add(pairsTopic, string(out.Key), string(out.Value), false)
 		}
 
 		records[r.Partition]++

@@ -45,7 +45,8 @@ const (
 	Fail Action = iota
 	// Skip drops the input of the failing node, counts and logs it, and goes on with the
 	// next record. Three things stay: the results of the node's siblings, records that
-	// the node had forwarded, and its writes to stores.
+	// the node had forwarded, and its writes to stores. In a table that is derived from
+	// another one, the row is deleted.
 	Skip
 	// DeadLetter does what Skip does, and also writes the input record, unchanged, to the
 	// dead letter topic, in the same transaction.

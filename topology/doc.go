@@ -293,6 +293,12 @@
 // processor.ErrorPolicy). A skip is local: operators beside the failing one are not
 // affected, nor are records that were forwarded before.
 //
+// If a function of a derived table fails for a row (Filter, MapTable, GroupTable, joins
+// of tables), and the policy skips the error, the row is absent in the result. If the
+// result had a row before, it is deleted, and groups behind subtract it. The next update
+// of the row is not affected, but the policy may be asked about its old value again. To
+// keep the last good row instead, drop bad records in front of the table.
+//
 // # Scenarios
 //
 // The directory testdata/scenarios shows each family of operators at work, as text:

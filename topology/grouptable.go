@@ -30,7 +30,7 @@ func GroupTable[K, V, K2 any](t Table[K, V], name string, key func(V) K2, ks ser
 }
 
 // TryGroupTable is GroupTable with a function that may fail. If the error policy skips
-// the update, the old value stays in its group.
+// the error, the row is in no group.
 func TryGroupTable[K, V, K2 any](t Table[K, V], name string, key func(V) (K2, error), ks serde.Serde[K2], opts ...GroupOption) GroupedTable[K2, V] {
 	return groupTable(t, name, key, func(r *graph.Record[K, V]) (K2, error) { return key(r.Value) }, ks, opts)
 }
@@ -98,8 +98,11 @@ func (g GroupedTable[K, V]) Reduce(name string, add, subtract func(aggregate, v 
 	return g.reduce(name, may(add), may(subtract), []any{add, subtract}, opts)
 }
 
-// TryReduce is Reduce with functions that may fail. If the error policy skips the update,
-// the row stays as it is.
+// TryReduce is Reduce with functions that may fail. If the error policy skips the error,
+// the update does not change the group, except that an old value stays subtracted if only
+// add has failed. The group then differs from the sum of its rows, also after later
+// updates: each of them subtracts the value of the update before it, which may never have
+// been added. To leave rows out, use [Table.TryFilter] in front of GroupTable.
 func (g GroupedTable[K, V]) TryReduce(name string, add, subtract func(aggregate, v V) (V, error), opts ...TableOption) Table[K, V] {
 	return g.reduce(name, add, subtract, []any{add, subtract}, opts)
 }
@@ -115,12 +118,15 @@ func (g GroupedTable[K, V]) reduce(name string, add, subtract func(aggregate, v 
 		}
 		switch {
 		case !d.HasNew:
-		case exists:
-			last, err = add(last, d.New)
-		default:
-			last, exists = d.New, true
+			return last, exists, nil
+		case !exists:
+			return d.New, true, nil
 		}
-		return last, exists, err
+		next, err := guarded(add, last, d.New)
+		if err != nil {
+			return last, true, halfway(d, err)
+		}
+		return next, true, nil
 	}
 	return withFuncs(aggregateGroups(g, "reduce", name, adder, g.values, opts), given)
 }
@@ -139,8 +145,8 @@ func AggregateTable[K, V, A any](g GroupedTable[K, V], name string, initial func
 }
 
 // TryAggregateTable is AggregateTable with functions that may fail. If a function returns
-// an error, it must leave the aggregate as it was. The row then stays, unless the error
-// policy aborts.
+// an error, it must leave the aggregate as it was. If the error policy skips the error,
+// the group is as [GroupedTable.TryReduce] says.
 func TryAggregateTable[K, V, A any](g GroupedTable[K, V], name string, initial func() A, add, subtract func(A, processor.Record[K, V]) (A, error), as serde.Serde[A], opts ...TableOption) Table[K, A] {
 	return withFuncs(aggregateTable(g, name, initial, add, subtract, as, opts), []any{initial, add, subtract})
 }
@@ -156,16 +162,36 @@ func aggregateTable[K, V, A any](g GroupedTable[K, V], name string, initial func
 			}
 			exists = !isAbsent(as, last)
 		}
-		if d.HasNew {
-			if !exists {
-				last, exists = initial(), true
-			}
-			row.Value = d.New
-			last, err = add(last, row)
+		if !d.HasNew {
+			return last, exists, nil
 		}
-		return last, exists, err
+		first := last
+		if !exists {
+			first = initial()
+		}
+		row.Value = d.New
+		next, err := guarded(add, first, row)
+		if err != nil {
+			return last, exists, halfway(d, err)
+		}
+		return next, true, nil
 	}
 	return aggregateGroups(g, "aggregate", name, adder, as, opts)
+}
+
+// guarded returns a panic as an error.
+func guarded[A, V any](f func(A, V) (A, error), a A, v V) (next A, err error) {
+	defer graph.Guard(&err)
+	return f(a, v)
+}
+
+// halfway marks an error of the function that adds the new value of an update. The old
+// value stays subtracted, because subtract may have changed the aggregate in place.
+func halfway[V any](d *operator.Delta[V], err error) error {
+	if d.HasOld {
+		return operator.Halfway(err)
+	}
+	return err
 }
 
 // aggregateGroups adds the table of an aggregation of a grouped table.

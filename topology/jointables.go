@@ -39,7 +39,7 @@ func JoinTables[K, L, R, V any](left Table[K, L], right Table[K, R], f func(l L,
 }
 
 // TryJoinTables is JoinTables with a function that may fail. If the error policy skips
-// the update, the row of the result stays unchanged.
+// the error, the row is absent in the result.
 func TryJoinTables[K, L, R, V any](left Table[K, L], right Table[K, R], f func(l L, r R) (V, error), vs serde.Serde[V], opts ...Option) Table[K, V] {
 	return joinTables(left, right, tablesJoin[K, L, R, V]{
 		op: "joinTables", given: f,

@@ -18,8 +18,8 @@ func (t Table[K, V]) Filter(keep func(V) bool, opts ...Option) Table[K, V] {
 	return filterTable(t, "filter", keep, opts, func(r *graph.Record[K, V]) (bool, error) { return keep(r.Value), nil })
 }
 
-// TryFilter is Filter with a function that may fail. If the error policy skips the
-// record, the row in the result stays unchanged.
+// TryFilter is Filter with a function that may fail. If the error policy skips the error,
+// the row is absent in the result.
 func (t Table[K, V]) TryFilter(keep func(V) (bool, error), opts ...Option) Table[K, V] {
 	return filterTable(t, "filter", keep, opts, func(r *graph.Record[K, V]) (bool, error) { return keep(r.Value) })
 }
@@ -55,7 +55,7 @@ func MapTable[K, V, V2 any](t Table[K, V], f func(V) V2, vs serde.Serde[V2], opt
 }
 
 // TryMapTable is MapTable with a function that may fail. If the error policy skips the
-// record, the row in the result stays unchanged.
+// error, the row is absent in the result.
 func TryMapTable[K, V, V2 any](t Table[K, V], f func(V) (V2, error), vs serde.Serde[V2], opts ...Option) Table[K, V2] {
 	return mapTable(t, f, func(r *graph.Record[K, V]) (V2, error) { return f(r.Value) }, vs, opts)
 }

@@ -145,8 +145,7 @@ func TestToTableAfterSelectKey(t *testing.T) {
 	}
 }
 
-// TestFailingTableFunctions: if the record is skipped, the row in the result stays
-// unchanged.
+// TestFailingTableFunctions: if the error is skipped, the row is absent in the result.
 func TestFailingTableFunctions(t *testing.T) {
 	t.Parallel()
 	fails := errors.New("fails")
@@ -162,9 +161,8 @@ func TestFailingTableFunctions(t *testing.T) {
 	users.TryFilter(func(v string) (bool, error) { _, err := check(v); return true, err }, Named("filter")).Stream().To("filtered")
 	f := run(t, b, graphtest.WithEveryUpdate(), graphtest.WithPolicy(processor.Skip))
 	f.Feed("in", "a:x@1", "a:bad@2", "a:y@3")
-	// The filter cannot judge the old row of the third record, because that is the bad
-	// one.
-	f.Expect("mapped a:x@1", "filtered a:x@1", "mapped a:y@3")
+	// The filter is also asked about the old row of the third record.
+	f.Expect("mapped a:x@1", "filtered a:x@1", "mapped a:-@2", "filtered a:-@2", "mapped a:y@3", "filtered a:y@3")
 	if got := strings.Join(f.Failures, "; "); got != "map: process: fails; filter: process: fails; filter: process: fails" {
 		t.Errorf("failures %s", got)
 	}

@@ -180,6 +180,9 @@ func Final(err error) error {
 
 // IsFinal reports whether err was marked by Final.
 func IsFinal(err error) bool {
+	if err == nil {
+		return false
+	}
 	var f *finalError
 	return errors.As(err, &f)
 }

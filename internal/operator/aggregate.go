@@ -1,6 +1,7 @@
 package operator
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/millrace-streams/millrace/internal/engine"
@@ -12,7 +13,23 @@ import (
 // Adder computes the next aggregate from the last one and a record. If there is no
 // aggregate yet, exists is false and last is the zero value. It may change last in place.
 // If there is no next aggregate, there is false, and the row is deleted.
+//
+// After an error the row stays as it is, unless the error is marked by Halfway.
 type Adder[K, V, A any] func(last A, exists bool, r *graph.Record[K, V]) (next A, there bool, err error)
+
+// Halfway marks an error of an Adder that has changed the aggregate before it failed. The
+// row gets the aggregate that comes with the error.
+func Halfway(err error) error { return &halfwayError{err} }
+
+type halfwayError struct{ error }
+
+func (e *halfwayError) Unwrap() error { return e.error }
+
+// isHalfway reports whether err was marked by Halfway.
+func isHalfway(err error) bool {
+	var h *halfwayError
+	return errors.As(err, &h)
+}
 
 // Aggregate folds the records of each key into a row of a table. Records without a key or
 // without a value are dropped.
@@ -131,8 +148,9 @@ func (f *folding[K, V, R, A]) fold(r *graph.Record[K, V], cell *engine.Cell[K, A
 	case broken != nil:
 		return nil, f.rows.broken(broken)
 	case err != nil:
-		_, failure := f.rows.failed(err, nil)
-		return nil, failure
+		if _, failure := f.rows.failed(err, nil); failure != nil || !isHalfway(err) {
+			return nil, failure
+		}
 	}
 	return cell, nil
 }
@@ -150,10 +168,10 @@ func (f *folding[K, V, R, A]) update(r *graph.Record[K, V], cell *engine.Cell[K,
 		return nil, broken, nil
 	}
 	value, there, err := f.add(last, cell.Present, r)
-	if err != nil {
+	if err != nil && !isHalfway(err) {
 		return nil, nil, err
 	}
-	return cell, f.store(cell, value, there, r.Timestamp, r.Headers), nil
+	return cell, f.store(cell, value, there, r.Timestamp, r.Headers), err
 }
 
 // store sets the row to its new value. The timestamp of a row is the largest one of its

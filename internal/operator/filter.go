@@ -21,7 +21,7 @@ type filter[K, V any] struct {
 func (f *filter[K, V]) Receive(r *graph.Record[K, V]) error {
 	ok, err := f.predicate.call(r)
 	if err != nil {
-		if ok, _, err = f.predicate.callFailed(r, err); err != nil {
+		if ok, err = f.predicate.callFailed(r, err); err != nil {
 			return err
 		}
 	}
@@ -42,11 +42,11 @@ func (f *predicate[K, V]) call(r *graph.Record[K, V]) (ok bool, err error) {
 	return f.is(r)
 }
 
-// callFailed gives an error of the function to the error policy. skipped says that the
-// policy has skipped the record, or that the task has failed.
-func (f *predicate[K, V]) callFailed(r *graph.Record[K, V], err error) (yes, skipped bool, failure error) {
+// callFailed gives an error of the function to the error policy. If the policy skips the
+// error, the result is false.
+func (f *predicate[K, V]) callFailed(r *graph.Record[K, V], err error) (yes bool, failure error) {
 	ok, failure := f.base.failed(err, func() (err error) { yes, err = f.call(r); return err })
-	return ok && yes, !ok, failure
+	return ok && yes, failure
 }
 
 // KeyFilter drops the records without a key.

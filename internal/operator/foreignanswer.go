@@ -1,6 +1,7 @@
 package operator
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/millrace-streams/millrace/internal/engine"
@@ -108,7 +109,7 @@ func (f *foreignReceive[F, B]) Receive(r *graph.Record[F, foreign.Subscription])
 	}
 	value, err := f.look(r)
 	if err != nil {
-		if value, err = f.lookFailed(r, err); err != nil {
+		if value, err = f.lookFailed(r, value, err); err != nil {
 			return err
 		}
 	}
@@ -127,23 +128,25 @@ func (f *foreignReceive[F, B]) keep(r *graph.Record[F, foreign.Subscription]) er
 }
 
 // look returns the encoding of the right row's value for the answer, or nil if there is
-// no row. It sets the timestamp of the answer.
+// no row. It sets the timestamp of the answer. If it fails, value is the result if the
+// error policy skips the error.
 func (f *foreignReceive[F, B]) look(r *graph.Record[F, foreign.Subscription]) (value []byte, err error) {
 	defer graph.Guard(&err)
 	if r.NoKey {
 		return nil, nil
 	}
 	row, err := f.right.Row(r.Key, r.KeyBytes)
-	if err != nil {
+	if graph.IsFinal(err) {
 		return nil, err
 	}
 	f.out.Timestamp = max(r.Timestamp, row.Timestamp)
-	return f.encode(row.Value, row.Present && r.Value.Instruction.Keeps())
+	value, failed := f.encode(row.Value, row.Present && r.Value.Instruction.Keeps())
+	return value, cmp.Or(err, failed)
 }
 
 // lookFailed passes an error of look to the error policy. If the policy skips the error,
-// the answer says that there is no right row.
-func (f *foreignReceive[F, B]) lookFailed(r *graph.Record[F, foreign.Subscription], err error) (value []byte, failure error) {
+// the answer is value.
+func (f *foreignReceive[F, B]) lookFailed(r *graph.Record[F, foreign.Subscription], value []byte, err error) (_ []byte, failure error) {
 	j := joining{f.base}
 	_, failure = j.joinFailed(err, func() (err error) { value, err = f.look(r); return err })
 	return value, failure

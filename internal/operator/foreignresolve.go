@@ -75,6 +75,14 @@ func (j *foreignResolve[K, A, F, B, R]) Receive(r *graph.Record[K, foreign.Respo
 		j.drop(nullValue)
 		return nil
 	}
+	left, err := j.look(r)
+	if err != nil {
+		if left, err = j.lookFailed(r, left, err); err != nil {
+			return err
+		}
+	}
+	copyKey(&j.row, r)
+	j.row.Value, j.row.NoValue = left.Value, !left.Present
 	if err := j.call(r); err != nil {
 		if ok, failure := j.callFailed(r, err); !ok {
 			return failure
@@ -90,16 +98,27 @@ func (j *foreignResolve[K, A, F, B, R]) callFailed(r *graph.Record[K, foreign.Re
 	return j.joinFailed(err, func() error { return j.call(r) })
 }
 
-// call sets row. Unless the response is stale, it also sets the update of the result.
+// look returns the left row of a response.
+func (j *foreignResolve[K, A, F, B, R]) look(r *graph.Record[K, foreign.Response]) (left Row[A], err error) {
+	defer graph.Guard(&err)
+	return j.left.Row(r.Key, r.KeyBytes)
+}
+
+// lookFailed passes an error of look to the error policy. If the policy skips the error,
+// left is the row.
+func (j *foreignResolve[K, A, F, B, R]) lookFailed(r *graph.Record[K, foreign.Response], left Row[A], err error) (_ Row[A], failure error) {
+	again := left
+	if ok, failure := j.joinFailed(err, func() (err error) { again, err = j.look(r); return err }); !ok {
+		return left, failure
+	}
+	return again, nil
+}
+
+// call says whether the response is stale. If not, it sets the update of the result.
 func (j *foreignResolve[K, A, F, B, R]) call(r *graph.Record[K, foreign.Response]) (err error) {
 	defer graph.Guard(&err)
-	left, err := j.left.Row(r.Key, r.KeyBytes)
-	if err != nil {
-		return err
-	}
-	copyKey(&j.row, r)
-	j.row.Value, j.row.NoValue = left.Value, !left.Present
-	hash, err := j.again.hash(left.Value, left.Present)
+	left := &j.row
+	hash, err := j.again.hash(left.Value, !left.NoValue)
 	if err != nil {
 		return err
 	}
@@ -112,7 +131,7 @@ func (j *foreignResolve[K, A, F, B, R]) call(r *graph.Record[K, foreign.Response
 			return fmt.Errorf("value: %w", err)
 		}
 	}
-	value, there, err := j.result.of(left.Value, left.Present, right, r.Value.Value != nil)
+	value, there, err := j.result.of(left.Value, !left.NoValue, right, r.Value.Value != nil)
 	if err != nil {
 		return err
 	}

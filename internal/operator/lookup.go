@@ -1,6 +1,7 @@
 package operator
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/millrace-streams/millrace/internal/engine"
@@ -29,7 +30,8 @@ type Reading struct {
 
 // Lookup finds rows of a table by key. encoding is the encoding of the key, or nil if
 // unknown. An error of a store is a graph.Final. Any other error comes from a user
-// function or a serde.
+// function or a serde. It comes with the row that there is if the error policy skips the
+// error: where a function fails, the row is absent.
 type Lookup[K, V any] interface {
 	Row(key K, encoding []byte) (Row[V], error)
 }
@@ -207,14 +209,19 @@ func (f *filteredRows[K, V]) RowAsOf(key K, encoding []byte, at processor.Timest
 }
 
 func (f *filteredRows[K, V]) filter(key K, encoding []byte, row Row[V], err error) (Row[V], error) {
-	if err != nil || !row.Present {
+	if graph.IsFinal(err) || !row.Present {
 		return row, err
 	}
 	setFound(&f.in, key, encoding, row)
-	if keep, err := f.keep(&f.in); err != nil || !keep {
-		return Row[V]{}, err
+	if keep, failed := f.call(); failed != nil || !keep {
+		return Row[V]{}, cmp.Or(err, failed)
 	}
-	return row, nil
+	return row, err
+}
+
+func (f *filteredRows[K, V]) call() (keep bool, err error) {
+	defer graph.Guard(&err)
+	return f.keep(&f.in)
 }
 
 // MappedRows are the rows of a table with other values; see TableMapValues.
@@ -249,15 +256,20 @@ func (m *mappedRows[K, V, V2]) RowAsOf(key K, encoding []byte, at processor.Time
 }
 
 func (m *mappedRows[K, V, V2]) mapRow(key K, encoding []byte, row Row[V], err error) (Row[V2], error) {
-	if err != nil || !row.Present && !m.absentToo {
+	if graph.IsFinal(err) || !row.Present && !m.absentToo {
 		return Row[V2]{}, err
 	}
 	setFound(&m.in, key, encoding, row)
-	value, err := m.convert(&m.in)
-	if err != nil || m.values.is(value) {
-		return Row[V2]{}, err
+	value, failed := m.call()
+	if failed != nil || m.values.is(value) {
+		return Row[V2]{}, cmp.Or(err, failed)
 	}
-	return Row[V2]{value, row.Timestamp, true}, nil
+	return Row[V2]{value, row.Timestamp, true}, err
+}
+
+func (m *mappedRows[K, V, V2]) call() (value V2, err error) {
+	defer graph.Guard(&err)
+	return m.convert(&m.in)
 }
 
 // setFound makes a record of a row that was looked up. It has no headers.

@@ -23,17 +23,17 @@ func (c TableFilter[K, V]) New(t graph.Task, n *graph.Node, children []any) (any
 // rowPredicate decides which rows the children see.
 type rowPredicate[K, V any] struct{ predicate predicate[K, V] }
 
-// there reports whether a row is there for the children. If skipped is true, nothing is
-// to be passed on: the error policy has skipped the record, or the task has failed.
-func (p *rowPredicate[K, V]) there(r *graph.Record[K, V]) (there, skipped bool, failure error) {
+// there reports whether a row is there for the children. If Keep fails for the row, and
+// the error policy skips the error, the row is absent.
+func (p *rowPredicate[K, V]) there(r *graph.Record[K, V]) (there bool, failure error) {
 	if r.NoValue {
-		return false, false, nil
+		return false, nil
 	}
 	there, err := p.predicate.call(r)
 	if err != nil {
-		return p.predicate.callFailed(r, err)
+		there, err = p.predicate.callFailed(r, err)
 	}
-	return there, false, nil
+	return there, err
 }
 
 // tableFilter is the filter of a parent that does not send old rows.
@@ -43,8 +43,8 @@ type tableFilter[K, V any] struct {
 }
 
 func (f *tableFilter[K, V]) Receive(r *graph.Record[K, V]) error {
-	there, skipped, failure := f.rowPredicate.there(r)
-	if skipped {
+	there, failure := f.rowPredicate.there(r)
+	if failure != nil {
 		return failure
 	}
 	f.updates.setRow(r, r.Value, there)
@@ -60,12 +60,12 @@ type changeFilter[K, V any] struct {
 
 func (f *changeFilter[K, V]) ReceiveChange(c *graph.Change[K, V]) error {
 	f.old = oldRow(c)
-	was, skipped, failure := f.rowPredicate.there(&f.old)
-	if skipped {
+	was, failure := f.rowPredicate.there(&f.old)
+	if failure != nil {
 		return failure
 	}
-	is, skipped, failure := f.rowPredicate.there(&c.Record)
-	if skipped || !is && !was {
+	is, failure := f.rowPredicate.there(&c.Record)
+	if failure != nil || !is && !was {
 		return failure
 	}
 	f.updates.setRow(&c.Record, c.Value, is)

@@ -45,12 +45,13 @@ func (g *tableGroup[K, V, K2]) ReceiveChange(c *graph.Change[K, V]) error {
 	if c.Earlier {
 		return nil // the newest row is in its group already
 	}
-	if err := g.findGroups(c); err != nil {
-		if ok, failure := g.base.failed(err, func() error { return g.findGroups(c) }); !ok {
-			return failure
-		}
+	g.row = oldRow(c)
+	if failure := g.find(&g.from, &g.row); failure != nil {
+		return failure
 	}
-	g.dropUngrouped(c)
+	if failure := g.find(&g.to, &c.Record); failure != nil {
+		return failure
+	}
 	g.out.Timestamp, g.out.Headers = c.Timestamp, c.Headers
 	if g.from.in && g.to.in && bytes.Equal(g.from.bytes, g.to.bytes) {
 		return g.send(&g.to, Delta[V]{Old: c.Old, HasOld: true, New: c.Value, HasNew: true})
@@ -71,20 +72,25 @@ func (g *tableGroup[K, V, K2]) send(m *member[K2], d Delta[V]) error {
 	return g.next.Receive(&g.out)
 }
 
-func (g *tableGroup[K, V, K2]) findGroups(c *graph.Change[K, V]) (err error) {
-	defer graph.Guard(&err)
-	g.row = oldRow(c)
-	if err := g.find(&g.from, &g.row); err != nil {
-		return err
-	}
-	return g.find(&g.to, &c.Record)
-}
-
-// find sets m to the group of a row.
-func (g *tableGroup[K, V, K2]) find(m *member[K2], r *graph.Record[K, V]) (err error) {
+// find sets m to the group of a row. A row without a key is in no group, and counted. If
+// Key fails, and the error policy skips the error, the row is in no group either.
+func (g *tableGroup[K, V, K2]) find(m *member[K2], r *graph.Record[K, V]) (failure error) {
 	if m.in = false; r.NoValue {
 		return nil
 	}
+	if err := g.call(m, r); err != nil {
+		if ok, failure := g.callFailed(m, r, err); !ok {
+			return failure
+		}
+	}
+	if !m.in {
+		g.base.drop(nullKey)
+	}
+	return nil
+}
+
+func (g *tableGroup[K, V, K2]) call(m *member[K2], r *graph.Record[K, V]) (err error) {
+	defer graph.Guard(&err)
 	if m.key, err = g.key(r); err != nil || g.absent.is(m.key) {
 		return err
 	}
@@ -95,12 +101,6 @@ func (g *tableGroup[K, V, K2]) find(m *member[K2], r *graph.Record[K, V]) (err e
 	return nil
 }
 
-// dropUngrouped counts the values that are in no group.
-func (g *tableGroup[K, V, K2]) dropUngrouped(c *graph.Change[K, V]) {
-	if !c.NoOld && !g.from.in {
-		g.base.drop(nullKey)
-	}
-	if !c.NoValue && !g.to.in {
-		g.base.drop(nullKey)
-	}
+func (g *tableGroup[K, V, K2]) callFailed(m *member[K2], r *graph.Record[K, V], err error) (ok bool, failure error) {
+	return g.base.failed(err, func() error { return g.call(m, r) })
 }

@@ -1,6 +1,8 @@
 package operator
 
 import (
+	"cmp"
+
 	"github.com/millrace-streams/millrace/internal/graph"
 	"github.com/millrace-streams/millrace/processor"
 	"github.com/millrace-streams/millrace/serde"
@@ -92,45 +94,70 @@ func (j *tableJoin[K, A, B, R]) ReceiveChange(c *graph.Change[K, A]) error {
 		j.drop(earlierVersion)
 		return nil
 	}
-	send, err := j.call(c)
+	right, err := j.look(c)
 	if err != nil {
-		if send, err = j.callFailed(c, err); err != nil {
+		if right, err = j.lookFailed(c, right, err); err != nil {
 			return err
 		}
 	}
-	if !send {
+	if j.unaffected(c, right.Present) {
 		return nil
 	}
-	return j.updates.send()
-}
-
-func (j *tableJoin[K, A, B, R]) callFailed(c *graph.Change[K, A], err error) (send bool, failure error) {
-	ok, failure := j.joinFailed(err, func() (err error) { send, err = j.call(c); return err })
-	return ok && send, failure
-}
-
-// call sets the update of the joined row. send is false if there is none.
-func (j *tableJoin[K, A, B, R]) call(c *graph.Change[K, A]) (send bool, err error) {
-	defer graph.Guard(&err)
-	right, err := j.right.Row(c.Key, c.KeyBytes)
-	if err != nil || j.unaffected(c, right.Present) {
-		return false, err
-	}
-	value, is, err := j.result.of(c.Value, !c.NoValue, right.Value, right.Present)
-	if err != nil {
-		return false, err
+	value, is, failure := j.of(c.Value, !c.NoValue, right)
+	if failure != nil {
+		return failure
 	}
 	if j.updates.needOld() {
-		old, was, err := j.result.of(c.Old, !c.NoOld, right.Value, right.Present)
-		if err != nil {
-			return false, err
+		old, was, failure := j.of(c.Old, !c.NoOld, right)
+		if failure != nil {
+			return failure
 		}
 		j.updates.setOld(old, was)
 	}
 	// The row of the other table may be newer than the update.
 	at := max(c.Timestamp, right.Timestamp)
 	j.updates.set(c.Key, c.KeyBytes, value, is, int64(at), c.Headers)
-	return true, nil
+	return j.updates.send()
+}
+
+// look returns the row of the other table.
+func (j *tableJoin[K, A, B, R]) look(c *graph.Change[K, A]) (right Row[B], err error) {
+	defer graph.Guard(&err)
+	return j.right.Row(c.Key, c.KeyBytes)
+}
+
+// lookFailed passes an error of look to the error policy. If the policy skips the error,
+// right is the row.
+func (j *tableJoin[K, A, B, R]) lookFailed(c *graph.Change[K, A], right Row[B], err error) (_ Row[B], failure error) {
+	again := right
+	if ok, failure := j.joinFailed(err, func() (err error) { again, err = j.look(c); return err }); !ok {
+		return right, failure
+	}
+	return again, nil
+}
+
+// of returns the joined row. If the joiner fails, and the error policy skips the error,
+// the row is absent.
+func (j *tableJoin[K, A, B, R]) of(a A, hasA bool, right Row[B]) (value R, there bool, failure error) {
+	value, there, err := j.call(a, hasA, &right)
+	if err != nil {
+		value, there, err = j.callFailed(a, hasA, right, err)
+	}
+	return value, there, err
+}
+
+func (j *tableJoin[K, A, B, R]) call(a A, hasA bool, right *Row[B]) (value R, there bool, err error) {
+	defer graph.Guard(&err)
+	return j.result.of(a, hasA, right.Value, right.Present)
+}
+
+func (j *tableJoin[K, A, B, R]) callFailed(a A, hasA bool, right Row[B], err error) (value R, there bool, failure error) {
+	ok, failure := j.joinFailed(err, func() (err error) { value, there, err = j.call(a, hasA, &right); return err })
+	if !ok {
+		var none R
+		return none, false, failure
+	}
+	return value, there, nil
 }
 
 // unaffected reports whether the joined row was absent before the update and is absent
@@ -184,16 +211,21 @@ type joinedRows[K, A, B, R any] struct {
 }
 
 func (j *joinedRows[K, A, B, R]) Row(key K, encoding []byte) (row Row[R], err error) {
-	left, err := j.left.Row(key, encoding)
-	if err != nil {
-		return row, err
+	left, ofLeft := j.left.Row(key, encoding)
+	if graph.IsFinal(ofLeft) {
+		return row, ofLeft
 	}
-	right, err := j.right.Row(key, encoding)
-	if err != nil {
-		return row, err
+	right, ofRight := j.right.Row(key, encoding)
+	if graph.IsFinal(ofRight) {
+		return row, ofRight
 	}
-	if row.Value, row.Present, err = j.result.of(left.Value, left.Present, right.Value, right.Present); row.Present {
+	if row.Value, row.Present, err = j.call(&left, &right); row.Present {
 		row.Timestamp = processor.Timestamp(max(left.Timestamp, right.Timestamp))
 	}
-	return row, err
+	return row, cmp.Or(ofLeft, ofRight, err)
+}
+
+func (j *joinedRows[K, A, B, R]) call(left *Row[A], right *Row[B]) (value R, there bool, err error) {
+	defer graph.Guard(&err)
+	return j.result.of(left.Value, left.Present, right.Value, right.Present)
 }

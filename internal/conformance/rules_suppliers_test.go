@@ -3,6 +3,7 @@ package conformance
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"slices"
 	"strings"
 
@@ -37,6 +38,9 @@ func timestampsInRows(s *subject, d difference) bool {
 			slices.ContainsFunc(seen, func(st step) bool { return st.TS == int64(g.Timestamp) })
 	})
 }
+
+// tablesAreRead allows a processor that writes the store of a table to be refused.
+func tablesAreRead(s *subject, _ difference) bool { return errors.Is(s.o.buildErr, errTableWritten) }
 
 // tablesKeepRows allows rows that an LRU store below a table has forgotten. If the table
 // is an aggregation, it also allows other results of a key that the store may have

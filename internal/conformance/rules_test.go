@@ -73,6 +73,7 @@ var rules = map[string]func(s *subject, d difference) bool{
 	"timestamps-in-rows":           timestampsInRows,
 	"own-changelogs":               ownChangelogs,
 	"tables-keep-rows":             tablesKeepRows,
+	"tables-are-read":              tablesAreRead,
 	"changes-in-one-message":       changesInOneMessage,
 }
 

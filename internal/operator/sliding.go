@@ -177,11 +177,11 @@ func (s *slide[K, V, A]) receive() error {
 		if start > s.at {
 			continue // the right window of the record, or of a later one
 		}
-		switch end := s.of.end(start); {
-		case end < s.at:
+		switch own := s.at - s.of.size; { // the start of the record's left window
+		case start < own:
 			base, before = start, last
 			continue
-		case end == s.at:
+		case start == own:
 			left = true
 			if last < s.at {
 				before = last

@@ -84,6 +84,16 @@ func (s *Expiring[K, V]) Rows(scan Scan) iter.Seq2[engine.Row[K, V], error] {
 		}
 		first, last := s.layout.Segments(from, to)
 		for i := int64(0); i <= last-first; i++ {
+			if last-first >= manySegments && !scan.Whole {
+				skipped, ok, err := s.skip(first, last, i, scan.Reverse)
+				if err != nil {
+					yield(engine.Row[K, V]{}, err)
+				}
+				if !ok {
+					return
+				}
+				i = skipped
+			}
 			segment := first + i
 			if scan.Reverse {
 				segment = last - i
@@ -105,4 +115,28 @@ func (s *Expiring[K, V]) Rows(scan Scan) iter.Seq2[engine.Row[K, V], error] {
 			}
 		}
 	}
+}
+
+// manySegments is the number of segments from which a scan looks for the next segment
+// that has rows. The store's time may jump by any number of segments.
+const manySegments = 4
+
+// skip returns the number, in the scan's order, of the next segment with a row, starting
+// with number i. ok is false if there is none.
+func (s *Expiring[K, V]) skip(first, last, i int64, reverse bool) (next int64, ok bool, err error) {
+	from, to := first+i, last
+	if reverse {
+		from, to = first, last-i
+	}
+	lower, upper := s.layout.SegmentBounds(from, to)
+	for row, err := range s.core.cells.Range(lower, upper, reverse) {
+		if err != nil {
+			return 0, false, err
+		}
+		if reverse {
+			return last - s.layout.SegmentOf(row.KeyBytes), true, nil
+		}
+		return s.layout.SegmentOf(row.KeyBytes) - first, true, nil
+	}
+	return 0, false, nil
 }

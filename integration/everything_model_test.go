@@ -57,6 +57,81 @@ func (r *results) add(key, value string) {
 	}
 }
 
+// equal returns the differences to the results that must come exactly once.
+func (r *results) equal(want *results) []string {
+	return append(differences(r.rows, want.rows), differences(r.events, want.events)...)
+}
+
+// What processing a record twice does to the results of an operator. Those that are not
+// here send the same row or event again.
+var (
+	// addingOperators add its value twice.
+	addingOperators = []string{
+		"count", "sum", "calm", "cogroup", "merged", "processed", "tumbling", "hopping", "sliding", "session",
+		"cogroup-tumbling", "cogroup-session", "tumbling-closed", "hopping-closed", "session-closed", "cogroup-closed",
+	}
+	// subtractingOperators may also subtract twice.
+	subtractingOperators = []string{"residents", "wealth", "windows"}
+)
+
+// atLeast returns the differences to results that may come, and count records, more than
+// once.
+func (r *results) atLeast(want *results) (all []string) {
+	got, least := r.greatest(), want.greatest()
+	for key, n := range least {
+		if got[key] < n {
+			all = append(all, fmt.Sprintf("%s: %d, want at least %d", key, got[key], n))
+		}
+	}
+	for key, n := range got {
+		if _, ok := least[key]; !ok {
+			all = append(all, fmt.Sprintf("%s: %d, want none", key, n))
+		}
+	}
+	other := func(key string) bool {
+		operator, _, _ := strings.Cut(key, " ")
+		return !slices.Contains(addingOperators, operator) && !slices.Contains(subtractingOperators, operator)
+	}
+	return append(all, differences(only(r.rows, other), only(want.rows, other))...)
+}
+
+// greatest returns the greatest value of each key of the operators that add, and 1 for
+// each event of the others.
+func (r *results) greatest() map[string]int64 {
+	all := map[string]int64{}
+	add := func(key, value string) {
+		operator, _, _ := strings.Cut(key, " ")
+		if slices.Contains(addingOperators, operator) {
+			var n int64
+			fmt.Sscan(value, &n)
+			all[key] = max(all[key], n)
+		}
+	}
+	for key, value := range r.rows {
+		add(key, value)
+	}
+	for event := range r.events {
+		operator, _, _ := strings.Cut(event, " ")
+		if !slices.Contains(addingOperators, operator) {
+			all[event] = 1
+		} else if i := strings.LastIndexByte(event, ' '); i >= 0 {
+			add(event[:i], event[i+1:])
+		}
+	}
+	return all
+}
+
+// only returns the elements whose keys are wanted.
+func only(m map[string]string, wanted func(key string) bool) map[string]string {
+	part := map[string]string{}
+	for key, value := range m {
+		if wanted(key) {
+			part[key] = value
+		}
+	}
+	return part
+}
+
 // model computes the results from all records at once. It shares nothing with Millrace.
 func (h *history) model() *results {
 	r := newResults()

@@ -28,6 +28,7 @@ type everythingJob struct {
 	history
 	t           *testing.T
 	c           *cluster
+	flags       []string // of the program
 	rng         *rand.Rand
 	client      *kgo.Client
 	application string
@@ -53,26 +54,66 @@ func TestEverything(t *testing.T) {
 	if os.Getenv("MILLRACE_TORTURE") == "full" {
 		kills, records = 24, 1000
 	}
+	newEverything(t).run(kills, records, (*everythingJob).kill).check((*results).equal)
+}
+
+// TestEverythingAtLeastOnce: a process that is killed processes the records behind its
+// last commit again. Nothing may be missing. After clean ends everything comes once.
+func TestEverythingAtLeastOnce(t *testing.T) {
+	ends, records := 2, 200
+	if os.Getenv("MILLRACE_TORTURE") == "full" {
+		ends, records = 24, 1000
+	}
+	t.Run("killed", func(t *testing.T) {
+		t.Parallel()
+		newEverything(t, "-at-least-once").run(ends, records, (*everythingJob).kill).check((*results).atLeast)
+	})
+	t.Run("ended", func(t *testing.T) {
+		t.Parallel()
+		stop := func(j *everythingJob, i int) { j.running[i].stop() }
+		newEverything(t, "-at-least-once").run(ends, records, stop).check((*results).equal)
+	})
+}
+
+func newEverything(t *testing.T, flags ...string) *everythingJob {
 	c := kafka(t)
-	j := &everythingJob{t: t, c: c, rng: seedtest.Rand(t, "./integration"), client: c.client(t), application: name(t, "app")}
+	j := &everythingJob{t: t, c: c, flags: flags, rng: seedtest.Rand(t, "./integration"), client: c.client(t), application: name(t, "app")}
 	j.prefix = j.application + "."
 	j.base = time.Now().Add(-72 * time.Hour).Truncate(time.Minute).UnixMilli()
 	c.cleanUp(t, j.application)
+	return j
+}
+
+// run ends one of the processes several times, and starts it again, every second time
+// without its disk. It returns when everything is processed.
+func (j *everythingJob) run(ends, records int, end func(j *everythingJob, i int)) *everythingJob {
 	j.prepare()
-	for k := range kills {
+	for k := range ends {
 		j.produce(k, records)
 		if k == 1 {
 			// a process that starts later finds it at once, the others within ten seconds
 			j.createOrders("c")
 		}
-		j.kill(j.rng.IntN(len(j.running)), k%2 == 1)
+		i := j.rng.IntN(len(j.running))
+		// a new identity waits for the session of the old one
+		j.running[i].line("state running")
+		pause(time.Duration(j.rng.IntN(1200)) * time.Millisecond)
+		end(j, i)
+		if k%2 == 1 {
+			if err := os.RemoveAll(j.dirs[i]); err != nil {
+				j.t.Fatal(err)
+			}
+		}
+		j.start(i)
 	}
-	j.produce(kills, records)
+	j.produce(ends, records)
 	j.drained()
 	j.close()
 	j.drained()
-	j.check()
+	return j
 }
+
+func (j *everythingJob) kill(i int) { j.running[i].kill() }
 
 // prepare creates the topics, fills the tables that do not change later, and starts the
 // processes. They have read these tables when it returns.
@@ -106,20 +147,8 @@ func (j *everythingJob) createOrders(letter string) {
 }
 
 func (j *everythingJob) start(i int) {
-	j.running[i] = start(j.t, everything, "-brokers", j.c.brokers, "-app", j.application, "-prefix", j.prefix, "-state-dir", j.dirs[i])
-}
-
-func (j *everythingJob) kill(i int, loseDisk bool) {
-	// a new identity waits for the session of the old one
-	j.running[i].line("state running")
-	pause(time.Duration(j.rng.IntN(1200)) * time.Millisecond)
-	j.running[i].kill()
-	if loseDisk {
-		if err := os.RemoveAll(j.dirs[i]); err != nil {
-			j.t.Fatal(err)
-		}
-	}
-	j.start(i)
+	args := []string{"-brokers", j.c.brokers, "-app", j.application, "-prefix", j.prefix, "-state-dir", j.dirs[i]}
+	j.running[i] = start(j.t, everything, append(args, j.flags...)...)
 }
 
 const everythingKeys = 20
@@ -239,7 +268,9 @@ func (j *everythingJob) drained() {
 	j.c.drained(j.t, j.running[:], j.application, topics...)
 }
 
-func (j *everythingJob) check() {
+// check ends the processes and judges what they have sent, which the model's results are
+// given to.
+func (j *everythingJob) check(judge func(got, want *results) (differences []string)) {
 	for _, p := range j.running {
 		p.stop()
 		if wiped := p.wiped(); len(wiped) > 0 {
@@ -253,11 +284,8 @@ func (j *everythingJob) check() {
 			got.add(string(r.Key), string(r.Value))
 		}
 	})
-	if !maps.Equal(got.rows, want.rows) {
-		j.t.Errorf("%d rows, want %d; differences:\n%s", len(got.rows), len(want.rows), strings.Join(differences(got.rows, want.rows), "\n"))
-	}
-	if !maps.Equal(got.events, want.events) {
-		j.t.Errorf("%d events, want %d; differences:\n%s", len(got.events), len(want.events), strings.Join(differences(got.events, want.events), "\n"))
+	if differences := judge(got, want); len(differences) > 0 {
+		j.t.Errorf("%d rows and %d events, want %d and %d; differences:\n%s", len(got.rows), len(got.events), len(want.rows), len(want.events), strings.Join(differences, "\n"))
 	}
 	operators := map[string]bool{}
 	for _, keys := range []iter.Seq[string]{maps.Keys(want.rows), maps.Keys(want.events)} {

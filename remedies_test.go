@@ -67,10 +67,12 @@ func TestRemediesOfAMissingPast(t *testing.T) {
 					v.reset(err)
 					v.starts(c.now, disk, "c")
 				}
-				v.starts(c.now, disk, "d")
+				app := run(t, v.build(c.now), v.config(disk))
+				v.send("in", "k=d")
 				if got := v.read("out2", len(want)); !slices.Equal(got, want) {
 					t.Errorf("got %q, want %q", got, want)
 				}
+				app.stop()
 			})
 		}
 	}

@@ -55,8 +55,10 @@ func (g *stateGuard) converted(name string, partition int32, format int) {
 		return
 	}
 	g.spawn(func() {
-		err := g.untilReachable("recording the end of a migration", func(ctx context.Context) error {
-			return registry.WriteSwept(ctx, g.client, g.plan.application, done)
+		err := g.untilReachable("recording the end of a migration", func(context.Context) error {
+			// A record that was sent may be written. So the run does not give it up
+			// when it begins to close: the log would not say that it is written.
+			return registry.WriteSwept(g.hard, g.client, g.plan.application, done)
 		})
 		if err == nil {
 			g.log.Info("the end of a migration is recorded", "store", name, "partition", partition, "format", format)

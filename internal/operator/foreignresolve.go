@@ -75,11 +75,9 @@ func (j *foreignResolve[K, A, F, B, R]) Receive(r *graph.Record[K, foreign.Respo
 		j.drop(nullValue)
 		return nil
 	}
-	left, err := j.look(r)
-	if err != nil {
-		if left, err = j.lookFailed(r, left, err); err != nil {
-			return err
-		}
+	left, failure := rowFor(&j.joining, j.left, r.Key, r.KeyBytes)
+	if failure != nil {
+		return failure
 	}
 	copyKey(&j.row, r)
 	j.row.Value, j.row.NoValue = left.Value, !left.Present
@@ -96,22 +94,6 @@ func (j *foreignResolve[K, A, F, B, R]) Receive(r *graph.Record[K, foreign.Respo
 
 func (j *foreignResolve[K, A, F, B, R]) callFailed(r *graph.Record[K, foreign.Response], err error) (ok bool, failure error) {
 	return j.joinFailed(err, func() error { return j.call(r) })
-}
-
-// look returns the left row of a response.
-func (j *foreignResolve[K, A, F, B, R]) look(r *graph.Record[K, foreign.Response]) (left Row[A], err error) {
-	defer graph.Guard(&err)
-	return j.left.Row(r.Key, r.KeyBytes)
-}
-
-// lookFailed passes an error of look to the error policy. If the policy skips the error,
-// left is the row.
-func (j *foreignResolve[K, A, F, B, R]) lookFailed(r *graph.Record[K, foreign.Response], left Row[A], err error) (_ Row[A], failure error) {
-	again := left
-	if ok, failure := j.joinFailed(err, func() (err error) { again, err = j.look(r); return err }); !ok {
-		return left, failure
-	}
-	return again, nil
 }
 
 // call says whether the response is stale. If not, it sets the update of the result.

@@ -143,3 +143,26 @@ func (j *joining) joinFailed(err error, again func() error) (ok bool, failure er
 	}
 	return j.failed(err, again)
 }
+
+// rowFor returns the row of a key in the other table of a join. An error is passed to the
+// error policy. If the policy skips it, the row is the one that comes with the error.
+func rowFor[K, V any](j *joining, table Lookup[K, V], key K, encoding []byte) (row Row[V], failure error) {
+	row, err := guardedRow(table, key, encoding)
+	if err != nil {
+		return rowForFailed(j, table, key, encoding, row, err)
+	}
+	return row, nil
+}
+
+func guardedRow[K, V any](table Lookup[K, V], key K, encoding []byte) (row Row[V], err error) {
+	defer graph.Guard(&err)
+	return table.Row(key, encoding)
+}
+
+func rowForFailed[K, V any](j *joining, table Lookup[K, V], key K, encoding []byte, row Row[V], err error) (_ Row[V], failure error) {
+	again := row
+	if ok, failure := j.joinFailed(err, func() (err error) { again, err = guardedRow(table, key, encoding); return err }); !ok {
+		return row, failure
+	}
+	return again, nil
+}

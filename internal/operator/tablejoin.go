@@ -94,11 +94,9 @@ func (j *tableJoin[K, A, B, R]) ReceiveChange(c *graph.Change[K, A]) error {
 		j.drop(earlierVersion)
 		return nil
 	}
-	right, err := j.look(c)
-	if err != nil {
-		if right, err = j.lookFailed(c, right, err); err != nil {
-			return err
-		}
+	right, failure := rowFor(&j.joining, j.right, c.Key, c.KeyBytes)
+	if failure != nil {
+		return failure
 	}
 	if j.unaffected(c, right.Present) {
 		return nil
@@ -118,22 +116,6 @@ func (j *tableJoin[K, A, B, R]) ReceiveChange(c *graph.Change[K, A]) error {
 	at := max(c.Timestamp, right.Timestamp)
 	j.updates.set(c.Key, c.KeyBytes, value, is, int64(at), c.Headers)
 	return j.updates.send()
-}
-
-// look returns the row of the other table.
-func (j *tableJoin[K, A, B, R]) look(c *graph.Change[K, A]) (right Row[B], err error) {
-	defer graph.Guard(&err)
-	return j.right.Row(c.Key, c.KeyBytes)
-}
-
-// lookFailed passes an error of look to the error policy. If the policy skips the error,
-// right is the row.
-func (j *tableJoin[K, A, B, R]) lookFailed(c *graph.Change[K, A], right Row[B], err error) (_ Row[B], failure error) {
-	again := right
-	if ok, failure := j.joinFailed(err, func() (err error) { again, err = j.look(c); return err }); !ok {
-		return right, failure
-	}
-	return again, nil
 }
 
 // of returns the joined row. If the joiner fails, and the error policy skips the error,

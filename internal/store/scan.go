@@ -83,60 +83,68 @@ func (s *Expiring[K, V]) Rows(scan Scan) iter.Seq2[engine.Row[K, V], error] {
 			return
 		}
 		first, last := s.layout.Segments(from, to)
-		for i := int64(0); i <= last-first; i++ {
-			if last-first >= manySegments && !scan.Whole {
-				skipped, ok, err := s.skip(first, last, i, scan.Reverse)
-				if err != nil {
-					yield(engine.Row[K, V]{}, err)
-				}
-				if !ok {
-					return
-				}
-				i = skipped
+		if scan.Whole {
+			// The segments follow each other: one scan reads them all.
+			lower, _ := scan.Bounds(first)
+			_, upper := scan.Bounds(last)
+			s.rowsBetween(lower, upper, scan, yield)
+			return
+		}
+		for many := last-first >= manySegments; first <= last; {
+			segment, ok, err := first, true, error(nil)
+			switch {
+			case many:
+				segment, ok, err = s.nextSegment(first, last, scan.Reverse)
+			case scan.Reverse:
+				segment = last
 			}
-			segment := first + i
-			if scan.Reverse {
-				segment = last - i
+			if err != nil {
+				yield(engine.Row[K, V]{}, err)
+				return
+			}
+			if !ok {
+				return
 			}
 			lower, upper := scan.Bounds(segment)
-			if scan.Whole {
-				// The segments follow each other: one scan reads them all.
-				lower, _ = scan.Bounds(first)
-				_, upper = scan.Bounds(last)
-				i = last - first
+			if !s.rowsBetween(lower, upper, scan, yield) {
+				return
 			}
-			for row, err := range s.core.cells.Range(lower, upper, scan.Reverse) {
-				if err == nil && !scan.Wanted(row.KeyBytes) {
-					continue
-				}
-				if !yield(row, err) {
-					return
-				}
+			if scan.Reverse {
+				last = segment - 1
+			} else {
+				first = segment + 1
 			}
 		}
 	}
+}
+
+// rowsBetween yields the rows between two bounds that a scan wants. It reports whether to
+// go on.
+func (s *Expiring[K, V]) rowsBetween(lower, upper []byte, scan Scan, yield func(engine.Row[K, V], error) bool) bool {
+	for row, err := range s.core.cells.Range(lower, upper, scan.Reverse) {
+		if err == nil && !scan.Wanted(row.KeyBytes) {
+			continue
+		}
+		if !yield(row, err) {
+			return false
+		}
+	}
+	return true
 }
 
 // manySegments is the number of segments from which a scan looks for the next segment
 // that has rows. The store's time may jump by any number of segments.
 const manySegments = 4
 
-// skip returns the number, in the scan's order, of the next segment with a row, starting
-// with number i. ok is false if there is none.
-func (s *Expiring[K, V]) skip(first, last, i int64, reverse bool) (next int64, ok bool, err error) {
-	from, to := first+i, last
-	if reverse {
-		from, to = first, last-i
-	}
-	lower, upper := s.layout.SegmentBounds(from, to)
+// nextSegment returns the next segment from first to last that has rows, or the last such
+// segment if reverse is set.
+func (s *Expiring[K, V]) nextSegment(first, last int64, reverse bool) (segment int64, ok bool, err error) {
+	lower, upper := s.layout.SegmentBounds(first, last)
 	for row, err := range s.core.cells.Range(lower, upper, reverse) {
 		if err != nil {
 			return 0, false, err
 		}
-		if reverse {
-			return last - s.layout.SegmentOf(row.KeyBytes), true, nil
-		}
-		return s.layout.SegmentOf(row.KeyBytes) - first, true, nil
+		return s.layout.SegmentOf(row.KeyBytes), true, nil
 	}
 	return 0, false, nil
 }

@@ -85,7 +85,10 @@ func (t *Task) openStore(s *graph.Store) error {
 		TimesLost: t.timesLost(),
 	}
 	if t.cells != nil { // the store of the times themselves has none
-		env.Time, env.Kept = t.cells.storeTime(s.Name), t.cells.keptTime(s.Name)
+		env.Time = t.cells.storeTime(s.Name)
+		if s.Spec.Kind.Segmented {
+			env.Kept = t.cells.keptTime(s.Name)
+		}
 	}
 	if s.FromTopic != nil {
 		opened.fromTopic = s.FromTopic.Topic

@@ -256,9 +256,10 @@ func (f *Fetcher) poll(ctx context.Context) kgo.Fetches {
 	f.cancel, f.wanted = nil, false
 	f.mu.Unlock()
 	switch {
+	case f.outdated.IsZero():
 	case fetches.NumRecords() > 0: // the client sends that broker's next fetch only now
 		f.outdated = time.Time{}
-	case !f.outdated.IsZero() && !time.Now().Before(f.outdated):
+	case !time.Now().Before(f.outdated):
 		f.askAgain()
 	}
 	return fetches

@@ -287,6 +287,44 @@ func TestTopicWithMorePartitions(t *testing.T) {
 	}, kfake.SeedTopics(2, "in-1", "out"))
 }
 
+// A topic that had more partitions than the others is deleted. The next start goes on
+// without it, and with the rows of the tasks that are left. If the topic comes back, its
+// rows are there again.
+func TestLargestTopicOfAPatternIsDeleted(t *testing.T) {
+	t.Parallel()
+	virtually(t, func(t *testing.T, c *cluster) {
+		b := topology.New()
+		in := topology.SourcePattern(b, "ins", `in-.*`, serde.String, serde.String)
+		spec := state.KeyValue("own", serde.String, serde.Int64)
+		topology.Process(in, "own", func() *summer[int64] { return &summer[int64]{spec: spec} }, serde.String, serde.String, spec).To("out")
+		topo := build(t, b)
+		c.create("in-2", 5)
+		cfg := c.config("app", t.TempDir())
+		again := func(topic string, from, results int) {
+			t.Helper()
+			app := run(t, topo, cfg)
+			c.send(topic, values(from, 10)...) // values of two letters
+			got := c.read("out", results)[results-10:]
+			if slices.ContainsFunc(got, func(r string) bool { return !strings.HasSuffix(r, "=own 4") }) {
+				t.Errorf("got %v", got)
+			}
+			app.stop()
+		}
+		app := run(t, topo, cfg)
+		c.send("in-1", values(0, 10)...)
+		c.send("in-2", values(10, 10)...)
+		c.read("out", 20)
+		app.stop()
+		c.remove("in-2")
+		cfg.StateDir = t.TempDir()
+		again("in-1", 0, 30)
+		c.create("in-2", 5)
+		c.cl.PurgeTopicsFromClient("in-2")
+		cfg.RecreatedInputs = millrace.RestartEarliest
+		again("in-2", 10, 40)
+	}, kfake.SeedTopics(2, "in-1", "out"))
+}
+
 // ignoring is a processor that does nothing.
 type ignoring struct{}
 

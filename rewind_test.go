@@ -9,7 +9,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"github.com/millrace-streams/millrace/processor"
 	"github.com/millrace-streams/millrace/serde"
 	"github.com/millrace-streams/millrace/topology"
 )
@@ -50,22 +49,6 @@ func TestLogCutOffWhileRunning(t *testing.T) {
 	})
 	c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: "in", Err: kerr.OffsetOutOfRange, Count: 1})
 	if got := c.read("out", 5)[3:]; !slices.Equal(got, []string{"b=2", "c=3"}) {
-		t.Errorf("got %v", got)
-	}
-	app.stop()
-}
-
-// If a chosen topic does not exist, the error policy gets an error that says so.
-func TestChosenTopicDoesNotExist(t *testing.T) {
-	t.Parallel()
-	c := newCluster(t, kfake.SeedTopics(1, "in", "out"))
-	b := topology.New()
-	topology.Source(b, "in", serde.String, serde.String).ToTopic(func(r processor.Record[string, string]) string { return r.Key })
-	cfg := c.config("app", t.TempDir())
-	cfg.Errors.Produce = processor.Skip
-	app := run(t, build(t, b), cfg)
-	c.send("in", "nowhere=1", "out=2")
-	if got := c.read("out", 1); !slices.Equal(got, []string{"out=2"}) {
 		t.Errorf("got %v", got)
 	}
 	app.stop()

@@ -22,8 +22,9 @@ func (s Stream[K, V]) To(topic string, opts ...SinkOption) {
 }
 
 // ToTopic sends each record to the topic that choose returns. If the topic does not
-// exist, that is an error of the record, and goes to the error policy. The rest is as for
-// To.
+// exist, if Kafka refuses its name or its use, or if it has the name of an internal topic
+// of the application, that is an error of the record, and goes to the error policy. The
+// rest is as for To.
 func (s Stream[K, V]) ToTopic(choose func(processor.Record[K, V]) string, opts ...SinkOption) {
 	n := addSink(s.flow, "", choose, opts)
 	s.b.needFunc(n, choose)

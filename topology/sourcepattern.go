@@ -33,7 +33,8 @@ import (
 //   - If no topic matches, the operators behind the source have no tasks until one does.
 //     If the topology reads nothing else, the application waits. The log says both.
 //   - If a topic that matched is deleted while the application runs, Run returns an
-//     error. The next start goes on without the topic.
+//     error. The next start goes on without the topic. If it had more partitions than the
+//     others, the rows that only its tasks had stay in the changelogs.
 //   - A topic that matches later is read from its beginning, also with [StartAtLatest],
 //     because its records came after the start. There is one exception: a topic that was
 //     created while no process ran. Those of its partitions that no other topic of the

@@ -90,12 +90,18 @@ func (g *Graph) Matching(applicationID string, names []string) (matching []strin
 // that the topology no longer has belongs to it too.
 func (g *Graph) own(applicationID, topic string) bool {
 	_, internal := g.internalTopics(applicationID)[topic]
-	if internal {
-		return true
+	return internal || NamesInternal(applicationID, topic)
+}
+
+// NamesInternal reports whether a topic has the name of an internal topic of an
+// application, whatever its topology is.
+func NamesInternal(applicationID, topic string) bool {
+	rest, ok := strings.CutPrefix(topic, applicationID)
+	if !ok || !strings.HasPrefix(rest, "-") {
+		return false
 	}
-	rest, ok := strings.CutPrefix(topic, applicationID+"-")
 	suffixes := []string{store.ChangelogSuffix, RepartitionSuffix, RegistrationSuffix, ResponseSuffix, registrySuffix}
-	return ok && slices.ContainsFunc(suffixes, func(suffix string) bool { return strings.HasSuffix("-"+rest, suffix) })
+	return slices.ContainsFunc(suffixes, func(suffix string) bool { return strings.HasSuffix(rest, suffix) })
 }
 
 // Resolve returns the graph in which the sources with a pattern read those of the topics
@@ -193,6 +199,14 @@ func (g *Graph) clone() (*Graph, []*Node) {
 		out.SubTopologies = append(out.SubTopologies, &copied)
 	}
 	return &out, nodes
+}
+
+// MayShrink reports whether the tasks of a sub-topology may become fewer because topics
+// that matched a pattern are gone: each of the other topics has its partitions in the
+// tasks that it had before. If nodes need that equal keys meet, all topics have equally
+// many partitions, so another number means that keys have moved.
+func (s *SubTopology) MayShrink() bool {
+	return len(s.Patterns) > 0 && !slices.ContainsFunc(s.Nodes, func(n *Node) bool { return n.Keyed })
 }
 
 // Following returns the repartition topics whose numbers of partitions depend on the

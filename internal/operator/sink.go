@@ -117,8 +117,11 @@ func (s *sink[K, V]) prepare(r *graph.Record[K, V]) (err error) {
 // address sets the topic, and returns the number of its partitions.
 func (s *sink[K, V]) address(r *graph.Record[K, V]) (int32, error) {
 	if s.c.Choose != nil {
-		if s.out.Topic = s.c.Choose(r.Record); s.out.Topic == "" {
+		switch s.out.Topic = s.c.Choose(r.Record); {
+		case s.out.Topic == "":
 			return 0, errors.New("the function of ToTopic returned no topic")
+		case graph.NamesInternal(s.base.task.ApplicationID(), s.out.Topic):
+			return 0, fmt.Errorf("the function of ToTopic returned %s, which is the name of an internal topic of the application: choose another topic", s.out.Topic)
 		}
 		return s.partitions()
 	}

@@ -10,8 +10,11 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/millrace-streams/millrace/internal/graph"
 	"github.com/millrace-streams/millrace/internal/task"
 	"github.com/millrace-streams/millrace/internal/topics"
+	"github.com/millrace-streams/millrace/internal/transient"
+	"github.com/millrace-streams/millrace/internal/txn"
 )
 
 // catalogue knows the topics that the application uses.
@@ -20,12 +23,14 @@ type catalogue struct {
 
 	mu    sync.RWMutex
 	known map[string]topics.Topic
-	gone  map[string]bool         // topics that were missing for topics.MissingAfter
-	limit map[string]*task.Limits // of known topics
+	// When topics that were looked up, and are not known, were missing for the first
+	// time.
+	missing map[string]time.Time
+	limit   map[string]*task.Limits // of known topics
 }
 
 func newCatalogue(client *kgo.Client) *catalogue {
-	return &catalogue{client: client, known: map[string]topics.Topic{}, gone: map[string]bool{}, limit: map[string]*task.Limits{}}
+	return &catalogue{client: client, known: map[string]topics.Topic{}, missing: map[string]time.Time{}, limit: map[string]*task.Limits{}}
 }
 
 func (c *catalogue) add(described map[string]topics.Topic) {
@@ -34,7 +39,7 @@ func (c *catalogue) add(described map[string]topics.Topic) {
 	for name, topic := range described {
 		if !topic.Missing {
 			c.known[name] = topic
-			delete(c.gone, name)
+			delete(c.missing, name)
 			c.limit[name] = task.LimitsOf(topic.Configs)
 		}
 	}
@@ -54,38 +59,53 @@ func (c *catalogue) id(topic string) topics.TopicID {
 }
 
 // Partitions implements worker.Topics. A topic that is chosen per record is looked up at
-// its first record. If it does not exist, the error is a task.ErrNoTopic. The first such
-// error takes topics.MissingAfter; later ones come at once.
+// its first record.
+//
+// If it does not exist, the error is a task.ErrNoTopic. Until the topic was missing for
+// topics.MissingAfter, Partitions looks again. If ctx ends before, the error is that of
+// ctx, and the next call looks for the rest of the time. Afterwards the error comes at
+// once.
 func (c *catalogue) Partitions(ctx context.Context, topic string) (int32, error) {
 	if known, ok := c.lookup(topic); ok {
 		return known.Partitions, nil
 	}
-	described, err := topics.Find(ctx, c.client, []string{topic}, c.patience(topic))
-	if err != nil {
-		return 0, fmt.Errorf("topic %s: %w", topic, err)
+	for looks := 1; ; looks++ {
+		described, err := topics.Describe(ctx, c.client, []string{topic})
+		switch {
+		case err != nil:
+			return 0, whyUnknown(topic, err)
+		case !described[topic].Missing:
+			c.add(described)
+			return described[topic].Partitions, nil
+		case c.missed(topic) >= topics.MissingAfter:
+			return 0, fmt.Errorf("topic %s: %w", topic, task.ErrNoTopic)
+		}
+		if err := retries.Sleep(ctx, looks); err != nil {
+			return 0, fmt.Errorf("topic %s, which was not there yet: %w", topic, err)
+		}
 	}
-	if described[topic].Missing {
-		c.miss(topic)
-		return 0, fmt.Errorf("topic %s: %w", topic, task.ErrNoTopic)
-	}
-	c.add(described)
-	return described[topic].Partitions, nil
 }
 
-// patience returns how long to look for a topic.
-func (c *catalogue) patience(topic string) time.Duration {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	if c.gone[topic] {
-		return 0
+// whyUnknown returns the error of a topic that could not be described, as package task
+// expects it.
+func whyUnknown(topic string, err error) error {
+	switch {
+	case txn.IsAboutTopic(err):
+		return fmt.Errorf("topic %s: %w: %w", topic, task.ErrTopicRefused, err)
+	case !transient.Is(err):
+		return graph.Final(fmt.Errorf("topic %s: %w", topic, err))
 	}
-	return topics.MissingAfter
+	return fmt.Errorf("topic %s: %w", topic, err)
 }
 
-func (c *catalogue) miss(topic string) {
+// missed notes that a topic is missing, and returns for how long it has been.
+func (c *catalogue) missed(topic string) time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.gone[topic] = true
+	if c.missing[topic].IsZero() {
+		c.missing[topic] = time.Now()
+	}
+	return time.Since(c.missing[topic])
 }
 
 // noLimits are the limits of a topic about which nothing is known.

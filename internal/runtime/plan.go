@@ -207,7 +207,7 @@ func (p *plan) internalTopics(replicationFactor int16) []topics.Spec {
 			if !kept.Spec.Logged() || p.tasks(sub.ID) == 0 {
 				continue
 			}
-			topic := topics.Spec{Name: p.changelog(kept.Spec), Partitions: p.tasks(sub.ID), ReplicationFactor: replicationFactor}
+			topic := topics.Spec{Name: p.changelog(kept.Spec), Partitions: p.tasks(sub.ID), OrMore: sub.MayShrink(), ReplicationFactor: replicationFactor}
 			c := kept.Spec.Changelog()
 			topic.Retention = time.Duration(c.RetentionMs) * time.Millisecond
 			switch c.Kind {

@@ -112,9 +112,10 @@ type Outbox interface {
 	// Task.Refused.
 	Send(out graph.Output, from processor.Metadata) error
 
-	// Partitions returns the number of partitions of a topic, by its full name. If the
-	// topic does not exist, the error is an ErrNoTopic, and goes to the error policy.
-	// After any other error the task replays from its last commit.
+	// Partitions returns the number of partitions of a topic, by its full name. An
+	// ErrNoTopic or an ErrTopicRefused goes to the error policy. An error that another
+	// try cannot cure is a graph.Final, and fails the task. After any other error the
+	// task replays from its last commit.
 	Partitions(topic string) (int32, error)
 
 	// Cautious reports whether records for a topic should be sent as they are, because

@@ -62,15 +62,19 @@ var noRecord = processor.Metadata{Partition: -1, Offset: -1}
 // ErrNoTopic says that a topic that was chosen for a record does not exist.
 var ErrNoTopic = errors.New("there is no such topic: create it, or correct the function that chooses it")
 
+// ErrTopicRefused says that Kafka refuses to tell anything about a topic that was chosen
+// for a record.
+var ErrTopicRefused = errors.New("Kafka refuses the use of this topic: allow it to the application, or correct the function that chooses it")
+
 // Partitions fails the task if Kafka could not be asked. The record is not the cause, so
 // no policy may skip it.
 func (h *host) Partitions(topic string) (int32, error) {
 	n, err := h.t.cfg.Out.Partitions(topic)
-	if err == nil || errors.Is(err, ErrNoTopic) {
+	if err == nil || errors.Is(err, ErrNoTopic) || errors.Is(err, ErrTopicRefused) {
 		return n, err
 	}
 	e := h.t.errorOf("topic "+topic, processor.Produce, err)
-	if h.t.ctx.Err() != nil {
+	if h.t.ctx.Err() != nil || graph.IsFinal(err) {
 		return 0, h.t.fail(e)
 	}
 	return 0, h.t.fail(&ReplayError{e})

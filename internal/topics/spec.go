@@ -12,6 +12,7 @@ import (
 type Spec struct {
 	Name              string
 	Partitions        int32
+	OrMore            bool  // an existing topic may have more partitions
 	ReplicationFactor int16 // -1 is the broker's default
 	Kind              Kind
 	// Retention is that of the store, of ChangelogWindowed and ChangelogVersioned.

@@ -86,7 +86,7 @@ func check(found map[string]Topic, specs []Spec, leftOut map[string][]Finding, b
 		t.Warnings = warned
 		t.Command = Command(brokers, s.Name, slices.Concat(refused, warned))
 		found[s.Name] = t
-		if t.Partitions != s.Partitions || len(refused) > 0 {
+		if t.Partitions < s.Partitions || t.Partitions > s.Partitions && !s.OrMore || len(refused) > 0 {
 			errs = append(errs, &MismatchError{Topic: s.Name, Kind: s.Kind, Found: t.Partitions, Want: s.Partitions, Configs: refused, Command: t.Command})
 		}
 	}

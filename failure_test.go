@@ -148,6 +148,21 @@ func TestDeadLetter(t *testing.T) {
 	app.stop()
 }
 
+// Dead letters must not come back: Run refuses a topic that it reads itself.
+func TestDeadLettersToAnInput(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, kfake.SeedTopics(1, "in", "out"))
+	c.send("in", "a=bad")
+	cfg := c.config("app", t.TempDir())
+	cfg.Errors = processor.ErrorPolicy{Process: processor.DeadLetter, DeadLetterTopic: "in"}
+	if err := run(t, picky(t), cfg).wait(); err == nil || !strings.Contains(err.Error(), "source in-source reads the topic for dead letters, in,") {
+		t.Errorf("Run: %v", err)
+	}
+	if end := c.PartitionInfo("in", 0).HighWatermark; end != 1 {
+		t.Errorf("%d records in the input", end)
+	}
+}
+
 // A transaction that fails at any of its steps is repeated. Nothing is lost or doubled.
 func TestFaultsInTransactions(t *testing.T) {
 	t.Parallel()

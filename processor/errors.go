@@ -96,9 +96,10 @@ type ErrorPolicy struct {
 	// for long, because the task waits for it.
 	Handle func(*Error) Action
 
-	// DeadLetterTopic is the topic of dead letters. It must exist. It must be set if an
-	// action is DeadLetter. If Handle is set, it must be set if Handle may return
-	// DeadLetter; without it, such an error fails.
+	// DeadLetterTopic is the topic of dead letters. It must exist, and the application
+	// must not read it: a letter that fails again would come back without end. It must be
+	// set if an action is DeadLetter. If Handle is set, it must be set if Handle may
+	// return DeadLetter; without it, such an error fails.
 	//
 	// With a DeadLetterTopic, a table that merges updates keeps the fetched records in
 	// memory until the commit.

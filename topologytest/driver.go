@@ -104,6 +104,9 @@ func (d *Driver) build(topo *topology.Topology) error {
 	if err := g.Conflicts(d.o.applicationID); err != nil {
 		return err
 	}
+	if err := g.CheckDeadLetters(d.o.applicationID, d.o.policy.DeadLetterTopic); err != nil {
+		return err
+	}
 	d.known.add(g, d.o)
 	if err := d.known.checkOptions(d.o); err != nil {
 		return err

@@ -184,6 +184,26 @@ func TestConflicts(t *testing.T) {
 	}
 }
 
+func TestCheckDeadLetters(t *testing.T) {
+	t.Parallel()
+	global := &Global{Store: &Store{Name: "rates"}, Topic: Topic{Name: "all-rates"}}
+	g := newBuild("s").source("a", "in").repartition("r", 0, "a").graph()
+	g.Stores[0].Nodes, g.Globals = nil, []*Global{global}
+	for topic, want := range map[string]string{
+		"": "", "dead": "", "r": "",
+		"in":                  "source a reads the topic for dead letters, in,",
+		"all-rates":           "the global store rates reads the topic for dead letters",
+		"app-s-changelog":     "is the changelog of store s",
+		"app-r":               "is the repartition topic r",
+		"app-stores-registry": "is the registry of the stores",
+	} {
+		err := g.CheckDeadLetters("app", topic)
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("topic %q: got %v, want %q", topic, err, want)
+		}
+	}
+}
+
 func TestFormatsAgree(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {

@@ -277,16 +277,19 @@ func (c *Classic) Stop(ctx context.Context, leave bool) error {
 	// revokes the remaining tasks.
 	err := c.cl.LeaveGroupContext(ctx)
 	if leave && ctx.Err() == nil {
-		err = errors.Join(err, c.leave(ctx))
+		err = errors.Join(err, Leave(ctx, c.cl, c.cfg.Group, c.cfg.InstanceID))
 	}
 	c.cl.Close()
 	<-c.drained
 	return err
 }
 
-func (c *Classic) leave(ctx context.Context) error {
-	request := kadm.LeaveGroup(c.cfg.Group).InstanceIDs(c.cfg.InstanceID).Reason("graceful close")
-	responses, err := kadm.NewClient(c.cl).LeaveGroup(ctx, request)
+// Leave ends the membership of a static member. The group gives its tasks to other
+// processes immediately. Use it if the process has joined before, and has no Membership
+// now.
+func Leave(ctx context.Context, cl *kgo.Client, group, instanceID string) error {
+	request := kadm.LeaveGroup(group).InstanceIDs(instanceID).Reason("graceful close")
+	responses, err := kadm.NewClient(cl).LeaveGroup(ctx, request)
 	if err == nil {
 		err = responses.Error()
 	}
@@ -295,7 +298,7 @@ func (c *Classic) leave(ctx context.Context) error {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("leaving group %s: %w", c.cfg.Group, err)
+		return fmt.Errorf("leaving group %s: %w", group, err)
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"github.com/millrace-streams/millrace/internal/membership"
 	"github.com/millrace-streams/millrace/internal/shutdown"
 )
 
@@ -13,7 +14,8 @@ import (
 // stays locked, until it returns.
 func (r *Run) close() error {
 	r.ending.Step("a hook that is told that the application closes")
-	if !r.continues() {
+	again := r.continues()
+	if !again {
 		r.cfg.Events.State(Closing)
 	}
 	r.starter.refuse()
@@ -23,13 +25,17 @@ func (r *Run) close() error {
 	r.starter.wait()
 	r.ending.Step("user code or commits of workers")
 	r.group.end(r.tasks.ids(), false)
-	r.group.leave(r.hard)
+	r.leave(again)
 	r.ending.Step("user code or commits of workers")
 	for _, w := range r.workers {
 		w.Stop()
 	}
 	for _, w := range r.workers {
 		<-w.Done()
+	}
+	if again && !r.continues() {
+		again = false
+		r.giveUpPlace()
 	}
 	r.kill()
 	r.ending.Step("background work")
@@ -38,9 +44,40 @@ func (r *Run) close() error {
 	r.globals.close()
 	r.ending.Step("databases and connections, which are being closed")
 	r.databases.closeUnused()
-	r.again = r.continues()
+	// If the context ends from here on, the next run gives up the place.
+	r.again = again && r.failureSoFar() == nil
 	r.release()
 	return r.failureSoFar()
+}
+
+// leave ends the membership. With Config.Stay, and if another run continues, the group
+// reserves the place of this process.
+func (r *Run) leave(again bool) {
+	joined := r.member.membership()
+	if joined == nil {
+		if !again {
+			r.giveUpPlace()
+		}
+		return
+	}
+	r.ending.Step("the group")
+	r.place = again
+	if err := joined.Stop(r.hard, !r.cfg.Stay && !again); err != nil {
+		r.log.Warn("could not end the membership", "error", err)
+	}
+}
+
+// giveUpPlace leaves the group for a run that has not joined it. The group may have
+// reserved the place of the process, because a run before it has kept the place.
+func (r *Run) giveUpPlace() {
+	if !r.place || r.cfg.Stay || r.client == nil {
+		return
+	}
+	r.ending.Step("the group")
+	r.ending.Begin()
+	if err := membership.Leave(r.hard, r.client, r.cfg.ApplicationID, r.dir.ProcessID()); err != nil {
+		r.log.Warn("could not leave the group", "error", err)
+	}
 }
 
 // warnOfLate logs what Run no longer waits for.

@@ -2,7 +2,6 @@ package runtime
 
 import (
 	"cmp"
-	"context"
 	"fmt"
 	"time"
 
@@ -47,19 +46,6 @@ func (g *group) join() error {
 	}
 	g.member.joined(joined)
 	return nil
-}
-
-// leave ends the membership. With Config.Stay, and if another run continues, the group
-// reserves the place of this process.
-func (g *group) leave(ctx context.Context) {
-	joined := g.member.membership()
-	if joined == nil {
-		return
-	}
-	g.ending.Step("the group")
-	if err := joined.Stop(ctx, !g.cfg.Stay && !g.continues()); err != nil {
-		g.log.Warn("could not end the membership", "error", err)
-	}
 }
 
 // subscription returns the data for the group's leader when the process joins.

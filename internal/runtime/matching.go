@@ -2,7 +2,6 @@ package runtime
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"time"
 
@@ -183,14 +182,4 @@ func (m *matching) look() (renewed bool) {
 	m.more = more
 	m.renew()
 	return true
-}
-
-// checkDeadLetters refuses a pattern that matches the topic for dead letters.
-func checkDeadLetters(g *graph.Graph, topic string) error {
-	for _, p := range g.Patterns() {
-		if topic != "" && p.Matches(topic) {
-			return fmt.Errorf("source %s: %v matches the topic for dead letters, %s, which would be processed again: change the pattern, or use another topic", p.Name, p, topic)
-		}
-	}
-	return nil
 }

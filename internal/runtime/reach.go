@@ -18,7 +18,7 @@ type reach struct {
 
 // run asks until the run begins to close.
 func (r *reach) run() {
-	var before health.Report
+	before := r.health.Report() // of the run that this one continues, if there is one
 	err := health.Watch(r.soft, r.clients.options(), r.group, r.health, func(now health.Report) {
 		r.logChanges(before, now)
 		before = now

@@ -24,7 +24,7 @@ type Run struct {
 	*life
 	cfg      Config
 	ctx      context.Context // the context of New
-	health   health.Tracker  // what the run must reach
+	health   *health.Tracker // what the run must reach
 	started  atomic.Bool     // the parts have been started
 	counters *counters
 	tasks    *tasks
@@ -35,6 +35,7 @@ type Run struct {
 	known []string // topics that matched patterns in the run that this one continues
 	first []string // topics that matched in the first run; nil in the first run
 	again bool     // another run continues; set at the end
+	place bool     // the group reserves the place of the process, without a membership
 
 	// Made by prepare. The directory may come from the run that this one continues.
 	dir       *statedir.Dir
@@ -66,11 +67,11 @@ type Run struct {
 func New(ctx context.Context, cfg Config) *Run {
 	r := &Run{
 		life: newLife(ctx, cfg.CloseTimeout, cfg.Logger.With("application", cfg.ApplicationID)),
-		cfg:  cfg, ctx: ctx, member: &member{}, counters: &counters{},
+		cfg:  cfg, ctx: ctx, member: &member{}, counters: &counters{}, health: &health.Tracker{},
 	}
 	r.tasks = newTasks(r.life)
 	r.globals = newGlobals(cfg.Graph)
-	r.phase = &phase{events: cfg.Events, tasks: r.tasks, globals: r.globals, health: &r.health}
+	r.phase = &phase{events: cfg.Events, tasks: r.tasks, globals: r.globals, health: r.health}
 	return r
 }
 
@@ -119,6 +120,7 @@ func (r *Run) run() (err error) {
 		ended := r.endedEarly(err)
 		r.stop()
 		r.background.Wait()
+		r.giveUpPlace()
 		r.release()
 		if ended {
 			return nil
@@ -143,7 +145,7 @@ func (r *Run) prepare() (err error) {
 	if err := r.cfg.Graph.Conflicts(r.cfg.ApplicationID); err != nil {
 		return err
 	}
-	if err := checkDeadLetters(r.cfg.Graph, r.cfg.Policy.DeadLetterTopic); err != nil {
+	if err := r.cfg.Graph.CheckDeadLetters(r.cfg.ApplicationID, r.cfg.Policy.DeadLetterTopic); err != nil {
 		return err
 	}
 	if r.layout, err = readLayout(r.dir, r.cfg.Graph); err != nil {
@@ -152,7 +154,7 @@ func (r *Run) prepare() (err error) {
 	if err := r.connect(); err != nil {
 		return err
 	}
-	watch := &reach{life: r.life, clients: r.clients, group: r.cfg.ApplicationID, health: &r.health, phase: r.phase, events: r.cfg.Events}
+	watch := &reach{life: r.life, clients: r.clients, group: r.cfg.ApplicationID, health: r.health, phase: r.phase, events: r.cfg.Events}
 	r.spawn(watch.run)
 	if err := r.checkBrokers(); err != nil {
 		return err

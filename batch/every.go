@@ -66,6 +66,9 @@ func Partitions(n int32) EveryOption {
 //
 // A batch gives its result when all tasks have closed it. A task whose partitions get no
 // new records therefore holds the results back. The interval cannot be changed later.
+//
+// A record with a timestamp in the far future closes all earlier batches of its task.
+// topology.TimestampFrom can drop such records.
 func ByRecordTime(grace time.Duration) EveryOption {
 	return func(e *every) {
 		e.byRecordTime, e.grace = true, grace.Milliseconds()

@@ -2,6 +2,7 @@ package batch_test
 
 import (
 	"maps"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -96,5 +97,31 @@ func recordTime(t *testing.T, r *rand.Rand) {
 	}
 	if !slices.IsSorted(ends) || len(slices.Compact(slices.Clone(ends))) != len(ends) {
 		t.Errorf("the batches %v are not in order, or twice", ends)
+	}
+}
+
+// A record at the end of time closes all batches but the last one that has an end, which
+// the record is in.
+func TestRecordsAtTheEndOfTime(t *testing.T) {
+	t.Parallel()
+	for name, first := range map[string][]processor.Timestamp{"first": nil, "after another one": {1500}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := topology.New()
+			every := batch.Every(topology.Source(b, "in", serde.String, serde.String), "every", time.Second, batch.ByRecordTime(0))
+			every.Count("n").To("n")
+			d := topologytest.New(t, build(t, b))
+			in := topologytest.Input(d, "in", serde.String, serde.String)
+			for _, at := range append(first, math.MaxInt64, math.MaxInt64) {
+				in.SendTo(0, processor.NewRecord("k", "v", at))
+			}
+			d.Commit()
+			if d.Dropped() > 0 {
+				t.Errorf("%d records were dropped", d.Dropped())
+			}
+			if got := d.Topic("n"); len(got) != len(first) {
+				t.Errorf("got %v", got)
+			}
+		})
 	}
 }

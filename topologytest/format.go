@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"iter"
+	"math"
 	"reflect"
 	"strings"
 	"time"
@@ -176,5 +177,8 @@ func textOf(v any) string {
 
 // timeText writes a timestamp as the duration since 1970.
 func timeText(at processor.Timestamp) string {
+	if at > math.MaxInt64/processor.Timestamp(time.Millisecond) { // no duration
+		return fmt.Sprintf("%dms", at)
+	}
 	return (time.Duration(at) * time.Millisecond).String()
 }

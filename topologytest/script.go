@@ -1,6 +1,7 @@
 package topologytest
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -21,8 +22,9 @@ import (
 //	  counts @1.2s [ann@1000/2000]=1
 //
 // A scenario begins with its title, after "== ", and the name of its topology. A line
-// that begins with two spaces is what the command in front of it has shown. Empty lines
-// and lines that begin with # are comments. The commands are:
+// that begins with two spaces is what the command in front of it has shown. Blank lines
+// and lines that begin with # are comments; nothing else may come in front of the first
+// title. The commands are:
 //
 //	TOPIC @TIME KEY=VALUE   send a record to the partition of its key
 //	TOPIC @TIME KEY         send a record without a value
@@ -36,8 +38,9 @@ import (
 // A command shows the records that have become visible in the topics of Formats, topic by
 // topic in order of their names, each in order of commit. After them it shows how many
 // records were dropped and why, or the error with which the topology has stopped. Times
-// are durations since 1970, such as 1.2s. Keys and values that are not text are JSON;
-// those with a String method are written by it.
+// are durations since 1970, such as 1.2s; those after the year 2262 are shown in
+// milliseconds. Keys and values that are not text are JSON; those with a String method
+// are written by it. A line break in what is shown is written as \n.
 type Script struct {
 	// Topologies has the topologies by name. A function builds its topology anew for each
 	// scenario.
@@ -71,8 +74,13 @@ func (s Script) Run(t *testing.T, file string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	const windows = "\r\n" // the ends of lines, perhaps made by git
+	parts := split(strings.ReplaceAll(string(data), windows, "\n"))
+	if err := check(parts); err != nil {
+		t.Fatalf("topologytest: %s: %v", file, err)
+	}
 	var all []string
-	for _, part := range split(string(data)) {
+	for _, part := range parts {
 		lines := part.lines
 		if part.title != "" {
 			t.Run(part.title, func(t *testing.T) {
@@ -88,7 +96,11 @@ func (s Script) Run(t *testing.T, file string) {
 		all = append(all, lines...)
 	}
 	if s.Rewrite && !t.Failed() {
-		if err := os.WriteFile(file, []byte(strings.Join(all, "\n")), 0o666); err != nil {
+		end := "\n"
+		if strings.Contains(string(data), windows) {
+			end = windows
+		}
+		if err := os.WriteFile(file, []byte(strings.Join(all, end)), 0o666); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -98,8 +110,12 @@ func (s Script) Run(t *testing.T, file string) {
 // of what the text says.
 func (s Script) Play(t testing.TB, text string) string {
 	t.Helper()
+	parts := split(text)
+	if err := check(parts); err != nil {
+		t.Fatalf("topologytest: %v", err)
+	}
 	var all []string
-	for _, part := range split(text) {
+	for _, part := range parts {
 		if part.title != "" {
 			part.lines = s.play(t, part)
 		}
@@ -122,16 +138,42 @@ func split(text string) (parts []scenario) {
 	return append(parts, part)
 }
 
+// check returns an error if a part of a text would not be run.
+func check(parts []scenario) error {
+	for i, line := range parts[0].lines {
+		if !isComment(line) {
+			return fmt.Errorf("line %d, %q, is in front of the first scenario: begin a scenario with a line == TITLE", i+1, line)
+		}
+	}
+	if len(parts) == 1 {
+		return errors.New("there is no scenario: begin one with a line == TITLE")
+	}
+	for _, part := range parts[1:] {
+		if strings.TrimSpace(part.title) == "" {
+			return fmt.Errorf("line %d: the scenario has no title: write one after ==", part.first)
+		}
+	}
+	return nil
+}
+
+// isComment reports whether a line has no meaning.
+func isComment(line string) bool {
+	return strings.TrimSpace(line) == "" || strings.HasPrefix(line, "#")
+}
+
+// isResult reports whether a line is what a command has shown.
+func isResult(line string) bool { return strings.HasPrefix(line, resultMark) && !isComment(line) }
+
 // play runs a scenario, and returns its lines with what has happened.
 func (s Script) play(t testing.TB, part scenario) (lines []string) {
 	t.Helper()
 	p := &player{t: t, s: s, shown: map[string]int{}}
 	for i, line := range part.lines {
-		if strings.HasPrefix(line, resultMark) {
+		if isResult(line) {
 			continue
 		}
 		lines = append(lines, line)
-		if line == "" || strings.HasPrefix(line, "#") || strings.HasPrefix(line, titleMark) {
+		if isComment(line) || strings.HasPrefix(line, titleMark) {
 			continue
 		}
 		results, err := p.run(line)
@@ -139,11 +181,14 @@ func (s Script) play(t testing.TB, part scenario) (lines []string) {
 			t.Fatalf("topologytest: line %d, %q: %v", part.first+i, line, err)
 		}
 		for _, result := range results {
-			lines = append(lines, resultMark+result)
+			lines = append(lines, resultMark+oneLine.Replace(result))
 		}
 	}
 	return lines
 }
+
+// oneLine writes what is shown in one line.
+var oneLine = strings.NewReplacer("\n", `\n`, "\r", `\r`)
 
 // mismatches describes the commands after which other lines follow in got than in the
 // scenario. Each description begins with the number of a line.
@@ -162,7 +207,7 @@ func mismatches(part scenario, got []string) (all []string) {
 
 // results returns the lines of results at the beginning of lines.
 func results(lines []string) []string {
-	n := slices.IndexFunc(lines, func(line string) bool { return !strings.HasPrefix(line, resultMark) })
+	n := slices.IndexFunc(lines, func(line string) bool { return !isResult(line) })
 	if n < 0 {
 		n = len(lines)
 	}

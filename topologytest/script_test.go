@@ -2,6 +2,7 @@ package topologytest
 
 import (
 	"errors"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -171,5 +172,81 @@ func TestScriptNumbers(t *testing.T) {
 	}
 	if got := timeText(processor.Timestamp(90_000)); got != "1m30s" {
 		t.Errorf("got %s", got)
+	}
+}
+
+// What would not be run is an error, and not passed over.
+func TestScriptsThatRunNothing(t *testing.T) {
+	t.Parallel()
+	const scenario = "topology upper\nin @1s a=b\n  out @1s a=wrong\n"
+	for text, want := range map[string]string{
+		"":                                "there is no scenario",
+		"# A comment.\n":                  "there is no scenario",
+		scenario:                          `line 1, "topology upper", is in front of the first scenario`,
+		"\n==Title\n" + scenario:          `line 2, "==Title", is in front of the first scenario`,
+		"== Title\n== \n" + scenario:      "line 2: the scenario has no title",
+		"== Title\n==  \t\n" + scenario:   "line 2: the scenario has no title",
+		"  a result\n== Title\n" + played: `line 1, "  a result", is in front of the first scenario`,
+	} {
+		if err := check(split(text)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: got %v, want %q", text, err, want)
+		}
+	}
+	if err := check(split(played)); err != nil {
+		t.Error(err)
+	}
+}
+
+// Editors, and git on Windows, change white space.
+func TestScriptWhiteSpace(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "scenarios.txt")
+	s := script
+	for what, text := range map[string]string{
+		"ends of lines as on Windows": strings.ReplaceAll(played, "\n", "\r\n"),
+		"blank lines with spaces":     strings.ReplaceAll(played, "\n\n", "\n    \n"),
+		"blank lines with a space":    strings.ReplaceAll(played, "\n\n", "\n \n"),
+		"blank lines with a tab":      strings.ReplaceAll(played, "\n\n", "\n\t\n"),
+	} {
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		for _, s.Rewrite = range []bool{false, true} {
+			s.Run(t, file)
+			if got, err := os.ReadFile(file); err != nil || string(got) != text {
+				t.Errorf("%s: %v; the file is %q", what, err, got)
+			}
+		}
+	}
+}
+
+// What a command shows is one line for each record, whatever is in it.
+func TestScriptLineBreaks(t *testing.T) {
+	t.Parallel()
+	s := Script{
+		Topologies: map[string]func(b *topology.Builder){
+			"lines": func(b *topology.Builder) {
+				in := topology.Source(b, "in", serde.String, serde.String)
+				topology.MapValues(in, func(v string) string { return v + "\r\nend" }, serde.String).To("out")
+			},
+		},
+		Formats: []Format{Text("in", serde.String, serde.String), Text("out", serde.String, serde.String)},
+	}
+	const text = "== Lines\ntopology lines\nin @1s a=b\n" + `  out @1s a=b\r\nend` + "\n"
+	if got := s.Play(t, text); got != text {
+		t.Errorf("got %q", got)
+	}
+}
+
+// A time that is no duration is shown as a number of milliseconds.
+func TestScriptTimes(t *testing.T) {
+	t.Parallel()
+	const last = math.MaxInt64 / int64(time.Millisecond)
+	for at, want := range map[int64]string{
+		1_234: "1.234s", last: "2562047h47m16.854s", last + 1: "9223372036855ms", math.MaxInt64: "9223372036854775807ms",
+	} {
+		if got := timeText(processor.Timestamp(at)); got != want {
+			t.Errorf("%d is %s, want %s", at, got, want)
+		}
 	}
 }

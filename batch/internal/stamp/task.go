@@ -2,6 +2,7 @@ package stamp
 
 import (
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/millrace-streams/millrace/batch/internal/wire"
@@ -128,6 +129,9 @@ func (t *task) stamp(at processor.Timestamp) (ok bool) {
 		t.batch = t.clock.take()
 		return true
 	}
+	// The last interval that time has is cut off, and has no end. Its records belong to
+	// the last whole batch.
+	at = min(at, processor.Timestamp(floor(math.MaxInt64, t.Interval)-1))
 	passed := int64(at) - t.Grace
 	if !t.begun {
 		t.begin(passed)

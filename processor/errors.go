@@ -46,10 +46,12 @@ const (
 	// Skip drops the input of the failing node, counts and logs it, and goes on with the
 	// next record. Three things stay: the results of the node's siblings, records that
 	// the node had forwarded, and its writes to stores. In a table that is derived from
-	// another one, the row is deleted.
+	// another one, the row is deleted. If a function fails there again for that row,
+	// when a record changes another row or replaces it, the error is logged, and nothing
+	// is dropped or counted.
 	Skip
-	// DeadLetter does what Skip does, and also writes the input record, unchanged, to the
-	// dead letter topic, in the same transaction.
+	// DeadLetter does what Skip does, and also writes the dropped input record,
+	// unchanged, to the dead letter topic, in the same transaction.
 	DeadLetter
 	// Retry calls the function again, up to ErrorPolicy.Retries times, and then acts as
 	// ErrorPolicy.Exhausted says. There are three special cases:

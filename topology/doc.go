@@ -296,8 +296,44 @@
 // If a function of a derived table fails for a row (Filter, MapTable, GroupTable, joins
 // of tables), and the policy skips the error, the row is absent in the result. If the
 // result had a row before, it is deleted, and groups behind subtract it. The next update
-// of the row is not affected, but the policy may be asked about its old value again. To
-// keep the last good row instead, drop bad records in front of the table.
+// of the row is not affected. The policy may be asked about the row again, when an update
+// replaces it, or when a join of tables looks it up for a row of the other table. Skip
+// and DeadLetter then drop nothing: the error is logged and given to the hooks, and there
+// is no dead letter and no dropped record. To keep the last good row instead, drop bad
+// records in front of the table.
+//
+// # Bad input
+//
+// What becomes of bad input, and where it shows:
+//
+//	input                          what happens
+//	no key, or no value            see "Absent keys and values"
+//	a late record                  the windows that are closed do not get it
+//	bytes that a serde cannot      an error of the phase decode
+//	decode
+//	a negative timestamp           an error of the phase decode, unless the source has
+//	                               SkipInvalidTimestamps, PartitionTimeForInvalid or
+//	                               TimestampFrom
+//	a timestamp of the far future  stream time moves there: windows close, rows expire,
+//	                               and usual records are late from then on;
+//	                               TimestampFrom can drop such a record
+//	a function fails or panics     an error of the phase process
+//	the function of a migration    Run returns an error, whatever the error policy says
+//	fails
+//	a foreign key that its serde   an error of the phase process (encode), or of the
+//	cannot encode or decode        phase decode in the task of the right table
+//	a value or key that a sink     an error of the phase produce
+//	cannot encode or partition
+//	a full buffer of Suppress      rows are passed on early, or Run returns an error:
+//	                               see Suppression.MaxRecords
+//	a table whose topic is not     a warning in the log at each start; with
+//	compacted                      SourceAsChangelog, an error at the start
+//	joined topics with different   an error at the start: it names the topics and their
+//	numbers of partitions          numbers of partitions
+//
+// Package millrace counts dropped records in Snapshot, and tells HookDropped about each,
+// with the node and the reason. It tells HookError about each error, and HookBufferFull
+// about rows that are passed on early.
 //
 // # Scenarios
 //

@@ -93,6 +93,13 @@ func places() map[string]place {
 		return place{processor.Produce, "here", func(s source) { to(s.text()) }, rest, opts}
 	}
 	type stream = topology.Stream[string, string]
+	// The group behind a table asks it for the old row of each update: for the third
+	// record, the row of the second one.
+	grouped := func(t topology.Table[string, string]) stream {
+		groups := topology.GroupTable(t, "g", func(string) string { return "k" }, serde.String)
+		last, none := func(_, v string) string { return v }, func(_, _ string) string { return "" }
+		return groups.Reduce("r", last, none, topology.EveryUpdate()).Stream().Filter(func(v string) bool { return v != "" })
+	}
 	return map[string]place{
 		"value": {processor.Decode, "in-source", func(s source) { s(serde.String, picky{noRead: true}).To("out") }, rest, nil},
 		"value, by panic": {
@@ -130,14 +137,65 @@ func places() map[string]place {
 		"reduce": process(func(s stream) stream {
 			return topology.GroupByKey(s, "g").TryReduce("here", func(_, v string) (string, error) { return v, refuse(v) }, topology.EveryUpdate()).Stream()
 		}),
+		"aggregate": process(func(s stream) stream {
+			add := func(_ string, r record) (string, error) { return r.Value, refuse(r.Value) }
+			return topology.TryAggregate(topology.GroupByKey(s, "g"), "here", func() string { return "" }, add, serde.String, topology.EveryUpdate()).Stream()
+		}),
+		"sliding": process(func(s stream) stream {
+			w := topology.GroupByKey(s, "g").Window(topology.Sliding(time.Hour))
+			windowed(topology.TryAggregateWindows(w, "here", func() string { return "" }, func(_ string, r record) (string, error) { return r.Value, refuse(r.Value) }, serde.String))
+			return s.TryFilter(func(v string) (bool, error) { return v != poison, nil })
+		}),
+		"sessions": process(func(s stream) stream {
+			add := func(_ string, r record) (string, error) { return r.Value, refuse(r.Value) }
+			merge := func(_, b string) (string, error) { return b, nil }
+			windowed(topology.TryAggregateSessions(topology.GroupByKey(s, "g").Sessions(time.Hour), "here", func() string { return "" }, add, merge, serde.String))
+			return s.TryFilter(func(v string) (bool, error) { return v != poison, nil })
+		}),
+		"cogroup": process(func(s stream) stream {
+			fold := topology.TryFold(topology.GroupByKey(s, "g"), func(_ string, r record) (string, error) { return r.Value, refuse(r.Value) })
+			return topology.Cogroup(fold).Aggregate("here", func() string { return "" }, serde.String, topology.EveryUpdate()).Stream()
+		}),
+		"join": process(func(s stream) stream {
+			return topology.TryJoin(s, s.ToTable("t"), func(v, _ string) (string, error) { return v, refuse(v) }, serde.String, named)
+		}),
+		"leftJoin, by panic": process(func(s stream) stream {
+			return topology.LeftJoin(s, s.ToTable("t"), func(v, _ string, _ bool) string { return panics(v) }, serde.String, named)
+		}),
+		"joinWindow": process(func(s stream) stream {
+			itself := topology.Within(time.Millisecond)
+			return topology.TryJoinWindow(s, s, "here", itself, func(v, _ string) (string, error) { return v, refuse(v) }, serde.String)
+		}),
+		"processValues": process(func(s stream) stream {
+			return topology.ProcessValues(s, "here", func() *valueChecker { return &valueChecker{} }, serde.String)
+		}),
+		"mapTable": process(func(s stream) stream {
+			return grouped(topology.TryMapTable(s.ToTable("t", topology.EveryUpdate()), try, serde.String, named))
+		}),
+		"mapTable, panics": process(func(s stream) stream {
+			return grouped(topology.MapTable(s.ToTable("t"), panics, serde.String, named))
+		}),
+		"filterTable": process(func(s stream) stream {
+			return grouped(s.ToTable("t").TryFilter(func(v string) (bool, error) { return true, refuse(v) }, named))
+		}),
+		"joinTables": {processor.Process, "here-left", func(s source) {
+			stream := s.text()
+			empty := stream.Filter(func(string) bool { return false }).ToTable("empty")
+			join := func(l, _ string, _ bool) (string, error) { return l, refuse(l) }
+			grouped(topology.TryLeftJoinTables(stream.ToTable("t"), empty, join, serde.String, named)).To("out")
+		}, rest, nil},
+		"groupTable": process(func(s stream) stream {
+			groups := topology.TryGroupTable(s.ToTable("t"), "here", func(v string) (string, error) { return "k", refuse(v) }, serde.String)
+			last, none := func(_, v string) string { return v }, func(_, _ string) string { return "" }
+			return groups.Reduce("r", last, none, topology.EveryUpdate()).Stream().Filter(func(v string) bool { return v != "" })
+		}),
 		"forEach": {processor.Process, "here", func(s source) {
 			s.text().To("out")
 			s.text().ForEach(func(r record) error { return refuse(r.Value) }, named)
 		}, []string{"k=1", "k=poison", "k=3"}, nil},
 		"hopping aggregate": process(func(s stream) stream {
 			w := topology.GroupByKey(s, "g").Window(topology.Hopping(4*time.Hour, time.Hour))
-			t := topology.TryAggregateWindows(w, "here", func() string { return "" }, func(_ string, r record) (string, error) { return r.Value, refuse(r.Value) }, serde.String)
-			t.Stream().ForEach(func(processor.Record[serde.Windowed[string], string]) error { return nil })
+			windowed(topology.TryAggregateWindows(w, "here", func() string { return "" }, func(_ string, r record) (string, error) { return r.Value, refuse(r.Value) }, serde.String))
 			return s.TryFilter(func(v string) (bool, error) { return v != poison, nil })
 		}),
 		"groupBy": process(func(s stream) stream {
@@ -194,6 +252,11 @@ func places() map[string]place {
 	}
 }
 
+// windowed gives the rows of a windowed table to a function that does nothing.
+func windowed(t topology.WindowedTable[string, string]) {
+	t.Stream().ForEach(func(processor.Record[serde.Windowed[string], string]) error { return nil })
+}
+
 func same(v string) string { return v }
 
 // checker fails at poison.
@@ -203,6 +266,19 @@ func (*checker) Init(processor.Context[string, string]) error { return nil }
 
 func (*checker) Process(ctx processor.Context[string, string], r record) error {
 	if err := refuse(r.Value); err != nil {
+		return err
+	}
+	ctx.Forward(r)
+	return nil
+}
+
+// valueChecker is a checker of values.
+type valueChecker struct{}
+
+func (*valueChecker) Init(processor.FixedKeyContext[string, string]) error { return nil }
+
+func (*valueChecker) Process(ctx processor.FixedKeyContext[string, string], r processor.FixedKeyRecord[string, string]) error {
+	if err := refuse(r.Value()); err != nil {
 		return err
 	}
 	ctx.Forward(r)
@@ -271,6 +347,40 @@ func TestEveryActionAtEveryPlace(t *testing.T) {
 					wantLetter(t, d, p)
 				}
 			})
+		}
+	}
+}
+
+// A record of one table looks up a row of the other, for which a function fails. The
+// record that made that row is the one with a dead letter, and the only one that was
+// dropped.
+func TestRowsThatAreLookedUpAndFail(t *testing.T) {
+	t.Parallel()
+	type table = topology.Table[string, string]
+	maybe := func(l, r string, ok bool) string { return fmt.Sprint(l, r, ok) }
+	for name, join := range map[string]func(left, right table) table{
+		"tables": func(left, right table) table { return topology.LeftJoinTables(left, right, maybe, serde.String) },
+		"foreign": func(left, right table) table {
+			return topology.LeftJoinForeign(left, right, "join", func(string) (string, bool) { return "k", true }, maybe, serde.String)
+		},
+	} {
+		b := topology.New()
+		left := topology.SourceTable(b, "left", serde.String, serde.String)
+		right := topology.TryMapTable(topology.SourceTable(b, "right", serde.String, serde.String), func(v string) (string, error) { return v, refuse(v) }, serde.String)
+		join(left, right).Stream().To("out")
+		policy := processor.ErrorPolicy{Process: processor.DeadLetter, DeadLetterTopic: "dead"}
+		d := topologytest.New(t, build(t, b), topologytest.ErrorPolicy(policy))
+		send := func(topic, value string) {
+			topologytest.Input(d, topic, serde.String, serde.String).Send("k", value, start)
+		}
+		send("right", poison)
+		send("left", "1")
+		send("left", "2")
+		send("right", "R")
+		want(t, lines(topologytest.Output(d, "out", serde.String, serde.String).Records()), "k=1false", "k=2false", "k=2Rtrue")
+		letters := d.Topic("dead")
+		if n := d.DropReasons()["error in process"]; n != 1 || len(letters) != 1 || string(letters[0].Value) != poison {
+			t.Errorf("%s: %d records are counted as dropped, and there are %d letters: want one of each", name, n, len(letters))
 		}
 	}
 }

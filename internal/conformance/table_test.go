@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"slices"
 	"time"
@@ -209,10 +210,15 @@ func (t tableOf[K, V]) group(name string, f pairs, keys, values *dynamic, nullKe
 		}
 		return list[0], nil
 	}, serde.Serde[any](pairValues{values}), own())
+	// The function is called for a row when it is new, and once more when it is old. A
+	// row is dropped once.
+	dropped := map[string]bool{}
 	return topology.GroupTableRecord(rows, name, func(r processor.Record[K, any]) (any, error) {
 		key := r.Value.(pair).k
-		if key == nil {
-			*nullKeys++
+		if of := fmt.Sprint(r.Key); key == nil {
+			if dropped[of] = !dropped[of]; dropped[of] {
+				*nullKeys++
+			}
 		}
 		return key, nil
 	}, serde.Serde[any](keys))

@@ -192,6 +192,31 @@ type finalError struct{ err error }
 func (e *finalError) Error() string { return e.err.Error() }
 func (e *finalError) Unwrap() error { return e.err }
 
+// OtherRow marks an error about another row than the one that the record has made: the
+// row before an update, or a row that a join of tables looks up. The record is not
+// dropped because of it. A policy that drops records therefore does not count it, and
+// writes no dead letter. which names the row. nil stays nil.
+func OtherRow(which string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &otherRowError{which, err}
+}
+
+// IsOtherRow reports whether err was marked by OtherRow.
+func IsOtherRow(err error) bool {
+	var o *otherRowError
+	return errors.As(err, &o)
+}
+
+type otherRowError struct {
+	which string
+	err   error
+}
+
+func (e *otherRowError) Error() string { return e.which + ": " + e.err.Error() }
+func (e *otherRowError) Unwrap() error { return e.err }
+
 // Effects marks an error of again (see Task.Fail): the call has had effects besides its
 // result, and must not be repeated alone. nil stays nil.
 func Effects(err error) error {

@@ -21,6 +21,24 @@ func (b *base) failed(err error, again func() error) (ok bool, failure error) {
 	return b.task.Fail(b.node, processor.Process, err, again)
 }
 
+// whichRow says for which row of a table a function is called.
+type whichRow string
+
+const (
+	newRow      whichRow = "" // that of the record
+	rowBefore   whichRow = "the row before the update"
+	rowLookedUp whichRow = "the row that is looked up"
+)
+
+// failedFor is failed for a function of a table.
+func (b *base) failedFor(row whichRow, err error, again func() error) (ok bool, failure error) {
+	if row == newRow {
+		return b.failed(err, again)
+	}
+	mark := func(err error) error { return graph.OtherRow(string(row), err) }
+	return b.failed(mark(err), func() error { return mark(again()) })
+}
+
 // broken wraps an error that no error policy may skip, for example a store that cannot be
 // read: the results would be wrong. The returned error names the node and the record.
 func (b *base) broken(err error) error {

@@ -144,6 +144,15 @@ func (j *joining) joinFailed(err error, again func() error) (ok bool, failure er
 	return j.failed(err, again)
 }
 
+// lookFailed is joinFailed for a lookup of a join of tables. The error policy was given
+// the error when the row was new, and now another row makes the lookup.
+func (j *joining) lookFailed(err error, again func() error) (ok bool, failure error) {
+	if graph.IsFinal(err) {
+		return false, j.broken(err)
+	}
+	return j.failedFor(rowLookedUp, err, again)
+}
+
 // rowFor returns the row of a key in the other table of a join. An error is passed to the
 // error policy. If the policy skips it, the row is the one that comes with the error.
 func rowFor[K, V any](j *joining, table Lookup[K, V], key K, encoding []byte) (row Row[V], failure error) {
@@ -161,7 +170,7 @@ func guardedRow[K, V any](table Lookup[K, V], key K, encoding []byte) (row Row[V
 
 func rowForFailed[K, V any](j *joining, table Lookup[K, V], key K, encoding []byte, row Row[V], err error) (_ Row[V], failure error) {
 	again := row
-	if ok, failure := j.joinFailed(err, func() (err error) { again, err = guardedRow(table, key, encoding); return err }); !ok {
+	if ok, failure := j.lookFailed(err, func() (err error) { again, err = guardedRow(table, key, encoding); return err }); !ok {
 		return row, failure
 	}
 	return again, nil

@@ -25,15 +25,20 @@ type rowPredicate[K, V any] struct{ predicate predicate[K, V] }
 
 // there reports whether a row is there for the children. If Keep fails for the row, and
 // the error policy skips the error, the row is absent.
-func (p *rowPredicate[K, V]) there(r *graph.Record[K, V]) (there bool, failure error) {
+func (p *rowPredicate[K, V]) there(r *graph.Record[K, V], which whichRow) (there bool, failure error) {
 	if r.NoValue {
 		return false, nil
 	}
 	there, err := p.predicate.call(r)
 	if err != nil {
-		there, err = p.predicate.callFailed(r, err)
+		there, err = p.callFailed(r, which, err)
 	}
 	return there, err
+}
+
+func (p *rowPredicate[K, V]) callFailed(r *graph.Record[K, V], which whichRow, err error) (there bool, failure error) {
+	ok, failure := p.predicate.base.failedFor(which, err, func() (err error) { there, err = p.predicate.call(r); return err })
+	return ok && there, failure
 }
 
 // tableFilter is the filter of a parent that does not send old rows.
@@ -43,7 +48,7 @@ type tableFilter[K, V any] struct {
 }
 
 func (f *tableFilter[K, V]) Receive(r *graph.Record[K, V]) error {
-	there, failure := f.rowPredicate.there(r)
+	there, failure := f.rowPredicate.there(r, newRow)
 	if failure != nil {
 		return failure
 	}
@@ -60,11 +65,11 @@ type changeFilter[K, V any] struct {
 
 func (f *changeFilter[K, V]) ReceiveChange(c *graph.Change[K, V]) error {
 	f.old = oldRow(c)
-	was, failure := f.rowPredicate.there(&f.old)
+	was, failure := f.rowPredicate.there(&f.old, rowBefore)
 	if failure != nil {
 		return failure
 	}
-	is, failure := f.rowPredicate.there(&c.Record)
+	is, failure := f.rowPredicate.there(&c.Record, newRow)
 	if failure != nil || !is && !was {
 		return failure
 	}

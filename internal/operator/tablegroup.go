@@ -46,10 +46,10 @@ func (g *tableGroup[K, V, K2]) ReceiveChange(c *graph.Change[K, V]) error {
 		return nil // the newest row is in its group already
 	}
 	g.row = oldRow(c)
-	if failure := g.find(&g.from, &g.row); failure != nil {
+	if failure := g.find(&g.from, &g.row, rowBefore); failure != nil {
 		return failure
 	}
-	if failure := g.find(&g.to, &c.Record); failure != nil {
+	if failure := g.find(&g.to, &c.Record, newRow); failure != nil {
 		return failure
 	}
 	g.out.Timestamp, g.out.Headers = c.Timestamp, c.Headers
@@ -72,18 +72,19 @@ func (g *tableGroup[K, V, K2]) send(m *member[K2], d Delta[V]) error {
 	return g.next.Receive(&g.out)
 }
 
-// find sets m to the group of a row. A row without a key is in no group, and counted. If
-// Key fails, and the error policy skips the error, the row is in no group either.
-func (g *tableGroup[K, V, K2]) find(m *member[K2], r *graph.Record[K, V]) (failure error) {
+// find sets m to the group of a row. A row without a key is in no group, and counted when
+// it is new. If Key fails, and the error policy skips the error, the row is in no group
+// either.
+func (g *tableGroup[K, V, K2]) find(m *member[K2], r *graph.Record[K, V], which whichRow) (failure error) {
 	if m.in = false; r.NoValue {
 		return nil
 	}
 	if err := g.call(m, r); err != nil {
-		if ok, failure := g.callFailed(m, r, err); !ok {
+		if ok, failure := g.callFailed(m, r, which, err); !ok {
 			return failure
 		}
 	}
-	if !m.in {
+	if !m.in && which == newRow {
 		g.base.drop(nullKey)
 	}
 	return nil
@@ -101,6 +102,6 @@ func (g *tableGroup[K, V, K2]) call(m *member[K2], r *graph.Record[K, V]) (err e
 	return nil
 }
 
-func (g *tableGroup[K, V, K2]) callFailed(m *member[K2], r *graph.Record[K, V], err error) (ok bool, failure error) {
-	return g.base.failed(err, func() error { return g.call(m, r) })
+func (g *tableGroup[K, V, K2]) callFailed(m *member[K2], r *graph.Record[K, V], which whichRow, err error) (ok bool, failure error) {
+	return g.base.failedFor(which, err, func() error { return g.call(m, r) })
 }

@@ -101,12 +101,12 @@ func (j *tableJoin[K, A, B, R]) ReceiveChange(c *graph.Change[K, A]) error {
 	if j.unaffected(c, right.Present) {
 		return nil
 	}
-	value, is, failure := j.of(c.Value, !c.NoValue, right)
+	value, is, failure := j.of(c.Value, !c.NoValue, right, newRow)
 	if failure != nil {
 		return failure
 	}
 	if j.updates.needOld() {
-		old, was, failure := j.of(c.Old, !c.NoOld, right)
+		old, was, failure := j.of(c.Old, !c.NoOld, right, rowBefore)
 		if failure != nil {
 			return failure
 		}
@@ -120,10 +120,10 @@ func (j *tableJoin[K, A, B, R]) ReceiveChange(c *graph.Change[K, A]) error {
 
 // of returns the joined row. If the joiner fails, and the error policy skips the error,
 // the row is absent.
-func (j *tableJoin[K, A, B, R]) of(a A, hasA bool, right Row[B]) (value R, there bool, failure error) {
+func (j *tableJoin[K, A, B, R]) of(a A, hasA bool, right Row[B], which whichRow) (value R, there bool, failure error) {
 	value, there, err := j.call(a, hasA, &right)
 	if err != nil {
-		value, there, err = j.callFailed(a, hasA, right, err)
+		value, there, err = j.callFailed(a, hasA, right, which, err)
 	}
 	return value, there, err
 }
@@ -133,8 +133,8 @@ func (j *tableJoin[K, A, B, R]) call(a A, hasA bool, right *Row[B]) (value R, th
 	return j.result.of(a, hasA, right.Value, right.Present)
 }
 
-func (j *tableJoin[K, A, B, R]) callFailed(a A, hasA bool, right Row[B], err error) (value R, there bool, failure error) {
-	ok, failure := j.joinFailed(err, func() (err error) { value, there, err = j.call(a, hasA, &right); return err })
+func (j *tableJoin[K, A, B, R]) callFailed(a A, hasA bool, right Row[B], which whichRow, err error) (value R, there bool, failure error) {
+	ok, failure := j.failedFor(which, err, func() (err error) { value, there, err = j.call(a, hasA, &right); return err })
 	if !ok {
 		var none R
 		return none, false, failure

@@ -42,7 +42,7 @@ type changeMapValues[K, V, V2 any] struct {
 
 func (m *changeMapValues[K, V, V2]) ReceiveChange(c *graph.Change[K, V]) error {
 	m.old = oldRow(c)
-	old, was, failure := m.rows.value(&m.old)
+	old, was, failure := m.rows.value(&m.old, rowBefore)
 	if failure != nil {
 		return failure
 	}
@@ -64,7 +64,7 @@ type mapRows[K, V, V2 any] struct {
 
 // set sets the new row of the next update.
 func (m *mapRows[K, V, V2]) set(r *graph.Record[K, V]) (failure error) {
-	value, there, failure := m.value(r)
+	value, there, failure := m.value(r, newRow)
 	out := &m.updates.out
 	copyKey(&out.Record, r)
 	out.Value, out.NoValue = value, !there
@@ -72,14 +72,14 @@ func (m *mapRows[K, V, V2]) set(r *graph.Record[K, V]) (failure error) {
 }
 
 // value returns the new value of a row, and whether the row is there.
-func (m *mapRows[K, V, V2]) value(r *graph.Record[K, V]) (value V2, there bool, failure error) {
+func (m *mapRows[K, V, V2]) value(r *graph.Record[K, V], which whichRow) (value V2, there bool, failure error) {
 	if r.NoValue && !m.absentToo {
 		return value, false, nil
 	}
 	value, err := m.call(r)
 	if err != nil {
 		ok, failure := false, error(nil)
-		if value, ok, failure = m.callFailed(r, err); !ok {
+		if value, ok, failure = m.callFailed(r, which, err); !ok {
 			var none V2
 			return none, false, failure
 		}
@@ -93,7 +93,7 @@ func (m *mapRows[K, V, V2]) call(r *graph.Record[K, V]) (value V2, err error) {
 	return m.convert(r)
 }
 
-func (m *mapRows[K, V, V2]) callFailed(r *graph.Record[K, V], err error) (value V2, ok bool, failure error) {
-	ok, failure = m.base.failed(err, func() (err error) { value, err = m.call(r); return err })
+func (m *mapRows[K, V, V2]) callFailed(r *graph.Record[K, V], which whichRow, err error) (value V2, ok bool, failure error) {
+	ok, failure = m.base.failedFor(which, err, func() (err error) { value, err = m.call(r); return err })
 	return value, ok, failure
 }

@@ -94,8 +94,13 @@ func decide(p *processor.ErrorPolicy, e *processor.Error) (action processor.Acti
 	return action
 }
 
-// act carries out an action other than Retry. It returns the task's failure.
+// act carries out an action other than Retry. It returns the task's failure. An error
+// about another row than that of the record drops no record; see graph.OtherRow.
 func (t *Task) act(action processor.Action, n *graph.Node, e *processor.Error) error {
+	other := graph.IsOtherRow(e.Err)
+	if other && action == processor.DeadLetter {
+		action = processor.Skip
+	}
 	switch action {
 	case processor.Skip:
 		t.observe(e, action)
@@ -112,7 +117,9 @@ func (t *Task) act(action processor.Action, n *graph.Node, e *processor.Error) e
 		t.observe(e, processor.Fail)
 		return t.fail(e)
 	}
-	t.drop(n.Name, "error in "+e.Phase.String(), t.nodes.Metadata())
+	if !other {
+		t.drop(n.Name, "error in "+e.Phase.String(), t.nodes.Metadata())
+	}
 	return nil
 }
 

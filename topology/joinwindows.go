@@ -35,6 +35,11 @@ func (w JoinWindows) After(d time.Duration) JoinWindows {
 // Grace sets how long the join waits for records that are out of order. Default: it does
 // not wait. A record without a partner has its result when the join's stream time is
 // later by more than d than the last timestamp that a partner could have.
+//
+// If a later version of the program has a longer grace or longer windows, records are
+// kept for longer from then on. A record that had expired before stays expired, and one
+// that was too late to be kept stays too late. Results therefore do not depend on what
+// disks and changelogs still have.
 func (w JoinWindows) Grace(d time.Duration) JoinWindows {
 	w.grace = d
 	return w

@@ -28,6 +28,9 @@ type VersionedOption struct{ history time.Duration }
 //   - Joins of tables and foreign-key joins count it as dropped, as in Kafka Streams.
 //   - [GroupTable], [Table.Suppress] and [Table.Stored] without Versioned skip it.
 //
+// If a later version of the program has a longer history, it grows from then on: versions
+// that had left the history may be missing.
+//
 // A timestamp in the far future moves the time of the table, and so ends the history of
 // all its rows: rows stay, but their earlier versions are gone, and updates with earlier
 // timestamps are too old from then on. [TimestampFrom] can drop such records.

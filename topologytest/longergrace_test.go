@@ -2,6 +2,7 @@ package topologytest_test
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -177,76 +178,121 @@ func TestLongerGraceReopensWindows(t *testing.T) {
 	}
 }
 
-func pairsVersion(t *testing.T, grace time.Duration) *topology.Topology {
+// alone stands for the missing record in a result without a partner.
+const alone = "alone"
+
+// pairsWithGrace joins the records of two streams.
+var pairsWithGrace = map[string]func(left, right topology.Stream[string, string], within topology.JoinWindows) topology.Stream[string, string]{
+	"inner": func(left, right topology.Stream[string, string], within topology.JoinWindows) topology.Stream[string, string] {
+		return topology.JoinWindow(left, right, "pairs", within, func(l, r string) string { return l + " " + r }, serde.String)
+	},
+	"outer": func(left, right topology.Stream[string, string], within topology.JoinWindows) topology.Stream[string, string] {
+		or := func(v string, ok bool) string {
+			if !ok {
+				return alone
+			}
+			return v
+		}
+		return topology.OuterJoinWindow(left, right, "pairs", within, func(l string, lok bool, r string, rok bool) string {
+			return or(l, lok) + " " + or(r, rok)
+		}, serde.String)
+	},
+}
+
+func pairsVersion(t *testing.T, kind string, grace time.Duration) *topology.Topology {
 	b := topology.New()
 	left, right := topology.Source(b, "left", serde.String, serde.String), topology.Source(b, "right", serde.String, serde.String)
-	topology.JoinWindow(left, right, "pairs", topology.Within(graceSize).Grace(grace), func(l, r string) string { return l + " " + r }, serde.String).To("out")
+	pairsWithGrace[kind](left, right, topology.Within(graceSize).Grace(grace)).To("out")
 	return build(t, b)
 }
 
-// A join with a longer grace finds, for late records, all records that had not expired
-// before. No pair comes twice.
+// A join with a longer grace finds, for late records, exactly the records that had not
+// expired before, on each kind of disk. No result comes twice. In an outer join, a record
+// that was too late for the short grace has its result at once.
 func TestLongerGraceOfWindowJoin(t *testing.T) {
 	t.Parallel()
 	seedtest.Run(t, 100, func(t *testing.T, seed uint64) {
-		r := rand.New(rand.NewPCG(seed, 32))
-		g := &graceRun{r: r, d: topologytest.New(t, pairsVersion(t, shortGrace), topologytest.CommitInterval(time.Hour))}
-		type sent struct {
-			at      int64
-			expired bool // by the short grace
-		}
-		all, times := map[string][]sent{}, map[string]int64{"left": -1, "right": -1}
-		must := map[string]bool{}
-		send := func(at processor.Timestamp) {
-			side, other := "left", "right"
-			if r.IntN(2) == 0 {
-				side, other = other, side
-			}
-			n := len(all[side])
-			for i, o := range all[other] {
-				if far := int64(at) - o.at; !o.expired && max(far, -far) <= graceSize.Milliseconds() {
-					pair := fmt.Sprint(n, " ", i)
-					if side == "right" {
-						pair = fmt.Sprint(i, " ", n)
-					}
-					must[pair] = true
+		for kind := range pairsWithGrace {
+			want, got := pairsOverGraces(t, seed, kind)
+			for pair, n := range got {
+				if n > 1 {
+					t.Fatalf("seed %d, %s: the result %s came %d times", seed, kind, pair, n)
+				}
+				if !want[pair] && !strings.Contains(pair, alone) {
+					t.Fatalf("seed %d, %s: the pair %s came, although one of its records had expired", seed, kind, pair)
 				}
 			}
-			g.d.Send(side, 0, []byte("k"), fmt.Append(nil, n), at)
-			all[side], times[side] = append(all[side], sent{at: int64(at)}), max(times[side], int64(at))
-			if r.IntN(3) == 0 {
-				g.d.Commit()
-			}
-		}
-		for range 40 {
-			send(g.next(false))
-		}
-		g.d.Commit()
-		for side := range all {
-			for i := range all[side] {
-				all[side][i].expired = all[side][i].at <= times[side]-(2*graceSize+shortGrace).Milliseconds()
-			}
-		}
-		g.restart(pairsVersion(t, longGrace))
-		for range 60 {
-			send(g.next(true))
-			if r.IntN(20) == 0 {
-				g.d.Commit()
-				g.crash()
-			}
-		}
-		g.d.Commit()
-		seen := map[string]bool{}
-		for _, out := range g.d.Topic("out") {
-			if pair := string(out.Value); seen[pair] {
-				t.Fatalf("seed %d: the pair %s came twice", seed, pair)
-			}
-			seen[string(out.Value)] = true
-		}
-		for pair := range must {
-			if !seen[pair] {
-				t.Fatalf("seed %d: the pair %s is missing", seed, pair)
+			for pair := range want {
+				if got[pair] == 0 {
+					t.Fatalf("seed %d, %s: the result %s is missing", seed, kind, pair)
+				}
 			}
 		}
 	})
+}
+
+// pairsOverGraces sends records to a join with a short grace, and then to one with a long
+// grace. It returns the results that there must be, and how often each has come.
+func pairsOverGraces(t *testing.T, seed uint64, kind string) (want map[string]bool, got map[string]int) {
+	r := rand.New(rand.NewPCG(seed, 32))
+	g := &graceRun{r: r, d: topologytest.New(t, pairsVersion(t, kind, shortGrace), topologytest.CommitInterval(time.Hour))}
+	type sent struct {
+		at      int64
+		expired bool // by the short grace
+	}
+	want, got = map[string]bool{}, map[string]int{}
+	all := map[string][]sent{}
+	times := map[string]int64{"left": -1, "right": -1}
+	gone := map[string]int64{"left": math.MinInt64, "right": math.MinInt64}
+	send := func(at processor.Timestamp) {
+		side, other := "left", "right"
+		if r.IntN(2) == 0 {
+			side, other = other, side
+		}
+		n := len(all[side])
+		result := func(partner any) string {
+			if side == "right" {
+				return fmt.Sprint(partner, " ", n)
+			}
+			return fmt.Sprint(n, " ", partner)
+		}
+		late, paired := int64(at) <= gone[side], false
+		for i, o := range all[other] {
+			if far := int64(at) - o.at; !o.expired && max(far, -far) <= graceSize.Milliseconds() {
+				want[result(i)], paired = true, true
+			}
+		}
+		if kind == "outer" && late && !paired {
+			want[result(alone)] = true
+		}
+		g.d.Send(side, 0, []byte("k"), fmt.Append(nil, n), at)
+		all[side] = append(all[side], sent{int64(at), late})
+		times[side] = max(times[side], int64(at))
+		if r.IntN(3) == 0 {
+			g.d.Commit()
+		}
+	}
+	for range 40 {
+		send(g.next(false))
+	}
+	g.d.Commit()
+	for side := range all {
+		gone[side] = times[side] - (2*graceSize + shortGrace).Milliseconds()
+		for i := range all[side] {
+			all[side][i].expired = all[side][i].at <= gone[side]
+		}
+	}
+	g.restart(pairsVersion(t, kind, longGrace))
+	for range 60 {
+		send(g.next(true))
+		if r.IntN(20) == 0 {
+			g.d.Commit()
+			g.crash()
+		}
+	}
+	g.d.Commit()
+	for _, out := range g.d.Topic("out") {
+		got[string(out.Value)]++
+	}
+	return want, got
 }

@@ -43,6 +43,10 @@ type timedRows[V any] interface {
 	// was lost. It returns -1 if the time was not lost.
 	Newest() int64
 
+	// DeletedBefore returns a time. Rows with an earlier one had expired before the store
+	// was opened, perhaps by a shorter retention.
+	DeletedBefore() int64
+
 	// Add adds a row and returns it. It returns nil if the row has expired or is absent.
 	Add(key []byte, value V, present bool, at int64, origin engine.Origin) (*engine.TimedRow[V], error)
 }
@@ -208,7 +212,9 @@ func (s *joinSide[K, V, O, R]) receive(r *graph.Record[K, V], key []byte) error 
 	if err != nil {
 		return err
 	}
-	waits := s.alone && !joined && later(int64(r.Timestamp), s.lookBack) >= int64(*s.results.streamTime)
+	at := int64(r.Timestamp)
+	// A record that is not kept would miss its later partners.
+	waits := s.alone && !joined && at >= s.own.DeletedBefore() && later(at, s.lookBack) >= int64(*s.results.streamTime)
 	switch {
 	case waits:
 		if err := s.waits.add(r, key, s.results.origin(r.Headers)); err != nil {

@@ -30,14 +30,17 @@ func NewJoinRows[K, V any](name string, ks serde.Serde[K], vs serde.Serde[V], si
 // encoded and logged when it is added, and is found in memory.
 //
 // The store's time is the largest timestamp of its rows. Rows at or before that time
-// minus the retention have expired.
+// minus the retention have expired. They stay expired if the store is opened later with a
+// longer retention: the table has only some of them, and the changelog has others.
 type JoinRows[K, V any] struct {
 	of        *Typed[K, V]
 	env       engine.Env
 	layout    WindowLayout
 	retention int64
 	time      *int64
-	openTime  int64 // no row was later when the store was opened
+	kept      *int64 // engine.Env.Kept
+	gone      int64  // rows before this time had expired when the store was opened
+	openTime  int64  // no row was later when the store was opened
 	seq       uint32
 	rows      *engine.Timeline[V]
 
@@ -64,7 +67,11 @@ func openJoinRows[K, V any](t *Typed[K, V], env engine.Env) (engine.Store, error
 	if err != nil {
 		return nil, err
 	}
-	s := &JoinRows[K, V]{of: t, env: env, layout: NewWindowLayout(interval), retention: t.spec.Retention.Milliseconds(), time: env.Time}
+	s := &JoinRows[K, V]{of: t, env: env, layout: NewWindowLayout(interval), retention: t.spec.Retention.Milliseconds(), time: env.Time, kept: env.Kept}
+	if s.kept == nil {
+		s.kept = new(int64)
+	}
+	s.gone = max(0, *s.kept)
 	if err := s.findTime(); err != nil {
 		return nil, err
 	}
@@ -113,10 +120,14 @@ func (s *JoinRows[K, V]) Newest() int64 {
 	return s.openTime
 }
 
+// DeletedBefore returns a time. Rows with an earlier one had expired before the store was
+// opened, and stay so.
+func (s *JoinRows[K, V]) DeletedBefore() int64 { return s.gone }
+
 // Find appends the rows of an encoded key with from <= At <= to that have not expired, in
 // order of time and, for equal times, of adding.
 func (s *JoinRows[K, V]) Find(dst []*engine.TimedRow[V], key []byte, from, to int64) ([]*engine.TimedRow[V], error) {
-	from = max(from, 0, *s.time-s.retention+1)
+	from = max(from, s.live())
 	to = min(to, max(*s.time, s.openTime)) // no row is later
 	if from > to {
 		return dst, nil
@@ -307,8 +318,14 @@ func (s *JoinRows[K, V]) hold(n int64) {
 	s.env.Budget.Hold(n)
 }
 
+// live returns the smallest timestamp of a row that has not expired, at least 0.
+func (s *JoinRows[K, V]) live() int64 { return max(s.gone, *s.time-s.retention+1) }
+
 // expired reports whether a row with the timestamp has expired.
-func (s *JoinRows[K, V]) expired(at int64) bool { return at <= *s.time-s.retention }
+func (s *JoinRows[K, V]) expired(at int64) bool { return at < s.live() }
+
+// Expire implements engine.Expirer.
+func (s *JoinRows[K, V]) Expire() { *s.kept = max(*s.kept, *s.time-s.retention+1) }
 
 // Flush implements engine.Store. It also deletes the segments that have expired. Rows
 // that have expired since they were added are only in the changelog.

@@ -24,9 +24,12 @@ import (
 // foreign returns the foreign key of a left row. If ok is false, or if the right table's
 // key serde is Optional (see serde.Optional) and the key is absent, the left row has no
 // foreign key. Such a row has no result, and is counted as dropped. foreign is also
-// called for the old row of an update, so its result must depend on the row only. If
-// foreign changes in a new version of the program, reset the application (see "Starting
-// over" in package millrace).
+// called for the old row of an update, so its result must depend on the row only. A
+// foreign key that the right table's key serde cannot encode is an error of the left row,
+// in the phase process. One that it cannot decode is an error of the message in the task
+// of the right row, in the phase decode. If the error policy skips it, the row of the
+// result stays as it is until the left row changes. If foreign changes in a new version
+// of the program, reset the application (see "Starting over" in package millrace).
 //
 // # How it works
 //
@@ -83,7 +86,7 @@ func JoinForeign[K, L, F, R, V any](left Table[K, L], right Table[F, R], name st
 //
 // If foreign fails for a new row and the error policy skips the error, the row has no
 // foreign key and therefore no result. If f fails and the policy skips the error, the row
-// of the result stays unchanged until the next update of one of the two rows.
+// of the result is absent until the next update of one of the two rows.
 func TryJoinForeign[K, L, F, R, V any](left Table[K, L], right Table[F, R], name string, foreign func(processor.Record[K, L]) (key F, ok bool, err error), f func(l L, r R) (V, error), vs serde.Serde[V], opts ...TableOption) Table[K, V] {
 	return joinForeign(left, right, name, foreignJoin[K, L, F, R, V]{
 		op: "joinForeign", given: []any{foreign, f},

@@ -1,6 +1,7 @@
 package topologytest_test
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -241,5 +242,56 @@ func TestForeignJoinOfARowThatIsGone(t *testing.T) {
 	w.d.Commit()
 	if got := latestOf(w.d, "out"); len(got) > 0 {
 		t.Errorf("the rows are %v", got)
+	}
+}
+
+// A foreign key that the serde of the right table cannot encode is an error of the left
+// row. One that it cannot decode is an error of the message to the right row. In both
+// cases the row has no result, and other rows have theirs.
+func TestForeignKeyWithoutEncoding(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		keys  picky
+		phase processor.Phase
+		node  string
+		topic string
+	}{
+		"encode":           {picky{noWrite: true}, processor.Process, "join-subscription-registration-processor", "left"},
+		"encode, by panic": {picky{noWrite: true, panics: true}, processor.Process, "join-subscription-registration-processor", "left"},
+		"decode":           {picky{noRead: true}, processor.Decode, "join-subscription-registration-source", "join-subscription-registration-topic"},
+		"decode, by panic": {picky{noRead: true, panics: true}, processor.Decode, "join-subscription-registration-source", "join-subscription-registration-topic"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			run := func(action processor.Action) (*topologytest.Driver, error) {
+				b := topology.New()
+				left := topology.SourceTable(b, "left", serde.String, serde.String)
+				right := topology.SourceTable(b, "right", serde.Serde[string](test.keys), serde.String)
+				owner := func(v string) (string, bool) { return v, true }
+				topology.JoinForeign(left, right, "join", owner, func(l, r string) string { return l + "+" + r }, serde.String).Stream().To("out")
+				d := topologytest.New(t, build(t, b), topologytest.ErrorPolicy(processor.ErrorPolicy{Decode: action, Process: action}))
+				return d, d.Try(func() {
+					topologytest.Input(d, "right", serde.String, serde.String).Send("x", "X", start)
+					in := topologytest.Input(d, "left", serde.String, serde.String)
+					in.Send("a", poison, start)
+					in.Send("b", "x", start)
+				})
+			}
+			var e *processor.Error
+			if _, err := run(processor.Fail); !errors.As(err, &e) {
+				t.Fatalf("got %v, want a *processor.Error", err)
+			}
+			if e.Phase != test.phase || e.Node != test.node || !strings.HasSuffix(e.Topic, test.topic) || !errors.Is(e, errPoison) && !strings.Contains(e.Error(), poison) {
+				t.Errorf("got %v, want phase %v of node %s, topic %s", e, test.phase, test.node, test.topic)
+			}
+			d, err := run(processor.Skip)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want(t, lines(topologytest.Output(d, "out", serde.String, serde.String).Records()), "b=x+X")
+			if n := d.DropReasons()["error in "+test.phase.String()]; n != 1 {
+				t.Errorf("%d records are counted as dropped, want 1: %v", n, d.DropReasons())
+			}
+		})
 	}
 }

@@ -29,6 +29,15 @@ type ForeignResolve[K, A, F, B, R any] struct {
 
 const staleResponse = "stale response"
 
+// responseState says whether a response is about the present left row.
+type responseState int
+
+const (
+	unknownResponse responseState = iota // the left row's value cannot be encoded
+	presentResponse
+	outdatedResponse
+)
+
 // New makes the node's instance for one task. One of the children takes subscriptions,
 // the others take the results.
 func (c ForeignResolve[K, A, F, B, R]) New(t graph.Task, n *graph.Node, children []any) (any, error) {
@@ -62,7 +71,7 @@ type foreignResolve[K, A, F, B, R any] struct {
 	updates updates[K, R]
 
 	row   graph.Record[K, A] // the left row of the response
-	stale bool
+	state responseState
 	to    foreignKey[F] // of the row that asks again
 }
 
@@ -82,31 +91,39 @@ func (j *foreignResolve[K, A, F, B, R]) Receive(r *graph.Record[K, foreign.Respo
 	copyKey(&j.row, r)
 	j.row.Value, j.row.NoValue = left.Value, !left.Present
 	if err := j.call(r); err != nil {
-		if ok, failure := j.callFailed(r, err); !ok {
+		if _, failure := j.callFailed(r, err); failure != nil {
 			return failure
 		}
 	}
-	if j.stale {
+	switch j.state {
+	case outdatedResponse:
 		return j.receiveStale(r)
+	case presentResponse:
+		return j.updates.send()
 	}
-	return j.updates.send()
+	return nil
 }
 
 func (j *foreignResolve[K, A, F, B, R]) callFailed(r *graph.Record[K, foreign.Response], err error) (ok bool, failure error) {
 	return j.joinFailed(err, func() error { return j.call(r) })
 }
 
-// call says whether the response is stale. If not, it sets the update of the result.
+// call finds the state of the response. If it is about the present left row, call sets
+// the update of the result. If the joiner fails, the row of the result is absent.
 func (j *foreignResolve[K, A, F, B, R]) call(r *graph.Record[K, foreign.Response]) (err error) {
 	defer graph.Guard(&err)
 	left := &j.row
+	j.state = unknownResponse
 	hash, err := j.again.hash(left.Value, !left.NoValue)
 	if err != nil {
 		return err
 	}
-	if j.stale = hash != r.Value.Hash; j.stale {
+	if j.state = presentResponse; hash != r.Value.Hash {
+		j.state = outdatedResponse
 		return nil
 	}
+	var none R
+	j.set(r, none, false)
 	var right B
 	if r.Value.Value != nil {
 		if right, err = j.right.Decode(r.Value.Value); err != nil {

@@ -72,7 +72,10 @@ func (g Global[K, V]) globalSpec() processor.StoreSpec { return g.spec }
 //     Deletions may then be gone from the topic.
 //   - The serdes, the name of the store, or the topic have changed.
 //
-// The topic should be compacted. Keep it small: each process reads and stores it.
+// The topic should be compacted. If the broker deletes old records from it
+// (cleanup.policy=delete), a process that reads the topic again lacks their rows, and
+// processes differ. A warning in the log says so at each start. Keep the topic small:
+// each process reads and stores it.
 //
 // Records without a key are dropped, and counted as dropped. A record that cannot be
 // decoded goes to the error policy, with the phase decode. This happens in each process,

@@ -9,9 +9,14 @@ import (
 )
 
 // SourceTable reads a topic as a table. A record is the new row of its key; a record
-// without a value deletes the row. The topic should be compacted. The store has the name
-// of the topic, so the changelog is <app>-<topic>-changelog. With [SourceAsChangelog],
-// the topic itself is the changelog.
+// without a value deletes the row. The store has the name of the topic, so the changelog
+// is <app>-<topic>-changelog. With [SourceAsChangelog], the topic itself is the
+// changelog.
+//
+// The topic should be compacted. If the broker deletes old records from it
+// (cleanup.policy=delete), that deletes no rows: a row stays in the table until a record
+// deletes it. But an application that begins later lacks the rows of the deleted records.
+// A warning in the log says so at each start.
 //
 // Records without a key are dropped, and counted as dropped. Records are applied in order
 // of offset, and a row has the timestamp of its record. A record also replaces the row if

@@ -79,7 +79,10 @@ func run(ctx context.Context, o options, stdout, stderr io.Writer) error {
 		return err
 	}
 	defer client.Close()
-	if err := broker.Create(ctx, client, partitions, topics...); err != nil {
+	if err := broker.CreateCompacted(ctx, client, partitions, tables...); err != nil {
+		return err
+	}
+	if err := broker.Create(ctx, client, partitions, streams...); err != nil {
 		return err
 	}
 	s := newShop(sendTo(client), o.seed, time.Now())

@@ -8,10 +8,14 @@ import (
 // partitions is the number of partitions of each topic.
 const partitions = 2
 
-// topics are the topics of the shop. All values but the keys of windows are JSON.
-var topics = []string{
-	"users",    // user by ID
-	"regions",  // region by code
+// The topics of the shop. All values are JSON. The topics of tables are compacted, so
+// that Kafka keeps the newest record of each key.
+var tables = []string{
+	"users",   // user by ID
+	"regions", // region by code
+}
+
+var streams = []string{
 	"orders",   // order by user
 	"payments", // payment by order
 

@@ -198,6 +198,7 @@ func (r *Run) prepareTopics() error {
 	if err := setup.checkTables(r.cfg.Graph); err != nil {
 		return err
 	}
+	setup.warnTables(r.cfg.Graph)
 	if err := r.keepPartitions(); err != nil {
 		return err
 	}

@@ -122,6 +122,40 @@ func (t *topicSetup) checkTables(g *graph.Graph) error {
 	return errors.Join(problems...)
 }
 
+// warnTables warns of topics of tables from which the broker deletes records by their age
+// or by the size of the topic. The records of rows that did not change for long are then
+// gone.
+func (t *topicSetup) warnTables(g *graph.Graph) {
+	for _, name := range topicsOfTables(g) {
+		topic, _ := t.catalogue.lookup(name)
+		policy := topic.Configs["cleanup.policy"]
+		if strings.Contains(policy, "delete") && t.catalogue.expires(name) {
+			t.log.Warn("the broker deletes old records from the topic of a table, also those of rows that exist: "+
+				"an application or a global table that reads the topic later lacks these rows; set cleanup.policy=compact on the topic",
+				"topic", name, "cleanup.policy", policy)
+		}
+	}
+}
+
+// topicsOfTables returns the topics whose records are the rows of a table, or are kept in
+// a global store.
+func topicsOfTables(g *graph.Graph) (names []string) {
+	for _, n := range g.Nodes {
+		if n.Table && len(n.Parents) == 1 && n.Parents[0].Kind == graph.Source {
+			for _, topic := range n.Parents[0].Topics {
+				if !topic.Internal {
+					names = append(names, topic.Name)
+				}
+			}
+		}
+	}
+	for _, global := range g.Globals {
+		names = append(names, global.Topic.Name)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
 // ensure creates the missing internal topics, and checks the others.
 func (t *topicSetup) ensure(specs []topics.Spec) error {
 	return t.untilReachable("preparing internal topics", func(ctx context.Context) error {

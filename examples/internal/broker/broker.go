@@ -149,7 +149,17 @@ func writeMarkers(brokers []string, markers []kadm.TxnMarkers) error {
 // It leaves existing topics unchanged. It returns when all partitions have a leader, so
 // that they can be written and read.
 func Create(ctx context.Context, client *kgo.Client, partitions int32, topics ...string) error {
-	responses, err := kadm.NewClient(client).CreateTopics(ctx, partitions, -1, nil, topics...)
+	return create(ctx, client, partitions, nil, topics)
+}
+
+// CreateCompacted is Create for the topics of tables: the broker keeps the newest record
+// of each key.
+func CreateCompacted(ctx context.Context, client *kgo.Client, partitions int32, topics ...string) error {
+	return create(ctx, client, partitions, map[string]*string{"cleanup.policy": kadm.StringPtr("compact")}, topics)
+}
+
+func create(ctx context.Context, client *kgo.Client, partitions int32, configs map[string]*string, topics []string) error {
+	responses, err := kadm.NewClient(client).CreateTopics(ctx, partitions, -1, configs, topics...)
 	if err != nil {
 		return fmt.Errorf("create topics %s: %w", strings.Join(topics, ", "), err)
 	}

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/twmb/franz-go/pkg/kmsg"
+
 	"github.com/millrace-streams/millrace/internal/taskid"
 )
 
@@ -178,6 +180,24 @@ func FuzzParseAssignment(f *testing.F) {
 		again, err := ParseAssignment(a.Append(nil))
 		if err != nil || !reflect.DeepEqual(again, a) {
 			t.Fatalf("%+v became %+v, %v", a, again, err)
+		}
+	})
+}
+
+// What the coordinator returns is untrusted input: another version, or another program,
+// may have written it.
+func FuzzParseSync(f *testing.F) {
+	f.Add([]byte{})
+	for _, a := range assignments {
+		outer := kmsg.NewConsumerMemberAssignment()
+		topic := kmsg.NewConsumerMemberAssignmentTopic()
+		topic.Topic, topic.Partitions = "in", []int32{0, 3}
+		outer.Topics, outer.UserData = append(outer.Topics, topic), a.Append(nil)
+		f.Add(outer.AppendTo(nil))
+	}
+	f.Fuzz(func(t *testing.T, src []byte) {
+		if partitions, a, err := parseSync(src); err == nil && len(src) == 0 && (partitions != nil || len(a.Tasks.Active) > 0) {
+			t.Fatalf("no bytes became %v and %+v", partitions, a)
 		}
 	})
 }

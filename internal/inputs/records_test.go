@@ -2,11 +2,14 @@ package inputs
 
 import (
 	"context"
+	"encoding/json"
+	"reflect"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/millrace-streams/millrace/internal/engine"
 	"github.com/millrace-streams/millrace/internal/registrytopic"
 	"github.com/millrace-streams/millrace/internal/restore"
 )
@@ -92,6 +95,40 @@ func FuzzKey(f *testing.F) {
 		p, ok := parseKey(registrytopic.Start, []byte(text))
 		if again, okAgain := parseKey(registrytopic.Start, []byte(registrytopic.Start.Key(p.String()))); ok && (!okAgain || again != p) {
 			t.Errorf("%q is %v, whose key is %q", text, p, registrytopic.Start.Key(p.String()))
+		}
+	})
+}
+
+// The records of the disks of other processes are untrusted input. What can be read can
+// be written, and is then read as the same.
+func FuzzDisks(f *testing.F) {
+	f.Add("disk/p/in/0", []byte(`{"version":1,"inputs":[{"topic":"in","partition":0,"topic_id":"","offset":5,"metadata":"m"}],"changelogs":[{"topic":"log","topic_id":"","position":-1}]}`))
+	f.Add("disk/p/in/-1", []byte(`{}`))
+	f.Add("disk//in/0", []byte(`{"inputs":[{"topic_id":"?"}]}`))
+	f.Add("disk", []byte(`[]`))
+	f.Fuzz(func(t *testing.T, text string, value []byte) {
+		k, ok := parseDiskKey([]byte(text))
+		if !ok {
+			return
+		}
+		if again, ok := parseDiskKey([]byte(k.String())); !ok || again != k {
+			t.Fatalf("%q is %v, which is read as %v, %v", text, k, again, ok)
+		}
+		read := func(value []byte) (engine.Progress, error) {
+			s := &Records{disks: map[diskKey]engine.Progress{}}
+			err := s.applyDisk(k, value)
+			return s.disks[k], err
+		}
+		p, err := read(value)
+		if err != nil {
+			return
+		}
+		data, err := json.Marshal(diskOf(p))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again, err := read(data); err != nil || !reflect.DeepEqual(again, p) {
+			t.Fatalf("%s became %+v, %v", value, again, err)
 		}
 	})
 }

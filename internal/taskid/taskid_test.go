@@ -19,3 +19,15 @@ func TestIDAsText(t *testing.T) {
 		}
 	}
 }
+
+// A name that can be read is the name of the task that was read.
+func FuzzParse(f *testing.F) {
+	f.Add("0_3")
+	f.Add("00_1")
+	f.Add("1_2_3")
+	f.Fuzz(func(t *testing.T, text string) {
+		if id, err := taskid.Parse(text); err == nil && id.String() != text {
+			t.Fatalf("%q is read as %v", text, id)
+		}
+	})
+}

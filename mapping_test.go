@@ -56,6 +56,9 @@ func TestMappingPagesGiveReasons(t *testing.T) {
 			if row.ours == "–" && !strings.HasPrefix(row.reason, "Not there yet") && !strings.HasPrefix(row.reason, "No counterpart") && !strings.HasPrefix(row.reason, "See ") {
 				t.Errorf("%s:%d: no counterpart and no reason: say Not there yet, or No counterpart and why", page, row.line)
 			}
+			if row.reason == "Not there yet." || row.reason == "No counterpart." {
+				t.Errorf("%s:%d: say also why, or what to do instead", page, row.line)
+			}
 		}
 	}
 }

@@ -56,7 +56,9 @@ type Cogrouped[K, A any] struct{ inputs []Folded[K, A] }
 //	both.Aggregate("activity", zero, serde.JSON[Activity]())
 //
 // The records of all inputs with one key change one row. The order of records of
-// different inputs is that of the task: see "Order" in the package documentation.
+// different inputs is that of the task: see "Order" in the package documentation. A row
+// has the largest timestamp of its records, and an update of it the headers of the last
+// one.
 //
 // As for [Join], the topics behind the inputs must have the same number of partitions.
 // Groupings whose key may have changed are repartitioned.

@@ -33,6 +33,36 @@ func ExampleGroupTable() {
 	// counts: Oslo 1
 }
 
+// The stock of each shelf: the sum over the items that lie on it. If the number of an
+// item changes, the old number is subtracted.
+func ExampleAggregateTable() {
+	type item struct {
+		Shelf string
+		Count int64
+	}
+	b := topology.New()
+	items := topology.SourceTable(b, "items", serde.String, serde.JSON[item]())
+	onShelf := topology.GroupTable(items, "by-shelf", func(i item) string { return i.Shelf }, serde.String)
+	zero := func() int64 { return 0 }
+	add := func(sum int64, r processor.Record[string, item]) int64 { return sum + r.Value.Count }
+	subtract := func(sum int64, r processor.Record[string, item]) int64 { return sum - r.Value.Count }
+	topology.AggregateTable(onShelf, "stock", zero, add, subtract, serde.Int64).Stream().To("stocks")
+
+	d := start(b, topologytest.EveryUpdate())
+	in := topologytest.Input(d, "items", serde.String, serde.JSON[item]())
+	in.Send("tea", item{"A", 10}, time.UnixMilli(1))
+	in.Send("rice", item{"A", 5}, time.UnixMilli(2))
+	in.Send("tea", item{"A", 7}, time.UnixMilli(3))
+	in.Send("tea", item{"B", 7}, time.UnixMilli(4))
+	printTopic(d, "stocks", serde.Int64)
+	// Output:
+	// stocks: A 10
+	// stocks: A 15
+	// stocks: A 12
+	// stocks: A 5
+	// stocks: B 7
+}
+
 // The ages of users, and the adults among them in a table of their own.
 func ExampleSourceTable() {
 	b := topology.New()

@@ -9,6 +9,11 @@ import (
 
 // Grouped is a stream in which records with equal keys meet in one task, ready to be
 // aggregated. If it has a repartition topic, all aggregations on it share that topic.
+//
+// Without windows there are no late records: an aggregation takes the records of a key in
+// the order in which they arrive. A row has the largest timestamp of its records, and an
+// update of it the headers of the last one. See "Updates of tables" in the package
+// documentation for the order of updates.
 type Grouped[K, V any] struct {
 	g *grouping[K, V]
 }

@@ -25,6 +25,10 @@ type GroupedTable[K, V any] struct {
 // key is called for the old and the new value of each update. Its result must therefore
 // depend on the value only. The table must have a store, or must be derived from a table
 // that has one.
+//
+// There are no late records: the updates of a row are sent in order, with the timestamp
+// and the headers of the update, and a group takes them in the order in which they
+// arrive. An update of the past of a [Versioned] table changes no group.
 func GroupTable[K, V, K2 any](t Table[K, V], name string, key func(V) K2, ks serde.Serde[K2], opts ...GroupOption) GroupedTable[K2, V] {
 	return groupTable(t, name, key, func(r *graph.Record[K, V]) (K2, error) { return key(r.Value), nil }, ks, opts)
 }

@@ -4,6 +4,7 @@ import (
 	"flag"
 	"iter"
 	"maps"
+	"math"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -30,6 +31,7 @@ var formats = []topologytest.Format{
 	topologytest.Text("other", serde.String, serde.String),
 	topologytest.Text("counts", serde.String, serde.Int64),
 	topologytest.Text("windows", serde.TimeWindowed(serde.String, 10*time.Second), serde.Int64),
+	topologytest.Text("forever", serde.TimeWindowed(serde.String, math.MaxInt64), serde.Int64),
 	topologytest.Text("sessions", serde.SessionWindowed(serde.String), serde.Int64),
 	topologytest.Versions[string, string]("past"),
 	topologytest.Rows("count", func(d *topologytest.Driver, p int32) iter.Seq2[state.Entry[string, int64], error] {
@@ -54,6 +56,15 @@ var scenarioTopologies = map[string]map[string]func(b *topology.Builder){
 			ways[1].To("other")
 		},
 		"merge": func(b *topology.Builder) { clicks(b).Merge(orders(b)).To("out") },
+		"repartition": func(b *topology.Builder) {
+			page := func(r processor.Record[string, string]) *string {
+				if r.Value == "/" {
+					return nil
+				}
+				return &r.Value
+			}
+			topology.Repartition(topology.SelectKey(clicks(b), page, serde.Nullable(serde.String)), "by-page").To("out")
+		},
 	},
 	"aggregations": {
 		"count": func(b *topology.Builder) { byKey(b).Count("count").Stream().To("counts") },
@@ -64,11 +75,8 @@ var scenarioTopologies = map[string]map[string]func(b *topology.Builder){
 			byKey(b).Reduce("longest", func(a, b string) string { return max(a, b) }).Stream().To("out")
 		},
 		"cogroup": func(b *topology.Builder) {
-			add := func(by int64) func(int64, processor.Record[string, string]) int64 {
-				return func(a int64, _ processor.Record[string, string]) int64 { return a + by }
-			}
-			both := topology.Cogroup(topology.Fold(byKey(b), add(1)), topology.Fold(topology.GroupByKey(orders(b), "orders-by-key"), add(100)))
-			both.Aggregate("both", func() int64 { return 0 }, serde.Int64).Stream().To("counts")
+			both := topology.Cogroup(topology.Fold(byKey(b), addTo(1)), topology.Fold(topology.GroupByKey(orders(b), "orders-by-key"), addTo(100)))
+			both.Aggregate("both", zero, serde.Int64).Stream().To("counts")
 		},
 	},
 	"merged": {
@@ -80,8 +88,15 @@ var scenarioTopologies = map[string]map[string]func(b *topology.Builder){
 		"tumbling": windowed(topology.Tumbling(10 * time.Second).Grace(5 * time.Second)),
 		"hopping":  windowed(topology.Hopping(10*time.Second, 4*time.Second)),
 		"sliding":  windowed(topology.Sliding(10 * time.Second)),
+		"unlimited": func(b *topology.Builder) {
+			byKey(b).Window(topology.Unlimited(time.UnixMilli(5000))).Count("forever").Stream().To("forever")
+		},
 		"sessions": func(b *topology.Builder) {
 			byKey(b).Sessions(10 * time.Second).Grace(5 * time.Second).Count("visits").Stream().To("sessions")
+		},
+		"cogroup": func(b *topology.Builder) {
+			both := topology.Cogroup(topology.Fold(byKey(b), addTo(1)), topology.Fold(topology.GroupByKey(orders(b), "orders-by-key"), addTo(100)))
+			both.Window(topology.Tumbling(10*time.Second)).Aggregate("per-window", zero, serde.Int64).Stream().To("windows")
 		},
 	},
 	"closed": {
@@ -114,6 +129,18 @@ var scenarioTopologies = map[string]map[string]func(b *topology.Builder){
 			itself := func(city string) string { return city }
 			topology.GroupTable(users(b), "by-city", itself, serde.String).Count("count").Stream().To("counts")
 		},
+		"sums": func(b *topology.Builder) {
+			parity := func(n int64) string { return [...]string{"even", "odd"}[n%2] }
+			numbers := topology.GroupTable(topology.SourceTable(b, "numbers", serde.String, serde.Int64), "by-parity", parity, serde.String)
+			add := func(sum int64, r processor.Record[string, int64]) int64 { return sum + r.Value }
+			subtract := func(sum int64, r processor.Record[string, int64]) int64 { return sum - r.Value }
+			topology.AggregateTable(numbers, "sums", zero, add, subtract, serde.Int64).Stream().To("counts")
+		},
+		"ttl": func(b *topology.Builder) {
+			users := topology.SourceTable(b, "users", serde.String, serde.String, topology.TTL(10*time.Second))
+			topology.GroupTable(users, "by-city", func(city string) string { return city }, serde.String).Count("count").Stream().To("counts")
+			users.Stream().To("out")
+		},
 		"to-table": func(b *topology.Builder) { clicks(b).ToTable("last").Stream().To("out") },
 	},
 	"joins": {
@@ -134,6 +161,10 @@ var scenarioTopologies = map[string]map[string]func(b *topology.Builder){
 			city := func(user string) (string, bool) { return user, user != "" }
 			topology.JoinForeign(users(b), cities(b), "lives-in", city, plus, serde.String).Stream().To("out")
 		},
+		"left-foreign": func(b *topology.Builder) {
+			city := func(user string) (string, bool) { return user, user != "" }
+			topology.LeftJoinForeign(users(b), cities(b), "lives-in", city, plusMaybe, serde.String).Stream().To("out")
+		},
 		"global": func(b *topology.Builder) {
 			all := topology.GlobalTable(b, "cities", serde.String, serde.String)
 			topology.LeftJoinGlobal(orders(b), all, func(order string) string { return order }, plusMaybe, serde.String).To("out")
@@ -149,6 +180,9 @@ var scenarioTopologies = map[string]map[string]func(b *topology.Builder){
 		},
 		"left": func(b *topology.Builder) {
 			topology.LeftJoinWindow(orders(b), clicks(b), "near", near, plusMaybe, serde.String).To("out")
+		},
+		"self": func(b *topology.Builder) {
+			topology.JoinWindow(clicks(b), clicks(b), "near", topology.Within(10*time.Second), plus, serde.String).To("out")
 		},
 		"outer": func(b *topology.Builder) {
 			topology.OuterJoinWindow(orders(b), clicks(b), "near", near, either, serde.String).To("out")
@@ -196,6 +230,13 @@ func cities(b *topology.Builder) topology.Table[string, string] {
 
 func byKey(b *topology.Builder) topology.Grouped[string, string] {
 	return topology.GroupByKey(clicks(b), "by-key")
+}
+
+func zero() int64 { return 0 }
+
+// addTo returns a function that adds a number for each record.
+func addTo(by int64) func(int64, processor.Record[string, string]) int64 {
+	return func(a int64, _ processor.Record[string, string]) int64 { return a + by }
 }
 
 // windowed counts clicks by key and window.

@@ -16,7 +16,8 @@ import (
 //
 // The key of a row contains the session. If a session grows, its old row is deleted and a
 // new row is put. With merged updates, a row that comes and goes between two commits is
-// not forwarded. The timestamp of an update is the end of its session.
+// not forwarded. The timestamp of an update is the end of its session, and its headers
+// are those of the last record.
 //
 // The operator's stream time is the largest timestamp of the records that have reached
 // it, including the present one. It survives restarts. A session is closed if its end is

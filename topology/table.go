@@ -64,7 +64,8 @@ type place struct {
 	store string
 }
 
-// Stream returns the updates of the table. A deleted row is a record without a value.
+// Stream returns the updates of the table, with their timestamps and headers, in the
+// order in which the table forwards them. A deleted row is a record without a value.
 func (t Table[K, V]) Stream(opts ...Option) Stream[K, V] {
 	n := t.b.add(&node{kind: graph.Processor, op: "stream", make: operator.TableStream[K, V]{}.New}, nameOf(opts), t.n)
 	return Stream[K, V]{flow[K, V]{b: t.b, n: n, keys: t.keys, values: t.values}}

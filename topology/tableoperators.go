@@ -13,7 +13,8 @@ import (
 // If a row no longer passes, it is deleted in the result. Whether a row that does not
 // pass was there before is known only if the table, or one that it is derived from, has a
 // store. With a store, a row that is absent before and after is not forwarded. Without a
-// store, each row that does not pass is forwarded as a deletion.
+// store, each row that does not pass is forwarded as a deletion. Updates keep their
+// order, timestamps and headers.
 func (t Table[K, V]) Filter(keep func(V) bool, opts ...Option) Table[K, V] {
 	return filterTable(t, "filter", keep, opts, func(r *graph.Record[K, V]) (bool, error) { return keep(r.Value), nil })
 }
@@ -49,7 +50,8 @@ func filterTable[K, V any](t Table[K, V], op string, given any, opts []Option, k
 // f is not called for it, unless the table's value serde is Optional (see
 // serde.Nullable). If an operator on the result needs old values, f is also called for
 // the old value of an update. The result of f must therefore depend on the value only.
-// The result has no store; see [Table.Stored].
+// Updates keep their order, timestamps and headers. The result has no store; see
+// [Table.Stored].
 func MapTable[K, V, V2 any](t Table[K, V], f func(V) V2, vs serde.Serde[V2], opts ...Option) Table[K, V2] {
 	return mapTable(t, f, func(r *graph.Record[K, V]) (V2, error) { return f(r.Value), nil }, vs, opts)
 }

@@ -163,7 +163,7 @@ func TestFailingTableFunctions(t *testing.T) {
 	f.Feed("in", "a:x@1", "a:bad@2", "a:y@3")
 	// The filter is also asked about the old row of the third record.
 	f.Expect("mapped a:x@1", "filtered a:x@1", "mapped a:-@2", "filtered a:-@2", "mapped a:y@3", "filtered a:y@3")
-	if got := strings.Join(f.Failures, "; "); got != "map: process: fails; filter: process: fails; filter: process: fails" {
+	if got := strings.Join(f.Failures, "; "); got != "map: process: fails; filter: process: fails; filter: process: the row before the update: fails" {
 		t.Errorf("failures %s", got)
 	}
 }

@@ -12,8 +12,13 @@ import (
 // present one. When stream time minus grace reaches the end of a window, the window is
 // closed and takes no more records. Stream time survives restarts.
 //
-// The table of an aggregation sends a row whenever it has changed.
-// [WindowedTable.Final] makes it send a row once, when its window is closed.
+// A late record, for which a window is closed, is dropped and counted as dropped, once
+// for each such window. A row has the largest timestamp of its records, and an update of
+// it the headers of the last one.
+//
+// The table of an aggregation sends a row whenever it has changed; see "Updates of
+// tables" in the package documentation for the order. [WindowedTable.Final] makes it send
+// a row once, when its window is closed.
 type Windowed[K, V any] struct {
 	g Grouped[K, V]
 	w Windows

@@ -212,7 +212,7 @@ func (d *DB) Stamp() time.Time {
 // of an earlier batch, every Apply fails. The database must then be closed. When it is
 // opened again, it has the state of an earlier batch.
 func (d *DB) Apply(b *Batch) error {
-	if err := b.flushReplays(); err != nil {
+	if err := errors.Join(b.flushReplays(), b.addBulk()); err != nil {
 		return err
 	}
 	d.mu.Lock()

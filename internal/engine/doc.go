@@ -11,6 +11,9 @@
 // exactly the state of some confirmed commit: it may be old, but it is never ahead and
 // never torn.
 //
+// A restore writes many rows. It collects them in a Batch that adds them to the database
+// in the order of their keys ([DB.NewBulk]).
+//
 // # Formats of values
 //
 // A store whose values were migrated has rows of several formats. [Cells] converts a row

@@ -21,15 +21,13 @@ type Config struct {
 	// this package come after them and take precedence.
 	Opts []kgo.Opt
 
-	// BatchRecords is the number of records of one partition that the sink gets at a
-	// time, if there are enough. 0 means 20,000: batches are then large enough for the
-	// stores and small enough for memory.
+	// BatchRecords is the largest number of records that are handed over at a time. 0
+	// means 20,000.
 	BatchRecords int
 
-	// BufferBytes limits the keys and values that are buffered for all partitions
-	// together, and the size of a fetch. Above the limit, all records are handed over in
-	// smaller batches. 0 means 64 MiB.
-	BufferBytes int64
+	// FetchBytes limits the size of a fetch. The client has one more, which it fetched
+	// ahead. 0 means 50 MiB.
+	FetchBytes int64
 
 	// MissingTimeout is how long a topic may be unknown before it counts as missing. 0
 	// means 5 s.
@@ -48,7 +46,7 @@ type Restorer struct {
 
 // Sink gets the records of partition parts[p], in order, without transaction markers.
 // next is the position after them: the From of a later restore. records may be empty, if
-// only the position moved. The slice is reused after the call; the records and their
+// only the position moved. The slice is used again after the call; the records and their
 // bytes are not. An error ends this partition.
 type Sink func(p int, records []*kgo.Record, next int64) error
 
@@ -74,8 +72,8 @@ func New(cfg Config) (*Restorer, error) {
 	if cfg.BatchRecords == 0 {
 		cfg.BatchRecords = 20_000
 	}
-	if cfg.BufferBytes == 0 {
-		cfg.BufferBytes = 64 << 20
+	if cfg.FetchBytes == 0 {
+		cfg.FetchBytes = 50 << 20
 	}
 	if cfg.MissingTimeout == 0 {
 		cfg.MissingTimeout = 5 * time.Second
@@ -127,13 +125,10 @@ type reading struct {
 	Partition
 	index    int
 	topicID  TopicID
-	position int64 // after the last record read
-	handed   int64 // after the last record that the sink has
+	position int64 // after the last record that the sink has
 	end      int64
-	buffer   []*kgo.Record
-	bytes    int64 // of buffer
 	records  int64 // handed to the sink
-	total    int64 // bytes handed to the sink
+	bytes    int64 // of their keys and values
 }
 
 // run is one call of Restore.
@@ -145,11 +140,11 @@ type run struct {
 	progress func(Progress)
 	started  time.Time
 
-	cl       *kgo.Client
-	reading  map[topicPartition]*reading
-	buffered int64 // bytes, of all partitions
-	records  int64
-	errs     []error
+	cl      *kgo.Client
+	reading map[topicPartition]*reading
+	batch   []*kgo.Record // scratch
+	records int64
+	errs    []error
 }
 
 // admit finishes the partitions that need no reading or cannot be read.
@@ -181,7 +176,7 @@ func (r *run) admit(parts []Partition, ranges []Range) {
 			r.finished(i, p.From, err)
 			continue
 		}
-		r.reading[key] = &reading{Partition: p, index: i, topicID: held.TopicID, position: p.From, handed: p.From, end: end}
+		r.reading[key] = &reading{Partition: p, index: i, topicID: held.TopicID, position: p.From, end: end}
 	}
 }
 
@@ -213,11 +208,6 @@ func (r *run) read() error {
 			return fmt.Errorf("restoring changelogs: %w", kgo.ErrClientClosed)
 		}
 		fetches.EachPartition(r.fetched)
-		if r.buffered > r.cfg.BufferBytes {
-			for _, p := range r.reading {
-				r.hand(p)
-			}
-		}
 		if silent && fetches.NumRecords() == 0 {
 			r.explain()
 		}
@@ -252,12 +242,11 @@ func (r *run) open() error {
 	return nil
 }
 
-// fetchBytes returns the largest size of a fetch. The client has one more, which it
-// fetched ahead.
-func (c *Config) fetchBytes() int32 { return int32(min(max(c.BufferBytes, 1<<20), 50<<20)) }
+// fetchBytes returns the largest size of a fetch.
+func (c *Config) fetchBytes() int32 { return int32(min(max(c.FetchBytes, 1<<20), 50<<20)) }
 
 // partitionBytes returns how much of one partition a fetch brings.
-func (c *Config) partitionBytes() int32 { return int32(min(max(c.BufferBytes/8, 256<<10), 4<<20)) }
+func (c *Config) partitionBytes() int32 { return int32(min(max(c.FetchBytes/8, 256<<10), 4<<20)) }
 
 func (r *run) fetched(f kgo.FetchTopicPartition) {
 	p := r.reading[topicPartition{f.Topic, f.Partition}]
@@ -270,25 +259,24 @@ func (r *run) fetched(f kgo.FetchTopicPartition) {
 			return
 		}
 	}
+	next, bytes := p.position, int64(0)
+	batch := r.batch[:0]
 	for _, record := range f.Records {
 		if record.Offset >= p.end {
-			p.position = p.end
+			next = p.end
 			break
 		}
-		p.position = record.Offset + 1
-		if record.Attrs.IsControl() {
-			continue
+		next = record.Offset + 1
+		if !record.Attrs.IsControl() {
+			batch = append(batch, record)
+			bytes += int64(len(record.Key) + len(record.Value))
 		}
-		n := int64(len(record.Key) + len(record.Value))
-		p.buffer = append(p.buffer, record)
-		p.bytes += n
-		r.buffered += n
 	}
-	switch {
-	case p.position >= p.end:
+	r.hand(p, batch, bytes, next)
+	clear(batch)
+	r.batch = batch
+	if p.position >= p.end {
 		r.finish(p, nil)
-	case len(p.buffer) >= r.cfg.BatchRecords:
-		r.hand(p)
 	}
 }
 
@@ -325,47 +313,33 @@ func (r *run) judge(p *reading, err error) error {
 	return fmt.Errorf("changelog %q partition %d: at offset %d: %w", p.Topic, p.Partition.Partition, p.position, err)
 }
 
-// hand passes the buffered records of p to the sink.
-func (r *run) hand(p *reading) {
-	if p.position == p.handed {
+// hand passes records of p to the sink, with the position after them.
+func (r *run) hand(p *reading, records []*kgo.Record, bytes, next int64) {
+	if next == p.position {
 		return
 	}
-	if err := r.sink(p.index, p.buffer, p.position); err != nil {
-		r.drop(p)
-		r.finished(p.index, p.handed, fmt.Errorf("changelog %q partition %d: %w", p.Topic, p.Partition.Partition, err))
+	if err := r.sink(p.index, records, next); err != nil {
+		r.finish(p, fmt.Errorf("changelog %q partition %d: %w", p.Topic, p.Partition.Partition, err))
 		return
 	}
-	p.handed = p.position
-	p.records += int64(len(p.buffer))
-	p.total += p.bytes
-	r.records += int64(len(p.buffer))
-	r.buffered -= p.bytes
-	clear(p.buffer)
-	p.buffer, p.bytes = p.buffer[:0], 0
+	p.position = next
+	p.records += int64(len(records))
+	p.bytes += bytes
+	r.records += int64(len(records))
 	if r.progress != nil {
-		r.progress(Progress{p.Partition, p.handed, p.end, p.records, p.total, time.Since(r.started)})
+		r.progress(Progress{p.Partition, p.position, p.end, p.records, p.bytes, time.Since(r.started)})
 	}
 }
 
-// finish hands over the rest of p and ends it.
+// finish ends the reading of p. Only its first call has an effect.
 func (r *run) finish(p *reading, err error) {
-	r.hand(p)
-	if r.drop(p) {
-		r.finished(p.index, p.handed, err)
-	}
-}
-
-// drop stops reading p. It returns false if that has happened before.
-func (r *run) drop(p *reading) bool {
 	key := topicPartition{p.Topic, p.Partition.Partition}
 	if r.reading[key] == nil {
-		return false
+		return
 	}
 	delete(r.reading, key)
-	r.buffered -= p.bytes
-	p.buffer, p.bytes = nil, 0
 	r.cl.RemoveConsumePartitions(map[string][]int32{p.Topic: {p.Partition.Partition}})
-	return true
+	r.finished(p.index, p.position, err)
 }
 
 // explain logs what a restore without progress waits for.

@@ -454,8 +454,8 @@ func TestAgainstModel(t *testing.T) {
 					finish(i)
 				}
 			}
-			for _, limits := range []Config{{}, {BatchRecords: 7}, {BufferBytes: 50}} {
-				r := w.restorer(func(c *Config) { c.BatchRecords, c.BufferBytes = limits.BatchRecords, limits.BufferBytes })
+			for _, limits := range []Config{{}, {BatchRecords: 7}, {FetchBytes: 50}} {
+				r := w.restorer(func(c *Config) { c.BatchRecords, c.FetchBytes = limits.BatchRecords, limits.FetchBytes })
 				var parts []Partition
 				want := make([][]string, n)
 				for p := range int32(n) {
@@ -474,7 +474,7 @@ func TestAgainstModel(t *testing.T) {
 				for p := range n {
 					w.expect(got, p, w.cluster.PartitionInfo(changelog, int32(p)).HighWatermark, want[p]...)
 				}
-				if limits.BatchRecords > 0 && got.most > 2*limits.BatchRecords {
+				if limits.BatchRecords > 0 && got.most > limits.BatchRecords {
 					t.Errorf("%d records at once", got.most)
 				}
 			}

@@ -46,7 +46,7 @@ func (r *Run) fillGlobals() {
 }
 
 func (r *Run) restoring() restoring {
-	restoring := restoring{life: r.life, reader: r.restorer, retention: r.catalogue, events: r.cfg.Events, policy: r.cfg.Policy}
+	restoring := restoring{life: r.life, reader: r.restorer, retention: r.catalogue, events: r.cfg.Events, policy: r.cfg.Policy, memory: r.cfg.StateMemory / 16}
 	if r.cfg.ExactlyOnce {
 		restoring.markers = 1
 	}

@@ -42,7 +42,14 @@ type restoring struct {
 	// markers is how many offsets lie between the position of an up-to-date store and the
 	// end of its changelog. With transactions it is one: the marker of the last commit.
 	markers int64
+	// memory bounds the bytes of records that were read and are not yet in databases.
+	memory int64
 }
+
+// maxHeld bounds these bytes for one changelog. A database writes each large batch as a
+// sorted table, and merges every few of them. Few large batches therefore cost less than
+// many small ones.
+const maxHeld = 6 << 20
 
 // run restores targets with one client, and returns when each is ready or gone.
 func (r restoring) run(targets []*target) {
@@ -104,14 +111,22 @@ func (j *restoreJob) pending() []*changelog {
 			continue
 		}
 		if t.ctx.Err() != nil {
-			t.left = 0
-			t.gone()
+			j.dropTarget(t)
 			continue
 		}
 		log.locate()
 		logs = append(logs, log)
 	}
 	return logs
+}
+
+// dropTarget gives up a target that is gone.
+func (j *restoreJob) dropTarget(t *target) {
+	for _, log := range t.logs {
+		log.drop()
+	}
+	t.left = 0
+	t.gone()
 }
 
 // untilAllGone returns a context that ends when ctx ends, or when all targets of logs are
@@ -157,6 +172,11 @@ func (j *restoreJob) read(ctx context.Context, logs []*changelog) error {
 	}
 	j.again = nil
 	err = j.reader.Restore(ctx, partitionsFrom(logs), sink, done, func(p restore.Progress) { j.progress(logs, p) })
+	for _, log := range logs { // those that were not read to their end hold some still
+		if err := log.write(j.began); err != nil {
+			j.failLog(log, err)
+		}
+	}
 	if individual {
 		return j.again
 	}
@@ -227,12 +247,27 @@ func (j *restoreJob) tombstonesGone(log *changelog) bool {
 	return !stamp.IsZero() && time.Since(stamp) > j.retention.deleteRetention(log.Topic)
 }
 
-// apply writes a batch of records and the position after it.
+// apply adds a batch of records to those that log holds, and writes them if they are
+// enough for a large batch, or if too many are held in all.
 func (j *restoreJob) apply(log *changelog, records []*kgo.Record, next int64, ids map[string]restore.TopicID) error {
 	if err := log.target.ctx.Err(); err != nil {
 		return err
 	}
-	return log.apply(records, next, ids[log.Topic], j.began)
+	if err := log.hold(records, next, ids[log.Topic]); err != nil {
+		return err
+	}
+	if log.unwritten.bytes < maxHeld && j.unwritten() < j.memory {
+		return nil
+	}
+	return log.write(j.began)
+}
+
+// unwritten returns the bytes that the changelogs hold.
+func (j *restoreJob) unwritten() (bytes int64) {
+	for _, log := range j.logs {
+		bytes += log.unwritten.bytes
+	}
+	return bytes
 }
 
 func (j *restoreJob) finished(log *changelog, next int64, err error, ids map[string]restore.TopicID) {
@@ -242,7 +277,10 @@ func (j *restoreJob) finished(log *changelog, next int64, err error, ids map[str
 		return
 	}
 	if err == nil && (log.From != next || log.TopicID == restore.TopicID{}) {
-		err = j.apply(log, nil, next, ids)
+		err = log.hold(nil, next, ids[log.Topic])
+	}
+	if written := log.write(j.began); written != nil {
+		err = written
 	}
 	if err == nil {
 		log.done = true
@@ -285,7 +323,7 @@ func (j *restoreJob) repair(log *changelog, err error) {
 	case transient.Is(err):
 		j.again = err
 	default:
-		j.failAll(fmt.Errorf("task %v: store %s: %w", log.target.task.ID, log.store, err))
+		j.failLog(log, err)
 	}
 }
 
@@ -308,8 +346,12 @@ func (j *restoreJob) skipTrimmed(log *changelog, outside *restore.OutOfRangeErro
 	// kept. Rows of expired windows are deleted at the next commit.
 	j.log.Warn("the broker has deleted records of a window store's changelog, perhaps of open windows: set retention.ms=-1 and retention.bytes=-1 on the topic",
 		"store", log.store, "topic", log.Topic, "partition", log.Partition.Partition, "from", outside.From, "to", outside.Start)
-	if err := j.apply(log, nil, outside.Start, map[string]restore.TopicID{log.Topic: log.TopicID}); err != nil {
-		j.failAll(err)
+	err := log.hold(nil, outside.Start, log.TopicID)
+	if err == nil {
+		err = log.write(j.began)
+	}
+	if err != nil {
+		j.failLog(log, err)
 	}
 }
 
@@ -319,6 +361,11 @@ func (j *restoreJob) wipe(log *changelog, reason string) {
 		return
 	}
 	j.events.Wiped(StateWiped{Task: log.target.task.Info, Store: log.store, Reason: reason})
+}
+
+// failLog fails the application because of one changelog.
+func (j *restoreJob) failLog(log *changelog, err error) {
+	j.failAll(fmt.Errorf("task %v: store %s: %w", log.target.task.ID, log.store, err))
 }
 
 // failAll fails the application. pending then gives up the targets.

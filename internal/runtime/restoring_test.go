@@ -30,6 +30,10 @@ type script struct {
 	reads []read
 	froms []int64 // start offsets of the readings
 	end   int64
+	// memory is restoring.memory. 0 means that all records are written at once.
+	memory int64
+	// position returns the position in the database.
+	position func() int64
 }
 
 func (s *script) TopicIDs(_ context.Context, topics ...string) (map[string]restore.TopicID, error) {
@@ -54,14 +58,24 @@ func (s *script) deleteRetention(string) time.Duration { return time.Hour }
 // upTo reads the changelog up to an offset.
 func upTo(end int64) read {
 	return func(from int64, sink restore.Sink, done restore.Done) error {
+		if err := partly(end, nil)(from, sink, done); err != nil {
+			return err
+		}
+		done(0, end, nil)
+		return nil
+	}
+}
+
+// partly reads the changelog up to an offset, and is then interrupted by an error.
+func partly(end int64, err error) read {
+	return func(from int64, sink restore.Sink, _ restore.Done) error {
 		for offset := max(from, 0); offset < end; offset++ {
 			record := &kgo.Record{Offset: offset, Key: []byte("k"), Value: []byte("12345678")}
 			if err := sink(0, []*kgo.Record{record}, offset+1); err != nil {
 				return err
 			}
 		}
-		done(0, end, nil)
-		return nil
+		return err
 	}
 }
 
@@ -121,9 +135,13 @@ func restoreTarget(t *testing.T, reader *script, gone bool) *restored {
 	if err := tgt.addChangelogs(p, taskid.Of(0, 0)); err != nil {
 		t.Fatal(err)
 	}
-	restoring{life: got.life, reader: reader, retention: reader, events: events}.run([]*target{tgt})
 	log := tgt.logs[0]
-	got.position, _ = db.Position(log.table, log.Topic)
+	reader.position = func() int64 {
+		at, _ := db.Position(log.table, log.Topic)
+		return at
+	}
+	restoring{life: got.life, reader: reader, retention: reader, events: events, memory: reader.memory}.run([]*target{tgt})
+	got.position = reader.position()
 	got.wiped = events.reasons
 	return got
 }
@@ -136,6 +154,47 @@ func TestTargetIsReadyOnce(t *testing.T) {
 	}
 	if p, ok, err := got.db.Progress(); !ok || err != nil || len(p.Changelogs) != 1 {
 		t.Errorf("progress %+v, %v, %v", p, ok, err)
+	}
+}
+
+// Records that were read and not yet written are not read again when reading fails.
+func TestInterruptedReadIsContinued(t *testing.T) {
+	for _, memory := range []int64{0, 1 << 20} {
+		reader := &script{reads: []read{partly(2, kerr.NotLeaderForPartition), upTo(3)}, memory: memory}
+		got := restoreTarget(t, reader, false)
+		if got.ready != 1 || got.position != 3 || !slices.Equal(reader.froms, []int64{-1, 2}) {
+			t.Errorf("memory %d: ready %d times, at %d, read from %d", memory, got.ready, got.position, reader.froms)
+		}
+	}
+}
+
+// Records are held back until they are enough for a large batch, or too many in all.
+func TestRecordsAreWrittenInLargeBatches(t *testing.T) {
+	const records = 10
+	row := int64(len("k") + len("12345678") + rowOverhead)
+	for memory, want := range map[int64]int{1: records, 3 * row: 4, 1 << 20: 1} {
+		var writes int
+		var position int64
+		reader := &script{memory: memory}
+		reader.reads = []read{func(from int64, sink restore.Sink, done restore.Done) error {
+			return upTo(records)(from, func(p int, read []*kgo.Record, next int64) error {
+				err := sink(p, read, next)
+				if at := reader.position(); at != position {
+					position = at
+					writes++
+				}
+				return err
+			}, func(p int, next int64, err error) {
+				done(p, next, err)
+				if position != next {
+					writes++
+				}
+			})
+		}}
+		got := restoreTarget(t, reader, false)
+		if got.ready != 1 || got.position != records || writes != want {
+			t.Errorf("memory %d: ready %d times, at %d, after %d writes, want %d", memory, got.ready, got.position, writes, want)
+		}
 	}
 }
 

@@ -181,7 +181,7 @@ func (r *Run) connect() (err error) {
 		return fmt.Errorf("kafka client: %w", err)
 	}
 	r.client, r.catalogue, r.records = client, newCatalogue(client), inputs.NewRecords(r.cfg.ApplicationID)
-	r.restorer, err = restore.New(restore.Config{Opts: r.clients.options(), BufferBytes: r.cfg.BufferMemory / 2, Logger: r.log})
+	r.restorer, err = restore.New(restore.Config{Opts: r.clients.options(), FetchBytes: r.cfg.BufferMemory / 2, Logger: r.log})
 	return err
 }
 

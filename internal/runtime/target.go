@@ -47,7 +47,21 @@ type changelog struct {
 	// old says that the table may have rows of another changelog, and must be emptied.
 	old    bool
 	warned bool // of compaction
+
+	unwritten unwritten
 }
+
+// unwritten is what was read of a changelog and is not yet in the database.
+type unwritten struct {
+	batch *engine.Batch // nil if there is nothing
+	bytes int64         // of the records: keys, values, and what a row takes besides
+	next  int64         // the position after them
+	id    restore.TopicID
+}
+
+// rowOverhead is what a row takes in a batch besides its key and its value: numbers,
+// lengths, and its place in the order of the rows.
+const rowOverhead = 40
 
 // addChangelogs adds the changelogs of a task, and opens the tables of its stores.
 func (t *target) addChangelogs(p *plan, id taskid.ID) error {
@@ -141,32 +155,52 @@ func (t *target) committed(topic string) int64 {
 	return 0
 }
 
-// apply writes records and the position after them. began is the start of the restore.
-func (log *changelog) apply(records []*kgo.Record, next int64, id restore.TopicID, began time.Time) error {
-	db := log.target.task.DB
-	b := db.NewBatch()
-	defer b.Close()
-	rows := b.Table(log.table)
+// hold adds records, and the position after them, to what write will write. After an
+// error it holds nothing.
+func (log *changelog) hold(records []*kgo.Record, next int64, id restore.TopicID) error {
+	if log.unwritten.batch == nil {
+		log.unwritten.batch = log.target.task.DB.NewBulk()
+	}
+	rows := log.unwritten.batch.Table(log.table)
 	if log.old {
 		if err := rows.DeleteRange(nil, nil); err != nil {
+			log.drop()
 			return err
 		}
+		log.old = false
 	}
 	for i, r := range records {
 		if err := log.row(rows, r, i == 0); err != nil {
+			log.drop()
 			return fmt.Errorf("record at offset %d: %w", r.Offset, err)
 		}
+		log.unwritten.bytes += int64(len(r.Key) + len(r.Value) + rowOverhead)
 	}
-	b.SetPosition(log.table, log.Topic, next)
-	b.SetTopicID(log.table, log.Topic, id)
+	log.unwritten.next, log.unwritten.id = next, id
+	return nil
+}
+
+// write writes what log holds to the database. began is the start of the restore.
+func (log *changelog) write(began time.Time) error {
+	b, db := log.unwritten.batch, log.target.task.DB
+	if b == nil {
+		return nil
+	}
+	defer log.drop()
+	b.SetPosition(log.table, log.Topic, log.unwritten.next)
+	b.SetTopicID(log.table, log.Topic, log.unwritten.id)
 	if db.Stamp().IsZero() {
 		b.SetStamp(began)
 	}
-	if err := db.Apply(b); err != nil {
-		return err
+	return db.Apply(b)
+}
+
+// drop forgets what log holds.
+func (log *changelog) drop() {
+	if log.unwritten.batch != nil {
+		log.unwritten.batch.Close()
+		log.unwritten = unwritten{}
 	}
-	log.old = false
-	return nil
 }
 
 // row adds a record to rows. With check it also checks whether its key can be one of the

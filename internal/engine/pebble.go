@@ -60,6 +60,7 @@ func database(d *DB) *pebble.DB { return d.pebble.(*pebble.DB) }
 // afford the additional sublevels, because rows in use are in memory and the filters of
 // the tables turn away the others.
 func pebbleOptions(d *DB) *pebble.Options {
+	logger := pebbleLogger{d.log, d.o.Dir}
 	o := &pebble.Options{
 		FS:                          d.disk,
 		Cache:                       d.o.Shared.blocks.(*pebble.Cache),
@@ -72,7 +73,8 @@ func pebbleOptions(d *DB) *pebble.Options {
 		LBaseMaxBytes:               64 << 20,
 		CompactionConcurrencyRange:  func() (int, int) { return 1, 2 },
 		FlushDelayDeleteRange:       10 * time.Second,
-		Logger:                      pebbleLogger{d.log},
+		Logger:                      logger,
+		EventListener:               &pebble.EventListener{DataCorruption: logger.corrupted},
 	}
 	o.Experimental.CompactionScheduler = newCompactions()
 	for i := range o.Levels {
@@ -91,7 +93,7 @@ func (d *DB) openPebble() error {
 		return fmt.Errorf("open the state in %s (if it is damaged, remove the directory; the state is then restored from Kafka): %w", d.o.Dir, err)
 	}
 	d.pebble = db
-	if err := errors.Join(d.readMeta(), d.refused()); err != nil {
+	if err := errors.Join(damaged(d.readMeta()), d.refused()); err != nil {
 		d.pebble = nil
 		_ = db.Close()
 		return fmt.Errorf("read the state in %s: %w", d.o.Dir, err)

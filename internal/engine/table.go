@@ -90,7 +90,7 @@ func wrapStore(name string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("store %s: %w", name, err)
+	return fmt.Errorf("store %s: %w", name, damaged(err))
 }
 
 // Scan returns an iterator over lower <= key < upper; nil bounds are open. It must be

@@ -83,7 +83,7 @@ func (d *Driver) position(p task.Partition) {
 	if _, ok := d.committed[p]; ok {
 		return
 	}
-	from := task.Committed{Topic: p.Topic, Partition: p.Partition, Metadata: task.NoTimes}
+	from := task.Committed{Topic: p.Topic, Partition: p.Partition, Metadata: task.NoTimes(0)}
 	for _, n := range d.graph.Nodes {
 		for _, t := range n.Topics {
 			if n.SourceOpts.StartAt == graph.Latest && t.In(d.o.applicationID) == p.Topic {

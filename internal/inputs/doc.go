@@ -19,6 +19,10 @@
 // Only the process that has the task writes the record, and a repeated write has the same
 // content. No transaction is needed.
 //
+// A task whose records reach no store has no start records, so that an application
+// without state has no registry. The metadata of its offsets show the topic to which they
+// belong (task.Mark).
+//
 // # Stop records
 //
 // A stop record says that a task was stopped right after a commit, and where. Its key is

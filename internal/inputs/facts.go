@@ -38,6 +38,8 @@ type Facts struct {
 	ID       func(topic string) TopicID // the present ID of the topic
 	// Whether a tool has committed it, not the library.
 	ByTool func(metadata string) bool
+	// Whether the library has committed it for an earlier topic with this name.
+	Outdated func(topic, metadata string) bool
 }
 
 // Judge judges where a task starts to read its inputs. It also returns the progress of
@@ -63,6 +65,7 @@ func (f *Facts) Judge(ctx context.Context, t *Task, standings map[Partition]Stan
 func (f *Facts) input(p Partition, at Standing, leads bool) resume.Input {
 	in := resume.Input{ID: resume.TopicID(f.ID(p.Topic)), Offset: at.Committed, Unwritten: at.End == 0, Stop: -1, Disk: -1}
 	in.ByTool = at.Committed >= 0 && f.ByTool(at.Metadata)
+	in.Outdated = at.Committed >= 0 && f.Outdated(p.Topic, at.Metadata)
 	if !leads {
 		return in
 	}

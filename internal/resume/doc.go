@@ -9,6 +9,11 @@
 // input's topic was deleted. An offset that a tool has set is the operator's choice, and
 // is used unchanged.
 //
+// An offset may also belong to a former topic with the name of the input, because the
+// broker kept it, or because a task has committed it after the topic was created again.
+// Both the start record and the metadata of the offset name the topic. If one of them
+// names another topic than the present one, the offset is not used.
+//
 // # What is lost
 //
 // A lost offset matters only if the input's records have left a trace. They have if a

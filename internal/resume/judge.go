@@ -33,6 +33,8 @@ type Input struct {
 	// The library writes metadata with its offsets; a tool does not.
 	Offset int64
 	ByTool bool
+	// Outdated says that the metadata of the offset name another topic.
+	Outdated bool
 
 	// Started says that there is a start record. StartID is its topic.
 	Started bool
@@ -106,10 +108,15 @@ func (in Input) Suspect() bool {
 }
 
 // stale reports whether the library has committed the offset for a topic that is gone.
-// The broker drops such offsets, unless it was down or busy at the time.
+// The broker drops such offsets, unless it was down or busy at the time. A task that runs
+// may also commit after that.
 func (in Input) stale() bool {
-	return in.Started && in.Offset >= 0 && !in.ByTool && in.StartID.Differs(in.ID)
+	return in.Offset >= 0 && !in.ByTool && in.recreated()
 }
+
+// recreated reports whether the topic is another one than that of the last start or of
+// the committed offset.
+func (in Input) recreated() bool { return in.Outdated || in.Started && in.StartID.Differs(in.ID) }
 
 // Judge returns the verdict on each input of a task. complete says that no changelog of
 // the task holds a committed record at or beyond the positions that its database has.
@@ -139,7 +146,7 @@ func (in Input) judge(complete bool, policy Policy) Verdict {
 		return Verdict{AtCommitted, NotLost}
 	case !in.Suspect():
 		return Verdict{AtSource, NotLost}
-	case in.StartID.Differs(in.ID):
+	case in.recreated():
 		return in.decide(Recreated, policy.Recreated)
 	case in.Unwritten:
 		return Verdict{AtSource, Lost}

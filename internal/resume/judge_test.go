@@ -57,6 +57,8 @@ func TestJudge(t *testing.T) {
 		{name: "recreated, earliest", in: again, policy: Policy{Recreated: Earliest}, want: Verdict{AtEarliest, Recreated}},
 		{name: "recreated, the other policy", in: again, policy: Policy{Lost: Earliest}, want: Verdict{Refused, Recreated}},
 		{name: "recreated, nothing left behind", in: with(again, func(in *Input) { in.LeftBehind = false }), want: Verdict{AtSource, Recreated}},
+		{name: "recreated, no start record", in: Input{ID: one, Offset: 10, Outdated: true, Stop: -1, Disk: -1}, want: Verdict{AtSource, Recreated}},
+		{name: "recreated, no start record, state", in: Input{ID: one, Offset: 10, Outdated: true, LeftBehind: true, Stop: -1, Disk: -1}, want: Verdict{Refused, Recreated}},
 		{name: "recreated, the broker kept the offset", in: with(started, func(in *Input) { in.ID = two }), want: Verdict{Refused, Recreated}},
 		{name: "recreated, set by a tool", in: with(started, func(in *Input) { in.ID, in.ByTool = two, true }), want: Verdict{AtCommitted, NotLost}},
 		{name: "set by a tool", in: with(started, func(in *Input) { in.Offset, in.ByTool = 3, true }), want: Verdict{AtCommitted, NotLost}},
@@ -107,22 +109,23 @@ func TestRules(t *testing.T) {
 		if in.Offset >= 0 && in.ByTool && got.Begin != AtCommitted {
 			fail("what a tool has set is honoured")
 		}
-		if !in.Started && (got.Begin != AtCommitted && got.Begin != AtSource || got.Loss != NotLost) {
+		known := in.Started || in.Outdated
+		if !known && (got.Begin != AtCommitted && got.Begin != AtSource || got.Loss != NotLost) {
 			fail("what was never started cannot be lost")
 		}
 		if got.Begin == AtCommitted != (in.Offset >= 0 && !in.stale()) {
 			fail("an offset of this topic is used, and no other")
 		}
-		if got.Begin == AtSource && in.Started && in.LeftBehind && !in.Unwritten {
+		if got.Begin == AtSource && known && in.LeftBehind && !in.Unwritten {
 			fail("nothing is counted twice in silence")
 		}
-		if got.Begin == Refused && !(in.Started && in.LeftBehind) {
+		if got.Begin == Refused && !(known && in.LeftBehind) {
 			fail("no start is refused that is in order")
 		}
-		if got.Begin == AtDisk && !(complete && in.Disk >= 0 && !in.DiskID.Differs(in.ID) && !in.StartID.Differs(in.ID)) {
+		if got.Begin == AtDisk && !(complete && in.Disk >= 0 && !in.DiskID.Differs(in.ID) && !in.recreated()) {
 			fail("the disk counts only if it is complete and about this topic")
 		}
-		if got.Begin == AtStop && !(in.Stop >= 0 && !in.StopID.Differs(in.ID) && !in.StartID.Differs(in.ID)) {
+		if got.Begin == AtStop && !(in.Stop >= 0 && !in.StopID.Differs(in.ID) && !in.recreated()) {
 			fail("a stop counts only if it is about this topic")
 		}
 		choice := policy.Lost
@@ -146,7 +149,7 @@ func each(f func(in Input, complete bool, policy Policy)) {
 	for _, id := range ids {
 		for _, startID := range ids {
 			for _, diskID := range ids {
-				for bits := range 1 << 7 {
+				for bits := range 1 << 8 {
 					in := Input{ID: id, StartID: startID, DiskID: diskID, StopID: diskID, Offset: -1, Disk: -1, Stop: -1}
 					in.ByTool, in.Started, in.LeftBehind, in.Unwritten = bits&1 > 0, bits&2 > 0, bits&4 > 0, bits&8 > 0
 					if bits&16 > 0 {
@@ -158,6 +161,7 @@ func each(f func(in Input, complete bool, policy Policy)) {
 					if bits&64 > 0 {
 						in.Stop = 10
 					}
+					in.Outdated = bits&128 > 0 && in.Offset >= 0 && !in.ByTool
 					for _, complete := range bools {
 						for lost := Refuse; lost <= Latest; lost++ {
 							f(in, complete, Policy{Lost: lost, Recreated: (lost + 1) % 3})

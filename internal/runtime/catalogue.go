@@ -58,6 +58,12 @@ func (c *catalogue) id(topic string) topics.TopicID {
 	return known.ID
 }
 
+// mark returns the mark of a known topic, else 0.
+func (c *catalogue) mark(topic string) task.Mark {
+	known, _ := c.lookup(topic)
+	return task.MarkOf(known.Cluster, known.ID)
+}
+
 // Partitions implements worker.Topics. A topic that is chosen per record is looked up at
 // its first record.
 //

@@ -101,7 +101,7 @@ func (l *locating) waits(h *held, t *inputs.Task, verdicts []resume.Verdict) boo
 // input returns where an input starts.
 func (l *locating) input(t *inputs.Task, p inputs.Partition, v resume.Verdict, disk engine.Progress) (worker.Input, error) {
 	at := l.standings[p]
-	in := worker.Input{Committed: task.Committed{Topic: p.Topic, TopicID: l.catalogue.id(p.Topic), Partition: p.Partition}, End: at.LastStable}
+	in := worker.Input{Committed: task.Committed{Topic: p.Topic, TopicID: l.catalogue.id(p.Topic), Mark: l.catalogue.mark(p.Topic), Partition: p.Partition}, End: at.LastStable}
 	topic, _ := l.plan.topic(p.Topic)
 	latest := l.plan.source(topic).StartAt == graph.Latest && !l.appeared(t, p)
 	switch v.Begin {
@@ -115,7 +115,7 @@ func (l *locating) input(t *inputs.Task, p inputs.Partition, v resume.Verdict, d
 		have := l.onDisk(disk, p)
 		in.Offset, in.Metadata = have.Offset, have.Metadata
 	case resume.AtSource:
-		in.Offset, in.Metadata = at.Start, task.NoTimes
+		in.Offset, in.Metadata = at.Start, task.NoTimes(in.Mark)
 		if latest {
 			in.Offset = at.LastStable
 		}

@@ -118,7 +118,8 @@ func (l *locator) progress(h *held) (engine.Progress, bool, error) {
 func (l *locator) judge(ctx context.Context, h *held, t *inputs.Task, s map[inputs.Partition]inputs.Standing) ([]resume.Verdict, engine.Progress, error) {
 	facts := &inputs.Facts{
 		Records: l.records, Restorer: l.restorer, ID: l.catalogue.id,
-		ByTool: func(metadata string) bool { return !task.IsMetadata(metadata) },
+		ByTool:   func(metadata string) bool { return !task.IsMetadata(metadata) },
+		Outdated: func(topic, metadata string) bool { return l.catalogue.mark(topic).Outdates(metadata) },
 	}
 	verdicts, disk, err := facts.Judge(ctx, t, s, l.policy)
 	if err != nil {

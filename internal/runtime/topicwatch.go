@@ -85,8 +85,8 @@ func (w *topicWatch) compareTopic(name string, details kadm.TopicDetails) error 
 	case is.ID != was.ID && was.ID != topics.TopicID{} && w.plan.isGlobal(name):
 		return fmt.Errorf("topic %s was deleted and created again while the application runs: restart the application; it then reads the global store from the new topic", name)
 	case is.ID != was.ID && was.ID != topics.TopicID{}:
-		return fmt.Errorf("topic %s was deleted and created again while the application runs: its offsets now mean other records: reset the offsets of "+
-			"group %s, or the whole application if the topic is an internal one, and restart", name, w.plan.application)
+		return fmt.Errorf("topic %s was deleted and created again while the application runs: restart the application if the topic is an input; its tasks then start "+
+			"where the source says, or, if state was made from it, as Config.RecreatedInputs says; reset the application if it is an internal topic", name)
 	case int32(len(is.Partitions)) != was.Partitions && w.plan.isGlobal(name):
 		return fmt.Errorf("topic %s had %d partitions when the application started, and has %d now: restart the application; it then reads the global store from all of them: %w",
 			name, was.Partitions, len(is.Partitions), errPartitionsChanged)

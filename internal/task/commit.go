@@ -134,7 +134,7 @@ func (t *Task) offsets(carried map[string]int64, changed bool) []Offset {
 }
 
 func (q *queue) offset(carried map[string]int64) Offset {
-	q.metadata = metadata{partitionTime: q.partitionTime, values: carried}.encode()
+	q.metadata = metadata{partitionTime: q.partitionTime, mark: q.mark, values: carried}.encode()
 	return Offset{Topic: q.topic, Partition: q.partition, Offset: q.position, Metadata: q.metadata}
 }
 

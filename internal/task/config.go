@@ -81,6 +81,7 @@ type Config struct {
 type Committed struct {
 	Topic     string // full name
 	TopicID   [16]byte
+	Mark      Mark // of the topic; commits carry it
 	Partition int32
 
 	// Offset is the offset of the first record that Add will bring: the committed offset

@@ -13,9 +13,11 @@ import (
 
 // metadata is the content of a committed offset's metadata. The format is Kafka Streams'
 // TopicPartitionMetadata: base64([1B version 2][8B partition time]([4B n]([4B
-// length][name][8B value])*)), all big-endian. Without names, n is omitted.
+// length][name][8B value])*)), all big-endian. Without names, n is omitted. The mark is
+// the value of the first name.
 type metadata struct {
 	partitionTime processor.Timestamp
+	mark          Mark
 	values        map[string]int64
 }
 
@@ -27,32 +29,50 @@ const (
 	maxMetadata = 3 << 10
 )
 
-// NoTimes is the metadata of an offset at which an input starts for the first time. It
-// says that nothing was processed before. An offset without metadata would look as if a
-// tool had set it, and the times had been lost.
-var NoTimes = metadata{partitionTime: -1}.encode()
+// NoTimes returns the metadata of an offset at which an input starts for the first time.
+// They say that nothing was processed before. An offset without metadata would look as if
+// a tool had set it, and the times had been lost.
+func NoTimes(topic Mark) string { return metadata{partitionTime: -1, mark: topic}.encode() }
 
 // encode returns the text. Names are sorted, so that equal metadata have equal texts.
 func (m metadata) encode() string {
 	b := make([]byte, 0, m.size())
 	b = append(b, metadataVersion)
 	b = binary.BigEndian.AppendUint64(b, uint64(m.partitionTime))
-	if len(m.values) > 0 {
-		b = binary.BigEndian.AppendUint32(b, uint32(len(m.values)))
+	if n := m.names(); n > 0 {
+		b = binary.BigEndian.AppendUint32(b, uint32(n))
+	}
+	if m.mark != 0 {
+		b = appendValue(b, markName, int64(m.mark))
 	}
 	for _, name := range slices.Sorted(maps.Keys(m.values)) {
-		b = binary.BigEndian.AppendUint32(b, uint32(len(name)))
-		b = append(b, name...)
-		b = binary.BigEndian.AppendUint64(b, uint64(m.values[name]))
+		b = appendValue(b, name, m.values[name])
 	}
 	return base64.StdEncoding.EncodeToString(b)
+}
+
+func appendValue(b []byte, name string, v int64) []byte {
+	b = binary.BigEndian.AppendUint32(b, uint32(len(name)))
+	b = append(b, name...)
+	return binary.BigEndian.AppendUint64(b, uint64(v))
+}
+
+// names is the number of names.
+func (m metadata) names() int {
+	if m.mark != 0 {
+		return len(m.values) + 1
+	}
+	return len(m.values)
 }
 
 // size is the length of the text.
 func (m metadata) size() int {
 	n := 9
-	if len(m.values) > 0 {
+	if m.names() > 0 {
 		n += 4
+	}
+	if m.mark != 0 {
+		n += 4 + len(markName) + 8
 	}
 	for name := range m.values {
 		n += 4 + len(name) + 8
@@ -86,6 +106,8 @@ func decodeMetadata(text string) (metadata, error) {
 	if m.values, err = decodeValues(b); err != nil {
 		return none, err
 	}
+	m.mark = Mark(m.values[markName])
+	delete(m.values, markName)
 	return m, nil
 }
 

@@ -12,11 +12,11 @@ func TestMetadataIsThatOfKafkaStreams(t *testing.T) {
 	t.Parallel()
 	for text, m := range map[string]metadata{
 		"Av//////////": {partitionTime: -1},
-		"Av//////////AAAAAQAAAAVzdG9yZQAAAAAAAAAp": {-1, map[string]int64{"store": 41}},
+		"Av//////////AAAAAQAAAAVzdG9yZQAAAAAAAAAp": {-1, 0, map[string]int64{"store": 41}},
 		"AgAAAAAAAAAA": {},
-		"AgAAAAAAAAAAAAAAAQAAAAVzdG9yZQAAAAAAAAAq": {0, map[string]int64{"store": 42}},
+		"AgAAAAAAAAAAAAAAAQAAAAVzdG9yZQAAAAAAAAAq": {0, 0, map[string]int64{"store": 42}},
 		"AgAAAYvP5WgA": {partitionTime: 1700000000000},
-		"AgAAAYvP5WgAAAAAAQAAAAVzdG9yZQAAAYvP5Wgq": {1700000000000, map[string]int64{"store": 1700000000042}},
+		"AgAAAYvP5WgAAAAAAQAAAAVzdG9yZQAAAYvP5Wgq": {1700000000000, 0, map[string]int64{"store": 1700000000042}},
 	} {
 		if got := m.encode(); got != text || m.size() != len(text) {
 			t.Errorf("encode(%v) = %s (size %d), want %s", m, got, m.size(), text)
@@ -52,10 +52,39 @@ func FuzzMetadata(f *testing.F) {
 			return
 		}
 		again, err := decodeMetadata(m.encode())
-		if err != nil || again.partitionTime != m.partitionTime || !maps.Equal(again.values, m.values) {
+		if err != nil || again.partitionTime != m.partitionTime || again.mark != m.mark || !maps.Equal(again.values, m.values) {
 			t.Fatalf("%v encoded and decoded is %v, %v", m, again, err)
 		}
 	})
+}
+
+func TestMark(t *testing.T) {
+	t.Parallel()
+	a, b := MarkOf("cluster", [16]byte{1}), MarkOf("cluster", [16]byte{2})
+	mirrored, unknown := MarkOf("mirror", [16]byte{2}), MarkOf("cluster", [16]byte{})
+	for _, c := range []struct {
+		now  Mark
+		text string
+		want bool
+	}{
+		{a, NoTimes(a), false},
+		{a, NoTimes(b), true},
+		{a, metadata{5, b, map[string]int64{"!": 1, "x": 2}}.encode(), true},
+		{mirrored, NoTimes(a), false},
+		{a, NoTimes(unknown), false},
+		{unknown, NoTimes(a), false},
+		{a, "", false},
+		{a, "set by a tool", false},
+	} {
+		if got := c.now.Outdates(c.text); got != c.want {
+			t.Errorf("%d.Outdates(%q) = %v, want %v", c.now, c.text, got, c.want)
+		}
+	}
+	all := metadata{5, a, map[string]int64{"x": 2}}
+	text := all.encode()
+	if got, err := decodeMetadata(text); err != nil || got.mark != a || !maps.Equal(got.values, all.values) || len(text) != all.size() {
+		t.Errorf("decode(%s) = %v, %v, want %v of size %d", text, got, err, all, all.size())
+	}
 }
 
 func TestNewestMetadata(t *testing.T) {

@@ -100,7 +100,7 @@ func (t *Task) addQueues() (values []map[string]int64) {
 		m, _ := decodeMetadata(in.Known())
 		values = append(values, m.values)
 		q := &queue{
-			topic: in.Topic, topicID: in.TopicID, partition: in.Partition, partitionTime: m.partitionTime,
+			topic: in.Topic, topicID: in.TopicID, mark: in.Mark, partition: in.Partition, partitionTime: m.partitionTime,
 			position: in.Offset, next: in.Offset, begun: in.Offset, end: -1, metadata: in.Known(),
 		}
 		if slices.Contains(t.cfg.Fresh, Partition{in.Topic, in.Partition}) {

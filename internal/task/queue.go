@@ -12,6 +12,7 @@ import (
 type queue struct {
 	topic     string
 	topicID   [16]byte
+	mark      Mark
 	partition int32
 	node      *graph.Node
 	source    graph.SourceNode

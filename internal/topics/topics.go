@@ -20,6 +20,7 @@ type TopicID = kadm.TopicID
 // Topic as it exists in the cluster.
 type Topic struct {
 	ID         TopicID
+	Cluster    string // the ID of the cluster that has it
 	Partitions int32
 	Missing    bool              // it does not exist; the other fields are zero
 	Configs    map[string]string // nil if they may not be read
@@ -150,7 +151,7 @@ func Describe(ctx context.Context, cl *kgo.Client, names []string) (map[string]T
 		return described, nil
 	}
 	admin := kadm.NewClient(cl)
-	details, err := listTopics(ctx, admin, names)
+	cluster, details, err := listTopics(ctx, admin, names)
 	if err != nil {
 		return nil, err
 	}
@@ -164,7 +165,7 @@ func Describe(ctx context.Context, cl *kgo.Client, names []string) (map[string]T
 		case d.Err != nil:
 			return nil, fmt.Errorf("describing topic %q: %w", name, d.Err)
 		}
-		described[name] = Topic{ID: d.ID, Partitions: int32(len(d.Partitions))}
+		described[name] = Topic{ID: d.ID, Cluster: cluster, Partitions: int32(len(d.Partitions))}
 		existing = append(existing, name)
 	}
 	if len(existing) == 0 {
@@ -195,26 +196,27 @@ func Describe(ctx context.Context, cl *kgo.Client, names []string) (map[string]T
 	return described, nil
 }
 
-// listTopics repeats the request while the brokers do not yet agree about a new topic.
-func listTopics(ctx context.Context, admin *kadm.Client, names []string) (kadm.TopicDetails, error) {
+// listTopics returns topics, and the ID of their cluster. It repeats the request while
+// the brokers do not yet agree about a new topic.
+func listTopics(ctx context.Context, admin *kadm.Client, names []string) (cluster string, details kadm.TopicDetails, err error) {
 	ctx, cancel := context.WithTimeout(ctx, ready)
 	defer cancel()
 	for failures := 1; ; failures++ {
-		details, err := admin.ListTopics(ctx, names...)
+		listed, err := admin.Metadata(ctx, names...)
 		if err != nil {
-			return nil, fmt.Errorf("describing topics: %w", err)
+			return "", nil, fmt.Errorf("describing topics: %w", err)
 		}
 		var unsettled error
-		for name, d := range details {
+		for name, d := range listed.Topics {
 			if d.Err != nil && kerr.IsRetriable(d.Err) && !errors.Is(d.Err, kerr.UnknownTopicOrPartition) {
 				unsettled = fmt.Errorf("topic %q: %w", name, d.Err)
 			}
 		}
 		if unsettled == nil {
-			return details, nil
+			return listed.Cluster, listed.Topics, nil
 		}
 		if err := retries.Sleep(ctx, failures); err != nil {
-			return nil, fmt.Errorf("describing topics: %w", errors.Join(err, unsettled))
+			return "", nil, fmt.Errorf("describing topics: %w", errors.Join(err, unsettled))
 		}
 	}
 }

@@ -2,6 +2,7 @@ package integration
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 )
@@ -67,7 +68,7 @@ func (r *results) equal(want *results) []string {
 var (
 	// addingOperators add its value twice.
 	addingOperators = []string{
-		"count", "sum", "calm", "cogroup", "merged", "processed", "tumbling", "hopping", "sliding", "session",
+		"count", "sum", "calm", "cogroup", "merged", "processed", "clicked", "forever", "tumbling", "hopping", "sliding", "session",
 		"cogroup-tumbling", "cogroup-session", "tumbling-closed", "hopping-closed", "session-closed", "cogroup-closed",
 	}
 	// subtractingOperators may also subtract twice.
@@ -162,8 +163,9 @@ func (h *history) modelStreams(r *results) {
 		processed[o.user] += o.N
 		processed[fmt.Sprint(o.user, " ", o.at-o.at%1000)]++
 	}
-	longest := map[string]string{}
+	longest, clicked := map[string]string{}, tally{}
 	for _, c := range h.clicks {
+		clicked[c.key]++
 		both[c.key] += 1000
 		parts[c.key] += int64(strings.Count(c.value, "/")) + 1
 		longest[c.key] = max(longest[c.key], c.value)
@@ -178,6 +180,7 @@ func (h *history) modelStreams(r *results) {
 	both.addTo(r, "cogroup")
 	parts.addTo(r, "merged")
 	processed.addTo(r, "processed")
+	clicked.addTo(r, "clicked")
 }
 
 // point is a record of a user for the windows: an order or a click.
@@ -218,6 +221,7 @@ func (h *history) modelWindows(r *results) {
 		aligned(user, both, 400, point.both).addTo(r, "cogroup-closed")
 		sessionsOf(user, both, point.both).addTo(r, "cogroup-session")
 		tally{user: int64(len(tumbling))}.addTo(r, "windows")
+		tally{fmt.Sprint(user, " 0 ", int64(math.MaxInt64)): int64(len(orders))}.addTo(r, "forever")
 		var times []int64
 		for _, o := range orders {
 			times = append(times, o.at)
@@ -270,6 +274,8 @@ func (h *history) modelTables(r *results) {
 	residents, wealth := tally{}, tally{}
 	for user, city := range users {
 		residents[city]++
+		r.add("kept "+user, city)
+		r.add("tagged "+user, "tag of "+city)
 		if len(city) > 4 {
 			r.add("long "+user, strings.ToUpper(city))
 		}

@@ -42,7 +42,7 @@ type everythingJob struct {
 
 const (
 	everythingPartitions = 2
-	everythingOperators  = 35 // with results of their own
+	everythingOperators  = 39 // with results of their own
 )
 
 // TestEverything: one topology with all families of operators runs in two processes. They
@@ -118,9 +118,10 @@ func (j *everythingJob) kill(i int) { j.running[i].kill() }
 // prepare creates the topics, fills the tables that do not change later, and starts the
 // processes. They have read these tables when it returns.
 func (j *everythingJob) prepare() {
-	for _, topic := range []string{"out", "clicks", "users", "accounts", "tiers", "prices"} {
+	for _, topic := range []string{"out", "clicks", "users", "accounts", "prices"} {
 		j.c.createTopic(j.t, j.prefix+topic, everythingPartitions)
 	}
+	j.c.createTopicWith(j.t, j.prefix+"tiers", everythingPartitions, map[string]string{"cleanup.policy": "compact"})
 	for _, topic := range []string{"tickets", "regions"} {
 		j.c.createTopic(j.t, j.prefix+topic, everythingPartitions+1)
 	}

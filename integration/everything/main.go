@@ -67,7 +67,7 @@ func sources(b *topology.Builder, prefix string) *everything {
 		users:    topology.SourceTable(b, prefix+"users", serde.String, serde.String),
 		accounts: topology.SourceTable(b, prefix+"accounts", serde.String, serde.Int64),
 		tickets:  topology.SourceTable(b, prefix+"tickets", serde.String, serde.String),
-		tiers:    topology.SourceTable(b, prefix+"tiers", serde.String, serde.String),
+		tiers:    topology.SourceTable(b, prefix+"tiers", serde.String, serde.String, topology.SourceAsChangelog()),
 		prices:   topology.SourceTable(b, prefix+"prices", serde.String, serde.String, topology.Versioned(4*grace)),
 		regions:  topology.GlobalTable(b, prefix+"regions", serde.String, serde.String),
 	}

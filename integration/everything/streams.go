@@ -34,6 +34,30 @@ func (e *everything) streams() {
 
 	orders := topology.MapValues(e.orders, func(o order) int64 { return o.N }, serde.Int64)
 	send(e, "processed", topology.Process(orders, "totals", func() *totals { return &totals{} }, serde.String, serde.Int64, sums, seconds))
+	clicked := topology.ProcessValues(e.clicks, "clicked", func() *clicked { return &clicked{} }, serde.Int64, clicks)
+	send(e, "clicked", topology.GroupByKey(clicked, "clicked-by-user").Reduce("last-clicked", func(a, b int64) int64 { return max(a, b) }).Stream())
+}
+
+var clicks = state.KeyValue("clicks", serde.String, serde.Int64)
+
+// clicked is a processor of values. It forwards, for each click, the number of clicks of
+// its user.
+type clicked struct {
+	clicks state.KeyValueStore[string, int64]
+}
+
+func (c *clicked) Init(ctx processor.FixedKeyContext[string, int64]) error {
+	c.clicks = state.Open(ctx.Stores(), clicks)
+	return nil
+}
+
+func (c *clicked) Process(ctx processor.FixedKeyContext[string, int64], r processor.FixedKeyRecord[string, string]) error {
+	n, _, err := c.clicks.Get(r.Key())
+	if err != nil {
+		return err
+	}
+	ctx.Forward(processor.WithFixedKeyValue(r, n+1))
+	return c.clicks.Put(r.Key(), n+1)
 }
 
 func zero() int64 { return 0 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/millrace-streams/millrace/processor"
 	"github.com/millrace-streams/millrace/serde"
+	"github.com/millrace-streams/millrace/state"
 	"github.com/millrace-streams/millrace/topology"
 )
 
@@ -17,6 +18,8 @@ func (e *everything) tables() {
 
 	long := topology.MapTable(e.users, strings.ToUpper, serde.String).Filter(func(city string) bool { return len(city) > 4 }).Stored("long")
 	send(e, "long", long.Stream())
+	send(e, "kept", e.users.Stored("kept", topology.TTL(4*grace)).Stream())
+	send(e, "tagged", topology.ProcessTable(e.users, "tagged", func() *tagged { return &tagged{} }, serde.String, tags).Stream())
 
 	send(e, "home", topology.JoinTables(e.users, e.accounts, home, serde.String).Stream())
 	send(e, "home-left", topology.LeftJoinTables(e.users, e.accounts, func(city string, n int64, _ bool) string { return home(city, n) }, serde.String).Stream())
@@ -26,6 +29,32 @@ func (e *everything) tables() {
 	send(e, "owned", topology.JoinForeign(e.tickets, e.users, "owned", owner, owned, serde.String).Stream())
 	maybe := func(ticket, city string, _ bool) string { return owned(ticket, city) }
 	send(e, "owned-left", topology.LeftJoinForeign(e.tickets, e.users, "owned-left", owner, maybe, serde.String).Stream())
+}
+
+var tags = state.KeyValue("tags", serde.String, serde.String)
+
+// tagged is a processor of a table. It keeps a row for each user, and forwards it.
+type tagged struct {
+	tags state.KeyValueStore[string, string]
+}
+
+func (p *tagged) Init(ctx processor.FixedKeyContext[string, string]) error {
+	p.tags = state.Open(ctx.Stores(), tags)
+	return nil
+}
+
+func (p *tagged) Process(ctx processor.FixedKeyContext[string, string], r processor.FixedKeyRecord[string, string]) error {
+	if r.NoValue() {
+		ctx.Forward(processor.WithFixedKeyValue(r, "").WithoutValue())
+		_, _, err := p.tags.Delete(r.Key())
+		return err
+	}
+	if err := p.tags.Put(r.Key(), "tag of "+r.Value()); err != nil {
+		return err
+	}
+	tag, _, err := p.tags.Get(r.Key())
+	ctx.Forward(processor.WithFixedKeyValue(r, tag))
+	return err
 }
 
 // resident is a row of the join of users and accounts.

@@ -22,6 +22,7 @@ func (e *everything) windows() {
 	sum := topology.AggregateWindows(byUser.Window(hopping), "hopping", zero, addOrder, serde.Int64)
 	sendWindows(e, "hopping", sum.Stream())
 	sendWindows(e, "hopping-closed", sum.Suppress("hopping-closed", topology.UntilClosed()).Stream())
+	sendWindows(e, "forever", byUser.Window(topology.Unlimited(time.UnixMilli(0))).Count("forever").Stream())
 	sendWindows(e, "sliding", byUser.Window(topology.Sliding(time.Second).Grace(grace)).Count("sliding").Stream())
 	sendWindows(e, "session", byUser.Sessions(time.Second).Grace(grace).Count("sessions").Stream())
 	sendWindows(e, "session-closed", byUser.Sessions(time.Second).Grace(grace).Count("final-sessions").Final().Stream())

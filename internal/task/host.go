@@ -64,7 +64,7 @@ var ErrNoTopic = errors.New("there is no such topic: create it, or correct the f
 
 // ErrTopicRefused says that Kafka refuses to tell anything about a topic that was chosen
 // for a record.
-var ErrTopicRefused = errors.New("Kafka refuses the use of this topic: allow it to the application, or correct the function that chooses it")
+var ErrTopicRefused = errors.New("the use of this topic is refused by Kafka: allow it to the application, or correct the function that chooses it")
 
 // Partitions fails the task if Kafka could not be asked. The record is not the cause, so
 // no policy may skip it.

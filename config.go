@@ -24,6 +24,8 @@ const (
 	ExactlyOnce Guarantee = iota
 	// AtLeastOnce sends results at once and commits offsets afterwards. After a crash,
 	// records may be processed twice. Their effect on state and results is then doubled.
+	// A session that was sent right before the crash may stay in the output beside the
+	// longer one that it has become.
 	AtLeastOnce
 )
 

@@ -1,10 +1,8 @@
 package integration
 
 import (
-	"context"
 	"log/slog"
 	"testing"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -29,7 +27,7 @@ func TestChosenTopics(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	client := c.client(t, kgo.ConsumeTopics(out), kgo.FetchIsolationLevel(kgo.ReadCommitted()))
+	client := c.client(t)
 	for _, topic := range []string{name(t, "missing"), "no topic!", "..", application + "-stores-registry", out} {
 		if err := client.ProduceSync(t.Context(), &kgo.Record{Topic: in, Key: []byte(topic), Value: []byte(topic)}).FirstErr(); err != nil {
 			t.Fatal(err)
@@ -42,16 +40,12 @@ func TestChosenTopics(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- app.Run(ctx) }()
-	waits, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	if got := client.PollFetches(waits).Records(); len(got) != 1 || string(got[0].Value) != out {
-		t.Errorf("got %v", got)
+	if err := c.finish(t, app, application, in); err != nil {
+		t.Errorf("Run: %v", err)
 	}
-	stop()
-	if err := <-done; err != nil {
-		t.Error(err)
+	var got []string
+	c.committed(t, out, func(r *kgo.Record) { got = append(got, string(r.Value)) })
+	if len(got) != 1 || got[0] != out {
+		t.Errorf("got %q", got)
 	}
 }

@@ -2,7 +2,6 @@ package integration
 
 import (
 	"bytes"
-	"context"
 	"crypto/rand"
 	"fmt"
 	"log/slog"
@@ -93,14 +92,14 @@ func TestStrangeRecords(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- app.Run(ctx) }()
-	want := c.committedRecords(t, in, func(r []*kgo.Record) bool { return string(r[len(r)-1].Key) == fmt.Sprint("k", sent) })
-	got := c.committedRecords(t, out, func(r []*kgo.Record) bool { return len(r) >= len(want) })
-	stop()
-	if err := <-done; err != nil {
-		t.Error(err)
+	if err := c.finish(t, app, application, in); err != nil {
+		t.Errorf("Run: %v", err)
+	}
+	var want, got []*kgo.Record
+	c.committed(t, in, func(r *kgo.Record) { want = append(want, r) })
+	c.committed(t, out, func(r *kgo.Record) { got = append(got, r) })
+	if len(got) != len(want) {
+		t.Fatalf("%d records, want %d", len(got), len(want))
 	}
 	for i, w := range want {
 		g := got[i]
@@ -113,25 +112,6 @@ func TestStrangeRecords(t *testing.T) {
 			}
 		}
 	}
-	if len(got) != len(want) {
-		t.Errorf("%d records, want %d", len(got), len(want))
-	}
 }
 
 func sameBytes(a, b []byte) bool { return bytes.Equal(a, b) && (a == nil) == (b == nil) }
-
-// committedRecords reads a topic with one partition from its beginning.
-func (c *cluster) committedRecords(t *testing.T, topic string, enough func([]*kgo.Record) bool) (records []*kgo.Record) {
-	t.Helper()
-	client := c.client(t, kgo.ConsumeTopics(topic), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	for len(records) == 0 || !enough(records) {
-		fetches := client.PollFetches(ctx)
-		if ctx.Err() != nil {
-			t.Fatalf("topic %s: only %d records came", topic, len(records))
-		}
-		records = append(records, fetches.Records()...)
-	}
-	return records
-}

@@ -286,7 +286,11 @@ func (b *TableBatch) addMemory(c memoryChange) {
 // room refuses a change that would make the batch too large for Pebble, which would
 // panic.
 func (b *TableBatch) room(n int) error {
-	if size := diskBatch(b.batch).Len() + n; size > maxBatch {
+	size := diskBatch(b.batch).Len() + n
+	if b.batch.bulk != nil {
+		size += b.batch.bulk.size
+	}
+	if size > maxBatch {
 		return fmt.Errorf("store %s: the changes of one commit take more than %d bytes: commit more often, or lower StateMemory", b.table.name, maxBatch)
 	}
 	return nil

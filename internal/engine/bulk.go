@@ -2,6 +2,7 @@ package engine
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"slices"
 
@@ -18,6 +19,7 @@ import (
 type bulk struct {
 	chunks [][]byte
 	rows   []bulkRow
+	size   int // of the rows, in bytes
 }
 
 // bulkRow is the place of a row in chunks. The row is [4B length of the key][4B length of
@@ -54,6 +56,7 @@ func (u *bulk) add(prefix, key []byte, size int, length uint32) (value []byte) {
 	chunk = binary.NativeEndian.AppendUint32(chunk, uint32(len(prefix)+len(key)))
 	chunk = binary.NativeEndian.AppendUint32(chunk, length)
 	chunk = append(append(chunk, prefix...), key...)
+	u.size += total
 	end := len(chunk) + size
 	u.chunks[last] = chunk[:end]
 	return chunk[len(chunk):end:end]
@@ -106,28 +109,17 @@ func (u *bulk) sort() {
 	}
 	slices.SortFunc(u.rows, func(a, b bulkRow) int {
 		if a.start != b.start {
-			if a.start < b.start {
-				return -1
-			}
-			return 1
+			return cmp.Compare(a.start, b.start)
 		}
 		one, _ := u.row(a)
 		other, _ := u.row(b)
-		if order := bytes.Compare(one[common:], other[common:]); order != 0 {
-			return order
-		}
-		return int(int64(a.place()) - int64(b.place()))
+		return cmp.Or(bytes.Compare(one[common:], other[common:]), cmp.Compare(a.chunk, b.chunk), cmp.Compare(a.offset, b.offset))
 	})
 }
 
-// place is higher for a row that was added later.
-func (r bulkRow) place() uint64 { return uint64(r.chunk)<<32 | uint64(r.offset) }
-
-// common returns how many bytes at the start of all keys are the same.
+// common returns how many bytes at the start of all keys are the same. There must be a
+// row.
 func (u *bulk) common() int {
-	if len(u.rows) == 0 {
-		return 0
-	}
 	first, _ := u.row(u.rows[0])
 	for _, r := range u.rows[1:] {
 		key, _ := u.row(r)

@@ -148,7 +148,7 @@ func (f *foreignReceive[F, B]) look(r *graph.Record[F, foreign.Subscription]) (v
 // the answer is value.
 func (f *foreignReceive[F, B]) lookFailed(r *graph.Record[F, foreign.Subscription], value []byte, err error) (_ []byte, failure error) {
 	j := joining{f.base}
-	_, failure = j.lookFailed(err, func() (err error) { value, err = f.look(r); return err })
+	_, failure = j.joinFailed(rowLookedUp, err, func() (err error) { value, err = f.look(r); return err })
 	return value, failure
 }
 

@@ -105,7 +105,7 @@ func (j *foreignResolve[K, A, F, B, R]) Receive(r *graph.Record[K, foreign.Respo
 }
 
 func (j *foreignResolve[K, A, F, B, R]) callFailed(r *graph.Record[K, foreign.Response], err error) (ok bool, failure error) {
-	return j.joinFailed(err, func() error { return j.call(r) })
+	return j.joinFailed(newRow, err, func() error { return j.call(r) })
 }
 
 // call finds the state of the response. If it is about the present left row, call sets

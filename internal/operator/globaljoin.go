@@ -115,7 +115,7 @@ func (j *globalJoin[K, V, K2, V2, R]) row(key K2) (row V2, found bool, err error
 }
 
 func (j *globalJoin[K, V, K2, V2, R]) callFailed(r *graph.Record[K, V], err error) (result joinResult, failure error) {
-	ok, failure := j.joinFailed(err, func() (err error) { result, err = j.call(r); return err })
+	ok, failure := j.joinFailed(newRow, err, func() (err error) { result, err = j.call(r); return err })
 	if !ok {
 		return unmatched, failure
 	}

@@ -25,8 +25,10 @@ func (b *base) failed(err error, again func() error) (ok bool, failure error) {
 type whichRow string
 
 const (
-	newRow      whichRow = "" // that of the record
-	rowBefore   whichRow = "the row before the update"
+	newRow    whichRow = "" // that of the record
+	rowBefore whichRow = "the row before the update"
+	// A join of tables looks it up for a record of the other table. The error policy was
+	// given an error about it when it was new.
 	rowLookedUp whichRow = "the row that is looked up"
 )
 

@@ -128,7 +128,7 @@ func (j *streamTableJoin[K, V, V2, R]) call(r *graph.Record[K, V]) (joined bool,
 }
 
 func (j *streamTableJoin[K, V, V2, R]) callFailed(r *graph.Record[K, V], err error) (joined bool, failure error) {
-	ok, failure := j.joinFailed(err, func() (err error) { joined, err = j.call(r); return err })
+	ok, failure := j.joinFailed(newRow, err, func() (err error) { joined, err = j.call(r); return err })
 	return ok && joined, failure
 }
 
@@ -137,20 +137,11 @@ type joining struct{ base }
 
 // joinFailed passes an error of a lookup or of a joiner to the error policy. If a store
 // could not be read, the task fails instead.
-func (j *joining) joinFailed(err error, again func() error) (ok bool, failure error) {
+func (j *joining) joinFailed(which whichRow, err error, again func() error) (ok bool, failure error) {
 	if graph.IsFinal(err) {
 		return false, j.broken(err)
 	}
-	return j.failed(err, again)
-}
-
-// lookFailed is joinFailed for a lookup of a join of tables. The error policy was given
-// the error when the row was new, and now another row makes the lookup.
-func (j *joining) lookFailed(err error, again func() error) (ok bool, failure error) {
-	if graph.IsFinal(err) {
-		return false, j.broken(err)
-	}
-	return j.failedFor(rowLookedUp, err, again)
+	return j.failedFor(which, err, again)
 }
 
 // rowFor returns the row of a key in the other table of a join. An error is passed to the
@@ -170,7 +161,7 @@ func guardedRow[K, V any](table Lookup[K, V], key K, encoding []byte) (row Row[V
 
 func rowForFailed[K, V any](j *joining, table Lookup[K, V], key K, encoding []byte, row Row[V], err error) (_ Row[V], failure error) {
 	again := row
-	if ok, failure := j.lookFailed(err, func() (err error) { again, err = guardedRow(table, key, encoding); return err }); !ok {
+	if ok, failure := j.joinFailed(rowLookedUp, err, func() (err error) { again, err = guardedRow(table, key, encoding); return err }); !ok {
 		return row, failure
 	}
 	return again, nil

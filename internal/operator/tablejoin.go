@@ -134,7 +134,7 @@ func (j *tableJoin[K, A, B, R]) call(a A, hasA bool, right *Row[B]) (value R, th
 }
 
 func (j *tableJoin[K, A, B, R]) callFailed(a A, hasA bool, right Row[B], which whichRow, err error) (value R, there bool, failure error) {
-	ok, failure := j.failedFor(which, err, func() (err error) { value, there, err = j.call(a, hasA, &right); return err })
+	ok, failure := j.joinFailed(which, err, func() (err error) { value, there, err = j.call(a, hasA, &right); return err })
 	if !ok {
 		var none R
 		return none, false, failure

@@ -320,5 +320,5 @@ func (s *joinSide[K, V, O, R]) call(v V, o O, hasO bool) (err error) {
 }
 
 func (s *joinSide[K, V, O, R]) callFailed(v V, o O, hasO bool, err error) (ok bool, failure error) {
-	return s.results.joinFailed(err, func() error { return s.call(v, o, hasO) })
+	return s.results.joinFailed(newRow, err, func() error { return s.call(v, o, hasO) })
 }

@@ -73,7 +73,7 @@ func (t *topicSetup) find(wanted foreign, wait bool) error {
 	logged := false
 	return t.untilReachable("looking for topics", func(ctx context.Context) error {
 		for {
-			described, err := topics.Find(ctx, t.client, slices.Concat(wanted.inputs, wanted.outputs), topics.MissingAfter)
+			described, err := topics.Find(ctx, t.client, slices.Concat(wanted.inputs, wanted.outputs))
 			if err != nil {
 				return err
 			}

@@ -10,18 +10,14 @@ import (
 const ExpiredReason = "expired window"
 
 // Expiring is the core of stores whose rows expire. A row has a time: the start of its
-// window, or the end of its session. The store's time is the largest time of all rows
-// that were ever put. A row expires when the store's time is the retention past its own.
+// window, or the end of its session.
 type Expiring[K, V any] struct {
 	core *Core[K, V]
 
-	layout    Segmented
-	retention int64
-	time      *int64 // the store's time
-	kept      *int64 // engine.Env.Kept
-	gone      int64  // see DeletedBefore
-	rowTime   func(local []byte) (at int64, ok bool)
-	newest    int64 // see Newest
+	layout  Segmented
+	expiry  expiry
+	rowTime func(local []byte) (at int64, ok bool)
+	newest  int64 // see Newest
 
 	deleted []byte // local keys below were deleted
 	forget  bool   // the cells below are still there
@@ -36,19 +32,13 @@ func NewExpiring[K, V any](t *Typed[K, V], env engine.Env, rowTime func(local []
 		return nil, err
 	}
 	e := &Expiring[K, V]{
-		core:      NewCore(t, env, SegmentBytes),
-		layout:    Segmented{interval},
-		retention: spec.Retention.Milliseconds(),
-		time:      env.Time,
-		kept:      env.Kept,
-		rowTime:   rowTime,
-		newest:    -1,
+		core:    NewCore(t, env, SegmentBytes),
+		layout:  Segmented{interval},
+		expiry:  newExpiry(spec, &env),
+		rowTime: rowTime,
+		newest:  -1,
 	}
-	if e.kept == nil {
-		e.kept = new(int64)
-	}
-	e.gone = max(0, *e.kept)
-	if *e.time < 0 || env.TimesLost {
+	if *env.Time < 0 || env.TimesLost {
 		return e, e.findTime()
 	}
 	return e, nil
@@ -114,35 +104,34 @@ func (s *Expiring[K, V]) Close() error { return s.core.Close() }
 func (s *Expiring[K, V]) Interval() int64 { return s.layout.Interval }
 
 // Time returns the store's time, -1 if nothing was ever put.
-func (s *Expiring[K, V]) Time() int64 { return *s.time }
+func (s *Expiring[K, V]) Time() int64 { return *s.expiry.time }
 
 // Observe moves the store's time forward. Rows expire by that time.
-func (s *Expiring[K, V]) Observe(at int64) { *s.time = max(*s.time, at) }
+func (s *Expiring[K, V]) Observe(at int64) { *s.expiry.time = max(*s.expiry.time, at) }
 
 // DeletedBefore returns a time. All rows with an earlier one were deleted before the
-// store was opened. The version of the program that ran before may have had a shorter
-// retention, so they need not have expired by the present one. The changelog may still
-// have some of them. Reads hide these, so that results do not depend on what is left.
-func (s *Expiring[K, V]) DeletedBefore() int64 { return s.gone }
+// store was opened. The changelog may still have some of them. Reads hide these, so that
+// results do not depend on what is left.
+func (s *Expiring[K, V]) DeletedBefore() int64 { return s.expiry.gone }
 
 // Expired reports whether reads hide rows with this time.
-func (s *Expiring[K, V]) Expired(at int64) bool { return at <= *s.time-s.retention || at < s.gone }
+func (s *Expiring[K, V]) Expired(at int64) bool { return s.expiry.expired(at) }
 
 // Live returns the smallest time of a row that has not expired, at least 0.
-func (s *Expiring[K, V]) Live() int64 { return max(s.gone, *s.time-s.retention+1) }
+func (s *Expiring[K, V]) Live() int64 { return s.expiry.live() }
 
 // Kept returns the smallest time that a row in the table or in memory can have.
 func (s *Expiring[K, V]) Kept() int64 {
 	if len(s.deleted) == 0 {
-		return s.gone
+		return s.expiry.gone
 	}
-	return max(s.gone, s.layout.FirstTime(s.deleted))
+	return max(s.expiry.gone, s.layout.FirstTime(s.deleted))
 }
 
 // Expire implements engine.Expirer.
 func (s *Expiring[K, V]) Expire() {
-	if below := s.layout.ExpiredBelow(*s.time, s.retention); below != nil {
-		*s.kept = max(*s.kept, s.layout.FirstTime(below))
+	if below := s.layout.ExpiredBelow(*s.expiry.time, s.expiry.retention); below != nil {
+		s.expiry.keepFrom(s.layout.FirstTime(below))
 	}
 }
 
@@ -180,7 +169,7 @@ func (s *Expiring[K, V]) Flush(b *engine.TableBatch) error {
 	if err := s.core.Flush(b); err != nil {
 		return err
 	}
-	below := s.layout.ExpiredBelow(*s.time, s.retention)
+	below := s.layout.ExpiredBelow(*s.expiry.time, s.expiry.retention)
 	if string(below) <= string(s.deleted) {
 		return nil
 	}

@@ -29,20 +29,16 @@ func NewJoinRows[K, V any](name string, ks serde.Serde[K], vs serde.Serde[V], si
 // and deleted when they have expired. They are therefore not kept as cells: a row is
 // encoded and logged when it is added, and is found in memory.
 //
-// The store's time is the largest timestamp of its rows. Rows at or before that time
-// minus the retention have expired. They stay expired if the store is opened later with a
-// longer retention: the table has only some of them, and the changelog has others.
+// Expired rows stay so if the store is opened later with a longer retention: the table
+// has only some of them, and the changelog has others.
 type JoinRows[K, V any] struct {
-	of        *Typed[K, V]
-	env       engine.Env
-	layout    WindowLayout
-	retention int64
-	time      *int64
-	kept      *int64 // engine.Env.Kept
-	gone      int64  // rows before this time had expired when the store was opened
-	openTime  int64  // no row was later when the store was opened
-	seq       uint32
-	rows      *engine.Timeline[V]
+	of       *Typed[K, V]
+	env      engine.Env
+	layout   WindowLayout
+	expiry   expiry
+	openTime int64 // no row was later when the store was opened
+	seq      uint32
+	rows     *engine.Timeline[V]
 
 	pending   []pendingRow // rows that the next Flush adds to the batch
 	held      int64        // bytes of pending, and of rows that are being committed
@@ -67,16 +63,12 @@ func openJoinRows[K, V any](t *Typed[K, V], env engine.Env) (engine.Store, error
 	if err != nil {
 		return nil, err
 	}
-	s := &JoinRows[K, V]{of: t, env: env, layout: NewWindowLayout(interval), retention: t.spec.Retention.Milliseconds(), time: env.Time, kept: env.Kept}
-	if s.kept == nil {
-		s.kept = new(int64)
-	}
-	s.gone = max(0, *s.kept)
+	s := &JoinRows[K, V]{of: t, env: env, layout: NewWindowLayout(interval), expiry: newExpiry(&t.spec, &env)}
 	if err := s.findTime(); err != nil {
 		return nil, err
 	}
 	s.rows = engine.NewTimeline(engine.TimelineConfig[V]{
-		Budget: env.Budget, Span: max(s.retention, minSpan), Known: s.openTime, Load: s.load,
+		Budget: env.Budget, Span: max(s.expiry.retention, minSpan), Known: s.openTime, Load: s.load,
 	})
 	return s, nil
 }
@@ -85,14 +77,14 @@ func openJoinRows[K, V any](t *Typed[K, V], env engine.Env) (engine.Store, error
 // the committed times were lost. Otherwise later rows belong to records that will come
 // again, and these must not be expired already: a pair may have had no result yet.
 func (s *JoinRows[K, V]) findTime() error {
-	s.openTime = *s.time
-	if *s.time >= 0 && !s.env.TimesLost {
+	s.openTime = *s.expiry.time
+	if *s.expiry.time >= 0 && !s.env.TimesLost {
 		return nil
 	}
 	latest, _, err := s.layout.LatestTime(s.env.Table, startOf)
 	s.openTime = max(s.openTime, latest)
 	if s.env.TimesLost {
-		*s.time = s.openTime
+		*s.expiry.time = s.openTime
 	}
 	return err
 }
@@ -122,13 +114,13 @@ func (s *JoinRows[K, V]) Newest() int64 {
 
 // DeletedBefore returns a time. Rows with an earlier one had expired before the store was
 // opened, and stay so.
-func (s *JoinRows[K, V]) DeletedBefore() int64 { return s.gone }
+func (s *JoinRows[K, V]) DeletedBefore() int64 { return s.expiry.gone }
 
 // Find appends the rows of an encoded key with from <= At <= to that have not expired, in
 // order of time and, for equal times, of adding.
 func (s *JoinRows[K, V]) Find(dst []*engine.TimedRow[V], key []byte, from, to int64) ([]*engine.TimedRow[V], error) {
-	from = max(from, s.live())
-	to = min(to, max(*s.time, s.openTime)) // no row is later
+	from = max(from, s.expiry.live())
+	to = min(to, max(*s.expiry.time, s.openTime)) // no row is later
 	if from > to {
 		return dst, nil
 	}
@@ -156,13 +148,13 @@ func (s *JoinRows[K, V]) Add(key []byte, value V, present bool, at int64, origin
 	if err := s.log(local[SegmentBytes:], data, at, origin); err != nil || !present {
 		return nil, err
 	}
-	*s.time = max(*s.time, at)
-	if s.expired(at) {
+	*s.expiry.time = max(*s.expiry.time, at)
+	if s.expiry.expired(at) {
 		return nil, nil
 	}
 	s.hold(int64(len(local) + len(data) + int(unsafe.Sizeof(pendingRow{}))))
 	s.pending = append(s.pending, pendingRow{local, data, at})
-	s.rows.Expire(*s.time - s.retention + 1)
+	s.rows.Expire(*s.expiry.time - s.expiry.retention + 1)
 	return s.rows.Add(key, at, seq, value, len(data)), nil
 }
 
@@ -299,7 +291,7 @@ func (s *JoinRows[K, V]) All() iter.Seq2[JoinRow[K, V], error] {
 		defer func() { _ = rows.Close() }()
 		for rows.Next() {
 			key, at, _, ok := SplitLocal(rows.Key())
-			if !ok || s.expired(at) {
+			if !ok || s.expiry.expired(at) {
 				continue
 			}
 			row := JoinRow[K, V]{At: processor.Timestamp(at)}
@@ -318,21 +310,15 @@ func (s *JoinRows[K, V]) hold(n int64) {
 	s.env.Budget.Hold(n)
 }
 
-// live returns the smallest timestamp of a row that has not expired, at least 0.
-func (s *JoinRows[K, V]) live() int64 { return max(s.gone, *s.time-s.retention+1) }
-
-// expired reports whether a row with the timestamp has expired.
-func (s *JoinRows[K, V]) expired(at int64) bool { return at < s.live() }
-
 // Expire implements engine.Expirer.
-func (s *JoinRows[K, V]) Expire() { *s.kept = max(*s.kept, *s.time-s.retention+1) }
+func (s *JoinRows[K, V]) Expire() { s.expiry.keepFrom(*s.expiry.time - s.expiry.retention + 1) }
 
 // Flush implements engine.Store. It also deletes the segments that have expired. Rows
 // that have expired since they were added are only in the changelog.
 func (s *JoinRows[K, V]) Flush(b *engine.TableBatch) error {
 	for i := range s.pending {
 		r := &s.pending[i]
-		if s.expired(r.at) {
+		if s.expiry.expired(r.at) {
 			continue
 		}
 		if err := b.Set(r.key, r.at, r.value); err != nil {
@@ -343,7 +329,7 @@ func (s *JoinRows[K, V]) Flush(b *engine.TableBatch) error {
 	s.pending = s.pending[:0]
 	s.committed = s.held
 	s.rows.Flushed()
-	below := s.layout.ExpiredBelow(*s.time, s.retention)
+	below := s.layout.ExpiredBelow(*s.expiry.time, s.expiry.retention)
 	if bytes.Compare(below, s.deleted) <= 0 {
 		return nil
 	}

@@ -12,13 +12,14 @@ import (
 // milliseconds on a quiet cluster.
 const MissingAfter = 5 * time.Second
 
-// Find is Describe, but asks again while a topic is missing, for at most within. Topics
-// that are still missing then have Missing set. If ctx ends first, it returns an error.
-func Find(ctx context.Context, cl *kgo.Client, names []string, within time.Duration) (map[string]Topic, error) {
+// Find is Describe, but asks again while a topic is missing, for at most [MissingAfter].
+// Topics that are still missing then have Missing set. If ctx ends first, it returns an
+// error.
+func Find(ctx context.Context, cl *kgo.Client, names []string) (map[string]Topic, error) {
 	began := time.Now()
 	for failures := 1; ; failures++ {
 		found, err := Describe(ctx, cl, names)
-		if err != nil || !anyMissing(found) || time.Since(began) >= within {
+		if err != nil || !anyMissing(found) || time.Since(began) >= MissingAfter {
 			return found, err
 		}
 		if err := retries.Sleep(ctx, failures); err != nil {

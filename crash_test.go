@@ -162,6 +162,9 @@ func TestNothingHappens(t *testing.T) {
 
 // TestMistakesAreFound checks that each deliberate mistake is found.
 func TestMistakesAreFound(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: checks the tests of crashes, not the product")
+	}
 	t.Parallel()
 	const most = 200 // seeds; usually one finds it, of the last mistake one in a few
 	stuck := func(rng *rand.Rand) mishap {

@@ -3,6 +3,7 @@ package topology
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -253,5 +254,25 @@ func TestJoinOfFixedTopics(t *testing.T) {
 	_, err := b.Build()
 	if want := "by-user-repartition has 3, users-repartition has 4"; err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("error %v, want %s", err, want)
+	}
+}
+
+// TestJoinOfClosedWindows: for a join, too, a Final table has the rows of closed windows
+// only.
+func TestJoinOfClosedWindows(t *testing.T) {
+	t.Parallel()
+	b := New()
+	by := GroupByKey(Source(b, "in", serde.String, serde.String), "by")
+	closed := by.Window(Tumbling(ms(10))).Reduce("closed", func(a, _ string) string { return a }).Final()
+	open := by.Window(Tumbling(ms(10)).Grace(ms(100))).Reduce("open", func(_, b string) string { return b }, EveryUpdate())
+	LeftJoin(open.Stream(), closed.Table, maybe, serde.String).To("out")
+	f := run(t, b)
+	f.Feed("in", "k:a@1", "k:b@10", "k:c@5") // the first window is closed at 10
+	var got []string
+	for _, out := range f.Sent {
+		got = append(got, string(out.Value))
+	}
+	if want := []string{"a+false", "b+false", "c+atrue"}; !slices.Equal(got, want) {
+		t.Errorf("sent %q, want %q", got, want)
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/millrace-streams/millrace/internal/foreign"
+	"github.com/millrace-streams/millrace/internal/graph"
 	"github.com/millrace-streams/millrace/internal/graph/graphtest"
 	"github.com/millrace-streams/millrace/processor"
 	"github.com/millrace-streams/millrace/serde"
@@ -281,4 +283,28 @@ func TestForeignJoinOfWindows(t *testing.T) {
 	f.Feed("l", "a:x/1@1")
 	f.Feed("r", "x:3@16")
 	f.Expect("out a:x/1+1@15", "out a:x/1+2@16")
+}
+
+// TestStrangeMessagesOfForeignJoins: messages that no join has sent are dropped and
+// counted.
+func TestStrangeMessagesOfForeignJoins(t *testing.T) {
+	t.Parallel()
+	b := New()
+	left, right := SourceTable(b, "l", serde.String, serde.String), SourceTable(b, "r", serde.String, serde.String)
+	JoinForeign(left, right, "joined", ownerOf, both, serde.String).Stream().To("out")
+	f := run(t, b, graphtest.WithEveryUpdate())
+	f.Feed("r", "x:X@1")
+	const subscriptions, responses = "app-joined-subscription-registration-topic", "app-joined-subscription-response-topic"
+	f.Feed(subscriptions, "x:-@2")
+	withoutKey, err := foreign.Subscriptions().Append(nil, foreign.Subscription{Instruction: foreign.Subscribe, Primary: "a", Partition: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Process(graph.Input{Topic: subscriptions, Value: withoutKey, Timestamp: 3}); err != nil {
+		t.Fatal(err)
+	}
+	f.Feed(responses, "a:-@4", "-:-@5")
+	f.Expect()
+	f.ExpectDrops("joined-subscription-receive: null value", "joined-subscription-receive: null key",
+		"joined-subscription-response-resolver: null value", "joined-subscription-response-resolver: null key")
 }

@@ -224,3 +224,40 @@ func BenchmarkJoinWindow(b *testing.B) {
 		})
 	}
 }
+
+// TestManyWaitingRecords: between two records of one side that wait lie many records of
+// the other side, which wait longer. All have a result in the end.
+func TestManyWaitingRecords(t *testing.T) {
+	t.Parallel()
+	b := New()
+	twoStreams(b, Within(0).Before(ms(200)).After(ms(1000)))
+	f := run(t, b)
+	f.Feed("r", "first:y@0")
+	many(100, "l", "l%d:x@%d", keysFrom(1, 1))(f)
+	f.Feed("r", "second:y@101")
+	f.Commit()
+	many(100, "l", "m%d:x@%d", keysFrom(302, 1))(f)
+	f.Feed("l", "last:x@9999")
+	got := strings.Join(f.Out(), " ")
+	for _, key := range []string{"first:null+y@0", "second:null+y@101", "l0:x+null@1", "l99:x+null@100", "m99:x+null@401"} {
+		if strings.Count(got, "out "+key) != 1 {
+			t.Errorf("the result %s was not sent once", key)
+		}
+	}
+	if n := strings.Count(got, "out "); n != 202 {
+		t.Errorf("%d results, want 202", n)
+	}
+}
+
+// TestPartnersOfALongerKey: the key of a record continues like the encoding of another
+// key and a time, so that the rows of both lie side by side.
+func TestPartnersOfALongerKey(t *testing.T) {
+	t.Parallel()
+	b := New()
+	twoStreams(b, Within(ms(10)))
+	f := run(t, b)
+	f.Feed("l", "k:short@259", "k\x00\x00\x00\x00\x00\x00\x01\x03:long@259")
+	f.Restart() // rows in memory are found by their keys
+	f.Feed("r", "k:x@260")
+	f.Expect("out k:short+x@260")
+}

@@ -221,3 +221,18 @@ func modelSums(model map[string]map[string]string, joins func(a, b bool) bool, k
 	}
 	return out
 }
+
+// TestTimestampOfAJoinedRow: a row of a join that another join looks up has the larger
+// timestamp of its two rows.
+func TestTimestampOfAJoinedRow(t *testing.T) {
+	t.Parallel()
+	b := New()
+	table := func(topic string) Table[string, string] { return SourceTable(b, topic, serde.String, serde.String) }
+	two := JoinTables(table("a"), table("b"), both, serde.String)
+	JoinTables(two, table("c"), both, serde.String).Stream().To("out")
+	f := run(t, b, graphtest.WithEveryUpdate())
+	f.Feed("a", "k:1@5", "l:1@9")
+	f.Feed("b", "k:2@9", "l:2@5")
+	f.Feed("c", "k:3@7", "l:3@7")
+	f.Expect("out k:1+2+3@9", "out l:1+2+3@9")
+}

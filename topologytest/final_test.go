@@ -286,3 +286,35 @@ func TestFinalKeepsWhatWasClosed(t *testing.T) {
 		t.Fatalf("with a grace of 40 ms, %v were sent", got)
 	}
 }
+
+// TestFinalIsAdded: a new version of the program makes a table Final. The rows of windows
+// that were closed before have been sent as updates, and are not sent again.
+func TestFinalIsAdded(t *testing.T) {
+	t.Parallel()
+	topo := func(final bool) *topology.Topology {
+		b := topology.New()
+		in := topology.Source(b, "in", serde.String, serde.Int64)
+		sums := topology.GroupByKey(in, "by-key").Window(topology.Tumbling(10*time.Millisecond)).Reduce("sums", sumOfTwo)
+		if final {
+			sums = sums.Final()
+		}
+		sums.Stream().To("out")
+		return build(t, b)
+	}
+	d := topologytest.New(t, topo(false))
+	for _, at := range []int64{5, 15} {
+		topologytest.Input(d, "in", serde.String, serde.Int64).Send("k", at, time.UnixMilli(at))
+	}
+	d.RestartWith(topo(true))
+	for _, at := range []int64{16, 25} {
+		topologytest.Input(d, "in", serde.String, serde.Int64).Send("k", at, time.UnixMilli(at))
+	}
+	d.Commit()
+	var got []string
+	for _, r := range topologytest.Output(d, "out", serde.TimeWindowed(serde.String, 10*time.Millisecond), serde.Int64).Records() {
+		got = append(got, fmt.Sprintf("%d=%d", r.Key.Window.Start, r.Value))
+	}
+	if want := []string{"0=5", "10=15", "10=31"}; !slices.Equal(got, want) {
+		t.Errorf("sent %q, want %q", got, want)
+	}
+}

@@ -374,3 +374,87 @@ func TestJoinsSeeWhatHasGoneOn(t *testing.T) {
 		t.Fatalf("answers\n %q, want\n %q", got, want)
 	}
 }
+
+// TestSuppressWaitsForAllWindows: a row of two windowed tables is passed on when both
+// have closed its window.
+func TestSuppressWaitsForAllWindows(t *testing.T) {
+	t.Parallel()
+	b := topology.New()
+	by := topology.GroupByKey(topology.Source(b, "in", serde.String, serde.Int64), "by-key")
+	tumbling := topology.Tumbling(10 * time.Millisecond)
+	sums := by.Window(tumbling).Reduce("sums", sumOfTwo)
+	late := by.Window(tumbling.Grace(20*time.Millisecond)).Reduce("late", sumOfTwo)
+	topology.JoinTables(late.Table, sums.Table, sumOfTwo, serde.Int64).Suppress("both", topology.UntilClosed()).Stream().To("out")
+	d := topologytest.New(t, build(t, b))
+	in := topologytest.Input(d, "in", serde.String, serde.Int64)
+	for _, step := range []struct{ at, rows int }{{1, 0}, {10, 0}, {29, 0}, {30, 1}} {
+		in.Send("k", 1, time.UnixMilli(int64(step.at)))
+		d.Commit()
+		if n := len(d.Topic("out")); n != step.rows {
+			t.Errorf("at %d: %d rows were passed on, want %d", step.at, n, step.rows)
+		}
+	}
+}
+
+// TestSuppressForgetsDeletedRows: many rows are deleted before their window is closed.
+// The others are passed on all the same.
+func TestSuppressForgetsDeletedRows(t *testing.T) {
+	t.Parallel()
+	topo := suppressedSums(t, func(in topology.Stream[string, int64]) topology.WindowedTable[string, int64] {
+		return topology.GroupByKey(in, "by-key").Window(topology.Tumbling(10*time.Millisecond)).Reduce("sums", sumOfTwo)
+	}, func(sum int64) bool { return sum == 1 })
+	d := topologytest.New(t, topo, topologytest.EveryUpdate())
+	in := topologytest.Input(d, "in", serde.String, serde.Int64)
+	for i := range 200 {
+		key := fmt.Sprint(i)
+		if in.Send(key, 1, time.UnixMilli(1)); i%50 != 7 {
+			in.Send(key, 1, time.UnixMilli(1))
+		}
+	}
+	in.Send("end", 2, time.UnixMilli(20))
+	d.Commit()
+	var got []string
+	for _, r := range topologytest.Output(d, "out", serde.TimeWindowed(serde.String, 10*time.Millisecond), serde.Int64).Records() {
+		got = append(got, fmt.Sprint(r.Key.Key, "=", r.Value))
+	}
+	if slices.Sort(got); !slices.Equal(got, []string{"107=1", "157=1", "57=1", "7=1"}) {
+		t.Errorf("passed on %q", got)
+	}
+}
+
+// TestBytesOfAFullBuffer: the bytes count of the rows that are held back now, also if
+// they have grown, or come from before a crash.
+func TestBytesOfAFullBuffer(t *testing.T) {
+	t.Parallel()
+	start := func() (d *topologytest.Driver, send func(key string, bytes int, at int64) (passed int)) {
+		b := topology.New()
+		until := topology.UntilTimeLimit(time.Second).MaxBytes(1000)
+		topology.SourceTable(b, "in", serde.String, serde.String).Suppress("calm", until).Stream().To("out")
+		d = topologytest.New(t, build(t, b))
+		in := topologytest.Input(d, "in", serde.String, serde.String)
+		return d, func(key string, bytes int, at int64) int {
+			before := len(d.Topic("out"))
+			in.Send(key, strings.Repeat("x", bytes), time.UnixMilli(at))
+			d.Commit()
+			return len(d.Topic("out")) - before
+		}
+	}
+	_, send := start()
+	for i := range int64(10) {
+		if n := send(fmt.Sprint(i), 400, 2000*i); n != int(min(i, 1)) {
+			t.Fatalf("record %d: %d rows were passed on, want the one that is due", i, n)
+		}
+	}
+	_, send = start()
+	if first, second := send("k", 10, 0), send("k", 1000, 0); first != 0 || second != 1 {
+		t.Errorf("a row that has become too large: %d and %d rows were passed on, want 0 and 1", first, second)
+	}
+	d, send := start()
+	if n := send("a", 400, 0) + send("b", 400, 0); n != 0 {
+		t.Fatalf("%d rows were passed on", n)
+	}
+	d.CrashAll(topologytest.LoseDisk)
+	if n := send("c", 400, 0); n != 1 {
+		t.Errorf("after a crash, the third row passes %d on, want 1", n)
+	}
+}

@@ -40,6 +40,9 @@ type Options struct {
 	// that is not there ask the database: no key filter, no Mark, no KeepNewest. For
 	// tests and measurements.
 	NoShortcuts bool
+
+	// Reads counts the reads of the tasks' tables. nil: nobody counts. For tests.
+	Reads *Reads
 }
 
 // DB is the database of one task: its stores' tables, and the data that is committed with

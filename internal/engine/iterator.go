@@ -31,6 +31,7 @@ type Iterator struct {
 
 	started bool
 	err     error
+	reads   *Reads
 }
 
 func pebbleIterator(table string, r pebble.Reader, prefix, lower, upper []byte) (*Iterator, error) {
@@ -63,29 +64,35 @@ func memoryIterator(table string, t *tree, lower, upper []byte) *Iterator {
 }
 
 // Next goes to the next row, and reports whether there is one.
-func (i *Iterator) Next() bool {
+func (i *Iterator) Next() (ok bool) {
 	first := !i.started
 	i.started = true
-	if i.disk == nil {
-		return i.memoryNext(first)
+	switch {
+	case i.disk == nil:
+		ok = i.memoryNext(first)
+	case first:
+		ok = i.check(i.disk.First())
+	default:
+		ok = i.check(i.disk.Next())
 	}
-	if first {
-		return i.check(i.disk.First())
-	}
-	return i.check(i.disk.Next())
+	i.reads.row(ok)
+	return ok
 }
 
 // Prev goes to the row before, and reports whether there is one.
-func (i *Iterator) Prev() bool {
+func (i *Iterator) Prev() (ok bool) {
 	first := !i.started
 	i.started = true
-	if i.disk == nil {
-		return i.memoryPrev(first)
+	switch {
+	case i.disk == nil:
+		ok = i.memoryPrev(first)
+	case first:
+		ok = i.check(i.disk.Last())
+	default:
+		ok = i.check(i.disk.Prev())
 	}
-	if first {
-		return i.check(i.disk.Last())
-	}
-	return i.check(i.disk.Prev())
+	i.reads.row(ok)
+	return ok
 }
 
 // check stops at a row that is too short to be one.

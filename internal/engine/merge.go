@@ -29,7 +29,8 @@ func (m *merge) next() bool {
 		return false
 	}
 	m.order = m.compare(inCells)
-	if m.order <= 0 { // the changed cell is first, or hides the table's row
+	m.rows.reads.row(m.order < 0) // the iterator has counted the others
+	if m.order <= 0 {             // the changed cell is first, or hides the table's row
 		m.cell = m.changed.value()
 		m.last = append(m.last[:0], m.changed.key()...)
 	} else {

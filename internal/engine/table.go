@@ -58,12 +58,14 @@ func (t *Table) Get(key []byte) (s Stored, ok bool, err error) {
 
 func (t *Table) get(key []byte) (row []byte, ok bool, err error) {
 	if t.memory != nil {
+		t.db.o.Reads.get()
 		row, ok = rowIn(t.memory, key)
 		return row, ok, nil
 	}
 	if t.known.lacks(key) {
 		return nil, false, nil
 	}
+	t.db.o.Reads.get()
 	t.key = append(append(t.key[:0], t.prefix...), key...)
 	row, closer, err := database(t.db).Get(t.key)
 	if err != nil {
@@ -96,10 +98,17 @@ func wrapStore(name string, err error) error {
 // Scan returns an iterator over lower <= key < upper; nil bounds are open. It must be
 // closed, and before the next Apply.
 func (t *Table) Scan(lower, upper []byte) (*Iterator, error) {
+	t.db.o.Reads.scan()
 	if t.memory != nil {
-		return memoryIterator(t.name, t.memory, lower, upper), nil
+		i := memoryIterator(t.name, t.memory, lower, upper)
+		i.reads = t.db.o.Reads
+		return i, nil
 	}
-	return pebbleIterator(t.name, database(t.db), t.prefix, lower, upper)
+	i, err := pebbleIterator(t.name, database(t.db), t.prefix, lower, upper)
+	if err == nil {
+		i.reads = t.db.o.Reads
+	}
+	return i, err
 }
 
 // PrefixEnd returns the smallest key above all keys with the prefix; nil if there is

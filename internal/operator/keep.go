@@ -42,6 +42,7 @@ func (c Keep[K, V]) New(t graph.Task, n *graph.Node, children []any) (any, error
 	}
 	k.rows.keyOf = cellKey[K, V]
 	k.rows.keepLifetimes(c.Keys)
+	k.blind = k.rows.writesBlindly()
 	k.rows.start()
 	return k, nil
 }
@@ -50,6 +51,7 @@ type keep[K, V any] struct {
 	rows    rows[K, K, V]
 	keys    keyEncoder[K]
 	ofTable bool
+	blind   bool // rows are not read before they are written
 }
 
 func (k *keep[K, V]) Receive(r *graph.Record[K, V]) error {
@@ -68,12 +70,21 @@ func (k *keep[K, V]) Receive(r *graph.Record[K, V]) error {
 	if handled, failure := k.rows.enter(key, r.Key, r.Timestamp); handled {
 		return failure
 	}
-	cell, err := k.rows.cells.Load(key, r.Key)
-	if err != nil {
-		return k.rows.broken(err)
-	}
-	if err := k.rows.set(cell, r.Value, !r.NoValue, r.Timestamp, cause{timestamp: r.Timestamp, headers: r.Headers}); err != nil {
+	if err := k.store(key, r); err != nil {
 		return k.rows.broken(err)
 	}
 	return k.rows.emit()
+}
+
+// store makes a record the row of its key.
+func (k *keep[K, V]) store(key []byte, r *graph.Record[K, V]) error {
+	by := cause{timestamp: r.Timestamp, headers: r.Headers}
+	if k.blind {
+		return k.rows.overwrite(key, r.Key, r.Value, !r.NoValue, r.Timestamp, by)
+	}
+	cell, err := k.rows.cells.Load(key, r.Key)
+	if err != nil {
+		return err
+	}
+	return k.rows.set(cell, r.Value, !r.NoValue, r.Timestamp, by)
 }

@@ -173,6 +173,22 @@ func (t *rows[K, R, A]) set(cell *engine.Cell[K, A], value A, present bool, at p
 	return t.change(cell, value, present, at, logged, by)
 }
 
+// writesBlindly reports whether overwrite may take the place of load and set: nothing
+// depends on the row before.
+func (t *rows[K, R, A]) writesBlindly() bool {
+	return !t.updates.needOld() && !t.final && t.versions == nil && t.lives == nil
+}
+
+// overwrite is set of a row that was not read. The row's timestamp is that of the store
+// and the changelog.
+func (t *rows[K, R, A]) overwrite(keyBytes []byte, key K, value A, present bool, at processor.Timestamp, by cause) error {
+	cell, err := t.cells.Put(keyBytes, key, value, present, int64(at), t.originOf(&by))
+	if err == nil && t.everyUpdate {
+		t.prepare(cell, int64(at), by.headers)
+	}
+	return err
+}
+
 // change is set with a timestamp of its own in the store and its changelog.
 func (t *rows[K, R, A]) change(cell *engine.Cell[K, A], value A, present bool, at, logged processor.Timestamp, by cause) error {
 	if t.versions != nil {

@@ -105,8 +105,23 @@ func New(tb testing.TB, g *graph.Graph, opts ...Option) (*Task, error) {
 	return f, f.start()
 }
 
+// Restart commits, and makes nodes and stores again on the database, which is opened
+// anew. No row is in memory afterwards. Times and positions stay.
+func (f *Task) Restart() {
+	f.tb.Helper()
+	f.Commit()
+	if err := f.Close(); err != nil {
+		f.tb.Fatal(err)
+	}
+	f.Stores.Restart()
+	f.flushes, f.idles, f.closes = nil, nil, nil
+	if err := f.start(); err != nil {
+		f.tb.Fatal(err)
+	}
+}
+
 func (f *Task) start() error {
-	if len(f.Graph.Stores) > 0 {
+	if f.Stores == nil && len(f.Graph.Stores) > 0 {
 		f.Stores = storetest.New(f.tb, 0)
 		f.Stores.EveryUpdate = f.everyUpdate
 	}

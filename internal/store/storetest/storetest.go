@@ -39,6 +39,9 @@ type Task struct {
 	Again       bool // a store has asked for another commit
 	Converted   int  // how often a store has called engine.Env.Converted
 
+	// What the stores have read. A test may set it to zero.
+	Reads engine.Reads
+
 	t      testing.TB
 	fs     *vfs.MemFS
 	now    int64
@@ -102,7 +105,7 @@ func (k *Task) check(err error) {
 
 func (k *Task) openDB() {
 	k.t.Helper()
-	db, err := engine.Open(engine.Options{Dir: dir, FS: k.fs, Shared: k.Shared, MemTableSize: engine.MinMemTable, SweepRows: k.SweepRows})
+	db, err := engine.Open(engine.Options{Dir: dir, FS: k.fs, Shared: k.Shared, MemTableSize: engine.MinMemTable, SweepRows: k.SweepRows, Reads: &k.Reads})
 	k.check(err)
 	k.DB = db
 }

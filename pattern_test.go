@@ -40,6 +40,15 @@ func (c *cluster) create(topic string, partitions int32) {
 	}
 }
 
+// grow gives a topic more partitions.
+func (c *cluster) grow(topic string, partitions int) {
+	c.t.Helper()
+	if _, err := kadm.NewClient(c.cl).UpdatePartitions(context.Background(), partitions, topic); err != nil {
+		c.t.Fatal(err)
+	}
+	c.cl.PurgeTopicsFromClient(topic)
+}
+
 func (c *cluster) remove(topic string) {
 	c.t.Helper()
 	if _, err := kadm.NewClient(c.cl).DeleteTopic(context.Background(), topic); err != nil {
@@ -186,6 +195,191 @@ func TestLatestOfAPattern(t *testing.T) {
 		}
 		app.stop()
 	}, kfake.SeedTopics(1, "in-1", "out"))
+}
+
+// beginsLatest starts the application of copying with StartAtLatest, and waits until it
+// has committed where it begins to read in-1.
+func (c *cluster) beginsLatest(dir string) *running {
+	c.t.Helper()
+	app := run(c.t, copying(c.t, topology.StartAtLatest()), c.config("app", dir))
+	eventually(c.t, "the start is committed", func() bool { return c.committed("app", "in-1", 0) >= 0 })
+	return app
+}
+
+// A process that starts before the running ones have found a new topic begins it at its
+// beginning too, also those of its partitions that no other topic has.
+func TestLatestOfAPatternForANewProcess(t *testing.T) {
+	t.Parallel()
+	virtually(t, func(t *testing.T, c *cluster) {
+		c.send("in-1", "a=before")
+		first := c.beginsLatest(t.TempDir())
+		c.create("in-2", 6)
+		sent := values(0, 60)
+		c.send("in-2", sent...)
+		second := run(t, copying(t, topology.StartAtLatest()), c.config("app", t.TempDir()))
+		slices.Sort(sent)
+		if got := slices.Sorted(slices.Values(c.read("out", 60))); !slices.Equal(got, sent) {
+			t.Errorf("got %v", got)
+		}
+		first.stop()
+		second.stop()
+	}, kfake.SeedTopics(2, "in-1", "out"))
+}
+
+// Topics, partitions and topics with an earlier name that were created while no process
+// ran are read from their beginning, and nothing twice.
+func TestLatestOfAPatternAfterAPause(t *testing.T) {
+	t.Parallel()
+	virtually(t, func(t *testing.T, c *cluster) {
+		c.create("in-3", 1)
+		c.create("in-4", 1)
+		c.send("in-1", "a=before")
+		c.send("in-4", "a=before")
+		c.beginsLatest(t.TempDir()).stop()
+		c.create("in-2", 6)
+		c.send("in-2", values(0, 20)...)
+		c.grow("in-3", 3)
+		c.send("in-3", values(20, 20)...)
+		c.recreate("in-4", 1)
+		c.send("in-4", values(40, 20)...)
+		app := c.beginsLatest(t.TempDir())
+		want := values(0, 60)
+		slices.Sort(want)
+		if got := slices.Sorted(slices.Values(c.read("out", 60))); !slices.Equal(got, want) {
+			t.Errorf("got %v", got)
+		}
+		app.stop()
+	}, kfake.SeedTopics(1, "in-1", "out"))
+}
+
+// Two processes that start for the first time at once agree on the topics that are read
+// from their end: all that were there.
+func TestLatestOfAPatternForTwoFirstProcesses(t *testing.T) {
+	t.Parallel()
+	virtually(t, func(t *testing.T, c *cluster) {
+		c.create("in-2", 6)
+		c.send("in-1", values(0, 10)...)
+		c.send("in-2", values(0, 30)...)
+		topo := copying(t, topology.StartAtLatest())
+		first, second := run(t, topo, c.config("app", t.TempDir())), run(t, topo, c.config("app", t.TempDir()))
+		eventually(t, "all starts are committed", func() bool {
+			for p := range int32(6) {
+				if c.committed("app", "in-2", p) < 0 || p < 2 && c.committed("app", "in-1", p) < 0 {
+					return false
+				}
+			}
+			return true
+		})
+		c.send("in-2", "a=after")
+		if got := c.read("out", 1); !slices.Equal(got, []string{"a=after"}) {
+			t.Errorf("got %v", got)
+		}
+		first.stop()
+		second.stop()
+	}, kfake.SeedTopics(2, "in-1", "out"))
+}
+
+// If the offsets have expired, an application without stores begins anew: at the end of
+// the first topics, and at the beginning of those that appeared later.
+func TestLatestOfAPatternWithoutOffsets(t *testing.T) {
+	t.Parallel()
+	virtually(t, func(t *testing.T, c *cluster) {
+		app := c.beginsLatest(t.TempDir())
+		c.create("in-2", 1)
+		c.send("in-2", "a=2")
+		c.send("in-1", "a=1")
+		c.read("out", 2)
+		app.stop()
+		c.send("in-1", "b=1")
+		c.send("in-2", "b=2")
+		c.deleteOffsets("in-1", "in-2")
+		app = c.beginsLatest(t.TempDir())
+		if got := c.read("out", 4)[2:]; !slices.Equal(got, []string{"a=2", "b=2"}) {
+			t.Errorf("got %v", got)
+		}
+		app.stop()
+	}, kfake.SeedTopics(1, "in-1", "out"))
+}
+
+// An earlier version of the library has not recorded which topics matched first. A topic
+// without offsets then came later.
+func TestLatestOfAPatternOfAnEarlierVersion(t *testing.T) {
+	t.Parallel()
+	virtually(t, func(t *testing.T, c *cluster) {
+		c.send("in-1", "a=before")
+		c.beginsLatest(t.TempDir()).stop()
+		c.register("pattern/ins", nil)
+		c.create("in-2", 6)
+		sent := values(0, 20)
+		c.send("in-2", sent...)
+		app := c.beginsLatest(t.TempDir())
+		slices.Sort(sent)
+		if got := slices.Sorted(slices.Values(c.read("out", 20))); !slices.Equal(got, sent) {
+			t.Errorf("got %v", got)
+		}
+		app.stop()
+	}, kfake.SeedTopics(1, "in-1", "out"))
+}
+
+// If no topic matched when the application was started, all topics came later, also if
+// the process has ended meanwhile, or if another one finds them.
+func TestLatestOfAPatternThatMatchedNothing(t *testing.T) {
+	t.Parallel()
+	for name, then := range map[string]func(c *cluster, app *running, send func()) *running{
+		"": func(_ *cluster, app *running, send func()) *running {
+			send()
+			return app
+		},
+		"another process": func(c *cluster, _ *running, send func()) *running {
+			send()
+			return c.beginsLatest(c.t.TempDir())
+		},
+		"after a pause": func(c *cluster, app *running, send func()) *running {
+			app.stop()
+			send()
+			return c.beginsLatest(c.t.TempDir())
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			virtually(t, func(t *testing.T, c *cluster) {
+				log := &lines{}
+				cfg := c.config("app", t.TempDir())
+				cfg.Logger = logTo(log)
+				first := run(t, copying(t, topology.StartAtLatest()), cfg)
+				eventually(t, "the log says so", func() bool { return log.has("no topic matches a pattern of the topology; waiting for one") })
+				app := then(c, first, func() {
+					c.create("in-1", 1)
+					c.send("in-1", "a=1", "b=2")
+				})
+				if got := c.read("out", 2); !slices.Equal(got, []string{"a=1", "b=2"}) {
+					t.Errorf("got %v", got)
+				}
+				app.stop()
+			}, kfake.SeedTopics(1, "out"))
+		})
+	}
+}
+
+// A topic that only the changed pattern of a source matches is one that the application
+// begins to read now.
+func TestLatestOfAChangedPattern(t *testing.T) {
+	t.Parallel()
+	virtually(t, func(t *testing.T, c *cluster) {
+		c.beginsLatest(t.TempDir()).stop()
+		c.send("main-1", "a=before")
+		c.create("in-2", 1)
+		c.send("in-2", "a=2")
+		b := topology.New()
+		topology.SourcePattern(b, "ins", `(ma)?in-.*`, serde.String, serde.String, topology.StartAtLatest()).To("out")
+		app := run(t, build(t, b), c.config("app", t.TempDir()))
+		eventually(t, "the start is committed", func() bool { return c.committed("app", "main-1", 0) == 1 })
+		c.send("main-1", "b=after")
+		if got := slices.Sorted(slices.Values(c.read("out", 2))); !slices.Equal(got, []string{"a=2", "b=after"}) {
+			t.Errorf("got %v", got)
+		}
+		app.stop()
+	}, kfake.SeedTopics(1, "in-1", "main-1", "out"))
 }
 
 // A topic that is deleted while the application runs ends it, as a named input does. The

@@ -93,7 +93,8 @@ func TimestampFrom[K, V any](f func(r processor.Record[K, V], partitionTime proc
 
 // StartAtLatest makes a group without a committed offset start at the end of the topic.
 // Default: at the beginning. A topic that matches the pattern of a [SourcePattern] only
-// since the application was first started is read from its beginning nevertheless.
+// since the application was first started is read from its beginning nevertheless. So are
+// partitions that a topic of a SourcePattern has only since then.
 func StartAtLatest() SourceOption {
 	return sourceOption(func(c *sourceOptions) { c.StartAt = graph.Latest })
 }

@@ -36,9 +36,12 @@ import (
 //     error. The next start goes on without the topic. If it had more partitions than the
 //     others, the rows that only its tasks had stay in the changelogs.
 //   - A topic that matches later is read from its beginning, also with [StartAtLatest],
-//     because its records came after the start. There is one exception: a topic that was
-//     created while no process ran. Those of its partitions that no other topic of the
-//     source has start at the end with StartAtLatest.
+//     because its records came after the start. It may have been created while no process
+//     ran. The same holds for partitions that a topic gets later, and for a topic that is
+//     created again. The application's registry in Kafka records the topics and
+//     partitions that matched at the first start, so that all processes agree.
+//   - If the pattern is changed, topics that only the new one matches count as those of
+//     the first start.
 //
 // Topics that are grouped together or joined without a repartitioning must have equally
 // many partitions, as always. Otherwise a topic may have more partitions than those

@@ -45,6 +45,17 @@ func (g *Graph) Patterns() (patterns []*Pattern) {
 	return patterns
 }
 
+// PatternsAtEnd returns the sources that have a pattern and begin at the end of the
+// topics that matched it first, in build order.
+func (g *Graph) PatternsAtEnd() (sources []*Node) {
+	for _, n := range g.Nodes {
+		if n.Pattern != nil && n.SourceOpts.StartAt == Latest {
+			sources = append(sources, n)
+		}
+	}
+	return sources
+}
+
 // Matched returns the pattern by which the graph reads a topic, or nil if a source names
 // the topic or none reads it.
 func (g *Graph) Matched(topic string) *Pattern {

@@ -10,11 +10,14 @@ import (
 	"github.com/millrace-streams/millrace/internal/registry"
 )
 
-// Inputs has the question to the group that the guard needs.
+// Inputs has the questions to the group that the guard needs.
 type Inputs interface {
 	// Processed returns the topics among those given of which the application has
 	// processed a record.
 	Processed(ctx context.Context, topics []string) ([]string, error)
+	// Committed returns the topics among those given of which the group has a committed
+	// offset.
+	Committed(ctx context.Context, topics []string) ([]string, error)
 }
 
 // appearance is a store that the application did not have when it processed records that
@@ -34,13 +37,28 @@ func (a appearance) problem() error {
 		a.store, strings.Join(a.inputs, ", "))
 }
 
-// read reads the registry. If the topology has stores that the application did not have,
-// read also asks which inputs were processed.
+// read reads the registry, and asks the group what the registry lacks.
 func (g *Guard) read(ctx context.Context) (registry.View, error) {
 	view, err := g.cfg.Registry.Refresh(ctx)
 	if err != nil {
 		return view, err
 	}
+	processed, err := g.askProcessed(ctx, view)
+	if err != nil {
+		return view, err
+	}
+	committed, err := g.askCommitted(ctx, view)
+	if err != nil || !processed && !committed {
+		return view, err
+	}
+	// Another process may have written records and processed others since the first read.
+	// It writes to the registry before it processes.
+	return g.cfg.Registry.Refresh(ctx)
+}
+
+// askProcessed asks which inputs were processed, if the topology has stores that the
+// application did not have. It reports whether it has asked.
+func (g *Guard) askProcessed(ctx context.Context, view registry.View) (asked bool, err error) {
 	var topics []string
 	for _, s := range g.added(view) {
 		topics = append(topics, g.cfg.Graph.Feeding(s)...)
@@ -49,15 +67,13 @@ func (g *Guard) read(ctx context.Context) (registry.View, error) {
 		topics = append(topics, g.gains(view, s)...)
 	}
 	if len(topics) == 0 {
-		return view, nil
+		return false, nil
 	}
 	slices.Sort(topics)
 	if g.processed, err = g.cfg.Inputs.Processed(ctx, slices.Compact(topics)); err != nil {
-		return view, fmt.Errorf("check which inputs were processed before: %w", err)
+		return true, fmt.Errorf("check which inputs were processed before: %w", err)
 	}
-	// Another process may have recorded a store and processed records since the first
-	// read. Records are processed only after the store was recorded.
-	return g.cfg.Registry.Refresh(ctx)
+	return true, nil
 }
 
 // added returns the stores of the topology that the application did not have when it last

@@ -56,6 +56,24 @@
 //   - A topic that matches a recorded pattern has fed the store since it was found.
 //   - Nodes that only look rows up do not count, as for new stores.
 //
+// # The first topics of a pattern
+//
+// If a source has a pattern and begins at the end of its topics, Enrol records which
+// topics that are: those that matched when the process was started. The first process
+// that enrols decides for all others. Topics that appear later, partitions that are added
+// later, and topics that are created again are read from their beginning, whichever
+// process finds them.
+//
+//   - While no topic matches at all, no process has a task. Each process that waits then
+//     records that there are no first topics ([Guard.NothingMatches]).
+//   - If the pattern changes, the topics that only the new pattern matches are added.
+//     The application begins to read them now.
+//   - If there is no record, but the group has offsets of topics of the source, an
+//     earlier version of the library has committed them. The first topics are then those
+//     with an offset.
+//   - The record stays when offsets expire. Topics that came later are then read from
+//     their beginning again.
+//
 // # Order of the reads
 //
 // Committed offsets are read before the registry. Two processes may start the application

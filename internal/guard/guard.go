@@ -43,6 +43,7 @@ type Config struct {
 	Application string
 	Graph       *graph.Graph
 	Topics      registry.Topics // what is known of the topics
+	Matched     []string        // topics that matched when the process was started
 	Directory   Directory
 	Remove      []string // names of stores, Config.RemoveStores
 	StartEmpty  []string // names of stores, Config.StartEmpty
@@ -67,6 +68,9 @@ type Guard struct {
 	// processed are the inputs of which the application had processed records when the
 	// registry was last read. It is known only for inputs of stores that were new then.
 	processed []string
+	// committed are the topics with a committed offset at that time, among those of
+	// sources whose first topics were not recorded then.
+	committed []string
 }
 
 // New makes a Guard.
@@ -237,7 +241,9 @@ func (g *Guard) Enrol(ctx context.Context) (registry.View, error) {
 		g.keepFed(stores, view)
 		before, written = view, view.Missing(stores, repartitions)
 		written.Stores = slices.Concat(written.Stores, g.tombstones(view), g.absences(view))
-		return written, nil
+		var err error
+		written.FirstTopics, err = g.firstTopics(view)
+		return written, err
 	})
 	if err != nil {
 		return view, err

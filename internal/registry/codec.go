@@ -58,13 +58,14 @@ type wireInput struct {
 
 const endless = -1
 
-// entry is a decoded record of the topic: a store, a repartition topic, or a conversion.
-// If all are nil, this version does not know the record.
+// entry is a decoded record of the topic: a store, a repartition topic, a conversion, or
+// the first topics of a source. If all are nil, this version does not know the record.
 type entry struct {
 	key         string
 	store       *Record
 	repartition *Repartition
 	swept       *Swept
+	first       *FirstTopics
 }
 
 func (r Record) encode() ([]byte, error) { return json.Marshal(r.wire()) }
@@ -106,6 +107,11 @@ func decode(key, value []byte) (entry, error) {
 	if _, isSwept := parseSweptKey(key); isSwept {
 		swept, err := decodeSwept(key, value)
 		e.swept = swept
+		return e, err
+	}
+	if source, isPattern := registrytopic.Pattern.Name(key); isPattern {
+		first, err := decodeFirstTopics(source, value)
+		e.first = first
 		return e, err
 	}
 	if !isStore && !isRepartition {

@@ -45,6 +45,18 @@ func TestRecordsAreReadAsWritten(t *testing.T) {
 	if e, err := decode([]byte(registrytopic.Repartition.Key(p.Topic)), value); err != nil || *e.repartition != p {
 		t.Errorf("got %+v, %v", e.repartition, err)
 	}
+	for _, f := range []FirstTopics{
+		{Source: "ins", Pattern: "in-.*"},
+		{Source: "a/b", Pattern: `"`, Topics: []Input{{Topic: "in-1", ID: TopicID{3}, Partitions: 4}, {Topic: "in-2", Partitions: 1}}},
+	} {
+		value, err := f.encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e, err := decode([]byte(f.key()), value); err != nil || !reflect.DeepEqual(*e.first, f) {
+			t.Errorf("%s: got %+v, %v", value, e.first, err)
+		}
+	}
 }
 
 // Additions of a later version are ignored. Its changes are refused, and never misread.
@@ -57,6 +69,10 @@ func TestLaterVersions(t *testing.T) {
 	e, err = decode([]byte("store/s"), []byte(`{"version":4,"application":"a","store":"s","changelog":"a-s-changelog","window_ms":"as text"}`))
 	if err != nil || !e.store.Newer || e.store.Changelog != "a-s-changelog" {
 		t.Errorf("a newer version: %+v, %v", e.store, err)
+	}
+	e, err = decode([]byte("pattern/s"), []byte(`{"version":4,"source":{"now":"an object"}}`))
+	if err != nil || !reflect.DeepEqual(e.first, &FirstTopics{Source: "s", Newer: true}) {
+		t.Errorf("a newer version: %+v, %v", e.first, err)
 	}
 	e, err = decode([]byte("offset/s"), []byte("\x00"))
 	if err != nil || e.store != nil || e.repartition != nil {
@@ -85,6 +101,11 @@ func TestDamagedRecords(t *testing.T) {
 	if _, err := decode([]byte("repartition/t"), []byte(`{"version":1,"application":"a","topic":"u"}`)); err == nil {
 		t.Error("a record about another topic was accepted")
 	}
+	for _, value := range []string{`x`, `{}`, `{"version":1,"source":"t"}`, `{"version":1,"source":"s","first":[{"topic":"in","topic_id":"AA"}]}`} {
+		if _, err := decode([]byte("pattern/s"), []byte(value)); err == nil {
+			t.Errorf("%s was accepted", value)
+		}
+	}
 }
 
 // Every value that can be read can be written, and is then read as the same value.
@@ -98,8 +119,18 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte("store/s"), []byte(`{"version":3,"application":"a","store":"s","value":"float64","earlier_values":["","int64"]}`))
 	f.Add([]byte("repartition/t"), []byte(`{"version":1,"application":"a","topic":"t","partitions":2}`))
 	f.Add([]byte("swept/s/2"), []byte(`{"version":1,"changelog_id":"","format":2}`))
+	f.Add([]byte("pattern/s"), []byte(`{"version":1,"source":"s","pattern":"in-.*","first":[{"topic":"in-1","topic_id":"","partitions":2}]}`))
 	f.Fuzz(func(t *testing.T, key, value []byte) {
 		e, err := decode(key, value)
+		if err == nil && e.first != nil && !e.first.Newer {
+			again, err := e.first.encode()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if twice, err := decode(key, again); err != nil || !reflect.DeepEqual(twice.first, e.first) {
+				t.Fatalf("%s became %s", value, again)
+			}
+		}
 		if err == nil && e.swept != nil {
 			_, again, err := e.swept.encode()
 			if err != nil {

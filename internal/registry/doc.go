@@ -24,6 +24,11 @@
 // format, or a later one. It is written without a transaction, because it depends on
 // nothing that others write.
 //
+// If a source has a pattern and begins at the end of its topics, a record has the topics
+// that matched when the application began to read by the pattern ([FirstTopics]). Other
+// topics came later. The record is written before the first task of the source begins,
+// and is not changed while the pattern stays the same.
+//
 // # Writing
 //
 // Writers use one transactional ID, <application>-stores-registry. A write has four
@@ -39,5 +44,6 @@
 //
 // A process may write only after the group has given it a task. It then has the leader's
 // topology, because a process with another topology cannot own a task. See package
-// runtime.
+// runtime. The exception is the record that no topic matches a pattern, because no
+// process has a task then.
 package registry

@@ -112,6 +112,7 @@ type View struct {
 	stores       map[string]Record
 	repartitions map[string]Repartition // by full name
 	swept        map[sweptKey]Swept
+	firsts       map[string]FirstTopics // by source
 }
 
 // Store returns the record of a store. found is true for a removed store, and false for
@@ -131,4 +132,4 @@ func (v View) Stores() []Record {
 }
 
 // Empty reports whether the registry holds nothing.
-func (v View) Empty() bool { return len(v.stores)+len(v.repartitions) == 0 }
+func (v View) Empty() bool { return len(v.stores)+len(v.repartitions)+len(v.firsts) == 0 }

@@ -93,9 +93,9 @@ func read(ctx context.Context, from *restore.Restorer, topic string, view View, 
 
 // clone returns a copy that apply may change.
 func (v View) clone() View {
-	v.stores, v.repartitions, v.swept = maps.Clone(v.stores), maps.Clone(v.repartitions), maps.Clone(v.swept)
+	v.stores, v.repartitions, v.swept, v.firsts = maps.Clone(v.stores), maps.Clone(v.repartitions), maps.Clone(v.swept), maps.Clone(v.firsts)
 	if v.stores == nil {
-		v.stores, v.repartitions, v.swept = map[string]Record{}, map[string]Repartition{}, map[sweptKey]Swept{}
+		v.stores, v.repartitions, v.swept, v.firsts = map[string]Record{}, map[string]Repartition{}, map[sweptKey]Swept{}, map[string]FirstTopics{}
 	}
 	return v
 }
@@ -112,6 +112,9 @@ func (v View) apply(key, value []byte) error {
 		if swept, ok := parseSweptKey(key); ok {
 			delete(v.swept, swept)
 		}
+		if source, ok := registrytopic.Pattern.Name(key); ok {
+			delete(v.firsts, source)
+		}
 		return nil
 	}
 	e, err := decode(key, value)
@@ -124,6 +127,8 @@ func (v View) apply(key, value []byte) error {
 		v.repartitions[e.repartition.Topic] = *e.repartition
 	case e.swept != nil:
 		v.swept[e.swept.key()] = *e.swept
+	case e.first != nil:
+		v.firsts[e.first.Source] = *e.first
 	}
 	return nil
 }

@@ -20,11 +20,14 @@ import (
 type Changes struct {
 	Stores       []Record
 	Repartitions []Repartition
+	FirstTopics  []FirstTopics
 	Forget       []string // keys whose records are deleted
 }
 
 // Empty reports whether there is nothing to write.
-func (c Changes) Empty() bool { return len(c.Stores)+len(c.Repartitions)+len(c.Forget) == 0 }
+func (c Changes) Empty() bool {
+	return len(c.Stores)+len(c.Repartitions)+len(c.FirstTopics)+len(c.Forget) == 0
+}
 
 // Undo returns the changes that restore an earlier view.
 func (c Changes) Undo(before View) (undo Changes) {
@@ -40,6 +43,13 @@ func (c Changes) Undo(before View) (undo Changes) {
 			undo.Repartitions = append(undo.Repartitions, was)
 		} else {
 			undo.Forget = append(undo.Forget, registrytopic.Repartition.Key(p.Topic))
+		}
+	}
+	for _, f := range c.FirstTopics {
+		if was, found := before.FirstTopics(f.Source); found {
+			undo.FirstTopics = append(undo.FirstTopics, was)
+		} else {
+			undo.Forget = append(undo.Forget, f.key())
 		}
 	}
 	return undo
@@ -158,6 +168,11 @@ func (r *Registry) confirm(ctx context.Context, changes Changes) error {
 			return fmt.Errorf("%w: store %s", errUndecided, want.Store)
 		}
 	}
+	for _, want := range changes.FirstTopics {
+		if got, ok := view.FirstTopics(want.Source); !ok || !reflect.DeepEqual(got, want) {
+			return fmt.Errorf("%w: source %s", errUndecided, want.Source)
+		}
+	}
 	return nil
 }
 
@@ -177,6 +192,12 @@ func (r *Registry) encode(c Changes) ([]*kgo.Record, error) {
 		value, err := p.encode()
 		if err := add(registrytopic.Repartition.Key(p.Topic), value, err); err != nil {
 			return nil, fmt.Errorf("topic %s: %w", p.Topic, err)
+		}
+	}
+	for _, f := range c.FirstTopics {
+		value, err := f.encode()
+		if err := add(f.key(), value, err); err != nil {
+			return nil, fmt.Errorf("source %s: %w", f.Source, err)
 		}
 	}
 	for _, key := range c.Forget {

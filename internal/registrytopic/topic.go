@@ -15,6 +15,7 @@
 //	stop/<topic>/<partition>           where a task stopped   package inputs
 //	disk/<process>/<topic>/<partition> the state of a disk    package inputs
 //	swept/<store>/<partition>          a finished conversion  package registry
+//	pattern/<source>                   the first topics       package registry
 //
 // The value is JSON with the field "version". An empty value deletes the record. The
 // package beside the key encodes and decodes the value. Three rules make the topic
@@ -57,6 +58,7 @@ const (
 	Stop        = Kind("stop/")
 	Disk        = Kind("disk/")
 	Swept       = Kind("swept/")
+	Pattern     = Kind("pattern/")
 )
 
 // Key returns the key of the record of this kind with the name.

@@ -23,7 +23,7 @@ func (r *Run) assemble() {
 	r.locator = &locator{
 		life: r.life, client: r.client, plan: r.plan, catalogue: r.catalogue, restorer: r.restorer, records: r.records,
 		identity: r.member.identity, policy: r.cfg.Lost, reset: howToReset(r.cfg.ApplicationID, r.dir),
-		open: r.tasks.open, joined: r.tasks.joined, patience: r.cfg.SessionTimeout,
+		open: r.tasks.open, appeared: r.guard.appeared, joined: r.tasks.joined, patience: r.cfg.SessionTimeout,
 	}
 	r.starter = &starter{
 		life: r.life, tasks: r.tasks, enrol: r.guard.enrol, locator: r.locator, phase: r.phase,

@@ -14,22 +14,15 @@ import (
 // them.
 type conversions struct {
 	mu   sync.Mutex
-	view registry.View    // as of the last enrolment
 	mine []registry.Swept // that this process records, or has recorded
 }
 
-// saw notes what the registry has.
-func (c *conversions) saw(view registry.View) {
+// add reports whether a conversion has to be recorded. view is the registry as of the
+// last enrolment.
+func (c *conversions) add(view registry.View, s registry.Swept) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.view = view
-}
-
-// add reports whether a conversion has to be recorded.
-func (c *conversions) add(s registry.Swept) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.view.Has(s) || slices.Contains(c.mine, s) {
+	if view.Has(s) || slices.Contains(c.mine, s) {
 		return false
 	}
 	c.mine = append(c.mine, s)
@@ -51,7 +44,7 @@ func (g *stateGuard) converted(name string, partition int32, format int) {
 	id, _ := g.recordedTopic(topic)
 	done := registry.Swept{Store: name, Partition: partition, ChangelogID: id, Format: format}
 	// Without a changelog there is no ID, and another disk may have old rows.
-	if id == (registry.TopicID{}) || !g.conversions.add(done) {
+	if id == (registry.TopicID{}) || !g.conversions.add(g.recorded(), done) {
 		return
 	}
 	g.spawn(func() {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -70,7 +69,7 @@ func (l *locating) locateTask(ctx context.Context, h *held) error {
 			l.refused = append(l.refused, lostInput{p, h.id.String(), verdicts[i].Loss})
 			continue
 		}
-		in, err := l.input(t, p, verdicts[i], disk)
+		in, err := l.input(p, verdicts[i], disk)
 		if err != nil {
 			return err
 		}
@@ -99,11 +98,10 @@ func (l *locating) waits(h *held, t *inputs.Task, verdicts []resume.Verdict) boo
 }
 
 // input returns where an input starts.
-func (l *locating) input(t *inputs.Task, p inputs.Partition, v resume.Verdict, disk engine.Progress) (worker.Input, error) {
+func (l *locating) input(p inputs.Partition, v resume.Verdict, disk engine.Progress) (worker.Input, error) {
 	at := l.standings[p]
 	in := worker.Input{Committed: task.Committed{Topic: p.Topic, TopicID: l.catalogue.id(p.Topic), Mark: l.catalogue.mark(p.Topic), Partition: p.Partition}, End: at.LastStable}
 	topic, _ := l.plan.topic(p.Topic)
-	latest := l.plan.source(topic).StartAt == graph.Latest && !l.appeared(t, p)
 	switch v.Begin {
 	case resume.AtCommitted:
 		in.Offset, in.Metadata = at.Committed, l.metadata(p, at.Metadata)
@@ -116,7 +114,7 @@ func (l *locating) input(t *inputs.Task, p inputs.Partition, v resume.Verdict, d
 		in.Offset, in.Metadata = have.Offset, have.Metadata
 	case resume.AtSource:
 		in.Offset, in.Metadata = at.Start, task.NoTimes(in.Mark)
-		if latest {
+		if l.plan.source(topic).StartAt == graph.Latest && !l.appeared(p) {
 			in.Offset = at.LastStable
 		}
 	case resume.AtEarliest:
@@ -134,20 +132,6 @@ func (l *locating) input(t *inputs.Task, p inputs.Partition, v resume.Verdict, d
 	}
 	l.tell(p, v, in.Offset)
 	return in, nil
-}
-
-// appeared reports whether an input without an offset belongs to a topic that has matched
-// a pattern only since the application was started for the first time. All its records
-// came after that start. A task commits the start offsets of all its inputs at once. If
-// another topic of the pattern has an offset, the input was therefore not there then.
-func (l *locating) appeared(t *inputs.Task, p inputs.Partition) bool {
-	pattern := l.plan.graph.Matched(p.Topic)
-	if pattern == nil || l.plan.appeared[p.Topic] {
-		return pattern != nil
-	}
-	return slices.ContainsFunc(t.Inputs, func(other inputs.Partition) bool {
-		return l.standings[other].Committed >= 0 && l.plan.graph.Matched(other.Topic) == pattern
-	})
 }
 
 // withTimes returns the progress of the task's database if the metadata of a committed

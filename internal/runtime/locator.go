@@ -34,6 +34,9 @@ type locator struct {
 
 	// open opens a task's database, if it has one.
 	open func(*held) error
+	// appeared reports whether an input has come to the pattern of its source since the
+	// application began to read by it.
+	appeared func(inputs.Partition) bool
 	// joined returns the time of the first assignment. For patience after that, tasks
 	// wait for processes that may have their state on disk. A process that was started
 	// together with this one has joined by then.

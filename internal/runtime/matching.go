@@ -24,14 +24,20 @@ type matching struct {
 	// known are topics that matched in an earlier run of this process, or when that run
 	// was renewed. Brokers with old metadata may not list them.
 	known []string
+	// first are the topics that matched at the first look. It is nil before.
+	first []string
+	// waits is called before the run waits for a first topic.
+	waits func(context.Context) error
 	// more are the topics for which the run is renewed. Only the goroutine of watch
 	// writes them, before the run ends.
 	more []string
 	wake chan struct{} // see expect
 }
 
-func newMatching(l *life, client *kgo.Client, cfg *Config, known []string, every time.Duration) *matching {
-	return &matching{life: l, client: client, application: cfg.ApplicationID, graph: cfg.Graph, every: every, known: known, wake: make(chan struct{}, 1)}
+func newMatching(l *life, client *kgo.Client, cfg *Config, known []string, every time.Duration, waits func(context.Context) error) *matching {
+	return &matching{
+		life: l, client: client, application: cfg.ApplicationID, graph: cfg.Graph, every: every, known: known, waits: waits, wake: make(chan struct{}, 1),
+	}
 }
 
 // used reports whether the topology has a pattern.
@@ -49,6 +55,9 @@ func (m *matching) resolve() (*graph.Graph, error) {
 			if err != nil {
 				return err
 			}
+			if m.first == nil {
+				m.first = append([]string{}, found...)
+			}
 			resolved, err := m.graph.Resolve(found)
 			if err != nil {
 				return err
@@ -57,6 +66,9 @@ func (m *matching) resolve() (*graph.Graph, error) {
 				return nil
 			}
 			if waits == 1 {
+				if err := m.waits(ctx); err != nil {
+					return err
+				}
 				m.log.Warn("no topic matches a pattern of the topology; waiting for one", "patterns", texts(m.graph.Patterns()))
 			}
 			if err := m.looks().Sleep(ctx, waits); err != nil {

@@ -21,8 +21,6 @@ type plan struct {
 	application string
 	graph       *graph.Graph
 	counts      map[graph.Topic]int32 // partitions of the topics that are read
-	// appeared are the topics that match a pattern only since the application runs.
-	appeared map[string]bool
 }
 
 // errPartitionsChanged is in the chain of errors about topics whose number of partitions

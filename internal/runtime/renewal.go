@@ -18,22 +18,6 @@ func (r *Run) Next() *Run {
 	next := New(r.ctx, r.cfg)
 	next.dir, next.counters, next.place = r.dir, r.counters, r.place
 	next.health, next.phase.health = r.health, r.health
-	matched := r.matching.matched()
-	next.known = slices.Concat(matched, r.matching.more)
-	if next.first = r.first; next.first == nil {
-		next.first = append([]string{}, matched...)
-	}
+	next.known, next.matched = slices.Concat(r.matching.matched(), r.matching.more), r.matched
 	return next
-}
-
-// appeared returns the topics that match patterns, and did not when the application was
-// started.
-func (r *Run) appeared() map[string]bool {
-	appeared := map[string]bool{}
-	for _, topic := range r.matching.matched() {
-		if r.first != nil && !slices.Contains(r.first, topic) {
-			appeared[topic] = true
-		}
-	}
-	return appeared
 }

@@ -32,10 +32,10 @@ type Run struct {
 	member   *member
 	globals  *globals
 
-	known []string // topics that matched patterns in the run that this one continues
-	first []string // topics that matched in the first run; nil in the first run
-	again bool     // another run continues; set at the end
-	place bool     // the group reserves the place of the process, without a membership
+	known   []string // topics that matched patterns in the run that this one continues
+	matched []string // topics that matched when the process was started; nil before
+	again   bool     // another run continues; set at the end
+	place   bool     // the group reserves the place of the process, without a membership
 
 	// Made by prepare. The directory may come from the run that this one continues.
 	dir       *statedir.Dir
@@ -206,14 +206,11 @@ func (r *Run) prepareTopics() error {
 	if err != nil {
 		return err
 	}
-	r.plan = &plan{application: r.cfg.ApplicationID, graph: r.cfg.Graph, counts: counts, appeared: r.appeared()}
+	r.plan = &plan{application: r.cfg.ApplicationID, graph: r.cfg.Graph, counts: counts}
 	if err := r.layout.check(r.plan, r.log); err != nil {
 		return err
 	}
-	r.guard = &stateGuard{
-		life: r.life, client: r.client, clients: r.clients, restorer: r.restorer, plan: r.plan, layout: r.layout, catalogue: r.catalogue,
-		records: r.records, replicationFactor: r.cfg.ReplicationFactor, remove: r.cfg.RemoveStores, startEmpty: r.cfg.StartEmpty, fs: r.cfg.Seams.FS,
-	}
+	r.guard = r.newStateGuard(r.plan)
 	if err := r.guard.check(); err != nil {
 		return err
 	}
@@ -224,12 +221,29 @@ func (r *Run) prepareTopics() error {
 	return r.plan.explainGrowth(setup.ensure(r.plan.internalTopics(r.cfg.ReplicationFactor)))
 }
 
+func (r *Run) newStateGuard(p *plan) *stateGuard {
+	return &stateGuard{
+		life: r.life, client: r.client, clients: r.clients, restorer: r.restorer, plan: p, layout: r.layout, catalogue: r.catalogue,
+		records: r.records, replicationFactor: r.cfg.ReplicationFactor, matched: r.matched,
+		remove: r.cfg.RemoveStores, startEmpty: r.cfg.StartEmpty, fs: r.cfg.Seams.FS,
+	}
+}
+
 // matchTopics replaces the patterns of the topology by the topics that match.
 func (r *Run) matchTopics() (err error) {
-	r.matching = newMatching(r.life, r.client, &r.cfg, r.known, cmp.Or(r.cfg.Seams.TopicsEvery, topicsEvery))
+	r.matching = newMatching(r.life, r.client, &r.cfg, r.known, cmp.Or(r.cfg.Seams.TopicsEvery, topicsEvery), r.recordNoTopics)
 	if r.cfg.Graph, err = r.matching.resolve(); err != nil {
 		return err
 	}
 	r.layout.graph = r.cfg.Graph
+	if r.matched == nil {
+		r.matched = r.matching.first
+	}
 	return nil
+}
+
+// recordNoTopics records that no topic matches. The topics that match later, also if the
+// process ends before that, are then not those of the first start.
+func (r *Run) recordNoTopics(ctx context.Context) error {
+	return r.newStateGuard(&plan{application: r.cfg.ApplicationID, graph: r.cfg.Graph}).newGuard().NothingMatches(ctx)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -37,12 +38,14 @@ type stateGuard struct {
 	records           *inputs.Records
 	remove            []string // Config.RemoveStores
 	startEmpty        []string // Config.StartEmpty
+	matched           []string // topics that matched when the process was started
 	fs                vfs.FS
 
 	turn  turn.Turn        // held while recording what the stores mean
-	guard *guard.Guard     // nil if there is no state
+	guard *guard.Guard     // nil if there is nothing to compare or to record
 	topic registry.TopicID // the registry's ID; zero if there is none
 
+	view        atomic.Pointer[registry.View] // as of the last enrolment; nil before
 	conversions conversions
 }
 
@@ -51,7 +54,7 @@ type stateGuard struct {
 func (g *stateGuard) check() error {
 	name := graph.RegistryTopic(g.plan.application)
 	return g.untilReachable("comparing the topology with the state", func(ctx context.Context) error {
-		if len(g.plan.graph.Stores)+len(g.plan.graph.Repartitions) == 0 {
+		if len(g.plan.graph.Stores)+len(g.plan.graph.Repartitions)+len(g.plan.graph.PatternsAtEnd()) == 0 {
 			exists, err := topics.IDs(ctx, g.client, []string{name})
 			if err != nil || len(exists) == 0 && g.layout.before.Shape.Stateless() {
 				return err
@@ -65,7 +68,7 @@ func (g *stateGuard) check() error {
 func (g *stateGuard) newGuard() *guard.Guard {
 	return guard.New(guard.Config{
 		Application: g.plan.application, Graph: g.plan.graph, Topics: g.recordedTopic,
-		Remove: g.remove, StartEmpty: g.startEmpty, Reset: howToReset(g.plan.application, g.layout.dir),
+		Matched: g.matched, Remove: g.remove, StartEmpty: g.startEmpty, Reset: howToReset(g.plan.application, g.layout.dir),
 		Directory: guard.Directory{Shape: g.layout.before.Shape, Registry: g.layout.before.registry()},
 		Registry: registry.New(registry.Config{
 			Application: g.plan.application, Opts: g.clients.options(), Restorer: g.restorer, Ensure: g.ensureRegistry, Logger: g.log,
@@ -118,10 +121,30 @@ func (g *stateGuard) enrol(ctx context.Context) error {
 	return g.retry(ctx, "recording the descriptions of the stores", func(ctx context.Context) error {
 		view, err := g.guard.Enrol(ctx)
 		if err == nil {
-			g.conversions.saw(view)
+			g.view.Store(&view)
 		}
 		return err
 	})
+}
+
+// recorded returns the registry as of the last enrolment. It is empty before.
+func (g *stateGuard) recorded() registry.View {
+	if view := g.view.Load(); view != nil {
+		return *view
+	}
+	return registry.View{}
+}
+
+// appeared reports whether an input, whose source begins at the end, has come to the
+// pattern of the source since the application began to read by the pattern. All records
+// of the input are then newer. Tasks of the source must have been enrolled.
+func (g *stateGuard) appeared(p inputs.Partition) bool {
+	pattern := g.plan.graph.Matched(p.Topic)
+	if pattern == nil {
+		return false
+	}
+	first, found := g.recorded().FirstTopics(pattern.Name)
+	return found && !first.Has(p.Topic, g.catalogue.id(p.Topic), p.Partition)
 }
 
 // guardedTopics implements guard.Kafka.

@@ -3,6 +3,7 @@ package topologytest_test
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -316,5 +317,27 @@ func TestFinalIsAdded(t *testing.T) {
 	}
 	if want := []string{"0=5", "10=15", "10=31"}; !slices.Equal(got, want) {
 		t.Errorf("sent %q, want %q", got, want)
+	}
+}
+
+// The window that reaches beyond the last timestamp there is ends there, and its row is
+// sent when that time has come, also after a restart.
+func TestFinalAtTheEndOfTime(t *testing.T) {
+	t.Parallel()
+	for name, again := range map[string]func(*topologytest.Driver){"": func(*topologytest.Driver) {}, "restart": (*topologytest.Driver).Restart} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := topology.New()
+			windows := topology.GroupByKey(topology.Source(b, "in", serde.String, serde.String), "by-key").Window(topology.Tumbling(10 * time.Millisecond))
+			topology.Map(windows.Count("counts").Final().Stream(), func(r processor.Record[serde.Windowed[string], int64]) processor.Record[string, string] {
+				return processor.NewRecord(r.Key.Key, fmt.Sprintf("%d until %d", r.Value, r.Key.Window.End), r.Timestamp)
+			}, serde.String, serde.String).To("out")
+			d := topologytest.New(t, build(t, b))
+			d.Send("in", 0, []byte("k"), []byte("v"), math.MaxInt64-2)
+			d.Commit()
+			again(d)
+			d.Send("in", 0, []byte("l"), []byte("v"), math.MaxInt64)
+			want(t, lines(topologytest.Output(d, "out", serde.String, serde.String).Records()), "k=1 until 9223372036854775807")
+		})
 	}
 }

@@ -2,6 +2,7 @@ package topologytest_test
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -149,4 +150,25 @@ func sameOutputs(t *testing.T, got []topologytest.Record, want []jointest.Output
 		}
 	}
 	return true
+}
+
+// A record with the last timestamp there is finds its partner with the same timestamp,
+// also after a restart, with and without the disk.
+func TestWindowJoinAtTheEndOfTime(t *testing.T) {
+	t.Parallel()
+	for name, again := range map[string]func(*topologytest.Driver){
+		"":               func(*topologytest.Driver) {},
+		"restart":        (*topologytest.Driver).Restart,
+		"without a disk": func(d *topologytest.Driver) { d.CrashAll(topologytest.LoseDisk) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := topologytest.New(t, joinTopology(t, &jointest.Join{Kind: jointest.Inner, Before: 5, After: 5}))
+			d.Send("left", 0, []byte("k"), []byte("l"), math.MaxInt64)
+			d.Commit()
+			again(d)
+			d.Send("right", 0, []byte("k"), []byte("r"), math.MaxInt64)
+			want(t, lines(topologytest.Output(d, "out", serde.String, serde.String).Records()), "k=l+r")
+		})
+	}
 }

@@ -93,8 +93,8 @@ func (s *windows[K, V]) entry(row engine.Row[K, V]) (Entry[K, V], error) {
 // end returns the end of the window with a start; windows of the longest size that there
 // is have none.
 func (s *windows[K, V]) end(start int64) processor.Timestamp {
-	if s.core.size == time.Duration(math.MaxInt64).Milliseconds() || start > math.MaxInt64-s.core.size {
+	if s.core.size == time.Duration(math.MaxInt64).Milliseconds() {
 		return math.MaxInt64
 	}
-	return processor.Timestamp(start + s.core.size)
+	return processor.Timestamp(engine.Later(start, s.core.size))
 }

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"math"
 	"slices"
 	"unsafe"
 )
@@ -33,7 +32,7 @@ type TimelineConfig[V any] struct {
 	// It is -1 if the table is empty.
 	Known int64
 
-	// Load calls add for each row of a key in the table with from <= at < to, by at and
+	// Load calls add for each row of a key in the table with from <= at <= to, by at and
 	// then seq. size is the bytes of the encoded value.
 	Load func(key []byte, from, to int64, add func(at int64, seq uint32, value V, size int)) error
 }
@@ -50,7 +49,7 @@ type TimelineConfig[V any] struct {
 type Timeline[V any] struct {
 	c       TimelineConfig[V]
 	parts   []*part[V] // by start
-	missing int64      // rows before this time may be in the table only
+	missing int64      // rows up to this time may be in the table only
 	spare   *part[V]   // an empty part, for reuse
 }
 
@@ -75,7 +74,7 @@ type chain struct {
 
 // NewTimeline returns an empty Timeline.
 func NewTimeline[V any](c TimelineConfig[V]) *Timeline[V] {
-	return &Timeline[V]{c: c, missing: c.Known + 1}
+	return &Timeline[V]{c: c, missing: c.Known}
 }
 
 // Add adds a row. size is the size of the encoded value in bytes. The row must not exist
@@ -89,7 +88,10 @@ func (t *Timeline[V]) Add(key []byte, at int64, seq uint32, value V, size int) *
 // Find appends the rows of a key with from <= At <= to, in order of At and then Seq. from
 // must not be negative.
 func (t *Timeline[V]) Find(dst []*TimedRow[V], key []byte, from, to int64) ([]*TimedRow[V], error) {
-	for start := t.startOf(from); start <= to; start = t.end(start) {
+	if from > to {
+		return dst, nil
+	}
+	for start := t.startOf(from); ; {
 		chain, p, err := t.complete(start, key)
 		if err != nil {
 			return dst, err
@@ -97,18 +99,19 @@ func (t *Timeline[V]) Find(dst []*TimedRow[V], key []byte, from, to int64) ([]*T
 		if p != nil {
 			dst = p.find(dst, chain, from, to)
 		}
-		if t.end(start) == math.MaxInt64 {
-			break
+		last := t.lastOf(start)
+		if last >= to {
+			return dst, nil
 		}
+		start = last + 1
 	}
-	return dst, nil
 }
 
 // complete returns the chain of a key in the part that begins at start, with all rows of
 // the key. The part is nil if the key has none.
 func (t *Timeline[V]) complete(start int64, key []byte) (chain int32, p *part[V], err error) {
 	if p = t.existing(start); p == nil {
-		if start >= t.missing {
+		if start > t.missing {
 			return 0, nil, nil
 		}
 		p = t.partOf(start)
@@ -124,16 +127,11 @@ func (t *Timeline[V]) complete(start int64, key []byte) (chain int32, p *part[V]
 	return chain, p, t.load(p, chain, key)
 }
 
-// startOf returns the start of the part that a time belongs to. end returns the end of a
-// part. The last part has no end.
+// startOf returns the start of the part that a time belongs to. lastOf returns the last
+// time of a part.
 func (t *Timeline[V]) startOf(at int64) int64 { return at / t.c.Span * t.c.Span }
 
-func (t *Timeline[V]) end(start int64) int64 {
-	if start > math.MaxInt64-t.c.Span {
-		return math.MaxInt64
-	}
-	return start + t.c.Span
-}
+func (t *Timeline[V]) lastOf(start int64) int64 { return Later(start, t.c.Span-1) }
 
 // find appends the rows of a chain.
 func (p *part[V]) find(dst []*TimedRow[V], chain int32, from, to int64) []*TimedRow[V] {
@@ -155,7 +153,7 @@ func (p *part[V]) find(dst []*TimedRow[V], chain int32, from, to int64) []*Timed
 // load adds the rows that are in the table. Some may already be in memory: they were
 // added and have been committed since.
 func (t *Timeline[V]) load(p *part[V], chain int32, key []byte) error {
-	err := t.c.Load(key, p.start, t.end(p.start), func(at int64, seq uint32, value V, size int) {
+	err := t.c.Load(key, p.start, t.lastOf(p.start), func(at int64, seq uint32, value V, size int) {
 		t.insert(p, chain, at, seq, value, size)
 	})
 	p.chains[chain].loaded = err == nil
@@ -204,7 +202,7 @@ func (t *Timeline[V]) partOf(at int64) *part[V] {
 	if t.spare = nil; p == nil {
 		p = &part[V]{byKey: map[string]int32{}}
 	}
-	p.start, p.whole = start, start >= t.missing
+	p.start, p.whole = start, start > t.missing
 	i := len(t.parts)
 	for i > 0 && t.parts[i-1].start > start {
 		i--
@@ -238,7 +236,7 @@ func (t *Timeline[V]) count(p *part[V], n int64) {
 
 // Expire drops the parts that lie completely before a time.
 func (t *Timeline[V]) Expire(before int64) {
-	for len(t.parts) > 0 && t.end(t.parts[0].start) <= before {
+	for len(t.parts) > 0 && t.lastOf(t.parts[0].start) < before {
 		t.drop()
 	}
 }
@@ -278,7 +276,7 @@ func (t *Timeline[V]) Committed() {
 // task more than its share. Rows that are not in the table stay.
 func (t *Timeline[V]) Trim() {
 	for len(t.parts) > 0 && t.c.Budget.Crowded() && t.parts[0].fresh+t.parts[0].pass == 0 {
-		t.missing = max(t.missing, t.end(t.parts[0].start))
+		t.missing = max(t.missing, t.lastOf(t.parts[0].start))
 		t.drop()
 	}
 }

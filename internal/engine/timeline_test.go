@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -37,7 +38,7 @@ func newTimelineWorld(t *testing.T, span, known int64, table ...timelineRow) *ti
 func (w *timelineWorld) load(key []byte, from, to int64, add func(at int64, seq uint32, value string, size int)) error {
 	w.loads++
 	for _, r := range sortedRows(w.table) {
-		if r.key == string(key) && r.at >= from && r.at < to {
+		if r.key == string(key) && r.at >= from && r.at <= to {
 			add(r.at, r.seq, r.value, len(r.value))
 		}
 	}
@@ -178,6 +179,30 @@ func TestTimelineExpires(t *testing.T) {
 	w.t.Close()
 	if w.budget.used != 0 {
 		t.Errorf("%d bytes are counted after Close", w.budget.used)
+	}
+}
+
+// TestTimelineAtTheEndOfTime: a row with the last timestamp there is is found, and
+// expires last, whether it is in memory or in the table only.
+func TestTimelineAtTheEndOfTime(t *testing.T) {
+	t.Parallel()
+	const last = math.MaxInt64
+	for _, span := range []int64{1, 10, last} {
+		w := newTimelineWorld(t, span, last, timelineRow{"a", "old", last, 1}, timelineRow{"a", "before", last - 1, 1})
+		if got := w.find(t, "a", last-5, last); !slices.Equal(got, []string{"before", "old"}) {
+			t.Errorf("span %d: found %q in the table", span, got)
+		}
+		w.add("a", last, 2)
+		added := fmt.Sprintf("a%d#2", int64(last))
+		w.commit()
+		w.t.Expire(last)
+		if got := w.find(t, "a", last, last); !slices.Equal(got, []string{"old", added}) {
+			t.Errorf("span %d: found %q after the rows before had expired", span, got)
+		}
+		w.trim()
+		if got := w.find(t, "a", last, last); !slices.Equal(got, []string{"old", added}) {
+			t.Errorf("span %d: found %q after the rows had left memory", span, got)
+		}
 	}
 }
 

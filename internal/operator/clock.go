@@ -1,6 +1,7 @@
 package operator
 
 import (
+	"github.com/millrace-streams/millrace/internal/engine"
 	"github.com/millrace-streams/millrace/internal/graph"
 	"github.com/millrace-streams/millrace/processor"
 )
@@ -56,7 +57,7 @@ func openSince(gone, reach int64) int64 {
 	if gone <= 0 {
 		return 0
 	}
-	return later(gone, reach)
+	return engine.Later(gone, reach)
 }
 
 // clocked is an aggregation that has a clock.

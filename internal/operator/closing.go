@@ -1,6 +1,8 @@
 package operator
 
 import (
+	"math"
+
 	"github.com/millrace-streams/millrace/internal/engine"
 	"github.com/millrace-streams/millrace/internal/graph"
 	"github.com/millrace-streams/millrace/processor"
@@ -69,7 +71,7 @@ func openClosing[K, A any](r *rows[K, serde.Windowed[K], A], store string, strea
 
 // find finds the rows that were not sent yet.
 func (c *closing[K, A]) find(keyOf func(cellKey []byte) []byte) (err error) {
-	c.index, err = c.store.TimeIndex(int64(*c.until)-c.size, keyOf)
+	c.index, err = c.store.TimeIndex(c.ending(int64(*c.until)), keyOf)
 	if err != nil {
 		return err
 	}
@@ -82,6 +84,15 @@ func (c *closing[K, A]) add(cell *engine.Cell[K, A], end int64) {
 	c.index.Add(end-c.size, cell.KeyBytes())
 }
 
+// ending returns the largest time in the index of a row whose window ends by a time. The
+// windows that would end after the last timestamp end there.
+func (c *closing[K, A]) ending(by int64) int64 {
+	if by == math.MaxInt64 {
+		return by
+	}
+	return by - c.size
+}
+
 // passed reports whether the window with the end has been closed.
 func (c *closing[K, A]) passed(end int64) bool { return c != nil && end <= int64(*c.until) }
 
@@ -91,7 +102,7 @@ func (c *closing[K, A]) send(streamTime processor.Timestamp, headers processor.H
 		return nil
 	}
 	for {
-		_, row, ok := c.index.Take(int64(*c.until) - c.size)
+		_, row, ok := c.index.Take(c.ending(int64(*c.until)))
 		if !ok {
 			return nil
 		}

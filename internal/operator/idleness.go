@@ -90,5 +90,5 @@ func (c *closing[K, A]) due(streamTime processor.Timestamp) bool {
 		return false
 	}
 	at, _, ok := c.index.First()
-	return ok && at+c.size <= int64(streamTime)-c.delay
+	return ok && at <= c.ending(int64(streamTime)-c.delay)
 }

@@ -123,7 +123,7 @@ func (b *joinBuffer) enter(data []byte, _ Buffered) error {
 }
 
 // until is the largest timestamp of a record that has waited long enough.
-func (b *joinBuffer) until() int64 { return earlier(int64(*b.time), b.grace) }
+func (b *joinBuffer) until() int64 { return int64(*b.time) - b.grace }
 
 // add adds a record with an encoded key. An error is a graph.Final.
 func (b *joinBuffer) add(key []byte, waits Buffered, origin engine.Origin) error {

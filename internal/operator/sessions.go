@@ -1,7 +1,6 @@
 package operator
 
 import (
-	"math"
 	"slices"
 
 	"github.com/millrace-streams/millrace/internal/engine"
@@ -164,10 +163,7 @@ func (s *sessions[K, V, A]) closed() int64 {
 // session that the record makes together with them.
 func (s *sessions[K, V, A]) find(key []byte, at int64) (session serde.Window, err error) {
 	session = serde.Window{Start: at, End: at}
-	to := int64(math.MaxInt64)
-	if at < to-s.config.Gap {
-		to = at + s.config.Gap
-	}
+	to := engine.Later(at, s.config.Gap)
 	// An expired session is not absorbed. The result must not depend on when the session
 	// is deleted.
 	from := max(at-s.config.Gap, int64(*s.newest)-s.config.Retention+1, s.store.DeletedBefore())

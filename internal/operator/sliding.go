@@ -1,8 +1,6 @@
 package operator
 
 import (
-	"math"
-
 	"github.com/millrace-streams/millrace/internal/engine"
 	"github.com/millrace-streams/millrace/internal/graph"
 	"github.com/millrace-streams/millrace/processor"
@@ -50,7 +48,7 @@ func (c AggregateSliding[K, V, A]) New(t graph.Task, n *graph.Node, children []a
 	}
 	s := &sliding[K, V, A]{
 		folding: folding[K, V, serde.Windowed[K], A]{keys: keyEncoder[K]{serde: c.Keys}, add: c.Add},
-		store:   store, open: openSince(store.DeletedBefore(), later(c.Size, c.Size)), size: c.Size, grace: c.Grace, clock: openClock(t, n, store.Newest(), c.Lag),
+		store:   store, open: openSince(store.DeletedBefore(), engine.Later(c.Size, c.Size)), size: c.Size, grace: c.Grace, clock: openClock(t, n, store.Newest(), c.Lag),
 	}
 	if s.folding.rows, err = openRows[K, serde.Windowed[K]](base{t, n}, store, c.Values, c.EveryUpdate, children); err != nil {
 		return nil, err
@@ -116,9 +114,6 @@ func (s *sliding[K, V, A]) Receive(r *graph.Record[K, V]) error {
 	return s.closing.send(*s.newest, r.Headers)
 }
 
-// next returns the millisecond after a time.
-func next(at int64) int64 { return at + min(1, math.MaxInt64-at) }
-
 // closed reports whether the window with the start accepts no more records.
 func (s *sliding[K, V, A]) closed(start int64) bool {
 	end := s.end(start)
@@ -126,7 +121,7 @@ func (s *sliding[K, V, A]) closed(start int64) bool {
 }
 
 // end returns the end of the window with the start.
-func (s *sliding[K, V, A]) end(start int64) int64 { return start + min(s.size, math.MaxInt64-start) }
+func (s *sliding[K, V, A]) end(start int64) int64 { return engine.Later(start, s.size) }
 
 // endOfCell returns the end of a cell's window.
 func (s *sliding[K, V, A]) endOfCell(cell *engine.Cell[K, A]) int64 {
@@ -297,7 +292,7 @@ func (s *slide[K, V, A]) load(w engine.ListedWindow) (*engine.Cell[K, A], error)
 func (s *slide[K, V, A]) look(w engine.ListedWindow) error {
 	s.looked, s.rightAt = true, 0
 	cell, err := s.load(w)
-	if err != nil || cell.Timestamp <= s.at || s.windows.Has(next(s.at)) {
+	if err != nil || cell.Timestamp <= s.at || s.windows.Has(engine.Later(s.at, 1)) {
 		return err
 	}
 	s.rightAt = cell.Timestamp
@@ -366,7 +361,7 @@ func (s *slide[K, V, A]) beginRight() error {
 	if s.rightAt == 0 {
 		return nil
 	}
-	return s.put(next(s.at), s.right, true, processor.Timestamp(s.rightAt))
+	return s.put(engine.Later(s.at, 1), s.right, true, processor.Timestamp(s.rightAt))
 }
 
 // put sets the row of a new window.

@@ -1,6 +1,10 @@
 package operator
 
-import "math"
+import (
+	"math"
+
+	"github.com/millrace-streams/millrace/internal/engine"
+)
 
 // Span says how time is cut into windows. All times are in milliseconds.
 type Span struct {
@@ -34,10 +38,10 @@ func (s *Span) overlap() int64 {
 
 // end returns the end of the window with the start.
 func (s *Span) end(start int64) int64 {
-	if s.Unlimited || start > math.MaxInt64-s.Size {
+	if s.Unlimited {
 		return math.MaxInt64
 	}
-	return start + s.Size
+	return engine.Later(start, s.Size)
 }
 
 // closed reports whether a window with the end takes no more records at a stream time.

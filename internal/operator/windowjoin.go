@@ -2,7 +2,6 @@ package operator
 
 import (
 	"fmt"
-	"math"
 
 	"github.com/millrace-streams/millrace/internal/engine"
 	"github.com/millrace-streams/millrace/internal/graph"
@@ -214,7 +213,7 @@ func (s *joinSide[K, V, O, R]) receive(r *graph.Record[K, V], key []byte) error 
 	}
 	at := int64(r.Timestamp)
 	// A record that is not kept would miss its later partners.
-	waits := s.alone && !joined && at >= s.own.DeletedBefore() && later(at, s.lookBack) >= int64(*s.results.streamTime)
+	waits := s.alone && !joined && at >= s.own.DeletedBefore() && engine.Later(at, s.lookBack) >= int64(*s.results.streamTime)
 	switch {
 	case waits:
 		if err := s.waits.add(r, key, s.results.origin(r.Headers)); err != nil {
@@ -250,7 +249,7 @@ func (s *joinSide[K, V, O, R]) keep(r *graph.Record[K, V], key []byte, settled b
 func (s *joinSide[K, V, O, R]) sendJoined(r *graph.Record[K, V], key []byte) (joined bool, failure error) {
 	at := int64(r.Timestamp)
 	var err error
-	if s.found, err = s.other.Find(s.found[:0], key, earlier(at, s.before), later(at, s.after)); err != nil {
+	if s.found, err = s.other.Find(s.found[:0], key, engine.Later(at, -s.before), engine.Later(at, s.after)); err != nil {
 		return false, s.results.broken(err)
 	}
 	for _, row := range s.found {
@@ -265,17 +264,6 @@ func (s *joinSide[K, V, O, R]) sendJoined(r *graph.Record[K, V], key []byte) (jo
 		}
 	}
 	return len(s.found) > 0, nil
-}
-
-// earlier and later move a timestamp. The result may be negative, but it is never later
-// than the last timestamp.
-func earlier(at, by int64) int64 { return later(at, -by) }
-
-func later(at, by int64) int64 {
-	if by > 0 && at > math.MaxInt64-by {
-		return math.MaxInt64
-	}
-	return at + by
 }
 
 // sendPair sends the result of the record with one partner. If the function fails and the

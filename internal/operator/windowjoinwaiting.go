@@ -117,7 +117,7 @@ func (w *waitingRecords[K, A, B]) due(dst [][]byte, right bool, streamTime int64
 	if right {
 		back = w.rightBack
 	}
-	if *least == nobody || later(*least, back) >= streamTime {
+	if *least == nobody || engine.Later(*least, back) >= streamTime {
 		return dst, nil
 	}
 	from := appendWaitingPrefix(nil, *least, true) // the smaller of the two sides
@@ -131,7 +131,7 @@ func (w *waitingRecords[K, A, B]) due(dst [][]byte, right bool, streamTime int64
 		if err != nil {
 			return dst, err
 		}
-		open := later(at, back) >= streamTime
+		open := engine.Later(at, back) >= streamTime
 		if open && (side == right || passed == passedOver) {
 			*least = at
 			return dst, nil

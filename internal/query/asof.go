@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/millrace-streams/millrace/internal/engine"
 	"github.com/millrace-streams/millrace/internal/store"
 )
 
@@ -29,7 +30,8 @@ func (q *reading) asOf(key []byte, at int64) (Row, bool, error) {
 		return Row{Key: key, Value: newest.Value, Timestamp: newest.Timestamp, Partition: q.partition}, ok, err
 	}
 	layout := store.NewPastLayout(q.spec.IntervalIn(q.snapshot))
-	for segment, _ := layout.Segments(at+1, at+1); ; segment++ {
+	after := engine.Later(at, 1)
+	for segment, _ := layout.Segments(after, after); ; segment++ {
 		if err := q.ctx.Err(); err != nil {
 			return Row{}, false, err
 		}

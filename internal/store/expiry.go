@@ -29,7 +29,7 @@ func newExpiry(spec *Spec, env *engine.Env) expiry {
 func (e *expiry) expired(at int64) bool { return at <= *e.time-e.retention || at < e.gone }
 
 // live returns the smallest time of a row that has not expired, at least 0.
-func (e *expiry) live() int64 { return max(e.gone, *e.time-e.retention+1) }
+func (e *expiry) live() int64 { return max(e.gone, engine.Later(*e.time-e.retention, 1)) }
 
 // keepFrom notes, for the store that is opened next, that no row has an earlier time.
 func (e *expiry) keepFrom(at int64) { *e.kept = max(*e.kept, at) }

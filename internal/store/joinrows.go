@@ -154,7 +154,7 @@ func (s *JoinRows[K, V]) Add(key []byte, value V, present bool, at int64, origin
 	}
 	s.hold(int64(len(local) + len(data) + int(unsafe.Sizeof(pendingRow{}))))
 	s.pending = append(s.pending, pendingRow{local, data, at})
-	s.rows.Expire(*s.expiry.time - s.expiry.retention + 1)
+	s.rows.Expire(s.expiry.live())
 	return s.rows.Add(key, at, seq, value, len(data)), nil
 }
 
@@ -230,7 +230,7 @@ func (s *JoinRows[K, V]) log(key, value []byte, at int64, origin engine.Origin) 
 
 // load is engine.TimelineConfig.Load.
 func (s *JoinRows[K, V]) load(key []byte, from, to int64, add func(at int64, seq uint32, value V, size int)) error {
-	first, last := s.layout.Segments(from, to-1)
+	first, last := s.layout.Segments(from, to)
 	first = max(first, s.firstSegment())
 	for segment := first; segment <= last; segment++ {
 		if err := s.loadSegment(segment, key, from, to, add); err != nil {
@@ -241,7 +241,7 @@ func (s *JoinRows[K, V]) load(key []byte, from, to int64, add func(at int64, seq
 }
 
 func (s *JoinRows[K, V]) loadSegment(segment int64, key []byte, from, to int64, add func(at int64, seq uint32, value V, size int)) error {
-	rows, err := s.env.Table.Scan(s.layout.KeyBounds(segment, key, from, to-1))
+	rows, err := s.env.Table.Scan(s.layout.KeyBounds(segment, key, from, to))
 	if err != nil {
 		return err
 	}
@@ -311,7 +311,7 @@ func (s *JoinRows[K, V]) hold(n int64) {
 }
 
 // Expire implements engine.Expirer.
-func (s *JoinRows[K, V]) Expire() { s.expiry.keepFrom(*s.expiry.time - s.expiry.retention + 1) }
+func (s *JoinRows[K, V]) Expire() { s.expiry.keepFrom(s.expiry.live()) }
 
 // Flush implements engine.Store. It also deletes the segments that have expired. Rows
 // that have expired since they were added are only in the changelog.

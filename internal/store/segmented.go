@@ -38,7 +38,7 @@ func (l Segmented) AppendSegment(dst []byte, at int64) []byte {
 // belong to segments all of whose times are <= time-retention. nil means that nothing
 // has expired.
 func (l Segmented) ExpiredBelow(time, retention int64) []byte {
-	live := (time - retention + 1) / l.Interval
+	live := engine.Later(time-retention, 1) / l.Interval
 	if live <= 0 {
 		return nil
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/millrace-streams/millrace/internal/batchsize"
+	"github.com/millrace-streams/millrace/internal/engine"
 	"github.com/millrace-streams/millrace/internal/graph"
 	"github.com/millrace-streams/millrace/processor"
 )
@@ -99,10 +100,8 @@ func (l *Limits) admit(out *graph.Output, now int64) bool {
 // the broker does not check.
 func (l *Limits) timely(at processor.Timestamp, now int64) bool {
 	ms := int64(at)
-	return ms == -1 || (l.Ahead == 0 || ms-now <= saturated(l.Ahead)) && (l.Behind == 0 || now-ms <= saturated(l.Behind))
+	return ms == -1 || (l.Ahead == 0 || ms-now <= engine.Later(l.Ahead, clockSkew)) && (l.Behind == 0 || now-ms <= engine.Later(l.Behind, clockSkew))
 }
-
-func saturated(bound int64) int64 { return min(bound, math.MaxInt64-clockSkew) + clockSkew }
 
 // unfit returns a reason other than the size that excludes a record, or nil.
 func (l *Limits) unfit(out *graph.Output, now int64) error {

@@ -31,6 +31,10 @@ import (
 // result stays as it is until the left row changes. If foreign changes in a new version
 // of the program, reset the application (see "Starting over" in package millrace).
 //
+// A row whose value its table's serde cannot encode is an error of the row, in the phase
+// process. If the error policy skips it, the join takes the row for absent until its next
+// update: the result of such a left row is deleted, and left rows have no right row.
+//
 // # How it works
 //
 // The tables may have different numbers of partitions. The task of a left row sends a

@@ -295,3 +295,86 @@ func TestForeignKeyWithoutEncoding(t *testing.T) {
 		})
 	}
 }
+
+// unwritable is a serde that cannot encode a text that ends with poison.
+type unwritable struct{}
+
+func (unwritable) Append(dst []byte, s string) ([]byte, error) {
+	if strings.HasSuffix(s, poison) {
+		return nil, errPoison
+	}
+	return append(dst, s...), nil
+}
+
+func (unwritable) Decode(data []byte) (string, error) { return string(data), nil }
+
+// A row whose value cannot be encoded is an error of the row. If the error policy skips
+// it, the join takes the row for absent until its next update. Other errors and records
+// are not counted.
+func TestForeignJoinOfValuesWithoutEncoding(t *testing.T) {
+	t.Parallel()
+	same := func(v string) string { return v }
+	for _, test := range []struct {
+		name  string
+		steps []string // topic, key and value
+		inner string   // the row of the result afterwards
+		left  string   // that of a left join
+		drops int64
+	}{
+		{"left", []string{"left a x|poison"}, "", "", 1},
+		{"left, then the right row changes", []string{"left a x|poison", "right x Y"}, "", "", 1},
+		{"left, then the right row is gone", []string{"left a x|poison", "right x -"}, "", "", 1},
+		{"left, with another foreign key", []string{"left a y|poison", "right x Y", "right y Z"}, "", "", 1},
+		{"left, and then a good one", []string{"left a x|poison", "right x Y", "left a x|2"}, "x|2+Y", "x|2+Y", 1},
+		{"left, and then a good one elsewhere", []string{"left a x|poison", "left a y|2", "right y Y"}, "y|2+Y", "y|2+Y", 1},
+		{"left, and then gone", []string{"left a x|poison", "left a -", "right x Y"}, "", "", 1},
+		{"right", []string{"right x poison"}, "", "x|1+null", 1},
+		{"right, and then a good one", []string{"right x poison", "right x Y"}, "x|1+Y", "x|1+Y", 1},
+		{"right, and then the left row changes", []string{"right x poison", "left a x|2"}, "", "x|2+null", 1},
+		{"right, and then gone", []string{"right x poison", "right x -"}, "", "x|1+null", 1},
+		{"both", []string{"right x poison", "left a x|poison", "right x Y"}, "", "", 2},
+	} {
+		for _, every := range []bool{false, true} {
+			for _, left := range []bool{false, true} {
+				t.Run(fmt.Sprintf("%s/left join %t/every update %t", test.name, left, every), func(t *testing.T) {
+					t.Parallel()
+					b := topology.New()
+					table := func(topic string) topology.Table[string, string] {
+						return topology.MapTable(topology.SourceTable(b, topic, serde.String, serde.String), same, serde.Serde[string](unwritable{}))
+					}
+					var joined topology.Table[string, string]
+					if left {
+						joined = topology.LeftJoinForeign(table("left"), table("right"), "joined", foreignOf, text, serde.String)
+					} else {
+						joined = topology.JoinForeign(table("left"), table("right"), "joined", foreignOf, func(l, r string) string { return text(l, r, true) }, serde.String)
+					}
+					joined.Stream().To("out")
+					opts := []topologytest.Option{topologytest.ErrorPolicy(processor.ErrorPolicy{Process: processor.DeadLetter, DeadLetterTopic: "letters"})}
+					if every {
+						opts = append(opts, topologytest.EveryUpdate())
+					}
+					d := topologytest.New(t, build(t, b), opts...)
+					sendRow(d, "right", "x", "X", 1)
+					sendRow(d, "left", "a", "x|1", 2)
+					for i, step := range test.steps {
+						f := strings.Fields(step)
+						sendRow(d, f[0], f[1], f[2], int64(3+i))
+					}
+					want := test.inner
+					if left {
+						want = test.left
+					}
+					if got := latestOf(d, "out")["a"]; got != want {
+						t.Errorf("the result is %q, want %q", got, want)
+					}
+					if n := d.DropReasons()["error in process"]; n != test.drops {
+						t.Errorf("%d records are counted as dropped, want %d: %v", n, test.drops, d.DropReasons())
+					}
+					if n := len(d.Topic("letters")); int64(n) != test.drops {
+						t.Errorf("%d dead letters, want %d", n, test.drops)
+					}
+				})
+			}
+		}
+	}
+}

@@ -152,7 +152,9 @@ func (f *foreignReceive[F, B]) lookFailed(r *graph.Record[F, foreign.Subscriptio
 	return value, failure
 }
 
-// ForeignUpdate answers the subscriptions of the rows of the right table that change.
+// ForeignUpdate answers the subscriptions of the rows of the right table that change. If
+// the value of a row cannot be encoded and the error policy skips the error, the answer
+// is that there is no row, as in ForeignReceive.
 type ForeignUpdate[F, B any] struct {
 	Store  string // of the subscriptions
 	Keys   serde.Serde[F]
@@ -176,6 +178,7 @@ type foreignUpdate[F, B any] struct {
 	cells  *subscriptionCells
 	prefix []byte // scratch
 	key    []byte // of the update
+	known  bool   // key was encoded
 	data   []byte // its value; nil: deleted
 }
 
@@ -187,7 +190,7 @@ func (u *foreignUpdate[F, B]) ReceiveChange(c *graph.Change[F, B]) error {
 		return nil
 	}
 	if err := u.prepare(c); err != nil {
-		if ok, failure := u.prepareFailed(c, err); !ok {
+		if failure := u.prepareFailed(c, err); failure != nil || !u.known {
 			return failure
 		}
 	}
@@ -204,14 +207,20 @@ func (u *foreignUpdate[F, B]) ReceiveChange(c *graph.Change[F, B]) error {
 	return nil
 }
 
+// prepare sets the key and the value of the answers. If only the value cannot be encoded,
+// the answers have none.
 func (u *foreignUpdate[F, B]) prepare(c *graph.Change[F, B]) (err error) {
-	if u.key, err = u.keys.bytes(c.KeyBytes, c.Key); err != nil {
+	u.data = nil
+	u.key, err = u.keys.bytes(c.KeyBytes, c.Key)
+	if u.known = err == nil; !u.known {
 		return err
 	}
 	u.data, err = u.encode(c.Value, !c.NoValue)
 	return err
 }
 
-func (u *foreignUpdate[F, B]) prepareFailed(c *graph.Change[F, B], err error) (ok bool, failure error) {
-	return u.base.failed(err, func() error { return u.prepare(c) })
+// prepareFailed passes an error of prepare to the error policy.
+func (u *foreignUpdate[F, B]) prepareFailed(c *graph.Change[F, B], err error) (failure error) {
+	_, failure = u.base.failed(err, func() error { return u.prepare(c) })
+	return failure
 }

@@ -33,7 +33,8 @@ const staleResponse = "stale response"
 type responseState int
 
 const (
-	unknownResponse responseState = iota // the left row's value cannot be encoded
+	// The left row's value cannot be encoded, so the row counts as absent.
+	unknownResponse responseState = iota
 	presentResponse
 	outdatedResponse
 )
@@ -90,47 +91,56 @@ func (j *foreignResolve[K, A, F, B, R]) Receive(r *graph.Record[K, foreign.Respo
 	}
 	copyKey(&j.row, r)
 	j.row.Value, j.row.NoValue = left.Value, !left.Present
-	if err := j.call(r); err != nil {
-		if _, failure := j.callFailed(r, err); failure != nil {
+	if err := j.compare(r); err != nil {
+		if _, failure := j.joinFailed(rowLookedUp, err, func() error { return j.compare(r) }); failure != nil {
 			return failure
 		}
 	}
+	var none R
+	j.set(r, none, false)
 	switch j.state {
 	case outdatedResponse:
 		return j.receiveStale(r)
 	case presentResponse:
-		return j.updates.send()
+		if err := j.call(r); err != nil {
+			if failure := j.callFailed(r, err); failure != nil {
+				return failure
+			}
+		}
 	}
-	return nil
+	return j.updates.send()
 }
 
-func (j *foreignResolve[K, A, F, B, R]) callFailed(r *graph.Record[K, foreign.Response], err error) (ok bool, failure error) {
-	return j.joinFailed(newRow, err, func() error { return j.call(r) })
-}
-
-// call finds the state of the response. If it is about the present left row, call sets
-// the update of the result. If the joiner fails, the row of the result is absent.
-func (j *foreignResolve[K, A, F, B, R]) call(r *graph.Record[K, foreign.Response]) (err error) {
-	defer graph.Guard(&err)
-	left := &j.row
+// compare finds the state of the response.
+func (j *foreignResolve[K, A, F, B, R]) compare(r *graph.Record[K, foreign.Response]) error {
 	j.state = unknownResponse
-	hash, err := j.again.hash(left.Value, !left.NoValue)
+	hash, err := j.again.hash(j.row.Value, !j.row.NoValue)
 	if err != nil {
 		return err
 	}
 	if j.state = presentResponse; hash != r.Value.Hash {
 		j.state = outdatedResponse
-		return nil
 	}
-	var none R
-	j.set(r, none, false)
+	return nil
+}
+
+// callFailed passes an error of call to the error policy. If the policy skips it, the row
+// of the result is absent.
+func (j *foreignResolve[K, A, F, B, R]) callFailed(r *graph.Record[K, foreign.Response], err error) (failure error) {
+	_, failure = j.joinFailed(newRow, err, func() error { return j.call(r) })
+	return failure
+}
+
+// call sets the update of the result. If it fails, it leaves the update as it is.
+func (j *foreignResolve[K, A, F, B, R]) call(r *graph.Record[K, foreign.Response]) (err error) {
+	defer graph.Guard(&err)
 	var right B
 	if r.Value.Value != nil {
 		if right, err = j.right.Decode(r.Value.Value); err != nil {
 			return fmt.Errorf("value: %w", err)
 		}
 	}
-	value, there, err := j.result.of(left.Value, !left.NoValue, right, r.Value.Value != nil)
+	value, there, err := j.result.of(j.row.Value, !j.row.NoValue, right, r.Value.Value != nil)
 	if err != nil {
 		return err
 	}
@@ -143,7 +153,8 @@ func (j *foreignResolve[K, A, F, B, R]) set(r *graph.Record[K, foreign.Response]
 }
 
 // receiveStale receives a stale response. If it says that there is no right row, a row
-// with a foreign key asks again, and any other row has no result.
+// with a foreign key asks again, and any other row has no result. The caller has set the
+// update for that.
 func (j *foreignResolve[K, A, F, B, R]) receiveStale(r *graph.Record[K, foreign.Response]) error {
 	j.drop(staleResponse)
 	if j.again.of.Left || r.Value.Value != nil {
@@ -151,8 +162,6 @@ func (j *foreignResolve[K, A, F, B, R]) receiveStale(r *graph.Record[K, foreign.
 	}
 	// ForeignSubscribe has given an error to the policy, so the row has no foreign key.
 	if err := j.again.find(&j.to, &j.row); err != nil || !j.to.is {
-		var none R
-		j.set(r, none, false)
 		return j.updates.send()
 	}
 	if err := j.ask(); err != nil {

@@ -15,7 +15,8 @@ import (
 // a right row has a result.
 //
 // If Foreign fails for a row and the error policy skips the error, the row has no foreign
-// key.
+// key. If the value of a row cannot be encoded and the policy skips the error, the row
+// counts as absent: its subscription ends, and its result is deleted.
 type ForeignSubscribe[K, A, F any] struct {
 	// Foreign returns the foreign key of a row. If ok is false, it has none.
 	Foreign func(r *graph.Record[K, A]) (key F, ok bool, err error)
@@ -41,6 +42,7 @@ type foreignSubscribe[K, A, F any] struct {
 	from foreignKey[F] // of the old row
 	to   foreignKey[F] // of the new row
 	old  graph.Record[K, A]
+	bare graph.Record[K, A] // a new row whose value cannot be encoded, without the value
 }
 
 // foreignKey is the foreign key of a row.
@@ -61,13 +63,15 @@ func (s *foreignSubscribe[K, A, F]) ReceiveChange(c *graph.Change[K, A]) error {
 	case c.NoOld && c.NoValue:
 		return nil
 	}
-	if err := s.describe(&c.Record); err != nil {
-		if ok, failure := s.describeFailed(&c.Record, err); !ok {
+	row := &c.Record
+	if err := s.describe(row); err != nil {
+		var failure error
+		if row, failure = s.describeFailed(row, err); row == nil || failure != nil {
 			return failure
 		}
 	}
-	if err := s.find(&s.to, &c.Record); err != nil {
-		if failure := s.findFailed(&s.to, &c.Record, err); failure != nil {
+	if err := s.find(&s.to, row); err != nil {
+		if failure := s.findFailed(&s.to, row, err); failure != nil {
 			return failure
 		}
 	}
@@ -78,7 +82,7 @@ func (s *foreignSubscribe[K, A, F]) ReceiveChange(c *graph.Change[K, A]) error {
 	if s.of.Left {
 		return s.subscribeLeft()
 	}
-	if !s.to.is && !c.NoValue {
+	if !s.to.is && !row.NoValue {
 		s.base.drop(nullForeignKey)
 	}
 	return s.subscribeInner()
@@ -117,8 +121,20 @@ func (k *foreignKey[F]) same(other *foreignKey[F]) bool {
 	return k.is && other.is && bytes.Equal(k.bytes, other.bytes)
 }
 
-func (s *foreignSubscribe[K, A, F]) describeFailed(r *graph.Record[K, A], err error) (ok bool, failure error) {
-	return s.base.failed(err, func() error { return s.describe(r) })
+// describeFailed passes an error of describe to the error policy. If the policy skips it,
+// the row counts as absent. If even the key cannot be encoded, the row has no
+// subscription that could end, and describeFailed returns nil.
+func (s *foreignSubscribe[K, A, F]) describeFailed(r *graph.Record[K, A], err error) (row *graph.Record[K, A], failure error) {
+	if ok, failure := s.base.failed(err, func() error { return s.describe(r) }); ok || failure != nil {
+		return r, failure
+	}
+	var none A
+	s.bare = *r
+	s.bare.Value, s.bare.NoValue = none, true
+	if s.describe(&s.bare) != nil {
+		return nil, nil
+	}
+	return &s.bare, nil
 }
 
 // findFailed passes an error of find to the error policy. If the policy skips it, the row

@@ -13,7 +13,8 @@
 //
 //   - Reads do not return an expired session.
 //   - A put of an expired session does not change the store. It is counted as a dropped
-//     record. As in Kafka Streams, it is written to the changelog.
+//     record. It is not logged either, so that a lost disk changes nothing. (Kafka
+//     Streams writes it to the changelog.)
 //
 // Expired sessions are deleted at a commit, by segment. The length of a segment is half
 // the retention, but at least one minute.

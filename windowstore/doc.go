@@ -12,7 +12,8 @@
 //   - Reads do not show an expired row. (In Kafka Streams, persistent stores accept rows
 //     that reads do not show.)
 //   - A put of an expired row does not change the store, and counts as a dropped record.
-//     Like Kafka Streams, it still writes the row to the changelog.
+//     It is not logged either, so that a lost disk changes nothing. (Kafka Streams writes
+//     it to the changelog.)
 //
 // Expired rows are deleted at a commit, by segment. The length of a segment is half the
 // retention, but at least one minute.

@@ -392,3 +392,35 @@ func TestWindowsWithoutEnd(t *testing.T) {
 		}
 	}
 }
+
+// A put of an expired row leaves no trace. A later version of the program with a longer
+// retention therefore shows the same rows, with the disk and without it.
+func TestExpiredPutsWithALongerRetention(t *testing.T) {
+	t.Parallel()
+	short := windowstore.New("st", serde.String, serde.String, time.Second, time.Minute)
+	long := windowstore.New("st", serde.String, serde.String, time.Second, time.Hour)
+	for name, again := range map[string]func(*task){"with the disk": (*task).Restart, "without the disk": (*task).LoseDisk} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			k := newTask(t, short)
+			for i, start := range []processor.Timestamp{100_000, 39_000, 161_000, 100_500, 101_500} {
+				if err := k.Store().Put("a", fmt.Sprint(i), start); err != nil {
+					t.Fatal(err)
+				}
+				k.Commit()
+			}
+			k.spec = long
+			again(k)
+			var got []string
+			for e, err := range k.Store().All() {
+				if err != nil {
+					t.Fatal(err)
+				}
+				got = append(got, fmt.Sprintf("%d=%s", int64(e.Start), e.Value))
+			}
+			if want := []string{"100000=0", "101500=4", "161000=2"}; !slices.Equal(got, want) {
+				t.Errorf("got %q, want %q", got, want)
+			}
+		})
+	}
+}

@@ -30,6 +30,7 @@ var rules = map[string]func(s *subject, d difference) bool{
 	"old-of-new-window":            oldOfNewWindow,
 	"order-in-memory-windows":      orderInMemoryWindows,
 	"expired-puts":                 expiredPuts,
+	"unlogged-puts":                unloggedPuts,
 	"cached-windows":               cachedWindows,
 	"small-cache":                  smallCacheOverflows,
 	"order-of-cache":               orderOfCache,

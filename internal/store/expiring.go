@@ -136,12 +136,14 @@ func (s *Expiring[K, V]) Expire() {
 }
 
 // Put sets the row with a local key and a time, or deletes it. A row that has expired is
-// written to the changelog only, as Kafka Streams does, and counted as dropped.
+// dropped, and counted. Kafka Streams writes it to the changelog all the same: after the
+// loss of a disk, a store with a longer retention would have rows that it does not have
+// otherwise.
 func (s *Expiring[K, V]) Put(local []byte, key K, value V, present bool, rowTime, at int64, user User) error {
 	s.Observe(rowTime)
 	if s.Expired(rowTime) {
 		user.Dropped(ExpiredReason)
-		return s.LogOnly(local, value, present, at, user.Origin())
+		return nil
 	}
 	_, err := s.core.cells.Put(local, key, value, present, at, user.Origin())
 	return err

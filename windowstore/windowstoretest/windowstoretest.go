@@ -213,10 +213,9 @@ func expiry(t *testing.T, k Task) {
 	if k.Dropped() != 4 {
 		t.Errorf("%d dropped, want 4", k.Dropped())
 	}
-	log := k.Changelog()
-	for _, r := range []string{"a/50000/0=late", "a/49999/0=late3", "a/1/0=late4", "a/159999/0=x"} {
-		if !slices.Contains(log, r) {
-			t.Errorf("changelog has no %s: %q", r, log)
+	for _, r := range k.Changelog() {
+		if slices.Contains([]string{"a/50000/0=late", "a/49999/0=late3", "a/1/0=late4", "a/159999/0=x"}, r) {
+			t.Errorf("the changelog has %s, which was dropped", r)
 		}
 	}
 }

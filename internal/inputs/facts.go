@@ -1,6 +1,7 @@
 package inputs
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
@@ -173,8 +174,19 @@ func offsets(p engine.Progress) (sum int64) {
 // leftBehind reports whether a topic that the task's records reach holds a committed
 // record.
 func (f *Facts) leftBehind(ctx context.Context, t *Task) (bool, error) {
-	held, err := f.Restorer.Holds(ctx, slices.Concat(t.Downstream, t.ownChangelogs()))
+	held, err := f.Restorer.Holds(ctx, t.reached())
 	return slices.ContainsFunc(held, holdsRecords), err
+}
+
+// reached returns the partitions that records of the task can reach, each once. Records
+// may reach a partition on several ways. In a foreign-key join, they come back to the
+// task.
+func (t *Task) reached() []restore.Partition {
+	all := slices.Concat(t.Downstream, t.ownChangelogs())
+	slices.SortFunc(all, func(a, b restore.Partition) int {
+		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
+	})
+	return slices.CompactFunc(all, func(a, b restore.Partition) bool { return a.Topic == b.Topic && a.Partition == b.Partition })
 }
 
 // complete reports whether no changelog of the task holds a committed record at or beyond

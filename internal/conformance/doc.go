@@ -28,7 +28,8 @@
 // to the module's root. The default is ../shared/conformance. A directory may be the
 // corpus (with the directories cases and vectors) or a folder of cases.
 //
-//   - If the default directory does not exist, the tests are skipped.
+//   - If the default directory does not exist, the tests are skipped. In CI (the
+//     environment variable CI is set) they fail.
 //   - If a directory from the environment has no cases, or a file is broken, the tests
 //     fail.
 package conformance

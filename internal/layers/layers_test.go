@@ -84,6 +84,7 @@ var mayImport = map[string][]string{
 	"internal/transient":     {},
 	"internal/health":        {"internal/backoff"},
 	"internal/seedtest":      {},
+	"internal/needtest":      {},
 	"internal/jointest":      {},
 	"internal/turn":          {},
 	"internal/follow":        {},

@@ -281,6 +281,7 @@ func TestFinalKeepsWhatWasClosed(t *testing.T) {
 	d.RestartWith(topo(40 * time.Millisecond))
 	input = topologytest.Input(d, "in", serde.String, serde.Int64)
 	input.Send("k", 1, time.UnixMilli(16))
+	input.Send("new", 1, time.UnixMilli(16))
 	input.Send("k", 100, time.UnixMilli(100))
 	d.Commit()
 	if got := output(); !slices.Equal(got, []string{"0=5", "10=15", "20=25", "30=63"}) {
@@ -338,6 +339,37 @@ func TestFinalAtTheEndOfTime(t *testing.T) {
 			again(d)
 			d.Send("in", 0, []byte("l"), []byte("v"), math.MaxInt64)
 			want(t, lines(topologytest.Output(d, "out", serde.String, serde.String).Records()), "k=1 until 9223372036854775807")
+		})
+	}
+}
+
+// TestFinalAfterACrashAtEachTime crashes after each record, one of which comes at each
+// time: no window is lost, and none is sent twice.
+func TestFinalAfterACrashAtEachTime(t *testing.T) {
+	t.Parallel()
+	for _, c := range finalCases() {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			b := topology.New()
+			c.sums(topology.GroupByKey(topology.Source(b, "in", serde.String, serde.Int64), "by-key")).Final().Stream().To("out")
+			d := topologytest.New(t, build(t, b))
+			input, model := topologytest.Input(d, "in", serde.String, serde.Int64), c.model()
+			var want, got []finalRow
+			for at := int64(1000); at < 1150; at++ {
+				key := "steady"
+				if at%50 < 25 { // with pauses, so that sessions end
+					key = "other"
+				}
+				input.Send(key, 1, time.UnixMilli(at))
+				want = append(want, model.add(key, at, 1)...)
+				d.Crash("sums", 0, []topologytest.Disk{topologytest.KeepDisk, topologytest.LoseDisk}[at%2])
+			}
+			for _, r := range topologytest.Output(d, "out", c.keys, serde.Int64).Records() {
+				got = append(got, finalRow{r.Key.Key, r.Key.Window.Start, r.Key.Window.End, r.Value, int64(r.Timestamp)})
+			}
+			if len(want) == 0 || !slices.Equal(got, want) {
+				t.Errorf("rows\n %v, want\n %v", got, want)
+			}
 		})
 	}
 }

@@ -118,3 +118,41 @@ func TestAbsentSumOfSlidingWindow(t *testing.T) {
 		t.Errorf("the sums are %v, want %v", got, want)
 	}
 }
+
+// TestAbsentSumsAfterCrashes: windows whose row was deleted are gone, whether or not the
+// operator has read the rows since.
+func TestAbsentSumsAfterCrashes(t *testing.T) {
+	t.Parallel()
+	b := topology.New()
+	in := topology.Source(b, "in", serde.String, serde.Int64)
+	windows := topology.GroupByKey(in, "by-key").Window(topology.Sliding(slidingSize * time.Millisecond).Grace(time.Minute))
+	topology.AggregateWindows(windows, "sums", func() *int64 { return new(int64) }, func(last *int64, r processor.Record[string, int64]) *int64 {
+		if sum := *last + r.Value; sum != 0 {
+			return &sum
+		}
+		return nil
+	}, serde.Nullable(serde.Int64)).Stream().To("out")
+	topo := build(t, b)
+	run := func(t *testing.T, seed uint64, crashes bool) map[int64]int64 {
+		d := topologytest.New(t, topo, topologytest.Start(time.UnixMilli(0)))
+		input, r := topologytest.Input(d, "in", serde.String, serde.Int64), rand.New(rand.NewPCG(seed, 0))
+		for i := range 80 {
+			input.Send("k", r.Int64N(5)-2, time.UnixMilli(int64(max(0, i+r.IntN(40)-20))))
+			if crashes {
+				d.Crash("sums", 0)
+			}
+		}
+		rows := map[int64]int64{}
+		for _, r := range topologytest.Output(d, "out", serde.TimeWindowed(serde.String, slidingSize*time.Millisecond), serde.Nullable(serde.Int64)).Records() {
+			if delete(rows, r.Key.Window.Start); r.Value != nil {
+				rows[r.Key.Window.Start] = *r.Value
+			}
+		}
+		return rows
+	}
+	seedtest.Run(t, 3, func(t *testing.T, seed uint64) {
+		if got, want := run(t, seed, true), run(t, seed, false); !maps.Equal(got, want) {
+			t.Errorf("with crashes\n %v, without\n %v", got, want)
+		}
+	})
+}

@@ -136,3 +136,17 @@ func (*bareProcessor) Process(ctx timeless, r record) error {
 	ctx.Forward(record{Key: r.Key, Value: r.Value})
 	return nil
 }
+
+// TestPartitionTimeAfterACrash: the largest timestamp of a partition comes back.
+func TestPartitionTimeAfterACrash(t *testing.T) {
+	t.Parallel()
+	b := topology.New()
+	topology.Source(b, "in", serde.String, serde.String, topology.PartitionTimeForInvalid()).To("out")
+	d := topologytest.New(t, build(t, b))
+	d.Send("in", 0, nil, []byte("valid"), 100)
+	d.CrashAll(topologytest.LoseDisk)
+	d.Send("in", 0, nil, []byte("invalid"), -1)
+	if out := d.Topic("out"); len(out) != 2 || out[1].Timestamp != 100 {
+		t.Errorf("out has %v, want a second record at 100", out)
+	}
+}

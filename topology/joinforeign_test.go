@@ -308,3 +308,20 @@ func TestStrangeMessagesOfForeignJoins(t *testing.T) {
 	f.ExpectDrops("joined-subscription-receive: null value", "joined-subscription-receive: null key",
 		"joined-subscription-response-resolver: null value", "joined-subscription-response-resolver: null key")
 }
+
+// TestForeignJoinOfSessions: the row of a session has the end of the session as its
+// timestamp.
+func TestForeignJoinOfSessions(t *testing.T) {
+	t.Parallel()
+	b := New()
+	counts := GroupByKey(Source(b, "r", serde.String, serde.String), "by").Sessions(ms(10)).Count("counts")
+	session := func(v string) (serde.Windowed[string], bool) {
+		return serde.Windowed[string]{Key: v, Window: serde.Window{Start: 1, End: 9}}, true
+	}
+	JoinForeign(SourceTable(b, "l", serde.String, serde.String), counts.Table, "joined", session,
+		func(l string, n int64) string { return fmt.Sprint(l, "+", n) }, serde.String).Stream().To("out")
+	f := run(t, b, graphtest.WithEveryUpdate())
+	f.Feed("r", "x:1@9", "x:2@1") // the last record is the earlier one
+	f.Feed("l", "a:x@2")
+	f.Expect("out a:x+2@9")
+}

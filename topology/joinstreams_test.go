@@ -233,20 +233,35 @@ func TestManyWaitingRecords(t *testing.T) {
 	twoStreams(b, Within(0).Before(ms(200)).After(ms(1000)))
 	f := run(t, b)
 	f.Feed("r", "first:y@0")
-	many(100, "l", "l%d:x@%d", keysFrom(1, 1))(f)
-	f.Feed("r", "second:y@101")
+	many(100, "l", "l%d:x@%d", keysFrom(102, 1))(f)
+	f.Feed("r", "second:y@250")
 	f.Commit()
-	many(100, "l", "m%d:x@%d", keysFrom(302, 1))(f)
+	many(200, "l", "m%d:x@%d", keysFrom(302, 1))(f)
 	f.Feed("l", "last:x@9999")
 	got := strings.Join(f.Out(), " ")
-	for _, key := range []string{"first:null+y@0", "second:null+y@101", "l0:x+null@1", "l99:x+null@100", "m99:x+null@401"} {
+	for _, key := range []string{"first:null+y@0", "second:null+y@250", "l0:x+null@102", "l99:x+null@201", "m199:x+null@501"} {
 		if strings.Count(got, "out "+key) != 1 {
 			t.Errorf("the result %s was not sent once", key)
 		}
 	}
-	if n := strings.Count(got, "out "); n != 202 {
-		t.Errorf("%d results, want 202", n)
+	if n := strings.Count(got, "out "); n != 302 {
+		t.Errorf("%d results, want 302", n)
 	}
+}
+
+// TestRecordsOfOneTime: records with the same key and time are different ones, also if a
+// restart lies between them.
+func TestRecordsOfOneTime(t *testing.T) {
+	t.Parallel()
+	b := New()
+	twoStreams(b, Within(ms(10)))
+	f := run(t, b)
+	f.Feed("l", "k:a@5")
+	f.Restart()
+	f.Feed("l", "k:b@5")
+	f.Restart()
+	f.Feed("r", "k:x@6")
+	f.Expect("out k:a+x@6", "out k:b+x@6")
 }
 
 // TestPartnersOfALongerKey: the key of a record continues like the encoding of another

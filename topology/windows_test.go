@@ -327,3 +327,21 @@ func TestWindowsString(t *testing.T) {
 		t.Errorf("problems %q", s)
 	}
 }
+
+// TestMergedSessions: the merger gets the earlier session first. A session that the
+// aggregator has deleted is not continued.
+func TestMergedSessions(t *testing.T) {
+	t.Parallel()
+	b := New()
+	sessions := GroupByKey(Source(b, "in", serde.String, serde.String), "by").Sessions(ms(10))
+	join := func(a, b *string) *string { text := *a + *b; return &text }
+	texts := serde.Nullable(serde.String)
+	show(AggregateSessions(sessions, "sessions", emptyString, appendUnless("x"), join, texts), "out", texts)
+	f := run(t, b)
+	f.Feed("in", "k:a@0", "k:c@20", "k:b@10")
+	f.Commit()
+	f.Expect("out k/0/20:acb@20")
+	f.Feed("in", "k:x@25", "k:d@30")
+	f.Commit()
+	f.Expect("out k/0/20:-@20", "out k/30/30:d@30")
+}

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -50,19 +49,7 @@ func TestRecreatedInput(t *testing.T) {
 	t.Parallel()
 	l := &losing{app: kafka(t).app(t, 2), want: map[string]int64{}}
 	l.count(l.start()).stop()
-	if _, err := l.c.admin(t).DeleteTopic(t.Context(), l.in); err != nil {
-		t.Fatal(err)
-	}
-	for {
-		topics, err := l.c.admin(t).ListTopics(t.Context(), l.in)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if errors.Is(topics[l.in].Err, kerr.UnknownTopicOrPartition) {
-			break
-		}
-		pause(10 * time.Millisecond)
-	}
+	l.c.deleteTopic(t, l.in)
 	l.c.createTopic(t, l.in, 2)
 	l.refused("RecreatedInputs", "created again", l.in+"/0")
 	l.count(l.start("-recreated-inputs", "earliest")).stop()

@@ -3,12 +3,14 @@ package integration
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -64,6 +66,25 @@ func (c *cluster) createTopicWith(t *testing.T, topic string, partitions int32, 
 		pause(10 * time.Millisecond)
 	}
 	t.Cleanup(func() { _, _ = admin.DeleteTopics(context.Background(), topic) })
+}
+
+// deleteTopic deletes a topic, and returns when brokers no longer know it.
+func (c *cluster) deleteTopic(t *testing.T, topic string) {
+	t.Helper()
+	admin := c.admin(t)
+	if _, err := admin.DeleteTopic(t.Context(), topic); err != nil {
+		t.Fatal(err)
+	}
+	for {
+		topics, err := admin.ListTopics(t.Context(), topic)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if errors.Is(topics[topic].Err, kerr.UnknownTopicOrPartition) {
+			return
+		}
+		pause(10 * time.Millisecond)
+	}
 }
 
 // cleanUp deletes the internal topics of an application at the end of the test.

@@ -19,7 +19,7 @@ import (
 func TestRealBroker(t *testing.T) {
 	brokers := os.Getenv("MILLRACE_BROKERS")
 	if brokers == "" {
-		t.Skip("needs a real Kafka broker: set MILLRACE_BROKERS to its address")
+		t.Skip("needs a real Kafka broker, as TestPartsOnRealKafka in integration has one: set MILLRACE_BROKERS to its address")
 	}
 	ctx, cancel := context.WithTimeout(background, 5*time.Minute)
 	defer cancel()

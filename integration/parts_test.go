@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestPartsOnRealKafka runs the tests of other packages that need a real broker. They test
-// parts of the library that no application can call.
+// TestPartsOnRealKafka runs the tests of other packages that need a real broker. They
+// test parts of the library that no application can call.
 func TestPartsOnRealKafka(t *testing.T) {
 	t.Parallel()
 	c := kafka(t)

@@ -2,14 +2,12 @@ package integration
 
 import (
 	"context"
-	"errors"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace-streams/millrace"
@@ -149,21 +147,8 @@ func TestDeletedChangelogWipesWithItsReason(t *testing.T) {
 	a.count(p, 1000, 10)
 	p.stop()
 
-	admin := a.c.admin(t)
 	changelog := a.application + "-counts-changelog"
-	if _, err := admin.DeleteTopic(t.Context(), changelog); err != nil {
-		t.Fatal(err)
-	}
-	for {
-		topics, err := admin.ListTopics(t.Context(), changelog)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if errors.Is(topics[changelog].Err, kerr.UnknownTopicOrPartition) {
-			break
-		}
-		pause(10 * time.Millisecond)
-	}
+	a.c.deleteTopic(t, changelog)
 	p = a.start()
 	p.line("state running")
 	p.stop()

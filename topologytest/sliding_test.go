@@ -88,10 +88,9 @@ func runSliding(t *testing.T, topo *topology.Topology, seed uint64) {
 	}
 }
 
-// TestAbsentSumOfSlidingWindow adds a record that deletes the row of one of its windows.
-// The record belongs to the windows after it, too.
-func TestAbsentSumOfSlidingWindow(t *testing.T) {
-	t.Parallel()
+// absentZeros has sums of sliding windows. A window whose sum is zero has no row.
+func absentZeros(t *testing.T) *topology.Topology {
+	t.Helper()
 	b := topology.New()
 	in := topology.Source(b, "in", serde.String, serde.Int64)
 	windows := topology.GroupByKey(in, "by-key").Window(topology.Sliding(slidingSize * time.Millisecond).Grace(time.Minute))
@@ -101,18 +100,31 @@ func TestAbsentSumOfSlidingWindow(t *testing.T) {
 		}
 		return nil
 	}, serde.Nullable(serde.Int64)).Stream().To("out")
-	d := topologytest.New(t, build(t, b), topologytest.Start(time.UnixMilli(0)))
+	return build(t, b)
+}
+
+// presentSums returns the sums that out shows at its end, by the start of their windows.
+func presentSums(d *topologytest.Driver) map[int64]int64 {
+	sums := map[int64]int64{}
+	for _, r := range topologytest.Output(d, "out", serde.TimeWindowed(serde.String, slidingSize*time.Millisecond), serde.Nullable(serde.Int64)).Records() {
+		if delete(sums, r.Key.Window.Start); r.Value != nil {
+			sums[r.Key.Window.Start] = *r.Value
+		}
+	}
+	return sums
+}
+
+// TestAbsentSumOfSlidingWindow adds a record that deletes the row of one of its windows.
+// The record belongs to the windows after it, too.
+func TestAbsentSumOfSlidingWindow(t *testing.T) {
+	t.Parallel()
+	d := topologytest.New(t, absentZeros(t), topologytest.Start(time.UnixMilli(0)))
 	input := topologytest.Input(d, "in", serde.String, serde.Int64)
 	for i, value := range []int64{1, 2, 3, -5} {
 		input.Send("k", value, time.UnixMilli(int64(i+1)))
 	}
 	d.Commit()
-	got := map[int64]int64{}
-	for _, r := range topologytest.Output(d, "out", serde.TimeWindowed(serde.String, slidingSize*time.Millisecond), serde.Nullable(serde.Int64)).Records() {
-		if delete(got, r.Key.Window.Start); r.Value != nil {
-			got[r.Key.Window.Start] = *r.Value
-		}
-	}
+	got := presentSums(d)
 	// The window that starts at 2 has the records 2, 3 and -5.
 	if want := map[int64]int64{0: 1, 3: -2, 4: -5}; !maps.Equal(got, want) {
 		t.Errorf("the sums are %v, want %v", got, want)
@@ -123,16 +135,7 @@ func TestAbsentSumOfSlidingWindow(t *testing.T) {
 // operator has read the rows since.
 func TestAbsentSumsAfterCrashes(t *testing.T) {
 	t.Parallel()
-	b := topology.New()
-	in := topology.Source(b, "in", serde.String, serde.Int64)
-	windows := topology.GroupByKey(in, "by-key").Window(topology.Sliding(slidingSize * time.Millisecond).Grace(time.Minute))
-	topology.AggregateWindows(windows, "sums", func() *int64 { return new(int64) }, func(last *int64, r processor.Record[string, int64]) *int64 {
-		if sum := *last + r.Value; sum != 0 {
-			return &sum
-		}
-		return nil
-	}, serde.Nullable(serde.Int64)).Stream().To("out")
-	topo := build(t, b)
+	topo := absentZeros(t)
 	run := func(t *testing.T, seed uint64, crashes bool) map[int64]int64 {
 		d := topologytest.New(t, topo, topologytest.Start(time.UnixMilli(0)))
 		input, r := topologytest.Input(d, "in", serde.String, serde.Int64), rand.New(rand.NewPCG(seed, 0))
@@ -142,13 +145,7 @@ func TestAbsentSumsAfterCrashes(t *testing.T) {
 				d.Crash("sums", 0)
 			}
 		}
-		rows := map[int64]int64{}
-		for _, r := range topologytest.Output(d, "out", serde.TimeWindowed(serde.String, slidingSize*time.Millisecond), serde.Nullable(serde.Int64)).Records() {
-			if delete(rows, r.Key.Window.Start); r.Value != nil {
-				rows[r.Key.Window.Start] = *r.Value
-			}
-		}
-		return rows
+		return presentSums(d)
 	}
 	seedtest.Run(t, 3, func(t *testing.T, seed uint64) {
 		if got, want := run(t, seed, true), run(t, seed, false); !maps.Equal(got, want) {

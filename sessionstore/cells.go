@@ -42,14 +42,22 @@ func (s *core[K, V]) Key(cellKey []byte) (K, error) {
 // AppendSessions appends the sessions of a key with end >= from and start <= to, by end.
 // For most records it reads no row: see lastSession.
 func (s *core[K, V]) AppendSessions(dst []serde.Window, key []byte, from, to int64) ([]serde.Window, error) {
-	known := s.latest.Get(key)
-	s.current = known
-	if known != nil && known.Value.before < from {
-		if last := known.Value; last.End >= from && last.Start <= to {
-			dst = append(dst, last.Window)
-		}
-		return dst, nil
+	s.current = s.latest.Get(key)
+	if s.current == nil || s.current.Value.before >= from {
+		return s.search(dst, key, from, to)
 	}
+	if last := s.current.Value; last.End >= from && last.Start <= to {
+		dst = append(dst, last.Window)
+	}
+	return dst, nil
+}
+
+// search is AppendSessions by reading the rows. It stores the key's last session.
+//
+// It is not inlined: its loop moves its variables to the heap.
+//
+//go:noinline
+func (s *core[K, V]) search(dst []serde.Window, key []byte, from, to int64) ([]serde.Window, error) {
 	last := lastSession{Window: serde.Window{Start: none, End: none}, before: from - 1}
 	for row, err := range s.rows(store.KeyRange{First: key, One: true}, max(from, 0), s.expiring.Time(), false) {
 		if err != nil {
@@ -61,10 +69,10 @@ func (s *core[K, V]) AppendSessions(dst []serde.Window, key []byte, from, to int
 		}
 		last = last.then(found)
 	}
-	if known == nil {
-		known = s.latest.Put(key, last, s.Cells().Len())
+	if s.current == nil {
+		s.current = s.latest.Put(key, last, s.Cells().Len())
 	}
-	known.Value, s.current = last, known
+	s.current.Value = last
 	return dst, nil
 }
 

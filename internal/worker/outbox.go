@@ -17,9 +17,9 @@ type outbox struct {
 	w *Worker
 	t *Task
 
-	// last are the two topics that were looked up last, with their limits. Most tasks
-	// write many records to few topics.
-	last [2]topicLimits
+	// last are the topics that were looked up last, with their limits. Most tasks write
+	// many records to few topics.
+	last [8]topicLimits
 	next int // index in last of the entry to replace
 }
 
@@ -57,7 +57,7 @@ func (o *outbox) Cautious(topic string) bool { return o.w.producer.Cautious(topi
 func (o *outbox) Limits(topic string, fresh bool) *task.Limits {
 	if fresh {
 		o.w.lookAgain(topic)
-		o.last = [2]topicLimits{}
+		clear(o.last[:])
 	}
 	for i := range o.last {
 		if l := &o.last[i]; l.topic == topic && l.limits != nil {
@@ -69,7 +69,7 @@ func (o *outbox) Limits(topic string, fresh bool) *task.Limits {
 		limits.MaxBytes = txn.UsualBatch
 	}
 	o.last[o.next] = topicLimits{topic, &limits}
-	o.next = 1 - o.next
+	o.next = (o.next + 1) % len(o.last)
 	return &limits
 }
 

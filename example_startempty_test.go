@@ -64,7 +64,9 @@ func ExampleConfig_startEmpty() {
 		if err != nil {
 			return err
 		}
-		producer.Produce(ctx, &kgo.Record{Key: []byte("tea")}, nil)
+		if err := producer.ProduceSync(ctx, &kgo.Record{Key: []byte("tea")}).FirstErr(); err != nil {
+			return err
+		}
 		return app.Run(ctx)
 	}
 	fmt.Println("without the store:", run(false))

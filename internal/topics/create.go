@@ -32,7 +32,7 @@ func create(ctx context.Context, cl *kgo.Client, specs []Spec) (map[string][]Fin
 	ctx, cancel := context.WithTimeout(ctx, ready)
 	defer cancel()
 	for failures := 1; len(missing) > 0; failures++ {
-		refusals, err := ask(ctx, cl, missing, false)
+		refusals, err := submit(ctx, cl, missing, false)
 		if err != nil {
 			return nil, fmt.Errorf("creating internal topics: %w", err)
 		}
@@ -127,7 +127,7 @@ func (c *creation) probe(ctx context.Context, cl *kgo.Client) (found bool, err e
 func (c *creation) validate(ctx context.Context, cl *kgo.Client, setting string) (*refusal, error) {
 	alone := &creation{Spec: c.Spec, configs: map[string]string{cleanupPolicy: c.configs[cleanupPolicy], setting: c.configs[setting]}}
 	for failures := 1; ; failures++ {
-		refusals, err := ask(ctx, cl, []*creation{alone}, true)
+		refusals, err := submit(ctx, cl, []*creation{alone}, true)
 		if err != nil {
 			return nil, fmt.Errorf("asking whether internal topic %q can have %s: %w", c.Name, setting, err)
 		}
@@ -141,8 +141,8 @@ func (c *creation) validate(ctx context.Context, cl *kgo.Client, setting string)
 	}
 }
 
-// ask sends one request for all the topics, and returns the refusals.
-func ask(ctx context.Context, cl *kgo.Client, missing []*creation, validateOnly bool) (map[string]*refusal, error) {
+// submit sends one request for all the topics, and returns the refusals.
+func submit(ctx context.Context, cl *kgo.Client, missing []*creation, validateOnly bool) (map[string]*refusal, error) {
 	req := kmsg.NewPtrCreateTopicsRequest()
 	req.TimeoutMillis = int32(ready / time.Millisecond)
 	req.ValidateOnly = validateOnly

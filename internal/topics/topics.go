@@ -106,9 +106,9 @@ func awaitLeaders(ctx context.Context, cl *kgo.Client, names []string) (map[stri
 	defer cancel()
 	for failures := 1; ; failures++ {
 		waiting := ""
-		details, err := kadm.NewClient(cl).ListTopics(ctx, names...)
+		m, err := ask(ctx, cl, names)
 		if err == nil {
-			waiting = leaderless(details, names)
+			waiting, err = m.unusable(names)
 		}
 		if err == nil && waiting == "" {
 			var found map[string]Topic
@@ -127,22 +127,6 @@ func awaitLeaders(ctx context.Context, cl *kgo.Client, names []string) (map[stri
 	}
 }
 
-// leaderless returns a topic that cannot be used yet, or "".
-func leaderless(details kadm.TopicDetails, names []string) string {
-	for _, name := range names {
-		d, ok := details[name]
-		if !ok || d.Err != nil || len(d.Partitions) == 0 {
-			return name
-		}
-		for _, p := range d.Partitions {
-			if p.Err != nil || p.Leader < 0 {
-				return name
-			}
-		}
-	}
-	return ""
-}
-
 // Describe returns each named topic. A missing topic has Missing set. A topic whose
 // configuration may not be read is returned without it.
 func Describe(ctx context.Context, cl *kgo.Client, names []string) (map[string]Topic, error) {
@@ -150,28 +134,27 @@ func Describe(ctx context.Context, cl *kgo.Client, names []string) (map[string]T
 	if len(names) == 0 {
 		return described, nil
 	}
-	admin := kadm.NewClient(cl)
-	cluster, details, err := listTopics(ctx, admin, names)
+	m, err := settled(ctx, cl, names)
 	if err != nil {
 		return nil, err
 	}
 	var existing []string
 	for _, name := range names {
-		d, ok := details[name]
-		switch {
-		case !ok, errors.Is(d.Err, kerr.UnknownTopicOrPartition):
+		t, known := m.topics[name]
+		switch err := kerr.ErrorForCode(t.ErrorCode); {
+		case !known, errors.Is(err, kerr.UnknownTopicOrPartition):
 			described[name] = Topic{Missing: true}
 			continue
-		case d.Err != nil:
-			return nil, fmt.Errorf("describing topic %q: %w", name, d.Err)
+		case err != nil:
+			return nil, fmt.Errorf("describing topic %q: %w", name, err)
 		}
-		described[name] = Topic{ID: d.ID, Cluster: cluster, Partitions: int32(len(d.Partitions))}
+		described[name] = Topic{ID: t.TopicID, Cluster: m.cluster, Partitions: int32(len(t.Partitions))}
 		existing = append(existing, name)
 	}
 	if len(existing) == 0 {
 		return described, nil
 	}
-	configs, err := admin.DescribeTopicConfigs(ctx, existing...)
+	configs, err := kadm.NewClient(cl).DescribeTopicConfigs(ctx, existing...)
 	if err != nil && len(configs) == 0 {
 		if isForbidden(err) {
 			return described, nil
@@ -196,27 +179,22 @@ func Describe(ctx context.Context, cl *kgo.Client, names []string) (map[string]T
 	return described, nil
 }
 
-// listTopics returns topics, and the ID of their cluster. It repeats the request while
-// the brokers do not yet agree about a new topic.
-func listTopics(ctx context.Context, admin *kadm.Client, names []string) (cluster string, details kadm.TopicDetails, err error) {
+// settled is ask, but repeats the request while the brokers do not yet agree about a new
+// topic.
+func settled(ctx context.Context, cl *kgo.Client, names []string) (metadata, error) {
 	ctx, cancel := context.WithTimeout(ctx, ready)
 	defer cancel()
 	for failures := 1; ; failures++ {
-		listed, err := admin.Metadata(ctx, names...)
+		m, err := ask(ctx, cl, names)
 		if err != nil {
-			return "", nil, fmt.Errorf("describing topics: %w", err)
+			return m, fmt.Errorf("describing topics: %w", err)
 		}
-		var unsettled error
-		for name, d := range listed.Topics {
-			if d.Err != nil && kerr.IsRetriable(d.Err) && !errors.Is(d.Err, kerr.UnknownTopicOrPartition) {
-				unsettled = fmt.Errorf("topic %q: %w", name, d.Err)
-			}
-		}
+		unsettled := m.unsettled()
 		if unsettled == nil {
-			return listed.Cluster, listed.Topics, nil
+			return m, nil
 		}
 		if err := retries.Sleep(ctx, failures); err != nil {
-			return "", nil, fmt.Errorf("describing topics: %w", errors.Join(err, unsettled))
+			return m, fmt.Errorf("describing topics: %w", errors.Join(err, unsettled))
 		}
 	}
 }

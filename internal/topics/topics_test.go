@@ -225,6 +225,36 @@ func TestDescribe(t *testing.T) {
 	})
 }
 
+// A client keeps what it has learned about topics for a while. A topic that was missing
+// then must be found as soon as it exists.
+func TestDescribeAsksBroker(t *testing.T) {
+	inCluster(t, func(t *testing.T, cluster *kfake.Cluster, cl *kgo.Client) {
+		for _, missing := range []bool{true, false} {
+			described, err := Describe(background, cl, []string{"new"})
+			if err != nil || described["new"].Missing != missing {
+				t.Errorf("missing = %v, want %v (error: %v)", described["new"].Missing, missing, err)
+			}
+			if missing {
+				if err := cluster.CreateTopic("new", 1, nil); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	})
+}
+
+func TestEnsureDoesNotWait(t *testing.T) {
+	inCluster(t, func(t *testing.T, _ *kfake.Cluster, cl *kgo.Client) {
+		begun := time.Now()
+		if _, err := Ensure(background, cl, specs()); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(begun); took >= retries.First {
+			t.Errorf("new topics that were ready at once took %v", took)
+		}
+	})
+}
+
 func produce(t *testing.T, cl *kgo.Client, topic string, n int) {
 	t.Helper()
 	for range n {

@@ -45,6 +45,9 @@ type Fetcher struct {
 	// outdated is when the fetch under way is given up if it still waits, because it was
 	// sent before the client was told of all partitions. Zero if it was not.
 	outdated time.Time
+	// added says that there are new partitions, of which the client may not know the
+	// leaders when the fetch is given up.
+	added bool
 
 	inputs recycled[graph.Input]
 }
@@ -72,27 +75,40 @@ func (f *Fetcher) carryOut(p *plan) {
 	f.cl.ResumeFetchPartitions(p.resume)
 	f.cl.AddConsumePartitions(p.add)
 	if len(p.add) > 0 {
-		f.outdate()
+		f.outdate(addedWait)
+		f.added = true
 	}
 }
 
-// outdatedWait is how long a fetch may go on to wait for records when there are
-// partitions that it does not ask for. It is longer than the pauses of a topic with some
-// flow, so that only a fetch of quiet partitions is given up.
-const outdatedWait = 100 * time.Millisecond
+// A fetch that waits for records while there are partitions that it does not ask for is
+// given up after one of these times.
+const (
+	// addedWait is the time if the partitions are new. A broker that is not far away has
+	// told the client the leaders by then.
+	addedWait = 25 * time.Millisecond
+	// outdatedWait is longer than the pauses of a topic with some flow, so that only a
+	// fetch of quiet partitions is given up.
+	outdatedWait = 100 * time.Millisecond
+)
 
-// outdate notes that the fetch under way does not ask for all partitions.
-func (f *Fetcher) outdate() {
-	if f.outdated.IsZero() {
-		f.outdated = time.Now().Add(outdatedWait)
+// outdate notes that the fetch under way does not ask for all partitions. It is given up
+// after wait.
+func (f *Fetcher) outdate(wait time.Duration) {
+	if at := time.Now().Add(wait); f.outdated.IsZero() || at.Before(f.outdated) {
+		f.outdated = at
 	}
 }
 
 // askAgain gives up the fetches under way, so that the next ones ask for all partitions.
 // Otherwise the client waits until they end. It has no call for this, but does it when
-// partitions are removed: here one that does not exist.
+// partitions are removed: here one that does not exist. If partitions are new, it happens
+// once more later, because the client may not have known their leaders yet.
 func (f *Fetcher) askAgain() {
 	f.outdated = time.Time{}
+	if f.added {
+		f.added = false
+		f.outdate(outdatedWait)
+	}
 	for topic := range f.feeds {
 		f.cl.RemoveConsumePartitions(map[string][]int32{topic: {-1}})
 		return
@@ -258,7 +274,7 @@ func (f *Fetcher) poll(ctx context.Context) kgo.Fetches {
 	switch {
 	case f.outdated.IsZero():
 	case fetches.NumRecords() > 0: // the client sends that broker's next fetch only now
-		f.outdated = time.Time{}
+		f.outdated, f.added = time.Time{}, false
 	case !time.Now().Before(f.outdated):
 		f.askAgain()
 	}
@@ -346,7 +362,7 @@ func (f *Fetcher) regulate() {
 	}
 	if len(resume) > 0 {
 		f.cl.ResumeFetchPartitions(resume)
-		f.outdate()
+		f.outdate(outdatedWait)
 	}
 }
 

@@ -27,7 +27,7 @@ type change struct {
 type history struct {
 	orders                                 []purchase
 	clicks, users, accounts, tickets, tier []change
-	prices, regions                        []change
+	prices, regions, ratings               []change
 }
 
 // results is what the program sends in the end: the last value of each row, without those
@@ -40,7 +40,7 @@ type results struct {
 // eventOperators send events. The results of the others are rows.
 var eventOperators = []string{
 	"tumbling-closed", "hopping-closed", "session-closed", "cogroup-closed",
-	"pair", "left-pair", "outer-pair", "self-pair", "priced", "tier", "region", "region-left",
+	"pair", "left-pair", "outer-pair", "self-pair", "priced", "tier", "region", "region-left", "rated",
 }
 
 func newResults() *results { return &results{rows: map[string]string{}, events: map[string]int{}} }
@@ -68,7 +68,7 @@ func (r *results) equal(want *results) []string {
 var (
 	// addingOperators add its value twice.
 	addingOperators = []string{
-		"count", "sum", "calm", "cogroup", "merged", "processed", "clicked", "forever", "tumbling", "hopping", "sliding", "session",
+		"count", "sum", "calm", "cogroup", "merged", "processed", "visited", "clicked", "forever", "tumbling", "hopping", "sliding", "session",
 		"cogroup-tumbling", "cogroup-session", "tumbling-closed", "hopping-closed", "session-closed", "cogroup-closed",
 	}
 	// subtractingOperators may also subtract twice.
@@ -184,9 +184,11 @@ func (h *history) modelStreams(r *results) {
 		processed[o.user] += o.N
 		processed[fmt.Sprint(o.user, " ", o.at-o.at%1000)]++
 	}
-	longest, clicked := map[string]string{}, tally{}
+	longest, clicked, dated, visited := map[string]string{}, tally{}, tally{}, tally{}
 	for _, c := range h.clicks {
 		clicked[c.key]++
+		dated[c.key] = max(dated[c.key], c.at)
+		visited[fmt.Sprint(c.key, " ", c.at-c.at%1000)]++
 		both[c.key] += 1000
 		parts[c.key] += int64(strings.Count(c.value, "/")) + 1
 		longest[c.key] = max(longest[c.key], c.value)
@@ -202,6 +204,8 @@ func (h *history) modelStreams(r *results) {
 	parts.addTo(r, "merged")
 	processed.addTo(r, "processed")
 	clicked.addTo(r, "clicked")
+	dated.addTo(r, "dated")
+	visited.addTo(r, "visited")
 }
 
 // point is a record of a user for the windows: an order or a click.
@@ -365,7 +369,10 @@ func (h *history) modelPairs(r *results) {
 }
 
 func (h *history) modelLookups(r *results) {
-	tiers, regions := table(h.tier), table(h.regions)
+	tiers, regions, ratings := table(h.tier), table(h.regions), tally{}
+	for _, c := range h.ratings {
+		ratings[c.key]++
+	}
 	for _, o := range h.orders {
 		r.add("priced "+o.user, o.ID+" at "+h.priceOf(o))
 		if tier, ok := tiers[o.user]; ok {
@@ -376,6 +383,9 @@ func (h *history) modelLookups(r *results) {
 			r.add("region "+o.user, o.ID+" "+region)
 		}
 		r.add("region-left "+o.user, o.ID+" "+region)
+		if n, ok := ratings[o.Item]; ok {
+			r.add("rated "+o.user, fmt.Sprint(o.ID, " ", n))
+		}
 	}
 }
 

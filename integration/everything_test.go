@@ -42,7 +42,7 @@ type everythingJob struct {
 
 const (
 	everythingPartitions = 2
-	everythingOperators  = 39 // with results of their own
+	everythingOperators  = 42 // with results of their own
 )
 
 // TestEverything: one topology with all families of operators runs in two processes. They
@@ -122,7 +122,7 @@ func (j *everythingJob) prepare() {
 		j.c.createTopic(j.t, j.prefix+topic, everythingPartitions)
 	}
 	j.c.createTopicWith(j.t, j.prefix+"tiers", everythingPartitions, map[string]string{"cleanup.policy": "compact"})
-	for _, topic := range []string{"tickets", "regions"} {
+	for _, topic := range []string{"tickets", "regions", "ratings"} {
 		j.c.createTopic(j.t, j.prefix+topic, everythingPartitions+1)
 	}
 	j.createOrders("a")
@@ -130,9 +130,13 @@ func (j *everythingJob) prepare() {
 	for i := range everythingKeys / 2 {
 		j.tier = append(j.tier, change{userOf(i), "tier-" + strconv.Itoa(i%3), j.base})
 		j.regions = append(j.regions, change{itemOf(i), "region-" + strconv.Itoa(i%3), j.base})
+		for range i {
+			j.ratings = append(j.ratings, change{itemOf(i), "good", j.base})
+		}
 	}
 	j.sendChanges("tiers", j.tier)
 	j.sendChanges("regions", j.regions)
+	j.sendChanges("ratings", j.ratings)
 	j.flush()
 	for i := range j.running {
 		j.dirs[i] = filepath.Join(j.t.TempDir(), "state")

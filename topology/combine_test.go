@@ -100,6 +100,7 @@ func TestNotCombining(t *testing.T) {
 	for name, build := range map[string]func(g Grouped[string, string]){
 		"every update":      func(g Grouped[string, string]) { g.Count("n", EveryUpdate()) },
 		"versions":          func(g Grouped[string, string]) { g.Count("n", Versioned(ms(5))) },
+		"a time to live":    func(g Grouped[string, string]) { g.Count("n", TTL(ms(5))) },
 		"two aggregations":  func(g Grouped[string, string]) { g.Count("n"); g.Reduce("last", concat) },
 		"a reduction":       func(g Grouped[string, string]) { g.Reduce("last", concat) },
 		"windows":           func(g Grouped[string, string]) { g.Window(Tumbling(ms(5))).Count("n") },

@@ -108,7 +108,8 @@ func GlobalTable[K, V any](b *Builder, topic string, ks serde.Serde[K], vs serde
 //
 // spec describes the store. It has no changelog, whatever its options. newP makes the
 // processor, and must return a new one for each call. The processor opens the store with
-// state.Open. It has no children, so records that it forwards have no effect.
+// state.Open. It has no children, so records that it forwards have no effect. Its node
+// has the name of the store; the option [Named] names the source in front of it.
 //
 // The processor gets the records of all partitions, in order of offset within a
 // partition. A restart does not repeat records that it has processed, unless the topic is
@@ -119,6 +120,7 @@ func GlobalStore[K, V, SK, SV any, P processor.Processor[K, V, struct{}, struct{
 	for _, opt := range withoutNil(opts) {
 		opt.applyGlobal(&o)
 	}
+	o.source.name = o.name
 	g := b.addGlobal("globalStore", topic, o)
 	if isNil(spec) {
 		b.problem("globalStore of topic %q: the spec of the store is nil: pass a state.KeyValue", topic)

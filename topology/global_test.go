@@ -129,3 +129,20 @@ func TestGlobalStoreOfAnotherSpec(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+// Named gives a name to the source of a global store, as to any other source.
+func TestNamedGlobalStore(t *testing.T) {
+	t.Parallel()
+	b := New()
+	Source(b, "in", serde.String, serde.String)
+	rows := state.KeyValue("rows", serde.String, serde.String)
+	GlobalStore(b, "prices", serde.String, serde.String, rows, func() *noting { return &noting{} }, Named("read-prices"))
+	topo, err := b.Build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "    Source: read-prices (topics: [prices])\n      --> rows\n"
+	if got := topo.Describe().String(); !strings.Contains(got, want) {
+		t.Errorf("Describe:\n%s\nwant in it:\n%s", got, want)
+	}
+}

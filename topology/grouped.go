@@ -86,7 +86,7 @@ func flowOf[K, V any](g *grouping[K, V]) flow[K, V] {
 //
 // If nothing else reads the repartition topic, and processing is exactly once, each task
 // counts before it sends: the topic gets one record for each key and commit. With
-// EveryUpdate, the topic gets every record.
+// EveryUpdate, TTL or Versioned, the topic gets every record.
 func (g Grouped[K, V]) Count(name string, opts ...TableOption) Table[K, int64] {
 	how := operator.Combining[K, V, int64]{Values: serde.Int64, Add: count[K, V], Merge: sum}
 	return aggregateCombined(flowOf(g.g), "count", name, how, opts)

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/millrace-streams/millrace/internal/seam"
 	"github.com/millrace-streams/millrace/internal/seedtest"
 	"github.com/millrace-streams/millrace/processor"
 	"github.com/millrace-streams/millrace/serde"
@@ -20,7 +21,7 @@ import (
 // result, or a stream, all records of which are.
 var (
 	familyInputs  = []string{"in", "other", "rows", "rights", "versions"}
-	familyTables  = []string{"count", "by-value", "tumbling", "hopping", "sliding", "sessions", "cogroup", "joined", "sum", "foreign"}
+	familyTables  = []string{"count", "by-value", "counted", "tumbling", "hopping", "sliding", "sessions", "cogroup", "joined", "sum", "foreign"}
 	familyStreams = []string{"final", "closed", "pairs", "looked-up", "as-of"}
 
 	// A row that is created and deleted between two commits is not sent. The timestamps
@@ -48,6 +49,7 @@ func allFamilies(t *testing.T) *topology.Topology {
 	counts := by.Count("counts")
 	counts.Stream().To("count")
 	topology.GroupBy(in, "by-value", func(n int64) string { return fmt.Sprint(n) }, serde.String).Reduce("values", sumOfTwo).Stream().To("by-value")
+	topology.GroupBy(in, "by-digit", func(n int64) string { return fmt.Sprint(n) }, serde.String).Count("digits").Stream().To("counted")
 	tumbling := topology.Tumbling(20 * time.Millisecond)
 	windows(by.Window(tumbling).Reduce("tumblings", sumOfTwo).Table, "tumbling")
 	windows(by.Window(topology.Hopping(20*time.Millisecond, 5*time.Millisecond)).Reduce("hoppings", sumOfTwo).Table, "hopping")
@@ -132,17 +134,25 @@ func familyResults(d *topologytest.Driver) map[string][]string {
 }
 
 // TestPartitionsChangeNothing runs an operator of each family over any number of
-// partitions, workers and records of a commit, over crashes, lost disks and restarts. The
-// results are those of one partition without a crash.
+// partitions, workers and records of a commit, over crashes, lost disks and restarts,
+// with and without the shortcuts to rows and combined counts. The results are those of
+// one partition without a crash.
 func TestPartitionsChangeNothing(t *testing.T) {
 	t.Parallel()
 	topo := allFamilies(t)
+	results := map[string]int{}
 	seedtest.Run(t, 4, func(t *testing.T, seed uint64) {
 		want := runFamilies(t, topo, seed, 1, 1, func(*topologytest.Driver) {})
 		r := rand.New(rand.NewPCG(seed, 62))
 		opts := []topologytest.Option{topologytest.Workers(1 + r.IntN(3)), topologytest.CommitInterval(time.Hour)}
 		if r.IntN(2) == 0 {
 			opts = append(opts, topologytest.EveryUpdate())
+		}
+		if seed%2 == 0 {
+			opts = append(opts, seam.NoShortcuts().(topologytest.Option))
+		}
+		if seed/2%2 == 0 {
+			opts = append(opts, seam.Combining().(topologytest.Option))
 		}
 		partitions, rights := 2+r.Int32N(3), 1+r.Int32N(4)
 		disks := []topologytest.Disk{topologytest.KeepDisk, topologytest.LoseDisk, topologytest.StaleDisk, topologytest.TearDisk(seed)}
@@ -159,12 +169,15 @@ func TestPartitionsChangeNothing(t *testing.T) {
 			}
 		}, opts...)
 		for topic := range want {
-			if len(want[topic]) == 0 {
-				t.Errorf("%s has no result", topic)
-			}
+			results[topic] += len(want[topic])
 			if !slices.Equal(got[topic], want[topic]) {
 				t.Errorf("%d and %d partitions: %s has\n%v, want\n%v", partitions, rights, topic, got[topic], want[topic])
 			}
 		}
 	})
+	for topic, n := range results {
+		if n == 0 {
+			t.Errorf("%s has no result", topic)
+		}
+	}
 }

@@ -1,9 +1,13 @@
 package main
 
 import (
+	"errors"
+	"strconv"
 	"time"
 
+	"github.com/millrace-streams/millrace/processor"
 	"github.com/millrace-streams/millrace/serde"
+	"github.com/millrace-streams/millrace/state"
 	"github.com/millrace-streams/millrace/topology"
 )
 
@@ -27,4 +31,23 @@ func (e *everything) joins() {
 	send(e, "region", topology.JoinGlobal(e.orders, e.regions, byItem, func(o order, region string) string { return o.ID + " " + region }, serde.String))
 	maybe := func(o order, region string, _ bool) string { return o.ID + " " + region }
 	send(e, "region-left", topology.LeftJoinGlobal(e.orders, e.regions, byItem, maybe, serde.String))
+	rated := func(o order, n int64) string { return o.ID + " " + strconv.FormatInt(n, 10) }
+	send(e, "rated", topology.JoinGlobal(e.orders, e.ratings, byItem, rated, serde.String))
+}
+
+var ratings = state.KeyValue("ratings", serde.String, serde.Int64)
+
+// rating is the processor of a global store. It counts the ratings of each item.
+type rating struct {
+	ratings state.KeyValueStore[string, int64]
+}
+
+func (p *rating) Init(ctx processor.Context[struct{}, struct{}]) error {
+	p.ratings = state.Open(ctx, ratings)
+	return nil
+}
+
+func (p *rating) Process(_ processor.Context[struct{}, struct{}], r processor.Record[string, string]) error {
+	n, _, err := p.ratings.Get(r.Key)
+	return errors.Join(err, p.ratings.Put(r.Key, n+1))
 }

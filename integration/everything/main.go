@@ -6,8 +6,8 @@
 //
 //   - Windows, stream-stream joins and joins with a versioned table have a grace longer
 //     than the input. Late records of the test, in event time, are never late for them.
-//   - The tables of the joins without a grace (tiers, regions) do not change after their
-//     topics have been read.
+//   - The tables of the joins without a grace (tiers, regions, ratings) do not change
+//     after their topics have been read.
 //   - Other tables forward their last row for each key in the end, whatever came before.
 //
 // All results go to one topic. Their keys begin with the name of the operator.
@@ -44,6 +44,7 @@ type everything struct {
 	tiers    topology.Table[string, string]  // by user; complete before the first order
 	prices   topology.Table[string, string]  // versions, by user
 	regions  topology.Global[string, string] // by item; complete before the first order
+	ratings  topology.Global[string, int64]  // numbers of ratings by item; the same
 }
 
 func main() {
@@ -70,5 +71,7 @@ func sources(b *topology.Builder, prefix string) *everything {
 		tiers:    topology.SourceTable(b, prefix+"tiers", serde.String, serde.String, topology.SourceAsChangelog()),
 		prices:   topology.SourceTable(b, prefix+"prices", serde.String, serde.String, topology.Versioned(4*grace)),
 		regions:  topology.GlobalTable(b, prefix+"regions", serde.String, serde.String),
+		ratings: topology.GlobalStore(b, prefix+"ratings", serde.String, serde.String, ratings,
+			func() *rating { return &rating{} }),
 	}
 }

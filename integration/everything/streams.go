@@ -8,8 +8,10 @@ import (
 
 	"github.com/millrace-streams/millrace/processor"
 	"github.com/millrace-streams/millrace/serde"
+	"github.com/millrace-streams/millrace/sessionstore"
 	"github.com/millrace-streams/millrace/state"
 	"github.com/millrace-streams/millrace/topology"
+	"github.com/millrace-streams/millrace/versionedstore"
 	"github.com/millrace-streams/millrace/windowstore"
 )
 
@@ -34,6 +36,8 @@ func (e *everything) streams() {
 
 	orders := topology.MapValues(e.orders, func(o order) int64 { return o.N }, serde.Int64)
 	send(e, "processed", topology.Process(orders, "totals", func() *totals { return &totals{} }, serde.String, serde.Int64, sums, seconds))
+	send(e, "dated", topology.Process(e.clicks, "dated", func() *dated { return &dated{} }, serde.String, serde.Int64, dates))
+	send(e, "visited", topology.Process(e.clicks, "visited", func() *visited { return &visited{} }, serde.String, serde.Int64, visits))
 	clicked := topology.ProcessValues(e.clicks, "clicked", func() *clicked { return &clicked{} }, serde.Int64, clicks)
 	send(e, "clicked", topology.GroupByKey(clicked, "clicked-by-user").Reduce("last-clicked", func(a, b int64) int64 { return max(a, b) }).Stream())
 }
@@ -98,4 +102,49 @@ func (t *totals) Process(ctx processor.Context[string, int64], r processor.Recor
 	ctx.Forward(processor.WithValue(r, sum+r.Value))
 	ctx.Forward(processor.NewRecord(fmt.Sprint(r.Key, " ", int64(second)), n+1, r.Timestamp))
 	return errors.Join(t.sums.Put(r.Key, sum+r.Value), t.seconds.Put(r.Key, n+1, second))
+}
+
+var dates = versionedstore.New("dates", serde.String, serde.String, 8*grace)
+
+// dated is a processor with a versioned store. It forwards, for each click, the time of
+// the latest click of its user.
+type dated struct {
+	dates versionedstore.Store[string, string]
+}
+
+func (d *dated) Init(ctx processor.Context[string, int64]) error {
+	d.dates = versionedstore.Open(ctx, dates)
+	return nil
+}
+
+func (d *dated) Process(ctx processor.Context[string, int64], r processor.Record[string, string]) error {
+	if _, _, err := d.dates.Put(r.Key, r.Value, r.Timestamp); err != nil {
+		return err
+	}
+	latest, _, err := d.dates.Get(r.Key)
+	ctx.Forward(processor.WithValue(r, int64(latest.From)))
+	return err
+}
+
+var visits = sessionstore.New("visits", serde.String, serde.Int64, 4*grace)
+
+// visited is a processor with a session store. It forwards, for each click, the number of
+// clicks of its user in that second.
+type visited struct {
+	visits sessionstore.Store[string, int64]
+}
+
+func (v *visited) Init(ctx processor.Context[string, int64]) error {
+	v.visits = sessionstore.Open(ctx, visits)
+	return nil
+}
+
+func (v *visited) Process(ctx processor.Context[string, int64], r processor.Record[string, string]) error {
+	second := r.Timestamp - r.Timestamp%1000
+	n, _, err := v.visits.Get(r.Key, second, second+999)
+	if err != nil {
+		return err
+	}
+	ctx.Forward(processor.NewRecord(fmt.Sprint(r.Key, " ", int64(second)), n+1, r.Timestamp))
+	return v.visits.Put(r.Key, n+1, second, second+999)
 }

@@ -184,6 +184,10 @@ func TestStrangePartials(t *testing.T) {
 	three := []byte{0, 0, 0, 0, 0, 0, 0, 3}
 	one := processor.Headers{{Key: "millrace-partial", Value: []byte{1}}}
 	reduced := func(g Grouped[string, string]) { g.Reduce("last", concat) }
+	alsoWindows := func(g Grouped[string, string]) {
+		g.Count("n")
+		g.Window(Tumbling(ms(5))).Count("m")
+	}
 	for name, c := range map[string]struct {
 		build       func(g Grouped[string, string])
 		in          graph.Input
@@ -192,6 +196,7 @@ func TestStrangePartials(t *testing.T) {
 		"later format": {countOnly, graph.Input{Key: []byte("a"), Value: three, Headers: processor.Headers{{Key: "millrace-partial", Value: []byte{2}}}}, "later version", ""},
 		"no value":     {countOnly, graph.Input{Key: []byte("a"), Headers: one}, "no key or no value", ""},
 		"short value":  {countOnly, graph.Input{Key: []byte("a"), Value: three[:4], Headers: one}, "partial result", ""},
+		"windows, too": {alsoWindows, graph.Input{Key: []byte("a"), Value: three, Headers: one}, "", "by-repartition-source: partial result"},
 		"a reduction":  {reduced, graph.Input{Key: []byte("a"), Value: three, Headers: one}, "", "last: partial result"},
 	} {
 		f := newCombineTest(t, c.build, graphtest.WithCombining())

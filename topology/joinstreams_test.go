@@ -232,20 +232,20 @@ func TestManyWaitingRecords(t *testing.T) {
 	b := New()
 	twoStreams(b, Within(0).Before(ms(200)).After(ms(1000)))
 	f := run(t, b)
-	f.Feed("r", "first:y@0")
+	f.Feed("r", "first:y@0", "second:y@190")
 	many(100, "l", "l%d:x@%d", keysFrom(102, 1))(f)
-	f.Feed("r", "second:y@250")
+	f.Feed("r", "third:y@250")
 	f.Commit()
 	many(200, "l", "m%d:x@%d", keysFrom(302, 1))(f)
 	f.Feed("l", "last:x@9999")
 	got := strings.Join(f.Out(), " ")
-	for _, key := range []string{"first:null+y@0", "second:null+y@250", "l0:x+null@102", "l99:x+null@201", "m199:x+null@501"} {
+	for _, key := range []string{"first:null+y@0", "second:null+y@190", "third:null+y@250", "l0:x+null@102", "l99:x+null@201", "m199:x+null@501"} {
 		if strings.Count(got, "out "+key) != 1 {
 			t.Errorf("the result %s was not sent once", key)
 		}
 	}
-	if n := strings.Count(got, "out "); n != 302 {
-		t.Errorf("%d results, want 302", n)
+	if n := strings.Count(got, "out "); n != 303 {
+		t.Errorf("%d results, want 303", n)
 	}
 }
 

@@ -92,7 +92,11 @@ func (r *globalRunner) feed() (n int, err error) {
 	if n == 0 {
 		return 0, nil
 	}
-	return n, r.wrap(r.writer.Apply(batches, r.d.now))
+	if err := r.writer.Apply(batches, r.d.now); err != nil {
+		return n, r.wrap(err)
+	}
+	// As in production, where the positions are then written again.
+	return n, r.wrap(r.writer.Confirm(r.d.now))
 }
 
 // stop ends the writer. What was not applied is applied again after the next start.

@@ -77,6 +77,29 @@ func TestGlobalTableIsAppliedAtOnce(t *testing.T) {
 	}
 }
 
+// A record without the key of a row is joined without a row.
+func TestLeftJoinGlobalWithoutKey(t *testing.T) {
+	t.Parallel()
+	b := topology.New()
+	prices := topology.GlobalTable(b, "prices", serde.Nullable(serde.String), serde.Int64)
+	orders := topology.Source(b, "orders", serde.String, serde.Nullable(serde.String))
+	item := func(order *string) *string {
+		if *order == "none" {
+			return nil
+		}
+		return order
+	}
+	topology.LeftJoinGlobal(orders, prices, item, func(order *string, price int64, ok bool) string {
+		return fmt.Sprint(*order, ":", price, ok)
+	}, serde.String).To("all")
+	d := topologytest.New(t, build(t, b))
+	topologytest.Input(d, "prices", serde.String, serde.Int64).Send("tea", 3, start)
+	in := topologytest.Input(d, "orders", serde.String, serde.String)
+	in.Send("o1", "tea", start)
+	in.Send("o2", "none", start)
+	want(t, texts(d, "all"), "o1=tea:3 true", "o2=none:0 false")
+}
+
 // Whatever a crash leaves of the disk, the table is the same.
 func TestGlobalTableAfterCrashes(t *testing.T) {
 	t.Parallel()

@@ -178,6 +178,30 @@ func TestLongerGraceReopensWindows(t *testing.T) {
 	}
 }
 
+// With a longer grace, a late record may lie between an open session and one that was
+// deleted. The deleted session stays as it was, even if the changelog still has it.
+func TestLongerGraceAbsorbsNoDeletedSession(t *testing.T) {
+	t.Parallel()
+	for name, disk := range map[string]topologytest.Disk{"kept": topologytest.KeepDisk, "lost": topologytest.LoseDisk} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := topologytest.New(t, countsVersion(t, "sessions", shortGrace))
+			send := func(at int64) { d.Send("in", 0, []byte("k"), []byte("v"), processor.Timestamp(at)) }
+			send(30_000) // expires before the last record
+			for at := int64(45_000); at <= 180_000; at += 9000 {
+				send(at)
+			}
+			d.RestartWith(countsVersion(t, "sessions", longGrace))
+			d.CrashAll(disk)
+			send(38_000)
+			all := d.Topic("out")
+			if got, want := string(all[len(all)-1].Value), "38000 180000 17"; got != want {
+				t.Errorf("got %q, want %q", got, want)
+			}
+		})
+	}
+}
+
 // alone stands for the missing record in a result without a partner.
 const alone = "alone"
 

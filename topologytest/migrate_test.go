@@ -281,10 +281,14 @@ func TestMigrationIsDeployed(t *testing.T) {
 // corrected function continues.
 func TestMigrationFails(t *testing.T) {
 	t.Parallel()
-	table := func(vs serde.Serde[string], opts ...topology.SourceTableOption) *topology.Topology {
+	texts := func(migration topology.SourceTableOption) *topology.Topology {
 		b := topology.New()
-		topology.SourceTable(b, "rows", serde.String, vs, opts...)
+		topology.SourceTable(b, "rows", serde.String, serde.Nullable(serde.String), migration)
 		return build(t, b)
+	}
+	textOf := func(v int64) (*string, error) {
+		text := strconv.FormatInt(v, 10)
+		return &text, nil
 	}
 	b := topology.New()
 	topology.SourceTable(b, "rows", serde.String, serde.Int64)
@@ -293,24 +297,25 @@ func TestMigrationFails(t *testing.T) {
 	in.Send("good", 1, start)
 	in.Send("bad", 2, start)
 	failed := errors.New("no such currency")
-	for name, convert := range map[string]func(int64) (string, error){
-		"error": func(v int64) (string, error) {
+	for want, convert := range map[string]func(int64) (*string, error){
+		"no such currency": func(v int64) (*string, error) {
 			if v == 2 {
-				return "", failed
+				return nil, failed
 			}
-			return "", nil
+			return textOf(v)
 		},
-		"panic": func(v int64) (string, error) { panic(failed) },
+		"panic: no such currency":                                func(v int64) (*string, error) { panic(failed) },
+		"the migration returned a value that counts as absent: ": func(v int64) (*string, error) { return nil, nil },
 	} {
-		err := d.Try(func() { d.RestartWith(table(serde.String, topology.TryMigrate(serde.Int64, convert))) })
-		if err == nil || !strings.Contains(err.Error(), "store rows: convert the row with the key") || !strings.Contains(err.Error(), failed.Error()) {
-			t.Errorf("%s: %v", name, err)
+		err := d.Try(func() { d.RestartWith(texts(topology.TryMigrate(serde.Int64, convert))) })
+		if err == nil || !strings.Contains(err.Error(), "store rows: convert the row with the key") || !strings.Contains(err.Error(), want) {
+			t.Errorf("want %q, got %v", want, err)
 		}
 	}
-	d.RestartWith(table(serde.String, topology.Migrate(serde.Int64, func(v int64) string { return strconv.FormatInt(v, 10) })))
+	d.RestartWith(texts(topology.TryMigrate(serde.Int64, textOf)))
 	for key, want := range map[string]string{"good": "1", "bad": "2"} {
-		if v, _, err := topologytest.Store[state.KeyValueStore[string, string]](d, "rows", 0).Get(key); v != want || err != nil {
-			t.Errorf("%s is %q, %v", key, v, err)
+		if v, _, err := topologytest.Store[state.KeyValueStore[string, *string]](d, "rows", 0).Get(key); err != nil || v == nil || *v != want {
+			t.Errorf("%s is %v, %v", key, v, err)
 		}
 	}
 }

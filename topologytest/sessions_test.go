@@ -1,6 +1,7 @@
 package topologytest_test
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -23,9 +24,11 @@ const (
 	sessionRetention = 2*sessionGap + sessionGrace + 60_000
 )
 
-// sessionModel keeps every record of every session.
+// sessionModel keeps every record of every session. Times are in ms, or in a unit with
+// which the retention is given.
 type sessionModel struct {
 	streamTime int64
+	retention  int64                        // 0: sessionRetention
 	sessions   map[string][][]sessionRecord // by key
 	total      int64                        // of the values that are not late
 }
@@ -35,7 +38,7 @@ type sessionRecord struct{ at, value int64 }
 // add adds a record, unless it is late.
 func (m *sessionModel) add(key string, at, value int64) {
 	m.streamTime = max(m.streamTime, at)
-	m.addAt(m.streamTime, m.streamTime-sessionRetention, key, at, value)
+	m.addAt(m.streamTime, m.streamTime-cmp.Or(m.retention, sessionRetention), key, at, value)
 }
 
 // addAt adds a record, unless it is late at the time late. Sessions that end at the time
@@ -88,12 +91,12 @@ func sessionName(k serde.Windowed[string]) string {
 
 func sumOfTwo(a, b int64) int64 { return a + b }
 
-// sessionTotals is a topology with the sums of sessions, and the sum of all of them.
-func sessionTotals(t *testing.T, opts ...topology.WindowedTableOption) *topology.Topology {
+// sessionTotals is a topology with the sums of sessions, and the sum of all of them. unit
+// is that of the gap and the grace.
+func sessionTotals(t *testing.T, unit time.Duration, opts ...topology.WindowedTableOption) *topology.Topology {
 	b := topology.New()
 	in := topology.Source(b, "in", serde.String, serde.Int64)
-	sessions := topology.GroupByKey(in, "by-key").Sessions(sessionGap*time.Millisecond).Grace(sessionGrace*time.Millisecond).
-		Reduce("sums", sumOfTwo, opts...)
+	sessions := topology.GroupByKey(in, "by-key").Sessions(sessionGap*unit).Grace(sessionGrace*unit).Reduce("sums", sumOfTwo, opts...)
 	sessions.Stream().To("out")
 	all := topology.GroupTable(sessions.Table, "all", func(int64) string { return "all" }, serde.String)
 	total := topology.AggregateTable(all, "total", func() int64 { return 0 },
@@ -108,24 +111,34 @@ func sessionTotals(t *testing.T, opts ...topology.WindowedTableOption) *topology
 // disk.
 func TestSessionsAreThoseOfTheModel(t *testing.T) {
 	t.Parallel()
-	for name, opts := range map[string][]topology.WindowedTableOption{
-		"merged": nil, "every update": {topology.EveryUpdate()}, "in memory": {topology.InMemory()},
+	for name, c := range map[string]struct {
+		unit time.Duration
+		late int // by how many units a record may be late, and more
+		opts []topology.WindowedTableOption
+	}{
+		"merged":       {time.Millisecond, 40, nil},
+		"every update": {time.Millisecond, 40, []topology.WindowedTableOption{topology.EveryUpdate()}},
+		"in memory":    {time.Millisecond, 40, []topology.WindowedTableOption{topology.InMemory()}},
+		// Some sessions last longer than the retention. A record before an open
+		// session may touch one that has expired.
+		"long": {2 * time.Second, 100, nil},
 	} {
-		topo := sessionTotals(t, opts...)
+		topo := sessionTotals(t, c.unit, c.opts...)
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			seedtest.Run(t, 20, func(t *testing.T, seed uint64) {
-				runSessions(t, topo, seed)
+				runSessions(t, topo, c.unit, c.late, seed)
 			})
 		})
 	}
 }
 
-func runSessions(t *testing.T, topo *topology.Topology, seed uint64) {
+func runSessions(t *testing.T, topo *topology.Topology, unit time.Duration, late int, seed uint64) {
 	t.Helper()
 	d := topologytest.New(t, topo, topologytest.CommitInterval(20*time.Millisecond), topologytest.Start(start))
 	r := rand.New(rand.NewPCG(seed, 0))
-	model := &sessionModel{sessions: map[string][][]sessionRecord{}, streamTime: -1}
+	retention := 2*sessionGap + sessionGrace + int(time.Minute/unit) // in units
+	model := &sessionModel{sessions: map[string][][]sessionRecord{}, streamTime: -1, retention: int64(retention)}
 	records := topologytest.Input(d, "in", serde.String, serde.Int64)
 	keys, pace := 1+r.IntN(3), 1+r.IntN(6)
 	disks := []topologytest.Disk{topologytest.KeepDisk, topologytest.LoseDisk, topologytest.StaleDisk, topologytest.TearDisk(seed)}
@@ -134,11 +147,11 @@ func runSessions(t *testing.T, topo *topology.Topology, seed uint64) {
 		key, value := fmt.Sprint(r.IntN(keys)), int64(1+r.IntN(9))
 		if r.IntN(50) == 0 {
 			// To the point where sessions expire.
-			jumps += sessionRetention + r.IntN(60) - 50
+			jumps += retention + r.IntN(60) - 50
 		}
-		at := start.Add(time.Duration(jumps+i*pace+r.IntN(60)-40) * time.Millisecond)
+		at := start.Add(time.Duration(jumps+i*pace+r.IntN(late+20)-late) * unit)
 		records.Send(key, value, at)
-		model.add(key, at.UnixMilli(), value)
+		model.add(key, at.UnixMilli()/unit.Milliseconds(), value)
 		d.Advance(time.Duration(r.IntN(9)) * time.Millisecond)
 		if r.IntN(25) == 0 {
 			d.CrashAll(disks[r.IntN(len(disks))])
@@ -150,6 +163,8 @@ func runSessions(t *testing.T, topo *topology.Topology, seed uint64) {
 		if int64(r.Timestamp) != r.Key.Window.End {
 			t.Fatalf("seed %d: session %s has the timestamp %d", seed, sessionName(r.Key), r.Timestamp)
 		}
+		r.Key.Window.Start /= unit.Milliseconds()
+		r.Key.Window.End /= unit.Milliseconds()
 		if r.NoValue {
 			delete(got, sessionName(r.Key))
 		} else {
@@ -165,5 +180,30 @@ func runSessions(t *testing.T, topo *topology.Topology, seed uint64) {
 	}
 	if total != model.total {
 		t.Fatalf("seed %d: all sessions together are %d, want %d", seed, total, model.total)
+	}
+}
+
+// TestExpiredSessionIsNotAbsorbed: a late record lies between an open session and one
+// that ended long ago. It makes one session of both until the stream time is later than
+// the end of the first by the retention.
+func TestExpiredSessionIsNotAbsorbed(t *testing.T) {
+	t.Parallel()
+	const retention = 85_000 // two gaps of 10 s, a grace of 5 s, and a minute
+	for newest, last := range map[int64]string{
+		30_000 + retention - 1: "30000 114999 11",
+		30_000 + retention:     "38000 115000 10",
+	} {
+		d := topologytest.New(t, countsVersion(t, "sessions", shortGrace))
+		send := func(at int64) { d.Send("in", 0, []byte("k"), []byte("v"), processor.Timestamp(at)) }
+		send(30_000)
+		for at := int64(45_000); at < newest; at += 9000 {
+			send(at)
+		}
+		send(newest)
+		send(38_000)
+		all := d.Topic("out")
+		if got := string(all[len(all)-1].Value); got != last {
+			t.Errorf("at %d: got %q, want %q", newest, got, last)
+		}
 	}
 }

@@ -115,19 +115,31 @@ func presentSums(d *topologytest.Driver) map[int64]int64 {
 }
 
 // TestAbsentSumOfSlidingWindow adds a record that deletes the row of one of its windows.
-// The record belongs to the windows after it, too.
 func TestAbsentSumOfSlidingWindow(t *testing.T) {
 	t.Parallel()
-	d := topologytest.New(t, absentZeros(t), topologytest.Start(time.UnixMilli(0)))
-	input := topologytest.Input(d, "in", serde.String, serde.Int64)
-	for i, value := range []int64{1, 2, 3, -5} {
-		input.Send("k", value, time.UnixMilli(int64(i+1)))
-	}
-	d.Commit()
-	got := presentSums(d)
-	// The window that starts at 2 has the records 2, 3 and -5.
-	if want := map[int64]int64{0: 1, 3: -2, 4: -5}; !maps.Equal(got, want) {
-		t.Errorf("the sums are %v, want %v", got, want)
+	for name, c := range map[string]struct {
+		records []sessionRecord
+		want    map[int64]int64
+	}{
+		// The window that starts at 2 has the records 2, 3 and -5. The last record
+		// belongs to the windows after it, too.
+		"later windows": {[]sessionRecord{{1, 1}, {2, 2}, {3, 3}, {4, -5}}, map[int64]int64{0: 1, 3: -2, 4: -5}},
+		// The first record at 40 deletes its left window, which the second one makes
+		// again. No record lies behind the two.
+		"a record at the same time": {[]sessionRecord{{30, 5}, {40, -5}, {40, 7}}, map[int64]int64{10: 5, 20: 12, 31: 2}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := topologytest.New(t, absentZeros(t), topologytest.Start(time.UnixMilli(0)))
+			input := topologytest.Input(d, "in", serde.String, serde.Int64)
+			for _, r := range c.records {
+				input.Send("k", r.value, time.UnixMilli(r.at))
+			}
+			d.Commit()
+			if got := presentSums(d); !maps.Equal(got, c.want) {
+				t.Errorf("the sums are %v, want %v", got, c.want)
+			}
+		})
 	}
 }
 

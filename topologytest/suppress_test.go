@@ -1,8 +1,10 @@
 package topologytest_test
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
+	"log/slog"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -121,7 +123,7 @@ func runLimited(t *testing.T, topo *topology.Topology, model suppressModel, ever
 		updates = nil
 	}
 	for i := range 100 {
-		u := suppressedRow{key: fmt.Sprint(r.IntN(keys)), value: int64(1 + r.IntN(9)), at: int64(1000 + i*pace + r.IntN(40) - 20)}
+		u := suppressedRow{key: fmt.Sprint(r.IntN(keys)), value: int64(1 + r.IntN(9)), at: int64(1000 + i*pace + r.IntN(90) - 70)}
 		if rows[u.key] != 0 && r.IntN(5) == 0 {
 			u.value = 0
 		}
@@ -343,33 +345,63 @@ func TestFullBufferFails(t *testing.T) {
 	}
 }
 
+// TestFullBufferIsLogged: rows that are passed on early are logged, at most once a
+// minute.
+func TestFullBufferIsLogged(t *testing.T) {
+	t.Parallel()
+	b := topology.New()
+	until := topology.UntilTimeLimit(time.Hour).MaxRecords(1)
+	topology.SourceTable(b, "in", serde.String, serde.Int64).Suppress("calm", until).Stream().To("out")
+	var log bytes.Buffer
+	d := topologytest.New(t, build(t, b), topologytest.Logger(slog.New(slog.NewTextHandler(&log, nil))))
+	in := topologytest.Input(d, "in", serde.String, serde.Int64)
+	for i, step := range []struct {
+		wait time.Duration
+		want int
+	}{{0, 0}, {0, 1}, {59 * time.Second, 1}, {time.Second, 2}} {
+		d.Advance(step.wait)
+		in.Send(fmt.Sprint(i), 1, start)
+		d.Commit()
+		if n := strings.Count(log.String(), "a buffer is full: rows are passed on before their time"); n != step.want {
+			t.Errorf("%d warnings after record %d, want %d", n, i, step.want)
+		}
+	}
+}
+
 // TestJoinsSeeWhatHasGoneOn checks that a join with a suppressed table finds the rows
 // that were passed on, and not those that are held back.
 func TestJoinsSeeWhatHasGoneOn(t *testing.T) {
 	t.Parallel()
 	b := topology.New()
 	calm := topology.SourceTable(b, "in", serde.String, serde.Int64).Suppress("calm", topology.UntilTimeLimit(100*time.Millisecond))
-	asked := topology.Source(b, "asked", serde.String, serde.String)
-	topology.LeftJoin(asked, calm, func(q string, n int64, ok bool) string { return fmt.Sprint(q, " ", n, " ", ok) }, serde.String).To("answers")
-	d := topologytest.New(t, build(t, b))
+	questions := topology.Source(b, "asked", serde.String, serde.String)
+	topology.LeftJoin(questions, calm, func(q string, n int64, ok bool) string { return fmt.Sprint(q, " ", n, " ", ok) }, serde.String).To("answers")
+	d := topologytest.New(t, build(t, b), topologytest.CommitInterval(time.Hour))
 	in := topologytest.Input(d, "in", serde.String, serde.Int64)
-	ask := topologytest.Input(d, "asked", serde.String, serde.String)
-	at := func(ms int64) time.Time { return time.UnixMilli(ms) }
-	in.Send("k", 1, at(0))
-	ask.Send("k", "held back", at(1))
-	in.Send("z", 1, at(200))
-	ask.Send("k", "gone on", at(201))
-	in.Send("k", 2, at(210))
-	ask.Send("k", "held back again", at(211))
+	asked := topologytest.Input(d, "asked", serde.String, serde.String)
+	update := func(key string, n, ms int64) { in.Send(key, n, time.UnixMilli(ms)) }
+	ask := func(q string, ms int64) { asked.Send("k", q, time.UnixMilli(ms)) }
+	update("k", 1, 0)
+	d.Commit()
+	ask("held back", 1)
+	update("z", 1, 200)
+	d.Commit()
+	ask("gone on", 201)
+	update("k", 2, 210)
+	ask("not committed", 211)
+	d.Commit()
+	ask("held back again", 212)
 	d.CrashAll(topologytest.LoseDisk)
-	ask.Send("k", "after a crash", at(212))
-	in.Send("z", 2, at(400))
-	ask.Send("k", "gone on again", at(401))
+	ask("after a crash", 213)
+	update("z", 2, 400)
+	d.Commit()
+	ask("gone on again", 401)
+	d.Commit()
 	var got []string
 	for _, r := range topologytest.Output(d, "answers", serde.String, serde.String).Records() {
 		got = append(got, r.Value)
 	}
-	want := []string{"held back 0 false", "gone on 1 true", "held back again 1 true", "after a crash 1 true", "gone on again 2 true"}
+	want := []string{"held back 0 false", "gone on 1 true", "not committed 1 true", "held back again 1 true", "after a crash 1 true", "gone on again 2 true"}
 	if !slices.Equal(got, want) {
 		t.Fatalf("answers\n %q, want\n %q", got, want)
 	}

@@ -118,15 +118,20 @@ func countOf(price int64) (string, bool) { return fmt.Sprint(price % 6), true }
 // EveryUpdate, timestamps that are out of order or jump, crashes and lost disks.
 func TestTTLEqualsModel(t *testing.T) {
 	t.Parallel()
-	const ttl = 80
+	// The index of the rows has segments of 1 ms and of 6 ms.
+	ttls := []int64{80, 400}
 	for name, opts := range map[string][]topology.StoreOption{"on disk": nil, "in memory": {topology.InMemory()}} {
-		topo := ttlTopology(t, ttl*time.Millisecond, opts...)
+		var topologies []*topology.Topology
+		for _, ttl := range ttls {
+			topologies = append(topologies, ttlTopology(t, time.Duration(ttl)*time.Millisecond, opts...))
+		}
 		for _, every := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s/every update %t", name, every), func(t *testing.T) {
 				t.Parallel()
-				seedtest.Run(t, 15, func(t *testing.T, seed uint64) {
-					m := &ttlModel{ttl: ttl, now: -1, prices: map[string]ttlRow{}, counts: map[string]ttlRow{}}
-					d := ttlRun(t, topo, every, seed, m)
+				seedtest.Run(t, 16, func(t *testing.T, seed uint64) {
+					which := seed % uint64(len(ttls))
+					m := &ttlModel{ttl: ttls[which], now: -1, prices: map[string]ttlRow{}, counts: map[string]ttlRow{}}
+					d := ttlRun(t, topologies[which], every, seed, m)
 					checkTTL(t, d, m, fmt.Sprintf("seed %d", seed))
 				})
 			})

@@ -188,3 +188,33 @@ func TestLifetimesOfARenewedRow(t *testing.T) {
 		}
 	}
 }
+
+// Two rows lie in one segment of the index. If only one of them has expired, the other
+// one expires at its own time, whether or not its entry is still in memory.
+func TestLifetimesOfAPartOfASegment(t *testing.T) {
+	t.Parallel()
+	for _, commitBefore := range []bool{false, true} {
+		for _, restart := range []bool{false, true} {
+			k := newCellTask(t, 0, true)
+			m := newMortals(t, k, 100*lifetimeSegments)
+			m.now = 150
+			set(t, m.Cells, "a", 110)
+			set(t, m.Cells, "b", 150)
+			if commitBefore {
+				m.commit(t, m.Cells)
+			}
+			m.now = 120 + 6400
+			m.expire(t)
+			expired := m.expired
+			if restart {
+				m.Close()
+				m = newMortals(t, k, 100*lifetimeSegments)
+			}
+			m.expired, m.now = expired, 150+6400
+			m.expire(t)
+			if got, want := fmt.Sprint(m.expired), "[a@110 b@150]"; got != want {
+				t.Errorf("commit before %t, restart %t: %s have expired, want %s", commitBefore, restart, got, want)
+			}
+		}
+	}
+}

@@ -196,7 +196,8 @@ func (s *slide[K, V, A]) receive() error {
 	return s.complete(left, before, base)
 }
 
-// complete adds the windows that are missing.
+// complete adds the windows that are missing. A right window that ends at the record is
+// also its left window. As in Kafka Streams, it is then made twice, and has two updates.
 func (s *slide[K, V, A]) complete(left bool, before, base int64) error {
 	if after := before + 1; before >= 0 && s.of.end(after) >= s.at && !s.windows.Has(after) {
 		if err := s.begin(after, -1); err != nil || s.done {

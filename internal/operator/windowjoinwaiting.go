@@ -108,6 +108,7 @@ func (s sideWaiting[K, V, A, B]) remove(key []byte, at int64, origin engine.Orig
 
 // passedOver bounds how many records of the other side are read in the search for a
 // side's next record. If the two sides wait for different times, many may lie in between.
+// The search begins behind all records whose time is over, so none of them is missed.
 const passedOver = 16
 
 // due appends the keys of a side's records whose time is over, and finds the side's next

@@ -8,8 +8,8 @@ import (
 	"github.com/millrace-streams/millrace/internal/graph"
 )
 
-// idleTimes runs a node that notes for how long its input has been idle, in seconds.
-func idleTimes(t *testing.T) (s *shell, told *[][2]int64) {
+// idleTimes runs a node that notes for how long its inputs have been idle, in seconds.
+func idleTimes(t *testing.T, topics ...string) (s *shell, told *[][2]int64) {
 	t.Helper()
 	told = new([][2]int64)
 	b := &builder{}
@@ -18,8 +18,8 @@ func idleTimes(t *testing.T) (s *shell, told *[][2]int64) {
 			*told = append(*told, [2]int64{idle.Since.Unix(), idle.Until.Unix()})
 			return false, nil
 		})
-	}, func(*fakeProcessor, *rec) error { return nil }, b.source(false, "in"))
-	s = newShell(t, b.graph(), "in")
+	}, func(*fakeProcessor, *rec) error { return nil }, b.source(false, topics...))
+	s = newShell(t, b.graph(), topics...)
 	s.start()
 	return s, told
 }
@@ -40,7 +40,7 @@ func (s *shell) confirmEnd(next, end, second int64) {
 func TestRecordBetweenQuestionAndAnswer(t *testing.T) {
 	t.Parallel()
 	for _, end := range []int64{0, 1} { // the record came after the answer, or before it
-		s, told := idleTimes(t)
+		s, told := idleTimes(t, "in")
 		s.add("in", in("a", "v", 1))
 		s.run()
 		s.commit()
@@ -56,7 +56,7 @@ func TestRecordBetweenQuestionAndAnswer(t *testing.T) {
 // TestIdleTimeBehindUncommittedRecords: nodes may hold updates back until the commit.
 func TestIdleTimeBehindUncommittedRecords(t *testing.T) {
 	t.Parallel()
-	s, told := idleTimes(t)
+	s, told := idleTimes(t, "in")
 	s.add("in", in("a", "v", 1))
 	s.run()
 	s.confirmEnd(1, 1, 1)
@@ -68,5 +68,22 @@ func TestIdleTimeBehindUncommittedRecords(t *testing.T) {
 	s.confirmEnd(1, 1, 3)
 	if want := [][2]int64{{1, 3}}; !slices.Equal(*told, want) {
 		t.Errorf("idle %v, want %v", *told, want)
+	}
+}
+
+// TestIdleTimeOfTwoInputs: the node is told of the time for which both have been idle.
+func TestIdleTimeOfTwoInputs(t *testing.T) {
+	t.Parallel()
+	for _, other := range []string{"before", "later"} { // in order of the names
+		s, told := idleTimes(t, "in", other)
+		s.confirmEnd(0, 0, 1)
+		s.confirmEnd(0, 0, 2)
+		s.task.Confirm(other, 0, 0, 0, time.Unix(3, 0))
+		s.confirmEnd(0, 0, 4)
+		s.task.Confirm(other, 0, 0, 0, time.Unix(5, 0))
+		s.confirmEnd(0, 0, 6)
+		if want := [][2]int64{{3, 3}, {3, 5}}; !slices.Equal(*told, want) {
+			t.Errorf("idle %v, want %v", *told, want)
+		}
 	}
 }

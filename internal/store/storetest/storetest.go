@@ -257,6 +257,15 @@ func (k *Task) Restart() {
 	k.openDB()
 }
 
+// Uncommit is a crash of an at-least-once task between the first Finish and the commit of
+// its offsets: the changelogs and the disk have the rows, but no times were committed.
+func (k *Task) Uncommit() {
+	k.t.Helper()
+	k.Restart()
+	clear(k.times)
+	k.stream.now, k.stream.committed = -1, -1
+}
+
 // Crash loses everything in memory, and of what was not synced to the disk all but
 // percent. If a commit was begun, Kafka may have confirmed it: confirmed says so.
 func (k *Task) Crash(r *rand.Rand, percent int, confirmed bool) {

@@ -106,15 +106,15 @@ var readings = map[string]reading{
 		build:   func(b *Builder) { twoStreams(b, Within(ms(10_000))) },
 		history: many(300, "l", "a%d:x@%d", keysFrom(0, 1)),
 		records: many(100, "r", "b%d:y@%d", keysFrom(10_001, 1)),
-		warm:    engine.Reads{Gets: 105, Scans: 100, Rows: 200},
-		cold:    engine.Reads{Gets: 305, Scans: 210, Rows: 310},
+		warm:    engine.Reads{Gets: 5, Scans: 100, Rows: 200},
+		cold:    engine.Reads{Gets: 205, Scans: 210, Rows: 310},
 	},
 	// A right record is due, and 300 left records are not.
 	"outer join, when one side waits longer": {
 		build:   func(b *Builder) { twoStreams(b, Within(0).Before(ms(2000)).After(ms(10_000))) },
 		history: all(many(1, "r", "r:y@%d", from(0, 0)), many(300, "l", "a%d:x@%d", keysFrom(1, 1))),
 		records: many(1, "l", "z:x@%d", from(2001, 0)),
-		warm:    engine.Reads{Gets: 1, Scans: 1, Rows: 20},
+		warm:    engine.Reads{Scans: 1, Rows: 20},
 		cold:    engine.Reads{Gets: 3, Scans: 2, Rows: 20},
 	},
 	"join with a grace": {

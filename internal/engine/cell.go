@@ -83,7 +83,9 @@ type change[K, V any] struct {
 	origin Origin
 	value  []byte // its encoding, when it was logged at once
 
-	old      V // the row as of the last Flush, if known
+	// The row as of the last Flush, if oldKnown is true. If it is false but oldThere is
+	// true, there was a row with the timestamp oldTime, and only its value is unknown.
+	old      V
 	oldTime  int64
 	oldKnown bool
 	oldThere bool
@@ -92,11 +94,11 @@ type change[K, V any] struct {
 // keepOld keeps the row as it was before its first change. The value itself can be kept
 // only if nobody changes it in place.
 func (ch *change[K, V]) keepOld(cell *Cell[K, V], unchanging bool) {
-	switch {
-	case !cell.Present:
-		ch.oldKnown = true
-	case unchanging:
-		ch.old, ch.oldTime, ch.oldKnown, ch.oldThere = cell.Value, cell.Timestamp, true, true
+	if ch.oldKnown = unchanging || !cell.Present; !cell.Present {
+		return
+	}
+	if ch.oldTime, ch.oldThere = cell.Timestamp, true; unchanging {
+		ch.old = cell.Value
 	}
 }
 

@@ -110,7 +110,7 @@ func (c *Cells[K, V]) flushOne(b *TableBatch, ch *change[K, V]) error {
 func (c *Cells[K, V]) flushAbsent(b *TableBatch, ch *change[K, V]) error {
 	if !c.env.EveryUpdate {
 		if c.old && !c.deletions {
-			if _, _, was, err := c.Old(ch.cell); err != nil || !was {
+			if was, err := c.wasThere(ch); err != nil || !was {
 				return err
 			}
 		}

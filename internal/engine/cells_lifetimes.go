@@ -52,7 +52,7 @@ func (c *Cells[K, V]) Expire(decode func([]byte) (K, error), expire func(*Cell[K
 
 // timeBefore returns the timestamp of a changed row as of the last Flush, -1 if unknown.
 func (ch *change[K, V]) timeBefore() int64 {
-	if !ch.oldKnown || !ch.oldThere {
+	if !ch.oldThere {
 		return -1
 	}
 	return ch.oldTime

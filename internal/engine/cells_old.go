@@ -56,7 +56,7 @@ func (c *Cells[K, V]) encodeScratch(v V) (err error) {
 // keepOld keeps the row of a cell before its first change.
 func (c *Cells[K, V]) keepOld(ch *change[K, V], cell *Cell[K, V]) {
 	ch.keepOld(cell, c.immutable || c.oldValues)
-	if ch.oldThere && !c.immutable {
+	if ch.oldKnown && ch.oldThere && !c.immutable {
 		n := int64(cell.size) - int64(c.base) - int64(len(cell.key))
 		c.oldBytes += n
 		c.count(n)
@@ -86,6 +86,16 @@ func (c *Cells[K, V]) Old(cell *Cell[K, V]) (value V, timestamp int64, present b
 		}
 	}
 	return ch.old, ch.oldTime, ch.oldThere, nil
+}
+
+// wasThere reports whether the row of a change was there at the last Flush. It may be
+// called when Old may be called.
+func (c *Cells[K, V]) wasThere(ch *change[K, V]) (bool, error) {
+	if ch.oldThere {
+		return true, nil
+	}
+	_, _, was, err := c.Old(ch.cell)
+	return was, err
 }
 
 func (c *Cells[K, V]) readOld(ch *change[K, V]) error {

@@ -94,7 +94,9 @@ func (j *delayedJoin[K, V, V2, R]) takeWaited(data []byte, now processor.Timesta
 // joinBuffer has the records that wait in a join, in order of timestamp, key and arrival.
 type joinBuffer struct {
 	heldRows
-	time  *processor.Timestamp // the largest timestamp of a record that was added
+	// The largest timestamp of a record that was added. That record still waits, so a
+	// restart finds the time in the store.
+	time  int64
 	grace int64
 	seq   uint32
 }
@@ -105,12 +107,11 @@ func openBuffer(of base, store string, grace int64) (*joinBuffer, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &joinBuffer{heldRows: held, time: of.task.Time(store), grace: grace}
+	b := &joinBuffer{heldRows: held, time: -1, grace: grace}
 	return b, b.each(b.enter)
 }
 
-// enter enters a record that waits in a store which was opened. The buffer's time has
-// reached its timestamp.
+// enter enters a record that waits in a store which was opened.
 func (b *joinBuffer) enter(data []byte, _ Buffered) error {
 	_, at, seq, err := splitBuffered(data)
 	if err != nil {
@@ -118,12 +119,12 @@ func (b *joinBuffer) enter(data []byte, _ Buffered) error {
 	}
 	b.index.Add(at, data)
 	b.seq = max(b.seq, seq)
-	*b.time = max(*b.time, processor.Timestamp(at))
+	b.time = max(b.time, at)
 	return nil
 }
 
 // until is the largest timestamp of a record that has waited long enough.
-func (b *joinBuffer) until() int64 { return int64(*b.time) - b.grace }
+func (b *joinBuffer) until() int64 { return b.time - b.grace }
 
 // add adds a record with an encoded key. An error is a graph.Final.
 func (b *joinBuffer) add(key []byte, waits Buffered, origin engine.Origin) error {
@@ -134,6 +135,6 @@ func (b *joinBuffer) add(key []byte, waits Buffered, origin engine.Origin) error
 		return graph.Final(err)
 	}
 	b.index.Add(at, data)
-	*b.time = max(*b.time, waits.Timestamp)
+	b.time = max(b.time, at)
 	return nil
 }

@@ -174,9 +174,9 @@ func (t *rows[K, R, A]) set(cell *engine.Cell[K, A], value A, present bool, at p
 }
 
 // writesBlindly reports whether overwrite may take the place of load and set: nothing
-// depends on the row before.
+// depends on the row before. (If rows have a TTL, enter has read it.)
 func (t *rows[K, R, A]) writesBlindly() bool {
-	return !t.updates.needOld() && !t.final && t.versions == nil && t.lives == nil
+	return !t.updates.needOld() && !t.final && t.versions == nil
 }
 
 // overwrite is set of a row that was not read. The row's timestamp is that of the store

@@ -9,18 +9,19 @@ import (
 
 // aggregate adds a table that folds the records of each key.
 func aggregate[K, V, A any](s flow[K, V], op, name string, add operator.Adder[K, V, A], as serde.Serde[A], opts []TableOption) Table[K, A] {
-	return aggregateCombined(s, op, name, operator.Combining[K, V, A]{Values: as, Add: add}, opts)
+	return aggregateCombined(s, op, name, neverCombined, operator.Combining[K, V, A]{Values: as, Add: add}, opts)
 }
 
-// aggregateCombined is aggregate of records that can be combined, if how has a Merge.
-func aggregateCombined[K, V, A any](s flow[K, V], op, name string, how operator.Combining[K, V, A], opts []TableOption) Table[K, A] {
+// aggregateCombined is aggregate of records that may be combined.
+func aggregateCombined[K, V, A any](s flow[K, V], op, name string, when combining, how operator.Combining[K, V, A], opts []TableOption) Table[K, A] {
 	o := chosenTable(opts)
 	n := s.b.addTable(op, name, s.n, serdes{s.keys, how.Values})
+	how, combines := combine(s.b, n, when, how, o)
 	n.make = operator.Aggregate[K, V, A]{
 		Store: name, Keys: s.keys, Values: how.Values, Add: how.Add, Merge: how.Merge, EveryUpdate: o.everyUpdate,
 	}.New
 	s.b.checkTTL(n, o)
-	if how.Merge != nil && !o.everyUpdate && !o.versioned && !o.mortal {
+	if combines {
 		n.combines = how
 	}
 	if name != "" && !isNil(s.keys) && !isNil(how.Values) {

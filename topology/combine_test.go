@@ -105,6 +105,7 @@ func TestNotCombining(t *testing.T) {
 		"a reduction":       func(g Grouped[string, string]) { g.Reduce("last", concat) },
 		"windows":           func(g Grouped[string, string]) { g.Window(Tumbling(ms(5))).Count("n") },
 		"sessions":          func(g Grouped[string, string]) { g.Sessions(ms(5)).Count("n") },
+		"a reduction, too":  func(g Grouped[string, string]) { g.Reduce("last", longer, Combine(longer)); g.Count("n") },
 		"another and count": func(g Grouped[string, string]) { g.Count("n"); g.Window(Tumbling(ms(5))).Count("m") },
 	} {
 		f := newCombineTest(t, build, graphtest.WithCombining())
@@ -121,6 +122,97 @@ func TestNotCombining(t *testing.T) {
 	delete(f.Sources, repartitionTopic)
 	f.Feed("in", "a:a@5", "a:b@6")
 	f.Expect(repartitionTopic+" a:a@5", repartitionTopic+" a:b@6")
+}
+
+func longer(a, b string) string {
+	if len(b) > len(a) {
+		return b
+	}
+	return a
+}
+
+func bytesOf(n int64, r processor.Record[string, string]) int64 { return n + int64(len(r.Value)) }
+
+func zero() int64 { return 0 }
+
+func add(a, b int64) int64 { return a + b }
+
+// TestCombine shows what a task sends to the repartition topic of a Reduce and of an
+// Aggregate with Combine.
+func TestCombine(t *testing.T) {
+	t.Parallel()
+	f := newCombineTest(t, func(g Grouped[string, string]) { g.Reduce("longest", longer, Combine(longer)) }, graphtest.WithCombining())
+	f.Feed("in", "1:a@5", "2:b@6", "3:a@9")
+	f.expectSent("")
+	f.Commit()
+	f.expectSent(`a:"a"@9 millrace-partial="\x01", b:"b"@6 millrace-partial="\x01"`)
+
+	f = newCombineTest(t, func(g Grouped[string, string]) { Aggregate(g, "bytes", zero, bytesOf, serde.Int64, Combine(add)) }, graphtest.WithCombining())
+	f.Feed("in", "1:ab@5", "2:b@6", "3:ab@9")
+	f.Commit()
+	f.expectSent(`ab:"\x00\x00\x00\x00\x00\x00\x00\x04"@9 millrace-partial="\x01", b:"\x00\x00\x00\x00\x00\x00\x00\x01"@6 millrace-partial="\x01"`)
+}
+
+// TestCombineFails: functions that must not fail, and fail, end the application. The
+// error policy is not asked, because it would decide about one record of several.
+func TestCombineFails(t *testing.T) {
+	t.Parallel()
+	panicking := func(a, b string) string { panic("cannot " + a) }
+	for name, topic := range map[string]string{"in front of the topic": "in", "behind the topic": repartitionTopic} {
+		b := New()
+		GroupBy(Source(b, "in", serde.String, serde.String), "by", func(v string) string { return v }, serde.String).Reduce("r", panicking, Combine(panicking))
+		f := run(t, b, graphtest.WithCombining())
+		if topic == repartitionTopic {
+			f.Feed(topic, "a:a@4") // the row
+		}
+		part := graphtest.Parse("a:a@5")
+		if part.Topic = topic; topic == repartitionTopic {
+			part.Headers = processor.Headers{{Key: "millrace-partial", Value: []byte{1}}}
+		} else if err := f.Process(part); err != nil {
+			t.Fatal(err)
+		}
+		err := f.Process(part)
+		if !graph.IsFinal(err) || !strings.Contains(err.Error(), "cannot a") || !strings.Contains(err.Error(), "remove the option Combine") {
+			t.Errorf("%s: the error is %v", name, err)
+		}
+	}
+}
+
+func TestCombineIsRefused(t *testing.T) {
+	t.Parallel()
+	try := func(a, b string) (string, error) { return a, nil }
+	for want, build := range map[string]func(g Grouped[string, string]){
+		"has Combine and EveryUpdate":        func(g Grouped[string, string]) { g.Reduce("r", longer, Combine(longer), EveryUpdate()) },
+		"has Combine, but combined records":  func(g Grouped[string, string]) { g.Reduce("r", longer, Combine(longer), TTL(ms(5))) },
+		"have one timestamp":                 func(g Grouped[string, string]) { g.Reduce("r", longer, Combine(longer), Versioned(ms(5))) },
+		"the function of Combine is nil":     func(g Grouped[string, string]) { g.Reduce("r", longer, Combine[string](nil)) },
+		"is a func(int64, int64) int64, but": func(g Grouped[string, string]) { g.Reduce("r", longer, Combine(add)) },
+		"its values may be absent": func(g Grouped[string, string]) {
+			none := func() *string { return nil }
+			fold := func(a *string, _ processor.Record[string, string]) *string { return a }
+			Aggregate(g, "r", none, fold, serde.Nullable(serde.String), Combine(func(a, _ *string) *string { return a }))
+		},
+		`count "r": Combine has no effect`:  func(g Grouped[string, string]) { g.Count("r", Combine(add)) },
+		`reduce "r": Combine has no effect`: func(g Grouped[string, string]) { g.TryReduce("r", try, Combine(longer)) },
+		`stored "r": Combine has no effect`: func(g Grouped[string, string]) { g.Count("n").Stored("r", Combine(add)) },
+		`suppress "r": Combine has no effect`: func(g Grouped[string, string]) {
+			g.Count("n").Suppress("r", UntilTimeLimit(ms(5)), Combine(add))
+		},
+		`joinForeign "r": Combine has no effect`: func(g Grouped[string, string]) {
+			n := g.Reduce("n", longer)
+			JoinForeign(n, n, "r", func(v string) (string, bool) { return v, true }, longer, serde.String, Combine(longer))
+		},
+		`reduce "r": Combine`: func(g Grouped[string, string]) {
+			table := g.Reduce("n", longer)
+			GroupTable(table, "g", func(v string) string { return v }, serde.String).Reduce("r", longer, longer, Combine(longer))
+		},
+	} {
+		b := New()
+		build(GroupBy(Source(b, "in", serde.String, serde.String), "by", func(v string) string { return v }, serde.String))
+		if _, err := b.Build(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: the error is %v", want, err)
+		}
+	}
 }
 
 // TestCombiningLargeKeys sends large records as they are, since the topic may refuse a
@@ -183,7 +275,9 @@ func TestStrangePartials(t *testing.T) {
 	t.Parallel()
 	three := []byte{0, 0, 0, 0, 0, 0, 0, 3}
 	one := processor.Headers{{Key: "millrace-partial", Value: []byte{1}}}
-	reduced := func(g Grouped[string, string]) { g.Reduce("last", concat) }
+	reduced := func(g Grouped[string, string]) {
+		g.TryReduce("last", func(a, b string) (string, error) { return a + b, nil })
+	}
 	alsoWindows := func(g Grouped[string, string]) {
 		g.Count("n")
 		g.Window(Tumbling(ms(5))).Count("m")
@@ -197,7 +291,7 @@ func TestStrangePartials(t *testing.T) {
 		"no value":     {countOnly, graph.Input{Key: []byte("a"), Headers: one}, "no key or no value", ""},
 		"short value":  {countOnly, graph.Input{Key: []byte("a"), Value: three[:4], Headers: one}, "partial result", ""},
 		"windows, too": {alsoWindows, graph.Input{Key: []byte("a"), Value: three, Headers: one}, "", "by-repartition-source: partial result"},
-		"a reduction":  {reduced, graph.Input{Key: []byte("a"), Value: three, Headers: one}, "", "last: partial result"},
+		"a reduction":  {reduced, graph.Input{Key: []byte("a"), Value: three, Headers: one}, "has sent it: give the aggregation the option", ""},
 	} {
 		f := newCombineTest(t, c.build, graphtest.WithCombining())
 		c.in.Topic = repartitionTopic

@@ -137,6 +137,32 @@ func ExampleGrouped_Reduce() {
 	// highest-out: tea 9
 }
 
+// The bytes of each host are added up before they are sent to the repartition topic. The
+// result is the same as without Combine.
+func ExampleCombine() {
+	type traffic struct {
+		Host  string
+		Bytes int64
+	}
+	add := func(a, b traffic) traffic { return traffic{a.Host, a.Bytes + b.Bytes} }
+	hostOf := func(t traffic) string { return t.Host }
+
+	b := topology.New()
+	requests := topology.Source(b, "requests", serde.String, serde.JSON[traffic]())
+	byHost := topology.GroupBy(requests, "by-host", hostOf, serde.String)
+	byHost.Reduce("traffic", add, topology.Combine(add)).Stream().To("traffic-out")
+
+	d := start(b, topologytest.CommitInterval(time.Second))
+	in := topologytest.Input(d, "requests", serde.String, serde.JSON[traffic]())
+	for i, user := range []string{"ann", "bob", "ann"} {
+		in.Send(user, traffic{"example.org", int64(100 * (i + 1))}, time.UnixMilli(int64(i)))
+	}
+	d.Commit()
+	printTopic(d, "traffic-out", serde.JSON[traffic]())
+	// Output:
+	// traffic-out: example.org {example.org 600}
+}
+
 // The updates of a row between two commits are forwarded as one. With EveryUpdate, each
 // is forwarded.
 func ExampleEveryUpdate() {

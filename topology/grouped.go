@@ -89,13 +89,17 @@ func flowOf[K, V any](g *grouping[K, V]) flow[K, V] {
 // EveryUpdate, TTL or Versioned, the topic gets every record.
 func (g Grouped[K, V]) Count(name string, opts ...TableOption) Table[K, int64] {
 	how := operator.Combining[K, V, int64]{Values: serde.Int64, Add: count[K, V], Merge: sum}
-	return aggregateCombined(flowOf(g.g), "count", name, how, opts)
+	return aggregateCombined(flowOf(g.g), "count", name, alwaysCombined, how, opts)
 }
 
 // Reduce combines the values of each key. The first value is stored unchanged. The rest
-// is as for Count.
+// is as for Count, but the repartition topic gets every record, unless the option
+// [Combine] says that they may be combined.
 func (g Grouped[K, V]) Reduce(name string, f func(a, b V) V, opts ...TableOption) Table[K, V] {
-	t := aggregate(flowOf(g.g), "reduce", name, reduce[K](f), flowOf(g.g).values, opts)
+	in := flowOf(g.g)
+	// With f it can read what a version with Combine has sent.
+	how := operator.Combining[K, V, V]{Values: in.values, Add: reduce[K](f), Merge: mergePart(f)}
+	t := aggregateCombined(in, "reduce", name, declaredCombined, how, opts)
 	t.b.needFunc(t.n, f)
 	return t
 }
@@ -110,9 +114,10 @@ func (g Grouped[K, V]) TryReduce(name string, f func(a, b V) (V, error), opts ..
 // Aggregate folds the records of each key into an aggregate. The aggregate starts with
 // the result of initial. add may change its argument in place and return it. If the serde
 // is Optional (see serde.Nullable), an absent aggregate deletes the row, and the next
-// record starts with initial again. The rest is as for Count.
+// record starts with initial again. The rest is as for Reduce.
 func Aggregate[K, V, A any](g Grouped[K, V], name string, initial func() A, add func(A, processor.Record[K, V]) A, as serde.Serde[A], opts ...TableOption) Table[K, A] {
-	t := aggregate(flowOf(g.g), "aggregate", name, fold(initial, add), as, opts)
+	how := operator.Combining[K, V, A]{Values: as, Add: fold(initial, add)}
+	t := aggregateCombined(flowOf(g.g), "aggregate", name, declaredCombined, how, opts)
 	t.b.needFunc(t.n, initial)
 	t.b.needFunc(t.n, add)
 	return t

@@ -154,6 +154,7 @@ func joinForeign[K, L, F, R, V any](left Table[K, L], right Table[F, R], name st
 		if o.versioned {
 			b.problem("%v: Versioned has no effect on the subscriptions of a join: remove it, or call Stored with Versioned on the result", n)
 		}
+		b.refuseCombine(n, o)
 		b.refuseTTL(n, o, "without the subscriptions of a join, updates would be lost: remove TTL, or give it to one of the tables")
 		b.refuseMigration(n, &o, "the subscriptions of a join do not have the values of a table: remove Migrate, or give it to one of the tables")
 		use := subscriptionStore(name, left.keys, right.keys, o)

@@ -69,6 +69,7 @@ func (t Table[K, V]) Stored(name string, opts ...TableOption) Table[K, V] {
 	o := chosenTable(opts)
 	in := flow[K, V]{b: t.b, n: t.n, keys: t.keys, values: t.values}
 	stored := keep(in, t.b.addNamedTable("stored", name, t.n), name, o)
+	t.b.refuseCombine(stored.n, o)
 	stored.window = t.window
 	return stored
 }

@@ -183,6 +183,7 @@ type tableOptions struct {
 	idleAfter        time.Duration
 	idle             bool
 	migrations       *store.Migrations
+	combine          CombineOption
 }
 
 // ofStore returns the options as a store takes them.

@@ -114,6 +114,7 @@ func (t Table[K, V]) Suppress(name string, s Suppression, opts ...TableOption) T
 	if s.kind == untilClosed {
 		c.Window, c.Closes = t.window, closings(t.n)
 	}
+	t.b.refuseCombine(n, o)
 	t.b.checkSuppress(n, t.n, s, o, len(c.Closes) > 0 && t.window != nil)
 	n.make = c.New
 	if name != "" && !isNil(t.keys) && !isNil(t.values) {

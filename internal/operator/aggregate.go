@@ -40,8 +40,8 @@ type Aggregate[K, V, A any] struct {
 	Add         Adder[K, V, A]
 	EveryUpdate bool // send each update, also if the application merges updates
 
-	// Merge adds a partial aggregate to the last one; see Combining. It is nil if records
-	// are not combined.
+	// Merge adds a partial aggregate to the last one; see Combining. If it is nil, a
+	// partial is an error.
 	Merge func(last A, exists bool, part A) A
 }
 
@@ -90,11 +90,12 @@ func (a *aggregate[K, V, A]) Receive(r *graph.Record[K, V]) error {
 	return a.folding.rows.emit()
 }
 
+var errNoMerge = errors.New("a partial result cannot be merged: a version of the program with the option Combine has sent it: give the aggregation the option until the topic has been processed to its end")
+
 // ReceivePartial implements partialReceiver.
 func (a *aggregate[K, V, A]) ReceivePartial(p *partial[K]) error {
 	if a.merge == nil {
-		a.folding.rows.drop(partialRecord)
-		return nil
+		return a.folding.rows.broken(errNoMerge)
 	}
 	if handled, failure := a.folding.rows.enter(p.KeyBytes, p.Key, p.Timestamp); handled {
 		return failure
@@ -124,8 +125,17 @@ func (a *aggregate[K, V, A]) updatePartial(p *partial[K]) (cell *engine.Cell[K, 
 	if broken != nil {
 		return nil, broken, nil
 	}
-	value := a.merge(last, cell.Present, part)
+	value, broken := a.mergePart(last, cell.Present, part)
+	if broken != nil {
+		return nil, broken, nil
+	}
 	return cell, a.folding.store(cell, value, true, p.Timestamp, p.Headers), nil
+}
+
+func (a *aggregate[K, V, A]) mergePart(last A, exists bool, part A) (value A, err error) {
+	defer func() { err = mayNotFail(err) }()
+	defer graph.Guard(&err)
+	return a.merge(last, exists, part), nil
 }
 
 // folding folds records into rows.

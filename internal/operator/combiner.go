@@ -1,6 +1,7 @@
 package operator
 
 import (
+	"fmt"
 	"unsafe"
 
 	"github.com/millrace-streams/millrace/internal/engine"
@@ -75,11 +76,29 @@ func (c *combiner[K, V, A]) Receive(r *graph.Record[K, V]) error {
 		return c.sink.Receive(r) // which reports the error
 	}
 	p := c.partOf(key, r)
-	// Adder guarantees that no error is possible.
-	p.value, p.there, _ = c.how.Add(p.value, p.there, r)
+	if err := c.add(p, r); err != nil {
+		return c.sink.base.broken(err)
+	}
 	p.at, p.origin = max(p.at, r.Timestamp), c.sink.base.origin(r.Headers)
 	c.records++
 	return nil
+}
+
+// add adds a record to a part. After an error the part may have changed in place, so the
+// transaction must not be committed.
+func (c *combiner[K, V, A]) add(p *part[K, A], r *graph.Record[K, V]) (err error) {
+	defer func() { err = mayNotFail(err) }()
+	defer graph.Guard(&err)
+	p.value, p.there, err = c.how.Add(p.value, p.there, r)
+	return err
+}
+
+// mayNotFail says what to do about an error of a function that combines.
+func mayNotFail(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("combining records, whose functions must not fail: %w; correct the function, or remove the option Combine so that the error policy decides about the record", err)
 }
 
 // combines reports whether the records of this transaction are combined.

@@ -62,9 +62,10 @@ func checkPartial(headers processor.Headers) error {
 // for the aggregate.
 type Combining[K, V, A any] struct {
 	Values serde.Serde[A]
-	Add    Adder[K, V, A] // must not fail, nor call a function of the user
+	Add    Adder[K, V, A]
 
-	// Merge adds a partial aggregate to the last one.
+	// Merge adds a partial aggregate to the last one. Neither it nor Add may fail. If one
+	// panics, the application ends.
 	Merge func(last A, exists bool, part A) A
 }
 

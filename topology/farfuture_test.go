@@ -35,6 +35,19 @@ func TestSessionsBeforeARecordOfTheFarFuture(t *testing.T) {
 	f.ExpectDrops("sessions: late record")
 }
 
+// TestSessionAtTheEndOfTime: no time is a gap after these records. They are one session.
+func TestSessionAtTheEndOfTime(t *testing.T) {
+	t.Parallel()
+	b := New()
+	GroupByKey(Source(b, "in", serde.String, serde.String), "by").Sessions(ms(10)).Reduce("last", concat).Stream().To("out", Named("out"))
+	f := run(t, b)
+	f.Feed("in", "k:a@9223372036854775807", "k:b@9223372036854775806")
+	f.Commit()
+	if n := len(f.Sent); n != 1 || string(f.Sent[0].Value) != "ab" {
+		t.Errorf("sent %+v, want one session with both records", f.Sent)
+	}
+}
+
 // TestSlidingWindowsAtTheEndOfTime: the windows that would end after the last timestamp
 // get every record that is in them.
 func TestSlidingWindowsAtTheEndOfTime(t *testing.T) {

@@ -159,6 +159,24 @@ func TestTableFromItsTopicFails(t *testing.T) {
 	}
 }
 
+// A restore drops a record with an invalid timestamp as processing did, without asking
+// the policy.
+func TestTableFromItsTopicDropsInvalidTimestamps(t *testing.T) {
+	t.Parallel()
+	d := topologytest.New(t, enriched(t, topology.SourceAsChangelog(), topology.SkipInvalidTimestamps()))
+	seven := []byte{0, 0, 0, 0, 0, 0, 0, 7}
+	d.Send("users", 0, []byte("ann"), seven, 100)
+	d.Send("users", 0, []byte("bob"), seven, -1)
+	d.Commit()
+	d.Crash("users", 0, topologytest.LoseDisk)
+	users := topologytest.Store[state.KeyValueStore[string, int64]](d, "users", 0)
+	for name, want := range map[string]bool{"ann": true, "bob": false} {
+		if _, ok, err := users.Get(name); ok != want || err != nil {
+			t.Errorf("%s is there: %t, %v; want %t", name, ok, err, want)
+		}
+	}
+}
+
 // switchable is serde.Int64 that can be broken.
 type switchable struct{ broken *bool }
 

@@ -237,3 +237,24 @@ func lastOf(d *topologytest.Driver, topic string) map[string]int64 {
 	}
 	return rows
 }
+
+// TestManyRowsExpireAtOnce: a commit deletes a bounded number of rows. The deletions of
+// all rows are forwarded.
+func TestManyRowsExpireAtOnce(t *testing.T) {
+	t.Parallel()
+	const rows = 10_010
+	b := topology.New()
+	topology.SourceTable(b, "in", serde.String, serde.Int64, topology.TTL(time.Second)).Stream().To("out")
+	d := topologytest.New(t, build(t, b), topologytest.CommitInterval(time.Hour))
+	in := topologytest.Input(d, "in", serde.String, serde.Int64)
+	for i := range int64(rows) {
+		in.Send(fmt.Sprint(i), i, start)
+	}
+	d.Commit()
+	in.Send("last", 1, start.Add(time.Minute))
+	d.Commit()
+	d.Commit()
+	if got := lastOf(d, "out"); !maps.Equal(got, map[string]int64{"last": 1}) {
+		t.Errorf("the updates lead to %d rows, want the last one", len(got))
+	}
+}

@@ -157,33 +157,32 @@ func TestLifetimesOfAnEarlierVersion(t *testing.T) {
 	}
 }
 
-// A row that was renewed within a segment of the index has an entry with an earlier time.
-// The row stays at that time, and expires at its own.
+// A row that was renewed has an entry with an earlier time, of the same segment of the
+// index or of one before. The row stays at that time, and expires at its own.
 func TestLifetimesOfARenewedRow(t *testing.T) {
 	t.Parallel()
-	for _, commitBetween := range []bool{false, true} {
-		for _, commitBefore := range []bool{false, true} {
-			k := newCellTask(t, 0, true)
-			m := newMortals(t, k, 100*lifetimeSegments)
-			m.KeepOld()
-			m.now = 10
-			set(t, m.Cells, "a", 10)
-			if commitBetween {
-				m.commit(t, m.Cells)
-			}
-			m.now = 50
-			set(t, m.Cells, "a", 50)
-			if commitBefore {
-				m.commit(t, m.Cells)
-			}
-			for _, step := range []struct {
-				now  int64
-				want int
-			}{{20 + 6400, 0}, {49 + 6400, 0}, {50 + 6400, 1}} {
-				m.now = step.now
-				if m.expire(t); len(m.expired) != step.want {
-					t.Errorf("commits %t, %t: at %d, %q has expired, want %d rows", commitBetween, commitBefore, step.now, m.expired, step.want)
-				}
+	for i := range 8 {
+		commitBetween, commitBefore, renewed := i&1 > 0, i&2 > 0, []int64{50, 250}[i>>2]
+		k := newCellTask(t, 0, true)
+		m := newMortals(t, k, 100*lifetimeSegments)
+		m.KeepOld()
+		m.now = 10
+		set(t, m.Cells, "a", 10)
+		if commitBetween {
+			m.commit(t, m.Cells)
+		}
+		m.now = renewed
+		set(t, m.Cells, "a", renewed)
+		if commitBefore {
+			m.commit(t, m.Cells)
+		}
+		for _, step := range []struct {
+			now  int64
+			want int
+		}{{20 + 6400, 0}, {renewed - 1 + 6400, 0}, {renewed + 6400, 1}} {
+			m.now = step.now
+			if m.expire(t); len(m.expired) != step.want {
+				t.Errorf("commits %t, %t: at %d, %q has expired, want %d rows", commitBetween, commitBefore, step.now, m.expired, step.want)
 			}
 		}
 	}

@@ -55,6 +55,7 @@ func wordCount(t testing.TB) *topology.Topology {
 
 func TestRecordsPassThroughSubTopologies(t *testing.T) {
 	t.Parallel()
+	looksAtRepartitionTopic(t)
 	d := topologytest.New(t, wordCount(t), topologytest.Partitions("lines", 3))
 	in := topologytest.Input(d, "lines", serde.String, serde.String)
 	out := topologytest.Output(d, "totals", serde.String, serde.Int64)
@@ -150,6 +151,7 @@ func TestCrashesLoseAndDoubleNothing(t *testing.T) {
 
 func TestAbortedOutputIsNeverVisible(t *testing.T) {
 	t.Parallel()
+	looksAtRepartitionTopic(t)
 	d := topologytest.New(t, wordCount(t), topologytest.CommitInterval(time.Second))
 	in := topologytest.Input(d, "lines", serde.String, serde.String)
 	in.Send("1", "a a", start)
@@ -343,6 +345,7 @@ func TestPunctuators(t *testing.T) {
 // and each record commits.
 func TestJavaOrder(t *testing.T) {
 	t.Parallel()
+	looksAtRepartitionTopic(t)
 	d := topologytest.New(t, wordCount(t), topologytest.JavaOrder(), topologytest.Partitions("lines", 4), topologytest.ApplicationID("conf"))
 	in := topologytest.Input(d, "lines", serde.String, serde.String)
 	in.Send("1", "a b a", start)

@@ -29,9 +29,13 @@ type options struct {
 	logger         *slog.Logger
 }
 
+// levers are the defaults of the options that are not for users.
+var levers struct{ noShortcuts, combine bool }
+
 func init() {
 	seam.NoShortcuts = func() any { return Option(func(o *options) { o.noShortcuts = true }) }
 	seam.SweepRows = func(n int) any { return Option(func(o *options) { o.sweepRows = n }) }
+	seam.SetLevers = func(shortcuts, combining bool) { levers.noShortcuts, levers.combine = !shortcuts, combining }
 	seam.Combining = func() any { return Option(func(o *options) { o.combine = true }) }
 }
 
@@ -45,6 +49,8 @@ func newOptions(opts []Option) options {
 		maxBytes:      map[string]int{},
 		start:         time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC),
 		workers:       1,
+		noShortcuts:   levers.noShortcuts,
+		combine:       levers.combine,
 	}
 	for _, opt := range opts {
 		if opt != nil {

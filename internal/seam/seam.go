@@ -39,6 +39,11 @@ var NoShortcuts func() any
 // initialised, since the option is not for users.
 var Combining func() any
 
+// SetLevers sets what the drivers of package topologytest do unless an option says
+// otherwise: whether stores take shortcuts, and whether tasks combine records. Call it
+// before the first driver is made. Package topologytest sets it while it is initialised.
+var SetLevers func(shortcuts, combining bool)
+
 // SweepRows returns the option of package topologytest for engine.Options.SweepRows.
 // Package topologytest sets it while it is initialised, since the option is not for
 // users.

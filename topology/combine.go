@@ -6,10 +6,7 @@ import (
 )
 
 // CombineOption is an option of [Grouped.Reduce] and [Aggregate]. [Combine] makes one.
-type CombineOption struct {
-	merge any // a func(a, b A) A
-	given bool
-}
+type CombineOption struct{ merge any } // a func(a, b A) A
 
 // Combine declares that records may be combined before they are sent to the aggregation:
 // if the grouping has a repartition topic, each task then sends one aggregate for each
@@ -40,10 +37,10 @@ type CombineOption struct {
 // [EveryUpdate], [TTL] or [Versioned], with values that may be absent (serde.Nullable),
 // in TryReduce and TryAggregate, and in all other operators.
 func Combine[A any](merge func(a, b A) A) CombineOption {
-	return CombineOption{merge: merge, given: true}
+	return CombineOption{merge}
 }
 
-func (o CombineOption) applyTable(c *tableOptions) { c.combine = o }
+func (o CombineOption) applyTable(c *tableOptions) { c.combine = o.merge }
 
 // combining says when the records of an aggregation are combined.
 type combining int
@@ -57,18 +54,18 @@ const (
 // combine returns how an aggregation combines records, and whether it does.
 func combine[K, V, A any](b *Builder, n *node, when combining, how operator.Combining[K, V, A], o tableOptions) (operator.Combining[K, V, A], bool) {
 	wanted := when == alwaysCombined && !o.everyUpdate && !o.versioned && !o.mortal
-	if !o.combine.given {
+	if o.combine == nil {
 		return how, wanted
 	}
-	merge, fits := o.combine.merge.(func(a, b A) A)
+	merge, fits := o.combine.(func(a, b A) A)
 	_, optional := how.Values.(serde.Optional[A])
 	switch {
 	case when != declaredCombined:
 		b.refuseCombine(n, o)
-	case isNil(o.combine.merge):
+	case isNil(o.combine):
 		b.problem("%v: the function of Combine is nil", n)
 	case !fits:
-		b.problem("%v: the function of Combine is a %T, but the table needs a %T", n, o.combine.merge, merge)
+		b.problem("%v: the function of Combine is a %T, but the table needs a %T", n, o.combine, merge)
 	case optional:
 		b.problem("%v: has Combine, but its values may be absent, and an absent aggregate would start again at another record: remove Combine, or use a serde whose values are always there", n)
 	case o.everyUpdate:
@@ -84,7 +81,7 @@ func combine[K, V, A any](b *Builder, n *node, when combining, how operator.Comb
 
 // refuseCombine reports that Combine has no effect.
 func (b *Builder) refuseCombine(n *node, o tableOptions) {
-	if o.combine.given {
+	if o.combine != nil {
 		b.problem("%v: Combine has no effect: it is for Reduce and Aggregate of a grouped stream, with functions that do not fail: remove it", n)
 	}
 }

@@ -183,7 +183,7 @@ type tableOptions struct {
 	idleAfter        time.Duration
 	idle             bool
 	migrations       *store.Migrations
-	combine          CombineOption
+	combine          any // the function of Combine; nil without the option
 }
 
 // ofStore returns the options as a store takes them.

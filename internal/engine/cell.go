@@ -94,10 +94,12 @@ type change[K, V any] struct {
 // keepOld keeps the row as it was before its first change. The value itself can be kept
 // only if nobody changes it in place.
 func (ch *change[K, V]) keepOld(cell *Cell[K, V], unchanging bool) {
-	if ch.oldKnown = unchanging || !cell.Present; !cell.Present {
+	ch.oldKnown = unchanging || !cell.Present
+	if !cell.Present {
 		return
 	}
-	if ch.oldTime, ch.oldThere = cell.Timestamp, true; unchanging {
+	ch.oldTime, ch.oldThere = cell.Timestamp, true
+	if unchanging {
 		ch.old = cell.Value
 	}
 }

@@ -133,7 +133,7 @@ func (a *aggregate[K, V, A]) updatePartial(p *partial[K]) (cell *engine.Cell[K, 
 }
 
 func (a *aggregate[K, V, A]) mergePart(last A, exists bool, part A) (value A, err error) {
-	defer func() { err = mayNotFail(err) }()
+	defer mayNotFail(&err)
 	defer graph.Guard(&err)
 	return a.merge(last, exists, part), nil
 }

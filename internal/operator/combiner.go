@@ -87,18 +87,18 @@ func (c *combiner[K, V, A]) Receive(r *graph.Record[K, V]) error {
 // add adds a record to a part. After an error the part may have changed in place, so the
 // transaction must not be committed.
 func (c *combiner[K, V, A]) add(p *part[K, A], r *graph.Record[K, V]) (err error) {
-	defer func() { err = mayNotFail(err) }()
+	defer mayNotFail(&err)
 	defer graph.Guard(&err)
 	p.value, p.there, err = c.how.Add(p.value, p.there, r)
 	return err
 }
 
-// mayNotFail says what to do about an error of a function that combines.
-func mayNotFail(err error) error {
-	if err == nil {
-		return nil
+// mayNotFail adds to an error of a function that combines what to do about it.
+func mayNotFail(err *error) {
+	if *err == nil {
+		return
 	}
-	return fmt.Errorf("combining records, whose functions must not fail: %w; correct the function, or remove the option Combine so that the error policy decides about the record", err)
+	*err = fmt.Errorf("combining records, whose functions must not fail: %w; correct the function, or remove the option Combine so that the error policy decides about the record", *err)
 }
 
 // combines reports whether the records of this transaction are combined.

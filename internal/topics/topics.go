@@ -112,7 +112,7 @@ func awaitLeaders(ctx context.Context, cl *kgo.Client, names []string) (map[stri
 		}
 		if err == nil && waiting == "" {
 			var found map[string]Topic
-			found, err = Describe(ctx, cl, names)
+			found, err = describe(ctx, cl, names, m)
 			// The next request may reach a broker that does not know a new topic yet.
 			if err == nil && !anyMissing(found) {
 				return found, nil
@@ -130,14 +130,19 @@ func awaitLeaders(ctx context.Context, cl *kgo.Client, names []string) (map[stri
 // Describe returns each named topic. A missing topic has Missing set. A topic whose
 // configuration may not be read is returned without it.
 func Describe(ctx context.Context, cl *kgo.Client, names []string) (map[string]Topic, error) {
-	described := make(map[string]Topic, len(names))
 	if len(names) == 0 {
-		return described, nil
+		return map[string]Topic{}, nil
 	}
 	m, err := settled(ctx, cl, names)
 	if err != nil {
 		return nil, err
 	}
+	return describe(ctx, cl, names, m)
+}
+
+// describe is Describe of topics whose metadata is known.
+func describe(ctx context.Context, cl *kgo.Client, names []string, m metadata) (map[string]Topic, error) {
+	described := make(map[string]Topic, len(names))
 	var existing []string
 	for _, name := range names {
 		t, known := m.topics[name]

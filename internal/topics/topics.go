@@ -159,27 +159,8 @@ func describe(ctx context.Context, cl *kgo.Client, names []string, m metadata) (
 	if len(existing) == 0 {
 		return described, nil
 	}
-	configs, err := kadm.NewClient(cl).DescribeTopicConfigs(ctx, existing...)
-	if err != nil && len(configs) == 0 {
-		if isForbidden(err) {
-			return described, nil
-		}
+	if err := addConfigs(ctx, cl, existing, described); err != nil {
 		return nil, fmt.Errorf("describing the configuration of topics: %w", err)
-	}
-	for _, c := range configs {
-		// The broker that was asked does not know it yet, or any more.
-		if errors.Is(c.Err, kerr.UnknownTopicOrPartition) {
-			described[c.Name] = Topic{Missing: true}
-		}
-		if c.Err != nil {
-			continue // not allowed
-		}
-		t := described[c.Name]
-		t.Configs = make(map[string]string, len(c.Configs))
-		for _, kv := range c.Configs {
-			t.Configs[kv.Key] = kv.MaybeValue()
-		}
-		described[c.Name] = t
 	}
 	return described, nil
 }
@@ -202,8 +183,4 @@ func settled(ctx context.Context, cl *kgo.Client, names []string) (metadata, err
 			return m, fmt.Errorf("describing topics: %w", errors.Join(err, unsettled))
 		}
 	}
-}
-
-func isForbidden(err error) bool {
-	return errors.Is(err, kerr.TopicAuthorizationFailed) || errors.Is(err, kerr.ClusterAuthorizationFailed)
 }

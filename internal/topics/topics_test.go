@@ -17,6 +17,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/millrace-streams/millrace/internal/kafkatest"
+	"github.com/millrace-streams/millrace/internal/transient"
 )
 
 var background = context.Background()
@@ -221,6 +222,15 @@ func TestDescribe(t *testing.T) {
 		described, err = Describe(background, cl, []string{"tweets"})
 		if err != nil || described["tweets"].Partitions != 4 || described["tweets"].Configs != nil {
 			t.Errorf("without a right to read the configuration: %+v, %v", described, err)
+		}
+		cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.DescribeConfigs}, Resource: "tweets", Err: kerr.TopicAuthorizationFailed})
+		described, err = Describe(background, cl, []string{"tweets", "narrow"})
+		if err != nil || described["tweets"].Configs != nil || described["narrow"].Configs["max.message.bytes"] != "4096" {
+			t.Errorf("without a right to read the configuration of one of them: %+v, %v", described, err)
+		}
+		cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.DescribeConfigs}, Resource: "narrow", Err: kerr.RequestTimedOut})
+		if _, err = Describe(background, cl, []string{"tweets", "narrow"}); !transient.Is(err) || !strings.Contains(err.Error(), "narrow") {
+			t.Errorf("a broker that does not answer in time for one of them: %v", err)
 		}
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -14,11 +15,16 @@ import (
 )
 
 // sumsTo counts the records of each key in numbers of a type, and sends the counts to a
-// topic as text.
-func sumsTo[V int64 | float64](topic string, vs serde.Serde[V], opts ...topology.TableOption) release {
+// topic as text. A versioned table keeps the earlier counts.
+func sumsTo[V int64 | float64](topic string, vs serde.Serde[V], migrations ...topology.MigrateOption) release {
+	opts, versions := []topology.TableOption{}, []topology.ToTableOption{topology.Versioned(time.Hour)}
+	for _, m := range migrations {
+		opts, versions = append(opts, m), append(versions, m)
+	}
 	return func(in topology.Stream[string, string]) {
 		sums := topology.Aggregate(topology.GroupByKey(in, "by-key"), "sums", func() V { return 0 },
 			func(sum V, _ processor.Record[string, string]) V { return sum + 1 }, vs, opts...)
+		sums.Stream().ToTable("versions", versions...)
 		topology.MapValues(sums.Stream(), func(v V) string { return fmt.Sprint(v) }, serde.String).To(topic)
 	}
 }

@@ -27,7 +27,8 @@ type MigrateOption struct {
 //   - In the background, each task writes all its rows in the newest format, to its disk
 //     and to the changelog: at most 4,000 rows, and about 4 MB, in each commit. A
 //     conversion is no update: nothing is forwarded, and a row keeps its timestamp. The
-//     log, and HookMigrated, say when the rows of a task are all converted.
+//     log, and HookMigrated, say when the rows of a task are all converted. The earlier
+//     versions of a [Versioned] table are rows like any other.
 //   - If the values change again, add a Migrate behind the first one: the options are in
 //     the order of the formats, oldest first. Rows of format 0 then go through both
 //     functions.
@@ -60,8 +61,8 @@ type MigrateOption struct {
 //     its repartition topics, before the new version starts. Otherwise the new serde
 //     decodes the old records.
 //   - Keys cannot be changed: give the table another name.
-//   - [Versioned] tables, joins of streams, foreign-key joins and [Table.Suppress] do not
-//     take the option. Global tables need none: they read their topic again.
+//   - Joins of streams, foreign-key joins and [Table.Suppress] do not take the option.
+//     Global tables need none: they read their topic again.
 //   - Without a changelog, only the rows on the disk of this process are converted.
 func Migrate[Old, New any](old serde.Serde[Old], f func(old Old) New) MigrateOption {
 	return migrate(store.NewMigration("Migrate", old, store.Always(f)))

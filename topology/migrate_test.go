@@ -18,9 +18,6 @@ func TestMigrateIsRefused(t *testing.T) {
 		return topology.SourceTable(b, "rows", serde.String, serde.String, opts...)
 	}
 	for want, add := range map[string]func(b *topology.Builder){
-		"versioned store rows: the values of a versioned store cannot be migrated": func(b *topology.Builder) {
-			text(b, topology.Versioned(time.Hour), toText)
-		},
 		"has WithoutStore together with an option of a store": func(b *topology.Builder) {
 			text(b, topology.WithoutStore(), toText)
 		},

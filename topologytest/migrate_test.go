@@ -20,6 +20,7 @@ import (
 	"github.com/millrace-streams/millrace/state"
 	"github.com/millrace-streams/millrace/topology"
 	"github.com/millrace-streams/millrace/topologytest"
+	"github.com/millrace-streams/millrace/versionedstore"
 	"github.com/millrace-streams/millrace/windowstore"
 )
 
@@ -92,6 +93,9 @@ func (s *adder[V]) Process(_ processor.Context[string, int64], r processor.Recor
 	return s.rows.Put(r.Key, s.n.add(v, s.n.of(r.Value)))
 }
 
+// history is that of the versioned store, long enough for the records of some commits.
+const history = 60 * time.Millisecond
+
 // numbersTopology keeps the numbers of a topic in stores of all kinds.
 func numbersTopology[V any](t *testing.T, n number[V], opts ...topology.StoreOption) *topology.Topology {
 	t.Helper()
@@ -113,6 +117,7 @@ func numbersTopology[V any](t *testing.T, n number[V], opts ...topology.StoreOpt
 	topology.AggregateTable(topology.GroupTable(newest, "by-value", func(v V) string { return fmt.Sprint(n.int(v) % 7) }, serde.String), "by-digit", zero,
 		func(sum V, r processor.Record[string, V]) V { return n.add(sum, r.Value) },
 		func(sum V, r processor.Record[string, V]) V { return n.add(sum, n.negate(r.Value)) }, n.serde, aggregate...)
+	topology.MapValues(in, n.of, n.serde).ToTable("versions", append(table, topology.Versioned(history))...)
 	byKey := topology.GroupByKey(in, "by-key")
 	topology.Aggregate(byKey, "sums", zero, add, n.serde, aggregate...)
 	topology.AggregateWindows(byKey.Window(topology.Tumbling(20*time.Millisecond)), "per-window", zero, add, n.serde, windowed...)
@@ -151,6 +156,15 @@ func numberRows(t *testing.T, d *topologytest.Driver) map[string]string {
 	}
 	for e, err := range topologytest.Store[sessionstore.Store[string, amount]](d, "visits", 0).FindAll(0, math.MaxInt64) {
 		add("visits", fmt.Sprint(e.Key, e.Start, e.End), e.Value, e.Timestamp, err)
+	}
+	versions := topologytest.Store[versionedstore.Store[string, amount]](d, "versions", 0)
+	for key := range 8 {
+		for at := start; at.Sub(start) < time.Second; at = at.Add(time.Millisecond) {
+			v, ok, err := versions.GetAsOf(fmt.Sprint(key), processor.TimestampOf(at))
+			if ok || err != nil {
+				add("versions", fmt.Sprint(key, " as of ", at), v.Value, v.From, err)
+			}
+		}
 	}
 	return rows
 }

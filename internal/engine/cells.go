@@ -22,6 +22,9 @@ type CellsConfig[K, V any] struct {
 	// Convert returns the value, of type V, of an encoding in an earlier format. nil: the
 	// store has no earlier formats.
 	Convert func(format uint8, data []byte) (any, error)
+	// LateSweep says that the owner calls BeginSweep, when all other rows that it has are
+	// converted. Otherwise, rows are converted from the beginning.
+	LateSweep bool
 }
 
 // Cells is the part of a store in memory: the rows that were changed since the last
@@ -43,6 +46,7 @@ type Cells[K, V any] struct {
 	convert    func(format uint8, data []byte) (any, error)
 	shortcuts  bool // see Options.NoShortcuts
 	immutable  bool
+	undecoded  bool       // V is Undecoded
 	stringKeys bool       // the kind of K is string
 	old        bool       // Old may be called
 	deletions  bool       // see LogDeletions
@@ -89,14 +93,15 @@ func NewCells[K, V any](c CellsConfig[K, V]) *Cells[K, V] {
 		convert:    c.Convert,
 		shortcuts:  c.Env.Table.shortcuts(),
 		immutable:  immutable[V](),
+		undecoded:  reflect.TypeFor[V]() == reflect.TypeFor[Undecoded](),
 		stringKeys: reflect.TypeFor[K]().Kind() == reflect.String,
 		cells:      map[string]*Cell[K, V]{},
 		base:       cellSize[K, V](),
 		typical:    16,
 	}
 	cells.adopt(c.Env.Table)
-	if c.Convert != nil {
-		cells.beginSweep()
+	if c.Convert != nil && !c.LateSweep {
+		cells.BeginSweep(0)
 	}
 	return cells
 }
@@ -214,7 +219,12 @@ func (c *Cells[K, V]) read(key []byte, text string) (*Cell[K, V], error) {
 // value returns the value of a row of the table. It converts a value of an earlier
 // format.
 func (c *Cells[K, V]) value(key []byte, row Stored) (V, error) {
-	if row.Format == c.format {
+	switch {
+	case c.undecoded:
+		var value V
+		*(*Undecoded)(unsafe.Pointer(&value)) = UndecodedOf(row)
+		return value, nil
+	case row.Format == c.format:
 		return c.decode(row.Value)
 	}
 	var value V

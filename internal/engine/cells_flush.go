@@ -3,6 +3,7 @@ package engine
 import (
 	"fmt"
 	"slices"
+	"unsafe"
 )
 
 // minPiece is the least room that a value gets to be encoded into.
@@ -104,7 +105,15 @@ func (c *Cells[K, V]) flushOne(b *TableBatch, ch *change[K, V]) error {
 			return err
 		}
 	}
-	return b.Put(ch.cell.KeyBytes(), Stored{Value: value, Timestamp: ch.cell.Timestamp, Format: c.format})
+	return b.Put(ch.cell.KeyBytes(), Stored{Value: value, Timestamp: ch.cell.Timestamp, Format: c.FormatOf(ch.cell.Value)})
+}
+
+// FormatOf returns the number of the format in which a value is written.
+func (c *Cells[K, V]) FormatOf(v V) uint8 {
+	if c.undecoded {
+		return (*Undecoded)(unsafe.Pointer(&v)).Format
+	}
+	return c.format
 }
 
 func (c *Cells[K, V]) flushAbsent(b *TableBatch, ch *change[K, V]) error {

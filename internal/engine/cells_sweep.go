@@ -11,6 +11,24 @@ const (
 	sweepLook  = 10
 )
 
+// SweepPart is how much of a sweep still fits into one commit.
+type SweepPart struct{ rows, bytes, looks int }
+
+// SweepPart returns what fits into the batch.
+func (b *TableBatch) SweepPart() *SweepPart {
+	rows := b.batch.db.o.SweepRows
+	return &SweepPart{rows, sweepBytes, rows * sweepLook}
+}
+
+// Look reports whether another row may be looked at.
+func (p *SweepPart) Look() bool {
+	p.looks--
+	return p.looks >= 0 && p.rows > 0 && p.bytes > 0
+}
+
+// Converted takes the room of a converted row.
+func (p *SweepPart) Converted(size int) { p.rows, p.bytes = p.rows-1, p.bytes-size }
+
 // sweep writes all rows of a table in the newest format, some at each commit, in order of
 // their keys. Rows that are written meanwhile have the newest format, so one pass is
 // enough. If a sweep is interrupted, the next one begins again, and finds the rows that
@@ -22,15 +40,19 @@ type sweep struct {
 	end  bool   // the batch of the last Flush has the rest
 }
 
-// beginSweep begins a sweep, unless the table was swept before.
-func (c *Cells[K, V]) beginSweep() {
+// BeginSweep begins the conversion of all rows to the newest format, unless the table was
+// swept before. before is how many rows of the table's past were converted for it.
+func (c *Cells[K, V]) BeginSweep(before int64) {
 	if c.env.Table.Swept() >= c.format {
 		c.env.converted(0, false)
 		return
 	}
-	c.sweep = &sweep{}
-	c.env.again()
+	c.sweep = &sweep{rows: before, seen: before > 0}
+	c.env.AskAgain()
 }
+
+// Sweeps reports whether rows are being converted.
+func (c *Cells[K, V]) Sweeps() bool { return c.sweep != nil }
 
 // flushSweep adds a part of the sweep to a batch. It is called before the changed rows
 // are added.
@@ -40,9 +62,9 @@ func (c *Cells[K, V]) flushSweep(b *TableBatch) error {
 		return err
 	}
 	c.sweep.end = true
-	most, converted, size := b.batch.db.o.SweepRows, 0, 0
-	for looked := 0; err == nil && rows.Next(); looked++ {
-		if converted == most || size >= sweepBytes || looked == most*sweepLook {
+	part := b.SweepPart()
+	for err == nil && rows.Next() {
+		if !part.Look() {
 			c.sweep.next, c.sweep.end = bytes.Clone(rows.Key()), false
 			break
 		}
@@ -51,20 +73,19 @@ func (c *Cells[K, V]) flushSweep(b *TableBatch) error {
 		if row.Format == c.format || c.changed(rows.Key()) {
 			continue
 		}
-		converted++
-		size += len(row.Value)
+		c.sweep.rows++
+		part.Converted(len(row.Value))
 		err = c.rewrite(b, bytes.Clone(rows.Key()), row)
 	}
 	if closed := rows.Close(); err == nil {
 		err = closed
 	}
-	c.sweep.rows += int64(converted)
 	if err != nil {
 		return err
 	}
 	switch {
 	case !c.sweep.end:
-		c.env.again()
+		c.env.AskAgain()
 	case c.sweep.seen: // an empty table costs nothing to sweep again
 		b.SetSwept(c.format)
 	}

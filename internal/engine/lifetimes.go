@@ -46,7 +46,7 @@ func NewLifetimes(env Env, ttl int64) (*Lifetimes, error) {
 	}
 	index := func() *TimeIndex { return NewTimeIndex(env.Budget) }
 	return &Lifetimes{
-		ttl: ttl, index: lifetimeIndex{env.Table.Past(), lifetimeInterval(ttl)}, now: env.StreamTime, again: env.again,
+		ttl: ttl, index: lifetimeIndex{env.Table.Past(), lifetimeInterval(ttl)}, now: env.StreamTime, again: env.AskAgain,
 		near: index(), fresh: index(), flushed: index(), reached: -1,
 	}, nil
 }

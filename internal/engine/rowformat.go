@@ -61,6 +61,29 @@ func splitRow(row []byte) (s Stored, err error) {
 	return Stored{Value: row[timestampSize+1:], Timestamp: int64(at &^ formatMark), Format: row[timestampSize]}, nil
 }
 
+// Undecoded is a value as it is stored. [Cells] of such values leave them in the formats
+// that they have.
+type Undecoded struct {
+	Data   []byte
+	Format uint8
+}
+
+// UndecodedOf returns the value of a row. It is a copy.
+func UndecodedOf(row Stored) Undecoded { return Undecoded{append([]byte{}, row.Value...), row.Format} }
+
+// UndecodedValues is the serde of [Undecoded] values. What it decodes has format 0.
+type UndecodedValues struct{}
+
+// Append implements serde.Serde.
+func (UndecodedValues) Append(dst []byte, v Undecoded) ([]byte, error) {
+	return append(dst, v.Data...), nil
+}
+
+// Decode implements serde.Serde.
+func (UndecodedValues) Decode(data []byte) (Undecoded, error) {
+	return UndecodedOf(Stored{Value: data}), nil
+}
+
 // UnknownFormatError says that a value has a format that the program cannot read.
 type UnknownFormatError struct {
 	Format uint8 // of the value

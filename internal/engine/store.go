@@ -47,8 +47,8 @@ type Env struct {
 	TimesLost bool
 }
 
-// again calls Again.
-func (e *Env) again() {
+// AskAgain calls Again, if there is one.
+func (e *Env) AskAgain() {
 	if e.Again != nil {
 		e.Again()
 	}

@@ -26,8 +26,12 @@ func (s *Store) GetAsOf(ctx context.Context, hashed, key []byte, at int64) (Row,
 // asOf returns the version of a key that was valid at a time.
 func (q *reading) asOf(key []byte, at int64) (Row, bool, error) {
 	newest, ok, err := q.snapshot.Get(q.spec.Name, key)
-	if err != nil || ok && newest.Timestamp <= at {
-		return Row{Key: key, Value: newest.Value, Timestamp: newest.Timestamp, Partition: q.partition}, ok, err
+	if err != nil {
+		return Row{}, false, err
+	}
+	if ok && newest.Timestamp <= at {
+		row, err := q.row(key, newest)
+		return row, err == nil, err
 	}
 	layout := store.NewPastLayout(q.spec.IntervalIn(q.snapshot))
 	after := engine.Later(at, 1)
@@ -74,9 +78,10 @@ func (q *reading) firstPast(layout store.PastLayout, segment int64, key []byte, 
 		}
 	}
 	if ok {
-		row = Row{Key: key, Value: bytes.Clone(rows.Value()), Timestamp: rows.Timestamp(), Partition: q.partition}
+		row, err = q.row(key, rows.Stored())
+		row.Value = bytes.Clone(row.Value)
 	}
-	if err := rows.Close(); err != nil {
+	if err := errors.Join(err, rows.Close()); err != nil {
 		return Row{}, 0, false, fmt.Errorf("the past of a key: %w", err)
 	}
 	return row, end, ok, nil

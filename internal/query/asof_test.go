@@ -53,6 +53,34 @@ func TestVersionsEqualTheStore(t *testing.T) {
 	}
 }
 
+// Queries as of a time convert versions of an earlier format.
+func TestAsOfConverts(t *testing.T) {
+	t.Parallel()
+	task := storetest.New(t, 0)
+	task.SweepRows = 1 // the rest stays in the earlier format
+	task.Restart()
+	before := versionedstore.New("st", serde.String, serde.Int64, time.Hour)
+	rows := versionedstore.Open(task.Processor(before), before)
+	for at := range int64(4) {
+		_, _, err := rows.Put("k", at, processor.Timestamp(at))
+		must(t, err)
+	}
+	task.Commit()
+	task.Restart()
+	after := versionedstore.New("st", serde.String, serde.String, time.Hour, versionedstore.Migrate(serde.Int64, func(n int64) string { return fmt.Sprint(n, "!") }))
+	versionedstore.Open(task.Processor(after), after)
+	described, err := store.Of(after)
+	must(t, err)
+	s := &query.Store{Spec: described, Partitions: 1, ByKey: true, Held: partitions{task}}
+	task.Commit()
+	for at := range int64(4) {
+		got, ok, err := s.GetAsOf(t.Context(), []byte("k"), []byte("k"), at)
+		if want := fmt.Sprint(at, "!"); string(got.Value) != want || !ok || err != nil {
+			t.Errorf("k as of %d is %q, %v, %v; want %q", at, got.Value, ok, err, want)
+		}
+	}
+}
+
 func TestAsOfNeedsVersions(t *testing.T) {
 	t.Parallel()
 	task := storetest.New(t, 0)

@@ -33,7 +33,7 @@ func NewCore[K, V any](t *Typed[K, V], env engine.Env, logFrom int) *Core[K, V] 
 		values: t.values,
 		cells: engine.NewCells(engine.CellsConfig[K, V]{
 			Store: t.spec.Name, Env: env, Value: t.values, LogFrom: logFrom,
-			Format: t.spec.Migrations.Newest(), Convert: t.spec.converter(),
+			Format: t.spec.Migrations.Newest(), Convert: t.spec.converter(), LateSweep: t.spec.Kind.MigratesPast,
 		}),
 	}
 	c.noKey, _ = t.keys.(serde.Optional[K])

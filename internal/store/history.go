@@ -19,7 +19,8 @@ type history struct {
 	layout    PastLayout
 	retention int64
 	time      *int64
-	rows      *engine.Cells[struct{}, []byte]
+	rows      *engine.Cells[struct{}, engine.Undecoded]
+	swept     []byte // see sweep
 	gone      int64  // no key that has no newest version was deleted later
 	deleted   []byte // rows below were deleted
 	rowBuf    []byte
@@ -40,8 +41,8 @@ type past interface {
 	// before it.
 	diedBefore(key []byte, at int64) (bool, error)
 
-	// set sets the version that ends at a time.
-	set(key string, end, from int64, value []byte) error
+	// set sets the version of a key that ends where v ends.
+	set(key string, v version) error
 	// bury records that a key has no newest version from a time on. ended says that a
 	// version ends there.
 	bury(key string, at int64, ended bool) error
@@ -51,6 +52,9 @@ type past interface {
 
 	// each calls f for each row of the history. f must not keep the key.
 	each(f func(key []byte, v version)) error
+	// sweep calls f for the next versions that reads find and that do not have a format.
+	// f must not keep the key. The sweep is done when part was enough for the rest.
+	sweep(part *engine.SweepPart, format uint8, f func(key []byte, v version) error) (done bool, err error)
 
 	flush(b *engine.TableBatch) error
 	committed()
@@ -60,7 +64,7 @@ type past interface {
 // version is a version that has ended.
 type version struct {
 	from, end int64
-	value     []byte
+	value     engine.Undecoded
 }
 
 // newHistory returns the history of a store. It moves the store's time to that of the
@@ -74,7 +78,7 @@ func newHistory(s *Spec, env engine.Env, findTime bool) (past, error) {
 	}
 	h := &history{layout: NewPastLayout(interval), retention: s.Retention.Milliseconds(), time: env.Time}
 	own := engine.Env{Table: table, Budget: env.Budget, Now: env.Now}
-	h.rows = engine.NewCells(engine.CellsConfig[struct{}, []byte]{Store: s.Name, Env: own, Value: serde.Serde[[]byte](rawBytes{})})
+	h.rows = engine.NewCells(engine.CellsConfig[struct{}, engine.Undecoded]{Store: s.Name, Env: own, Value: serde.Serde[engine.Undecoded](engine.UndecodedValues{})})
 	last, _, err := h.layout.LatestTime(table, endOfPast)
 	*h.time = max(*h.time, last)
 	if err == nil && findTime {
@@ -147,9 +151,9 @@ func (h *history) firstIn(segment int64, key []byte, after int64, reverse bool) 
 	return v, false, nil
 }
 
-func (h *history) set(key string, end, from int64, value []byte) error {
-	h.rowBuf = h.layout.AppendKey(h.rowBuf[:0], []byte(key), end)
-	_, err := h.rows.Put(h.rowBuf, struct{}{}, value, true, from, engine.Origin{})
+func (h *history) set(key string, v version) error {
+	h.rowBuf = h.layout.AppendKey(h.rowBuf[:0], []byte(key), v.end)
+	_, err := h.rows.Put(h.rowBuf, struct{}{}, v.value, true, v.from, engine.Origin{})
 	return err
 }
 
@@ -168,24 +172,45 @@ func (h *history) mark(key string, at int64) error {
 	if err != nil || cell.Present {
 		return err
 	}
-	return h.rows.Set(cell, nil, true, at, engine.Origin{})
+	return h.rows.Set(cell, engine.Undecoded{}, true, at, engine.Origin{})
 }
 
 func (h *history) fit(in version, covered bool, v loggedVersion, end int64) error {
 	if covered && in.from < v.at {
-		if err := h.set(v.key, v.at, in.from, in.value); err != nil {
+		if err := h.set(v.key, version{in.from, v.at, in.value}); err != nil {
 			return err
 		}
 	}
-	if v.value != nil {
-		return h.set(v.key, end, v.at, v.value)
+	if v.value.Data != nil {
+		return h.set(v.key, version{v.at, end, v.value})
 	}
 	if covered {
-		if err := h.set(v.key, end, end, nil); err != nil {
+		if err := h.set(v.key, version{from: end, end: end}); err != nil {
 			return err
 		}
 	}
 	return h.mark(v.key, v.at)
+}
+
+func (h *history) sweep(part *engine.SweepPart, format uint8, f func(key []byte, v version) error) (done bool, err error) {
+	for row, err := range h.rows.Range(h.swept, nil, false) {
+		if err != nil {
+			return false, err
+		}
+		if !part.Look() {
+			h.swept = bytes.Clone(row.KeyBytes)
+			return false, nil
+		}
+		key, end, ok := SplitPast(row.KeyBytes)
+		if !ok || row.Value.Format == format || row.Timestamp == end || end <= h.live() {
+			continue
+		}
+		if err := f(key, version{row.Timestamp, end, row.Value}); err != nil {
+			return false, err
+		}
+		part.Converted(len(row.Value.Data))
+	}
+	return true, nil
 }
 
 // flush also deletes the segments that no read reaches any more.

@@ -28,8 +28,9 @@ type Kind struct {
 	// Segmented kinds keep their rows by segments of time; see [Spec.Segments].
 	Segmented bool
 
-	// Migrates says that the values can be migrated.
-	Migrates bool
+	// Migrates says that the values can be migrated. MigratesPast says that rows of the
+	// table's past have values too: the store converts them before those of the table.
+	Migrates, MigratesPast bool
 
 	// rowKey returns the key of a row in the database for a key as queries write it,
 	// which includes the window start if the kind has windows. interval is that of the

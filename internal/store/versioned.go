@@ -23,8 +23,11 @@ var Versioned = &Kind{
 	Name:      "versioned",
 	Noun:      "versioned store",
 	Changelog: VersionedChangelog,
+	Migrates:  true,
 	logged:    loggedRow,
 	restore:   restoreVersion,
+
+	MigratesPast: true,
 }
 
 // NewVersioned describes a versioned store. Its instances are [Versions].
@@ -110,38 +113,63 @@ func restoreVersion(s *Spec, b *engine.TableBatch, key []byte, row engine.Stored
 	if !ok {
 		return errors.New("the records of two kinds of stores are restored into one table")
 	}
-	return replay.put(key, row.Value, row.Timestamp)
+	return replay.put(key, row)
 }
 
-// versionReplay puts versions like the store, but works on bytes and logs nothing.
+// versionReplay puts versions like the store, but works on bytes and logs nothing. Values
+// stay in their formats.
 type versionReplay struct {
-	versions *Versions[[]byte, []byte]
+	versions *Versions[[]byte, engine.Undecoded]
 	time     int64
 }
 
 func newReplay(s *Spec, table *engine.Table) (*versionReplay, error) {
-	of := NewTyped(Spec{Name: s.Name, Kind: s.Kind, Retention: s.Retention}, serde.Serde[[]byte](rawBytes{}), serde.Serde[[]byte](rawBytes{}), nil, nil)
+	of := NewTyped(Spec{Name: s.Name, Kind: s.Kind, Retention: s.Retention}, serde.Serde[[]byte](rawBytes{}), serde.Serde[engine.Undecoded](engine.UndecodedValues{}), nil, nil)
 	r := &versionReplay{time: -1}
 	var err error
 	r.versions, err = newVersions(of, engine.Env{Table: table, Time: &r.time}, false)
+	if err == nil {
+		r.versions.replays = true
+	}
 	return r, err
 }
 
 // put puts a version. It refuses no version as too old, because the store logs no refused
 // version. It leaves out versions that are now too old to be found.
-func (r *versionReplay) put(key, value []byte, at int64) error {
-	v := r.versions
+func (r *versionReplay) put(key []byte, row engine.Stored) error {
+	v, at, present := r.versions, row.Timestamp, row.Value != nil
 	v.Observe(at)
 	cell, err := v.Cells().Load(key, nil)
 	if err != nil {
 		return err
 	}
+	value := engine.UndecodedOf(row)
 	newest, err := v.isNewest(cell, at)
-	if err != nil || !newest && at < v.Live() {
+	switch {
+	case err != nil:
+		return err
+	case !newest && at < v.Live():
+		if !present {
+			return nil
+		}
+		return v.rewrite(cell, value, at)
+	}
+	_, err = v.put(cell, value, present, at, engine.Origin{})
+	return err
+}
+
+// rewrite replaces the value of a version that began before the history, if a read finds
+// the version. It was converted, and logged again.
+func (s *Versions[K, V]) rewrite(cell *engine.Cell[K, V], value V, at int64) error {
+	key := cell.KeyBytes()
+	in, found, err := s.past.after(key, at, s.lastEnd(cell))
+	if err != nil || !found || in.from != at || in.from == in.end {
 		return err
 	}
-	_, err = v.put(cell, append([]byte{}, value...), value != nil, at, engine.Origin{})
-	return err
+	if in.value, err = s.encode(value, engine.Origin{}); err != nil {
+		return err
+	}
+	return s.past.set(string(key), in)
 }
 
 // Flush implements engine.Replay.

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"cmp"
 	"slices"
+
+	"github.com/millrace-streams/millrace/internal/engine"
 )
 
 // ListedVersion is a version in the list of [ListVersions].
@@ -31,7 +33,7 @@ func ListVersions[K, V any](s *Versions[K, V]) (all []ListedVersion[K, V], err e
 		if err != nil {
 			return nil, err
 		}
-		value, err := s.core.EncodeValue(row.Value)
+		value, err := s.encode(row.Value, engine.Origin{})
 		if err != nil {
 			return nil, err
 		}
@@ -45,7 +47,7 @@ func ListVersions[K, V any](s *Versions[K, V]) (all []ListedVersion[K, V], err e
 		if listed.Key, err = s.core.Decode(f.key); err != nil {
 			return nil, err
 		}
-		if listed.Value, err = s.core.DecodeValue(f.value); err != nil {
+		if listed.Value, err = s.value(f.key, f.version); err != nil {
 			return nil, err
 		}
 		all = append(all, listed)

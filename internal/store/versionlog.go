@@ -21,7 +21,7 @@ type versionLog struct {
 // loggedVersion is a record for the changelog.
 type loggedVersion struct {
 	key    string
-	value  []byte // nil: a deletion
+	value  engine.Undecoded // without Data: a deletion
 	at     int64
 	origin engine.Origin
 }
@@ -35,7 +35,7 @@ func (l *versionLog) pend(v loggedVersion) {
 		return
 	}
 	l.pending = append(l.pending, v)
-	l.hold(int64(len(v.key) + len(v.value)))
+	l.hold(int64(len(v.key) + len(v.value.Data)))
 }
 
 // repeat logs the newest version of a key once more at the next Flush. died is when the
@@ -62,7 +62,7 @@ func (l *versionLog) log(versions ...loggedVersion) error {
 		return nil
 	}
 	for _, v := range versions {
-		if err := l.env.Log([]byte(v.key), v.value, v.at, &v.origin); err != nil {
+		if err := l.env.Log([]byte(v.key), v.value.Data, v.at, &v.origin); err != nil {
 			return l.spec.wrap(fmt.Errorf("write to the changelog: %w", err))
 		}
 	}

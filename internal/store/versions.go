@@ -25,6 +25,10 @@ type Versions[K, V any] struct {
 	time *int64
 	past past
 	log  versionLog
+
+	replays bool  // values stay in their formats: see versionReplay
+	sweeps  bool  // versions of earlier formats are being converted
+	swept   int64 // how many were converted
 }
 
 // NewVersions returns the core of an instance.
@@ -44,6 +48,7 @@ func newVersions[K, V any](t *Typed[K, V], env engine.Env, findTime bool) (*Vers
 		log:  versionLog{spec: &t.spec, env: env, deaths: map[string]int64{}},
 	}
 	s.core.cells.LogDeletions()
+	s.beginSweep()
 	return s, nil
 }
 
@@ -124,6 +129,12 @@ func (s *Versions[K, V]) replace(cell *engine.Cell[K, V], value V, present bool,
 			return err
 		}
 	}
+	if ended && !unlogged && s.converts() {
+		// The record in the changelog may have an earlier format.
+		if err := s.logBefore(before); err != nil {
+			return err
+		}
+	}
 	if err := s.core.cells.Set(cell, value, present, at, origin); err != nil {
 		return err
 	}
@@ -131,7 +142,7 @@ func (s *Versions[K, V]) replace(cell *engine.Cell[K, V], value V, present bool,
 		s.log.pend(before)
 	}
 	if ended {
-		if err := s.past.set(key, at, before.at, before.value); err != nil {
+		if err := s.past.set(key, version{before.at, at, before.value}); err != nil {
 			return err
 		}
 	}
@@ -157,6 +168,11 @@ func (s *Versions[K, V]) insert(cell *engine.Cell[K, V], value V, present bool, 
 		return 0, err
 	}
 	covered := found && in.from <= at
+	if covered && in.from < at {
+		if in, err = s.convert(cell, in); err != nil {
+			return 0, err
+		}
+	}
 	switch {
 	case covered:
 		end = in.end
@@ -184,7 +200,7 @@ func (s *Versions[K, V]) AsOf(keyBytes []byte, key K, at int64) (value V, from, 
 	if err != nil || !found || v.from > at || v.from == v.end {
 		return value, 0, 0, false, err
 	}
-	value, err = s.core.DecodeValue(v.value)
+	value, err = s.value(keyBytes, v)
 	return value, v.from, v.end, err == nil, err
 }
 
@@ -218,6 +234,15 @@ func (s *Versions[K, V]) logEarlier(cell *engine.Cell[K, V], v loggedVersion) er
 	return s.log.log(v, newest)
 }
 
+// logBefore logs a version before the one that replaces it.
+func (s *Versions[K, V]) logBefore(v loggedVersion) error {
+	if s.log.atOnce() {
+		return s.log.log(v)
+	}
+	s.log.pend(v)
+	return nil
+}
+
 // newest returns the record of the newest version of a key, or of the deletion of the
 // key.
 func (s *Versions[K, V]) newest(cell *engine.Cell[K, V], key string, died int64, origin engine.Origin) (v loggedVersion, err error) {
@@ -229,18 +254,28 @@ func (s *Versions[K, V]) newest(cell *engine.Cell[K, V], key string, died int64,
 	return v, err
 }
 
-// encode returns the encoding of a value. It is not nil, and its bytes never change.
-func (s *Versions[K, V]) encode(value V, origin engine.Origin) ([]byte, error) {
-	return appendValue(s.core.spec, s.core.values, []byte{}, value, origin)
+// encode returns the encoding of a value. Its bytes are not nil, and never change.
+func (s *Versions[K, V]) encode(value V, origin engine.Origin) (u engine.Undecoded, err error) {
+	u.Format = s.core.cells.FormatOf(value)
+	u.Data, err = appendValue(s.core.spec, s.core.values, []byte{}, value, origin)
+	return u, err
 }
 
 // Flush implements engine.Store.
 func (s *Versions[K, V]) Flush(b *engine.TableBatch) error {
+	swept, err := s.sweep(b)
+	if err != nil {
+		return err
+	}
 	if err := s.log.flush(s.repeated); err != nil {
 		return err
 	}
 	if err := s.core.Flush(b); err != nil {
 		return err
+	}
+	if swept {
+		// The next commit begins with the newest versions.
+		s.core.cells.BeginSweep(s.swept)
 	}
 	return s.past.flush(b.Past())
 }

@@ -11,13 +11,14 @@ import (
 
 // Hook is a value that implements one or more of the interfaces HookStateChange,
 // HookRebalance, HookRestore, HookCommit, HookError, HookDropped, HookBufferFull,
-// HookStateWiped, HookMigrated and HookReachability. More interfaces may be added later.
+// HookStateWiped, HookMigrated, HookTableRetention and HookReachability. More interfaces
+// may be added later.
 //
 // Hooks are called by the goroutines that do the work, several at once, and these wait
 // for the hook. A hook must therefore be safe for concurrent use and return quickly.
-// OnCommit, OnError, OnDropped, OnBufferFull and OnMigrated hold up a worker, and
-// OnRebalance holds up the group. Two state changes that follow each other closely may be
-// reported in the wrong order; App.State returns the later one.
+// OnCommit, OnError, OnDropped, OnBufferFull and OnMigrated hold up a worker, OnRebalance
+// holds up the group, and OnTableRetention the start. Two state changes that follow each
+// other closely may be reported in the wrong order; App.State returns the later one.
 //
 // A hook may call every method of App and every query, and may end Run's context.
 //
@@ -152,9 +153,37 @@ type Migrated struct {
 	Rows   int64 // that were converted since the task was last opened
 }
 
+// HookTableRetention is told when the application starts and the broker deletes records
+// of the topic of a table, or of a global table or store. The topic then does not have
+// all rows of the table, so a process that reads it later lacks rows.
+//
+// The settings of the topics are read once in each start. OnTableRetention is called once
+// for each such table. If a SourcePattern matches another topic, the application starts
+// again, and OnTableRetention is called again. A later change of a topic's settings is
+// reported by the next start.
+type HookTableRetention interface {
+	OnTableRetention(TableRetention)
+}
+
+// TableRetention says which table has a topic from which the broker deletes records by
+// their age or by the size of the topic. To keep all rows, set cleanup.policy=compact on
+// the topic.
+type TableRetention struct {
+	Table  string // the name of the table or the global store
+	Topic  string
+	Global bool   // a global table or store
+	Policy string // cleanup.policy of the topic: "delete", or "compact,delete"
+	// MaxAge is retention.ms: older records are deleted. -1: no record is too old.
+	MaxAge time.Duration
+	// MaxBytes is retention.bytes: the oldest records of a partition that is larger are
+	// deleted. -1: no partition is too large.
+	MaxBytes int64
+	Risk     string // which rows may be missing, where, and what to do
+}
+
 func isHook(h Hook) bool {
 	switch h.(type) {
-	case HookStateChange, HookRebalance, HookRestore, HookCommit, HookError, HookDropped, HookBufferFull, HookStateWiped, HookMigrated, HookReachability:
+	case HookStateChange, HookRebalance, HookRestore, HookCommit, HookError, HookDropped, HookBufferFull, HookStateWiped, HookMigrated, HookTableRetention, HookReachability:
 		return true
 	}
 	return false

@@ -74,12 +74,13 @@ func (c *curious) OnCommit(millrace.Commit)                   { c.call("commit")
 func (c *curious) OnError(*processor.Error, processor.Action) { c.call("error") }
 func (c *curious) OnDropped(millrace.Dropped)                 { c.call("dropped") }
 func (c *curious) OnReachability(millrace.Reachability)       { c.call("reach") }
+func (c *curious) OnTableRetention(millrace.TableRetention)   { c.call("retention") }
 
 // A hook may call every method of the App and end Run's context, in each of its methods.
 // No call blocks forever.
 func TestHooksMayCallTheApp(t *testing.T) {
 	t.Parallel()
-	for _, end := range []string{"state starting", "state restoring", "state running", "rebalance", "restore", "commit", "error", "dropped", ""} {
+	for _, end := range []string{"state starting", "retention", "state restoring", "state running", "rebalance", "restore", "commit", "error", "dropped", ""} {
 		t.Run("ends in "+end, func(t *testing.T) {
 			t.Parallel()
 			virtually(t, func(t *testing.T, c *cluster) {
@@ -92,6 +93,7 @@ func TestHooksMayCallTheApp(t *testing.T) {
 					return true, nil
 				}).To("out")
 				table := topology.GroupByKey(in, "by-key").Count("counts")
+				topology.SourceTable(b, "rows", serde.String, serde.String)
 				topo := build(t, b)
 				dir := t.TempDir()
 				// The next run then has something to restore.
@@ -128,12 +130,12 @@ func TestHooksMayCallTheApp(t *testing.T) {
 				if len(hook.errs) > 0 || hook.slow > 0 {
 					t.Errorf("queries took %v, errors %v", hook.slow, hook.errs)
 				}
-				for _, name := range []string{"state running", "rebalance", "restore", "commit", "error", "dropped", "state closed"} {
+				for _, name := range []string{"retention", "state running", "rebalance", "restore", "commit", "error", "dropped", "state closed"} {
 					if end == "" && !hook.has(name) {
 						t.Errorf("the hook %q was never called", name)
 					}
 				}
-			}, kfake.SeedTopics(1, "in", "out"))
+			}, kfake.SeedTopics(1, "in", "out", "rows"))
 		})
 	}
 }

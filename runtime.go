@@ -77,6 +77,11 @@ func (e events) Migrated(m runtime.Migrated) {
 	tell(e, func(h HookMigrated) { h.OnMigrated(Migrated(m)) })
 }
 
+// TableRetention implements runtime.Events.
+func (e events) TableRetention(r runtime.TableRetention) {
+	tell(e, func(h HookTableRetention) { h.OnTableRetention(TableRetention(r)) })
+}
+
 // BufferFull implements runtime.Events.
 func (e events) BufferFull(b runtime.BufferFull) {
 	tell(e, func(h HookBufferFull) { h.OnBufferFull(BufferFull(b)) })

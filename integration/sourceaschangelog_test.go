@@ -69,8 +69,12 @@ func TestSourceAsChangelog(t *testing.T) {
 	c.timedOut(t, j.out)
 	j.check()
 
-	j.refused(j.startWith(), "use topology.SourceAsChangelog again")
 	c.alter(t, j.table, "cleanup.policy", "delete")
+	p := j.startWith()
+	if told, want := p.line("retention "), fmt.Sprint(j.table, " ", j.table, " delete 168h0m0s "); !strings.HasPrefix(told, want) || !strings.Contains(told, "set cleanup.policy=compact") {
+		t.Errorf("the hook was told %q, want it to begin with %q", told, want)
+	}
+	j.refused(p, "use topology.SourceAsChangelog again")
 	j.refused(j.start(), "table "+j.table, "cleanup.policy=delete", "set cleanup.policy=compact on topic "+j.table)
 	c.alter(t, j.table, "cleanup.policy", "compact")
 	if after := j.settings(); !maps.Equal(settings, after) {

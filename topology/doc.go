@@ -326,8 +326,8 @@
 //	cannot encode or partition
 //	a full buffer of Suppress      rows are passed on early, or Run returns an error:
 //	                               see Suppression.MaxRecords
-//	a table whose topic is not     a warning in the log at each start; with
-//	compacted                      SourceAsChangelog, an error at the start
+//	a table whose topic is not     a warning in the log, and HookTableRetention, at each
+//	compacted                      start; with SourceAsChangelog, an error at the start
 //	joined topics with different   an error at the start: it names the topics and their
 //	numbers of partitions          numbers of partitions
 //

@@ -74,8 +74,8 @@ func (g Global[K, V]) globalSpec() processor.StoreSpec { return g.spec }
 //
 // The topic should be compacted. If the broker deletes old records from it
 // (cleanup.policy=delete), a process that reads the topic again lacks their rows, and
-// processes differ. A warning in the log says so at each start. Keep the topic small:
-// each process reads and stores it.
+// processes differ. At each start, a warning in the log says so, and HookTableRetention
+// is told. Keep the topic small: each process reads and stores it.
 //
 // Records without a key are dropped, and counted as dropped. A record that cannot be
 // decoded goes to the error policy, with the phase decode. This happens in each process,

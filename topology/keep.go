@@ -16,7 +16,7 @@ import (
 // The topic should be compacted. If the broker deletes old records from it
 // (cleanup.policy=delete), that deletes no rows: a row stays in the table until a record
 // deletes it. But an application that begins later lacks the rows of the deleted records.
-// A warning in the log says so at each start.
+// At each start, a warning in the log says so, and HookTableRetention is told.
 //
 // Records without a key are dropped, and counted as dropped. Records are applied in order
 // of offset, and a row has the timestamp of its record. A record also replaces the row if

@@ -103,3 +103,4 @@ func (silent) Errored(*processor.Error, processor.Action) {}
 func (silent) Reach(health.Report)                        {}
 func (silent) BufferFull(BufferFull)                      {}
 func (silent) Migrated(Migrated)                          {}
+func (silent) TableRetention(TableRetention)              {}

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/millrace-streams/millrace/internal/health"
 	"github.com/millrace-streams/millrace/internal/worker"
@@ -29,6 +30,9 @@ type Events interface {
 	BufferFull(BufferFull)
 	// Migrated reports that all rows of a store's partition have the newest format.
 	Migrated(Migrated)
+	// TableRetention reports, at the start, that the broker deletes records of the topic
+	// of a table.
+	TableRetention(TableRetention)
 	// Reach reports that a broker, the group or the cluster has become unreachable, or
 	// can be reached again.
 	Reach(health.Report)
@@ -99,6 +103,18 @@ type Migrated struct {
 	Store  string
 	Format int   // the number of the format
 	Rows   int64 // that were converted since the task was last opened
+}
+
+// TableRetention says that the broker deletes records of the topic of a table, or of a
+// global store, by their age or by the size of the topic.
+type TableRetention struct {
+	Table    string // the name of the table or the global store
+	Topic    string
+	Global   bool          // it is a global store
+	Policy   string        // the cleanup.policy of the topic
+	MaxAge   time.Duration // retention.ms; -1 if no record is too old
+	MaxBytes int64         // retention.bytes; -1 if no partition is too large
+	Risk     string        // which rows may be missing, where, and what to do
 }
 
 // BufferFull says which node of which task has passed rows on before their time, because

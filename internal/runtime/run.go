@@ -191,7 +191,7 @@ func (r *Run) prepareTopics() error {
 	if err := r.matchTopics(); err != nil {
 		return err
 	}
-	setup := &topicSetup{life: r.life, client: r.client, catalogue: r.catalogue}
+	setup := &topicSetup{life: r.life, client: r.client, catalogue: r.catalogue, events: r.cfg.Events}
 	if err := setup.find(foreignTopics(r.cfg.Graph, r.cfg.Policy.DeadLetterTopic), r.cfg.WaitForTopics); err != nil {
 		return err
 	}

@@ -2,8 +2,6 @@ package runtime
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
 	"maps"
 	"slices"
@@ -65,6 +63,7 @@ type topicSetup struct {
 	*life
 	client    *kgo.Client
 	catalogue *catalogue
+	events    Events
 }
 
 // find describes the topics that the application does not create. If some do not exist,
@@ -101,59 +100,6 @@ func missingOf(described map[string]topics.Topic, names []string) []string {
 		}
 	}
 	return missing
-}
-
-// checkTables checks the topics from which tables are restored: the broker must keep the
-// newest record of each key.
-func (t *topicSetup) checkTables(g *graph.Graph) error {
-	var problems []error
-	for _, name := range tableTopics(g) {
-		topic, _ := t.catalogue.lookup(name)
-		policy, known := topic.Configs["cleanup.policy"]
-		switch {
-		case !known:
-			problems = append(problems, fmt.Errorf("table %s: the configuration of its topic, which is its changelog (topology.SourceAsChangelog), cannot be read: "+
-				"allow the application the operation DescribeConfigs on topic %s, or remove the option", name, name))
-		case strings.TrimSpace(policy) != "compact":
-			problems = append(problems, fmt.Errorf("table %s: its topic is its changelog (topology.SourceAsChangelog), but has cleanup.policy=%s, so the broker deletes rows: "+
-				"set cleanup.policy=compact on topic %s, or remove the option", name, policy, name))
-		}
-	}
-	return errors.Join(problems...)
-}
-
-// warnTables warns of topics of tables from which the broker deletes records by their age
-// or by the size of the topic. The records of rows that did not change for long are then
-// gone.
-func (t *topicSetup) warnTables(g *graph.Graph) {
-	for _, name := range topicsOfTables(g) {
-		topic, _ := t.catalogue.lookup(name)
-		policy := topic.Configs["cleanup.policy"]
-		if strings.Contains(policy, "delete") && t.catalogue.expires(name) {
-			t.log.Warn("the broker deletes old records from the topic of a table, also those of rows that exist: "+
-				"an application or a global table that reads the topic later lacks these rows; set cleanup.policy=compact on the topic",
-				"topic", name, "cleanup.policy", policy)
-		}
-	}
-}
-
-// topicsOfTables returns the topics whose records are the rows of a table, or are kept in
-// a global store.
-func topicsOfTables(g *graph.Graph) (names []string) {
-	for _, n := range g.Nodes {
-		if n.Table && len(n.Parents) == 1 && n.Parents[0].Kind == graph.Source {
-			for _, topic := range n.Parents[0].Topics {
-				if !topic.Internal {
-					names = append(names, topic.Name)
-				}
-			}
-		}
-	}
-	for _, global := range g.Globals {
-		names = append(names, global.Topic.Name)
-	}
-	slices.Sort(names)
-	return slices.Compact(names)
 }
 
 // ensure creates the missing internal topics, and checks the others.

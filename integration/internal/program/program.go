@@ -86,6 +86,9 @@ type reporter struct{}
 
 func (reporter) OnStateChange(_, to millrace.State) { fmt.Println("state", to) }
 func (reporter) OnStateWiped(w millrace.StateWiped) { fmt.Println("wiped", w.Store, w.Reason) }
+func (reporter) OnTableRetention(r millrace.TableRetention) {
+	fmt.Println("retention", r.Table, r.Topic, r.Policy, r.MaxAge, r.Risk)
+}
 func (reporter) OnRebalance(r millrace.Rebalance) {
 	fmt.Println("rebalance", r.Generation, len(r.Assigned), len(r.Revoked))
 }

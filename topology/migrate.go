@@ -61,8 +61,10 @@ type MigrateOption struct {
 //     its repartition topics, before the new version starts. Otherwise the new serde
 //     decodes the old records.
 //   - Keys cannot be changed: give the table another name.
-//   - Joins of streams, foreign-key joins and [Table.Suppress] do not take the option.
-//     Global tables need none: they read their topic again.
+//   - A [Table.Suppress] behind the table has a store of its own. Give it the same
+//     options.
+//   - Joins of streams and foreign-key joins do not take the option. Global tables need
+//     none: they read their topic again.
 //   - Without a changelog, only the rows on the disk of this process are converted.
 func Migrate[Old, New any](old serde.Serde[Old], f func(old Old) New) MigrateOption {
 	return migrate(store.NewMigration("Migrate", old, store.Always(f)))

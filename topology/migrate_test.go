@@ -21,8 +21,11 @@ func TestMigrateIsRefused(t *testing.T) {
 		"has WithoutStore together with an option of a store": func(b *topology.Builder) {
 			text(b, topology.WithoutStore(), toText)
 		},
-		"the rows that Suppress holds back cannot be migrated": func(b *topology.Builder) {
-			text(b).Suppress("calm", topology.UntilTimeLimit(time.Second), toText)
+		"buffer calm: the migration from format 0 returns values of type float64, but the values of the store have type string": func(b *topology.Builder) {
+			text(b).Suppress("calm", topology.UntilTimeLimit(time.Second), topology.Migrate(serde.Int64, func(int64) float64 { return 0 }))
+		},
+		"buffer calm: Migrate was given a nil serde": func(b *topology.Builder) {
+			text(b).Suppress("calm", topology.UntilTimeLimit(time.Second), topology.Migrate(nil, func(int64) string { return "" }))
 		},
 		"the subscriptions of a join do not have the values of a table": func(b *topology.Builder) {
 			topology.JoinForeign(text(b), topology.SourceTable(b, "owners", serde.String, serde.String), "owned",

@@ -103,6 +103,7 @@ func (s Suppression) String() string {
 //   - A deletion is passed on like an update. With UntilClosed, a row that is deleted
 //     before it was passed on is not passed on at all.
 //   - Suppress drops no late records: the aggregation has already dropped them.
+//   - If the values of the table are migrated, Suppress needs the same [Migrate] options.
 //
 // A join with the result finds the row that was passed on last.
 func (t Table[K, V]) Suppress(name string, s Suppression, opts ...TableOption) Table[K, V] {
@@ -118,7 +119,7 @@ func (t Table[K, V]) Suppress(name string, s Suppression, opts ...TableOption) T
 	t.b.checkSuppress(n, t.n, s, o, len(c.Closes) > 0 && t.window != nil)
 	n.make = c.New
 	if name != "" && !isNil(t.keys) && !isNil(t.values) {
-		n.stores = []storeUse{bufferUse(name, operator.Boxed(t.keys), operator.BufferedValues(t.values), o)}
+		n.stores = []storeUse{bufferUse(name, operator.Boxed(t.keys), operator.BufferedValues(t.values), o, operator.BufferedMigrations(o.migrations, t.values))}
 	}
 	out := Table[K, V]{b: t.b, n: n, keys: t.keys, values: t.values, window: t.window}
 	if t.rows.view != nil {
@@ -129,8 +130,8 @@ func (t Table[K, V]) Suppress(name string, s Suppression, opts ...TableOption) T
 }
 
 // bufferUse returns the use of the store in which a table holds updates back.
-func bufferUse(name string, keys serde.Serde[any], values serde.Serde[operator.Buffered], o tableOptions) storeUse {
-	options := store.Options{InMemory: o.inMemory, NoChangelog: o.withoutChangelog}
+func bufferUse(name string, keys serde.Serde[any], values serde.Serde[operator.Buffered], o tableOptions, m *store.Migrations) storeUse {
+	options := store.Options{InMemory: o.inMemory, NoChangelog: o.withoutChangelog, Migrations: m}
 	return storeUse{spec: store.NewBuffer(name, keys, values, options), table: true, waiting: true}
 }
 
@@ -158,7 +159,6 @@ func (b *Builder) checkSuppress(n, of *node, s Suppression, o tableOptions, wind
 	problem(o.everyUpdate, "EveryUpdate contradicts Suppress: remove one of them")
 	problem(o.versioned, "Suppress keeps no versions of the rows that it holds back: remove Versioned, or call Stored with Versioned on the result")
 	problem(o.mortal, "Suppress must not lose the rows that it holds back: remove TTL, or give it to the table")
-	b.refuseMigration(n, &o, "the rows that Suppress holds back cannot be migrated: remove Migrate and, if the values have changed, give Suppress another name")
 	problem(!of.sendsOld(), "the table has no store, so its earlier rows are not known: %s", of.addStore())
 	problem(s.kind == untilClosed && !windowed, "UntilClosed needs the table of a windowed aggregation, or one that Filter, MapTable or a join has made from it: use UntilTimeLimit, or window the stream")
 	problem(s.kind == untilClosed && neverCloses(of), "the windows never end, so no row would ever be passed on: use other windows, or UntilTimeLimit")

@@ -14,6 +14,7 @@ var Buffer = &Kind{
 	Noun:      "buffer",
 	Changelog: CompactChangelog,
 	Headers:   processor.Headers{{Key: "v", Value: []byte{3}}},
+	Migrates:  true,
 	logged:    loggedRow,
 	restore:   restoreRow,
 }

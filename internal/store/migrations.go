@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"reflect"
@@ -17,6 +18,7 @@ import (
 type Migrations struct {
 	gone  int // formats that no row has any more, so that nothing converts them
 	steps []Migration
+	of    reflect.Type // of the newest values; nil: those of the store
 	wrong []error
 }
 
@@ -79,7 +81,7 @@ func (m *Migrations) clone() *Migrations {
 	if m == nil {
 		return &Migrations{}
 	}
-	return &Migrations{m.gone, slices.Clone(m.steps), slices.Clone(m.wrong)}
+	return &Migrations{m.gone, slices.Clone(m.steps), m.of, slices.Clone(m.wrong)}
 }
 
 // SetMigrations sets the migrations of a spec that nobody uses yet. It is for specs that
@@ -151,7 +153,7 @@ func (m *Migrations) problems(s *Spec) (errs []error) {
 		wrong(errors.New("cannot have Migrated without a changelog, because nobody knows which disks have old rows: keep the Migrate options"))
 	}
 	for i, step := range m.steps {
-		next, of := s.valueType, "the values of the store have"
+		next, of := cmp.Or(m.of, s.valueType), "the values of the store have"
 		if i+1 < len(m.steps) {
 			next, of = m.steps[i+1].old, "the next migration takes"
 		}
@@ -213,11 +215,14 @@ func (s *Spec) converter() func(uint8, []byte) (any, error) {
 	return func(format uint8, data []byte) (any, error) {
 		value, err := s.Migrations.convert(format, data)
 		if err == nil && s.absent(value) {
-			err = errors.New("the migration returned a value that counts as absent: a migration keeps every row, so delete rows before or after it")
+			err = errAbsent
 		}
 		return value, err
 	}
 }
+
+// errAbsent is the error about a migration that deletes a row.
+var errAbsent = errors.New("the migration returned a value that counts as absent: a migration keeps every row, so delete rows before or after it")
 
 // Always returns a function for [NewMigration] that never fails, nil for a nil f.
 func Always[Old, New any](f func(Old) New) func(Old) (New, error) {

@@ -1,7 +1,9 @@
 package topology_test
 
 import (
+	"errors"
 	"flag"
+	"fmt"
 	"iter"
 	"maps"
 	"math"
@@ -34,6 +36,12 @@ var formats = []topologytest.Format{
 	topologytest.Text("forever", serde.TimeWindowed(serde.String, math.MaxInt64), serde.Int64),
 	topologytest.Text("sessions", serde.SessionWindowed(serde.String), serde.Int64),
 	topologytest.Versions[string, string]("past"),
+	topologytest.Rows("totals", func(d *topologytest.Driver, p int32) iter.Seq2[state.Entry[string, int64], error] {
+		return topologytest.Store[state.KeyValueStore[string, int64]](d, "totals", p).All()
+	}),
+	topologytest.Rows("users", func(d *topologytest.Driver, p int32) iter.Seq2[state.Entry[string, int64], error] {
+		return topologytest.Store[state.KeyValueStore[string, int64]](d, "users", p).All()
+	}),
 	topologytest.Rows("count", func(d *topologytest.Driver, p int32) iter.Seq2[state.Entry[string, int64], error] {
 		return topologytest.Store[state.KeyValueStore[string, int64]](d, "count", p).All()
 	}),
@@ -188,6 +196,19 @@ var scenarioTopologies = map[string]map[string]func(b *topology.Builder){
 			topology.OuterJoinWindow(orders(b), clicks(b), "near", near, either, serde.String).To("out")
 		},
 	},
+	"globals": {
+		"totals": func(b *topology.Builder) {
+			all := topology.GlobalStore(b, "numbers", serde.String, serde.Int64, totals, func() *adder { return &adder{} })
+			topology.LeftJoinGlobal(orders(b), all, func(city string) string { return city }, plusTotal, serde.String).To("out")
+		},
+	},
+	"topics": {
+		"users": func(b *topology.Builder) {
+			ages := topology.SourceTable(b, "users", serde.String, serde.JSON[int64](), topology.SourceAsChangelog())
+			topology.LeftJoin(orders(b), ages, plusTotal, serde.String).To("out")
+			ages.Stream().To("other")
+		},
+	},
 	"versions": {
 		"table": func(b *topology.Builder) {
 			past := clicks(b).ToTable("past", topology.Versioned(10*time.Second))
@@ -198,6 +219,10 @@ var scenarioTopologies = map[string]map[string]func(b *topology.Builder){
 	"processors": {
 		"trend": func(b *topology.Builder) {
 			topology.Process(clicks(b), "ticker", func() *ticker { return &ticker{} }, serde.String, serde.Int64, ticks).To("counts")
+		},
+		"visits": func(b *topology.Builder) {
+			numbered := topology.ProcessValues(clicks(b), "visits", func() *visits { return &visits{} }, serde.String, ticks)
+			topology.LeftJoin(numbered, users(b), plusMaybe, serde.String).To("out")
 		},
 		"leagues": func(b *topology.Builder) {
 			scores := topology.SourceTable(b, "numbers", serde.String, serde.Int64)
@@ -269,6 +294,82 @@ func (k *ticker) Process(_ processor.Context[string, int64], _ processor.Record[
 	return k.counts.Put("all", n+1)
 }
 
+var totals = state.KeyValue("totals", serde.String, serde.Int64)
+
+// adder keeps the sum of the numbers of each key. A record without a value resets it.
+type adder struct {
+	totals state.KeyValueStore[string, int64]
+}
+
+func (a *adder) Init(ctx processor.Context[struct{}, struct{}]) error {
+	a.totals = state.Open(ctx, totals)
+	return nil
+}
+
+func (a *adder) Process(ctx processor.Context[struct{}, struct{}], r processor.Record[string, int64]) error {
+	switch {
+	case r.NoKey:
+		ctx.Drop("a number of no city")
+		return nil
+	case r.NoValue:
+		_, _, err := a.totals.Delete(r.Key)
+		return err
+	}
+	sum, _, err := a.totals.Get(r.Key)
+	return errors.Join(err, a.totals.Put(r.Key, sum+r.Value))
+}
+
+func plusTotal(a string, n int64, ok bool) string {
+	if !ok {
+		return a
+	}
+	return fmt.Sprint(a, "+", n)
+}
+
+// visits numbers the clicks of each key, and says after ten seconds of the clock which
+// page was the last one.
+type visits struct {
+	counts state.KeyValueStore[string, int64]
+	last   *processor.FixedKeyRecord[string, string]
+}
+
+func (v *visits) Init(ctx processor.FixedKeyContext[string, string]) error {
+	v.counts = state.Open(ctx.Stores(), ticks)
+	ctx.Every(10*time.Second, processor.WallClock, func(ctx processor.FixedKeyContext[string, string], _ time.Time) error {
+		if v.last != nil {
+			ctx.Forward(processor.WithFixedKeyValue(*v.last, "last:"+v.last.Value()))
+			v.last = nil
+		}
+		return nil
+	})
+	return nil
+}
+
+func (v *visits) Process(ctx processor.FixedKeyContext[string, string], r processor.FixedKeyRecord[string, string]) error {
+	if r.NoKey() {
+		ctx.Drop("a click of nobody")
+		return nil
+	}
+	if r.NoValue() {
+		_, _, err := v.counts.Delete(r.Key())
+		return err
+	}
+	n, _, err := v.counts.Get(r.Key())
+	if err != nil {
+		return err
+	}
+	v.last = &r
+	ctx.Forward(processor.WithFixedKeyValue(r, fmt.Sprint(r.Value(), "#", n+1)))
+	return v.counts.Put(r.Key(), n+1)
+}
+
+// scenarioOptions are options of the drivers, by file. The scenarios of merged say when
+// to commit.
+var scenarioOptions = map[string]topologytest.Option{
+	"merged": topologytest.CommitInterval(time.Hour),
+	"topics": topologytest.ErrorPolicy(processor.ErrorPolicy{Decode: processor.Skip}),
+}
+
 // TestScenarios runs the scenarios of testdata/scenarios, a file for each family of
 // operators. They show what an operator does with late, absent and deleted data. After a
 // change that is meant to change them:
@@ -285,8 +386,8 @@ func TestScenarios(t *testing.T) {
 			t.Parallel()
 			s := topologytest.Script{Topologies: scenarioTopologies[family], Formats: formats, Rewrite: *rewrite,
 				Options: []topologytest.Option{topologytest.Start(time.UnixMilli(0))}}
-			if family == "merged" { // these scenarios say when to commit
-				s.Options = append(s.Options, topologytest.CommitInterval(time.Hour))
+			if option, ok := scenarioOptions[family]; ok {
+				s.Options = append(s.Options, option)
 			}
 			s.Run(t, filepath.Join("testdata", "scenarios", family+".txt"))
 		})

@@ -103,6 +103,10 @@ func Versions[K, V any](name string) Format {
 // rowsOf is the Format of a store. text returns the rows of a partition as text.
 func rowsOf(name string, text func(d *Driver, partition int32) ([]string, error)) Format {
 	return Format{name: name, rows: func(d *Driver) (rows []string, err error) {
+		if d.graph.Global(name) != nil {
+			const whichever = 0 // all partitions of a global store are in one place
+			return text(d, whichever)
+		}
 		sub, ok := d.subTopologyOf(name)
 		if !ok {
 			return nil, fmt.Errorf("the topology has no store %q", name)

@@ -72,8 +72,8 @@ func (p *player) step(line string, words []string) (func(), error) {
 // send parses a record.
 func (p *player) send(line string) (func(), error) {
 	topic, rest, _ := strings.Cut(line, " @")
-	f := p.s.format(topic)
-	if f.topic == nil {
+	f := p.s.topic(topic)
+	if f == nil {
 		return nil, fmt.Errorf("want a command, or a record of a topic that Formats has: TOPIC @TIME KEY=VALUE; there is no Format of %q", topic)
 	}
 	when, record, _ := strings.Cut(rest, " ")
@@ -81,13 +81,13 @@ func (p *player) send(line string) (func(), error) {
 	if err != nil {
 		return nil, err
 	}
-	r, err := f.topic.parse(record)
+	r, err := f.parse(record)
 	if err != nil {
 		return nil, err
 	}
 	r.Timestamp = processor.Timestamp(at.Milliseconds())
 	return func() {
-		f.topic.send(p.d, r)
+		f.send(p.d, r)
 		p.shown[topic]++
 	}, nil
 }
@@ -95,13 +95,13 @@ func (p *player) send(line string) (func(), error) {
 // news returns what has happened since the last command.
 func (p *player) news() (results []string, err error) {
 	for _, topic := range slices.Sorted(maps.Keys(p.d.logs.topics)) {
-		f := p.s.format(topic)
-		if f.topic == nil {
+		f := p.s.topic(topic)
+		if f == nil {
 			continue
 		}
 		order := p.d.logs.topics[topic].order
 		for _, r := range order[p.shown[topic]:] {
-			text, err := f.topic.text(r)
+			text, err := f.text(r)
 			if err != nil {
 				return nil, fmt.Errorf("topic %s, partition %d, offset %d: %w", topic, r.Partition, r.Offset, err)
 			}
@@ -120,18 +120,19 @@ func (p *player) news() (results []string, err error) {
 }
 
 func (p *player) rows(store string) ([]string, error) {
-	f := p.s.format(store)
-	if f.rows == nil {
+	i := slices.IndexFunc(p.s.Formats, func(f Format) bool { return f.name == store && f.rows != nil })
+	if i < 0 {
 		return nil, fmt.Errorf("there is no Format of store %q", store)
 	}
-	return f.rows(p.d)
+	return p.s.Formats[i].rows(p.d)
 }
 
-// format returns the Format of a topic or store, the zero value if there is none.
-func (s Script) format(name string) Format {
-	i := slices.IndexFunc(s.Formats, func(f Format) bool { return f.name == name })
+// topic returns the Format of a topic, nil if there is none. The store of a table may
+// have the same name.
+func (s Script) topic(name string) *topicFormat {
+	i := slices.IndexFunc(s.Formats, func(f Format) bool { return f.name == name && f.topic != nil })
 	if i < 0 {
-		return Format{}
+		return nil
 	}
-	return s.Formats[i]
+	return s.Formats[i].topic
 }

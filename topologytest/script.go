@@ -46,7 +46,7 @@ type Script struct {
 	// scenario.
 	Topologies map[string]func(b *topology.Builder)
 	// Formats says how topics and stores are written. A topic without a Format cannot be
-	// sent to, and is not shown.
+	// sent to, and is not shown. A topic and a store of the same name have one each.
 	Formats []Format
 	// Options are those of each driver. With CommitInterval, a scenario decides when to
 	// commit.

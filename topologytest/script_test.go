@@ -2,6 +2,7 @@ package topologytest
 
 import (
 	"errors"
+	"iter"
 	"math"
 	"os"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/millrace-streams/millrace/processor"
 	"github.com/millrace-streams/millrace/serde"
+	"github.com/millrace-streams/millrace/state"
 	"github.com/millrace-streams/millrace/topology"
 )
 
@@ -27,6 +29,33 @@ var script = Script{
 		},
 	},
 	Formats: []Format{Text("in", serde.String, serde.String), Text("out", serde.String, serde.String)},
+}
+
+// A global store has no partitions. Its rows are shown once, in whichever task they are.
+func TestScriptShowsRowsOfGlobalStores(t *testing.T) {
+	t.Parallel()
+	s := Script{
+		Topologies: map[string]func(b *topology.Builder){"prices": func(b *topology.Builder) {
+			prices := topology.GlobalTable(b, "prices", serde.String, serde.String)
+			in := topology.Source(b, "in", serde.String, serde.String)
+			topology.JoinGlobal(in, prices, func(item string) string { return item }, func(_, price string) string { return price }, serde.String).To("out")
+		}},
+		Formats: []Format{Text("prices", serde.String, serde.String), Rows("prices", func(d *Driver, p int32) iter.Seq2[state.Entry[string, string], error] {
+			return Store[state.KeyValueStore[string, string]](d, "prices", p).All()
+		})},
+		Options: []Option{Partitions("in", 3)},
+	}
+	const text = `== Rows
+topology prices
+prices @1s tea=3
+prices @2s rice=2
+rows prices
+  rice=2 @2s
+  tea=3 @1s
+`
+	if got := s.Play(t, text); got != text {
+		t.Errorf("played:\n%s", got)
+	}
 }
 
 const played = `# About this file.

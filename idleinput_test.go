@@ -27,19 +27,28 @@ type idleWorld struct {
 	dir     string
 
 	repartition bool // count behind a repartition topic
+	bulky       bool // the application reads the topic bulk too
+
+	gate chan struct{} // that the records of bulk wait for
 
 	stop func()
 	app  *App
 }
 
 func inIdleWorld(t *testing.T, guarantee Guarantee, repartition bool, f func(*idleWorld)) {
-	dir := t.TempDir()
+	inWorld(t, idleWorld{repartition: repartition}, guarantee, f)
+}
+
+// inWorld is inIdleWorld with a world that has some fields set.
+func inWorld(t *testing.T, w idleWorld, guarantee Guarantee, f func(*idleWorld)) {
+	w.dir = t.TempDir()
 	kafkatest.Virtual(t, func(t *testing.T, cluster *kafkatest.Cluster) {
-		w := &idleWorld{T: t, cluster: cluster, cl: cluster.Client(), line: newLine(cluster.Net.DialContext), dir: dir, repartition: repartition}
+		w.T, w.cluster, w.cl, w.line = t, cluster, cluster.Client(), newLine(cluster.Net.DialContext)
+		w.gate = make(chan struct{})
 		w.run(guarantee)
-		f(w)
+		f(&w)
 		w.stop()
-	}, kfake.NumBrokers(2), kfake.SeedTopics(1, "in", "out"))
+	}, kfake.NumBrokers(2), kfake.SeedTopics(1, "in", "out", "bulk"))
 }
 
 // run starts the application, also again.
@@ -55,12 +64,17 @@ func (w *idleWorld) run(guarantee Guarantee) {
 	topology.Map(counts.Stream(), func(r processor.Record[serde.Windowed[string], int64]) processor.Record[string, string] {
 		return processor.NewRecord(r.Key.Key, fmt.Sprintf("%d in minute %d", r.Value, r.Key.Window.Start/60_000), r.Timestamp)
 	}, serde.String, serde.String).To("out")
+	workers := 1
+	if w.bulky {
+		workers = 2
+		topology.Source(b, "bulk", serde.String, serde.Bytes).ForEach(func(processor.Record[string, []byte]) error { <-w.gate; return nil })
+	}
 	topo, err := b.Build()
 	if err != nil {
 		w.Fatal(err)
 	}
 	w.app, err = New(topo, Config{
-		ApplicationID: "app", Brokers: w.cluster.ListenAddrs(), StateDir: w.dir, Workers: 1, Guarantee: guarantee,
+		ApplicationID: "app", Brokers: w.cluster.ListenAddrs(), StateDir: w.dir, Workers: workers, Guarantee: guarantee, BufferMemory: minBufferMemory,
 		SessionTimeout: 5 * time.Minute, TransactionTimeout: 10 * time.Minute,
 		Logger:        slog.New(slog.NewTextHandler(w.Output(), nil)),
 		ClientOptions: []kgo.Opt{kgo.Dialer(w.line.DialContext)},

@@ -22,8 +22,9 @@ import (
 //
 //   - Kafka confirms that about once a second, for each partition. Windows therefore
 //     close up to a second later than computed. Only confirmed time counts.
-//   - A new record ends the idle time. So does one whose transaction is still open, and
-//     one that is only filtered out in front of the aggregation.
+//   - A new record ends the idle time. So does one whose transaction is still open, one
+//     that is not fetched yet because the memory for records is used up, and one that is
+//     only filtered out in front of the aggregation.
 //   - Updates that an operator of the task holds back until the commit must have been
 //     sent. A record that a punctuator or a commit sends to the aggregation while its
 //     inputs are idle begins the time anew.

@@ -87,3 +87,21 @@ func TestIdleTimeOfTwoInputs(t *testing.T) {
 		}
 	}
 }
+
+// TestRecordsThatWaitAreNotIdle: the task has records of the input, for example because
+// its partition is paused, and has not processed them.
+func TestRecordsThatWaitAreNotIdle(t *testing.T) {
+	t.Parallel()
+	s, told := idleTimes(t, "in")
+	s.confirmEnd(0, 0, 1)
+	s.add("in", in("a", "v", 1))
+	s.confirmEnd(1, 1, 2)
+	s.confirmEnd(1, 1, 3)
+	s.run()
+	s.commit()
+	s.confirmEnd(1, 1, 4)
+	s.confirmEnd(1, 1, 5)
+	if want := [][2]int64{{1, 1}, {4, 4}, {4, 5}}; !slices.Equal(*told, want) {
+		t.Errorf("idle %v, want %v", *told, want)
+	}
+}

@@ -53,9 +53,11 @@ import (
 // A message carries a hash of the encoded value of the left row. If the left row has
 // changed before the response arrives, the response is dropped, and counted as dropped
 // with the reason "stale response"; the changed row gets a response of its own. The serde
-// of the left values must therefore encode equal values as equal bytes. While messages
-// are on their way, the result may show an old row of one of the tables. When all
-// messages have arrived, the result is the join of the two tables.
+// of the left values must therefore encode equal values as equal bytes. A new version of
+// the program may encode them differently: a row then asks again when it gets its first
+// response, so a change of the right table arrives later, and once. While messages are on
+// their way, the result may show an old row of one of the tables. When all messages have
+// arrived, the result is the join of the two tables.
 //
 // The join sees only the updates that the tables forward after it was added. If it is
 // added to an application that has run before, an existing left row is joined when it

@@ -116,6 +116,9 @@ func numbersTopology[V any](t *testing.T, n number[V], opts ...topology.StoreOpt
 	topology.AggregateTable(topology.GroupTable(newest, "by-value", func(v V) string { return fmt.Sprint(n.int(v) % 7) }, serde.String), "by-digit", zero,
 		func(sum V, r processor.Record[string, V]) V { return n.add(sum, r.Value) },
 		func(sum V, r processor.Record[string, V]) V { return n.add(sum, n.negate(r.Value)) }, n.serde, aggregate...)
+	owners := topology.SourceTable(b, "owners", serde.String, serde.String)
+	topology.JoinForeign(newest, owners, "owned", func(v V) (string, bool) { return fmt.Sprint(n.int(v) % 5), true },
+		func(v V, owner string) string { return fmt.Sprint(n.int(v), owner) }, serde.String).Stored("owned-rows")
 	topology.MapValues(in, n.of, n.serde).ToTable("versions", append(table, topology.Versioned(history))...)
 	byKey := topology.GroupByKey(in, "by-key")
 	sums := topology.Aggregate(byKey, "sums", zero, add, n.serde, aggregate...)
@@ -149,6 +152,9 @@ func numberRows(t *testing.T, d *topologytest.Driver) map[string]string {
 			}
 			add(name, e.Key, e.Value, e.Timestamp, err)
 		}
+	}
+	for e, err := range topologytest.Store[state.KeyValueStore[string, string]](d, "owned-rows", 0).All() {
+		add("owned-rows", e.Key, e.Value, 0, err)
 	}
 	for _, name := range []string{"per-window", "near"} {
 		for e, err := range topologytest.Store[windowstore.Store[string, amount]](d, name, 0).All() {
@@ -215,6 +221,9 @@ func runNumbers(t *testing.T, seed uint64, every bool, opts []topology.StoreOpti
 			for _, to := range []*topologytest.Driver{d, reference} {
 				topologytest.Input(to, "in", serde.String, serde.Int64).SendRecord(rec)
 			}
+			if r.IntN(6) == 0 {
+				sendOwner(r, d, reference)
+			}
 			d.Advance(time.Duration(r.IntN(9)) * time.Millisecond)
 			if r.IntN(20) == 0 {
 				d.CrashAll(disks[r.IntN(len(disks))])
@@ -237,6 +246,17 @@ func runNumbers(t *testing.T, seed uint64, every bool, opts []topology.StoreOpti
 	}
 	if len(got) > 0 {
 		t.Fatalf("seed %d: the migrated stores have more rows: %v", seed, got)
+	}
+}
+
+// sendOwner changes or deletes an owner in both applications.
+func sendOwner(r *rand.Rand, to ...*topologytest.Driver) {
+	rec := processor.Record[string, string]{Key: fmt.Sprint(r.IntN(5)), NoValue: r.IntN(4) == 0, Timestamp: processor.TimestampOf(start)}
+	if !rec.NoValue {
+		rec.Value = fmt.Sprint(" of ", r.IntN(100))
+	}
+	for _, d := range to {
+		topologytest.Input(d, "owners", serde.String, serde.String).SendRecord(rec)
 	}
 }
 

@@ -14,5 +14,6 @@
 //  3. The left task joins the Response with its row.
 //
 // Both messages have the [Hash] of the left row. If the row has changed since, the hash
-// of a Response differs from the row's, and the Response is stale.
+// of a Response differs from the row's, and the Response is stale. So is each Response to
+// a row that is encoded differently than when it subscribed.
 package foreign

@@ -12,12 +12,18 @@ import (
 // the rows that the left table has sent last, because these are the rows that have
 // subscribed.
 //
-// A response is stale if its hash is not the row's. The row's own subscription is then on
-// its way, or has already been answered. Kafka Streams drops every stale response. In an
-// inner join this can leave a wrong result forever: the row may have subscribed with
-// Subscribe, which gets no answer if there is no right row. Only the response about the
-// deletion of the right row would remove the result, and that response is stale. If a
-// stale response says that there is no right row, the row therefore asks again.
+// A response is stale if its hash is not the row's. Kafka Streams drops every stale
+// response, because the row's own subscription is then on its way, or has already been
+// answered. In two cases this leaves a wrong result, and the row asks again:
+//
+//   - The row of an inner join may have subscribed with Subscribe, which gets no answer if
+//     there is no right row. Only the response about the deletion of the right row would
+//     remove the result, and that response is stale. The row therefore asks again whenever
+//     a stale response says that there is no right row.
+//   - A row may be encoded differently than when it subscribed: its values were migrated,
+//     or a type has got a field. All responses are then stale. In the life of a task, each
+//     row therefore asks again after its first stale response. What it subscribes with
+//     from then on is encoded as it is now.
 type ForeignResolve[K, A, F, B, R any] struct {
 	ForeignSubscribe[K, A, F] // of the left rows
 
@@ -70,6 +76,8 @@ type foreignResolve[K, A, F, B, R any] struct {
 	result  joinedValues[A, B, R]
 	again   subscriber[K, A, F]
 	updates updates[K, R]
+
+	asked asked
 
 	row   graph.Record[K, A] // the left row of the response
 	state responseState
@@ -152,16 +160,24 @@ func (j *foreignResolve[K, A, F, B, R]) set(r *graph.Record[K, foreign.Response]
 	j.updates.set(r.Key, r.KeyBytes, value, there, int64(r.Timestamp), r.Headers)
 }
 
-// receiveStale receives a stale response. If it says that there is no right row, a row
-// with a foreign key asks again, and any other row has no result. The caller has set the
-// update for that.
+// receiveStale receives a stale response. The row asks again if it must. A row of an inner
+// join that has no foreign key has no result if there is no right row. The caller has set
+// the update for that.
 func (j *foreignResolve[K, A, F, B, R]) receiveStale(r *graph.Record[K, foreign.Response]) error {
 	j.drop(staleResponse)
-	if j.again.of.Left || r.Value.Value != nil {
+	removes := !j.again.of.Left && r.Value.Value == nil
+	key, err := j.again.keys.bytes(r.KeyBytes, r.Key)
+	if err != nil {
+		return err // the row was found with the key
+	}
+	if first := j.asked.first(key); !first && !removes {
 		return nil
 	}
 	// ForeignSubscribe has given an error to the policy, so the row has no foreign key.
 	if err := j.again.find(&j.to, &j.row); err != nil || !j.to.is {
+		if !removes {
+			return nil
+		}
 		return j.updates.send()
 	}
 	if err := j.ask(); err != nil {
@@ -183,4 +199,22 @@ func (j *foreignResolve[K, A, F, B, R]) ask() error {
 		return fmt.Errorf("%s encodes equal values differently each time, so the join cannot tell which responses are for the present row: use a serde whose encoding depends on the value only", serde.Name(j.again.of.Values))
 	}
 	return err
+}
+
+// asked has the keys of rows that have had a stale response. It forgets them when they
+// are too many. A row then asks once more, which costs a subscription and a response.
+type asked map[string]struct{}
+
+const mostAsked = 10_000
+
+// first reports whether a key is new.
+func (a *asked) first(key []byte) bool {
+	if _, known := (*a)[string(key)]; known {
+		return false
+	}
+	if *a == nil || len(*a) == mostAsked {
+		*a = asked{}
+	}
+	(*a)[string(key)] = struct{}{}
+	return true
 }

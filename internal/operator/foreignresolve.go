@@ -16,14 +16,14 @@ import (
 // response, because the row's own subscription is then on its way, or has already been
 // answered. In two cases this leaves a wrong result, and the row asks again:
 //
-//   - The row of an inner join may have subscribed with Subscribe, which gets no answer if
-//     there is no right row. Only the response about the deletion of the right row would
-//     remove the result, and that response is stale. The row therefore asks again whenever
-//     a stale response says that there is no right row.
+//   - The row of an inner join may have subscribed with Subscribe, which gets no answer
+//     if there is no right row. Only the response about the deletion of the right row
+//     would remove the result, and that response is stale. The row therefore asks again
+//     whenever a stale response says that there is no right row.
 //   - A row may be encoded differently than when it subscribed: its values were migrated,
-//     or a type has got a field. All responses are then stale. In the life of a task, each
-//     row therefore asks again after its first stale response. What it subscribes with
-//     from then on is encoded as it is now.
+//     or a type has got a field. All responses are then stale. In the life of a task,
+//     each row therefore asks again after its first stale response. What it subscribes
+//     with from then on is encoded as it is now.
 type ForeignResolve[K, A, F, B, R any] struct {
 	ForeignSubscribe[K, A, F] // of the left rows
 
@@ -160,9 +160,9 @@ func (j *foreignResolve[K, A, F, B, R]) set(r *graph.Record[K, foreign.Response]
 	j.updates.set(r.Key, r.KeyBytes, value, there, int64(r.Timestamp), r.Headers)
 }
 
-// receiveStale receives a stale response. The row asks again if it must. A row of an inner
-// join that has no foreign key has no result if there is no right row. The caller has set
-// the update for that.
+// receiveStale receives a stale response. The row asks again if it must. A row of an
+// inner join that has no foreign key has no result if there is no right row. The caller
+// has set the update for that.
 func (j *foreignResolve[K, A, F, B, R]) receiveStale(r *graph.Record[K, foreign.Response]) error {
 	j.drop(staleResponse)
 	removes := !j.again.of.Left && r.Value.Value == nil

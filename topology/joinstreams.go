@@ -27,7 +27,8 @@ import (
 // Records without a key or without a value are dropped, and counted as dropped.
 //
 // If a stream is joined with itself, there is only the store <name>-left. If the windows
-// include a difference of 0, each record is then also joined with itself.
+// include a difference of 0, each record is then also joined with itself. No record waits
+// for a partner then, in a left or outer join either.
 //
 // As for [Join], the topics behind the two streams must have the same number of
 // partitions. Keys that may have changed are repartitioned, through the topics
@@ -140,6 +141,9 @@ func joinWindow[K, A, B, R any](left Stream[K, A], right Stream[K, B], name stri
 	}
 	if self {
 		of.Right = of.Left
+		if of.Span.Before >= 0 && of.Span.After >= 0 {
+			of.Waiting = "" // each record is a partner of itself
+		}
 	}
 	n.make = of.New
 	this := b.addBefore(n, &node{kind: graph.Processor, op: j.op, make: operator.WindowJoinSide[K, A, B, R]{}.New}, "left", left.n)
@@ -183,7 +187,7 @@ func joinStores[K, A, B, R any](j operator.WindowJoin[K, A, B, R], left Stream[K
 	if j.Right != j.Left {
 		uses = append(uses, storeUse{spec: store.NewJoinRows(j.Right, right.keys, right.values, w.size(), w.retention(), o.ofStore()), table: true})
 	}
-	if j.Rule != (operator.JoinRule{}) {
+	if j.Waits() {
 		keys, values := operator.WaitingKeys(left.keys), operator.WaitingValues(left.values, right.values)
 		uses = append(uses, storeUse{spec: store.NewKeyValue(j.Waiting, keys, values, o.ofStore()), waiting: true})
 	}

@@ -21,6 +21,7 @@ type streamsJoin struct {
 	kind   string
 	window topology.JoinWindows
 	size   int64 // of the window, in ms
+	within bool  // records with equal timestamps are joined
 	join   joiner
 	values *dynamic
 	opts   []topology.JoinWindowOption
@@ -70,7 +71,7 @@ func (j *streamsJoin) readWindow(w op) error {
 		return err
 	}
 	before, after, grace := bounds(w)
-	j.size = before + after
+	j.size, j.within = before+after, before >= 0 && after >= 0
 	j.window = topology.Within(0).Before(duration(before)).After(duration(after)).Grace(duration(grace))
 	return nil
 }
@@ -146,7 +147,7 @@ func (s streamOf[K]) joinWindow(other stream, j streamsJoin) (stream, []storeRea
 	if s.s != right.s {
 		readers = append(readers, joinReader[K](j.name+"-right", right.keys, right.values, j.size))
 	}
-	if j.kind != "inner" {
+	if ownPartner := s.s == right.s && j.within; j.kind != "inner" && !ownPartner {
 		readers = append(readers, waitingReader[K](j.name+"-unmatched"))
 	}
 	return joined, readers, nil

@@ -19,6 +19,7 @@ type modelOfClosing struct {
 	rows     string // the changelog of the aggregation
 	window   op
 	suppress bool
+	emit     bool      // on close
 	keep     predicate // of a filter in front of the suppress; may be nil
 	values   *dynamic  // of the aggregation
 
@@ -27,22 +28,33 @@ type modelOfClosing struct {
 
 // modelOfClosingOf returns the model of a case; nil if the case does anything else.
 func modelOfClosingOf(s *subject) *modelOfClosing {
-	m := &modelOfClosing{c: s.c}
-	closes := false
+	m, closes := modelOfWindowsOf(s)
+	if !closes {
+		return nil
+	}
+	return m
+}
+
+// modelOfWindowsOf returns the model of a case that aggregates windows, and does little
+// else; nil for other cases. closes reports whether results are sent when windows are
+// closed.
+func modelOfWindowsOf(s *subject) (m *modelOfClosing, closes bool) {
+	m = &modelOfClosing{c: s.c}
 	for _, o := range s.c.Topology {
 		switch o.text("op") {
 		case "stream":
 			if m.from != "" {
-				return nil
+				return nil, false
 			}
 			m.from = o.text("topic")
 		case "windowedBy":
-			m.window, closes = o.child("window"), o.text("emit") == "close"
+			m.window, m.emit = o.child("window"), o.text("emit") == "close"
+			closes = m.emit
 		case "count", "reduce", "aggregate":
 			m.aggregation = o
 		case "filter":
 			if m.aggregation == nil {
-				return nil
+				return nil, false
 			}
 			m.keep = must(predicateOf(o.text("fn")))
 		case "suppress":
@@ -51,15 +63,15 @@ func modelOfClosingOf(s *subject) *modelOfClosing {
 		case "to":
 			m.to = o.text("topic")
 		default:
-			return nil
+			return nil, false
 		}
 	}
-	if !closes || m.aggregation == nil || m.window.text("type") == "unlimited" || len(s.o.built.stores) == 0 {
-		return nil
+	if m.aggregation == nil || m.window.text("type") == "unlimited" || len(s.o.built.stores) == 0 {
+		return nil, false
 	}
 	rows := s.o.built.stores[0]
 	m.rows, m.values = internalTopic(rows.name, "changelog"), rows.values
-	return m
+	return m, closes
 }
 
 // delay is how many ms after its end a window is closed.
@@ -171,7 +183,7 @@ func resultsOfClosedWindows(s *subject, d difference) bool {
 	case inInternal:
 		return m.suppress && d.topic != m.rows
 	case inStores:
-		return !m.suppress && isSubset(d.gotRows, d.wantRows)
+		return m.emit && isSubset(d.gotRows, d.wantRows)
 	}
 	return true
 }

@@ -141,7 +141,7 @@ func (c *comparison) gotRows(r storeReader, rows []row, kind string) (out []stri
 		at := ""
 		if isWindow(kind) {
 			at = fmt.Sprintf("[%d-", row.start)
-			if row.end < math.MaxInt64/2 && row.end > 0 {
+			if row.end < math.MaxInt64/2 && row.end >= 0 {
 				at += fmt.Sprint(row.end)
 			}
 		}

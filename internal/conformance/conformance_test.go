@@ -91,7 +91,7 @@ func judge(t *testing.T, c, variant *testCase, list *departures, opts ...topolog
 	if why := list.byVariant(c, variant, o); why != "" {
 		return result{departs, why}
 	}
-	return fail(t, show3(found))
+	return fail(t, show3(list.uncovered(c, o, found)))
 }
 
 func fail(t *testing.T, why string) result {
@@ -99,7 +99,7 @@ func fail(t *testing.T, why string) result {
 	return result{fails, why}
 }
 
-// show3 returns the first differences.
+// show3 describes the first differences.
 func show3(found []difference) string {
 	var out []string
 	for _, d := range found[:min(3, len(found))] {

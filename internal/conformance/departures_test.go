@@ -53,17 +53,30 @@ func loadDepartures(t *testing.T) *departures {
 func (d *departures) find(c *testCase, o *observed, found []difference) string {
 	var reasons []string
 	for _, f := range found {
-		i := slices.IndexFunc(d.Rules, func(one *departure) bool {
-			return slices.Contains(one.Only, f.aspect) && rules[one.Name](&subject{c, o}, f)
-		})
-		if i < 0 {
+		rule := d.ruleFor(c, o, f)
+		if rule == nil {
 			return ""
 		}
-		if !slices.Contains(reasons, d.Rules[i].Reason) {
-			reasons = append(reasons, d.Rules[i].Reason)
+		if !slices.Contains(reasons, rule.Reason) {
+			reasons = append(reasons, rule.Reason)
 		}
 	}
 	return strings.Join(reasons, "; ")
+}
+
+// uncovered returns the differences that no rule allows.
+func (d *departures) uncovered(c *testCase, o *observed, found []difference) []difference {
+	return slices.DeleteFunc(slices.Clone(found), func(f difference) bool { return d.ruleFor(c, o, f) != nil })
+}
+
+// ruleFor returns the first rule that allows a difference, or nil.
+func (d *departures) ruleFor(c *testCase, o *observed, f difference) *departure {
+	for _, one := range d.Rules {
+		if slices.Contains(one.Only, f.aspect) && rules[one.Name](&subject{c, o}, f) {
+			return one
+		}
+	}
+	return nil
 }
 
 // byVariant returns why a case may give the results of its variant. The final content of

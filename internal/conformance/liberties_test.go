@@ -135,16 +135,16 @@ func (s *shapes) joinsOfStreams() {
 	}
 }
 
-// oneStoreForOneStream removes the second store of a stream that is joined with itself.
+// oneStoreForOneStream removes the stores that a stream does not need which is joined
+// with itself.
 func (s *shapes) oneStoreForOneStream() {
 	for _, n := range s.joins() {
-		right := n.name + "-right"
-		if slices.Contains(n.what, right) {
+		if slices.Contains(n.what, n.name+"-right") {
 			continue
 		}
 		for _, t := range s.theirs.nodes {
 			if t.usesStoreOf(n) {
-				t.what = slices.DeleteFunc(t.what, func(store string) bool { return store == right })
+				t.what = slices.DeleteFunc(t.what, func(store string) bool { return !slices.Contains(n.what, store) })
 			}
 		}
 	}

@@ -6,10 +6,11 @@ import (
 	"slices"
 
 	"github.com/millrace-streams/millrace/internal/jointest"
+	"github.com/millrace-streams/millrace/topologytest"
 )
 
-// sessionModel is a model of an aggregation of sessions whose results are sent when they
-// are closed. A session that was sent is not merged into another one.
+// sessionModel is a model of an aggregation of sessions. A session that was closed is not
+// merged into another one.
 type sessionModel struct {
 	*modelOfClosing
 
@@ -72,14 +73,16 @@ func (m *sessionModel) step(st *step) {
 	if merged.end >= closed {
 		slices.SortFunc(found, func(a, b modelSession) int { return cmp.Compare(a.end, b.end) })
 		m.fold(&merged, found, st)
-		m.open = append(others, merged)
+		if m.open = others; merged.value != nil {
+			m.open = append(m.open, merged)
+		}
 	}
 	m.open = slices.DeleteFunc(m.open, func(s modelSession) bool { return s.end < closed })
 }
 
 // fold makes the value of a session, and writes the changelog.
 func (m *sessionModel) fold(merged *modelSession, found []modelSession, st *step) {
-	value := m.initial()
+	value, same := m.initial(), false
 	for i, s := range found {
 		if value = s.value; i > 0 {
 			value = must(m.merge(found[0].value, s.value))
@@ -87,6 +90,8 @@ func (m *sessionModel) fold(merged *modelSession, found []modelSession, st *step
 		found[0].value = value
 		if s.start != merged.start || s.end != merged.end || s.start != s.end {
 			m.log = append(m.log, m.logged(s, nil, st))
+		} else {
+			same = true
 		}
 	}
 	serdes := must(serdesOf(m.c, st.Pipe))
@@ -95,7 +100,9 @@ func (m *sessionModel) fold(merged *modelSession, found []modelSession, st *step
 		v = must(serdes.value.Decode(data))
 	}
 	merged.value = must(m.add(nil, v, value))
-	m.log = append(m.log, m.logged(*merged, merged.value, st))
+	if merged.value != nil || same {
+		m.log = append(m.log, m.logged(*merged, merged.value, st))
+	}
 }
 
 func (m *sessionModel) logged(s modelSession, value any, st *step) jointest.Output {
@@ -116,4 +123,30 @@ func (m *sessionModel) agrees(s *subject) bool {
 		}
 	}
 	return true
+}
+
+// mergedInitials allows other aggregates of sessions whose initial aggregate is not
+// neutral: if it is merged with an aggregate, the result is another one. Changelog and
+// results must be exactly those of the model, which merges sessions only.
+func mergedInitials(s *subject, d difference) bool {
+	m, closes := modelOfWindowsOf(s)
+	if m == nil || closes || m.keep != nil || m.window.text("type") != "session" || m.aggregation.text("op") != "aggregate" {
+		return false
+	}
+	model := newSessionModel(m)
+	initial := model.initial()
+	if v := must(initializedBy(m.values)); javaText(must(model.merge(initial, v))) == javaText(v) || !model.agrees(s) {
+		return false
+	}
+	return d.topic == "" || d.topic == m.rows || slices.EqualFunc(s.o.steps[d.step-1].topics[m.rows], d.got, func(a, b topologytest.Record) bool {
+		return equalBytes(a.Key, b.Key) && equalBytes(a.Value, b.Value)
+	})
+}
+
+// initializedBy returns any aggregate of a serde.
+func initializedBy(values *dynamic) (any, error) {
+	if values.name == "long" {
+		return int64(7), nil
+	}
+	return values.json([]byte(`"x"`))
 }

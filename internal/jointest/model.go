@@ -32,9 +32,12 @@ type Output struct {
 	At         int64
 }
 
-// Join is a join of two streams of text. The result of a pair is "left+right"; of a
-// record without a partner, "left+null" or "null+right".
+// Join is a join of two streams of text.
 type Join struct {
+	// Joiner makes the value of a result. It gets nil for the missing record. The default
+	// joins the texts: "left+right", and "left+null" or "null+right" without a partner.
+	Joiner func(left, right []byte) []byte
+
 	Kind                 Kind
 	Before, After, Grace int64 // ms
 
@@ -72,7 +75,7 @@ func (j *Join) Add(r Record) {
 		if r.Right {
 			left, right = o, r
 		}
-		j.send(r.Key, string(left.Value)+"+"+string(right.Value), max(r.At, o.At))
+		j.send(r.Key, j.Value(left.Value, right.Value), max(r.At, o.At))
 	}
 	if len(partners) == 0 && j.alone(r) {
 		j.withoutPartner(r)
@@ -156,16 +159,32 @@ func (j *Join) keep(r Record) {
 	j.rows[r.Right] = append(j.rows[r.Right], r)
 }
 
-func (j *Join) send(key []byte, value string, at int64) {
-	j.Out = append(j.Out, Output{key, []byte(value), at})
+func (j *Join) send(key, value []byte, at int64) {
+	j.Out = append(j.Out, Output{key, value, at})
 }
 
-func (j *Join) sendAlone(r Record) {
-	text := string(r.Value) + "+null"
+func (j *Join) sendAlone(r Record) { j.send(r.Key, j.Alone(r), r.At) }
+
+// Alone returns the value of the result of a record without a partner.
+func (j *Join) Alone(r Record) []byte {
 	if r.Right {
-		text = "null+" + string(r.Value)
+		return j.Value(nil, r.Value)
 	}
-	j.send(r.Key, text, r.At)
+	return j.Value(r.Value, nil)
+}
+
+// Value returns the value of a result. It gets nil for a missing record.
+func (j *Join) Value(left, right []byte) []byte {
+	if j.Joiner != nil {
+		return j.Joiner(left, right)
+	}
+	text := func(v []byte) string {
+		if v == nil {
+			return "null"
+		}
+		return string(v)
+	}
+	return []byte(text(left) + "+" + text(right))
 }
 
 // gone logs that the waiting records with a key and timestamp are gone, once for all.

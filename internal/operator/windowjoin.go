@@ -24,13 +24,18 @@ type WindowJoin[K, A, B, R any] struct {
 	Name string // the name of the join's stream time
 	// Names of stores; the same store if a stream is joined with itself.
 	Left, Right string
-	Waiting     string // name of the store of the records that wait for a partner
-	Keys        serde.Serde[K]
-	Span        JoinSpan
-	Rule        JoinRule
-	Join        RowJoiner[A, B, R]
-	Out         serde.Serde[R]
+	// Name of the store of the records that wait for a partner; empty if each record is
+	// its own partner.
+	Waiting string
+	Keys    serde.Serde[K]
+	Span    JoinSpan
+	Rule    JoinRule
+	Join    RowJoiner[A, B, R]
+	Out     serde.Serde[R]
 }
+
+// Waits reports whether records wait for a partner.
+func (c WindowJoin[K, A, B, R]) Waits() bool { return c.Rule != (JoinRule{}) && c.Waiting != "" }
 
 // timedRows is the part of a store's instance that one side of a join needs.
 type timedRows[V any] interface {
@@ -77,7 +82,7 @@ func (c WindowJoin[K, A, B, R]) New(t graph.Task, n *graph.Node, children []any)
 		results: &j.windowJoinResults, own: right, other: left, keeps: c.Left != c.Right,
 		before: c.Span.After, after: c.Span.Before, lookBack: c.Span.Before + c.Span.Grace, alone: c.Rule.RightAlone, join: c.Join.Flip(),
 	}
-	if c.Rule == (JoinRule{}) {
+	if !c.Waits() {
 		return j, nil
 	}
 	return j, j.openWaiting(t, c.Waiting)
@@ -164,7 +169,7 @@ type joinSide[K, V, O, R any] struct {
 	lookBack int64
 	alone    bool
 	join     RowJoiner[V, O, R]
-	waits    waiter[K, V] // the waiting records of this side; nil unless alone
+	waits    waiter[K, V] // the waiting records of this side; nil unless they wait
 	partners waited       // those of the other side; nil if they do not wait
 	found    []*engine.TimedRow[O]
 }
@@ -215,6 +220,8 @@ func (s *joinSide[K, V, O, R]) receive(r *graph.Record[K, V], key []byte) error 
 	// A record that is not kept would miss its later partners.
 	waits := s.alone && !joined && at >= s.own.DeletedBefore() && engine.Later(at, s.lookBack) >= int64(*s.results.streamTime)
 	switch {
+	case waits && s.waits == nil:
+		// The other side joins the record with itself.
 	case waits:
 		if err := s.waits.add(r, key, s.results.origin(r.Headers)); err != nil {
 			return s.results.broken(err)

@@ -6,10 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -44,11 +41,6 @@ type meter struct {
 	number  int // of runs
 }
 
-const (
-	words     = 10_000
-	valueSize = 100
-)
-
 func newMeter(brokers []string, pid int, dir string) (*meter, error) {
 	client, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.ProducerLinger(0))
 	if err != nil {
@@ -59,26 +51,27 @@ func newMeter(brokers []string, pid int, dir string) (*meter, error) {
 
 func (m *meter) close() { m.client.Close() }
 
-// flow measures what a program costs while records come at a rate.
-func (m *meter) flow(ctx context.Context, p program, rate int) (c cost, err error) {
-	err = m.run(ctx, p, flowPartitions, func(ctx context.Context, pid int, in string) error {
-		if err := m.produce(ctx, in, rate, warm); err != nil {
+// flow measures what a program costs while the records of a job come at a rate.
+func (m *meter) flow(ctx context.Context, j job, p program, rate int, lasts times) (c cost, err error) {
+	err = m.run(ctx, j, p, flowPartitions, func(ctx context.Context, pid int, in string) error {
+		flow := flow{records: j.records(), topic: in, rate: rate}
+		if err := m.produce(ctx, flow, lasts.warm); err != nil {
 			return err
 		}
 		count, err := m.countTransactions(ctx)
 		if err != nil {
 			return err
 		}
-		used, err := m.used(pid, func() error { return m.produce(ctx, in, rate, measure) })
+		used, err := m.used(pid, func() error { return m.produce(ctx, flow, lasts.measure) })
 		if err != nil {
 			return err
 		}
 		n, err := count()
-		records := float64(rate) * measure.Seconds()
+		records := float64(rate) * lasts.measure.Seconds()
 		c = cost{
 			app:          float64(used.app.Microseconds()) / records,
 			broker:       float64(used.broker.Microseconds()) / records,
-			transactions: float64(n) / measure.Seconds(),
+			transactions: float64(n) / lasts.measure.Seconds(),
 		}
 		return err
 	})
@@ -86,16 +79,16 @@ func (m *meter) flow(ctx context.Context, p program, rate int) (c cost, err erro
 }
 
 // idle measures what a program costs while no records come.
-func (m *meter) idle(ctx context.Context, p program) (i idleness, err error) {
-	err = m.run(ctx, p, idlePartitions, func(ctx context.Context, pid int, _ string) error {
-		if err := pause(ctx, idleWarm); err != nil {
+func (m *meter) idle(ctx context.Context, j job, p program, lasts times) (i idleness, err error) {
+	err = m.run(ctx, j, p, idlePartitions, func(ctx context.Context, pid int, _ string) error {
+		if err := pause(ctx, lasts.warm); err != nil {
 			return err
 		}
-		used, err := m.used(pid, func() error { return pause(ctx, measure) })
+		used, err := m.used(pid, func() error { return pause(ctx, lasts.measure) })
 		if err != nil {
 			return err
 		}
-		i.app, i.broker = used.app.Seconds()/measure.Seconds(), used.broker.Seconds()/measure.Seconds()
+		i.app, i.broker = used.app.Seconds()/lasts.measure.Seconds(), used.broker.Seconds()/lasts.measure.Seconds()
 		i.memory, err = usage.Memory(pid)
 		return err
 	})
@@ -105,7 +98,7 @@ func (m *meter) idle(ctx context.Context, p program) (i idleness, err error) {
 // run starts a program, and ends it when the activity has returned. If the program ends
 // before, the context of the activity is cancelled, and run returns what the program
 // said.
-func (m *meter) run(ctx context.Context, p program, partitions int32, activity func(ctx context.Context, pid int, in string) error) (err error) {
+func (m *meter) run(ctx context.Context, j job, p program, partitions int32, activity func(ctx context.Context, pid int, in string) error) (err error) {
 	m.number++
 	application := fmt.Sprintf("flow-%d-%d", os.Getpid(), m.number)
 	in, out := application+"-in", application+"-out"
@@ -114,11 +107,8 @@ func (m *meter) run(ctx context.Context, p program, partitions int32, activity f
 	}
 	defer func() { err = errors.Join(err, m.remove(context.WithoutCancel(ctx), application)) }()
 	var stderr bytes.Buffer
-	cmd := exec.Command(p.path)
+	cmd := j.command(p, started{brokers: m.brokers, application: application, dir: filepath.Join(m.dir, application), in: in, out: out})
 	cmd.Stderr = &stderr
-	cmd.Env = append(os.Environ(),
-		"BROKERS="+m.brokers[0], "APP_ID="+application, "STATE_DIR="+filepath.Join(m.dir, application), "WORKLOAD=countbyvalue",
-		"EOS=true", "THREADS=2", "INPUT="+in, "OUTPUT="+out)
 	// A script may start the program, so both are in a group of processes.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
@@ -165,12 +155,17 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// produce writes records at a rate for some time. The value's first word is the one that
-// is counted.
-func (m *meter) produce(ctx context.Context, topic string, rate int, during time.Duration) error {
+// flow is a flow of records to a topic.
+type flow struct {
+	records func() *kgo.Record // the next one, without its topic
+	topic   string
+	rate    int // records per second
+}
+
+// produce writes the records of a flow for some time.
+func (m *meter) produce(ctx context.Context, f flow, during time.Duration) error {
 	const step = 10 * time.Millisecond
 	var failed atomic.Pointer[error]
-	padding := strings.Repeat("x", valueSize)
 	tick := time.NewTicker(step)
 	defer tick.Stop()
 	start, sent := time.Now(), 0
@@ -181,10 +176,10 @@ func (m *meter) produce(ctx context.Context, topic string, rate int, during time
 			return ctx.Err()
 		}
 		elapsed = min(time.Since(start), during)
-		for ; sent < int(elapsed.Seconds()*float64(rate)); sent++ {
-			key := "word-" + strconv.Itoa(sent*7919%words)
-			value := key + " " + strconv.Itoa(sent) + " " + padding
-			m.client.Produce(ctx, &kgo.Record{Topic: topic, Key: []byte(key), Value: []byte(value)}, func(_ *kgo.Record, err error) {
+		for ; sent < int(elapsed.Seconds()*float64(f.rate)); sent++ {
+			r := f.records()
+			r.Topic = f.topic
+			m.client.Produce(ctx, r, func(_ *kgo.Record, err error) {
 				if err != nil {
 					failed.Store(&err)
 				}

@@ -147,10 +147,13 @@ func TestGlobalTable(t *testing.T) {
 	}, kfake.SeedTopics(2, "orders", "out"), kfake.SeedTopics(3, "prices"))
 }
 
-// applied returns how many offsets of its topic the first global store has applied.
+// applied returns how many offsets of its topic the only global store has applied. It is
+// 0 before the application has opened the store.
 func applied(app *running) (sum int64) {
-	for _, p := range app.Snapshot().Globals[0].Partitions {
-		sum += p.Committed
+	for _, g := range app.Snapshot().Globals {
+		for _, p := range g.Partitions {
+			sum += p.Committed
+		}
 	}
 	return sum
 }

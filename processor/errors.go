@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"runtime"
 	"strings"
 	"time"
 )
@@ -246,14 +247,16 @@ func (e *PanicError) Error() string {
 
 // place finds the function that panicked in the stack as runtime/debug.Stack writes it. A
 // frame takes two lines. The function is the first below panic that does not belong to
-// the runtime.
+// the runtime. If a function of this library has refused how it was called, such as
+// state.Open, the function is the one that has called it.
 func (e *PanicError) place() string {
+	_, crashed := e.Value.(runtime.Error)
 	lines := strings.Split(string(e.Stack), "\n")
 	for i, below := 1, false; i+1 < len(lines); i += 2 {
 		switch f := lines[i]; {
 		case strings.HasPrefix(f, "panic("):
 			below = true
-		case below && !strings.HasPrefix(f, "runtime."):
+		case below && !strings.HasPrefix(f, "runtime.") && (crashed || !refuses(f)):
 			if args := strings.LastIndexByte(f, '('); args > 0 {
 				f = f[:args]
 			}
@@ -262,6 +265,20 @@ func (e *PanicError) place() string {
 		}
 	}
 	return ""
+}
+
+// refuses reports whether a function is of a package that panics if it is called in the
+// wrong way by a processor. f has the path of its package.
+func refuses(f string) bool {
+	f, own := strings.CutPrefix(f, "github.com/millrace-streams/millrace/")
+	if !own {
+		return false
+	}
+	switch pkg, _, _ := strings.Cut(f, "."); pkg {
+	case "processor", "state", "windowstore", "sessionstore", "versionedstore", "internal/store":
+		return true
+	}
+	return false
 }
 
 // Unwrap returns the panic's value if it was an error.

@@ -30,9 +30,13 @@ func TestPanicErrorSaysWhere(t *testing.T) {
 		f    func()
 		want []string
 	}{
-		"explicit":     {func() { panic(errors.New("boo")) }, []string{"panic: boo, in processor_test.TestPanicErrorSaysWhere.", "(panic_test.go:"}},
-		"nil map":      {func() { new(orders).add("1") }, []string{"panic: assignment to entry in nil map, in processor_test.(*orders).add (panic_test.go:24)"}},
-		"nil pointer":  {func() { none.add("1") }, []string{"nil pointer dereference, in processor_test.(*orders).add (panic_test.go:24)"}},
+		"explicit":    {func() { panic(errors.New("boo")) }, []string{"panic: boo, in processor_test.TestPanicErrorSaysWhere.", "(panic_test.go:"}},
+		"nil map":     {func() { new(orders).add("1") }, []string{"panic: assignment to entry in nil map, in processor_test.(*orders).add (panic_test.go:24)"}},
+		"nil pointer": {func() { none.add("1") }, []string{"nil pointer dereference, in processor_test.(*orders).add (panic_test.go:24)"}},
+		"own function": {func() {
+			processor.FixedKeyContext[string, string]{}.Forward(processor.FixedKeyRecord[string, string]{})
+		},
+			[]string{"the zero FixedKeyRecord", ", in processor_test.TestPanicErrorSaysWhere.", "(panic_test.go:"}},
 		"from a panic": {func() { defer func() { panic(recover()) }(); panic("first") }, []string{"panic: first", "(panic_test.go:"}},
 	} {
 		text := caught(c.f).Error()

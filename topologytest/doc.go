@@ -40,5 +40,7 @@
 //   - lost or slow brokers;
 //   - refusals by the broker, other than by size;
 //   - compaction and retention of topics;
-//   - pauses: a Retry does not wait.
+//   - pauses: a Retry does not wait;
+//   - combining in front of an aggregation (see topology.Combine): the repartition topic
+//     gets each record. The rows of the table are the same.
 package topologytest

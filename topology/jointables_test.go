@@ -51,6 +51,19 @@ func TestJoinTables(t *testing.T) {
 	}
 }
 
+// TestJoinBehindStoredFilter: the filter does not know which rows were there, but the
+// store of its result does. Deletions that delete nothing are not forwarded.
+func TestJoinBehindStoredFilter(t *testing.T) {
+	t.Parallel()
+	b := New()
+	left := SourceTable(b, "l", serde.String, serde.String, WithoutStore()).Filter(startsWithY).Stored("kept")
+	LeftJoinTables(left, SourceTable(b, "r", serde.String, serde.String), maybe, serde.String).Stream().To("out")
+	f := run(t, b, graphtest.WithEveryUpdate())
+	f.Feed("r", "k:x@0")
+	f.Feed("l", "k:n@1", "k:y@2", "k:n@3", "k:n@4", "k:-@5")
+	f.Expect("out k:y+xtrue@2", "out k:-@3")
+}
+
 // TestMergedJoinTables: both rows change between two commits. The updates of the result
 // are consistent with one another, and rows that are deleted together are deleted.
 func TestMergedJoinTables(t *testing.T) {

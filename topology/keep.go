@@ -64,7 +64,8 @@ func (s Stream[K, V]) ToTable(name string, opts ...ToTableOption) Table[K, V] {
 // Stored keeps the rows of a table in a store of its own, with the given name. The rows
 // can be queried there. The returned table forwards what a table with a store forwards. A
 // row keeps its timestamp. Stored is for tables without a store, but any table can be
-// stored once more.
+// stored once more. Behind Filter, it does not forward the deletion of a row that it does
+// not have, if an operator on the result needs old values.
 func (t Table[K, V]) Stored(name string, opts ...TableOption) Table[K, V] {
 	o := chosenTable(opts)
 	in := flow[K, V]{b: t.b, n: t.n, keys: t.keys, values: t.values}
@@ -84,7 +85,11 @@ func (b *Builder) addNamedTable(op, name string, parent *node) *node {
 // keep makes n the node of a table. The rows of the table are the records of the stream.
 func keep[K, V any](s flow[K, V], n *node, store string, o tableOptions) Table[K, V] {
 	store = s.b.keep(n, store, serdes{s.keys, s.values}, o)
-	n.make = operator.Keep[K, V]{Store: store, Keys: s.keys, Values: s.values, EveryUpdate: o.everyUpdate, OfTable: n.op == "stored", EveryDeletion: o.fromTopic}.New
+	ofTable := n.op == "stored"
+	n.make = operator.Keep[K, V]{
+		Store: store, Keys: s.keys, Values: s.values, EveryUpdate: o.everyUpdate, EveryDeletion: o.fromTopic,
+		OfTable: ofTable, OfFilter: ofTable && (s.n.op == "filter" || s.n.op == "filterNot"),
+	}.New
 	t := Table[K, V]{b: s.b, n: n, name: store, keys: s.keys, values: s.values}
 	if store != "" {
 		t.rows = rows[K, V]{operator.StoredRows[K, V]{Store: store, Keys: s.keys}, []*node{n}, o.history}

@@ -13,8 +13,8 @@ import (
 // If a row no longer passes, it is deleted in the result. Whether a row that does not
 // pass was there before is known only if the table, or one that it is derived from, has a
 // store. With a store, a row that is absent before and after is not forwarded. Without a
-// store, each row that does not pass is forwarded as a deletion. Updates keep their
-// order, timestamps and headers.
+// store, and if the table is [Versioned], each row that does not pass is forwarded as a
+// deletion. Updates keep their order, timestamps and headers.
 func (t Table[K, V]) Filter(keep func(V) bool, opts ...Option) Table[K, V] {
 	return filterTable(t, "filter", keep, opts, func(r *graph.Record[K, V]) (bool, error) { return keep(r.Value), nil })
 }
@@ -38,7 +38,7 @@ func (t Table[K, V]) FilterRecord(keep func(processor.Record[K, V]) (bool, error
 }
 
 func filterTable[K, V any](t Table[K, V], op string, given any, opts []Option, keep func(*graph.Record[K, V]) (bool, error)) Table[K, V] {
-	t.n = t.b.addFunc(&node{op: op, table: true, make: operator.TableFilter[K, V]{Keep: keep}.New}, opts, t.n, given)
+	t.n = t.b.addFunc(&node{op: op, table: true, make: operator.TableFilter[K, V]{Keep: keep, Versioned: t.rows.history > 0}.New}, opts, t.n, given)
 	t.name = ""
 	if t.rows.view != nil {
 		t.rows.view = operator.FilteredRows[K, V]{Of: t.rows.view, Keep: keep}

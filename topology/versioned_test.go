@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/millrace-streams/millrace/processor"
 	"github.com/millrace-streams/millrace/serde"
 	"github.com/millrace-streams/millrace/topology"
 	"github.com/millrace-streams/millrace/topologytest"
@@ -59,6 +60,24 @@ func TestJoinWithDerivedVersions(t *testing.T) {
 	}
 	if want := "[vn0true vfalse vn2true vn4true]"; fmt.Sprint(got) != want {
 		t.Errorf("results %v, want %s", got, want)
+	}
+}
+
+// TestFilterPassesDeletionsOfVersions: an earlier version was passed on behind the newest
+// one, which does not pass. The deletion of the row comes last.
+func TestFilterPassesDeletionsOfVersions(t *testing.T) {
+	t.Parallel()
+	b := topology.New()
+	table := topology.SourceTable(b, "t", serde.String, serde.Int64, topology.Versioned(time.Hour))
+	table.Filter(func(n int64) bool { return n%2 == 0 }).Stream().To("out")
+	d := start(b)
+	rows := topologytest.Input(d, "t", serde.String, serde.Int64)
+	rows.Send("k", 1, time.UnixMilli(30))
+	rows.Send("k", 2, time.UnixMilli(26))
+	rows.SendRecord(processor.Record[string, int64]{Key: "k", NoValue: true, Timestamp: 45})
+	records := topologytest.Output(d, "out", serde.String, serde.Int64).Records()
+	if n := len(records); n == 0 || !records[n-1].NoValue {
+		t.Errorf("records %v, want a deletion at the end", records)
 	}
 }
 

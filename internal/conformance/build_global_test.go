@@ -114,6 +114,9 @@ func (b *builder) globalOf(params op) (topology.Global[any, any], bool) {
 
 // globalLookup forwards the value of the record and that of its key in a global store.
 func (h *handler) globalLookup(r processor.Record[any, any]) error {
+	if r.Key == nil {
+		return errNullArg // as Get in Java
+	}
 	v, ok, err := state.OpenGlobal(h.ctx, h.global).Get(r.Key)
 	if err != nil {
 		return err

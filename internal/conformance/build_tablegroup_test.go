@@ -27,6 +27,7 @@ func (b *builder) groupTable(o op, t table) error {
 		return err
 	}
 	values, err := serdeOr(o.text("value"), t.valueSerde())
+	b.built.grouped = values
 	b.groupedTables[o.id()] = &tableGroup{o.text("name"), func(name string) topology.GroupedTable[any, any] {
 		return t.group(name, f, keys, values, b.built.nullKeys)
 	}, keys, values}

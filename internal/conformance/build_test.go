@@ -29,6 +29,9 @@ type built struct {
 	// not in Millrace.
 	ownChangelogs map[string]bool
 
+	// grouped is the serde of the values of the last grouped table.
+	grouped *dynamic
+
 	// nullKeys is the number of records without a key that reached a repartition. Kafka
 	// Streams drops them without counting them.
 	nullKeys *int64

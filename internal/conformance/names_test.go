@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"cmp"
 	"regexp"
 	"slices"
 	"strings"
@@ -31,7 +32,7 @@ func namesOf(c *testCase) *names {
 	for _, topic := range c.InternalTopics {
 		all = append(all, madeUp.FindAllString(topic, -1)...)
 	}
-	slices.SortFunc(all, func(a, b string) int { return strings.Compare(number(a), number(b)) })
+	slices.SortFunc(all, func(a, b string) int { return cmp.Or(strings.Compare(number(a), number(b)), strings.Compare(a, b)) })
 	n := &names{byRole: map[string][]string{}, groupings: map[string]bool{}, alias: map[string]string{}, explicit: c.Config[explicitNaming] == true}
 	for _, name := range slices.Compact(all) {
 		role := strings.TrimSuffix(name, "-"+number(name))

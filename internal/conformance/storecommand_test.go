@@ -276,8 +276,14 @@ func (c command) sessionRows(s sessions, name string) iter.Seq2[sessionstore.Ent
 	case "backwardFetch":
 		return s.ReverseFind(c.arg(0), 0, never)
 	case "findRange":
+		if c.arg(0) == nil || c.arg(1) == nil {
+			return within(c, s.FindAll(c.at(2), c.at(3)), sessionKey)
+		}
 		return s.FindRange(c.arg(0), c.arg(1), c.at(2), c.at(3))
 	case "backwardFindRange":
+		if c.arg(0) == nil || c.arg(1) == nil {
+			return within(c, s.ReverseFindAll(c.at(2), c.at(3)), sessionKey)
+		}
 		return s.ReverseFindRange(c.arg(0), c.arg(1), c.at(2), c.at(3))
 	case "fetchRange":
 		if c.arg(0) == nil || c.arg(1) == nil {

@@ -18,6 +18,11 @@ type Keep[K, V any] struct {
 	// versions, and this one does not, the records of earlier versions are left out.
 	OfTable bool
 
+	// OfFilter says that the other table is a filtered one. The filter may not know which
+	// rows were there, and sends a deletion for each row that does not pass. If this
+	// table reads its rows before it replaces them, it leaves out what deletes nothing.
+	OfFilter bool
+
 	// EveryDeletion sends the deletion of each row, also of one that is not in the store.
 	// Otherwise the deletion is not sent if updates are merged.
 	EveryDeletion bool
@@ -32,7 +37,7 @@ func (c Keep[K, V]) New(t graph.Task, n *graph.Node, children []any) (any, error
 	if err != nil {
 		return nil, err
 	}
-	k := &keep[K, V]{keys: keyEncoder[K]{serde: c.Keys}, ofTable: c.OfTable}
+	k := &keep[K, V]{keys: keyEncoder[K]{serde: c.Keys}, ofTable: c.OfTable, ofFilter: c.OfFilter}
 	if k.rows, err = openRows[K, K](base{t, n}, s, c.Values, c.EveryUpdate, children); err != nil {
 		return nil, err
 	}
@@ -48,10 +53,11 @@ func (c Keep[K, V]) New(t graph.Task, n *graph.Node, children []any) (any, error
 }
 
 type keep[K, V any] struct {
-	rows    rows[K, K, V]
-	keys    keyEncoder[K]
-	ofTable bool
-	blind   bool // rows are not read before they are written
+	rows     rows[K, K, V]
+	keys     keyEncoder[K]
+	ofTable  bool
+	ofFilter bool
+	blind    bool // rows are not read before they are written
 }
 
 func (k *keep[K, V]) Receive(r *graph.Record[K, V]) error {
@@ -70,21 +76,25 @@ func (k *keep[K, V]) Receive(r *graph.Record[K, V]) error {
 	if handled, failure := k.rows.enter(key, r.Key, r.Timestamp); handled {
 		return failure
 	}
-	if err := k.store(key, r); err != nil {
+	stored, err := k.store(key, r)
+	switch {
+	case err != nil:
 		return k.rows.broken(err)
+	case !stored:
+		return nil
 	}
 	return k.rows.emit()
 }
 
-// store makes a record the row of its key.
-func (k *keep[K, V]) store(key []byte, r *graph.Record[K, V]) error {
+// store makes a record the row of its key. It reports whether the record is an update.
+func (k *keep[K, V]) store(key []byte, r *graph.Record[K, V]) (stored bool, err error) {
 	by := cause{timestamp: r.Timestamp, headers: r.Headers}
 	if k.blind {
-		return k.rows.overwrite(key, r.Key, r.Value, !r.NoValue, r.Timestamp, by)
+		return true, k.rows.overwrite(key, r.Key, r.Value, !r.NoValue, r.Timestamp, by)
 	}
 	cell, err := k.rows.cells.Load(key, r.Key)
-	if err != nil {
-		return err
+	if err != nil || k.ofFilter && r.NoValue && !cell.Present && k.rows.versions == nil {
+		return false, err
 	}
-	return k.rows.set(cell, r.Value, !r.NoValue, r.Timestamp, by)
+	return true, k.rows.set(cell, r.Value, !r.NoValue, r.Timestamp, by)
 }

@@ -6,6 +6,10 @@ import "github.com/millrace-streams/millrace/internal/graph"
 // all other rows are absent. Keep is called for rows that are there only.
 type TableFilter[K, V any] struct {
 	Keep func(*graph.Record[K, V]) (bool, error)
+
+	// Versioned says that the table keeps versions. An earlier version of a row may have
+	// been passed on behind the newest one, so that its deletion must be passed on.
+	Versioned bool
 }
 
 // New makes the node's instance for one task. If its parent can send old rows, the filter
@@ -15,7 +19,7 @@ func (c TableFilter[K, V]) New(t graph.Task, n *graph.Node, children []any) (any
 	u, err := updatesTo[K, V](children)
 	p := rowPredicate[K, V]{predicate[K, V]{base{t, n}, c.Keep}}
 	if n.Parents[0].SendsOld() {
-		return &changeFilter[K, V]{rowPredicate: p, updates: u}, err
+		return &changeFilter[K, V]{rowPredicate: p, updates: u, everyDeletion: c.Versioned}, err
 	}
 	return &tableFilter[K, V]{p, u}, err
 }
@@ -60,7 +64,9 @@ func (f *tableFilter[K, V]) Receive(r *graph.Record[K, V]) error {
 type changeFilter[K, V any] struct {
 	rowPredicate rowPredicate[K, V]
 	updates      updates[K, V]
-	old          graph.Record[K, V] // scratch
+	// everyDeletion passes on a row that is absent before and after.
+	everyDeletion bool
+	old           graph.Record[K, V] // scratch
 }
 
 func (f *changeFilter[K, V]) ReceiveChange(c *graph.Change[K, V]) error {
@@ -70,7 +76,7 @@ func (f *changeFilter[K, V]) ReceiveChange(c *graph.Change[K, V]) error {
 		return failure
 	}
 	is, failure := f.rowPredicate.there(&c.Record, newRow)
-	if failure != nil || !is && !was {
+	if failure != nil || !is && !was && !f.everyDeletion {
 		return failure
 	}
 	f.updates.setRow(&c.Record, c.Value, is)

@@ -378,3 +378,27 @@ func TestForeignJoinOfValuesWithoutEncoding(t *testing.T) {
 		}
 	}
 }
+
+// A row whose foreign key cannot be computed is dropped once, with the error as the
+// reason. That it has no foreign key then is no second reason.
+func TestFailingForeignKeyIsOneDrop(t *testing.T) {
+	t.Parallel()
+	b := topology.New()
+	left, right := topology.SourceTable(b, "in", serde.String, serde.String), topology.SourceTable(b, "right", serde.String, serde.String)
+	topology.TryJoinForeign(left, right, "joined", func(r processor.Record[string, string]) (key string, ok bool, err error) {
+		if r.Value == "bad" {
+			return "", false, errors.New("a bad row")
+		}
+		return r.Value, r.Value != "none", nil
+	}, func(a, b string) (string, error) { return a + b, nil }, serde.String).Stream().To("out")
+	d := topologytest.New(t, build(t, b), topologytest.ErrorPolicy(processor.ErrorPolicy{Process: processor.Skip}))
+	rows := topologytest.Input(d, "in", serde.String, serde.String)
+	rows.Send("a", "bad", start)
+	if got, want := d.DropReasons(), map[string]int64{"error in process": 1}; !maps.Equal(got, want) {
+		t.Errorf("dropped %v, want %v", got, want)
+	}
+	rows.Send("b", "none", start)
+	if got, want := d.DropReasons(), map[string]int64{"error in process": 1, "null foreign key": 1}; !maps.Equal(got, want) {
+		t.Errorf("dropped %v, want %v", got, want)
+	}
+}

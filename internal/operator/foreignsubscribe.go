@@ -70,10 +70,13 @@ func (s *foreignSubscribe[K, A, F]) ReceiveChange(c *graph.Change[K, A]) error {
 			return failure
 		}
 	}
+	skipped := false // the row, because its foreign key is an error
 	if err := s.find(&s.to, row); err != nil {
-		if failure := s.findFailed(&s.to, row, err); failure != nil {
+		found, failure := s.findFailed(&s.to, row, err)
+		if failure != nil {
 			return failure
 		}
+		skipped = !found
 	}
 	s.old = oldRow(c)
 	// The policy was given an error when the row was new. It is not known what the row
@@ -82,7 +85,7 @@ func (s *foreignSubscribe[K, A, F]) ReceiveChange(c *graph.Change[K, A]) error {
 	if s.of.Left {
 		return s.subscribeLeft()
 	}
-	if !s.to.is && !row.NoValue {
+	if !s.to.is && !row.NoValue && !skipped { // which has been counted
 		s.base.drop(nullForeignKey)
 	}
 	return s.subscribeInner()
@@ -137,11 +140,10 @@ func (s *foreignSubscribe[K, A, F]) describeFailed(r *graph.Record[K, A], err er
 	return &s.bare, nil
 }
 
-// findFailed passes an error of find to the error policy. If the policy skips it, the row
-// has no foreign key.
-func (s *foreignSubscribe[K, A, F]) findFailed(k *foreignKey[F], r *graph.Record[K, A], err error) (failure error) {
-	_, failure = s.base.failed(err, func() error { return s.find(k, r) })
-	return failure
+// findFailed passes an error of find to the error policy. found says that another try has
+// succeeded. If the policy skips the error, the row has no foreign key.
+func (s *foreignSubscribe[K, A, F]) findFailed(k *foreignKey[F], r *graph.Record[K, A], err error) (found bool, failure error) {
+	return s.base.failed(err, func() error { return s.find(k, r) })
 }
 
 // subscriber sends subscriptions of left rows.

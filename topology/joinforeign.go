@@ -146,7 +146,9 @@ func joinForeign[K, L, F, R, V any](left Table[K, L], right Table[F, R], name st
 	}
 	b.needSerdes(n, serdes{left.keys, left.values}, "to send messages about the rows of the left table")
 	b.needSerdes(n, serdes{right.keys, right.values}, "to send messages about the rows of the right table")
-	p := b.addForeignJoin(n, left.n, right.n)
+	subscriptions := graph.RepartitionTopic{Key: serde.FormatName(right.keys), Value: "subscriptions of " + serde.FormatName(left.keys)}
+	responses := graph.RepartitionTopic{Key: serde.FormatName(left.keys), Value: "responses of " + serde.FormatName(right.values)}
+	p := b.addForeignJoin(n, left.n, right.n, subscriptions, responses)
 	b.lookUp(p.resolve, left.n, left.rows.in)
 	b.lookUp(p.receive, right.n, right.rows.in)
 	b.needOldRows(n, left.n, left.rows.in)
@@ -208,14 +210,14 @@ type foreignParts struct {
 }
 
 // addForeignJoin adds the nodes of a foreign-key join in front of the result, and its two
-// topics.
-func (b *Builder) addForeignJoin(result, left, right *node) (p foreignParts) {
-	topic := func(name string) graph.Topic {
-		t := graph.Topic{Name: result.name + name, Internal: true}
-		b.repartitions = append(b.repartitions, &graph.RepartitionTopic{Topic: t, Message: true})
-		return t
+// topics, which have formats only.
+func (b *Builder) addForeignJoin(result, left, right *node, subscriptions, responses graph.RepartitionTopic) (p foreignParts) {
+	topic := func(name string, of graph.RepartitionTopic) graph.Topic {
+		of.Topic, of.Message = graph.Topic{Name: result.name + name, Internal: true}, true
+		b.repartitions = append(b.repartitions, &of)
+		return of.Topic
 	}
-	registration, response := topic(registrationTopic), topic(responseTopic)
+	registration, response := topic(registrationTopic, subscriptions), topic(responseTopic, responses)
 	add := func(part string, n *node, parents ...*node) *node {
 		n.op = result.op
 		return b.addBefore(result, n, part, parents...)

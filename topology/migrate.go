@@ -56,10 +56,10 @@ type MigrateOption struct {
 //
 // The option converts the rows of one store:
 //
-//   - Records of repartition topics have no format. If the values of a grouped stream or
-//     table change as well, stop the input, and let the application process what is in
-//     its repartition topics, before the new version starts. Otherwise the new serde
-//     decodes the old records.
+//   - Records of repartition topics have no format of their own. If the values of a
+//     grouped stream or table change as well, stop the input, and let the application
+//     process what is in its repartition topics, before the new version starts. While
+//     they have such records, the new version is refused.
 //   - Keys cannot be changed: give the table another name.
 //   - A [Table.Suppress] behind the table has a store of its own. Give it the same
 //     options.

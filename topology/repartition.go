@@ -5,6 +5,7 @@ import (
 
 	"github.com/millrace-streams/millrace/internal/graph"
 	"github.com/millrace-streams/millrace/internal/operator"
+	"github.com/millrace-streams/millrace/serde"
 )
 
 // Repartition sends the stream through a topic of the application,
@@ -64,6 +65,6 @@ func (b *Builder) addRepartition(op, name string, parent *node, s serdes, o repa
 	if o.fixed && o.partitions < 1 {
 		b.problem("%s %q: Partitions is %d: use at least 1", op, name, o.partitions)
 	}
-	b.repartitions = append(b.repartitions, &graph.RepartitionTopic{Topic: topic, Partitions: o.partitions})
+	b.repartitions = append(b.repartitions, &graph.RepartitionTopic{Topic: topic, Partitions: o.partitions, Key: serde.FormatName(s.keys), Value: serde.FormatName(s.values)})
 	return r
 }

@@ -232,6 +232,9 @@ type RepartitionTopic struct {
 	// a stream. It has as many partitions as the topics with which it is co-partitioned,
 	// and does not count for the name of the sub-topology that reads it.
 	Message bool
+
+	// Key and Value name the formats of the records.
+	Key, Value string
 }
 
 // The names of internal topics end in one of these, or in store.ChangelogSuffix.

@@ -18,6 +18,9 @@ type Inputs interface {
 	// Committed returns the topics among those given of which the group has a committed
 	// offset.
 	Committed(ctx context.Context, topics []string) ([]string, error)
+	// Waits reports whether a repartition topic has a committed record that the
+	// application has not processed. A missing topic has none.
+	Waits(ctx context.Context, topic string) (bool, error)
 }
 
 // appearance is a store that the application did not have when it processed records that

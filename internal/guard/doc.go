@@ -56,6 +56,14 @@
 //   - A topic that matches a recorded pattern has fed the store since it was found.
 //   - Nodes that only look rows up do not count, as for new stores.
 //
+// # Records that wait in repartition topics
+//
+// The registry records the format of the records of each repartition topic. If the
+// topology has another one, and the topic has a committed record behind the committed
+// offset, the topology is refused: it would read the bytes of one format as those of
+// another. Records of earlier versions of the library have no format, and are not
+// compared. A topic whose records are all processed may change its format.
+//
 // # The first topics of a pattern
 //
 // If a source has a pattern and begins at the end of its topics, Enrol records which

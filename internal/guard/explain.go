@@ -9,7 +9,7 @@ import (
 )
 
 // explain returns what does not fit, and what the user can do about it.
-func explain(misfits []registry.Misfit, appearing []appearance) (problems []error, advice string) {
+func explain(misfits []registry.Misfit, appearing []appearance, misreadings []registry.Misreading) (problems []error, advice string) {
 	var changed bool
 	var gone, empty, lacking, choices []string
 	for _, m := range misfits {
@@ -44,6 +44,12 @@ func explain(misfits []registry.Misfit, appearing []appearance) (problems []erro
 	}
 	if len(empty) > 0 {
 		choices = append(choices, fmt.Sprintf("to start new stores without the earlier records, set Config.StartEmpty to %s", strings.Join(empty, ", ")))
+	}
+	for _, m := range misreadings {
+		problems = append(problems, misread(m))
+	}
+	if len(misreadings) > 0 {
+		choices = append(choices, "to process the records of the repartition topics, run the version of the program from before, with nothing written to the application's inputs, until it has no lag; or, if both formats have the same bytes, give both serdes the same FormatName")
 	}
 	return problems, strings.Join(choices, "; ")
 }

@@ -131,8 +131,8 @@ func (g *Guard) now() ([]registry.Record, []registry.Repartition) {
 	return registry.Describe(g.cfg.Application, g.cfg.Graph, g.cfg.Topics)
 }
 
-// judge returns an *Error for the stores that count and do not fit, and for those that
-// would lack records.
+// judge returns an *Error for the stores that count and do not fit, for those that would
+// lack records, and for repartition topics whose records would be misread.
 func (g *Guard) judge(ctx context.Context, view registry.View) error {
 	var binding []registry.Misfit
 	for _, m := range g.misfits(view) {
@@ -151,7 +151,11 @@ func (g *Guard) judge(ctx context.Context, view registry.View) error {
 	if err != nil {
 		return err
 	}
-	return g.refuse(binding, appearing)
+	misreadings, err := g.misreadings(ctx, view)
+	if err != nil {
+		return err
+	}
+	return g.refuse(binding, appearing, misreadings)
 }
 
 // misfits returns the stores that do not fit the registry or, if it has no record of
@@ -199,8 +203,8 @@ func (g *Guard) askDisk(view registry.View) error {
 	return nil
 }
 
-func (g *Guard) refuse(misfits []registry.Misfit, appearing []appearance) error {
-	if len(misfits)+len(appearing) == 0 {
+func (g *Guard) refuse(misfits []registry.Misfit, appearing []appearance, misreadings []registry.Misreading) error {
+	if len(misfits)+len(appearing)+len(misreadings) == 0 {
 		return nil
 	}
 	e := &Error{}
@@ -211,7 +215,7 @@ func (g *Guard) refuse(misfits []registry.Misfit, appearing []appearance) error 
 		e.Stores = append(e.Stores, a.store)
 	}
 	slices.Sort(e.Stores)
-	problems, advice := explain(misfits, appearing)
+	problems, advice := explain(misfits, appearing, misreadings)
 	e.text = fmt.Errorf("the topology does not fit the state that this application has:\n%w\n%s; or give the application a new ID; or %s",
 		errors.Join(problems...), advice, g.cfg.Reset)
 	return e

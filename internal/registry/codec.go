@@ -71,7 +71,7 @@ type entry struct {
 func (r Record) encode() ([]byte, error) { return json.Marshal(r.wire()) }
 
 func (r Repartition) encode() ([]byte, error) {
-	return json.Marshal(wire{Version: registrytopic.Version, Application: r.Application, Topic: r.Topic, Partitions: r.Partitions})
+	return json.Marshal(wire{Version: registrytopic.Version, Application: r.Application, Topic: r.Topic, Partitions: r.Partitions, Key: r.KeyFormat, Value: r.ValueFormat})
 }
 
 func (r Record) wire() wire {
@@ -131,7 +131,7 @@ func decode(key, value []byte) (entry, error) {
 	case topic == "" || w.Topic != topic:
 		err = fmt.Errorf("it is about topic %q", w.Topic)
 	default:
-		e.repartition = &Repartition{Application: w.Application, Topic: w.Topic, Partitions: w.Partitions}
+		e.repartition = &Repartition{Application: w.Application, Topic: w.Topic, Partitions: w.Partitions, KeyFormat: w.Key, ValueFormat: w.Value}
 	}
 	return e, err
 }

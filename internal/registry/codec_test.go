@@ -37,7 +37,7 @@ func TestRecordsAreReadAsWritten(t *testing.T) {
 			t.Errorf("%s: got %+v, %v", value, e.store, err)
 		}
 	}
-	p := Repartition{Topic: "a-by-key-repartition", Application: "a", Partitions: 3}
+	p := Repartition{Topic: "a-by-key-repartition", Application: "a", Partitions: 3, KeyFormat: "string", ValueFormat: "int64"}
 	value, err := p.encode()
 	if err != nil {
 		t.Fatal(err)

@@ -26,7 +26,8 @@ func (v View) Missing(stores []Record, repartitions []Repartition) (c Changes) {
 		}
 	}
 	for _, now := range repartitions {
-		if v.repartitions[now.Topic] != now {
+		was := v.repartitions[now.Topic]
+		if now = now.over(was); now != was {
 			c.Repartitions = append(c.Repartitions, now)
 		}
 	}
@@ -50,6 +51,41 @@ type Recount struct {
 	Topic    string // full name
 	Internal bool   // a repartition topic of the application
 	Was, Now int32
+}
+
+// Misreading is a repartition topic whose earlier records the present topology would read
+// in another format.
+type Misreading struct {
+	Topic   string // full name
+	Was, Is string // formats of key and value
+}
+
+// Misreadings compares the repartition topics of the present topology with the registry.
+// A topic whose records are all processed is listed as well; the caller checks whether it
+// has others.
+func (v View) Misreadings(now []Repartition) (out []Misreading) {
+	for _, is := range now {
+		was := v.repartitions[is.Topic]
+		if !sameFormat(was.KeyFormat, is.KeyFormat) || !sameFormat(was.ValueFormat, is.ValueFormat) {
+			out = append(out, Misreading{is.Topic, was.formats(), is.formats()})
+		}
+	}
+	return out
+}
+
+func sameFormat(was, is string) bool { return was == "" || graph.FormatsAgree(was, is) }
+
+func (r Repartition) formats() string { return r.KeyFormat + " to " + r.ValueFormat }
+
+// over returns the record with formats that are unknown now from an earlier one.
+func (r Repartition) over(was Repartition) Repartition {
+	if unknown(r.KeyFormat) {
+		r.KeyFormat = was.KeyFormat
+	}
+	if unknown(r.ValueFormat) {
+		r.ValueFormat = was.ValueFormat
+	}
+	return r
 }
 
 // Misfits compares the present topology, as its stores would be recorded now, with the

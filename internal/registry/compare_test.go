@@ -85,6 +85,39 @@ func TestWhatIsWritten(t *testing.T) {
 	}
 }
 
+// The records of a repartition topic would be misread if a known format changes.
+func TestMisreadings(t *testing.T) {
+	t.Parallel()
+	was := Repartition{Topic: "r", Application: "a", Partitions: 1, KeyFormat: "string", ValueFormat: "int64"}
+	for name, c := range map[string]struct {
+		change  func(was, now *Repartition)
+		misread bool
+		written string // key and value format
+	}{
+		"nothing":        {func(_, _ *Repartition) {}, false, ""},
+		"value":          {func(_, now *Repartition) { now.ValueFormat = "float64" }, true, "string to float64"},
+		"key":            {func(_, now *Repartition) { now.KeyFormat = "int64" }, true, "int64 to int64"},
+		"unknown now":    {func(_, now *Repartition) { now.ValueFormat = "?" }, false, ""},
+		"unknown before": {func(was, _ *Repartition) { was.ValueFormat = "?" }, false, "string to int64"},
+		"no format":      {func(was, _ *Repartition) { was.KeyFormat, was.ValueFormat = "", "" }, false, "string to int64"},
+		"new topic":      {func(_, now *Repartition) { now.Topic = "s" }, false, "string to int64"},
+	} {
+		before, now := was, was
+		c.change(&before, &now)
+		view := View{repartitions: map[string]Repartition{"r": before}}
+		if got := view.Misreadings([]Repartition{now}); (len(got) == 1) != c.misread {
+			t.Errorf("%s: %+v", name, got)
+		}
+		written := ""
+		for _, r := range view.Missing(nil, []Repartition{now}).Repartitions {
+			written += r.formats()
+		}
+		if written != c.written {
+			t.Errorf("%s: wrote %q, want %q", name, written, c.written)
+		}
+	}
+}
+
 func TestRivals(t *testing.T) {
 	t.Parallel()
 	topics := []string{"a-b-c-changelog", "a-b-r-s-repartition", "a-b-stores-registry", "a-b--changelog", "-x-changelog", "a-b-j-subscription-response-topic"}

@@ -25,7 +25,7 @@ func Describe(application string, g *graph.Graph, topics Topics) (stores []Recor
 	for _, p := range g.Repartitions {
 		name := p.Topic.In(application)
 		_, partitions := topics(name)
-		repartitions = append(repartitions, Repartition{Topic: name, Application: application, Partitions: partitions})
+		repartitions = append(repartitions, Repartition{Topic: name, Application: application, Partitions: partitions, KeyFormat: p.Key, ValueFormat: p.Value})
 	}
 	return stores, repartitions
 }

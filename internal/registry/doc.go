@@ -14,6 +14,8 @@
 // it back. The record of an empty store has Absent set while the application runs without
 // the store.
 //
+// The record of a repartition topic has the formats of the records in it (key, value).
+//
 // A store that is restored from the topic of its table names this topic (from_topic), and
 // no changelog. Its record has version 2, so an earlier version of the library refuses
 // the store instead of starting with an empty one.

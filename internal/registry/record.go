@@ -101,6 +101,9 @@ type Repartition struct {
 	Topic       string // full name
 	Application string // that writes and reads it
 	Partitions  int32
+
+	// The formats of the records. Records of earlier versions of the library have none.
+	KeyFormat, ValueFormat string
 }
 
 // View is the content of the registry at one moment. It is immutable. The zero View is

@@ -9,8 +9,8 @@ import (
 	"github.com/millrace-streams/millrace/topology"
 )
 
-// lengthsTo sends the lengths of the values to a topic, in a format, through a repartition
-// topic.
+// lengthsTo sends the lengths of the values to a topic, in a format, through a
+// repartition topic.
 func lengthsTo[V int64 | float64](topic string, vs serde.Serde[V]) release {
 	return func(in topology.Stream[string, string]) {
 		lengths := topology.MapValues(in, func(v string) V { return V(len(v)) }, vs)

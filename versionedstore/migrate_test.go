@@ -381,3 +381,40 @@ func TestEveryVersionIsLoggedAgain(t *testing.T) {
 		}
 	}
 }
+
+// A disk may be from the middle of a sweep that another process, which began with what
+// the changelog has, has finished. Its rows are converted as well.
+func TestDiskOfAnUnfinishedSweep(t *testing.T) {
+	t.Parallel()
+	const history = time.Hour
+	for _, every := range []versionedstore.Option{nil, versionedstore.EveryUpdate()} {
+		opts := []versionedstore.Option{every}
+		k := storetest.New(t, 0)
+		s := release{}.open(k, history, opts)
+		for n, at := range []int64{100, 200} {
+			if _, err := s.put("k", int64(n), at); err != nil {
+				t.Fatal(err)
+			}
+		}
+		k.Commit()
+		k.SweepRows = 1
+		k.Restart()
+		release{format: 1}.open(k, history, opts)
+		k.Commit()
+		k.Restart() // writes to the disk
+		disk := k.Disk()
+		k.LoseDisk()
+		release{format: 1}.open(k, history, opts)
+		for k.Again = true; k.Again; {
+			k.Again = false
+			k.Commit()
+		}
+		k.UseDisk(disk)
+		s = release{format: 1, gone: 1}.open(k, history, opts)
+		for at, want := range map[int64]string{100: "0.5", 200: "1.5"} {
+			if got, err := s.get("k", at); got != want || err != nil {
+				t.Errorf("every=%v: as of %d: %q, %v; want %q", every != nil, at, got, err, want)
+			}
+		}
+	}
+}

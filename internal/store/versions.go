@@ -26,9 +26,10 @@ type Versions[K, V any] struct {
 	past past
 	log  versionLog
 
-	replays bool  // values stay in their formats: see versionReplay
-	sweeps  bool  // versions of earlier formats are being converted
-	swept   int64 // how many were converted
+	replays bool     // values stay in their formats: see versionReplay
+	sweeps  bool     // versions of earlier formats are being converted
+	swept   int64    // how many were converted
+	repeats []string // see writeRepeats
 }
 
 // NewVersions returns the core of an instance.
@@ -216,6 +217,9 @@ func (s *Versions[K, V]) lastEnd(cell *engine.Cell[K, V]) int64 {
 // one once more.
 func (s *Versions[K, V]) logEarlier(cell *engine.Cell[K, V], v loggedVersion) error {
 	died := int64(-1)
+	if cell.Present && s.converts() {
+		s.repeats = append(s.repeats, v.key)
+	}
 	if !cell.Present {
 		var err error
 		if died, err = s.past.death(cell.KeyBytes()); err != nil {
@@ -268,6 +272,9 @@ func (s *Versions[K, V]) Flush(b *engine.TableBatch) error {
 		return err
 	}
 	if err := s.log.flush(s.repeated); err != nil {
+		return err
+	}
+	if err := s.writeRepeats(b); err != nil {
 		return err
 	}
 	if err := s.core.Flush(b); err != nil {

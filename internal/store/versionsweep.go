@@ -74,6 +74,31 @@ func (s *Versions[K, V]) convert(cell *engine.Cell[K, V], v version) (version, e
 	return now, s.logEarlier(cell, logged)
 }
 
+// writeRepeats writes the newest versions that were logged once more, in the format in
+// which they were logged. A process that restores the log finds nothing to convert in
+// them, so it does not log them again. A disk that has read the log so far must therefore
+// have them in that format too.
+func (s *Versions[K, V]) writeRepeats(b *engine.TableBatch) error {
+	for _, key := range s.repeats {
+		cell, err := s.cell([]byte(key))
+		if err != nil {
+			return err
+		}
+		if cell.Changed() || !cell.Present { // the flush of the cells writes it
+			continue
+		}
+		value, err := s.encode(cell.Value, engine.Origin{})
+		if err != nil {
+			return err
+		}
+		if err := b.Put([]byte(key), engine.Stored{Value: value.Data, Timestamp: cell.Timestamp, Format: value.Format}); err != nil {
+			return err
+		}
+	}
+	s.repeats = s.repeats[:0]
+	return nil
+}
+
 // current returns a version with its value in the newest format, unless the store is that
 // of a replay.
 func (s *Versions[K, V]) current(key []byte, v version) (version, error) {
